@@ -54,6 +54,11 @@ MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, li
     ),
     "encode": (lambda m, k: m.encode(**k), {"items": [5, None, "x"]}),
     "save": (lambda m, k: m.sample(1).save(**k), {"folder": [*PATHS, None]}),
+    "enlarged": (lambda m, k: m.sample(1).enlarged(**k), {"scale": [*WHOLES, 0, 65, 2]}),
+    "save_sprite_sheet": (
+        lambda m, k: m.sample(1).save_sprite_sheet(**{"folder": "sheet", **k}),
+        {"folder": PATHS, "stem": [5, "", "a/b"]},
+    ),
     "save_sheet": (lambda m, k: m.sample(1).save_sheet(**{"folder": "sheet", **k}), {"folder": PATHS, "stem": [5, "", "a/b"]}),
 }  # fmt: skip
 

@@ -77,7 +77,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "server",
         "studio_app",
     ),
-    "cli": ("errors", "api", "core.arguments", "core.allocator", "core.openmp", "core.reporter", "__init__"),
+    "cli": (
+        "errors",
+        "api",
+        "core.arguments",
+        "core.allocator",
+        "core.launcher",
+        "core.openmp",
+        "core.reporter",
+        "__init__",
+    ),
     "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect", "exporting"),
     "__main__": ("cli",),
 }

@@ -70,5 +70,6 @@ def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:
     assert evaluation_slice(90.0, 1.5) == 16.5
     assert evaluation_slice(90.0, 20.0) == 22.5
     assert evaluation_slice(15.0, 20.0) == 6.0
+    assert saving_slice(60.0, 2.0) == 2.0 and saving_slice(60.0, 20.0) == 5.0
     crowded = dataclasses.replace(context(), crowding=1.5)
-    assert time_to_train(90.0, crowded) == pytest.approx(time_to_train(90.0, context()) - 5.5, abs=0.5)
+    assert time_to_train(90.0, crowded) == pytest.approx(time_to_train(90.0, context()) - 5.5 - 0.6, abs=0.3)

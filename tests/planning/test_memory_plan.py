@@ -9,16 +9,17 @@ import torch
 
 from anew.core.random import StepContext, use_context
 from anew.core.registry import load
-from anew.core.specs import Batch, Tokens
+from anew.core.specs import Batch, Grid, Tokens
 from anew.core.world import World
-from anew.families.base import Family
+from anew.families.base import Family, Scale
 from anew.planning import memory_plan
 from anew.planning.build import build_family, count_parameters
-from anew.planning.memory_plan import choose_parallel, copied_bytes
+from anew.planning.memory_plan import choose_parallel, copied_bytes, has_room
 from anew.training.recomputing import can_recompute, recompute_blocks
 from toys import POINT, Toy, ToyConfig
 
 SPEC = Tokens(30, 16, {}, 0, True)
+PICTURES = Grid((3, 32, 32), "CHW", 0, 0.5)
 
 
 class Pair(World):
@@ -52,6 +53,28 @@ def test_weights_are_shared_where_copies_do_not_fit(free: Callable[[float], None
     assert parallel == "fsdp" and "2 processes share the weights" in reason and "are free" in reason
     assert choose_parallel("ddp", family, pair)[0] == "ddp"
     assert choose_parallel("auto", family, World()) == ("ddp", "")
+
+
+def test_sizes_end_where_memory_does(free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    family = build_family(Toy, POINT, ToyConfig(), 0, torch.device("cpu"))
+    state = 6.0 * 4 * count_parameters(family)
+    free(0.9 * state)
+    assert has_room(family, World())  # small ones are not counted
+    monkeypatch.setattr(memory_plan, "SMALL", 1)
+    assert not has_room(family, World())
+    assert has_room(family, Pair(0, 2))
+    free(state)
+    assert has_room(family, World())
+
+
+@pytest.mark.parametrize(("name", "spec", "largest"), [("transformer", SPEC, 9), ("diffusion", PICTURES, 9)])
+def test_sizes_grow_with_the_machine(name: str, spec: Tokens | Grid, largest: int) -> None:
+    """A CPU measures what it did before there were larger ones."""
+    kind = load("families", name)
+    cpu, gpu = (kind.candidate_sizes(spec, Scale(10**6, 1e9, 3600.0, 0, device)) for device in ("cpu", "cuda"))
+    assert cpu == (tuple(range(7)) if name == "transformer" else (0, 1, 2, 3))
+    widths = [kind.suggest(spec, Scale(10**6, 1e9, 3600.0, size, "cuda")).width for size in gpu]
+    assert gpu[-1] == largest and widths == sorted(widths) and widths[-1] > widths[-2] > widths[-3]
 
 
 def test_activations_computed_again_give_the_same_gradients() -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 a bug in Anew (a file with the traceback is named); 2 an a
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
@@ -17,13 +18,17 @@ from types import FrameType
 
 from anew.cli.faults import STOPPED, exit_code
 from anew.cli.parser import options_in, parse
+from anew.cli.terminal import write
 from anew.core.allocator import keep_freed_memory
-from anew.core.openmp import limit_spinning, use_one_blas_thread
+from anew.core.launcher import STARTED, launch, processes_to_start
+from anew.core.openmp import limit_spinning
 
 
 def process_start() -> float:
-    """time.monotonic() at which this process began: a budget covers start-up too."""
+    """time.monotonic() at which this process, or the one that launched it, began: a budget covers start-up too."""
     now = time.monotonic()
+    with contextlib.suppress(KeyError, ValueError):
+        return min(now, float(os.environ[STARTED]))
     with contextlib.suppress(OSError, ValueError, IndexError):
         with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
             ticks = float(file.read().rpartition(")")[2].split()[19])
@@ -41,17 +46,30 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> int:
         arguments = parse(words)
         limit_spinning()
-        if arguments.command == "serve":
-            use_one_blas_thread()
         from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
 
         keep_freed_memory()
         _end_with_parent()
         with _signals() as signals:
-            code = commands.run(arguments, started)
+            code = _launched(arguments, words, started)
+            if code is None:
+                code = commands.run(arguments, started)
         return STOPPED if signals else code
 
     return exit_code(work, words, lambda sentence: options_in(sentence, words))
+
+
+def _launched(arguments: argparse.Namespace, words: list[str], started: float) -> int | None:
+    """The exit code of a training that several processes have carried out; None where this one is to do it."""
+    if arguments.command not in ("train", "resume"):
+        return None
+    settings = dict(getattr(arguments, "set", ()))
+    device = str(settings.get("train.device", settings.get("device", "auto")))
+    processes = processes_to_start(arguments.processes, device)
+    if processes < 2:
+        return None
+    write(f"starting {processes} processes, {'as asked' if arguments.processes else 'one for each GPU'}", sys.stderr)
+    return launch(processes, words, started)
 
 
 def _end_with_parent() -> None:

@@ -14,6 +14,7 @@ TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
+MOST_PROCESSES = 1024
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"
 MODALITY_HELP = "text, image, video, ... (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
@@ -32,6 +33,7 @@ exit codes:
   0   done
   1   a bug in Anew; a file with the traceback is named
   2   an argument, the data or the machine's limits; one sentence says what to change
+  3   a condition of `anew evaluate --fail-on` holds
   75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
 
 
@@ -120,6 +122,22 @@ def _steps(p: CommandParser, help: str) -> None:
     p.add_argument("--steps", type=_integer("--steps"), metavar="N", help=help)
 
 
+def _processes(p: CommandParser) -> None:
+    p.add_argument(
+        "--processes",
+        type=_process_count,
+        default=0,
+        metavar="N",
+        help="processes on this machine that train together (default: one for each GPU)",
+    )
+
+
+def _process_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
+        raise ConfigError(f"--processes must be a number from 1 to {MOST_PROCESSES} (got {shorten(text)})")
+    return int(text)
+
+
 def _settings(p: CommandParser, help: str) -> None:
     p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help=help)
 
@@ -165,6 +183,7 @@ def _train(p: CommandParser) -> None:
     _prefer(p)
     _seed(p)
     _settings(p, "a setting; may be repeated (see `anew settings`)")
+    _processes(p)
     _verbose(p)
 
 
@@ -173,6 +192,7 @@ def _resume(p: CommandParser) -> None:
     p.add_argument("--budget", metavar="TIME", help="additional time: 90s, 10m, 2h")
     _steps(p, "new total number of steps")
     p.add_argument("--data", help="new location of the data, if it has moved")
+    _processes(p)
     _trust_code(p)
     _verbose(p)
 
@@ -196,10 +216,15 @@ def _sample(p: CommandParser) -> None:
         "--share",
         type=_share,
         metavar="I/K",
-        help="make the I-th of K shares of the samples alone, for K processes: together they are those of one",
+        help="make only the I-th of K shares of the samples; K processes together make what one would",
     )
+    p.add_argument("--again", metavar="FILE", help="make the sample in this file again")
     p.add_argument(
-        "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file once more"
+        "--scale",
+        type=_integer("--scale"),
+        default=1,
+        metavar="N",
+        help="pictures: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
     )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
@@ -301,7 +326,7 @@ def _serve(p: CommandParser) -> None:
         "--unload-after",
         default="10m",
         metavar="TIME",
-        help="free the memory of a model that nobody asked for so long: 90s, 10m, 2h or never (default: 10m)",
+        help="unload a model after this long without a request: 90s, 10m, 2h or never (default: 10m)",
     )
     p.add_argument(
         "--chat",

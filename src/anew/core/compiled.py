@@ -6,10 +6,15 @@ they are used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from anew.core.machine_code import machine_code_folder
 
 F = TypeVar("F", bound=Callable[..., object])
 INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -33,6 +38,18 @@ def compiled_sum(function: F) -> F:
 def _compile(function: F, **options: Any) -> F:
     options |= {"nogil": True, "error_model": "numpy"}
     try:
-        return cast(F, numba.njit(cache=True, **options)(function))
-    except RuntimeError:  # no folder to keep it in can be written
+        with _kept_in(machine_code_folder(Path(inspect.getfile(function)).parent)):
+            return cast(F, numba.njit(cache=True, **options)(function))
+    except (RuntimeError, OSError):  # no folder to keep it in can be written
         return cast(F, numba.njit(**options)(function))
+
+
+@contextmanager
+def _kept_in(folder: Path) -> Iterator[None]:
+    """Numba keeps in this folder the machine code of what is decorated meanwhile."""
+    before = getattr(numba.config, "CACHE_DIR")  # noqa: B009
+    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - the module makes its names as it is loaded
+    try:
+        yield
+    finally:
+        setattr(numba.config, "CACHE_DIR", before)  # noqa: B010

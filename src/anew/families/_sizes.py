@@ -11,7 +11,7 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 
 T = TypeVar("T")
 
-CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256)  # by model size: each about doubles the cost of a step
+CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 704)  # by model size: each about doubles the cost of a step
 DEEP_FROM = 4  # model size from which on a convolutional stage has two blocks
 
 
@@ -30,9 +30,9 @@ def conv_depth(model_size: int) -> int:
     return 1 if model_size < DEEP_FROM else 2
 
 
-def conv_candidate_sizes(device: str) -> tuple[int, ...]:
-    """Model sizes of convolutional networks that are worth measuring on a device."""
-    return (0, 1, 2, 3) if device == "cpu" else (2, 3, 4, 5, 6)
+def conv_candidate_sizes(device: str, largest: int = 6) -> tuple[int, ...]:
+    """Model sizes of convolutional networks that are worth measuring on a device; up to the largest one on a GPU."""
+    return (0, 1, 2, 3) if device == "cpu" else tuple(range(2, largest + 1))
 
 
 def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), but_not: str = "") -> Callable[[str, Tensor], bool]:

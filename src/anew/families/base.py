@@ -42,6 +42,7 @@ class Scale:
         model_size: 0 for the smallest candidate; each +1 about doubles the cost of a step.
         device: Type of the device that it will run on, e.g. "cpu".
         threads: Threads that it will have there.
+        compile_seconds: That loops which it would use take to be compiled first; 0 where they are.
     """
 
     items: int
@@ -50,6 +51,7 @@ class Scale:
     model_size: int = 0
     device: str = "cpu"
     threads: int = 1
+    compile_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,16 @@ class Family(nn.Module):
     def suggest(cls, spec: Any, scale: Scale) -> Any:
         """A Config for the spec at `scale.model_size`; a pure function of its arguments."""
         raise NotImplementedError
+
+    @classmethod
+    def compile_seconds(cls, spec: Any) -> float:
+        """Seconds of an idle core that loops of this family still take to be compiled on this machine."""
+        return 0.0
+
+    @classmethod
+    def plan_notes(cls, spec: Any, scale: Scale, config: Any) -> tuple[str, ...]:
+        """What people should know of a plan beside its sizes, one sentence each."""
+        return ()
 
     @classmethod
     def candidate_sizes(cls, spec: Any, scale: Scale) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,10 @@ from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.core.threads import choose_thread_count
 from anew.core.world import World
+from anew.errors import ConfigError
 from anew.families.base import Family, Scale
-from anew.planning.build import build_family, count_parameters, suggest_config
-from anew.planning.memory_plan import choose_parallel
+from anew.planning.build import agreed_config, build_family, count_parameters
+from anew.planning.memory_plan import choose_parallel, has_room
 from anew.runs.record import Candidate
 from anew.training.progress import StepProgress
 from anew.training.trainer import Batches, StepResult, Trainer
@@ -65,10 +67,16 @@ def measure_candidates(
     sizes = family_class.candidate_sizes(spec, scale) if sizes is None else sizes
     for number, model_size in enumerate(sizes):
         size_scale = dataclasses.replace(scale, model_size=model_size)
-        config = suggest_config(family_class, spec, size_scale, overrides)
+        config = agreed_config(family_class, spec, size_scale, overrides, world)
         remaining = seconds - (time.monotonic() - begin)
         share = world.broadcast(max(LEAST_SHARE_S, remaining / (len(sizes) - number)))
-        family = build_family(family_class, spec, config, 0, world.device)
+        if candidates:
+            larger = _built_if_there_is_room(family_class, spec, config, world)
+            if larger is None:
+                break
+            family = larger
+        else:
+            family = build_family(family_class, spec, config, 0, world.device)
         shard = choose_parallel(parallel, family, world)[0] == "fsdp"
         step_s = _median_step_seconds(family, config, data, world, share, shard)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
@@ -87,6 +95,19 @@ def measure_candidates(
         if world.broadcast(is_out_of_reach or time.monotonic() - begin > seconds):
             break
     return candidates
+
+
+def _built_if_there_is_room(
+    family_class: type[Family], spec: Spec, config: FamilyConfig, world: World
+) -> Family | None:
+    """The family on the device; None where the memory of some process does not hold its training."""
+    family = None
+    with contextlib.suppress(ConfigError):
+        family = build_family(family_class, spec, config, 0, torch.device("cpu"))
+    if world.any(family is None or not has_room(family, world)):
+        return None
+    assert family is not None
+    return family.to(world.device)
 
 
 def _median_step_seconds(

@@ -20,9 +20,11 @@ def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
     return max(seconds, min(seconds * crowding, budget / 4))
 
 
-def saving_slice(budget: float) -> float:
-    """Seconds kept for writing the final files and leaving."""
-    return min(3.0, 0.7 + budget / 200)
+def saving_slice(budget: float, crowding: float = 1.0) -> float:
+    """Seconds kept for writing the final files and leaving; on crowded cores longer by a factor, up to a twelfth of the
+    budget."""
+    seconds = min(3.0, 0.7 + budget / 200)
+    return max(seconds, min(seconds * crowding, budget / 12))
 
 
 def calibration_slice(budget: float) -> float:
@@ -60,7 +62,8 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
 
 def _reserved(budget: float, context: RunContext) -> float:
     """Seconds kept for all that follows training."""
-    return evaluation_slice(budget, context.crowding) + saving_slice(budget) + calibration_slice(budget)
+    crowding = context.crowding
+    return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget)
 
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
@@ -108,7 +111,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     while spent + enough - context.elapsed() - _reserved(enough, context) < GAIN * trained:
         enough += max(1.0, enough / 50)
     raise BudgetError(
-        f"a budget of {budget:g} s is too short to improve this run: it goes on from where its learning rate began to fall, "
+        f"a budget of {budget:g} s is too short to improve this run: it continues from where its learning rate began to fall, "
         f"{trained - spent:.0f} s of training before its end; give at least {int(enough) + 1}s"
     )
 

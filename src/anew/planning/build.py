@@ -11,8 +11,10 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from anew.core import random
+from anew.core import settings as cfg
 from anew.core.memory import free_memory
 from anew.core.specs import Spec
+from anew.core.world import World
 from anew.errors import ConfigError, out_of_memory
 from anew.families.base import Family, Scale
 
@@ -82,6 +84,17 @@ def suggest_config(
     """The family's Config at this scale, with what the user set on top."""
     config: FamilyConfig = family_class.suggest(spec, scale)
     return dataclasses.replace(config, **overrides) if overrides else config
+
+
+def agreed_config(
+    family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object], world: World
+) -> FamilyConfig:
+    """What the main process suggests, on all processes: what a suggestion follows from may differ by machine."""
+    config = suggest_config(family_class, spec, scale, overrides)
+    if world.size == 1:
+        return config
+    agreed: FamilyConfig = cfg.from_json(family_class.Config, world.broadcast(cfg.to_json(config)))
+    return agreed
 
 
 def count_parameters(family: Family) -> int:

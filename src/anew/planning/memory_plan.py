@@ -12,6 +12,8 @@ from anew.families.phases import Phase
 Parallel = Literal["ddp", "fsdp"]
 
 STATE_SHARE = 2 / 3  # of the free memory for what DDP copies to every process; activations have the other third
+SMALL = 50_000_000  # parameters that any machine trains
+MOST_COPIES = 5  # gradients, DDP's buckets, two moments, average
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 
 
@@ -34,6 +36,14 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
     if needed > STATE_SHARE * free:
         return "fsdp", f"{world.size} processes share the weights: {sizes}"
     return "ddp", f"{world.size} processes, each with all weights: {sizes}"
+
+
+def has_room(family: Family, world: World) -> bool:
+    """Whether memory holds the training of a family that is built on the CPU, shared by all processes; small ones always do."""
+    parameters = sum(parameter.numel() for parameter in family.parameters())
+    # Each process builds the network whole, and holds its part of the state at least.
+    needed = 4.0 * parameters * (1 + MOST_COPIES / world.size)
+    return parameters < SMALL or needed <= free_memory(world.device)
 
 
 def copied_bytes(family: Family) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from anew.families.base import Family, Scale
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import evaluation_slice, largest_affordable
-from anew.planning.build import build_family, count_parameters, suggest_config
+from anew.planning.build import agreed_config, build_family, count_parameters
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.replay import replayed_plan
@@ -68,13 +69,16 @@ def make_plan(
         return replayed_plan(request.plan_from, data.spec, family_class.Config)
     overrides = settings_of(request.settings, family.name, family_class.Config)
     scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
+    most_seconds = -context.world.minimum(-math.ceil(family_class.compile_seconds(data.spec)))  # of all processes
+    compile_seconds = most_seconds * context.crowding
+    scale = replace(scale, compile_seconds=compile_seconds)
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     if seconds is not None:
         candidates = _measure(config, data, family_class, scale, overrides, context, seconds, measuring_seconds)
         chosen = largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
-    family_config = suggest_config(family_class, data.spec, scale, overrides)
+    family_config = agreed_config(family_class, data.spec, scale, overrides, context.world)
     network = build_family(family_class, data.spec, family_config, 0, torch.device("cpu"))
     expected_steps = request.steps if chosen is None or seconds is None else int(seconds / chosen.step_s)
     plan = Plan(
@@ -92,6 +96,7 @@ def make_plan(
         calibration_units=_calibration_units(request.budget, chosen, data),
         epochs=_epochs(expected_steps, family_config.batch_size, data),
         candidates=tuple(candidates),
+        notes=family_class.plan_notes(data.spec, scale, family_config),
     )
     return plan, family_config
 

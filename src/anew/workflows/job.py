@@ -126,7 +126,7 @@ def begin_job(
     use_threads()  # an earlier stage may have ended with one
     seconds = None
     if request.plan_from is None:
-        seconds = training_seconds(request, train_config, context, minimum_seconds)
+        seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
     plan, config = make_plan(request, train_config, context, data, choice, seconds, measuring_seconds)
     family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
     parallel, reason = choose_parallel(train_config.parallel, family, context.world)

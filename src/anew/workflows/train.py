@@ -259,7 +259,7 @@ def continue_run(
     if is_at_end:
         share_trained(world, folder)
     if is_at_end and record.status == "finished":
-        reporter.message("this run is finished; give it more budget or steps to go on with it")
+        reporter.message("this run is finished; give it more budget or steps to train it further")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     skipped_items = SkippedItemsReport(reporter)
@@ -353,7 +353,7 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
     budget = job.plan.budget_s
     seconds = None
     if budget is not None:
-        remaining = budget - job.context.elapsed() - saving_slice(budget) - LEAVING_SECONDS
+        remaining = budget - job.context.elapsed() - saving_slice(budget, job.context.crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = job.train_config.evaluate_samples
     if isinstance(model.item_spec, Tokens) and model.item_spec.packed:

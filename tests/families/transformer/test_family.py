@@ -215,6 +215,20 @@ def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
     assert costs == sorted(costs)
 
 
+@pytest.mark.parametrize(
+    ("compile_seconds", "contexts", "note"),
+    [(0.0, True, ""), (25.0, True, "context mixing has loops"), (50.0, False, "without context mixing: it has loops")],
+)
+def test_context_mixing_is_compiled_only_in_a_budget_that_has_the_time(
+    compile_seconds: float, contexts: bool, note: str
+) -> None:
+    spec = Tokens(vocab=4, length=16, spellings=(b"a", b"b", b"c", b"d"))
+    scale = Scale(items=3000, units=1e6, seconds=60.0, compile_seconds=compile_seconds)
+    config = Transformer.suggest(spec, scale)
+    assert config.contexts == contexts and config.ngrams != contexts
+    assert "".join(Transformer.plan_notes(spec, scale, config)).startswith(note)
+
+
 def test_a_width_that_does_not_fit_the_heads_is_refused() -> None:
     with pytest.raises(ConfigError, match="multiple of 6"):
         _family(width=16, heads=3)

@@ -18,7 +18,7 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import learned, pixels
+from anew.data.formats import learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, chosen_size
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count
@@ -242,7 +242,9 @@ class Image(Modality):
         if many_transparent:
             return 4
         if any(image.mode == "RGBA" for image in images):
-            self.notes.append("Few images are transparent: they are laid on white (channels=rgba keeps transparency).")
+            self.notes.append(
+                "Few images are transparent: they are flattened on white (channels=rgba keeps transparency)."
+            )
         return 3 if any(map(pixels.coloured, images)) else 1
 
     def _choose_size(
@@ -265,7 +267,7 @@ class Image(Modality):
         elif chosen != sizes[0]:
             reason = "as asked"
             if not self._fixed_size:
-                reason = f"what {budget.describe()} affords; size={min(max(sizes[0]), MAX_SIDE)} keeps more"
+                reason = f"to fit {budget.describe()}; size={min(max(sizes[0]), MAX_SIDE)} keeps more"
             self.notes.append(f"Images of {_by(sizes[0])} are learned at {_by(chosen)}: {reason}.")
         return chosen
 
@@ -341,6 +343,18 @@ class Image(Modality):
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted, comment)
         return Artifact(".png", data, media="image/png")
+
+    def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
+        images = [np.asarray(item, np.uint8) for item in items]
+        count = sprite_sheet.capacity(*images[0].shape[:2]) if images else 0
+        if not count:
+            return {}
+        name = f"{stem}.png"
+        sheet, cells = sprite_sheet.sprite_sheet(images[:count], names[:count], name, self.matching.is_paletted)
+        return {name: sheet, f"{stem}.json": cells}
+
+    def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
+        return sprite_sheet.enlarged(np.asarray(item), factor)
 
     def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)

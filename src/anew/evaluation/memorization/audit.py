@@ -161,12 +161,12 @@ class Audit(Generic[ItemT]):
             reference = self._reference(of_samples, control, rest)
         return self._result(of_samples, scan, match, reference, planted, control_p, training_distance, match_test)
 
-    def _affords(self, remaining: Callable[[], float], what: str) -> bool:
+    def _affords(self, remaining: Callable[[], float], control: str) -> bool:
         """Whether a control is wanted and there is time for it; a note says where there is none."""
         if not self.controls:
             return False
         if remaining() <= 0.0:
-            self.skipped.append(what)
+            self.skipped.append(control)
             return False
         return True
 
@@ -186,7 +186,7 @@ class Audit(Generic[ItemT]):
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
         p = either_p(scan_p, match.p)
-        found = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
+        is_copying = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
         n_visible = self.n_samples * self.visible_share
         # The test that sees more copies of those that found some: the other one misses what is farther, or repeated.
         best = max(
@@ -195,10 +195,10 @@ class Audit(Generic[ItemT]):
             default=scan,
         )
         share, low, high = (
-            min(copies / n_visible, 1.0) if found else 0.0 for copies in (best.copied, best.low, best.high)
+            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in (best.copied, best.low, best.high)
         )
         return CopyTestResult(
-            found=found,
+            found=is_copying,
             p=p,
             share=share,
             low=low,

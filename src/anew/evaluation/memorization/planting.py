@@ -105,16 +105,16 @@ class Planting:
             skipped: Is extended by what there was no time for.
         """
         controls: list[PlantedControl] = []
-        for which, kind in enumerate(("exact", "disturbed")):
+        for which, variant in enumerate(("exact", "disturbed")):
             for rate in reversed(RATES):
                 count = round(rate * n_visible)
                 if count < 1:
                     break
                 caught = detect(partial(self._is_found, source, which, count), remaining)
                 if caught is None:
-                    skipped.append(f"{kind} planted copies of {percent(rate)} of the samples or fewer")
+                    skipped.append(f"{variant} planted copies of {percent(rate)} of the samples or fewer")
                     break
-                controls.append(PlantedControl(kind, rate, caught))
+                controls.append(PlantedControl(variant, rate, caught))
                 if caught < CAUGHT:
                     break
         return controls

@@ -49,6 +49,7 @@ DEFAULT_STEPS = 8  # noise levels that a sample passes through
 LATENT_STEPS = 4  # the same of latents
 FLOW_STEPS = 3  # times as many noise levels on a path that is to be undone as a sample passes through
 MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite where the closed form leaves no error
+LARGEST_SIZE = 9  # of the ladder, about 500 million weights
 
 
 class Diffusion(Family):
@@ -105,7 +106,7 @@ class Diffusion(Family):
 
     @classmethod
     def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
-        return conv_candidate_sizes(scale.device)
+        return conv_candidate_sizes(scale.device, LARGEST_SIZE)
 
     @classmethod
     def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:

@@ -22,8 +22,21 @@ from anew.functional.noise import lognormal_sigmas
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 
-DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192)  # of U-Nets with two halvings or more, whose stages cost more
-DIT_SIZES = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))  # width, depth
+DEEP_UNET_WIDTHS = (
+    24,
+    32,
+    48,
+    64,
+    96,
+    128,
+    192,
+    256,
+    384,
+    512,
+)  # of U-Nets with two halvings or more, whose stages cost more
+DIT_SIZES = (  # width, depth
+    (64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12), (1024, 12), (1024, 18), (1152, 20),
+)  # fmt: skip
 DIT_HEAD_DIM = 64
 HURRY_SECONDS = 100  # of training; in less, smaller batches give more steps
 

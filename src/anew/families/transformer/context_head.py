@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
 from anew.functional import token_choice
@@ -156,6 +157,7 @@ class ContextHead(nn.Module):
         """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`."""
         from anew.estimators.context_mixing.mixer import ContextMixer
 
+        compile_loops()  # all of them now, before what time is left for training is counted
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
         mixer = ContextMixer.fit(self.spellings, text, most_learned)
         self._keep(mixer.arrays())

@@ -19,6 +19,7 @@ from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
+from anew.estimators.context_mixing import compilation
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
@@ -36,15 +37,18 @@ from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
 from anew.nets.precision import compute_dtype
 
 TOKENS_PER_STEP = 1024
-STEP_GROWTH = (1, 2, 2, 4)  # of the tokens a step, by model size
-GRID_STEP_GROWTH = (2, 2, 2, 4)
+STEP_GROWTH = (1, 2, 2, 4, 4, 4, 4, 8, 16)  # of the tokens a step, by model size
+GRID_STEP_GROWTH = (2, 2, 2, 4, 4, 4, 4, 8, 16)
 CUDA_STEP_GROWTH = 8  # a GPU's step takes as long for so many
-SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by model size
-GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
+LARGE_SIZES = ((12, 768), (16, 1024), (24, 1280), (28, 1792))  # up to a billion weights, for GPUs
+SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # layers, width by model size
+GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # where tokens lie on a grid
+CPU_SIZES = 7  # of them are worth measuring on a CPU
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: about a tenth of it
 MOST_NGRAM_VOCAB = 8192  # counts of more tokens are too sparse, and too large
 MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of them
+PATIENCE = 2.0  # times what compiling takes, that training must have to begin with it
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
 MOST_FITTED_TARGETS = 131_072  # held-out targets that the gate is fitted on; fewer for a large vocabulary
 MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together
@@ -119,7 +123,7 @@ class Transformer(Family, TokenTaps):
         epochs = expected_epochs(spec, scale, weights)
         is_small_vocab = spec.vocab <= SMALL_VOCAB
         examples = round(TOKENS_PER_STEP * growth / spec.length)
-        contexts = spec.packed and not on_grid and bool(spec.spellings) and spec.vocab <= MOST_CONTEXT_VOCAB
+        contexts = _can_mix_contexts(spec) and _has_time_to_compile(scale)
         return TransformerConfig(
             batch_size=max(4, min(examples, max(4, scale.items // 8))),
             layers=layers,
@@ -139,8 +143,16 @@ class Transformer(Family, TokenTaps):
         )
 
     @classmethod
+    def compile_seconds(cls, spec: Tokens) -> float:
+        return 0.0 if not _can_mix_contexts(spec) or compilation.is_compiled() else compilation.SECONDS
+
+    @classmethod
+    def plan_notes(cls, spec: Tokens, scale: Scale, config: TransformerConfig) -> tuple[str, ...]:
+        return _compilation_notes(scale.compile_seconds, config.contexts)
+
+    @classmethod
     def candidate_sizes(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
-        return tuple(range(len(SIZES)))
+        return tuple(range(CPU_SIZES if scale.device == "cpu" else len(SIZES)))
 
     @classmethod
     def target_examples(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
@@ -373,6 +385,23 @@ def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
     # Threads share the memory, so that speed grows more slowly than their number.
     speed = CUDA_SPEED if scale.device.startswith("cuda") else CPU_SPEED * scale.threads**0.8
     return scale.seconds * speed / weights / max(1.0, float(scale.items) * spec.length)
+
+
+def _can_mix_contexts(spec: Tokens) -> bool:
+    return spec.packed and not spec.shape and bool(spec.spellings) and spec.vocab <= MOST_CONTEXT_VOCAB
+
+
+def _has_time_to_compile(scale: Scale) -> bool:
+    return scale.seconds is None or scale.seconds >= PATIENCE * scale.compile_seconds
+
+
+def _compilation_notes(seconds: float, contexts: bool) -> tuple[str, ...]:
+    if not seconds:
+        return ()
+    once = f"has loops that are compiled at their first use on this machine, about {seconds:.0f} s"
+    if contexts:
+        return (f"context mixing {once} of this run",)
+    return (f"without context mixing: it {once}; a longer budget does so once, and text is then predicted better",)
 
 
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:

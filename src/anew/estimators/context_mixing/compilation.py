@@ -1,0 +1,60 @@
+"""The loops of context mixing as machine code: whether this machine has it, and all of it at once.
+
+Numba compiles a function at its first call, and keeps the machine code on disk. Left to itself it would compile some of them while
+a report is written, in time that was kept for something else.
+"""
+
+from __future__ import annotations
+
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from anew.core.machine_code import machine_code_folder
+
+SECONDS = 15.0  # of an idle core, about
+VOCAB, TOKENS = 8, 256  # of the text that they are compiled with
+
+
+def is_compiled() -> bool:
+    """Whether `compile_loops` was done on this machine, with these files."""
+    return _marker().is_file()
+
+
+def compile_loops() -> None:
+    """Call every function that Python calls, with arguments as they come; where they are compiled that takes a moment."""
+    from anew.estimators.context_mixing import reading  # not above: it loads Numba
+    from anew.estimators.context_mixing.mixer import ContextMixer
+
+    source = np.random.default_rng(0)
+    text = source.integers(VOCAB, size=TOKENS).astype(np.int32)
+    network = np.full((TOKENS, VOCAB), 1.0 / VOCAB, dtype=np.float32)
+    mixer = ContextMixer.fit([bytes([65 + token]) for token in range(VOCAB)], text, TOKENS // 2)
+    document = mixer.document(2 * TOKENS)
+    mixer.recall(document, text)
+    contexts, orders = mixer.read(document, text)
+    of_network = mixer.network_logits(network, text.astype(np.int64))
+    mixer.fit_joint(text, contexts, of_network, orders)
+    experts = np.log(np.full((TOKENS, 3), 1.0 / VOCAB))
+    prior = np.full(3, 1.0 / 3.0)
+    reading.share_weight(experts, prior.copy(), prior, 0.01, np.empty(TOKENS))
+    rows = mixer.rows(2, TOKENS)
+    mixer.recall(reading.row_of(rows, 0), text[:1])
+    mixer.step(rows, network[:2])
+    mixer.draw(rows, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
+    mixer.observe(rows, np.array([2, 3]))
+    with suppress(OSError):  # without a mark it is only taken for missing
+        _marker().parent.mkdir(parents=True, exist_ok=True)
+        _marker().touch()
+
+
+def _marker() -> Path:
+    """A file beside the machine code, for this interpreter and kind of machine."""
+    name = f"complete-{platform.python_version()}-{platform.machine()}"
+    return machine_code_folder(Path(__file__).parent) / name
+
+
+if __name__ == "__main__":
+    compile_loops()

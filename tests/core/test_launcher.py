@@ -1,0 +1,61 @@
+"""How many processes a training starts, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anew.core import launcher
+from anew.core.launcher import count_gpus, processes_to_start
+from processes import SOURCES
+from samples import names
+
+
+@pytest.mark.parametrize(("visible", "count"), [(None, 3), ("", 0), ("0", 1), ("0,2", 2), ("0,1,2,3", 3)])
+def test_gpus_are_counted_by_their_files(tmp_path: Path, visible: str | None, count: int) -> None:
+    for number in range(3):
+        (tmp_path / f"nvidia{number}").touch()
+    (tmp_path / "nvidiactl").touch()
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert count_gpus(environment, str(tmp_path / "nvidia[0-9]*")) == count
+
+
+def test_a_process_for_each_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "count_gpus", lambda: 4)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert processes_to_start(0, "auto") == processes_to_start(0, "cuda") == 4
+    assert processes_to_start(0, "cuda:1") == processes_to_start(0, "cpu") == processes_to_start(1, "auto") == 1
+    assert processes_to_start(2, "cpu") == 2
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert processes_to_start(0, "auto") == 1
+
+
+def anew(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": SOURCES}
+    command = [sys.executable, "-m", "anew", *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.slow
+def test_a_training_starts_its_processes(tmp_path: Path) -> None:
+    names(tmp_path / "names.txt", 200)
+    settings = {"previews": 0, "evaluate_samples": 4, "width": 16, "layers": 1, "heads": 1}
+    words = ["train", "names.txt", "--run", "run", "--steps", "8", "--processes", "2"]
+    words += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    done = anew(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "starting 2 processes, as asked\n" and done.stdout.count("step 8 ") == 1
+    plan = json.loads((tmp_path / "run" / "config.json").read_text())["plan"]
+    assert any(note.startswith("2 processes, each with all weights") for note in plan["notes"])
+    refused = anew(tmp_path, *words, "--set", "width=24")
+    assert refused.returncode == 2
+    assert [line.partition(" ")[0] for line in refused.stderr.splitlines()] == ["starting", "anew:"], refused.stderr
