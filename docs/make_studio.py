@@ -49,7 +49,6 @@ SHOTS: dict[str, tuple[str, str, Sequence[tuple[str, str]], str, int, str, str]]
         "dark",
         "section.two-thirds",
     ),
-    "studio-which": ("", "", (), "Let them learn", 1280, "light", "main"),
 }
 
 
@@ -72,9 +71,9 @@ def make_data(root: Path) -> None:
         (root / "names.txt").write_text(next((root / "names").glob("*.txt")).read_text())
 
 
-def make_runs(root: Path) -> None:
+def make_runs(root: Path, wanted: set[str]) -> None:
     """The runs that are not there."""
-    missing = [name for name in RUNS if not (root / "runs" / name / "model.safetensors").exists()]
+    missing = [name for name in RUNS if name in wanted and not (root / "runs" / name / "model.safetensors").exists()]
     if missing:
         make_data(root)
     for name in missing:
@@ -88,7 +87,7 @@ def shoot(browser: Any, address: str, name: str) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
     page.set_default_timeout(WAIT)
     page.goto(address)
-    place = "#/which" if not run else f"#/play/runs%2F{run}" if tab else f"#/run/runs%2F{run}"
+    place = f"#/play/runs%2F{run}" if tab else f"#/run/runs%2F{run}"
     page.evaluate("place => { location.hash = place }", place)
     if tab:
         page.get_by_text("Done in").wait_for()
@@ -104,7 +103,7 @@ def shoot(browser: Any, address: str, name: str) -> None:
 def main(folder: Path, names: Sequence[str]) -> None:
     from playwright.sync_api import sync_playwright
 
-    make_runs(folder)
+    make_runs(folder, {SHOTS[name][0] for name in names})
     command = [sys.executable, "-m", "anew", "studio", "--folder", str(folder), "--port", "0", "--json"]
     studio = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -23,7 +23,7 @@ export class MapFilm {
     /** @type {["real" | "made", number] | null} */
     this.chosen = null;
     const ratio = Math.min(2, devicePixelRatio || 1);
-    this.canvas = h("canvas", { class: "map film-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", tabindex: 0 });
+    this.canvas = h("canvas", { class: "map film-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", "aria-label": "Map of items", tabindex: 0 });
     this.ratio = ratio;
     this.detail = h("div", { class: "film-item", "aria-live": "polite" });
     this.said = h("p", { class: "film-said" });
