@@ -24,7 +24,8 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
-from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
+from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
+from anew.data.modalities.image import MIN_STD, PALETTE_PIXELS, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -34,6 +35,9 @@ DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 SIDES = (16, 24, 32, 48, 64)  # pixels a side
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
+MATCHED_PIXELS = 1 << 17  # of samples that are compared with real clips
+MATCHED_CLIPS = (4, 16)  # least and most of them
+MATCHED_REAL = (16, 512)  # least and most real clips
 MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
 WHOLE_SHARE = 0.95  # share of videos that are to be one clip each, where videos are short
 LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long videos: a second takes as few as look smooth
@@ -48,6 +52,9 @@ class VideoConfig:
     rate: float = setting(0.0, "frames a second; 0 takes what most files have", unit="frames/s", low=0.0, high=240.0)
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "clips of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    match_pixels: bool = setting(
+        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+    )
     labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
 
 
@@ -103,6 +110,7 @@ class Video(Modality):
         self._stride = 1  # of so many of these frames one is kept
         self._max_span = MAX_FRAMES  # most frames of a clip before frames are left out
         self._frame = "crop"
+        self.matching = PixelMatching()  # what brings samples to the values that real pixels have
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -177,7 +185,10 @@ class Video(Modality):
                 f"second: {reason}."
             ]
         if self._stride > 1:
-            return [f"Of each clip one frame of {self._stride} is learned, at most {max_frames}: {reason}."]
+            needed = math.ceil(round(usual_count))
+            more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= needed)
+            keeps = "" if self.config.frames else f"; frames={needed} keeps more{more}"
+            return [f"Of each clip one frame of {self._stride} is learned, at most {max_frames}: {reason}{keeps}."]
         return []
 
     def split_records(self, item: Item) -> Iterator[Item]:
@@ -243,7 +254,7 @@ class Video(Modality):
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
         keeps_transparency = many_transparent and channels == 4
         self._frame = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency, self._fixed_size)
-        width, height = clip_shape.even_size(sample.sizes, size, max_side, self._fixed_size, self._frame, self.notes)
+        width, height = clip_shape.even_size(sample.sizes, size, _side_limit, self._fixed_size, self._frame, self.notes)
         rows = [pixels.stored(pixels.shaped(image, width, height, self._frame), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
@@ -319,12 +330,40 @@ class Video(Modality):
 
     def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, T, H, W) in [-1, 1] -> (t, H, W), (t, H, W, 3) or (t, H, W, 4) uint8 each, t frames up to the last change."""
-        clips = [np.stack([pixels.shown(frame) for frame in clip.swapaxes(0, 1)]) for clip in as_array(x)]
-        return [clip[: frame_counts(clip[None, None])[0]] for clip in clips]
+        matched = (as_unit(self.matching(as_levels(_frames_first(clip)))) for clip in as_array(x))
+        return _shown(matched if self.matching.steps else map(_frames_first, as_array(x)))
+
+    def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
+        return _shown(as_unit(_frames_first(row)) for row in rows)
+
+    def calibration_size(self) -> tuple[int, int]:
+        if not self.config.match_pixels:
+            return 0, 0
+        volume = int(np.prod(self._grid.shape[1:]))
+        samples, real = MATCHED_PIXELS // volume, PALETTE_PIXELS // volume
+        return int(np.clip(samples, *MATCHED_CLIPS)), int(np.clip(real, *MATCHED_REAL))
+
+    def calibrate(self, samples: Values, real: Values) -> None:
+        made, true = (as_levels(np.concatenate([_frames_first(c) for c in as_array(x)])) for x in (samples, real))
+        # Frames of one clip are alike, so that a part of them in order would be that of few clips.
+        order = np.random.default_rng(0).permutation(len(true))
+        self.matching = PixelMatching.learned(made, true[order])
+
+    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+        values = _frames_first(as_array(known.x))  # (T, C, H, W)
+        mask = np.ones(1) if known.mask is None else as_array(known.mask)
+        masks = np.broadcast_to(mask, known.x.shape)[0] >= 1.0  # (T, H, W)
+        kept = []
+        for item in items:
+            clip = np.array(item)
+            for index in range(min(len(clip), len(values))):
+                clip[index][masks[index]] = pixels.shown(values[index])[masks[index]]
+            kept.append(clip)
+        return kept
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        """An MP4, and beside it a GIF; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
-        clip = _pad_to_min_frames(np.asarray(item))
+        """An MP4, and beside it a GIF of the same size; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
+        clip = frames.enlarged(_pad_to_min_frames(np.asarray(item)))
         gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))
 
@@ -366,6 +405,7 @@ class Video(Modality):
             "rate": self._source_rate,
             "step": self._stride,
             "span": self._max_span,
+            "matching": self.matching.model_dump(mode="json"),
             "notes": list(self.notes),
         }
 
@@ -374,6 +414,8 @@ class Video(Modality):
         self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
         self._frame, self._source_rate = record.frame, record.rate
         self._stride, self._max_span = record.step, record.span
+        record.matching.check(record.shape[0])
+        self.matching = record.matching
         self.notes = record.notes
 
 
@@ -410,6 +452,21 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
     minutes = size.thread_seconds / 60.0
     side = max(rung for rung in SIDES if rung <= max(24.0 * minutes**0.18, SIDES[0]))
     return side, int(np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES))
+
+
+def _side_limit(size: DataBudget) -> int:
+    return size_limits(size)[0]
+
+
+def _frames_first(clip: Numbers) -> Numbers:
+    """(C, T, H, W) -> (T, C, H, W)."""
+    return clip.swapaxes(0, 1)
+
+
+def _shown(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
+    """Frames (T, C, H, W) in [-1, 1] of each clip -> uint8 as people see them, up to the last change."""
+    shown = (np.stack([pixels.shown(frame) for frame in clip]) for clip in clips)
+    return [clip[: frame_counts(clip[None, None])[0]] for clip in shown]
 
 
 def frame_counts(rows: Numbers) -> NDArray[np.intp]:
