@@ -53,16 +53,16 @@ def main() -> None:
     build.add_argument("pages", nargs="+", type=Path)
     build.add_argument("--cores", type=core_list, help="cores that the browser uses, e.g. 0,1 (default: all)")
     build.add_argument("--browser", default="/usr/bin/chromium", help="a Chromium (default: %(default)s)")
-    given = build.parse_args()
+    options = build.parse_args()
     from playwright.sync_api import sync_playwright
 
-    if given.cores is not None:
-        os.sched_setaffinity(0, given.cores)
+    if options.cores is not None:
+        os.sched_setaffinity(0, options.cores)
     print("| page | MB | products | read, s | first sample, s | all, s | samples | requests | faults |")
     print("|---|---|---|---|---|---|---|---|---|")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=given.browser, args=["--no-sandbox"])
-        for path in given.pages:
+        browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
+        for path in options.pages:
             figures = visit(browser, path)
             numbers = " | ".join(f"{figures[name]:.2f}" for name in ("read_s", "first_s", "all_s"))
             counts = f"{figures['samples']} | {figures['requests']} | {len(figures['faults'])}"  # type: ignore[arg-type]
