@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -52,7 +51,6 @@ Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
-Arrays = TypeVar("Arrays", Memory, Joint)
 
 
 class ReadText:
@@ -220,7 +218,7 @@ class ContextMixer:
 
     def rows(self, n: int, room: int) -> Memory:
         """n empty documents, for at most `room` tokens each."""
-        return repeated(Memory._make(array[None] for array in self.document(room)), n)
+        return repeated_memory(Memory._make(array[None] for array in self.document(room)), n)
 
     def regrown(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
         """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first.
@@ -241,7 +239,7 @@ class ContextMixer:
 
     def joints(self, n: int) -> Joint:
         """The weights of n documents that are yet to be read."""
-        return repeated(Joint._make(weights[None] for weights in self.joint), n)
+        return repeated_joint(Joint._make(weights[None] for weights in self.joint), n)
 
     def document_joint(self) -> Joint:
         """The weights of a document that is yet to be read."""
@@ -315,9 +313,14 @@ class ContextMixer:
         return cls(spellings, arrays["text"], maps, joint)  # type: ignore[arg-type]
 
 
-def repeated(row: Arrays, n: int) -> Arrays:
-    """n rows like this one row: of what was read, or of weights."""
-    return row._make(array.repeat(n, 0) for array in row)
+def repeated_memory(row: Memory, n: int) -> Memory:
+    """n rows that have all read what this one row has."""
+    return Memory._make(array.repeat(n, 0) for array in row)
+
+
+def repeated_joint(row: Joint, n: int) -> Joint:
+    """The weights of n rows that have all learned what this one has."""
+    return Joint._make(weights.repeat(n, 0) for weights in row)
 
 
 def joint_of(rows: Joint, row: int) -> Joint:

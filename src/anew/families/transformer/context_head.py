@@ -92,11 +92,11 @@ class ContextState:
 
     def repeat(self, n: int) -> ContextState:
         """n samples that have all shown what this one has."""
-        from anew.estimators.context_mixing.mixer import repeated
+        from anew.estimators.context_mixing.mixer import repeated_joint, repeated_memory
 
         other = copy(self)
         other.share = self.share.repeat(n)
-        other.rows, other.joint = repeated(self.rows, n), repeated(self.joint, n)
+        other.rows, other.joint = repeated_memory(self.rows, n), repeated_joint(self.joint, n)
         return other
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
