@@ -66,7 +66,7 @@ def page(program: Mapping[str, Any], block: bytes) -> str:
         "title": html.escape(f"{about['name']}, made with Anew"),
         "style": (PAGE / "page.css").read_text(encoding="utf-8"),
         "body": (PAGE / "body.html").read_text(encoding="utf-8"),
-        "program": _script_text(json.dumps(program, ensure_ascii=False, separators=(",", ":"))),
+        "program": _json_text(program),
         "tensors": base64.b64encode(block).decode("ascii"),
         "engine": _script_text(engine),
         "page": _script_text(bundled(PAGE, "page")),
@@ -80,8 +80,13 @@ def page(program: Mapping[str, Any], block: bytes) -> str:
     return "".join(whole)
 
 
+def _json_text(value: object) -> str:
+    """JSON that may stand in an element `script`: names and labels in it may be a stranger's."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+
+
 def _script_text(text: str) -> str:
-    """A text that may stand in an element `script`, and means the same in JSON and in strings of JavaScript."""
+    """Our own JavaScript, so that it may stand in an element `script`: outside of strings neither mark is found in it."""
     return text.replace("</", "<\\/").replace("<!--", "<\\!--")
 
 
