@@ -136,13 +136,13 @@ def restoring(path: Path) -> Iterator[None]:
     except Exception as error:  # any: the values that reach our code and PyTorch's are a stranger's
         if _of_the_device(error):
             raise
-        what = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-        raise RunError(f"{str(path)!r} was edited or is of another version ({what}); restore it") from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        raise RunError(f"{str(path)!r} was edited or is of another version ({reason}); restore it") from error
 
 
 def _of_the_device(error: Exception) -> bool:
     torch = sys.modules.get("torch")  # not imported for this: without it nothing of it was raised
-    kinds = tuple(
+    device_errors = tuple(
         k for name in ("OutOfMemoryError", "AcceleratorError") if (k := getattr(torch, name, None)) is not None
     )
-    return isinstance(error, kinds)
+    return isinstance(error, device_errors)

@@ -19,6 +19,8 @@ from PIL import Image
 import anew
 from anew.core.random import generator
 from anew.core.specs import SampleRequest
+from anew.exporting.onnx import traced
+from anew.families.portable import Graph
 from samples import clips, shapes, tones
 
 from .conftest import TINY_CONV, train
@@ -105,7 +107,9 @@ def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, 
     noise = family._noise(request, SEED)
     known = {name: noise[name] for name in ("inside", "outside")}
     known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    known |= {"component": family._choose_component(request, noise["kind"][:, 0], None)}
+    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
+    parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
+    known |= {} if parts is None else {"last": parts.sum(1) - 1}
     got: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
     assert got.shape == expected.shape and np.abs(got - expected.numpy()).max() < 1e-3
     return got
@@ -192,12 +196,37 @@ def test_images_and_clips_from_codes(make_data: Callable[[Path, int], Path], tmp
 
 
 @pytest.mark.slow
-def test_diffusion_of_clips_is_refused(tmp_path: Path) -> None:
+def test_diffusion_of_clips(tmp_path: Path) -> None:
     settings = {**TINY_CONV, "space": "pixel"}
-    run = train(clips(tmp_path / "data", 40), tmp_path / "run", settings, steps=2, family="diffusion")
-    with pytest.raises(anew.ConfigError, match="for which ONNX has no operator"):
-        anew.export(run, "onnx", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    run = train(clips(tmp_path / "data", 40), tmp_path / "run", settings, steps=3, family="diffusion")
+    model, sampler = exported(run, tmp_path / "out")
+    got = assert_diffusion_agrees(model, sampler)
+    drawn = sampler.sample(4, seed=1)
+    assert drawn.shape == (4, *got.shape[1:])
+    lengths = [
+        len(list(folder.iterdir())) for folder in {path.parent for path in sampler.save(drawn, tmp_path / "new")}
+    ]
+    assert lengths == [got.shape[2]] * 4
+
+
+@pytest.mark.parametrize(("rows", "size", "columns"), [(3, 7, 2), (2, 37, 37)])
+def test_systems_of_equations(rows: int, size: int, columns: int) -> None:
+    import onnxruntime
+
+    def solve(matrices: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        root = torch.linalg.cholesky_ex(matrices @ matrices.mT + torch.eye(size)).L
+        return torch.linalg.solve_triangular(root, right, upper=False)
+
+    source = generator("equations")
+    inputs = {
+        "matrices": torch.randn(rows, size, size, generator=source),
+        "right": torch.randn(rows, size, columns, generator=source),
+    }
+    graph = Graph("solve", torch.nn.Identity(), solve, inputs, ("x",))
+    session = onnxruntime.InferenceSession(traced(graph), providers=["CPUExecutionProvider"])
+    more = {name: torch.cat((x, x)) for name, x in inputs.items()}  # any number of rows
+    got = session.run(None, {name: x.numpy() for name, x in more.items()})[0]
+    assert np.abs(got - solve(*more.values()).numpy()).max() < 1e-4
 
 
 def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_copies() -> None:
 @pytest.mark.parametrize("text", ["", ",", "copies,", "copied", "coverage", "coverage<", "coverage<x", "coverage<nan", "coverage<inf",
                                   "coverage=1", "<1", "Coverage<1", "coverage<1<2"])  # fmt: skip
 def test_what_is_no_condition(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no condition; give conditions like"):
+    with pytest.raises(ConfigError, match="is not a condition; give conditions like"):
         parse_requirements(text)
 
 

@@ -400,7 +400,7 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
     if arguments.json:
         write_json(report.to_json())
         return
-    write(f"\n{report.table}\n* the best, and whatever differs from it by no more than chance\n")
+    write(f"\n{report.table}\n* the best, or no worse than chance explains\n")
     for sentence in report.findings:
         write(sentence)
     for claim in report.claims:

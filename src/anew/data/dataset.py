@@ -322,10 +322,8 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     columns = ColumnChoice.of(state["config"])
     chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False), columns=columns)
     if chosen.fingerprint != state["fingerprint"]:
-        where, mend = (
-            path or state["path"],
-            "give `data`: where it lies now" if path is None else "give the same files, unchanged",
-        )
+        where = path or state["path"]
+        mend = "give its new place as `data`" if path is None else "give the same files, unchanged"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
 
@@ -333,4 +331,4 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
 def check_there(path: str) -> None:
     """Raises DataError where the data of a run has moved away."""
     if Path(path).is_absolute() and not Path(path).exists():
-        raise DataError(f"the data of this run is not at {path!r} any more; give `data`: where it lies now")
+        raise DataError(f"the data of this run is not at {path!r} any more; give its new place as `data`")

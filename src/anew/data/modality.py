@@ -49,6 +49,7 @@ class ModalityTraits:
         num_saved_samples: How many samples a run keeps.
         default_sampling: Sampling settings that suit such items, for families that have them.
         tries_families: Which family makes the best of such items differs from data set to data set, by what was measured.
+        files_hold_comments: Files that are written have a place for a comment.
         latents_from: Seconds of training from which on they are better learned as latents of a codec, which is learned first,
             where a family can choose.
     """
@@ -68,6 +69,7 @@ class ModalityTraits:
     num_saved_samples: int = 36
     default_sampling: Mapping[str, float] = field(default_factory=dict)
     tries_families: bool = False
+    files_hold_comments: bool = True
     latents_from: float = float("inf")
 
     @property

@@ -259,8 +259,8 @@ class Evaluation(ABC, Generic[ItemT]):
         n = min(n_samples, len(test), len(train))
         if n < LEAST:
             if self.inputs.features is None:
-                there_are = f"{len(samples):,} samples and {len(test):,} held-out {self.noun}"
-                self.too_few = f"there are {there_are}, and {LEAST} of each are needed"
+                needed = f"{LEAST} samples and {LEAST} held-out {self.noun} are needed"
+                self.too_few = f"{needed}; there are {len(samples):,} and {len(test):,}"
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
         if n < n_samples:

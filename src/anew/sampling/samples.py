@@ -13,7 +13,7 @@ from anew.core.settings import check_int
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError
-from anew.sampling.origins import Origin
+from anew.sampling.origins import Origin, side_file
 
 SHEET_SIZE = 100  # images on one sheet
 MOST_SCALE = 64  # whole factor by which pictures are enlarged
@@ -115,7 +115,8 @@ class Samples(Sequence[DecodedItem]):
         return None if pictures and isinstance(pictures[0], str) else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so.
+        """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so. What they
+        follow from is in the files, or in a hidden one beside them where their format has no place for it.
 
         Args:
             folder: Where to; made if missing.
@@ -128,12 +129,26 @@ class Samples(Sequence[DecodedItem]):
         for names in self._named_files():
             first, *_ = [files.write_inside(target, name, artifact.data) for name, artifact in names.items()]
             paths.append(first)
+        for name, data in self._side_file([each.name for each in paths]):
+            files.write_inside(target, name, data)
         return paths
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Name and content of each file that `save` writes."""
+        first_names = []
         for names in self._named_files():
+            first_names.append(next(iter(names)))
             yield from ((name, artifact.data) for name, artifact in names.items())
+        yield from self._side_file(first_names)
+
+    def _side_file(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Name and content of what says where the samples in files of these names come from, if they do not themselves."""
+        if not self.origins or self.modality.traits.files_hold_comments:
+            return
+        by_name = dict(
+            zip(names, [[origin] for origin in self.origins] if len(names) > 1 else [self.origins], strict=True)
+        )
+        yield side_file(by_name, self.first if self.total is not None else None)
 
     def _named_files(self) -> Iterator[dict[str, Artifact]]:
         """The files of each sample by name, or one of all, where such items are kept so."""

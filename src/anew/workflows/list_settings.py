@@ -16,7 +16,7 @@ from anew.planning.train_config import TrainConfig
 
 Value = bool | int | float | str | None
 GROUPS = {
-    "training": "Training, whatever the model (for train and compare)",
+    "training": "Training, for every model (train and compare)",
     "family": "Model families (for train and compare)",
     "data": "Kinds of data (for look, train and compare)",
     "sampling": "Sampling (for sample and walk)",

@@ -34,21 +34,21 @@ def enough(size: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
     return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
 
 
-def channels(wanted: str, seen: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
-    """1 grey, 3 colour, 4 colour with transparency; seen: 8-bit frames."""
-    if wanted != "auto":
-        return {"grey": 1, "rgb": 3, "rgba": 4}[wanted]
+def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
+    """1 grey, 3 colour, 4 colour with transparency. frames: 8-bit."""
+    if setting != "auto":
+        return {"grey": 1, "rgb": 3, "rgba": 4}[setting]
     if see_through:
         return 4
-    if any(map(pixels.transparent, seen)):
-        notes.append("Few clips are transparent: they are laid on white (channels=rgba keeps transparency).")
-    return 3 if any(map(pixels.coloured, seen)) else 1
+    if any(map(pixels.transparent, frames)):
+        notes.append("Few clips are transparent: they are flattened on white (channels=rgba keeps transparency).")
+    return 3 if any(map(pixels.coloured, frames)) else 1
 
 
-def frame(wanted: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
+def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
     """How clips of another shape come to it: "crop" or "pad"."""
-    if wanted != "auto":
-        return wanted
+    if setting != "auto":
+        return setting
     return "pad" if len(set(sizes)) > 1 and see_through and size is None else "crop"
 
 
@@ -70,14 +70,6 @@ def even_size(
     elif chosen != sizes[0]:
         whole = enough(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
         keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{whole}"
-        why = "as asked" if wanted else f"what {size.describe()} affords; {keeps}"
+        why = "as asked" if wanted else f"to fit {size.describe()}; {keeps}"
         notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
     return chosen
-
-
-def budget_words(size: DataBudget) -> str:
-    """The budget, for sentences."""
-    if size.seconds is None:
-        return "a run without a budget"
-    where = "1 thread" if size.threads == 1 else f"{size.threads} threads"
-    return f"{size.seconds:g} s on {where if size.device == 'cpu' else size.device}"

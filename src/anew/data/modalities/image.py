@@ -242,7 +242,9 @@ class Image(Modality):
         if many_transparent:
             return 4
         if any(image.mode == "RGBA" for image in images):
-            self.notes.append("Few images are transparent: they are laid on white (channels=rgba keeps transparency).")
+            self.notes.append(
+                "Few images are transparent: they are flattened on white (channels=rgba keeps transparency)."
+            )
         return 3 if any(map(pixels.coloured, images)) else 1
 
     def _choose_size(
@@ -265,7 +267,7 @@ class Image(Modality):
         elif chosen != sizes[0]:
             reason = "as asked"
             if not self._fixed_size:
-                reason = f"what {budget.describe()} affords; size={min(max(sizes[0]), MAX_SIDE)} keeps more"
+                reason = f"to fit {budget.describe()}; size={min(max(sizes[0]), MAX_SIDE)} keeps more"
             self.notes.append(f"Images of {_by(sizes[0])} are learned at {_by(chosen)}: {reason}.")
         return chosen
 

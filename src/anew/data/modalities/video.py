@@ -178,7 +178,7 @@ class Video(Modality):
         else:
             self._stride = max(1, round(self._source_rate / LONG_VIDEO_RATE))
         self._max_span = self._stride * max_frames
-        reason = "as asked" if self.config.frames else f"what {budget.describe()} affords"
+        reason = "as asked" if self.config.frames else f"to fit {budget.describe()}"
         if not videos_are_clips:
             return [
                 f"Videos of up to {max(frame_counts):,} frames are cut into clips of {max_frames} frames at {self.rate:.3g} a "
@@ -188,7 +188,7 @@ class Video(Modality):
             needed = math.ceil(round(usual_count))
             more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= needed)
             keeps = "" if self.config.frames else f"; frames={needed} keeps more{more}"
-            return [f"Of each clip one frame of {self._stride} is learned, at most {max_frames}: {reason}{keeps}."]
+            return [f"Of {self._stride} frames of a clip one is learned, at most {max_frames} in all: {reason}{keeps}."]
         return []
 
     def split_records(self, item: Item) -> Iterator[Item]:

@@ -73,6 +73,11 @@ class Sampler:
         index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
         return np.where(total[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), int(step["otherwise"]))
 
+    def _choose_row(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+        total = np.array(step["table"])[values[step["row"]]].cumsum(1)
+        index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
+        return np.asarray(np.minimum(index, total.shape[1] - 1))
+
     def _run(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]
 
