@@ -23,9 +23,9 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
-from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
-from anew.data.modalities.image import MIN_STD, PALETTE_PIXELS, TRANSPARENT_SHARE, parse_size
+from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
+from anew.data.formats.pixel_matching import PixelMatching, as_unit
+from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -35,9 +35,6 @@ DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 SIDES = (16, 24, 32, 48, 64)  # pixels a side
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
-MATCHED_PIXELS = 1 << 17  # of samples that are compared with real clips
-MATCHED_CLIPS = (4, 16)  # least and most of them
-MATCHED_REAL = (16, 512)  # least and most real clips
 MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
 WHOLE_SHARE = 0.95  # share of videos that are to be one clip each, where videos are short
 LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long videos: a second takes as few as look smooth
@@ -186,8 +183,7 @@ class Video(Modality):
             ]
         if self._stride > 1:
             needed = math.ceil(round(usual_count))
-            more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= needed)
-            keeps = "" if self.config.frames else f"; frames={needed} keeps more{more}"
+            keeps = "" if self.config.frames else _what_keeps(needed, budget)
             return [f"Of {self._stride} frames of a clip one is learned, at most {max_frames} in all: {reason}{keeps}."]
         return []
 
@@ -330,36 +326,19 @@ class Video(Modality):
 
     def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, T, H, W) in [-1, 1] -> (t, H, W), (t, H, W, 3) or (t, H, W, 4) uint8 each, t frames up to the last change."""
-        matched = (as_unit(self.matching(as_levels(_frames_first(clip)))) for clip in as_array(x))
-        return _shown(matched if self.matching.steps else map(_frames_first, as_array(x)))
+        return _until_last_change(clip_matching.matched(as_array(x), self.matching))
 
     def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
-        return _shown(as_unit(_frames_first(row)) for row in rows)
+        return _until_last_change(as_unit(clip_matching.frames_first(row)) for row in rows)
 
     def calibration_size(self) -> tuple[int, int]:
-        if not self.config.match_pixels:
-            return 0, 0
-        volume = int(np.prod(self._grid.shape[1:]))
-        samples, real = MATCHED_PIXELS // volume, PALETTE_PIXELS // volume
-        return int(np.clip(samples, *MATCHED_CLIPS)), int(np.clip(real, *MATCHED_REAL))
+        return clip_matching.sizes(self._grid.shape) if self.config.match_pixels else (0, 0)
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        made, true = (as_levels(np.concatenate([_frames_first(c) for c in as_array(x)])) for x in (samples, real))
-        # Frames of one clip are alike, so that a part of them in order would be that of few clips.
-        order = np.random.default_rng(0).permutation(len(true))
-        self.matching = PixelMatching.learned(made, true[order])
+        self.matching = clip_matching.learned(samples, real)
 
     def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
-        values = _frames_first(as_array(known.x))  # (T, C, H, W)
-        mask = np.ones(1) if known.mask is None else as_array(known.mask)
-        masks = np.broadcast_to(mask, known.x.shape)[0] >= 1.0  # (T, H, W)
-        kept = []
-        for item in items:
-            clip = np.array(item)
-            for index in range(min(len(clip), len(values))):
-                clip[index][masks[index]] = pixels.shown(values[index])[masks[index]]
-            kept.append(clip)
-        return kept
+        return clip_matching.keep_known(items, known)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         """An MP4, and beside it a GIF of the same size; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
@@ -382,18 +361,8 @@ class Video(Modality):
             raise ConfigError("the `prompt` is empty; give a video, an image or a folder of frames")
         begin = _prompt_frames(self, prompt) if prompt else []
         end = _prompt_frames(self, suffix) if suffix else []
-        length = self._grid.shape[1]
-        if end:
-            keep = max(1, (length - length // 4) // (2 if begin else 1))
-            begin, end = begin[-keep:], end[:keep]
-        free = max(1, length - len(begin) - len(end)) if end or len(begin) < length else 0
-        blank = [np.zeros_like((begin or end)[0])] * free
-        row = np.stack([*begin, *blank, *end], axis=1)[None]  # (1, C, T, H, W)
-        mask = torch.zeros(1, row.shape[2], 1, 1)  # 1 where a frame is given
-        mask[:, : len(begin)] = 1.0
-        if end:
-            mask[:, -len(end) :] = 1.0
-        return Condition(self.batch(row, None, None).x[0], mask)
+        row, mask = _joined(begin, end, self._grid.shape[1])
+        return Condition(self.batch(row, None, None).x[0], torch.from_numpy(mask))
 
     def state(self) -> dict[str, object]:
         spec = self._grid
@@ -454,19 +423,36 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
     return side, int(np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES))
 
 
+def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
+    """What keeps so many frames of a clip, as the end of a sentence."""
+    more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
+    return f"; frames={frames_needed} keeps more{more}"
+
+
 def _side_limit(size: DataBudget) -> int:
     return size_limits(size)[0]
 
 
-def _frames_first(clip: Numbers) -> Numbers:
-    """(C, T, H, W) -> (T, C, H, W)."""
-    return clip.swapaxes(0, 1)
+def _joined(
+    begin: list[NDArray[np.uint8]], end: list[NDArray[np.uint8]], length: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(1, C, T, H, W) a beginning and an end with blank frames between, and (1, T, 1, 1), 1 where a frame is given."""
+    if end:
+        keep = max(1, (length - length // 4) // (2 if begin else 1))
+        begin, end = begin[-keep:], end[:keep]
+    free = max(1, length - len(begin) - len(end)) if end or len(begin) < length else 0
+    blank = [np.zeros_like((begin or end)[0])] * free
+    row = np.stack([*begin, *blank, *end], axis=1)[None]  # (1, C, T, H, W)
+    mask = np.zeros((1, row.shape[2], 1, 1), np.float32)
+    mask[:, : len(begin)] = 1.0
+    if end:
+        mask[:, -len(end) :] = 1.0
+    return row, mask
 
 
-def _shown(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
-    """Frames (T, C, H, W) in [-1, 1] of each clip -> uint8 as people see them, up to the last change."""
-    shown = (np.stack([pixels.shown(frame) for frame in clip]) for clip in clips)
-    return [clip[: frame_counts(clip[None, None])[0]] for clip in shown]
+def _until_last_change(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
+    """Frames (T, C, H, W) in [-1, 1] of each clip as people see them."""
+    return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.shown(clips)]
 
 
 def frame_counts(rows: Numbers) -> NDArray[np.intp]:
