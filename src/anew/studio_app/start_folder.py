@@ -34,12 +34,19 @@ class StartFolder:
         self.root = root.resolve()
         self.state = self.root / STATE
 
+    def check_there(self) -> None:
+        """Raise ApiError 410 where the folder itself was moved or deleted while the Studio is open."""
+        if not self.root.is_dir():
+            message = f"the folder {str(self.root)!r} that the Studio was started in is not there any more"
+            raise ApiError(410, f"{message}; put it back, or start the Studio in another")
+
     def path(self, name: str) -> Path:
         """The path that a name stands for, links resolved.
 
         Raises:
-            ApiError: 400 it is no name; 403 it leads out of the folder.
+            ApiError: 400 it is no name; 403 it leads out of the folder; 410 the folder itself is gone.
         """
+        self.check_there()
         if len(name) > MAX_NAME or "\0" in name:
             raise ApiError(400, "this is not the name of a file or folder")
         try:
