@@ -83,11 +83,18 @@ def about(number: float) -> str:
     return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
 
 
+MOST_LISTED = 60  # names in a sentence
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names."""
+    """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names, unless they are too many to read."""
     names = sorted(set(allowed))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; allowed: {', '.join(names) or 'none'}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if len(names) > MOST_LISTED:
+        return f"; it is none of the {len(names)} that there are"
+    return f"; allowed: {', '.join(names) or 'none'}"
 
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

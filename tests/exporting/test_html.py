@@ -22,6 +22,7 @@ from anew.core.specs import SampleRequest
 from anew.data.formats import pixel_steps
 from anew.exporting.bundle import bundled
 from anew.exporting.graph import WEB, Container
+from anew.exporting.html import page
 from anew.exporting.sampler import whole_sampler
 from samples import clips, prose, shapes, tones
 
@@ -281,6 +282,21 @@ def test_ids_are_those_of_the_run(
 
 @needs_node
 @pytest.mark.slow
+def test_gaps_are_laid_out_as_by_the_run(text_page: Callable[[str], tuple[anew.Model, Path]]) -> None:
+    model, page = text_page("programs")
+    gaps = [
+        ("def f(x):\n    return", "\n\n\ndef g(x):\n"),
+        ("", "\n    return x + 1\n"),
+        ("def f1(x):\n    return x + 1\n" * 9, "def f2(x):\n    return x + 2\n" * 9),  # longer than the window
+    ]
+    answered = answer(page, gaps=gaps)
+    modality: Any = model.modality
+    assert answered["ids"] == [modality.condition_from_prompt(*gap).tolist() for gap in gaps]
+    assert answered["middles"] == ["new"] * len(gaps)
+
+
+@needs_node
+@pytest.mark.slow
 def test_views_are_those_of_the_network(
     grid_run: Callable[[str], Path], text_run: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -305,7 +321,21 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "left behind: what followed many kinds of context" in text and "No copying found." in text
+    assert "left behind: counts of what followed many kinds of context" in text and "No copying found." in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["</script><script>alert(1)</script>", "<!--<script>", "]]>", "\u2028\u2029", "\ud800", "a\\", "\"'&{{ body }}"],
+)
+def test_names_of_strangers_stay_text(name: str) -> None:
+    about = {"name": name, "answers": [name], "scores": [], "differences": [name]}
+    made = page({"about": about, "labels": {"names": [name]}, "container": {}}, b"")
+    program = re.search(r'<script type="application/json" id="program">(.*?)</script>', made, re.DOTALL)
+    assert program is not None and "<" not in program[1]
+    assert json.loads(program[1])["labels"]["names"] == [name]
+    plain = page({"about": about | dict.fromkeys(("name",), "x"), "labels": {"names": ["x"]}, "container": {}}, b"")
+    assert re.findall(r"</?script|<!--", made) == re.findall(r"</?script|<!--", plain)
 
 
 def test_bad_places_are_refused(text_run: Callable[[str], Path], tmp_path: Path) -> None:

@@ -114,6 +114,6 @@ def _run_of(path: Path, name: str) -> Path:
 
 def _places(path: Path, name: str) -> Iterator[Path]:
     yield from path.resolve().parents
-    if Path(name).name == name:
+    if Path(name).name == name != "..":
         yield Path(RUNS, name)
         yield Path(name)

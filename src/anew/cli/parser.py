@@ -33,6 +33,7 @@ exit codes:
   0   done
   1   a bug in Anew; a file with the traceback is named
   2   an argument, the data or the machine's limits; one sentence says what to change
+  3   a condition of `anew evaluate --fail-on` holds
   75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
 
 

@@ -14,11 +14,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anew.core import files
+from anew.core import files, isolation
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
 from anew.data.formats import audio, fasta, frames, pixels
+from anew.data.formats.reading import read_whole
 from anew.errors import ConfigError, shorten
 
 MOST_SIDE_BYTES = 1 << 28  # of a file beside samples: a million of them
@@ -26,6 +27,7 @@ SIDE = ".origins"  # beginning of the name of a file beside samples
 MARK = "anew="  # in front of the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 LONGEST_TEXT = 1000  # characters of a prompt that a comment holds
+LONGEST_COMMENT = 65536  # characters that are read of one
 SettingValue = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
@@ -118,7 +120,8 @@ def origins_in(path: Path) -> list[Origin]:
     """
     advice = "give a PNG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote, or a text beside its .origins.json"
     try:
-        comments = _comments(path.read_bytes())
+        # Whoever handed the file on may have made it, so native libraries see it in another process alone.
+        comments = isolation.call(_comments, None, read_whole(path))
         origins = _origins_beside(path) if comments is None else [from_comment(comment) for comment in comments]
     except OSError as error:
         raise ConfigError(f"{str(path)!r} cannot be read ({files.clause(error)}); {advice}") from None
@@ -153,7 +156,13 @@ def _origins_beside(path: Path) -> list[Origin | None]:
     return []
 
 
-def _comments(data: bytes) -> Sequence[str] | None:
+def _comments(_: None, data: bytes) -> list[str] | None:
+    """The beginnings of the comments that hold an origin; None where the format has none. Raises ValueError (one clause)."""
+    comments = _all_comments(data)
+    return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if MARK in text]
+
+
+def _all_comments(data: bytes) -> Sequence[str] | None:
     """The comments of a file, by what its content is; None where its format has none."""
     if data[:4] in (b"RIFF", b"fLaC"):
         return [audio.comment(data)]

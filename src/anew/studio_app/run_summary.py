@@ -147,6 +147,31 @@ def grades(run: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in answers.items()} if isinstance(answers, dict) else {}
 
 
+def copying_test(run: Path) -> dict[str, object]:
+    """What the report says of copies, with the picture of the test; empty without one."""
+    try:
+        report = files.read_json(run / "report" / "report.json")
+    except RunError:
+        return {}
+    copies = report.get("copies") if isinstance(report, dict) else None
+    if not isinstance(copies, dict):
+        return {}
+    shown = (
+        "found",
+        "p",
+        "verdict",
+        "method",
+        "samples",
+        "train",
+        "held_out",
+        "distance",
+        "detection_limit",
+        "controls",
+        "picture",
+    )
+    return {name: copies[name] for name in shown if name in copies}
+
+
 def losses(step: Mapping[str, Any]) -> dict[str, float]:
     """The losses of a step by name, as the log has them."""
     return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
@@ -223,7 +248,7 @@ def _data_of(words: Sequence[str]) -> str:
 
 
 def _option(words: Sequence[str], name: str) -> str:
-    return next((words[place + 1] for place, word in enumerate(words[:-1]) if word == name), "")
+    return next((word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")), "")
 
 
 def _changed(run: Path) -> float:

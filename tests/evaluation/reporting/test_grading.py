@@ -36,6 +36,19 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
     assert grade([auc(0.49, 0.057, 400)])["closeness"] == "good"
 
 
+def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samples() -> None:
+    parts = [
+        score("fourgram_divergence", 0.67, 0.64, 0.71, 0.62, n=5993),
+        score("precision", 0.9, 0.88, 0.92, 0.91, n=1000),
+    ]
+    grading = graded(parts, "closeness")
+    assert grading is not None and grading.grade == "too_few" and grading.n == 1000
+    assert figures(parts)["closeness"] == "the classifier two-sample test was not measured"
+    said = verdict(parts)["closeness"]
+    assert said.startswith("Not settled: the classifier two-sample test was not measured; the notes say why. So far: ")
+    assert "5,993" not in said
+
+
 def test_training_and_held_out_items_that_differ_are_said() -> None:
     words = "Training and held-out items differ in kind: a classifier tells them apart 64% of the time"
     assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]

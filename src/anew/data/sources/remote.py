@@ -42,7 +42,7 @@ SCHEMES = {
 STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
 STREAMS = 8  # files that are fetched at once
 RETRY_S = 60.0  # a store that fails for so long is given up
-MANIFEST = ".listing.json"
+MANIFEST, LOCK = ".listing.json", ".lock"
 MANIFEST_BYTES = 1 << 30
 SAVE_S = 5.0  # seconds between two notes of what is there, so that a copy that is killed goes on from there
 LONGEST_NAME = 240  # bytes of one part of a path that every disk takes
@@ -133,7 +133,7 @@ def local_copy(address: str) -> LocalCopy:
     folder.mkdir(parents=True, exist_ok=True)
     system, path = _opened(address)
     listing, is_file, refusals = _listed(system, path, address)
-    with FileLock(folder / ".lock"):
+    with FileLock(folder / LOCK):
         copy = _Copy(system, folder, shown)
         copy.bring(listing)
     refusals += copy.refusals
@@ -226,9 +226,10 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
 def _is_safe(name: str) -> bool:
     """Whether a name of a store may become a path below a folder of ours."""
     parts = name.split("/")
-    return name != MANIFEST and all(
-        part not in ("", ".", "..") and len(part.encode()) <= LONGEST_NAME and part.isprintable() and "\\" not in part
-        for part in parts
+    if not name.isprintable() or parts[0] in (MANIFEST, LOCK):  # no lone surrogates either, which cannot be encoded
+        return False
+    return all(
+        part not in ("", ".", "..") and len(part.encode()) <= LONGEST_NAME and "\\" not in part for part in parts
     )
 
 

@@ -41,6 +41,7 @@ from anew.evaluation.memorization.result import (
     PlantedControl,
     TrainingDistance,
 )
+from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.wording import listed
 
@@ -84,6 +85,7 @@ class Audit(Generic[ItemT]):
             raise ValueError("an audit needs samples and training items")
         self.source = np.random.default_rng(seed)
         self.notes: list[str] = []
+        self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
         group = np.arange(self.n_real) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -150,6 +152,7 @@ class Audit(Generic[ItemT]):
             base, ratios = unsuspicious(scan, match, self.n_samples), self._ratios(control, rest)
             planting = Planting(nearests, labels, base, ratios, match_test, self.planted, self.n_samples)
             planted = planting.run(self.source, self.n_samples * self.visible_share, remaining, self.skipped)
+            self._picture = planting.picture(scan, planted)
         if self._affords(remaining, "the distance from training data"):
             training_distance = self._training_distance(of_samples, held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
@@ -218,6 +221,7 @@ class Audit(Generic[ItemT]):
             training_distance=training_distance,
             controls=planted,
             notes=self.notes,
+            picture=self._picture,
         )
 
     def _match_test(self, nearests: Sequence[NearestReal]) -> MatchTest:
