@@ -192,7 +192,9 @@ def test_the_compiler_of_loops_is_imported_where_it_is_used() -> None:
     """Numba takes a second to import: no module brings it along but those that it compiles."""
     at_load = {}
     for name, path in MODULES.items():
-        statements = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        statements = [
+            node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
         at_load[name] = imports("\n".join(map(ast.unparse, statements)))
     with_numba = {"core.compiled"}
     while more := {name for name, targets in at_load.items() if targets & with_numba} - with_numba:
