@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import random
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+import anew
 
 WORDS = [
     "the", "a", "one", "old", "new", "small", "river", "stone", "light", "house",
@@ -17,6 +21,12 @@ WORDS = [
 
 # Settings of a decoder that learns nothing to speak of, for tests of everything around it.
 TINY = {"width": 32, "layers": 1, "heads": 1, "mlp_size": 64}
+
+
+def trained(data: Path, run: Path, **arguments: Any) -> anew.Model:
+    """A run that nobody measured: to evaluate it would take longer than what most tests want of it."""
+    with mock.patch("anew.workflows.train.evaluate_run", lambda *of_the_run, **limits: None):
+        return anew.train(data, run, **arguments)
 
 
 def prose(path: Path, sentences: int = 1500, seed: int = 0) -> Path:

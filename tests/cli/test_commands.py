@@ -295,7 +295,7 @@ def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert process.returncode == 75, error
     assert f"continue with `anew resume {tmp_path / 'run'}`" in out
     assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
