@@ -57,16 +57,16 @@ def shapes(folder: Path, count: int = 240, size: int = 12, seed: int = 0) -> Pat
     """Discs and bars of random place and size, in class folders, as PNG."""
     source = random.Random(seed)
     for index in range(count):
-        kind = ("bar", "disc")[index % 2]
+        shape_name = ("bar", "disc")[index % 2]
         image = Image.new("L", (size, size), 0)
         x, y, r = source.randint(3, size - 4), source.randint(3, size - 4), source.randint(2, 4)
         draw = ImageDraw.Draw(image)
         shade = source.randint(150, 255)
-        if kind == "disc":
+        if shape_name == "disc":
             draw.ellipse((x - r, y - r, x + r, y + r), fill=shade)
         else:
             draw.rectangle((x - r, y - 1, x + r, y + 1), fill=shade)
-        target = folder / kind / f"{index:04d}.png"
+        target = folder / shape_name / f"{index:04d}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         image.save(target)
     return folder
