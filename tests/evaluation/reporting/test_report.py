@@ -117,7 +117,7 @@ def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
 
 
 def test_answers_that_want_items_say_so() -> None:
-    reason = "20 samples and 20 held-out clips are needed; there are 64 and 9"
+    reason = "9 held-out clips are too few; at least 20 are needed"
     report = EvaluationReport.of([], run="r", family="diffusion", modality="audio", too_few=reason)
     assert report.grades == {"closeness": "too_few", "variety": "too_few"}
     assert report.figures["closeness"] == reason and report.verdict["variety"] == f"Too few to tell: {reason}."

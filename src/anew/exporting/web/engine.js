@@ -2,7 +2,7 @@
 
 import { Container, fromBase64 } from "./graph.js";
 import { kernelName } from "./kernels.js";
-import { matched } from "./pixel_steps.js";
+import { matchedFrames } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
 import { waveOf } from "./sound.js";
@@ -91,7 +91,7 @@ export class Engine {
     const size = values.length / x.shape[0];
     return Array.from({ length: x.shape[0] }, (_, row) => {
       let own = values.slice(row * size, (row + 1) * size);
-      if (isLast) own = matched(own, shape, this.item.matching);
+      if (isLast) own = matchedFrames(own, shape, this.item.matching);
       if (fill) own = own.map((value, i) => (fill.mask[i] ? fill.values[i] : value));
       const item = { shape, values: own };
       if (isLast && this.item.kind === "sound") item.wave = waveOf(item.values, this.item);
