@@ -129,5 +129,5 @@ def _features(judge: Judge, x: Tensor) -> NDArray[np.float64]:
 
 @torch.inference_mode()
 def _right(judge: Judge, x: Tensor, y: NDArray[Any]) -> float:
-    given = torch.cat([judge(part).argmax(1) for part in x.split(400)]).numpy()
-    return float((given == y).mean())
+    options = torch.cat([judge(part).argmax(1) for part in x.split(400)]).numpy()
+    return float((options == y).mean())

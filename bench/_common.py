@@ -149,9 +149,9 @@ def pinned(
     ended.set()
     watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)
-    texts = [Path(f"{name}.{kind}").read_text(errors="replace") for kind in ("out", "err")]
-    for kind in ("out", "err"):
-        Path(f"{name}.{kind}").unlink()
+    texts = [Path(f"{name}.{stream}").read_text(errors="replace") for stream in ("out", "err")]
+    for stream in ("out", "err"):
+        Path(f"{name}.{stream}").unlink()
     cpu = usage.ru_utime + usage.ru_stime
     return Finished(list(command), process.returncode, *texts, wall, cpu, peak[0], peak[1], clock)
 

@@ -91,8 +91,8 @@ def features(judge: Judge, images: Pixels, clean: bool = False) -> NDArray[np.fl
 
 @torch.inference_mode()
 def accuracy(judge: Judge, images: Pixels, labels: Pixels) -> float:
-    given = torch.cat([judge(part).argmax(1) for part in as_tensor(images).split(500)]).numpy()
-    return float((given == labels).mean())
+    options = torch.cat([judge(part).argmax(1) for part in as_tensor(images).split(500)]).numpy()
+    return float((options == labels).mean())
 
 
 def frechet(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

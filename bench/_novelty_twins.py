@@ -117,17 +117,18 @@ def _crop(picture: Any, source: Source) -> Any:
     return picture[top : top + SIDE, left : left + SIDE]
 
 
-def cases(twins: Twins, null_runs: int, power_runs: int) -> Iterator[dict[str, Any]]:
+def cases(twins: Twins, null_runs: int, power_runs: int, first_seed: int) -> Iterator[dict[str, Any]]:
     """How often copies are found: of none, and of shares of the samples, exact and nearly so."""
     rows = [("none", 0.0, False, null_runs), *((f"{r:.0%} exact", r, False, power_runs) for r in (0.2, 0.05, 0.02))]
     rows.append((f"5%, {twins.nearly[0]} changed", 0.05, True, power_runs))
     for name, rate, nearly, runs in rows:
-        results = [twins.run(rate, nearly, 1000 + run) for run in range(runs)]
+        results = [twins.run(rate, nearly, first_seed + run) for run in range(runs)]
         found = [result for result in results if result.found]
         yield {
             "data": twins.name,
             "case": name,
             "runs": runs,
+            "first_seed": first_seed,
             "anew": len(found),
             "share": float(np.median([result.share for result in found])) if found else 0.0,
             "identical": float(np.median([result.identical for result in results])),

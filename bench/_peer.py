@@ -25,11 +25,11 @@ def options(description: str | None, rate: float, rate_help: str) -> argparse.Ar
 
 def begin(build: argparse.ArgumentParser) -> argparse.Namespace:
     """The options of this run; one thread, seeded."""
-    given = build.parse_args()
+    options = build.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(given.seed)
-    np.random.seed(given.seed)
-    return given
+    torch.manual_seed(options.seed)
+    np.random.seed(options.seed)
+    return options
 
 
 def load(path: Path) -> Tensor:

@@ -27,21 +27,21 @@ def sample(diffusion: GaussianDiffusion, count: int) -> Tensor:
 
 
 def main() -> None:
-    given = begin(options(__doc__, 1e-3, "learning rate; the trainer's own default is 1e-4"))
+    arguments = begin(options(__doc__, 1e-3, "learning rate; the trainer's own default is 1e-4"))
 
-    images = load(given.images)  # (N, C, H, W)
+    images = load(arguments.images)  # (N, C, H, W)
     channels = images.shape[1]
     # two heads of 16 instead of four of 32: attention as narrow as the network, a third less time a step
     network = Unet(dim=16, dim_mults=(1, 2, 4), channels=channels, attn_heads=2, attn_dim_head=16)
     diffusion = GaussianDiffusion(network, image_size=images.shape[-1], timesteps=1000, sampling_timesteps=20)
-    optimiser = torch.optim.Adam(diffusion.parameters(), lr=given.rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam(diffusion.parameters(), lr=arguments.rate, betas=(0.9, 0.99))
     averages = {
         "": EMA(diffusion, beta=0.995, update_every=10),
         "_every_step": EMA(diffusion, beta=0.995, update_every=1),
     }
 
     steps, begun = 0, time.process_time()
-    while time.process_time() - begun < given.seconds:
+    while time.process_time() - begun < arguments.seconds:
         loss = diffusion(images[torch.randint(len(images), (32,))])
         optimiser.zero_grad()
         loss.backward()
@@ -54,15 +54,15 @@ def main() -> None:
 
     begun = time.process_time()
     for name, average in averages.items():
-        made = sample(average.ema_model.eval(), given.samples)
-        save(given.out.with_name(f"{given.out.stem}{name}.npy"), made)
+        made = sample(average.ema_model.eval(), arguments.samples)
+        save(arguments.out.with_name(f"{arguments.out.stem}{name}.npy"), made)
     sampling = (time.process_time() - begun) / len(averages)
     print(
         json.dumps(
             {
                 "steps": steps,
                 "train_seconds": trained,
-                "sample_seconds_1000": 1000 * sampling / given.samples,
+                "sample_seconds_1000": 1000 * sampling / arguments.samples,
                 "parameters": sum(p.numel() for p in network.parameters()),
                 "passes": 20,
             }

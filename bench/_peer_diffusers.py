@@ -64,24 +64,24 @@ def sample(model: UNet2DModel, count: int, shape: torch.DataBudget, passes: int)
 
 
 def main() -> None:
-    given = begin(options(__doc__, 1e-3, "learning rate; the tutorial's 1e-4 is for long runs"))
+    arguments = begin(options(__doc__, 1e-3, "learning rate; the tutorial's 1e-4 is for long runs"))
 
-    images = load(given.images) * 2 - 1  # (N, C, H, W)
+    images = load(arguments.images) * 2 - 1  # (N, C, H, W)
     model = network(images.shape[-1], images.shape[1])
     begun, wall = time.process_time(), time.monotonic()
-    steps = train(model, images, given.seconds, given.rate)
+    steps = train(model, images, arguments.seconds, arguments.rate)
     trained, wall = time.process_time() - begun, time.monotonic() - wall
     begun = time.process_time()
-    made = sample(model.eval(), given.samples, images.shape[1:], 30)
+    made = sample(model.eval(), arguments.samples, images.shape[1:], 30)
     sampling = time.process_time() - begun
-    save(given.out, (made + 1) / 2)
+    save(arguments.out, (made + 1) / 2)
     print(
         json.dumps(
             {
                 "steps": steps,
                 "train_seconds": trained,
                 "train_wall": wall,
-                "sample_seconds_1000": 1000 * sampling / given.samples,
+                "sample_seconds_1000": 1000 * sampling / arguments.samples,
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "passes": 30,
             }

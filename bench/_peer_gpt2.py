@@ -124,12 +124,12 @@ def main() -> None:
     build.add_argument("--streams", type=int, default=1)
     build.add_argument("--length", type=int, default=500)
     build.add_argument("--repeats", type=int, default=3)
-    given = build.parse_args()
+    options = build.parse_args()
     torch.set_num_threads(1)
-    if given.action == "generate":
-        print(json.dumps(generated(given.streams, given.length, given.repeats)))
+    if options.action == "generate":
+        print(json.dumps(generated(options.streams, options.length, options.repeats)))
     else:
-        print(json.dumps(trained(given.text, given.seed)))
+        print(json.dumps(trained(options.text, options.seed)))
 
 
 if __name__ == "__main__":

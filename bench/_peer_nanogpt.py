@@ -53,7 +53,7 @@ def train(work: Path, seed: int, extra: list[str]) -> dict[str, Any]:
     clock, seeding = time.time, torch.manual_seed
     # nanoGPT times its iterations with time.time: on a shared machine only CPU time is a property of the program
     time.time = time.process_time
-    torch.manual_seed = lambda given: seeding(given + seed)  # type: ignore[assignment]
+    torch.manual_seed = lambda options: seeding(options + seed)  # type: ignore[assignment]
     begun = clock(), time.process_time()
     sys.argv = ["train.py", *RECIPE, *extra]
     sys.path.insert(0, str(work))
@@ -140,14 +140,14 @@ def main() -> None:
     build.add_argument("--streams", type=int, default=1)
     build.add_argument("--length", type=int, default=500)
     build.add_argument("--repeats", type=int, default=3)
-    given, extra = build.parse_known_args()
+    options, extra = build.parse_known_args()
     torch.set_num_threads(1)
-    if given.action == "generate":
-        result = generate(given.checkout.resolve(), given.streams, given.length, given.repeats)
+    if options.action == "generate":
+        result = generate(options.checkout.resolve(), options.streams, options.length, options.repeats)
     else:
-        prepare(given.checkout, given.work.resolve(), given.text)
-        result = train(given.work.resolve(), given.seed, extra)
-        result.update(score(given.work.resolve()))
+        prepare(options.checkout, options.work.resolve(), options.text)
+        result = train(options.work.resolve(), options.seed, extra)
+        result.update(score(options.work.resolve()))
     with contextlib.redirect_stdout(sys.__stdout__):
         print(json.dumps(result), flush=True)
 

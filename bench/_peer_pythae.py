@@ -62,12 +62,12 @@ def main() -> None:
     words.add_argument("--latent", type=int, default=16)
     words.add_argument("--network", choices=["mlp", "conv"], default="mlp")
     words.add_argument("--loss", choices=["mse", "bce"], default="mse", help="of the reconstruction")
-    given = begin(words)
+    arguments = begin(words)
 
-    images = load(given.images)
-    model = build(images, given.latent, given.network, given.loss)
+    images = load(arguments.images)
+    model = build(images, arguments.latent, arguments.network, arguments.loss)
     begun = time.process_time()
-    steps = train(model, images, given.seconds, given.rate)
+    steps = train(model, images, arguments.seconds, arguments.rate)
     trained = time.process_time() - begun
     model.eval()
 
@@ -79,7 +79,7 @@ def main() -> None:
     endings: dict[str, dict[str, Any]] = {}
     for name, sampler in (("_normal", normal), ("_mixture", mixture)):
         with torch.inference_mode():
-            save(given.out.with_name(f"{given.out.stem}{name}.npy"), sampler.sample(given.samples))
+            save(arguments.out.with_name(f"{arguments.out.stem}{name}.npy"), sampler.sample(arguments.samples))
             endings[name] = {"sample_seconds_1000": seconds_of(sampler.sample)}
     endings["_mixture"]["fit_seconds"] = fitted
     print(
@@ -88,9 +88,9 @@ def main() -> None:
                 "steps": steps,
                 "train_seconds": trained,
                 "parameters": sum(p.numel() for p in model.parameters()),
-                "network": given.network,
-                "latent": given.latent,
-                "loss": given.loss,
+                "network": arguments.network,
+                "latent": arguments.latent,
+                "loss": arguments.loss,
                 "passes": 1,
                 "endings": endings,
             }

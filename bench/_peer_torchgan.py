@@ -69,9 +69,9 @@ def main() -> None:
     words = options(__doc__, 1e-4, "the generator's learning rate")
     words.add_argument("--times", type=float, default=3.0, help="how many times it the discriminator's is")
     words.add_argument("--loss", choices=list(LOSSES), default="lsgan")
-    given = begin(words)
+    arguments = begin(words)
 
-    plain = load(given.images)
+    plain = load(arguments.images)
     height, width = plain.shape[-2:]
     images = padded(plain)
     channels, side = images.shape[1], images.shape[-1]
@@ -79,7 +79,14 @@ def main() -> None:
     generator = DCGANGenerator(100, side, channels, last_nonlinearity=nn.Tanh(), **sizes)
     discriminator = DCGANDiscriminator(side, channels, last_nonlinearity=leaky, **sizes)
     begun = time.process_time()
-    steps = train(generator, discriminator, images, given.seconds, (given.rate, given.rate * given.times), given.loss)
+    steps = train(
+        generator,
+        discriminator,
+        images,
+        arguments.seconds,
+        (arguments.rate, arguments.rate * arguments.times),
+        arguments.loss,
+    )
     trained = time.process_time() - begun
     generator.eval()
 
@@ -88,7 +95,7 @@ def main() -> None:
         sizes = [min(500, count - first) for first in range(0, count, 500)]
         return torch.cat([generator(torch.randn(size, 100)) for size in sizes])
 
-    save(given.out, cut(sample(given.samples), height, width))
+    save(arguments.out, cut(sample(arguments.samples), height, width))
     print(
         json.dumps(
             {
@@ -96,7 +103,7 @@ def main() -> None:
                 "train_seconds": trained,
                 "sample_seconds_1000": seconds_of(sample),
                 "parameters": sum(p.numel() for net in (generator, discriminator) for p in net.parameters()),
-                "loss": given.loss,
+                "loss": arguments.loss,
                 "passes": 1,
             }
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from anew.core.specs import Grid, Spec, Tokens
@@ -81,23 +81,25 @@ class Cases:
             seed=seed,
         )
 
+    def _pieces(self, items: list[Any]) -> list[Any]:
+        """The judged pieces of items, in order, as many of each."""
+        if self.pieces == 1:
+            return items
+        sizes = [len(item) // self.pieces for item in items]
+        return [
+            item[i * size : (i + 1) * size] for item, size in zip(items, sizes, strict=True) for i in range(self.pieces)
+        ]
+
     def reference_auc(self, name: str, seed: int) -> float:
         """How often a logistic regression, read out in 5 folds, picks the faulty item out of a pair."""
         real, _, further = self.draw(min(REFERENCE, self.most), seed)
         samples = self.faulty(name, further, seed)
-        if self.pieces > 1:
-            samples, real = (
-                [
-                    text[i : i + len(text) // self.pieces]
-                    for text in part
-                    for i in range(0, len(text), len(text) // self.pieces)
-                ]
-                for part in (samples, real)
-            )
-        rows, target = self.features([*samples, *real]), np.array([1] * len(samples) + [0] * len(real))
+        rows, target = self._pieces([*samples, *real]), np.repeat([1, 0], [len(samples), len(real)])
+        owner = np.arange(len(target)).repeat(self.pieces)  # pieces of one item resemble each other
         model = make_pipeline(self.scale, LogisticRegression(C=self.strength, max_iter=500))
-        folds = StratifiedKFold(5, shuffle=True, random_state=0)
-        rating = cross_val_predict(model, rows, target, cv=folds, method="predict_proba")
+        folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+        features, target = self.features(rows), target.repeat(self.pieces)
+        rating = cross_val_predict(model, features, target, groups=owner, cv=folds, method="predict_proba")
         return float(roc_auc_score(target, rating[:, 1]))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,9 @@ def texts(path: Path) -> Cases:
     faults |= {f"swapped {r}": each(lambda x, source, r=r: swapped_words(x, source, r)) for r in (0.03, 0.3)}
     faults["lower case"] = each(lambda x, _: x.lower())
     faults["commas lost"] = each(lambda x, _: (x.replace(",", "") + x[:64])[:STRETCH])
-    return passages(path, TextEvaluation, faults, ".txt", None)
+    whole = "\n".join(read(path, ".txt"))[:MOST_TEXT]
+    items = [whole[i : i + STRETCH] for i in range(0, len(whole) - STRETCH, STRETCH)]
+    return of_passages(path, TextEvaluation, items, faults)
 
 
 def code(path: Path) -> Cases:
@@ -44,13 +47,27 @@ def code(path: Path) -> Cases:
     faults["no indentation"] = each(lambda x, _: "\n".join(line.lstrip() for line in x.split("\n")).ljust(STRETCH, "#"))
     faults["brackets lost"] = each(lambda x, _: (x.replace("(", " ").replace("[", " "))[:STRETCH])
     faults["repeat 8"] = repeated(8)
-    return passages(path, CodeEvaluation, faults, ".py", SimpleNamespace(suffix=".py"))
+    items = [stretch for text in read(path, ".py") for stretch in stretches_of_blocks(text)]
+    return of_passages(path, CodeEvaluation, items, faults, SimpleNamespace(suffix=".py"))
 
 
-def passages(path: Path, evaluation: type[Evaluation], faults: dict[str, Fault], ending: str, modality: Any) -> Cases:
+def read(path: Path, ending: str) -> list[str]:
     paths = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix == ending)[:150]
-    whole = "\n".join(p.read_text(encoding="utf-8") for p in paths)[:MOST_TEXT]
-    items = [whole[i : i + STRETCH] for i in range(0, len(whole) - STRETCH, STRETCH)]
+    return [p.read_text(encoding="utf-8") for p in paths]
+
+
+def stretches_of_blocks(text: str) -> Iterator[str]:
+    """Stretches of a program that begin with a statement at the left edge, as generated ones do, side by side."""
+    place = 0
+    for start in [match.start() for match in re.finditer(r"^(?=[@a-zA-Z_])", text, re.MULTILINE)]:
+        if place <= start <= len(text) - STRETCH:
+            yield text[start : start + STRETCH]
+            place = start + STRETCH
+
+
+def of_passages(
+    path: Path, evaluation: type[Evaluation], items: list[str], faults: dict[str, Fault], modality: Any = None
+) -> Cases:
     return Cases(path.stem, evaluation, items, faults, list, tfidf(), 10.0, pieces=PIECES, modality=modality)
 
 

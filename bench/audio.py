@@ -62,40 +62,40 @@ def folder(place: Path, train: list[Path], held: list[Path]) -> Path:
     return made
 
 
-def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) -> dict[str, Any]:
+def round_trip(options: argparse.Namespace, held: list[Path], subject: Subject) -> dict[str, Any]:
     """Held-out clips as Anew sees them in 300 s on one thread, and back: what the form costs before any model."""
-    settings = dict(word.split("=") for word in given.set)
-    kind = audio.Audio(
+    settings = dict(word.split("=") for word in options.set)
+    modality = audio.Audio(
         configs.from_json(audio.AudioConfig, configs.route_settings(settings, {"a": audio.AudioConfig})["a"])
     )
-    held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
+    held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: options.samples]]
     items = [Item(path.name, path) for path in held]
     budget = DataBudget(300.0, 0, 0)
-    kind.inspect(items, budget)
-    kind.fit(items, budget, ())
+    modality.inspect(items, budget)
+    modality.fit(items, budget, ())
     begun = time.process_time()
-    made = kind.decode(kind.batch(np.stack([kind.encode(item) for item in items]), None, None).x)
+    made = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
     spent = time.process_time() - begun
-    said = [int(path.name[0]) for path in held]
-    return {**subject.judged([clip(x, kind.rate) for x in made], said), "sample_ms": 1000 * spent / len(made)}
+    digits = [int(path.name[0]) for path in held]
+    return {**subject.judged([clip(x, modality.rate) for x in made], digits), "sample_ms": 1000 * spent / len(made)}
 
 
-def run(given: argparse.Namespace, data: Path, subject: Subject, name: str, seed: int) -> dict[str, Any]:
+def run(options: argparse.Namespace, data: Path, subject: Subject, name: str, seed: int) -> dict[str, Any]:
     form, settings = ROWS[name]
-    place = given.work / "audio" / f"{name}-{given.seconds:g}-{seed}"
-    if not given.reuse:
+    place = options.work / "audio" / f"{name}-{options.seconds:g}-{seed}"
+    if not options.reuse:
         fresh(place)
     command = [sys.executable, str(HERE / "_audio_forms.py"), form]
-    own = [f"train_seconds={given.seconds:g}", "evaluate_samples=64", "previews=0"]
-    words = ["--run", place / "run", "--seed", seed, *setting_words([*own, *settings, *given.set])]
-    cores = given.cores[:1]
+    own = [f"train_seconds={options.seconds:g}", "evaluate_samples=64", "previews=0"]
+    words = ["--run", place / "run", "--seed", seed, *setting_words([*own, *settings, *options.set])]
+    cores = options.cores[:1]
     trained = None
     if not (place / "run" / "report").exists():
         fresh(place)
-        trained = pinned([*command, "train", str(data), *map(str, words)], cores, given.work).check()
+        trained = pinned([*command, "train", str(data), *map(str, words)], cores, options.work).check()
     fresh(place / "samples")
-    words = ["--out", place / "samples", "-n", given.samples, "--seed", seed]
-    sampled = pinned([*command, "sample", str(place / "run"), *map(str, words)], cores, given.work).check()
+    words = ["--out", place / "samples", "-n", options.samples, "--seed", seed]
+    sampled = pinned([*command, "sample", str(place / "run"), *map(str, words)], cores, options.work).check()
     files = sorted((place / "samples").glob("[0-9]*.wav"))
     labels = [path.stem.partition("-")[2] for path in files]
     made = [load(path) for path in files]
@@ -126,25 +126,25 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = arguments()
+    options = arguments()
     torch.set_num_threads(1)
-    rows = Table("audio", kept=not given.trial)
-    train, held = divided(given.data)
+    rows = Table("audio", kept=not options.trial)
+    train, held = divided(options.data)
     known, apart = [load(p) for p in train], [load(p) for p in held]
     labels = np.array([int(p.name[0]) for p in train])
-    judge = load_or_train(given.work / "audio" / "judge.pt", known, labels)
+    judge = load_or_train(options.work / "audio" / "judge.pt", known, labels)
     subject = Subject(judge, known, apart)
-    said = [int(p.name[0]) for p in held]
-    some = np.random.default_rng(0).permutation(len(known))[: given.samples]
+    digits = [int(p.name[0]) for p in held]
+    some = np.random.default_rng(0).permutation(len(known))[: options.samples]
     rows.add(row="floor", **subject.judged([known[i] for i in some], labels[some].tolist()))
-    rows.add(row="held-out", recognised=subject.judged(apart, said)["recognised"])
-    data = folder(given.work / "audio", train, held)
-    for seed in range(given.first_seed, given.first_seed + given.seeds):
-        for name in given.only:
+    rows.add(row="held-out", recognised=subject.judged(apart, digits)["recognised"])
+    data = folder(options.work / "audio", train, held)
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for name in options.only:
             if name == "round-trip":
-                rows.add(row=name, settings=" ".join(given.set), **round_trip(given, held, subject))
+                rows.add(row=name, settings=" ".join(options.set), **round_trip(options, held, subject))
             else:
-                rows.add(row=name, seconds=given.seconds, seed=seed, **run(given, data, subject, name, seed))
+                rows.add(row=name, seconds=options.seconds, seed=seed, **run(options, data, subject, name, seed))
     rows.show()
 
 

@@ -34,25 +34,25 @@ print(json.dumps({"characters_per_second": statistics.median(rates), "streams": 
 """
 
 
-def peer(given: argparse.Namespace, streams: int, core: list[int]) -> dict[str, Any]:
-    words = ["generate", "--streams", str(streams), "--length", str(given.length), "--repeats", str(given.repeats)]
-    if given.nanogpt is None:
+def peer(options: argparse.Namespace, streams: int, core: list[int]) -> dict[str, Any]:
+    words = ["generate", "--streams", str(streams), "--length", str(options.length), "--repeats", str(options.repeats)]
+    if options.nanogpt is None:
         command = [sys.executable, str(HERE / "_peer_gpt2.py"), *words]
         return {"what": "GPT-2 of transformers, no cache, random weights"} | pinned(
-            command, core, given.work
+            command, core, options.work
         ).check().json()
-    python = environment("nanogpt", ["requests"], given.work)
-    command = [python, str(HERE / "_peer_nanogpt.py"), *words, "--checkout", str(given.nanogpt)]
-    return {"what": "nanoGPT at its CPU shape, random weights"} | pinned(command, core, given.work).check().json()
+    python = environment("nanogpt", ["requests"], options.work)
+    command = [python, str(HERE / "_peer_nanogpt.py"), *words, "--checkout", str(options.nanogpt)]
+    return {"what": "nanoGPT at its CPU shape, random weights"} | pinned(command, core, options.work).check().json()
 
 
-def trained(given: argparse.Namespace) -> Path:
+def trained(options: argparse.Namespace) -> Path:
     """The run given, or one that Anew's default makes of the data in the budget."""
-    if given.run is not None:
-        return given.run
-    place = fresh(given.work / "generation")
-    words = ["--run", place / "run", "--budget", given.budget, *setting_words(given.set)]
-    anew("train", given.data, *words, cores=given.cores, scratch=given.work)
+    if options.run is not None:
+        return options.run
+    place = fresh(options.work / "generation")
+    words = ["--run", place / "run", "--budget", options.budget, *setting_words(options.set)]
+    anew("train", options.data, *words, cores=options.cores, scratch=options.work)
     return place / "run"
 
 
@@ -66,21 +66,31 @@ def main() -> None:
     build.add_argument("--length", type=int, default=500, help="characters (the peer) or tokens (Anew) a stream")
     build.add_argument("--repeats", type=int, default=3, help="timed repeats; the median counts")
     build.add_argument("--how", nargs="*", default=[], metavar="K=V", help="sampling settings for Anew")
-    given = build.parse_args()
-    if given.data is None and given.run is None:
+    options = build.parse_args()
+    if options.data is None and options.run is None:
         build.error("give --data to train a model, or --run")
 
-    core, rows, rates = given.cores[-1:], Table("generation"), {}
-    run = trained(given)
-    for streams in given.streams:
-        theirs = peer(given, streams, core)
+    core, rows, rates = options.cores[-1:], Table("generation"), {}
+    run = trained(options)
+    for streams in options.streams:
+        theirs = peer(options, streams, core)
         rows.add(**theirs)
-        command = [sys.executable, "-c", TIMED, str(run), *map(str, (streams, given.length, given.repeats)), *given.how]
-        ours = pinned(command, core, given.work).check().json()
+        command = [
+            sys.executable,
+            "-c",
+            TIMED,
+            str(run),
+            *map(str, (streams, options.length, options.repeats)),
+            *options.how,
+        ]
+        ours = pinned(command, core, options.work).check().json()
         rates[streams] = ours["characters_per_second"]
         ratio = ours["characters_per_second"] / theirs["characters_per_second"]
         rows.add(
-            what="Anew", **ours, ratio=round(ratio, 2), of_one_stream=round(rates[streams] / rates[given.streams[0]], 2)
+            what="Anew",
+            **ours,
+            ratio=round(ratio, 2),
+            of_one_stream=round(rates[streams] / rates[options.streams[0]], 2),
         )
     rows.show(["what", "streams", "characters_per_second", "ratio", "of_one_stream"])
 

@@ -195,8 +195,8 @@ def summary(rows: Table) -> list[dict[str, Any]]:
         middle = {key: median([row[key] for row in mine if row.get(key) is not None]) for key in keys}
         lines[name] = {"row": name, "seeds": len(mine), **middle}
     for name in (name for name in lines if name in OURS):
-        line, kind = lines[name], FAMILIES[name.rsplit("-", 1)[0]][1]
-        peers = [other for other in lines.values() if other["row"].startswith(kind)]
+        line, family_title = lines[name], FAMILIES[name.rsplit("-", 1)[0]][1]
+        peers = [other for other in lines.values() if other["row"].startswith(family_title)]
         if peers:
             best = min(peers, key=lambda other: other["distance"])
             line["best peer"] = best["row"]

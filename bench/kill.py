@@ -88,17 +88,17 @@ def finish(run: Path, train: list[str], cores: Sequence[int], place: Path) -> Fi
 
 
 def trial(
-    given: argparse.Namespace, number: int, cores: Sequence[int], instants: tuple[float, float | None], wanted: str
+    options: argparse.Namespace, number: int, cores: Sequence[int], instants: tuple[float, float | None], expected: str
 ) -> dict[str, Any]:
-    place = fresh(given.work / "kill" / f"{len(cores)}-{number}")
+    place = fresh(options.work / "kill" / f"{len(cores)}-{number}")
     run = place / "run"
-    train = train_command(given, run)
+    train = train_command(options, run)
     cut = killed(train, cores, place, instants[0])
     met, step = state(run), last_step(run)
     if instants[1] is not None and (run / "config.json").exists():
         killed(anew_command("resume", run), cores, place, instants[1])
     done = finish(run, train, cores, place)
-    same = done.code == 0 and digest(run) == wanted
+    same = done.code == 0 and digest(run) == expected
     row = {
         "threads": len(cores),
         "kill": number,
@@ -117,9 +117,11 @@ def trial(
     return row
 
 
-def train_command(given: argparse.Namespace, run: Path) -> list[str]:
-    settings = setting_words([f"checkpoint_seconds={given.checkpoint_seconds:g}", *given.set])
-    return anew_command("train", given.data, "--run", run, "--steps", given.steps, "--seed", given.seed, *settings)
+def train_command(options: argparse.Namespace, run: Path) -> list[str]:
+    settings = setting_words([f"checkpoint_seconds={options.checkpoint_seconds:g}", *options.set])
+    return anew_command(
+        "train", options.data, "--run", run, "--steps", options.steps, "--seed", options.seed, *settings
+    )
 
 
 def main() -> None:
@@ -131,21 +133,21 @@ def main() -> None:
     build.add_argument("--checkpoint-seconds", type=float, default=0.3, help="save this often, so that kills meet it")
     build.add_argument("--twice", action="store_true", help="kill the resume too")
     build.add_argument("--seed", type=int, default=0)
-    given = build.parse_args()
+    options = build.parse_args()
 
-    rows, chance = Table("kill"), random.Random(given.seed)
-    for threads in given.threads:
-        cores = given.cores[:threads]
+    rows, chance = Table("kill"), random.Random(options.seed)
+    for threads in options.threads:
+        cores = options.cores[:threads]
         if len(cores) < threads:
             build.error(f"{threads} threads need as many cores; give them with --cores")
-        place = fresh(given.work / "kill" / f"{threads}-whole")
-        whole = pinned(train_command(given, place / "run"), cores, place).check()
-        wanted = digest(place / "run")
-        print(f"uninterrupted with {threads} threads: {whole.cpu:.1f} s of CPU, {wanted[:16]}", flush=True)
+        place = fresh(options.work / "kill" / f"{threads}-whole")
+        whole = pinned(train_command(options, place / "run"), cores, place).check()
+        expected = digest(place / "run")
+        print(f"uninterrupted with {threads} threads: {whole.cpu:.1f} s of CPU, {expected[:16]}", flush=True)
         met = 0
-        while met < given.kills:
-            again = chance.uniform(0, whole.cpu) if given.twice else None
-            row = rows.add(**trial(given, met, cores, (chance.uniform(0, whole.cpu), again), wanted))
+        while met < options.kills:
+            again = chance.uniform(0, whole.cpu) if options.twice else None
+            row = rows.add(**trial(options, met, cores, (chance.uniform(0, whole.cpu), again), expected))
             met += row["met"] != ENDED
     rows.show()
     kills = [row for row in rows.rows if row["met"] != ENDED]

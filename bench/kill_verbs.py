@@ -57,25 +57,25 @@ def damaged(place: Path) -> list[str]:
     return bad
 
 
-def commands(given: argparse.Namespace) -> dict[str, Command]:
-    small = setting_words(["evaluate_samples=20", *given.set])
-    families = ("--families", given.families, "--steps", given.steps, "-n", 20, *small)
+def commands(options: argparse.Namespace) -> dict[str, Command]:
+    small = setting_words(["evaluate_samples=20", *options.set])
+    families = ("--families", options.families, "--steps", options.steps, "-n", 20, *small)
     return {
-        "sample": lambda place: anew_command("sample", place / "run", "--out", place / "out", "-n", given.samples),
-        "evaluate": lambda place: anew_command("evaluate", place / "run", "-n", given.samples),
-        "compare": lambda place: anew_command("compare", given.data, "--out", place / "out", *families),
+        "sample": lambda place: anew_command("sample", place / "run", "--out", place / "out", "-n", options.samples),
+        "evaluate": lambda place: anew_command("evaluate", place / "run", "-n", options.samples),
+        "compare": lambda place: anew_command("compare", options.data, "--out", place / "out", *families),
     }
 
 
 def trial(
-    verb: str, command: Command, place: Path, run: Path, cores: Sequence[int], after: float, wanted: str
+    verb: str, command: Command, place: Path, run: Path, cores: Sequence[int], after: float, expected: str
 ) -> dict[str, Any]:
     shutil.copytree(run, fresh(place) / "run")
     cut = killed(command(place), cores, place / "scratch", after)
     bad = damaged(place)
     again = pinned(command(place), cores, place / "scratch")
     # Where all was written before the kill, the command is refused (2): it would write over what is there.
-    good = again.code in (0, 2) and outcome(verb, place) == wanted
+    good = again.code in (0, 2) and outcome(verb, place) == expected
     row = {
         "verb": verb,
         "instant_s": round(after, 3),
@@ -99,22 +99,22 @@ def main() -> None:
     build.add_argument("--steps", type=int, default=30)
     build.add_argument("--samples", type=int, default=100)
     build.add_argument("--seed", type=int, default=0)
-    given = build.parse_args()
+    options = build.parse_args()
 
-    rows, chance, cores = Table("kill-verbs"), random.Random(given.seed), given.cores[:1]
-    work = fresh(given.work / "kill-verbs")
+    rows, chance, cores = Table("kill-verbs"), random.Random(options.seed), options.cores[:1]
+    work = fresh(options.work / "kill-verbs")
     run = work / "trained"
-    small = setting_words(["evaluate_samples=20", *given.set])
-    pinned(anew_command("train", given.data, "--run", run, "--steps", given.steps, *small), cores, work).check()
-    for verb in given.verbs:
-        command, whole = commands(given)[verb], fresh(work / f"{verb}-whole")
+    small = setting_words(["evaluate_samples=20", *options.set])
+    pinned(anew_command("train", options.data, "--run", run, "--steps", options.steps, *small), cores, work).check()
+    for verb in options.verbs:
+        command, whole = commands(options)[verb], fresh(work / f"{verb}-whole")
         shutil.copytree(run, whole / "run")
         took = pinned(command(whole), cores, whole / "scratch").check().cpu
-        wanted, met = outcome(verb, whole), 0
+        expected, met = outcome(verb, whole), 0
         print(f"{verb}, uninterrupted: {took:.1f} s of CPU", flush=True)
-        while met < given.kills:
+        while met < options.kills:
             place = work / f"{verb}-{len(rows.rows)}"
-            row = rows.add(**trial(verb, command, place, run, cores, chance.uniform(0.5, took), wanted))
+            row = rows.add(**trial(verb, command, place, run, cores, chance.uniform(0.5, took), expected))
             met += row["met"] != ENDED
     rows.show()
     kills = [row for row in rows.rows if row["met"] != ENDED]

@@ -197,6 +197,7 @@ def main() -> None:
     build.add_argument("--books", type=Path, help="folder of .txt books")
     build.add_argument("--names", type=Path, help="file (or its folder) of one name a line")
     build.add_argument("--proteins", type=Path, help="FASTA file whose records become ancestors of variants")
+    build.add_argument("--first-seed", type=int, default=1_000, help="of the runs of near-twins")
     build.add_argument("--fraction", type=float, default=1.0, help="of the runs")
     build.add_argument("--quick", action="store_const", dest="fraction", const=QUICK, help="a tenth of the runs")
     build.add_argument("--parts", default="calibration,power,twins,speed", help="which of them")
@@ -216,7 +217,7 @@ def main() -> None:
                 rows.add(part=part, **case(source, name, make, one_mode, count))
     for family in twins(given) if "twins" in parts else ():
         counts = (max(round(given.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
-        for row in _novelty_twins.cases(family, *counts):
+        for row in _novelty_twins.cases(family, *counts, given.first_seed):
             rows.add(part="twins", **row)
     for verdict in [*judged(rows.rows), *judged_twins(rows.rows)]:
         rows.add(part="verdict", **verdict)

@@ -34,10 +34,10 @@ def multiplied(source: Path, target: Path, least: int) -> int:
     return rounds * len(files)
 
 
-def epoch(given: argparse.Namespace, data: Path, run: Path, examples: int) -> float:
+def epoch(options: argparse.Namespace, data: Path, run: Path, examples: int) -> float:
     """Seconds of one pass of training over so many examples."""
-    settings = setting_words(["evaluate_samples=8", f"model_size={given.model_size}", *given.set])
-    anew("train", data, "--run", run, "--steps", given.steps, *settings, cores=given.cores, scratch=given.work)
+    settings = setting_words(["evaluate_samples=8", f"model_size={options.model_size}", *options.set])
+    anew("train", data, "--run", run, "--steps", options.steps, *settings, cores=options.cores, scratch=options.work)
     steps = [event for event in events(run) if event.get("event") == "step"]
     gaps = [b["seconds"] - a["seconds"] for a, b in itertools.pairwise(steps)]
     batch = steps[1]["examples"] - steps[0]["examples"]
@@ -50,28 +50,28 @@ def main() -> None:
     build.add_argument("--look", type=int, default=0, help="files that `look` is timed on; 0: those that there are")
     build.add_argument("--model-size", type=int, default=1, help="size of the network whose epoch is compared")
     build.add_argument("--steps", type=int, default=30, help="steps that the pace of training is taken from")
-    given = build.parse_args()
-    place, rows = fresh(given.work / "reading"), Table("reading")
-    for name, path in (word.split("=", 1) for word in given.data):
+    options = build.parse_args()
+    place, rows = fresh(options.work / "reading"), Table("reading")
+    for name, path in (word.split("=", 1) for word in options.data):
         data = Path(path).resolve()
         looked, files = data, None
-        if data.is_dir() and given.look:
+        if data.is_dir() and options.look:
             looked = fresh(place / name / "look")
-            files = multiplied(data, looked, given.look)
-        look = anew("look", looked, "--json", cores=given.cores, scratch=given.work)
+            files = multiplied(data, looked, options.look)
+        look = anew("look", looked, "--json", cores=options.cores, scratch=options.work)
         command = [sys.executable, HERE / "_reading.py", data, fresh(place / name / "cache")]
-        found = json.loads(pinned(list(map(str, command)), given.cores, given.work).check().out.splitlines()[-1])
-        seconds = epoch(given, data, place / name / "run", found["examples"])
-        facts = {"kind": found["kind"], "looked_at": files, "look_s": look.wall, "look_cpu_s": look.cpu}
+        result = json.loads(pinned(list(map(str, command)), options.cores, options.work).check().out.splitlines()[-1])
+        seconds = epoch(options, data, place / name / "run", result["examples"])
+        facts = {"kind": result["kind"], "looked_at": files, "look_s": look.wall, "look_cpu_s": look.cpu}
         rows.add(
             what=name,
             **facts,
-            examples=found["examples"],
-            model_size=given.model_size,
-            encoding_s=found["encoding_s"],
+            examples=result["examples"],
+            model_size=options.model_size,
+            encoding_s=result["encoding_s"],
             epoch_s=seconds,
-            times=seconds / found["encoding_s"],
-            passes=seconds / found["encoding_s"] >= TIMES and look.wall <= LOOK_SECONDS,
+            times=seconds / result["encoding_s"],
+            passes=seconds / result["encoding_s"] >= TIMES and look.wall <= LOOK_SECONDS,
         )
     rows.show()
 

@@ -27,9 +27,9 @@ ROWS: dict[str, tuple[str, ...]] = {
 FIGURES = ("frechet_distance", "two_sample_auc")
 
 
-def train(given: argparse.Namespace, data: Path, budget: str, name: str, run: Path) -> dict[str, Any]:
-    words = ["--run", run, "--budget", budget, "--seed", given.seed, *ROWS[name], *setting_words(given.set)]
-    done = anew("train", data, *words, cores=given.cores, scratch=given.work)
+def train(options: argparse.Namespace, data: Path, budget: str, name: str, run: Path) -> dict[str, Any]:
+    words = ["--run", run, "--budget", budget, "--seed", options.seed, *ROWS[name], *setting_words(options.set)]
+    done = anew("train", data, *words, cores=options.cores, scratch=options.work)
     config = json.loads((run / "config.json").read_text())
     _, steps = train_seconds(run)
     return {
@@ -40,34 +40,34 @@ def train(given: argparse.Namespace, data: Path, budget: str, name: str, run: Pa
     }
 
 
-def judged(given: argparse.Namespace, runs: dict[str, Path], out: Path) -> dict[str, dict[str, float]]:
+def judged(options: argparse.Namespace, runs: dict[str, Path], out: Path) -> dict[str, dict[str, float]]:
     """Figures of each row, and of training images under `real_` and the same name."""
-    words = ["--runs", *runs.values(), "--out", out, "-n", given.samples]
-    anew("compare", *words, cores=given.cores, scratch=given.work)
+    words = ["--runs", *runs.values(), "--out", out, "-n", options.samples]
+    anew("compare", *words, cores=options.cores, scratch=options.work)
     report = json.loads((out / "compare.json").read_text())
-    found = {}
+    figures = {}
     for name, run in zip(runs, report["runs"], strict=True):
         scores = {score["name"]: score for score in run["scores"]}
-        found[name] = {figure: scores[figure]["value"] for figure in FIGURES}
-        found[name] |= {f"real_{figure}": scores[figure]["real_baseline"] for figure in FIGURES}
-    return found
+        figures[name] = {figure: scores[figure]["value"] for figure in FIGURES}
+        figures[name] |= {f"real_{figure}": scores[figure]["real_baseline"] for figure in FIGURES}
+    return figures
 
 
-def compare(given: argparse.Namespace, data: Path, budget: str, rows: Table) -> None:
-    place = fresh(given.work / "regret" / f"{data.name}-{budget}")
+def compare(options: argparse.Namespace, data: Path, budget: str, rows: Table) -> None:
+    place = fresh(options.work / "regret" / f"{data.name}-{budget}")
     facts, runs = {}, {}
-    for name in given.only:
+    for name in options.only:
         runs[name] = place / name
-        facts[name] = train(given, data, budget, name, runs[name])
-    figures = judged(given, runs, place / "compared")
+        facts[name] = train(options, data, budget, name, runs[name])
+    figures = judged(options, runs, place / "compared")
     best = min(figures, key=lambda name: figures[name]["frechet_distance"])
-    for name in given.only:
+    for name in options.only:
         regret = figures[name]["frechet_distance"] / figures[best]["frechet_distance"]
         rows.add(
             row=name,
             data=data.name,
             budget=budget,
-            seed=given.seed,
+            seed=options.seed,
             **figures[name],
             regret=regret,
             best=best,
@@ -87,11 +87,11 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = arguments()
-    rows = Table("regret", kept=not given.trial)
-    for data in given.data:
-        for budget in given.budget:
-            compare(given, data, budget, rows)
+    options = arguments()
+    rows = Table("regret", kept=not options.trial)
+    for data in options.data:
+        for budget in options.budget:
+            compare(options, data, budget, rows)
     rows.show(["row", "data", "budget", *FIGURES, "regret", "best", "family", "steps", "wall"])
 
 

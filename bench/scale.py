@@ -60,26 +60,26 @@ def sizes_of(config: dict[str, Any]) -> list[str]:
     return [f"model_size={config['plan']['model_size']}", *vocab, *clusters]
 
 
-def train(given: argparse.Namespace, data: Path, run: Path, settings: list[str]) -> Finished:
-    words = ["--run", run, "--budget", given.budget, "--seed", "0", *setting_words([*given.set, *settings])]
-    return anew("train", data, *words, cores=given.cores, scratch=given.work)
+def train(options: argparse.Namespace, data: Path, run: Path, settings: list[str]) -> Finished:
+    words = ["--run", run, "--budget", options.budget, "--seed", "0", *setting_words([*options.set, *settings])]
+    return anew("train", data, *words, cores=options.cores, scratch=options.work)
 
 
-def measured(given: argparse.Namespace, rows: Table, kind: str, data: Path, small: Path, what: str) -> None:
+def measured(options: argparse.Namespace, rows: Table, modality: str, data: Path, small: Path, title: str) -> None:
     """One row for the large data, one for the small part at the sizes that the large one's plan chose."""
-    place = fresh(given.work / "scale" / f"runs-{kind}")
-    done = train(given, data, place / "large", [])
+    place = fresh(options.work / "scale" / f"runs-{modality}")
+    done = train(options, data, place / "large", [])
     first, step, steps = pace(place / "large", done.begun)
     config = json.loads((place / "large" / "config.json").read_text())
     plan = config["plan"]
-    same = train(given, small, place / "small", [*sizes_of(config), *given.small_set])
+    same = train(options, small, place / "small", [*sizes_of(config), *options.small_set])
     small_first, small_step, small_steps = pace(place / "small", same.begun)
     small_plan = json.loads((place / "small" / "config.json").read_text())["plan"]
     like = {key: (plan[key], small_plan[key]) for key in ("batch", "parameters") if plan[key] != small_plan[key]}
     rate: dict[str, Any] = {"rate": 1 / step, "in_memory_rate": 1 / small_step, "kept": small_step / step}
     rows.add(
-        what=what,
-        budget=given.budget,
+        what=title,
+        budget=options.budget,
         wall=done.wall,
         first_step_s=first,
         held_gb=done.peak / 1e9,
@@ -110,25 +110,25 @@ def main() -> None:
         "--small-set", action="append", default=[], metavar="K=V", help="a setting for the small part alone"
     )
     build.add_argument("--keep", action="store_true", help="keep the large data for the next time")
-    given = build.parse_args()
+    options = build.parse_args()
 
-    rows, place = Table("scale"), given.work / "scale"
-    if "text" in given.only:
-        data = text(place / f"text-{given.gigabytes:g}", words_of(given.words), given.gigabytes)
+    rows, place = Table("scale"), options.work / "scale"
+    if "text" in options.only:
+        data = text(place / f"text-{options.gigabytes:g}", words_of(options.words), options.gigabytes)
         small = small_part(data, place / "small-text", 3)
-        measured(given, rows, "text", data, small, f"{given.gigabytes:g} GB of text")
-        if not given.keep:
+        measured(options, rows, "text", data, small, f"{options.gigabytes:g} GB of text")
+        if not options.keep:
             shutil.rmtree(data.parent)
-    if "images" in given.only:
-        data = pictures(place / f"images-{given.images}", given.images)
+    if "images" in options.only:
+        data = pictures(place / f"images-{options.images}", options.images)
         small = small_part(data, place / "small-images", 4000)
-        measured(given, rows, "images", data, small, f"{given.images:,} image files")
-        if not given.keep:
+        measured(options, rows, "images", data, small, f"{options.images:,} image files")
+        if not options.keep:
             shutil.rmtree(data.parent)
-    if "look" in given.only:
+    if "look" in options.only:
         data = pictures(place / "images-10000", 10_000)
         for state in ("first", "again"):
-            done = anew("look", data, "--json", cores=given.cores, scratch=given.work)
+            done = anew("look", data, "--json", cores=options.cores, scratch=options.work)
             row = {"what": f"anew look, 10,000 images, {state}", "wall": done.wall, "peak_gb": done.high / 1e9}
             rows.add(**row, passes=done.wall < LOOK)
     rows.show()

@@ -29,11 +29,11 @@ SHOWN = (
 
 def report(run: Path) -> dict[str, Any]:
     """The scores of a run by name, and whether copies were found."""
-    found = json.loads((run / "report" / "report.json").read_text())
-    scores = {one["name"]: one for one in found["scores"]}
-    values = {name: one["value"] for name, one in scores.items() if name.startswith("bits_per_") or name in SHOWN}
+    report = json.loads((run / "report" / "report.json").read_text())
+    scores = {score["name"]: score for score in report["scores"]}
+    values = {name: score["value"] for name, score in scores.items() if name.startswith("bits_per_") or name in SHOWN}
     values |= {f"{name}_real": scores[name]["real_baseline"] for name in SHOWN if name in scores}
-    return values | {"copies_found": found.get("copies", {}).get("found"), "modality": found["modality"]}
+    return values | {"copies_found": report.get("copies", {}).get("found"), "modality": report["modality"]}
 
 
 def main() -> None:
@@ -44,22 +44,22 @@ def main() -> None:
     build.add_argument("--budget", help="wall-clock time of the whole command on all cores, such as 30m")
     build.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0")
     build.add_argument("--samples", type=int, default=500, help="samples that the report is made from")
-    given = build.parse_args()
-    taken = {kind: getattr(given, kind) for kind in KINDS if getattr(given, kind)}
+    options = build.parse_args()
+    taken = {kind: getattr(options, kind) for kind in KINDS if getattr(options, kind)}
     if not taken:
         build.error("give at least one of --" + ", --".join(KINDS))
-    given.work.mkdir(parents=True, exist_ok=True)
+    options.work.mkdir(parents=True, exist_ok=True)
     rows = Table("sequences")
     for kind, data in taken.items():
-        for seed in range(given.seeds):
-            seconds = given.seconds or KINDS[kind]
-            run = fresh(given.work / "sequences" / f"{kind}-{seed}") / "run"
-            time = ["--budget", given.budget] if given.budget else setting_words([f"train_seconds={seconds:g}"])
-            settings = setting_words([f"evaluate_samples={given.samples}", "previews=0", *given.set])
+        for seed in range(options.seeds):
+            seconds = options.seconds or KINDS[kind]
+            run = fresh(options.work / "sequences" / f"{kind}-{seed}") / "run"
+            time = ["--budget", options.budget] if options.budget else setting_words([f"train_seconds={seconds:g}"])
+            settings = setting_words([f"evaluate_samples={options.samples}", "previews=0", *options.set])
             words = ["train", data, "--run", run, "--seed", seed, *time, *settings]
-            done = anew(*words, cores=given.cores if given.budget else given.cores[-1:], scratch=given.work)
+            done = anew(*words, cores=options.cores if options.budget else options.cores[-1:], scratch=options.work)
             spent, steps = train_seconds(run)
-            asked = {"budget": given.budget} if given.budget else {}
+            asked = {"budget": options.budget} if options.budget else {}
             rows.add(
                 what=kind,
                 seed=seed,

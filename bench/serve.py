@@ -37,20 +37,20 @@ class Figures:
     megabytes: list[float] = field(default_factory=list)
 
 
-def body_of(given: argparse.Namespace, sort: str, seed: int) -> dict[str, object]:
+def body_of(options: argparse.Namespace, sort: str, seed: int) -> dict[str, object]:
     """What one request asks for."""
     if sort != "text":
-        return {"model": given.model, "seed": seed}
-    text = {"model": given.model, "prompt": given.prompt, "max_tokens": given.tokens, "seed": seed}
+        return {"model": options.model, "seed": seed}
+    text = {"model": options.model, "prompt": options.prompt, "max_tokens": options.tokens, "seed": seed}
     return text | {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def ask(given: argparse.Namespace, sort: str, seed: int, figures: Figures) -> None:
+def ask(options: argparse.Namespace, sort: str, seed: int, figures: Figures) -> None:
     """One request."""
     begun = time.monotonic()
-    connection = http.client.HTTPConnection(given.host, given.port, timeout=120)
+    connection = http.client.HTTPConnection(options.host, options.port, timeout=120)
     try:
-        body = json.dumps(body_of(given, sort, seed))
+        body = json.dumps(body_of(options, sort, seed))
         connection.request("POST", PATHS[sort], body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         if answer.status == 429:
@@ -85,20 +85,20 @@ def read(answer: http.client.HTTPResponse, sort: str, begun: float) -> tuple[flo
     return first, usage["completion_tokens"] if usage else 0
 
 
-def measure(given: argparse.Namespace, sort: str, clients: int) -> dict[str, object]:
+def measure(options: argparse.Namespace, sort: str, clients: int) -> dict[str, object]:
     """Load of so many clients."""
     figures, begun = Figures(), time.monotonic()
 
     def client(number: int) -> None:
         seed = number * 1_000_000
-        while time.monotonic() - begun < given.seconds:
-            ask(given, sort, seed, figures)
+        while time.monotonic() - begun < options.seconds:
+            ask(options, sort, seed, figures)
             seed += 1
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
-    if given.pid:
-        threads.append(threading.Thread(target=watch_memory, args=(given, begun, figures)))
-    cpu = cpu_seconds(given)
+    if options.pid:
+        threads.append(threading.Thread(target=watch_memory, args=(options, begun, figures)))
+    cpu = cpu_seconds(options)
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -111,25 +111,25 @@ def measure(given: argparse.Namespace, sort: str, clients: int) -> dict[str, obj
     cuts = statistics.quantiles(figures.seconds, n=100, method="inclusive")
     row |= {"requests_per_s": len(figures.seconds) / took, "made_per_s": figures.made / took}
     row |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "first_p50": statistics.median(figures.first)}
-    if given.pid:
-        row["cpu_ms_each"] = 1000.0 * (cpu_seconds(given) - cpu) / figures.made
+    if options.pid:
+        row["cpu_ms_each"] = 1000.0 * (cpu_seconds(options) - cpu) / figures.made
     if figures.megabytes:
         row |= {"mb_first": figures.megabytes[0], "mb_last": figures.megabytes[-1], "mb_most": max(figures.megabytes)}
     return row
 
 
-def cpu_seconds(given: argparse.Namespace) -> float:
+def cpu_seconds(options: argparse.Namespace) -> float:
     """Processor time of the server so far, which other programs on the machine change little."""
-    if not given.pid:
+    if not options.pid:
         return 0.0
-    times = psutil.Process(given.pid).cpu_times()
+    times = psutil.Process(options.pid).cpu_times()
     return float(times.user + times.system)
 
 
-def watch_memory(given: argparse.Namespace, begun: float, figures: Figures) -> None:
+def watch_memory(options: argparse.Namespace, begun: float, figures: Figures) -> None:
     """What the server holds, every two seconds."""
-    server = psutil.Process(given.pid)
-    while time.monotonic() - begun < given.seconds:
+    server = psutil.Process(options.pid)
+    while time.monotonic() - begun < options.seconds:
         figures.megabytes.append(round(server.memory_info().rss / 1e6, 1))
         time.sleep(2.0)
 
@@ -147,17 +147,17 @@ def line(row: dict[str, object], unit: str) -> str:
     )
 
 
-def sort_of(given: argparse.Namespace) -> str:
+def sort_of(options: argparse.Namespace) -> str:
     """What the model makes."""
-    connection = http.client.HTTPConnection(given.host, given.port, timeout=60)
-    connection.request("GET", f"/v1/models/{given.model}")
+    connection = http.client.HTTPConnection(options.host, options.port, timeout=60)
+    connection.request("GET", f"/v1/models/{options.model}")
     answer = connection.getresponse()
     if answer.status != 200:
-        raise SystemExit(f"the server has no model {given.model}")
+        raise SystemExit(f"the server has no model {options.model}")
     sort: str = json.loads(answer.read())["architecture"]["output_modalities"][0]
     connection.close()
     if sort not in PATHS:
-        raise SystemExit(f"the model {given.model} makes {sort}, which is not measured here")
+        raise SystemExit(f"the model {options.model} makes {sort}, which is not measured here")
     return sort
 
 
@@ -172,18 +172,18 @@ def main() -> None:
     build.add_argument("--tokens", type=int, default=100)
     build.add_argument("--pid", type=int, help="process of the server, whose memory is watched")
     build.add_argument("--cores", type=core_list, help="cores that the clients use, e.g. 0,1 (default: all)")
-    given = build.parse_args()
-    if given.cores is not None:
-        os.sched_setaffinity(0, given.cores)
-    sort = sort_of(given)
+    options = build.parse_args()
+    if options.cores is not None:
+        os.sched_setaffinity(0, options.cores)
+    sort = sort_of(options)
     unit = {"text": "tokens", "image": "pictures", "audio": "sounds"}[sort]
-    rows = [measure(given, sort, clients) for clients in (1, given.clients)]
+    rows = [measure(options, sort, clients) for clients in (1, options.clients)]
     for row in rows:
         print(line(row, unit), flush=True)
         record("serve", {"sort": sort, **row})
     if all("made_per_s" in row for row in rows):
         alone, many = (float(str(row["made_per_s"])) for row in rows)
-        print(f"{given.clients} clients get {many / alone:.1f} times the {unit} of one")
+        print(f"{options.clients} clients get {many / alone:.1f} times the {unit} of one")
 
 
 if __name__ == "__main__":

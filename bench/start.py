@@ -16,21 +16,21 @@ MODULES = "import anew, sys; print('{\"torch\": %d}' % ('torch' in sys.modules))
 def main() -> None:
     build = parser(__doc__)
     build.add_argument("--repeats", type=int, default=10, help="times each; the first one, with cold files, counts too")
-    given = build.parse_args()
-    place = fresh(given.work / "start")
+    options = build.parse_args()
+    place = fresh(options.work / "start")
     rows = Table("start")
 
-    helps = [pinned(anew_command("--help"), given.cores, place).check().wall for _ in range(given.repeats)]
+    helps = [pinned(anew_command("--help"), options.cores, place).check().wall for _ in range(options.repeats)]
     imports = []
-    for _ in range(given.repeats):
-        done = pinned([sys.executable, "-c", IMPORT], given.cores, place).check()
+    for _ in range(options.repeats):
+        done = pinned([sys.executable, "-c", IMPORT], options.cores, place).check()
         imports.append((done.json()["s"], done.wall))
-    torch = pinned([sys.executable, "-c", MODULES], given.cores, place).check().json()["torch"]
+    torch = pinned([sys.executable, "-c", MODULES], options.cores, place).check().json()["torch"]
 
-    def add(what: str, seconds: list[float], allowed: float | None, **more: object) -> None:
+    def add(title: str, seconds: list[float], allowed: float | None, **more: object) -> None:
         middle = sorted(seconds)[len(seconds) // 2]
         passes = None if allowed is None else middle < allowed
-        rows.add(what=what, median_s=middle, worst_s=max(seconds), allowed_s=allowed, passes=passes, **more)
+        rows.add(what=title, median_s=middle, worst_s=max(seconds), allowed_s=allowed, passes=passes, **more)
 
     add("anew --help, whole process", helps, 0.5)
     add("import anew", [inside for inside, _ in imports], 0.3, imports_torch=bool(torch))

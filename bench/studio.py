@@ -49,17 +49,17 @@ class Client:
         return connection.getresponse().read()
 
 
-def make_runs(place: Path, given: argparse.Namespace) -> None:
+def make_runs(place: Path, options: argparse.Namespace) -> None:
     """One run of a few steps, and copies of its record with long logs."""
-    anew("example", "names", place / "names", cores=given.cores, scratch=place).check()
+    anew("example", "names", place / "names", cores=options.cores, scratch=place).check()
     words = ["train", place / "names", "--run", place / "first", "--steps", "2"]
     for setting in ("width=32", "layers=1", "evaluate_samples=20", "previews=0"):
         words += ["--set", setting]
-    anew(*words, cores=given.cores, scratch=place).check()
+    anew(*words, cores=options.cores, scratch=place).check()
     lines = []
-    for step in range(1, given.steps + 1):
+    for step in range(1, options.steps + 1):
         fields = {
-            "progress": step / given.steps,
+            "progress": step / options.steps,
             "rate": 1.0,
             "examples": 64 * step,
             "loss": 3 / step**0.3,
@@ -67,7 +67,7 @@ def make_runs(place: Path, given: argparse.Namespace) -> None:
         }
         lines.append(json.dumps({"event": "step", "time": 1.7e9 + step, "step": step, **fields, "seconds": step / 50}))
     log = "\n".join(lines) + "\n"
-    for number in range(given.runs - 1):
+    for number in range(options.runs - 1):
         run = place / "runs" / f"long-{number}"
         run.mkdir(parents=True)
         shutil.copy(place / "first" / "config.json", run)
@@ -79,12 +79,12 @@ def zeros(megabytes: int) -> Iterator[bytes]:
         yield CHUNK
 
 
-def measure(given: argparse.Namespace, place: Path) -> None:
+def measure(options: argparse.Namespace, place: Path) -> None:
     rows = Table("studio")
     out = place / "studio.out"
     begun = time.perf_counter()
     command = anew_command("studio", "--folder", place, "--port", "0", "--json")
-    process = start(command, given.cores, out.with_suffix(""))
+    process = start(command, options.cores, out.with_suffix(""))
     try:
         while not out.read_text().endswith("\n"):
             time.sleep(0.02)
@@ -93,32 +93,32 @@ def measure(given: argparse.Namespace, place: Path) -> None:
         rows.add(what="start until the first page", seconds=time.perf_counter() - begun, allowed_s=2.0)
         first, body = client.get("/api/runs")
         count = len(json.loads(body)["runs"])
-        rows.add(what=f"list of {count} runs of {given.steps:,} steps, first", seconds=first, allowed_s=1.0)
+        rows.add(what=f"list of {count} runs of {options.steps:,} steps, first", seconds=first, allowed_s=1.0)
         rows.add(what="list, again", seconds=client.get("/api/runs")[0], allowed_s=1.0)
         opened = [sum(client.get(f"/api/{part}?run=runs/long-{n}")[0] for part in ("run", "curves")) for n in range(5)]
         rows.add(what="a run opened, worst of 5", seconds=max(opened), allowed_s=1.0)
         before = tree_memory(process.pid)
         upload = json.loads(client.post("/api/uploads", '{"name": "big"}', {"Content-Type": "application/json"}))["id"]
-        size = str(given.upload_mb * len(CHUNK))
+        size = str(options.upload_mb * len(CHUNK))
         begun = time.perf_counter()
-        client.post(f"/api/upload?to={upload}&path=zeros.bin", zeros(given.upload_mb), {"Content-Length": size})
+        client.post(f"/api/upload?to={upload}&path=zeros.bin", zeros(options.upload_mb), {"Content-Length": size})
         took, peak = time.perf_counter() - begun, peak_of(process.pid) / 1e6
-        rows.add(what=f"{given.upload_mb} MB uploaded", seconds=took, peak_mb=peak, allowed_mb=300.0)
+        rows.add(what=f"{options.upload_mb} MB uploaded", seconds=took, peak_mb=peak, allowed_mb=300.0)
         shutil.rmtree(place / upload)
-        pages = [client.connection() for _ in range(given.pages)]
+        pages = [client.connection() for _ in range(options.pages)]
         for page in pages:
             page.request("GET", "/api/stream", headers=client.headers)
         log = place / "runs" / "long-0" / "events.jsonl"
-        sizes, end = [tree_memory(process.pid)], time.monotonic() + given.seconds
+        sizes, end = [tree_memory(process.pid)], time.monotonic() + options.seconds
         while time.monotonic() < end:
             with open(log, "a") as file:
                 file.write(
-                    json.dumps({"event": "step", "time": time.time(), "step": given.steps, "progress": 1.0}) + "\n"
+                    json.dumps({"event": "step", "time": time.time(), "step": options.steps, "progress": 1.0}) + "\n"
                 )
             client.get("/api/run?run=runs/long-0")
             time.sleep(0.5)
             sizes.append(tree_memory(process.pid))
-        rows.add(what=f"{given.pages} pages for {given.seconds:.0f} s", memory_before_mb=before / 1e6, memory_first_mb=sizes[0] / 1e6,
+        rows.add(what=f"{options.pages} pages for {options.seconds:.0f} s", memory_before_mb=before / 1e6, memory_first_mb=sizes[0] / 1e6,
                  memory_last_mb=sizes[-1] / 1e6, peak_mb=max(sizes) / 1e6)  # fmt: skip
     finally:
         end_group(process)
@@ -132,10 +132,10 @@ def main() -> None:
     build.add_argument("--upload-mb", type=int, default=1000)
     build.add_argument("--pages", type=int, default=20)
     build.add_argument("--seconds", type=float, default=600.0, help="how long the pages stay open")
-    given = build.parse_args()
-    place = fresh(given.work / "studio")
-    make_runs(place, given)
-    measure(given, place)
+    options = build.parse_args()
+    place = fresh(options.work / "studio")
+    make_runs(place, options)
+    measure(options, place)
 
 
 if __name__ == "__main__":

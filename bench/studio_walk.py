@@ -99,6 +99,7 @@ class Walker:
             "console", lambda m: self.faults.append(f"console: {m.text}") if m.type in ("error", "warning") else None
         )
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("response", lambda r: self.faults.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
         page.on("request", lambda r: None if r.url.startswith(HERE) else self.faults.append(f"request: {r.url}"))
         page.goto(self.studio.address)
         try:

@@ -28,10 +28,10 @@ def text_file(path: Path) -> Path:
     """The one text file at a path: the file itself, or the largest of a folder."""
     if path.is_file():
         return path
-    found = sorted(path.glob("*.txt"), key=lambda p: p.stat().st_size)
-    if not found:
+    documents = sorted(path.glob("*.txt"), key=lambda p: p.stat().st_size)
+    if not documents:
         raise SystemExit(f"{path} has no .txt file; give a text file, or a folder with one, with --data")
-    return found[-1]
+    return documents[-1]
 
 
 def split(text: Path, folder: Path) -> Path:
@@ -46,14 +46,14 @@ def split(text: Path, folder: Path) -> Path:
     return folder
 
 
-def peer(given: argparse.Namespace, text: Path, core: list[int], seed: int) -> dict[str, Any]:
+def peer(arguments: argparse.Namespace, text: Path, core: list[int], seed: int) -> dict[str, Any]:
     """Trains and scores the peer on one core."""
-    place = given.work / "text"
-    if given.nanogpt is None:
+    place = arguments.work / "text"
+    if arguments.nanogpt is None:
         command = [sys.executable, str(HERE / "_peer_gpt2.py"), "train", "--text", str(text), "--seed", str(seed)]
         return {"name": "GPT-2 of transformers, nanoGPT's CPU recipe", **pinned(command, core, place).check().json()}
-    python = environment("nanogpt", ["requests"], given.work)
-    script = [str(HERE / "_peer_nanogpt.py"), "train", "--checkout", str(given.nanogpt)]
+    python = environment("nanogpt", ["requests"], arguments.work)
+    script = [str(HERE / "_peer_nanogpt.py"), "train", "--checkout", str(arguments.nanogpt)]
     more = ["--work", str(place / "nanogpt"), "--text", str(text), "--seed", str(seed)]
     done = pinned([python, *script, *more], core, place).check()
     return {"name": "nanoGPT, documented CPU recipe", **done.json()}
@@ -72,44 +72,44 @@ print(json.dumps({"nats": float(bits.mean()) * math.log(2), "characters": len(bi
 """
 
 
-def kneser_ney(given: argparse.Namespace, rows: Table, text: Path, data: Path) -> float:
+def kneser_ney(arguments: argparse.Namespace, rows: Table, text: Path, data: Path) -> float:
     """Adds the naive floor: a Kneser-Ney model of six characters of context."""
     command = [sys.executable, "-c", COUNTED, str(data / "parts" / "train"), str(data / "parts" / "test")]
-    found = pinned(command, given.cores[-1:], given.work).check().json()
-    return float(rows.add(text=text.name, what="Kneser-Ney, context 6", cores=1, **found)["nats"])
+    result = pinned(command, arguments.cores[-1:], arguments.work).check().json()
+    return float(rows.add(text=text.name, what="Kneser-Ney, context 6", cores=1, **result)["nats"])
 
 
-def compressors(given: argparse.Namespace, rows: Table, text: Path, data: Path) -> None:
+def compressors(arguments: argparse.Namespace, rows: Table, text: Path, data: Path) -> None:
     """Adds what compressors need for the test part when they have read the train part."""
     python = {"xz": sys.executable, "zpaq": sys.executable if shutil.which("zpaq") else None}
-    python["ppmd"] = environment("compressors", ["pyppmd"], given.work)
+    python["ppmd"] = environment("compressors", ["pyppmd"], arguments.work)
     parts = [str(next((data / "parts" / part).glob("*.txt"))) for part in ("train", "test")]
     for name, interpreter in python.items():
         if interpreter is None:
             print(f"{name} is not installed, so it has no row (Debian: apt install {name})")
             continue
         command = [str(interpreter), str(HERE / "_compressors.py"), name, *parts]
-        found = pinned(command, given.cores[-1:], given.work).check().json()
-        rows.add(text=text.name, what=COMPRESSORS[name], cores=1, **found)
+        result = pinned(command, arguments.cores[-1:], arguments.work).check().json()
+        rows.add(text=text.name, what=COMPRESSORS[name], cores=1, **result)
 
 
 def reported(run: Path) -> float | None:
     """Nats per character of the counting model as the run's own report has it."""
     report = json.loads((run / "report" / "report.json").read_text())
-    found = (score["value"] for score in report["scores"] if score["name"] == "bits_per_character_kneser_ney")
-    return next((value * math.log(2) for value in found if value is not None), None)
+    bits = (score["value"] for score in report["scores"] if score["name"] == "bits_per_character_kneser_ney")
+    return next((value * math.log(2) for value in bits if value is not None), None)
 
 
 def trained(
-    given: argparse.Namespace, text: Path, data: Path, cores: list[int], seed: int, what: str, *options: str
+    arguments: argparse.Namespace, text: Path, data: Path, cores: list[int], seed: int, what: str, *options: str
 ) -> dict[str, Any]:
     """Trains Anew with these options, then scores the test part with a command of its own."""
     name = "-".join(options).replace("-", "").replace("=", "")
-    place = fresh(given.work / "text" / "runs" / f"{data.name}-{name}-{len(cores)}c-s{seed}")
+    place = fresh(arguments.work / "text" / "runs" / f"{data.name}-{name}-{len(cores)}c-s{seed}")
     run, parts = place / "run", data / "parts"
-    words = ["--run", run, "--seed", seed, *setting_words(given.set), *options]
-    done = anew("train", parts, *words, cores=cores, scratch=given.work)
-    scored = anew("score", run, parts / "test", "--json", cores=cores, scratch=given.work).json()
+    words = ["--run", run, "--seed", seed, *setting_words(arguments.set), *options]
+    done = anew("train", parts, *words, cores=cores, scratch=arguments.work)
+    scored = anew("score", run, parts / "test", "--json", cores=cores, scratch=arguments.work).json()
     seconds, steps = train_seconds(run)
     return {
         "text": text.name,
@@ -126,23 +126,23 @@ def trained(
     }
 
 
-def at_times(given: argparse.Namespace, rows: Table, text: Path, data: Path, core: list[int], seed: int) -> None:
+def at_times(arguments: argparse.Namespace, rows: Table, text: Path, data: Path, core: list[int], seed: int) -> None:
     """Loss after fixed seconds of training on one core."""
-    for seconds in given.seconds:
+    for seconds in arguments.seconds:
         setting = f"train_seconds={seconds:g}"
-        row = trained(given, text, data, core, seed, f"{seconds:g} s of training", "--set", setting)
+        row = trained(arguments, text, data, core, seed, f"{seconds:g} s of training", "--set", setting)
         rows.add(**row | {"train_seconds": seconds})
 
 
 def to_quality(
-    given: argparse.Namespace, rows: Table, text: Path, data: Path, core: list[int], seed: int, peer: dict[str, Any]
+    arguments: argparse.Namespace, rows: Table, text: Path, data: Path, core: list[int], seed: int, peer: dict[str, Any]
 ) -> None:
     """The least share of the peer's training time, of those to be tried, that reaches the peer's loss."""
     reached = None
-    for ratio in sorted(given.ratios):
+    for ratio in sorted(arguments.ratios):
         seconds = peer["train_seconds"] / ratio
         setting = f"train_seconds={seconds:.3f}"
-        row = trained(given, text, data, core, seed, f"1/{ratio:g} of the peer's training", "--set", setting)
+        row = trained(arguments, text, data, core, seed, f"1/{ratio:g} of the peer's training", "--set", setting)
         passes = row["nats"] <= peer["nats"]
         rows.add(**row | {"train_seconds": seconds, "ratio": ratio, "passes": passes})
         if not passes:
@@ -152,30 +152,32 @@ def to_quality(
 
 
 def whole(
-    given: argparse.Namespace, rows: Table, text: Path, data: Path, budgets: list[str], seed: int, floor: float
+    arguments: argparse.Namespace, rows: Table, text: Path, data: Path, budgets: list[str], seed: int, floor: float
 ) -> None:
     """The whole command at a budget on all the cores given."""
     for budget in budgets:
-        row = trained(given, text, data, given.cores, seed, f"whole command, --budget {budget}", "--budget", budget)
+        row = trained(
+            arguments, text, data, arguments.cores, seed, f"whole command, --budget {budget}", "--budget", budget
+        )
         rows.add(**row, below_kneser_ney=row["nats"] < floor)
 
 
-def one_text(given: argparse.Namespace, rows: Table, text: Path, seed: int) -> None:
+def one_text(arguments: argparse.Namespace, rows: Table, text: Path, seed: int) -> None:
     """All rows of the text that the figures are for."""
-    data, core = given.work / "text" / text.stem, given.cores[-1:]
+    data, core = arguments.work / "text" / text.stem, arguments.cores[-1:]
     split(text, data / "parts")
-    floor = kneser_ney(given, rows, text, data)
-    compressors(given, rows, text, data)
-    found = None
-    if "peer" in given.only:
-        found = peer(given, text, core, seed)
-        rows.add(text=text.name, what=found.pop("name"), seed=seed, cores=1, **found)
-    if "times" in given.only:
-        at_times(given, rows, text, data, core, seed)
-    if "quality" in given.only and found is not None:
-        to_quality(given, rows, text, data, core, seed, found)
-    budgets = (given.budgets if "whole" in given.only else []) + ([given.long] if given.long else [])
-    whole(given, rows, text, data, budgets, seed, floor)
+    floor = kneser_ney(arguments, rows, text, data)
+    compressors(arguments, rows, text, data)
+    peer_row = None
+    if "peer" in arguments.only:
+        peer_row = peer(arguments, text, core, seed)
+        rows.add(text=text.name, what=peer_row.pop("name"), seed=seed, cores=1, **peer_row)
+    if "times" in arguments.only:
+        at_times(arguments, rows, text, data, core, seed)
+    if "quality" in arguments.only and peer_row is not None:
+        to_quality(arguments, rows, text, data, core, seed, peer_row)
+    budgets = (arguments.budgets if "whole" in arguments.only else []) + ([arguments.long] if arguments.long else [])
+    whole(arguments, rows, text, data, budgets, seed, floor)
 
 
 def main() -> None:
@@ -194,20 +196,24 @@ def main() -> None:
     )
     build.add_argument("--long", metavar="BUDGET", help="also one long run of the whole command, e.g. 30m")
     build.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="which parts to run")
-    given = build.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
-    if given.data is None and given.book is None:
+    arguments = build.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if arguments.data is None and arguments.book is None:
         build.error("give --data, --book or both")
 
     rows = Table("text")
-    for seed in range(given.seeds if given.data else 0):
-        one_text(given, rows, text_file(given.data), seed)
-    books = sorted(given.book.glob("*.txt")) if given.book and given.book.is_dir() else filter(None, [given.book])
+    for seed in range(arguments.seeds if arguments.data else 0):
+        one_text(arguments, rows, text_file(arguments.data), seed)
+    books = (
+        sorted(arguments.book.glob("*.txt"))
+        if arguments.book and arguments.book.is_dir()
+        else filter(None, [arguments.book])
+    )
     for text in books:
-        data = given.work / "text" / text.stem
+        data = arguments.work / "text" / text.stem
         split(text, data / "parts")
-        compressors(given, rows, text, data)
-        whole(given, rows, text, data, given.book_budgets, 0, kneser_ney(given, rows, text, data))
+        compressors(arguments, rows, text, data)
+        whole(arguments, rows, text, data, arguments.book_budgets, 0, kneser_ney(arguments, rows, text, data))
     columns = ["text", "what", "seed", "cores", "nats", "nats_stride_32", "train_seconds", "steps", "wall"]
     rows.show([*columns, "ratio", "passes", "below_kneser_ney"])
 

@@ -50,15 +50,16 @@ def judged(cases: Cases, name: str, n: int, seed: int) -> dict[str, Any]:
     return {
         "closeness": grades.get("closeness"),
         "variety": grades.get("variety"),
+        "needed": max((g.needed for g in gradings.values() if g is not None), default=0),
         "weakest": weakest["closeness"],
         "weakest_variety": weakest["variety"],
     }
 
 
-def rows_of(cases: Cases, sizes: Sequence[int], repeats: int) -> Iterator[dict[str, Any]]:
-    """One row a case, size and repeat."""
+def rows_of(cases: Cases, sizes: Sequence[int], repeats: int, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One row a case, size and repeat. names: of cases; empty for all."""
     sizes = sorted({min(size, cases.most) for size in sizes})
-    for name in cases.faults:
+    for name in names or cases.faults:
         told_apart = cases.reference_auc(name, 10_000)
         for n in sizes:
             for seed in range(repeats if name == "real" else 1):
@@ -96,13 +97,14 @@ def main() -> None:
         build.add_argument(f"--{kind}", type=Path, nargs="*", default=[], help=f"folders or files of {kind}")
     build.add_argument("--sizes", default="40,100,200,400", help="samples that verdicts are asked with")
     build.add_argument("--repeats", type=int, default=4, help="draws of real items; of each fault there is one")
+    build.add_argument("--cases", nargs="*", default=[], help="only these, as in real")
     build.add_argument("--aside", action="store_true", help="mark the rows as of data that no limit was chosen by")
     given: argparse.Namespace = build.parse_args()
     sizes = [int(size) for size in given.sizes.split(",")]
     rows = Table("verdicts")
     for kind, load in LOADERS.items():
         for path in getattr(given, kind):
-            for row in rows_of(load(path), sizes, given.repeats):
+            for row in rows_of(load(path), sizes, given.repeats, given.cases):
                 rows.add(aside=given.aside, **row)
     totals = Table("verdicts")
     for row in summary(rows.rows):

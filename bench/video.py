@@ -31,9 +31,11 @@ def read(path: Path, count: int, side: int) -> Clips:
     """(count, side, side, 3) first frames of a clip on white, the last one held where there are fewer."""
     timing = frames.timing(path)
     shown = timing.at(timing.rate)
-    wanted = shown[np.minimum(np.arange(count), len(shown) - 1)].tolist()
-    found = [pixels.shaped(one, side, side, "crop") for one in frames.pictures(path, wanted, timing.times, side)]
-    return np.stack([pixels.stored(one, 3).transpose(1, 2, 0) for one in found])
+    positions = shown[np.minimum(np.arange(count), len(shown) - 1)].tolist()
+    frames_at_rate = [
+        pixels.shaped(one, side, side, "crop") for one in frames.pictures(path, positions, timing.times, side)
+    ]
+    return np.stack([pixels.stored(one, 3).transpose(1, 2, 0) for one in frames_at_rate])
 
 
 def divided(source: Path, place: Path) -> dict[str, list[Path]]:
@@ -60,21 +62,30 @@ def naive(subject: Subject, row: str, n: int) -> Clips:
     return mean.clip(0, 255).round().astype(np.uint8)
 
 
-def run(given: argparse.Namespace, subject: Subject, place: Path, row: str, seed: int) -> dict[str, Any]:
-    core = given.cores[:1]
+def run(arguments: argparse.Namespace, subject: Subject, place: Path, row: str, seed: int) -> dict[str, Any]:
+    core = arguments.cores[:1]
     folder = fresh(place / f"{row}-{seed}")
     time = {
-        "budget": ["--budget", f"{given.seconds:g}s"],
-        "train_seconds": ["--set", f"train_seconds={given.seconds:g}"],
+        "budget": ["--budget", f"{arguments.seconds:g}s"],
+        "train_seconds": ["--set", f"train_seconds={arguments.seconds:g}"],
     }
-    options = [*time[FORMS[row]], "--set", f"size={given.side}", *setting_words(given.set)]
+    options = [*time[FORMS[row]], "--set", f"size={arguments.side}", *setting_words(arguments.set)]
     trained = anew(
-        "train", place / "clips", "--run", folder / "run", "--seed", seed, *options, cores=core, scratch=given.work
+        "train", place / "clips", "--run", folder / "run", "--seed", seed, *options, cores=core, scratch=arguments.work
     )
     drawn = anew(
-        "sample", folder / "run", "--out", folder / "samples", "-n", given.samples, cores=core, scratch=given.work
+        "sample",
+        folder / "run",
+        "--out",
+        folder / "samples",
+        "-n",
+        arguments.samples,
+        cores=core,
+        scratch=arguments.work,
     )
-    made = np.stack([read(path, given.frames, given.side) for path in sorted((folder / "samples").glob("*.gif"))])
+    made = np.stack(
+        [read(path, arguments.frames, arguments.side) for path in sorted((folder / "samples").glob("*.gif"))]
+    )
     np.save(folder / "samples.npy", made)
     sheet(made, folder / "samples.png")
     spent, steps = train_seconds(folder / "run")
@@ -99,24 +110,26 @@ def main() -> None:
     build.add_argument("--first-seed", type=int, default=0)
     build.add_argument("--only", nargs="*", choices=(*FORMS, *NAIVE), default=[*NAIVE, *FORMS])
     build.add_argument("--trial", action="store_true", help="rows are shown, not recorded")
-    given = build.parse_args()
-    place = given.work / "video"
+    arguments = build.parse_args()
+    place = arguments.work / "video"
     shutil.rmtree(place / "clips", ignore_errors=True)
-    parts = divided(given.data, place / "clips")
+    parts = divided(arguments.data, place / "clips")
     names = sorted({path.parent.name for path in parts["train"]})
-    clips = {part: np.stack([read(p, given.frames, given.side) for p in paths]) for part, paths in parts.items()}
+    clips = {
+        part: np.stack([read(p, arguments.frames, arguments.side) for p in paths]) for part, paths in parts.items()
+    }
     labels = {part: np.array([names.index(p.parent.name) for p in paths]) for part, paths in parts.items()}
-    judges = place / f"judges-{given.data.name}-{given.frames}-{given.side}"
+    judges = place / f"judges-{arguments.data.name}-{arguments.frames}-{arguments.side}"
     subject = Subject(clips["train"], labels["train"], clips["test"], labels["test"], judges)
     print(f"{len(clips['train'])} clips to train on, {len(clips['test'])} held out; judges {subject.accuracy}")
     sheet(subject.held, place / "held.png")
-    rows = Table("video", kept=not given.trial)
-    for row in given.only:
+    rows = Table("video", kept=not arguments.trial)
+    for row in arguments.only:
         if row in NAIVE:
-            rows.add(row=row, **subject.judged(naive(subject, row, given.samples)))
+            rows.add(row=row, **subject.judged(naive(subject, row, arguments.samples)))
             continue
-        for seed in range(given.first_seed, given.first_seed + given.seeds):
-            rows.add(row=row, seed=seed, seconds=given.seconds, **run(given, subject, place, row, seed))
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+            rows.add(row=row, seed=seed, seconds=arguments.seconds, **run(arguments, subject, place, row, seed))
     rows.show(["row", "seed", *FIGURES, "samples", "steps"])
     floor = next((r for r in rows.rows if r["row"] == "floor"), None)
     if floor is not None:
@@ -125,7 +138,7 @@ def main() -> None:
                 "row": name,
                 **{f: (median([r[f] for r in rows.rows if r["row"] == name]) or 0) / floor[f] for f in FIGURES[:3]},
             }
-            for name in given.only
+            for name in arguments.only
         ]
         print("\nmultiples of the floor, by the medians\n" + table(ratios))
 

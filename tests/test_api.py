@@ -38,11 +38,11 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
     data, moved, again = (tmp_path / place / "names.txt" for place in ("one", "two", "three"))
     run = begun(tmp_path, names(data, 300))
     data.rename(moved)
-    with pytest.raises(anew.DataError, match=r"not at .*names.txt' any more; give `data`: where it lies now"):
+    with pytest.raises(anew.DataError, match=r"not at .*names.txt' any more; give its new place as `data`"):
         anew.resume(run)
     anew.resume(run, data=moved)
     moved.rename(again)
-    with pytest.raises(anew.DataError, match="give `data`: where it lies now"):
+    with pytest.raises(anew.DataError, match="give its new place as `data`"):
         anew.resume(run, steps=4)
     anew.resume(run, steps=4, data=again)
     assert json.loads((run / "config.json").read_text())["data"]["path"] == "../three/names.txt"

@@ -27,7 +27,7 @@ ENV = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:anew"}
 def in_a_process(*words: object) -> None:
     """`python -m anew WORDS`, which must end with 0 and without a warning of ours."""
     command = [sys.executable, "-m", "anew", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=900, check=False)
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     assert "Traceback" not in done.stderr
 
@@ -146,7 +146,7 @@ def test_shares_and_samples_once_more(
         (("--out", tmp_path / "x"), "RUN is missing"),
         ((run, "--share", "3/2"), "--share must be I/K"),
         ((run, "-n", 2, "--share", "1/3"), "3 shares of 2 samples are too many"),
-        ((run, "--again", run / "config.json"), "has no place for an origin"),
+        ((run, "--again", run / "config.json"), "does not say where it comes from"),
     ]:
         out = () if "--out" in words else ("--out", tmp_path / "x")
         assert sentence in sample(*words, *out, code=2)
@@ -192,8 +192,8 @@ def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
     out = tmp_path / "scores.csv"
     assert f"2 rows in {out}" in anew("score", run, tmp_path / "in", "--per-item", "--out", out).stdout
     assert out.read_text().splitlines() == rows
-    found = json.loads(anew("score", run, tmp_path / "in", "--per-item", "--json").stdout)
-    assert [item["file"] for item in found["items"]] == ["0.txt", "1.txt"]
+    result = json.loads(anew("score", run, tmp_path / "in", "--per-item", "--json").stdout)
+    assert [item["file"] for item in result["items"]] == ["0.txt", "1.txt"]
 
 
 def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -212,6 +212,12 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
     assert resumed["report"]["scores"]
     sampled = spoken("sample", run, "--out", tmp_path / "a", "-n", 2, "--set", "max_tokens=20")
     assert sampled["samples"] == 2 and all(Path(name).is_file() for name in [*sampled["files"], sampled["sheet"]])
+    pictures = spoken("sample", image_run[1], "--out", tmp_path / "b", "-n", 3, "--scale", 3)
+    sheet, cells = map(Path, pictures["sprite_sheet"])
+    frames = json.loads(cells.read_text())["frames"]
+    assert sheet.name == "sheet.png" and list(frames) == [Path(name).name for name in pictures["files"]]
+    assert sampled["sprite_sheet"] == []
+    assert "leave scale out" in anew("sample", run, "--out", tmp_path / "c", "--scale", 2, code=2).stderr
     walked = spoken("walk", image_run[1], "--out", tmp_path / "w", "-n", 4, "--stops", 2)
     assert walked["frames"] == 4 and Path(walked["strip"]).is_file() and Path(walked["animation"]).is_file()
     written = spoken("example", "names", tmp_path / "names")
@@ -289,7 +295,7 @@ def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert process.returncode == 75, error
     assert f"continue with `anew resume {tmp_path / 'run'}`" in out
     assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
@@ -331,7 +337,7 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
     settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", f"parallel={parallel}"]
     command = [*launcher, "train", str(data), "--run", str(tmp_path / "two"), "--steps", "12", *settings]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
+        command, capture_output=True, text=True, timeout=900, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr[-2000:]
     events = [read_events(folder / "events.jsonl") for folder in (run, tmp_path / "two")]
@@ -365,7 +371,7 @@ def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path
 def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
     common = ("--steps", 3, "--set", "evaluate_samples=0", "--set", "batch_size=16")
-    anew("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
+    in_a_process("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
     assert list((tmp_path / "run").glob("events.out.tfevents*"))
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from anew.core.openmp import SPIN_COUNT, limit_spinning, use_one_blas_thread
+from anew.core.openmp import SPIN_COUNT, limit_spinning
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,3 @@ def test_the_setting_of_the_user_goes_before(
         monkeypatch.setenv(name, value)
     limit_spinning()
     assert os.environ.get("GOMP_SPINCOUNT") == spin_count
-
-
-@pytest.mark.parametrize(
-    ("environment", "threads"),
-    [({}, "1"), ({"OPENBLAS_NUM_THREADS": "4"}, "4"), ({"OMP_NUM_THREADS": "3"}, "3")],
-)
-def test_blas_threads_of_the_user_go_before(
-    environment: dict[str, str], threads: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    use_one_blas_thread()
-    assert os.environ["OPENBLAS_NUM_THREADS"] == threads
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS")

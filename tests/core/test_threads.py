@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
-from anew.core.threads import ThreadTuner, choose_thread_count, map_in_threads, measure_crowding
+from anew.core.threads import ThreadTuner, choose_thread_count, map_in_threads, measure_crowding, one_thread
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,23 @@ def test_results_come_in_order_few_ahead_and_the_threads_come_back(workers: int)
     with pytest.raises(ZeroDivisionError):
         list(map_in_threads(lambda number: 1 // number, [1, 0], workers))
     assert torch.get_num_threads() == threads
+
+
+def blas_threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_uses_of_one_thread_may_end_in_any_order() -> None:
+    torch.set_num_threads(2)
+    before = blas_threads()
+
+    def worker() -> Iterator[int]:
+        with one_thread():
+            yield torch.get_num_threads()
+
+    first, second = worker(), worker()
+    assert next(first) == next(second) == 1 and set(blas_threads()) <= {1}
+    first.close()
+    assert torch.get_num_threads() == 1 and set(blas_threads()) <= {1}
+    second.close()
+    assert torch.get_num_threads() == 2 and blas_threads() == before

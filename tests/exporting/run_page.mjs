@@ -1,5 +1,5 @@
 // Samples of an exported page for the tests: node run_page.mjs WEB PAGE FILE, FILE holding what `Sampler.sample`
-// takes, or `texts` to encode, `images` to match, or `grids` to turn into waves.
+// takes, or `texts` to encode, `images` to match, `gaps` to lay out, or `grids` to turn into waves.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
@@ -18,6 +18,10 @@ if (request.texts) {
   const tokenizer = makeTokenizer(program.item.tokenizer);
   answer.ids = request.texts.map((text) => tokenizer.encode(text));
   answer.texts = answer.ids.map((ids) => tokenizer.decode(ids));
+} else if (request.gaps) {
+  const engine = new (await load("engine")).Engine(program, element("tensors"));
+  answer.ids = request.gaps.map(([prompt, suffix]) => engine.promptIds(prompt, suffix));
+  answer.middles = answer.ids.map((ids) => engine.middle([...ids, ...engine.tokenizer.encode("new"), program.item.special.end, 0]));
 } else if (request.matching) {
   const { matched } = await load("pixel_steps");
   answer.values = request.images.map((values) => Array.from(matched(values, request.shape, request.matching)));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import json
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from fuzz import commands, containers, corpus, runs
 from fuzz.children import Outcome
-from fuzz.formats import FORMATS
+from fuzz.formats import CONTAINERS, FORMATS
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "bench" / "results" / "fuzz.jsonl"
@@ -46,8 +47,8 @@ class Row:
 Step = tuple[str, Callable[[], tuple[Outcome, list[Outcome], int, str]]]
 
 
-def _container(name: str, seed: int, keep: bool) -> tuple[Outcome, list[Outcome], int, str]:
-    return *containers.batch(name, seed, keep), f"seed {seed}"
+def _container(name: str, seed: int, keep: bool, size: int) -> tuple[Outcome, list[Outcome], int, str]:
+    return *containers.batch(name, seed, keep, size=size), f"seed {seed}"
 
 
 def _altered(kind: str, seed: int) -> tuple[Outcome, list[Outcome], int, str]:
@@ -59,12 +60,31 @@ def _lines(seed: int) -> tuple[Outcome, list[Outcome], int, str]:
     return *commands.group(seed), f"seed {seed}"
 
 
+def campaign(only: Sequence[str], seed: int, keep: bool, least: int) -> Iterator[Step]:
+    """Turns of many files, until every kind of container has had so many: its formats in equal shares."""
+    wanted = {
+        container: [name for name in formats if not only or {name, container, "containers"} & set(only)]
+        for container, formats in CONTAINERS.items()
+    }
+    for turn in itertools.count():
+        due = [(n, names) for names in wanted.values() for n in names if turn * len(names) * containers.MANY < least]
+        if not due:
+            return
+        for name, _ in due:
+            yield name, functools.partial(_container, name, seed + turn, keep, containers.MANY)
+
+
 def steps(only: Sequence[str], seed: int, keep: bool = True) -> Iterator[Step]:
     """Turns without end: containers, runs and command lines in their shares, each kind with seeds that count up."""
-    formats = [name for name in FORMATS if not only or name in only or "containers" in only]
+    named = {name for container in only for name in CONTAINERS.get(container, ())} | set(only)
+    formats = [name for name in FORMATS if not only or name in named or "containers" in only]
     kinds = [name for name in runs.KINDS if not only or f"run {name}" in only or "runs" in only]
     lines = ["commands"] if not only or "commands" in only else []
-    files = ((f"{name}", lambda n=name, s=s: _container(n, s, keep)) for s in itertools.count(seed) for name in formats)
+    files = (
+        (name, functools.partial(_container, name, s, keep, containers.FEW))
+        for s in itertools.count(seed)
+        for name in formats
+    )
     altered = ((f"run {kind}", lambda k=kind, s=s: _altered(k, s)) for s in itertools.count(seed) for kind in kinds)
     typed = (("commands", lambda s=s: _lines(s)) for s in itertools.count(seed))
     sources = [
@@ -75,7 +95,7 @@ def steps(only: Sequence[str], seed: int, keep: bool = True) -> Iterator[Step]:
     wanted = [(turns, share) for turns, share, names in sources if names]
     if not wanted:
         raise SystemExit(
-            f"nothing is called {', '.join(only)}; give containers, runs, commands, a format or 'run KIND'"
+            f"nothing is called {', '.join(only)}; give containers, {', '.join(CONTAINERS)}, a format, runs, 'run KIND' or commands"
         )
     while True:
         for turns, share in wanted:
@@ -105,15 +125,20 @@ def _take(turns: Iterator[Step], seconds: float, count: int | None, rows: dict[s
 
 def table(rows: dict[str, Row]) -> str:
     """The figures of every kind, aligned."""
+    sums = {name: [rows[form] for form in formats if form in rows] for name, formats in CONTAINERS.items()}
     lines = [("kind", "tried", "batches", "failed", "a second", "peak MB")]
-    for name, row in rows.items():
-        rate = f"{row.tried / max(row.seconds, 1e-9):.1f}"
-        lines.append((name, str(row.tried), str(row.batches), str(row.failed), rate, str(row.peak >> 20)))
-    total = Row(*(sum(getattr(row, name) for row in rows.values()) for name in ("tried", "batches", "failed")))
-    total.peak = max((row.peak for row in rows.values()), default=0)
-    lines.append(("all", str(total.tried), str(total.batches), str(total.failed), "", str(total.peak >> 20)))
+    lines += [_cells(name, [row]) for name, row in rows.items()]
+    lines += [_cells(f"= {name}", some) for name, some in sums.items() if some]
+    lines.append(_cells("all", list(rows.values())))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines)
+
+
+def _cells(name: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    tried, batches, failed = (sum(getattr(row, field) for row in rows) for field in ("tried", "batches", "failed"))
+    rate = tried / max(sum(row.seconds for row in rows), 1e-9)
+    peak = max((row.peak for row in rows), default=0) >> 20
+    return name, str(tried), str(batches), str(failed), f"{rate:.1f}", str(peak)
 
 
 def record(rows: dict[str, Row], seed: int, seconds: float) -> None:
@@ -130,23 +155,32 @@ def record(rows: dict[str, Row], seed: int, seconds: float) -> None:
 def main() -> int:
     """Exit code 1 where anything failed."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long (default: 600)")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long at most (default: 600)")
     parser.add_argument("--count", type=int, help="how many turns at most")
     parser.add_argument("--seed", type=int, default=0, help="where the seeds begin")
-    parser.add_argument("--only", nargs="+", default=[], help="containers, runs, commands, a format, or 'run KIND'")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="containers, one of them, a format, runs, 'run KIND', commands"
+    )
+    parser.add_argument("--files", type=int, help="damaged files of every kind of container, and nothing else")
     parser.add_argument("--record", action="store_true", help="append the figures to bench/results/fuzz.jsonl")
     parser.add_argument("--no-keep", action="store_true", help="keep no failing files in the corpus")
     parser.add_argument("--replay", action="store_true", help="try the files of the corpus again instead; JSON")
-    given = parser.parse_args()
+    options = parser.parse_args()
     containers.preload()
-    if given.replay:
+    if options.replay:
         faults = containers.replay(corpus.lines())
         print(json.dumps(faults, indent=1))
         return 1 if any(faults.values()) else 0
-    rows = fuzz(steps(given.only, given.seed, not given.no_keep), given.seconds, given.count)
+    keep = not options.no_keep
+    turns = (
+        campaign(options.only, options.seed, keep, options.files)
+        if options.files
+        else steps(options.only, options.seed, keep)
+    )
+    rows = fuzz(turns, options.seconds, options.count)
     print(table(rows))
-    if given.record:
-        record(rows, given.seed, given.seconds)
+    if options.record:
+        record(rows, options.seed, options.seconds)
     return 1 if any(row.failed for row in rows.values()) else 0
 
 

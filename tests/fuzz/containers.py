@@ -21,12 +21,11 @@ from fuzz.children import Failed, Limits, Outcome, run
 from fuzz.formats import FORMATS, good_files, write
 from fuzz.mutations import mutated
 
-BAD = 40  # damaged files in a batch
+FEW, MANY = 40, 400  # damaged files in a batch; its processes and its good files cost as much as a hundred of them
 TRIES = 3  # failures looked for in one batch
 SLOW = ("hang", "memory")  # faults that take so long to be seen that a batch is left after one of them
 SIZE = DataBudget(60.0, 0, 0)
-ONE_FILE = Limits(cpu=20.0)
-WHOLE_BATCH = Limits(cpu=60.0)
+CPU, CPU_EACH = 20.0, 0.25  # seconds for one file alone, and for each one more
 GOOD, FIRST, LAST = (
     "m-good",
     "a-bad",
@@ -84,7 +83,7 @@ def try_files(
             write(folder, name, f"{GOOD}-{number:03d}", data, number)
         for number, data in enumerate(bad):
             write(folder, name, f"{FIRST if first else LAST}-{number:03d}", data, 500 + number)
-        limits = WHOLE_BATCH if len(bad) > 1 else ONE_FILE
+        limits = Limits(cpu=CPU + CPU_EACH * (len(bad) - 1))
         return run(lambda: path(folder, modality), limits)
 
 
@@ -104,11 +103,13 @@ def reduce(files: list[bytes], fails: Callable[[list[bytes]], Outcome]) -> tuple
     return files, again if again.fault is not None else last
 
 
-def batch(name: str, seed: int, keep: bool = True, path: Any = whole_path) -> tuple[Outcome, list[Outcome], int]:
+def batch(
+    name: str, seed: int, keep: bool = True, path: Any = whole_path, size: int = FEW
+) -> tuple[Outcome, list[Outcome], int]:
     """One batch of a format: (outcome of all together, what each failure came down to, damaged files that were tried)."""
     source = random.Random(f"{name} {seed}")
     strangers = good_files(source.choice(sorted(FORMATS)))
-    bad = [mutated(source, name, good_files(name), strangers) for _ in range(BAD)]
+    bad = [mutated(source, name, good_files(name), strangers) for _ in range(size)]
     modality = FORMATS[name].modality if source.random() < 0.75 else None
     first = source.random() < 0.5
     outcome = try_files(name, bad, modality, first, path)
@@ -123,7 +124,7 @@ def batch(name: str, seed: int, keep: bool = True, path: Any = whole_path) -> tu
             break
         bad = [data for data in bad if data not in files]
         outcome = try_files(name, bad, modality, first, path) if bad else Outcome()
-    return whole, failures, BAD
+    return whole, failures, size
 
 
 def replay(entries: Sequence[dict[str, Any]]) -> dict[str, str]:

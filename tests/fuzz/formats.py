@@ -269,6 +269,26 @@ FORMATS: dict[str, Format] = {
     "metadata-parquet": Format(_metadata("parquet"), "image", "{}/metadata.parquet", _two_pictures),
 }  # fmt: skip
 
+# What strangers hand over, by what decodes it; a format may hold two of these.
+CONTAINERS: dict[str, tuple[str, ...]] = {
+    "pictures": ("png", "jpeg", "gif", "webp", "tiff", "bmp", "ppm", "tga", "ico", "pcx", "sgi", "jp2", "avif"),
+    "film": ("gif-moving", "mp4", "mov", "webm", "avi", "mkv"),
+    "sound": ("wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "w64"),
+    "tables": (
+        "csv",
+        "tsv",
+        "jsonl",
+        "parquet-text",
+        "parquet-images",
+        "metadata-csv",
+        "metadata-jsonl",
+        "metadata-parquet",
+    ),
+    "archives": ("tar", "tar.gz", "idx", "idx.gz"),
+    "text": ("text", "code"),
+    "sequences": ("fasta", "fasta.gz", "smiles"),
+}
+
 
 @functools.cache
 def good_files(name: str) -> tuple[bytes, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import os
+import pkgutil
 import random
 import shutil
 import tempfile
@@ -12,22 +15,29 @@ from pathlib import Path
 from typing import Any
 
 import anew
+from anew.core import isolation
 from anew.errors import AnewError
+from anew.studio_app.start_folder import STATE
+from fuzz import verbs
 from fuzz.children import Limits, Outcome, failure_of, run
 from fuzz.tampering import CANARY, TAMPERS
 from samples import prose, sequences, shapes
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
-LIMITS = Limits(cpu=45.0)
-VERBS_TRIED = 3  # of one altered run
+LIMITS = Limits(cpu=90.0)
+LONG_TRIED = 2  # of the verbs that take long, where the altered run can be opened; where it cannot, all of them
 FEW = {"evaluate_samples": "8", "previews": "1"}
+TINY_TEXT = {"width": "16", "layers": "1", "heads": "1", "mlp_size": "16"}
+TINY_GRID = {"width": "8", "batch_size": "8"}
 KINDS: dict[str, dict[str, Any]] = {
-    "text": {"data": "text", "settings": {"width": "64"}},
-    "vae": {"data": "image", "family": "vae", "settings": {"width": "16", "prior_width": "64", "prior_depth": "1"}},
-    "latent": {"data": "image", "family": "diffusion", "settings": {"width": "16", "space": "latent"}},
-    "protein": {"data": "protein", "settings": {"width": "64"}},
-}
+    "text": {"data": "text", "settings": TINY_TEXT | {"context": "64"}},
+    "words": {"data": "text", "settings": TINY_TEXT | {"context": "64", "tokens": "bpe", "vocab": "300", "contexts": "true"}},
+    "vae": {"data": "image", "family": "vae", "settings": TINY_GRID | {"prior_width": "32", "prior_depth": "1"}},
+    "gan": {"data": "image", "family": "gan", "settings": TINY_GRID},
+    "latent": {"data": "image", "family": "diffusion", "settings": TINY_GRID | {"space": "latent"}},
+    "protein": {"data": "protein", "settings": TINY_TEXT},
+}  # fmt: skip
 
 
 def _state_of_the_code() -> str:
@@ -45,9 +55,9 @@ def finished(kind: str) -> Path:
     for old in BUILD.glob(f"{kind}-*"):
         shutil.rmtree(old)
     (home / "data").mkdir(parents=True)
-    {"text": lambda: prose(home / "data" / "a.txt", 150), "image": lambda: shapes(home / "data", 60),
+    {"text": lambda: prose(home / "data" / "a.txt", 100), "image": lambda: shapes(home / "data", 60),
      "protein": lambda: sequences(home / "data" / "a.fasta", 60)}[KINDS[kind]["data"]]()  # fmt: skip
-    made = run(lambda: _train(kind, home), Limits(cpu=120.0, idle=120.0), quiet=False)
+    made = run(lambda: _train(kind, home), Limits(cpu=240.0, idle=240.0), quiet=False)
     if made.fault is not None or made.value is not None:
         raise RuntimeError(f"no run of {kind} could be made: {made.detail or made.value}\n{made.log}")
     return home
@@ -59,50 +69,9 @@ def _train(kind: str, home: Path) -> None:
     anew.train(home / "data", home / "run", steps=2, **options)
 
 
-# ---- what is done with a run ----
-
-
-def _sample(place: Path) -> None:
-    anew.load(place / "run").sample(2).save(place / "out" / "samples")
-
-
-def _evaluate(place: Path) -> None:
-    anew.evaluate(place / "run", n=8)
-
-
-def _resume(place: Path) -> None:
-    anew.resume(place / "run")
-
-
-def _resume_longer(place: Path) -> None:
-    anew.resume(place / "run", steps=3)
-
-
-def _walk(place: Path) -> None:
-    anew.walk(place / "run", 3, stops=2).save(place / "out" / "walk")
-
-
-def _score(place: Path) -> None:
-    anew.score(place / "run", place / "other")
-
-
-def _compare(place: Path) -> None:
-    anew.compare(None, place / "out" / "compare", runs=[place / "run", place / "clean"], n=8)
-
-
-def _replay(place: Path) -> None:
-    anew.train(place / "other", place / "out" / "replay", plan=place / "run")
-
-
-VERBS: dict[str, Callable[[Path], None]] = {
-    "sample": _sample, "evaluate": _evaluate, "resume": _resume, "resume --steps": _resume_longer, "walk": _walk, "score": _score,
-    "compare --runs": _compare, "train --plan": _replay,
-}  # fmt: skip
-
-
 def _snapshot(top: Path, place: Path) -> dict[str, Any]:
     """Everything around the run that no verb may touch: kinds, sizes and contents."""
-    own = {place / name for name in ("run", "out", "cache", "verb")}
+    own = {place / name for name in ("run", "out", "cache", "verb", STATE)}
     seen: dict[str, Any] = {}
     for folder, folders, files in os.walk(top):
         here = Path(folder)
@@ -114,27 +83,52 @@ def _snapshot(top: Path, place: Path) -> dict[str, Any]:
     return seen
 
 
-def _verbs(place: Path, names: list[str]) -> list[dict[str, Any]]:
-    """In the child: each verb, and what went wrong in it."""
+def _verbs(place: Path, long: list[str]) -> list[dict[str, Any]]:
+    """In the child: each verb, and what went wrong in it. long: the long ones that are tried on a run that can be opened."""
     os.chdir(place)
     os.environ["ANEW_CACHE"] = str(place / "cache")
+    isolation._inside = True  # the data is the harness's own, and a worker for each case would cost more than the case
     failures = []
+    names = [*verbs.SHORT, *(long if _opens(place) else verbs.LONG)]
     for name in names:
         (place / "verb").write_text(name)
         try:
-            VERBS[name](place)
+            (verbs.SHORT | verbs.LONG)[name](place)
         except AnewError:
             continue
         except Exception as error:  # the very thing that is looked for
             outcome = failure_of(error)
             failures.append({"fault": outcome.fault, "detail": f"{name}: {outcome.detail}", "where": outcome.where})
+    with open(BUILD / "verbs.txt", "a") as count:  # how often each was tried
+        count.write("".join(f"{name}\n" for name in names))
     return failures
+
+
+def _opens(place: Path) -> bool:
+    try:
+        anew.load(place / "run", "cpu")
+    except Exception:  # told by the verbs
+        return False
+    return True
+
+
+@functools.cache
+def preload(kind: str) -> None:
+    """Import what children would import one by one, and do once what is slow the first time; training is left out, since
+    PyTorch differentiates in no child of a process that has done so."""
+    for module in pkgutil.walk_packages(anew.__path__, "anew."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    run_folder = finished(kind) / "run"
+    anew.load(run_folder, "cpu").sample(1)
 
 
 def case(kind: str, seed: int, work: Callable[[Path, list[str]], Any] = _verbs) -> tuple[Outcome, list[Outcome], str]:
     """One altered run: (outcome of the child, failures, what was altered and which verbs were tried)."""
     source = random.Random(f"{kind} {seed}")
     home = finished(kind)
+    if work is _verbs:
+        preload(kind)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as top:
         place = Path(top) / "a" / "b" / "place"
         shutil.copytree(home / "run", place / "run")
@@ -146,7 +140,7 @@ def case(kind: str, seed: int, work: Callable[[Path, list[str]], Any] = _verbs) 
         (place / "victims" / "a.txt").write_text("untouched")
         (place / "out").mkdir()
         done = source.choice(TAMPERS)(source, place / "run")
-        names = source.sample(sorted(VERBS), VERBS_TRIED)
+        names = source.sample(sorted(verbs.LONG), LONG_TRIED)
         before = _snapshot(Path(top), place)
         outcome = run(lambda: work(place, names), LIMITS, quiet=False)
         failures = [Outcome(**failure) for failure in outcome.value or []] if outcome.fault is None else [outcome]

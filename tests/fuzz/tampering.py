@@ -104,7 +104,9 @@ def config_on_purpose(source: random.Random, run: Path) -> str:
         ("family", "codec", "modality", "request", "request begun", "suffix", "status", "data", "data modality")
     )
     if where in ("family", "codec"):
-        holder = value.setdefault("codec", {}) if where == "codec" else value
+        if where == "codec" and value.get("codec") is None:
+            value["codec"] = {}
+        holder = value["codec"] if where == "codec" else value
         holder.setdefault("family", {})["name"] = code
     elif where.startswith("request"):
         value["request"]["family"] = code
@@ -226,6 +228,28 @@ def tokenizer(source: random.Random, run: Path) -> str:
     return _json_file(source, run, path) if path.is_file() else config(source, run)
 
 
+def report(source: random.Random, run: Path) -> str:
+    """What was measured, which pages, cards and lists show."""
+    path = run / "report" / "report.json"
+    return _json_file(source, run, path) if path.is_file() else config(source, run)
+
+
+def codec(source: random.Random, run: Path) -> str:
+    """The run of the codec inside a run on latents."""
+    path = run / "codec" / "config.json"
+    return _json_file(source, run, path) if path.is_file() else config(source, run)
+
+
+def sample_files(source: random.Random, run: Path) -> str:
+    """A sample, with what it says of its origin."""
+    paths = sorted(path for path in (run / "samples").glob("*") if path.is_file())
+    if not paths:
+        return config(source, run)
+    path = source.choice(paths)
+    _write(path, source.choice(BLIND)(source, path.read_bytes()))
+    return f"{path.relative_to(run)} is damaged"
+
+
 def links(source: random.Random, run: Path) -> str:
     """A link that leads out of the run, where a verb may write or read."""
     name = source.choice((".README.md.tmp", ".config.json.tmp", ".events.jsonl.tmp", ".model.safetensors.tmp", "report", "samples",
@@ -261,5 +285,5 @@ def not_files(source: random.Random, run: Path) -> str:
 
 TAMPERS: tuple[Tamper, ...] = (
     config, config, config, config_on_purpose, config_on_purpose, weights, weights, events, checkpoint, checkpoint,
-    tokenizer, links, not_files,
+    tokenizer, links, not_files, report, codec, sample_files,
 )  # fmt: skip

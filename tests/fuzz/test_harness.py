@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import json
 import os
@@ -16,9 +17,9 @@ from typing import Any
 import pytest
 
 import fuzz.__main__ as main
-from fuzz import commands, containers, corpus, runs, tampering
+from fuzz import commands, containers, corpus, runs, tampering, verbs
 from fuzz.children import Limits, Outcome, run
-from fuzz.formats import FORMATS, good_files
+from fuzz.formats import CONTAINERS, FORMATS, good_files
 from fuzz.mutations import BLIND, LIES, mutated
 
 
@@ -118,7 +119,7 @@ def test_a_failing_batch_comes_down_to_one_file(tmp_path: Path, monkeypatch: pyt
     whole, failures, tried = containers.batch("bmp", 1, path=planted)
     assert whole.fault == "traceback"
     assert len(failures) == containers.TRIES
-    assert tried == containers.BAD
+    assert tried == containers.FEW
     entries = corpus.lines()
     assert len(entries) == corpus.ALIKE  # of more that fail alike no file is kept
     for entry in entries:
@@ -198,9 +199,13 @@ def test_a_traceback_of_a_verb_is_seen(home: Path, monkeypatch: pytest.MonkeyPat
     def broken(place: Path) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr(runs, "VERBS", dict.fromkeys(runs.VERBS, broken))
+    monkeypatch.setattr(verbs, "SHORT", {"look": broken, "sample": broken})
+    monkeypatch.setattr(verbs, "LONG", {"evaluate": broken, "resume": broken})
+    monkeypatch.setattr(runs, "BUILD", home)
+    monkeypatch.setattr(runs, "preload", lambda kind: None)
     _, failures, _ = runs.case("text", 0)
-    assert [f.fault for f in failures] == ["traceback"] * runs.VERBS_TRIED
+    assert [f.fault for f in failures] == ["traceback"] * 4
+    assert (home / "verbs.txt").read_text().split() == ["look", "sample", "evaluate", "resume"]
     assert "planted" in failures[0].detail
 
 
@@ -232,10 +237,19 @@ def test_figures_are_shown_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     turns = [("gif", lambda: (fine, [], 40, "seed 0")), ("gif", lambda: (broken, [broken], 40, "seed 1"))]
     rows = main.fuzz(iter(turns), 60.0)
     assert main.table(rows).splitlines()[1].split()[:4] == ["gif", "80", "2", "1"]
-    assert main.table(rows).splitlines()[-1].split() == ["all", "80", "2", "1", "5"]
+    cells = main.table(rows).splitlines()[-1].split()
+    assert (cells[:4], cells[-1]) == (["all", "80", "2", "1"], "5")
     main.record(rows, 0, 60.0)
     (line,) = (tmp_path / "results" / "fuzz.jsonl").read_text().splitlines()
     assert json.loads(line)["kinds"]["gif"]["signatures"] == ["crash killed"]
+
+
+def test_a_campaign_gives_every_kind_of_container_so_many_files() -> None:
+    turns = collections.Counter(name for name, _ in main.campaign(["containers"], 0, False, 2000))
+    for formats in CONTAINERS.values():
+        assert 2000 <= containers.MANY * sum(turns[name] for name in formats) < 2000 + containers.MANY * len(formats)
+    assert {name for formats in CONTAINERS.values() for name in formats} == set(FORMATS) == set(turns)
+    assert {name for name, _ in main.campaign(["film", "png"], 0, False, 400)} == {"png", *CONTAINERS["film"]}
 
 
 def test_turns_take_every_kind_that_is_wanted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,20 +10,20 @@ import numpy as np
 import pytest
 
 import anew
-from samples import prose, shapes
+from samples import prose, shapes, trained
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("images")
     settings = {"evaluate_samples": 8, "batch_size": 16}
-    return anew.train(shapes(folder / "data"), folder / "run", steps=6, settings=settings)
+    return trained(shapes(folder / "data"), folder / "run", steps=6, settings=settings)
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("text")
-    return anew.train(prose(folder / "book.txt"), folder / "run", steps=10, settings={"evaluate_samples": 8})
+    return trained(prose(folder / "book.txt"), folder / "run", steps=10, settings={"evaluate_samples": 8})
 
 
 def test_the_verb_stays_a_verb(images: anew.Model) -> None:
@@ -156,7 +157,9 @@ def test_shares_together_are_the_samples_of_one_process(n: int, shares: int, ima
 def test_shares_of_text(text: anew.Model) -> None:
     whole = files_of(text.sample(5, seed=3, max_tokens=12))
     parts = [files_of(text.sample(5, seed=3, max_tokens=12, share=(i, 2))) for i in (1, 2)]
-    assert parts[0] | parts[1] == whole
+    origins = [json.loads(part.pop(f".origins-{first}.json")) for part, first in zip(parts, (0, 2), strict=True)]
+    assert parts[0] | parts[1] | {".origins.json": whole[".origins.json"]} == whole
+    assert origins[0] | origins[1] == json.loads(whole[".origins.json"])
 
 
 @pytest.mark.parametrize("share", [(0, 2), (3, 2), (1, 6), (1,), "1/2", (1.0, 2), 2])
@@ -172,6 +175,13 @@ def test_a_sample_once_more(images: anew.Model, tmp_path: Path) -> None:
     assert again.origins[0].index == 10
 
 
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_text_once_more(n: int, text: anew.Model, tmp_path: Path) -> None:
+    paths = text.sample(n, seed=4, prompt="Once", temperature=0.9, max_tokens=12).save(tmp_path)
+    again = anew.again(paths[-1], text.folder.path)
+    assert [str(item) for item in again] == [paths[-1].read_text()] and again.origins[0].index == n - 1
+
+
 def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, tmp_path: Path) -> None:
     (path,) = images.sample(1).save(tmp_path)
     with pytest.raises(anew.ConfigError, match="not found from here; give `run`"):
@@ -182,7 +192,12 @@ def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, t
     (filled,) = images.sample(1, condition=(item, np.eye(12))).save(tmp_path / "filled")
     with pytest.raises(anew.ConfigError, match="given prompt, pixels or frames"):
         anew.again(filled, images.folder.path)
-    with pytest.raises(anew.ConfigError, match="has no place for an origin"):
-        anew.again(text.sample(1, max_tokens=4).save(tmp_path / "text")[0], text.folder.path)
+    (written,) = text.sample(1, max_tokens=4).save(tmp_path / "text")
+    (tmp_path / "text" / ".origins.json").write_text("[" * 100_000)
+    with pytest.raises(anew.ConfigError, match=r"\.origins\.json beside it is damaged"):
+        anew.again(written, text.folder.path)
+    (tmp_path / "text" / ".origins.json").unlink()
+    with pytest.raises(anew.ConfigError, match="does not say where it comes from"):
+        anew.again(written, text.folder.path)
     with pytest.raises(anew.ConfigError, match="cannot be read"):
         anew.again(tmp_path / "nothing.png")

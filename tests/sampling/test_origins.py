@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
 from anew.data.formats import audio, fasta, frames, pixels
 from anew.errors import ConfigError
+from anew.sampling.drawing import draw_again
 from anew.sampling.origins import MARK, Origin, from_comment, one_run, origins_in
+
+if TYPE_CHECKING:
+    from anew.sampling.generator import Generator
 
 ORIGIN = Origin(
     "runs é", "0123", 5, 7, (0, 16), label="ä <b>", prompt="a\n\u2028b", settings={"steps": 3, "solver": "heun"}
@@ -80,6 +87,34 @@ def test_what_is_no_file_of_ours(data: bytes, tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ConfigError, match="give a PNG, WAV"):
         origins_in(path)
+
+
+def test_native_libraries_see_it_in_another_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(data: bytes) -> str:
+        raise AssertionError("read in this process")
+
+    for module in (audio, frames, pixels):
+        monkeypatch.setattr(module, "comment", forbidden)
+    for kind in ("png", "wav", "gif", "mp4"):
+        path = tmp_path / f"sample.{kind}"
+        path.write_bytes(written(kind, ORIGIN.to_comment()))
+        assert origins_in(path) == [ORIGIN]
+
+
+def test_a_pipe_is_not_waited_for_and_a_large_file_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        origins_in(tmp_path / "pipe.png")
+    with open(tmp_path / "large.png", "wb") as file:
+        file.truncate(10 * 2**30)
+    with pytest.raises(ConfigError, match="larger"):
+        origins_in(tmp_path / "large.png")
+
+
+def test_a_file_that_asks_for_more_than_anybody_draws() -> None:
+    origins = [replace(ORIGIN, index=256 * i, batch=(256 * i, 256)) for i in range(4000)]
+    with pytest.raises(ConfigError, match="1,024,000 samples"):
+        draw_again(cast("Generator", SimpleNamespace(item_modality=None)), origins)
 
 
 def test_samples_of_several_runs(tmp_path: Path) -> None:

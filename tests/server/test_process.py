@@ -130,7 +130,7 @@ def test_a_run_that_is_not_finished(runs: dict[str, Path], tmp_path: Path, capsy
     [
         (["nowhere"], "'nowhere' is not a folder"),
         (["RUN", "--host", "0.0.0.0"], "give --api-key"),
-        (["RUN", "--host", "no.such.host.invalid", "--api-key", "key"], "is no address of this machine"),
+        (["RUN", "--host", "no.such.host.invalid", "--api-key", "key"], "is not an address of this machine"),
         (["RUN", "--port", "70000"], "port=70000 is out of range"),
         (["RUN", "--port", "x"], "--port must be an integer"),
         (["RUN", "--api-key", ""], "--api-key must be a string of printable"),

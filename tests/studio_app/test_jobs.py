@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from anew.errors import ConfigError
 from anew.runs import lock
 from anew.studio_app import runner
 from anew.studio_app.jobs import Job, JobStore
-from anew.studio_app.start_folder import STATE
+from anew.studio_app.start_folder import STATE, StartFolder
 from studio_runs import client_of, write_run
 
 
@@ -31,6 +33,14 @@ def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> JobStore:
     store = JobStore(tmp_path / STATE)
+    store.prepare()
+    return store
+
+
+def own_store(start: Path) -> JobStore:
+    """The queue of a start folder in which a Studio was open before."""
+    StartFolder(start).make_state()
+    store = JobStore(start / STATE)
     store.prepare()
     return store
 
@@ -109,7 +119,7 @@ def test_a_training_is_queued_as_the_command_of_a_user(start: Path) -> None:
         assert "runs/names-2" not in {run["id"] for run in client.get("/api/runs").json()["runs"]}
     (job,) = JobStore(start / STATE).all()
     assert job.words == ["train", str(start / "names.txt"), "--run", "runs/names-1", "--seed", "3", "--prefer", "quality",
-                         "--budget", "45s", "--family", "transformer", "--set", "transformer.width=32"]  # fmt: skip
+                         "--budget=45s", "--family=transformer", "--set=transformer.width=32"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -123,6 +133,7 @@ def test_a_training_is_queued_as_the_command_of_a_user(start: Path) -> None:
         ({"data": "names.txt", "family": "gna"}, "did you mean 'gan'"),
         ({"data": "names.txt", "settings": {"wdith": "3"}}, "did you mean 'width'"),
         ({"data": "names.txt", "settings": {"transformer.width": "-3"}}, "out of range"),
+        ({"data": "names.txt", "family": "evil.py"}, "is code, which the Studio does not run"),
         ({"data": "names.txt", "seed": -1}, "seed"),
         ({"data": "names.txt", "seed": "1"}, "seed"),
         ({"data": "names.txt", "shell": "rm"}, "shell"),
@@ -147,9 +158,49 @@ def test_more_of_a_run(start: Path) -> None:
         assert client.post("/api/compare", json={"runs": ["runs/old"]}).status_code == 400
     first, second = JobStore(start / STATE).all()
     assert (
-        first.words[0] == "train" and first.words[first.words.index("--seed") + 1] == "5" and "--steps" in first.words
+        first.words[0] == "train"
+        and first.words[first.words.index("--seed") + 1] == "5"
+        and any(word.startswith("--steps=") for word in first.words)
     )
     assert second.words == ["resume", str(start / "runs/old"), "--budget", "300s"]
+
+
+@pytest.mark.parametrize("family", ["family.py", "runs/old/family.py", "/tmp/family.py"])
+@pytest.mark.parametrize("place", [("request", "family"), ("family", "name")])
+def test_a_run_is_not_trained_again_with_code_of_its_own(place: tuple[str, str], family: str, start: Path) -> None:
+    config = start / "runs" / "old" / "config.json"
+    record = json.loads(config.read_text())
+    record[place[0]][place[1]] = family
+    config.write_text(json.dumps(record))
+    with client_of(start) as client:
+        assert client.post("/api/again", json={"run": "runs/old", "seed": 5}).status_code == 400
+    assert JobStore(start / STATE).all() == []
+
+
+def test_a_queue_that_came_with_a_folder_is_not_carried_out(start: Path, tmp_path: Path) -> None:
+    with client_of(start):
+        pass
+    shutil.move(start / STATE, tmp_path / "own")
+    (start / STATE / "jobs").mkdir(parents=True)
+    job = {"id": 1, "verb": "train", "run": "runs/x", "words": ["train", ".", "--family", "evil.py"], "queued_at": 1.0}
+    (start / STATE / "jobs" / "000001.json").write_text(json.dumps(job))
+    for identity in (None, "", "x" * 64):
+        if identity is not None:
+            (start / STATE / "identity").write_text(identity)
+        with pytest.raises(ConfigError, match="stranger's commands; delete it"), client_of(start):
+            pass
+    shutil.rmtree(start / STATE)
+    shutil.move(tmp_path / "own", start / STATE)
+    with client_of(start):  # a folder that was moved is known still
+        pass
+
+
+def test_what_is_carried_out_does_not_import_from_the_start_folder(store: JobStore, tmp_path: Path) -> None:
+    for name in ("json", "argparse", "anew", "filelock", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a stranger’s code was run')")
+    store.add("example", "a", ["example", "names", "a"])
+    assert runner.begin(tmp_path).wait(60) == 0
+    assert store.all()[0].exit == 0
 
 
 def test_a_run_is_discarded_whole_and_nothing_else(start: Path, client: TestClient) -> None:
@@ -166,8 +217,7 @@ def test_a_run_is_discarded_whole_and_nothing_else(start: Path, client: TestClie
 
 
 def test_a_command_that_failed_at_once_is_shown_with_its_last_words(start: Path) -> None:
-    store = JobStore(start / STATE)
-    store.prepare()
+    store = own_store(start)
     job = store.add("train", "runs/gone-1", ["train", "data"])
     with store.changing():
         store.write(job.model_copy(update={"state": "ended", "exit": 2}))
@@ -185,8 +235,7 @@ def test_a_command_that_failed_at_once_is_shown_with_its_last_words(start: Path)
 def test_how_a_command_ended_says_in_which_state_its_run_is(code: int, state: str, start: Path) -> None:
     config = json.loads((start / "runs/old/config.json").read_text())
     (start / "runs/old/config.json").write_text(json.dumps(config | {"status": "training"}))
-    store = JobStore(start / STATE)
-    store.prepare()
+    store = own_store(start)
     job = store.add("resume", "runs/old", ["resume", "runs/old"])
     with store.changing():
         store.write(job.model_copy(update={"state": "ended", "exit": code}))

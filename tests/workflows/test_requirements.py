@@ -47,8 +47,8 @@ def test_what_was_not_measured_has_not_passed() -> None:
 
 
 def test_copies() -> None:
-    found = mock.Mock(found=True, share=0.12, p=0.001)
-    (outcome,) = outcomes("copies", copies=found)
+    result = mock.Mock(found=True, share=0.12, p=0.001)
+    (outcome,) = outcomes("copies", copies=result)
     assert not outcome.passed and "12.0% of the samples" in outcome.sentence
     (outcome,) = outcomes("copies", copies=mock.Mock(found=False, share=0.0, p=0.4))
     assert outcome.passed and "no copies were found (p = 0.4)" in outcome.sentence
@@ -57,7 +57,7 @@ def test_copies() -> None:
 @pytest.mark.parametrize("text", ["", ",", "copies,", "copied", "coverage", "coverage<", "coverage<x", "coverage<nan", "coverage<inf",
                                   "coverage=1", "<1", "Coverage<1", "coverage<1<2"])  # fmt: skip
 def test_what_is_no_condition(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no condition; give conditions like"):
+    with pytest.raises(ConfigError, match="is not a condition; give conditions like"):
         parse_requirements(text)
 
 

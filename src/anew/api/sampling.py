@@ -76,7 +76,7 @@ def sample_together(
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:
-    """Make a sample once more: PNG, WAV, FLAC, GIF, MP4 and FASTA files say what they follow from.
+    """Make a sample once more: its file says what it follows from, or `.origins.json` beside a text.
 
     Args:
         file: A file that `sample` or a training wrote.
@@ -114,6 +114,6 @@ def _run_of(path: Path, name: str) -> Path:
 
 def _places(path: Path, name: str) -> Iterator[Path]:
     yield from path.resolve().parents
-    if Path(name).name == name:
+    if Path(name).name == name != "..":
         yield Path(RUNS, name)
         yield Path(name)

@@ -124,8 +124,8 @@ def _train(
     if _on_main(world, lambda: _goes_on(path, request, own_file)):
         # On another machine the data may lie elsewhere than the run says.
         elsewhere = world is not None and not world.is_main and Path(request.data).exists()
-        given = Given(request.data if elsewhere else None)
-        return _continue(world, lambda: RunFolder.open(path), given, reporter, started)
+        continuation = Continuation(request.data if elsewhere else None)
+        return _continue(world, lambda: RunFolder.open(path), continuation, reporter, started)
     cleanup: Cleanup = "files" if path.exists() else "folder"
     folder = of_process(world, lambda: _create(path, own_file))
     with folder.locked():
@@ -160,7 +160,7 @@ def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
     if differing:
         raise RunError(
             f"{str(path)!r} is a run already, of another request ({differing[0]} differs); give another folder, "
-            f"or go on with `{command('anew', 'resume', path)}`"
+            f"or continue it with `{command('anew', 'resume', path)}`"
         )
     return True
 
@@ -242,12 +242,12 @@ def resume(
         seconds = None if budget is None else parse_duration(budget)
         reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
         path = arguments.optional_path("data", data, DataError)
-        given = Given(None if path is None else str(path), check_steps(steps), seconds)
-        return _continue(world, lambda: open_run(run), given, reporter, started, trust_code)
+        continuation = Continuation(None if path is None else str(path), check_steps(steps), seconds)
+        return _continue(world, lambda: open_run(run), continuation, reporter, started, trust_code)
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Continuation:
     """What a run is given when it goes on.
 
     Attributes:
@@ -264,7 +264,7 @@ class Given:
 def _continue(
     world: World | None,
     open_folder: Callable[[], RunFolder],
-    given: Given,
+    continuation: Continuation,
     reporter: Reporter | None,
     started: float,
     trust_code: bool = True,
@@ -275,14 +275,16 @@ def _continue(
         record = folder.read() if world is None else _shared(world, folder)
         if record.status == "begun":
             request = record.request
-            if given.data is not None:
-                request = replace(request, data=resolve_data(given.data))
-            if given.steps is not None or given.seconds is not None:
-                request = replace(request, steps=given.steps, budget=given.seconds)
+            if continuation.data is not None:
+                request = replace(request, data=resolve_data(continuation.data))
+            if continuation.steps is not None or continuation.seconds is not None:
+                request = replace(request, steps=continuation.steps, budget=continuation.seconds)
             return _resume_begun(folder, request, reporter, started, trust_code)
         from anew.workflows.train import continue_run
 
-        return continue_run(folder, given.seconds, given.steps, given.data, reporter, started, trust_code)
+        return continue_run(
+            folder, continuation.seconds, continuation.steps, continuation.data, reporter, started, trust_code
+        )
 
 
 def _shared(world: World, folder: RunFolder) -> Begun | RunRecord:

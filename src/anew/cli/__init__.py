@@ -21,7 +21,7 @@ from anew.cli.parser import options_in, parse
 from anew.cli.terminal import write
 from anew.core.allocator import keep_freed_memory
 from anew.core.launcher import STARTED, launch, processes_to_start
-from anew.core.openmp import limit_spinning, use_one_blas_thread
+from anew.core.openmp import limit_spinning
 
 
 def process_start() -> float:
@@ -46,8 +46,6 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> int:
         arguments = parse(words)
         limit_spinning()
-        if arguments.command == "serve":
-            use_one_blas_thread()
         from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
 
         keep_freed_memory()

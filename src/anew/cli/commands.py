@@ -142,19 +142,24 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         return
     with OutputFolder(out, _request(arguments)) as folder:
         samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
+        samples = samples.enlarged(arguments.scale)
         folder.begin()
         paths = samples.save(out)
         # One file, of all samples or of the only one, needs no sheet; and several shares have no common one.
-        sheet = samples.save_sheet(out) if len(paths) > 1 and arguments.share is None else None
+        has_sheet = len(paths) > 1 and arguments.share is None
+        sheet = samples.save_sheet(out) if has_sheet else None
+        sprite_sheet = samples.save_sprite_sheet(out) if has_sheet else []
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
+        files["sprite_sheet"] = [str(path) for path in sprite_sheet]
         write_json({"folder": str(out), "samples": len(samples), **files})
     elif sheet is None:
         place = paths[0] if len(paths) == 1 else out
         write(f"{len(samples):,} item{'s' if len(samples) != 1 else ''} in {place}")
     else:
         extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
-        write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}")
+        atlas = "".join(f"; a sprite sheet in {path.name}" for path in sprite_sheet[:1])
+        write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}{atlas}")
 
 
 def _drawn(arguments: argparse.Namespace) -> anew.Samples:
@@ -395,7 +400,7 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
     if arguments.json:
         write_json(report.to_json())
         return
-    write(f"\n{report.table}\n* the best, and whatever differs from it by no more than chance\n")
+    write(f"\n{report.table}\n* the best, or no worse than chance explains\n")
     for sentence in report.findings:
         write(sentence)
     for claim in report.claims:

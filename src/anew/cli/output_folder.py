@@ -51,6 +51,6 @@ class OutputFolder:
                 f"--out {str(self.path)!r} cannot be written ({error.strerror}); give another folder"
             ) from None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None:
             (self.path / UNFINISHED).unlink(missing_ok=True)

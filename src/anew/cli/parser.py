@@ -33,6 +33,7 @@ exit codes:
   0   done
   1   a bug in Anew; a file with the traceback is named
   2   an argument, the data or the machine's limits; one sentence says what to change
+  3   a condition of `anew evaluate --fail-on` holds
   75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
 
 
@@ -215,10 +216,15 @@ def _sample(p: CommandParser) -> None:
         "--share",
         type=_share,
         metavar="I/K",
-        help="make the I-th of K shares of the samples alone, for K processes: together they are those of one",
+        help="make only the I-th of K shares of the samples; K processes together make what one would",
     )
+    p.add_argument("--again", metavar="FILE", help="make the sample in this file again")
     p.add_argument(
-        "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file once more"
+        "--scale",
+        type=_integer("--scale"),
+        default=1,
+        metavar="N",
+        help="pictures: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
     )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
@@ -320,7 +326,7 @@ def _serve(p: CommandParser) -> None:
         "--unload-after",
         default="10m",
         metavar="TIME",
-        help="free the memory of a model that nobody asked for so long: 90s, 10m, 2h or never (default: 10m)",
+        help="unload a model after this long without a request: 90s, 10m, 2h or never (default: 10m)",
     )
     p.add_argument(
         "--chat",

@@ -6,10 +6,7 @@ they are used.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import inspect
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from anew.core.files import cache_root
+from anew.core.machine_code import machine_code_folder
 
 F = TypeVar("F", bound=Callable[..., object])
 INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -47,35 +44,12 @@ def _compile(function: F, **options: Any) -> F:
         return cast(F, numba.njit(**options)(function))
 
 
-@functools.cache
-def machine_code_folder(sources: Path) -> Path:
-    """Where the machine code of a folder of sources is kept: another place for other contents.
-
-    Numba compares only the file of the function itself, though the machine code holds what the function calls in other files too.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(sources.glob("*.py")):
-        digest.update(path.read_bytes())
-    if folder := _cache_folder():
-        root = Path(folder)
-    elif os.access(sources, os.W_OK):
-        root = sources / "__pycache__"
-    else:
-        root = cache_root(None) / "compiled"
-    return root / digest.hexdigest()[:16]
-
-
 @contextmanager
 def _kept_in(folder: Path) -> Iterator[None]:
     """Numba keeps in this folder the machine code of what is decorated meanwhile."""
-    before = _cache_folder()
+    before = getattr(numba.config, "CACHE_DIR")  # noqa: B009
     setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - the module makes its names as it is loaded
     try:
         yield
     finally:
         setattr(numba.config, "CACHE_DIR", before)  # noqa: B010
-
-
-def _cache_folder() -> str:
-    """NUMBA_CACHE_DIR, "" where it is not set."""
-    return str(getattr(numba.config, "CACHE_DIR"))  # noqa: B009

@@ -144,9 +144,9 @@ def check_folder(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); give another folder") from None
     if not stat.S_ISDIR(status.st_mode):
-        what = "a link" if stat.S_ISLNK(status.st_mode) else "not a folder"
+        obstacle = "a link" if stat.S_ISLNK(status.st_mode) else "not a folder"
         raise RunError(
-            f"{str(path)!r} is {what}; a run holds its own folders: restore it or copy the run with `cp -rL`"
+            f"{str(path)!r} is {obstacle}; a run holds its own folders: restore it or copy the run with `cp -rL`"
         )
 
 

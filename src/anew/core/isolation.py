@@ -71,7 +71,7 @@ def _started(complaint: IO[bytes]) -> subprocess.Popen[bytes]:
     """A process that decodes; what it says on standard error goes into a file."""
     single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     return subprocess.Popen(
-        [sys.executable, "-c", "\n".join(_OURS), *sys.path],
+        [sys.executable, "-P", "-c", "\n".join(_OURS), *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=complaint,

@@ -14,12 +14,3 @@ def limit_spinning() -> None:
     """Let threads sleep soon where they wait. Takes effect only before PyTorch is imported; the user's own setting goes before."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
-
-
-def use_one_blas_thread() -> None:
-    """Let NumPy multiply in one thread. Takes effect only before NumPy is imported; the user's own setting goes before.
-
-    A step of a small decoder is many small products. Where other programs want the cores, two threads that wait for each other in
-    each of them took 13 times as long as one (docs/log.md, 2026-11-26).
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))

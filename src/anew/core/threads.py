@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,13 +37,52 @@ def use_threads(count: int | None = None) -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch works in the calling thread alone: for many small tensors, where waiting for each other costs more than it saves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """PyTorch and NumPy work in the calling thread alone: for many small products, where waiting for each other costs more than it
+    saves. Where other programs want the cores, two threads took 13 times as long as one (docs/log.md, 2026-11-26)."""
+    _SINGLE.enter()
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        _SINGLE.leave()
+
+
+class _SingleThread:
+    """Who works in one thread now. Uses may overlap and end in any order: the last one restores what was before the first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.num_users = 0
+        self.own = threading.local()  # PyTorch counts for each thread, NumPy's OpenBLAS for all
+
+    def enter(self) -> None:
+        depth: int = getattr(self.own, "depth", 0)
+        if depth == 0:
+            self.own.before = torch.get_num_threads()
+            torch.set_num_threads(1)
+        self.own.depth = depth + 1
+        with self.lock:
+            if self.num_users == 0:
+                self.limit = _blas_libraries().limit(limits=1)
+            self.num_users += 1
+
+    def leave(self) -> None:
+        depth: int = getattr(self.own, "depth", 0)
+        if depth == 1:
+            torch.set_num_threads(self.own.before)
+        self.own.depth = max(0, depth - 1)  # 0: a generator that was dropped is closed wherever that is noticed
+        with self.lock:
+            self.num_users -= 1
+            if self.num_users == 0:
+                self.limit.restore_original_limits()
+
+
+_SINGLE = _SingleThread()
+
+
+@functools.cache
+def _blas_libraries() -> ThreadpoolController:
+    """Those that this process has loaded; to look for them takes a while. OpenMP is left to PyTorch."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def measure_crowding(cpu_seconds: float = 0.1) -> float:

@@ -49,6 +49,7 @@ class ModalityTraits:
         num_saved_samples: How many samples a run keeps.
         default_sampling: Sampling settings that suit such items, for families that have them.
         tries_families: Which family makes the best of such items differs from data set to data set, by what was measured.
+        files_hold_comments: Files that are written have a place for a comment.
         latents_from: Seconds of training from which on they are better learned as latents of a codec, which is learned first,
             where a family can choose.
     """
@@ -68,6 +69,7 @@ class ModalityTraits:
     num_saved_samples: int = 36
     default_sampling: Mapping[str, float] = field(default_factory=dict)
     tries_families: bool = False
+    files_hold_comments: bool = True
     latents_from: float = float("inf")
 
     @property
@@ -283,6 +285,27 @@ class Modality(ABC):
             first: How many samples are in front of these in other files.
         """
         return None
+
+    def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
+        """Files that hold many items as one, for programs: a sprite sheet and its cells. None by default.
+
+        Args:
+            items: Decoded items.
+            names: Of the file of each.
+            stem: Names of the files without their endings.
+
+        Returns:
+            Content by name.
+        """
+        return {}
+
+    def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
+        """A decoded picture whose pixels are squares of `factor` pixels a side.
+
+        Raises:
+            ConfigError: Items have no pixels.
+        """
+        raise ConfigError(f"{self.name} data has no pixels to enlarge; leave scale out")
 
     def calibration_size(self) -> tuple[int, int]:
         """How many samples and how many training items `calibrate` compares; (0, 0): there is nothing that it learns."""

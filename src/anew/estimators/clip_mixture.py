@@ -61,9 +61,8 @@ class ClipMixture(GaussianMixture):
         weight = 1.0 / (self.frame_residual_variance + noise_variance)  # (N, T)
         # The posterior precision of z in the component's own axes is the identity plus what the frames tell.
         evidence = (weight @ self.frame_grams.flatten(1)).view(axes.shape)  # (N, R, R)
-        precision = axes.mT @ evidence @ axes
-        precision.diagonal(dim1=1, dim2=2).add_(1.0)
-        root = torch.linalg.cholesky(precision)  # (N, R, R)
+        precision = axes.mT @ evidence @ axes + torch.eye(axes.shape[2], device=axes.device)
+        root = torch.linalg.cholesky_ex(precision).L  # (N, R, R); not finite where y is not, for whoever trains to see
         value_weight = self.per_value(weight)  # (N, D)
         weighted = torch.where(value_weight > 0, (y - prior_mean) * value_weight, 0.0) @ self.basis  # (N, R)
         half = torch.linalg.solve_triangular(root, axes.mT, upper=False)  # (N, R, R): its square is the covariance

@@ -114,8 +114,8 @@ def check_new(out: Path, suffix: str | None = None) -> None:
             raise ConfigError(f"`out` {str(out)!r} exists; give another file")
         return
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        what = "exists and is not empty" if out.is_dir() and not out.is_symlink() else "exists and is not a folder"
-        raise ConfigError(f"`out` {str(out)!r} {what}; give another folder")
+        obstacle = "exists and is not empty" if out.is_dir() and not out.is_symlink() else "exists and is not a folder"
+        raise ConfigError(f"`out` {str(out)!r} {obstacle}; give another folder")
 
 
 @contextmanager

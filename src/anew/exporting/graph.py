@@ -209,9 +209,11 @@ class _Lowering:
     def __init__(self, program: ExportedProgram, graph: Graph) -> None:
         self.program, self.graph = program, graph
         outputs: Any = next(node for node in program.graph.nodes if node.op == "output").args[0]
-        kinds = [spec.kind for spec in program.graph_signature.output_specs]  # tokens of checks are outputs too
+        output_kinds = [spec.kind for spec in program.graph_signature.output_specs]  # tokens of checks are outputs too
         self.outputs: list[Node] = [
-            node for node, kind in zip(outputs, kinds, strict=True) if kind == OutputKind.USER_OUTPUT
+            node
+            for node, output_kind in zip(outputs, output_kinds, strict=True)
+            if output_kind == OutputKind.USER_OUTPUT
         ]
         calls = [node for node in program.graph.nodes if node.op == "call_function" and not _is_check(node)]
         needed = set(self.outputs)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from anew.core import files
 from anew.core.specs import Tokens
 from anew.data.formats.tokenizer import SubWords
+from anew.data.modalities.code import Code
 from anew.data.modalities.protein import Protein
 from anew.data.modalities.text import Text
 from anew.evaluation.reporting.page import format_number
@@ -65,7 +66,7 @@ def page(program: Mapping[str, Any], block: bytes) -> str:
         "title": html.escape(f"{about['name']}, made with Anew"),
         "style": (PAGE / "page.css").read_text(encoding="utf-8"),
         "body": (PAGE / "body.html").read_text(encoding="utf-8"),
-        "program": _script_text(json.dumps(program, ensure_ascii=False, separators=(",", ":"))),
+        "program": _json_text(program),
         "tensors": base64.b64encode(block).decode("ascii"),
         "engine": _script_text(engine),
         "page": _script_text(bundled(PAGE, "page")),
@@ -79,8 +80,13 @@ def page(program: Mapping[str, Any], block: bytes) -> str:
     return "".join(whole)
 
 
+def _json_text(value: object) -> str:
+    """JSON that may stand in an element `script`: names and labels in it may be a stranger's."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+
+
 def _script_text(text: str) -> str:
-    """A text that may stand in an element `script`, and means the same in JSON and in strings of JavaScript."""
+    """Our own JavaScript, so that it may stand in an element `script`: outside of strings neither mark is found in it."""
     return text.replace("</", "<\\/").replace("<!--", "<\\!--")
 
 
@@ -97,6 +103,7 @@ def _item(model: Model) -> dict[str, Any]:
         "upper": isinstance(modality, Protein),
         "suffix": modality.save_item("").suffix,
         "packed": model.item_spec.packed,
+        "gap": isinstance(modality, Code) and modality.config.fim > 0,
     }
 
 
@@ -124,7 +131,8 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
     report = read_report(model)
     verdict = report.get("verdict") if report is not None else None
     answers = [str(answer) for answer in verdict.values()] if isinstance(verdict, dict) else []
-    differences = [*notes, *_cost(model, report, notes)]
+    cost = _cost(model, report, notes)
+    differences = [*notes, *([cost] if cost else [])]
     if number_type != "f32":
         differences.append(f"weights are rounded to {number_type}")
     differences.append("the random numbers: the same seed gives other samples than in Anew")
@@ -135,21 +143,22 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
         "makes": NOUNS.get(modality, "data"),
         "data": Path(model.record.data.path).name or "data",
         "parameters": sum(tensor.numel() for tensor in model.family.parameters()),
+        "alone": f"This page holds the network alone: {cost or 'the run samples from more, see About'}."
+        if notes
+        else "",
         "answers": answers,
         "scores": [_row(score) for score in (() if report is None else report["scores"])],
         "differences": differences,
     }
 
 
-def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> list[str]:
-    """What it costs that the network is alone."""
+def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> str:
+    """What it costs that the network is alone; empty where it is not, or was not measured."""
     unit = model.item_modality.unit
     whole, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
     if not notes or whole is None or network is None:
-        return []
-    return [
-        f"held-out data takes {format_number(network)} bits per {unit} by this page, {format_number(whole)} by the whole run"
-    ]
+        return ""
+    return f"held-out data takes {format_number(network)} bits per {unit} by it, and {format_number(whole)} by the whole run"
 
 
 def _row(score: Mapping[str, Any]) -> list[str]:

@@ -74,7 +74,7 @@ class Hub(Target):
             address = api.create_repo(repository, private=True, exist_ok=True)
             api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a model trained with Anew")
         except LocalTokenNotFoundError:
-            raise RunError("nobody is logged in to the hub; run `hf auth login`, or set HF_TOKEN") from None
+            raise RunError("you are not logged in to the hub; run `hf auth login`, or set HF_TOKEN") from None
         except Exception as error:  # of the library, of the network, or the hub's answer
             raise RunError(
                 f"{repository!r} was not pushed ({files.clause(error)}); the folder {str(folder)!r} is whole, push it again "
@@ -119,8 +119,8 @@ def _card(model: Model) -> str:
             f"## Use\n\n```python{GENERATED.format(trust=trust)}```\n",
             "## How close, how varied, how new\n",
             *measured_lines(report),
-            "\nOn data that was held out from training. *Real data* is what training items score in the samples' place, *naive* what a "
-            "generator scores that knows next to nothing.",
+            "\nOn data that was held out from training. *Real data*: training items scored as if they were samples. *Naive*: a "
+            "generator that knows next to nothing.",
             f"\n## Limits\n\n{LIMITS}\n{keeps_records}",
         ]
     )

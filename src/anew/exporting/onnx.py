@@ -37,11 +37,6 @@ class Onnx(Target):
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)
-        if any(step["step"] == "choose_row" for step in sampler.steps):
-            raise ConfigError(
-                "diffusion of clips solves a system of equations for each clip and step, for which ONNX has no operator; train the "
-                "transformer on codes (space=latent), or export to html"
-            )
         for graph in sampler.graphs:
             files.write(folder / f"{graph.name}.onnx", traced(graph))
         item = item_format(model)
@@ -70,6 +65,8 @@ def traced(graph: Graph) -> bytes:
     """
     import onnx
 
+    from anew.exporting.onnx_algebra import TRANSLATIONS
+
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -81,6 +78,7 @@ def traced(graph: Graph) -> bytes:
                 output_names=list(graph.outputs),
                 dynamo=True,
                 verbose=False,
+                custom_translation_table=TRANSLATIONS,
             )
         except Exception as error:  # whatever a network of any family may run into there
             reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), type(error).__name__)

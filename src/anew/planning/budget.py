@@ -111,7 +111,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     while spent + enough - context.elapsed() - _reserved(enough, context) < GAIN * trained:
         enough += max(1.0, enough / 50)
     raise BudgetError(
-        f"a budget of {budget:g} s is too short to improve this run: it goes on from where its learning rate began to fall, "
+        f"a budget of {budget:g} s is too short to improve this run: it continues from where its learning rate began to fall, "
         f"{trained - spent:.0f} s of training before its end; give at least {int(enough) + 1}s"
     )
 

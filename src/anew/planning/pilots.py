@@ -58,7 +58,7 @@ def describe_trying(families: Sequence[str]) -> str:
         return ""
     return (
         f"with {LEAST_BUDGET / 60:g} min or more, {' and '.join(families)} are tried on your data first, "
-        f"in {PILOT_SHARE:.0%} of the time; the one that promises most goes on"
+        f"in {PILOT_SHARE:.0%} of the time; the more promising one is trained further"
     )
 
 

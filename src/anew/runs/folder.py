@@ -59,10 +59,10 @@ class RunFolder:
             ) from None
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not (path / CONFIG).exists():
-                what = "exists and is not empty" if path.is_dir() else "is a file"
-                raise RunError(f"{str(path)!r} {what}; give another folder")
+                obstacle = "exists and is not empty" if path.is_dir() else "is a file"
+                raise RunError(f"{str(path)!r} {obstacle}; give another folder")
             raise RunError(
-                f"{str(path)!r} is a run already; give another folder, or go on with `{command('anew', 'resume', path)}`"
+                f"{str(path)!r} is a run already; give another folder, or continue it with `{command('anew', 'resume', path)}`"
             )
         try:
             path.mkdir(parents=True, exist_ok=True)

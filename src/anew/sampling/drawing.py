@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from anew.sampling.generator import SAMPLE_BATCH, Generator
 from anew.sampling.origins import LONGEST_TEXT, Origin
 from anew.sampling.samples import Samples
 
+MAX_SAMPLES = 1_000_000  # in one call
 MAX_SHARES = 100_000
 
 
@@ -121,10 +123,15 @@ def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
     """Samples once more, each with the batch that it was drawn in.
 
     Raises:
-        ConfigError: One follows from what its file does not hold.
+        ConfigError: One follows from what its file does not hold, or more batches are named than anybody has drawn.
     """
     samples = Samples([], [], generator.item_modality)
     last: tuple[Origin, Samples] | None = None
+    drawn = sum(common.batch[1] for common, _ in itertools.groupby(replace(origin, index=0) for origin in origins))
+    if drawn > MAX_SAMPLES:
+        raise ConfigError(
+            f"the file asks for {drawn:,} samples to be drawn again, and {MAX_SAMPLES:,} are the most; cut it"
+        )
     for origin in origins:
         if origin.is_given:
             raise ConfigError(

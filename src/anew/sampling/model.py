@@ -22,7 +22,7 @@ from anew.errors import ConfigError, DataError, shorten
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.display import model_html, model_line
-from anew.sampling.drawing import draw_again, draw_samples, request_origin
+from anew.sampling.drawing import MAX_SAMPLES, draw_again, draw_samples, request_origin
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
@@ -42,8 +42,6 @@ from anew.sampling.scoring import (
     score_dataset,
     score_items,
 )
-
-MAX_SAMPLES = 1_000_000  # in one call
 
 
 class Model(Generator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +14,20 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anew.core import files
+from anew.core import files, isolation
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
 from anew.data.formats import audio, fasta, frames, pixels
+from anew.data.formats.reading import read_whole
 from anew.errors import ConfigError, shorten
 
+MOST_SIDE_BYTES = 1 << 28  # of a file beside samples: a million of them
+SIDE = ".origins"  # beginning of the name of a file beside samples
 MARK = "anew="  # in front of the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 LONGEST_TEXT = 1000  # characters of a prompt that a comment holds
+LONGEST_COMMENT = 65536  # characters that are read of one
 SettingValue = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
@@ -60,12 +64,14 @@ class Origin:
     is_given: bool = False
     version: str = __version__
 
+    def to_json(self) -> dict[str, object]:
+        """What is not the default."""
+        values = dataclasses.asdict(self).items()
+        return {name: value for name, value in values if value is not None and value is not False}
+
     def to_comment(self) -> str:
         """One line of ASCII."""
-        values = {
-            name: value for name, value in dataclasses.asdict(self).items() if value is not None and value is not False
-        }
-        return MARK + json.dumps(values, separators=(",", ":"))
+        return MARK + json.dumps(self.to_json(), separators=(",", ":"))
 
 
 class _Stored(Record):
@@ -94,6 +100,11 @@ def from_comment(comment: str) -> Origin | None:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         raise ValueError("what it says of its origin is damaged") from None
+    return from_json(value)
+
+
+def from_json(value: object) -> Origin:
+    """What a file of anybody says. Raises ValueError (one clause) for what is damaged."""
     stored = checked(_Stored, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
@@ -107,10 +118,11 @@ def origins_in(path: Path) -> list[Origin]:
     Raises:
         ConfigError: It cannot be read, or says nothing of where it comes from.
     """
-    advice = "give a PNG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote"
+    advice = "give a PNG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote, or a text beside its .origins.json"
     try:
-        comments = _comments(path.read_bytes())
-        origins = [from_comment(comment) for comment in comments]
+        # Whoever handed the file on may have made it, so native libraries see it in another process alone.
+        comments = isolation.call(_comments, None, read_whole(path))
+        origins = _origins_beside(path) if comments is None else [from_comment(comment) for comment in comments]
     except OSError as error:
         raise ConfigError(f"{str(path)!r} cannot be read ({files.clause(error)}); {advice}") from None
     except ValueError as error:
@@ -121,8 +133,37 @@ def origins_in(path: Path) -> list[Origin]:
     return present
 
 
-def _comments(data: bytes) -> Sequence[str]:
-    """The comments of a file, by what its content is."""
+def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None) -> tuple[str, bytes]:
+    """Name and content of a file that says where the samples of others come from. It is hidden, so that nobody reads it as data.
+
+    Args:
+        origins: Of the samples of a file, by its name.
+        first: Index of the first sample, where the folder may hold other shares.
+    """
+    values = {name: [origin.to_json() for origin in each] for name, each in origins.items()}
+    return f"{SIDE}{'' if first is None else f'-{first}'}.json", (json.dumps(values, indent=1) + "\n").encode()
+
+
+def _origins_beside(path: Path) -> list[Origin | None]:
+    """What files of `side_file` say of a file."""
+    for beside in sorted(path.parent.glob(f"{SIDE}*.json")):
+        try:
+            values = json.loads(files.read(beside, MOST_SIDE_BYTES))
+        except (ValueError, RecursionError):
+            raise ValueError(f"{beside.name} beside it is damaged") from None
+        if isinstance(values, dict) and isinstance(own := values.get(path.name), list):
+            return [from_json(value) for value in own]
+    return []
+
+
+def _comments(_: None, data: bytes) -> list[str] | None:
+    """The beginnings of the comments that hold an origin; None where the format has none. Raises ValueError (one clause)."""
+    comments = _all_comments(data)
+    return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if MARK in text]
+
+
+def _all_comments(data: bytes) -> Sequence[str] | None:
+    """The comments of a file, by what its content is; None where its format has none."""
     if data[:4] in (b"RIFF", b"fLaC"):
         return [audio.comment(data)]
     if data[4:8] == b"ftyp":
@@ -131,7 +172,7 @@ def _comments(data: bytes) -> Sequence[str]:
         return [record.header for record in fasta.parse(fasta.decoded(data))]
     if data[:4] == b"\x89PNG" or data[:4] == b"GIF8":
         return [pixels.comment(data)]
-    raise ValueError("its format has no place for an origin")
+    return None
 
 
 def weights_digest(modules: Sequence[nn.Module]) -> str:

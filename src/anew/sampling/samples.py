@@ -13,9 +13,10 @@ from anew.core.settings import check_int
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError
-from anew.sampling.origins import Origin
+from anew.sampling.origins import Origin, side_file
 
 SHEET_SIZE = 100  # images on one sheet
+MOST_SCALE = 64  # whole factor by which pictures are enlarged
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more of them make its file too large to open
 
 
@@ -114,7 +115,8 @@ class Samples(Sequence[DecodedItem]):
         return None if pictures and isinstance(pictures[0], str) else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so.
+        """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so. What they
+        follow from is in the files, or in a hidden one beside them where their format has no place for it.
 
         Args:
             folder: Where to; made if missing.
@@ -127,26 +129,47 @@ class Samples(Sequence[DecodedItem]):
         for names in self._named_files():
             first, *_ = [files.write_inside(target, name, artifact.data) for name, artifact in names.items()]
             paths.append(first)
+        for name, data in self._side_file([each.name for each in paths]):
+            files.write_inside(target, name, data)
         return paths
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Name and content of each file that `save` writes."""
+        first_names = []
         for names in self._named_files():
+            first_names.append(next(iter(names)))
             yield from ((name, artifact.data) for name, artifact in names.items())
+        yield from self._side_file(first_names)
+
+    def _side_file(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Name and content of what says where the samples in files of these names come from, if they do not themselves."""
+        if not self.origins or self.modality.traits.files_hold_comments:
+            return
+        by_name = dict(
+            zip(names, [[origin] for origin in self.origins] if len(names) > 1 else [self.origins], strict=True)
+        )
+        yield side_file(by_name, self.first if self.total is not None else None)
 
     def _named_files(self) -> Iterator[dict[str, Artifact]]:
         """The files of each sample by name, or one of all, where such items are kept so."""
         joint = self.modality.merge_files(self.artifacts, self.labels, self.first)
-        digits = max(4, len(str((self.total or len(self)) - 1)))
         if joint is not None:
-            share = "" if self.total is None else f"-{self.first:0{digits}d}"
+            share = "" if self.total is None else f"-{self.first:0{self._digits}d}"
             yield {f"samples{share}{joint.suffix}": joint}
             return
-        for index, label in enumerate(self.labels):
-            artifact = self.artifact(index)
-            number = f"{self.first + index:0{digits}d}"
-            stem = number if label is None else f"{number}-{_safe_name(label)}"
+        for index in range(len(self)):
+            artifact, stem = self.artifact(index), self._stem(index)
             yield {f"{stem}{each.suffix}": each for each in (artifact, *artifact.also)}
+
+    @property
+    def _digits(self) -> int:
+        """Of the number in a file's name."""
+        return max(4, len(str((self.total or len(self)) - 1)))
+
+    def _stem(self, index: int) -> str:
+        """Name of a sample's files without their endings."""
+        number, label = f"{self.first + index:0{self._digits}d}", self.labels[index]
+        return number if label is None else f"{number}-{_safe_name(label)}"
 
     @property
     def on_sheet(self) -> int:
@@ -163,9 +186,7 @@ class Samples(Sequence[DecodedItem]):
         Returns:
             The path of the file.
         """
-        target, stem = _make_folder(folder), optional_text("stem", stem) or ""
-        if Path(stem).name != stem:
-            raise ConfigError(f"`stem` must be the beginning of a file's name (got {stem!r})")
+        target, stem = _make_folder(folder), _checked_stem(stem)
         pictures = self.head(SHEET_SIZE).pictures()
         if pictures is not None:
             from anew.evaluation.reporting.sheet import sheet
@@ -178,6 +199,40 @@ class Samples(Sequence[DecodedItem]):
             place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode()
         files.write(place, data)
         return place
+
+    def save_sprite_sheet(self, folder: str | Path, stem: str = "sheet") -> list[Path]:
+        """Write pictures into one PNG without gaps, with their alpha and palette, and beside it a JSON of where each is, in the
+        form that TexturePacker calls a hash: as many as fit into 4096 x 4096 pixels, the first ones.
+
+        Args:
+            folder: Where to; made if missing.
+            stem: Name of both files without their endings.
+
+        Returns:
+            The paths of the PNG and the JSON; none where samples are no pictures, or no sheet holds one.
+        """
+        target, stem = _make_folder(folder), _checked_stem(stem)
+        names = [f"{self._stem(index)}.png" for index in range(len(self))]
+        written = self.modality.sheet_files(self._items, names, stem)
+        return [files.write_inside(target, name, data) for name, data in written.items()]
+
+    def enlarged(self, scale: int) -> Samples:
+        """Samples whose pixels are squares of `scale` pixels a side, without a new colour.
+
+        Args:
+            scale: From 1 to 64.
+
+        Returns:
+            As many; themselves where the scale is 1.
+
+        Raises:
+            ConfigError: Samples have no pixels, or the scale is out of range.
+        """
+        scale = check_int("scale", scale, 1, MOST_SCALE)
+        if scale == 1:
+            return self
+        items = [self.modality.enlarge(item, scale) for item in self._items]
+        return Samples(items, self.labels, self.modality, self.origins, self.first, self.total)
 
     def _repr_html_(self) -> str:
         shown = range(min(NOTEBOOK_SIZE, len(self)))
@@ -192,6 +247,13 @@ def _make_folder(folder: str | Path) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot make the folder {str(folder)!r} ({error.strerror}); give another") from None
     return target
+
+
+def _checked_stem(stem: str) -> str:
+    name = optional_text("stem", stem) or ""
+    if Path(name).name != name:
+        raise ConfigError(f"`stem` must be the beginning of a file's name (got {name!r})")
+    return name
 
 
 def _safe_name(label: str) -> str:

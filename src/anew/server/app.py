@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from anew.core.version import __version__
 from anew.server.answering import Service
@@ -20,6 +20,7 @@ from anew.server.image_routes import add_image_routes
 from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics
+from anew.server.reference import reference_page
 from anew.server.schemas import described
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
@@ -44,7 +45,7 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
         yield
         await run_in_threadpool(catalog.stop)
 
-    # FastAPI's own pages load their scripts from elsewhere.
+    # FastAPI's own pages load their scripts from elsewhere: /docs is made here.
     app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -64,6 +65,11 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/v1/health", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "ok"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        names = [entry.name for entry in service.catalog.entries]
+        return HTMLResponse(reference_page(app.openapi(), names, str(request.base_url).rstrip("/")))
 
     @app.get("/metrics", summary="What the server counts, for Prometheus", **described(None, "text/plain"))
     async def metrics() -> Response:
@@ -89,7 +95,7 @@ async def _api_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     """What the router refuses."""
     assert isinstance(error, HTTPException)
-    messages = {404: "unknown path; /openapi.json lists all of them", 405: "this path takes another method"}
+    messages = {404: "unknown path; /docs and /openapi.json list all of them", 405: "this path takes another method"}
     message = messages.get(error.status_code, str(error.detail))
     return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
 

@@ -90,9 +90,9 @@ class Guard:
 
     def _has_key(self, values: Sequence[str]) -> bool:
         scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-        given = key.strip().encode("utf-8", "surrogateescape")
+        sent_key = key.strip().encode("utf-8", "surrogateescape")
         # All are compared, each in constant time: how long it takes says nothing of any.
-        matches = [hmac.compare_digest(given, allowed) for allowed in self.keys]
+        matches = [hmac.compare_digest(sent_key, allowed) for allowed in self.keys]
         return scheme.lower() == "bearer" and any(matches)
 
 

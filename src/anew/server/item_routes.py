@@ -31,7 +31,7 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
     files = described(SamplesBody, "application/zip", models=service.catalog.names())
 
     @app.post("/v1/audio/generate", summary="Make sound", **sounds)
-    @app.post("/v1/audio/speech", summary="The same, under OpenAI's name", **sounds)
+    @app.post("/v1/audio/speech", summary="Make sound, under OpenAI's name", **sounds)
     async def sound(request: Request) -> Response:
         body = parse(AudioBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "audio")
@@ -41,8 +41,8 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
 
         async def whole(clock: RequestClock) -> Response:
             samples = await all_samples(works, entry, clock)
-            data, kind = await run_in_threadpool(_sound_file, samples, entry, body.response_format)
-            return Response(data, media_type=f"audio/{kind}")
+            data, file_format = await run_in_threadpool(_sound_file, samples, entry, body.response_format)
+            return Response(data, media_type=f"audio/{file_format}")
 
         return await service.answer(request, entry, works, whole)
 
@@ -64,15 +64,15 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
         return await service.answer(request, entry, works, whole)
 
 
-def _sound_file(samples: Samples, entry: Entry, kind: str | None) -> tuple[bytes, str]:
+def _sound_file(samples: Samples, entry: Entry, file_format: str | None) -> tuple[bytes, str]:
     """A file of the first sample, and its format: that of the run where no other is asked for."""
     artifact = samples.artifact(0)
     own = artifact.media.partition("/")[2]
-    if kind in (None, own):
+    if file_format in (None, own):
         return artifact.data, own
-    assert isinstance(entry.modality, Audio) and kind is not None
+    assert isinstance(entry.modality, Audio) and file_format is not None
     rate = int(entry.modality.sound_scale()["rate"] or 0)
-    return audio.written(np.asarray(samples[0], np.float32), rate, kind), kind
+    return audio.written(np.asarray(samples[0], np.float32), rate, file_format), file_format
 
 
 def _zip(samples: Samples) -> bytes:

@@ -85,8 +85,10 @@ class ItemWork(Work):
 
     def partials_at(self, num_drafts: int) -> list[int]:
         """After which drafts, counted from 1, partial results are shown: at even distances."""
-        wanted = self.request.num_partials
-        return sorted({max(1, num_drafts * part // (wanted + 1)) for part in range(1, wanted + 1)} - {num_drafts})
+        num_partials = self.request.num_partials
+        return sorted(
+            {max(1, num_drafts * part // (num_partials + 1)) for part in range(1, num_partials + 1)} - {num_drafts}
+        )
 
 
 def _draw(model: Model, works: Sequence[ItemWork]) -> None:

@@ -39,7 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError):
-        raise ConfigError(f"`host` {host!r} is no address of this machine; give 127.0.0.1 or 0.0.0.0") from None
+        raise ConfigError(f"`host` {host!r} is not an address of this machine; give 127.0.0.1 or 0.0.0.0") from None
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind(address)

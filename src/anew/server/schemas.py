@@ -27,7 +27,7 @@ MEANINGS = {
     "400": "the request does not fit; `param` names the field",
     "401": "the key is missing or wrong",
     "403": "another site, or another name of this machine",
-    "404": "there is no such thing",
+    "404": "not found",
     "405": "this path takes another method",
     "408": "the body did not arrive in time",
     "413": "the body is too large",

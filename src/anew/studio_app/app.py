@@ -24,6 +24,7 @@ from anew.studio_app.film_routes import add_film
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
 from anew.studio_app.play_app import PlayApp
+from anew.studio_app.race_routes import add_race
 from anew.studio_app.studio import Studio
 
 STATIC = Path(__file__).parent / "static"
@@ -67,6 +68,7 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     add_jobs(app, studio)
     add_data(app, studio)
     add_film(app, studio)
+    add_race(app)
     app.mount("/api/play", PlayApp(studio))
     app.mount("/static", _Static(directory=STATIC))
     app.add_middleware(StudioGuard, host=host, port=port, token=token)

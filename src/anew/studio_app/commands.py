@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,6 @@ from anew.core.durations import parse_duration
 from anew.errors import ConfigError
 from anew.planning.request import make_request
 from anew.runs import lock
-from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import RunRecord
 from anew.server.faults import ApiError
 from anew.studio_app import run_summary
@@ -49,6 +49,7 @@ def train(
     place = studio.folder.path(data)
     if not place.exists():
         raise ConfigError(f"{data!r} is not there any more; choose other data")
+    _check_no_code(family)
     make_request(
         place,
         budget=budget,
@@ -66,9 +67,9 @@ def train(
     words = ["train", str(place), "--run", run, "--seed", str(seed), "--prefer", prefer]
     options = {"--budget": budget, "--steps": steps, "--family": family, "--modality": modality}
     for option, value in options.items():
-        words += [] if value is None else [option, str(value)]
+        words += [] if value is None else [f"{option}={value}"]
     for name, text in settings.items():
-        words += ["--set", f"{name}={text}"]
+        words += [f"--set={name}={text}"]
     return studio.jobs.add("train", run, words)
 
 
@@ -84,22 +85,37 @@ def new_folder(studio: Studio, stem: str) -> str:
 def again(studio: Studio, name: str, seed: int) -> Job:
     """The training of a run once more, with another seed."""
     run = studio.run(name)
-    request = studio_record(run).request
-    words = ["train", request.data, "--seed", str(seed), "--prefer", request.prefer]
-    family = str(run / OWN_FAMILY) if request.family == OWN_FAMILY else request.family
+    record = studio_record(run)
+    request = record.request
+    for family in (request.family, record.family.name):
+        _check_no_code(family)
+    words = ["train", _as_operand(request.data), "--seed", str(seed), "--prefer", request.prefer]
     options = {
         "--budget": None if request.budget is None else f"{request.budget:g}s",
         "--steps": request.steps,
-        "--family": family,
+        "--family": request.family,
         "--modality": request.modality,
         "--plan": request.plan_from,
     }
     for option, value in options.items():
-        words += [] if value is None else [option, str(value)]
+        words += [] if value is None else [f"{option}={value}"]
     for key, text in request.settings.items():
-        words += ["--set", f"{key}={text}"]
+        words += [f"--set={key}={text}"]
     folder = new_folder(studio, arguments.stem(Path(request.data)) or "data")
     return studio.jobs.add("train", folder, [*words, "--run", folder])
+
+
+def _check_no_code(family: str | None) -> None:
+    """ConfigError where a family is Python code: pages start none, since a run, or an uploaded file, may be a stranger's."""
+    if family is not None and family.endswith(".py"):
+        raise ConfigError(
+            "the family is code, which the Studio does not run; read it, then use `anew train --family FILE.py` in a terminal"
+        )
+
+
+def _as_operand(data: str) -> str:
+    """A path or an address of a run's record, as an argument that is not taken for an option."""
+    return os.path.join(os.curdir, data) if data.startswith("-") else data
 
 
 def studio_record(run: Path) -> RunRecord:

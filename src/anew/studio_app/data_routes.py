@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from anew.core.extras import require
+from anew.core.programs import own_command
 from anew.errors import AnewError, DataError, shorten
 from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
@@ -135,10 +136,7 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
 async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
     """What the report on data says; its process ends when the page goes away."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "anew.studio_app.data_report",
-        *words,
+        *own_command("anew.studio_app.data_report", *words),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from anew.errors import RunError
 from anew.runs import film
 from anew.server.faults import ApiError, bad_request
+from anew.studio_app.run_summary import copying_test
 from anew.studio_app.source_lines import SOURCES, source_lines
 from anew.studio_app.studio import Studio
 
@@ -33,6 +34,11 @@ def add_film(app: FastAPI, studio: Studio) -> None:
         except RunError as error:
             raise ApiError(404, str(error)) from None
         return Response(data, media_type="application/octet-stream")
+
+    @app.get("/api/copies")
+    async def copies(request: Request) -> Response:
+        path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
+        return JSONResponse(await run_in_threadpool(copying_test, path))
 
     @app.get("/api/source")
     async def source(request: Request) -> Response:

@@ -69,8 +69,8 @@ class StudioGuard:
         """What is answered at once; None where the app may answer."""
         is_page = scope["method"] == "GET" and scope["path"] == "/"
         if is_page and (query := parse_qsl(scope["query_string"].decode("latin-1"))):
-            given = next((value for name, value in query if name == "token"), "")
-            if self._is_token(given):
+            token = next((value for name, value in query if name == "token"), "")
+            if self._is_token(token):
                 return self._let_in(query)
         if not self._is_known(headers):
             if is_page:

@@ -78,14 +78,14 @@ def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunSt
     """Of a run that is not finished and that nobody works on."""
     code = None if job is None else job.exit
     if code is not None and code not in STOPPED_EXITS:
-        how = f"It ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
-        return RunState("failed", f"{how}. Its last words are below; what was saved can be resumed.")
+        ending = f"It ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
+        return RunState("failed", f"{ending}. The end of its output is below; what was saved can be resumed.")
     was_killed = code is None and (run / lock.NAME).exists()
     if was_killed:
-        return RunState("stopped", "Its process ended without a word. What was saved can be resumed.")
+        return RunState("stopped", "Its process ended without saying why. What was saved can be resumed.")
     if record.status == "trained":
         return RunState("paused", "Trained, not measured yet. Resume measures it.")
-    return RunState("paused", "Stopped and saved. Resume goes on from there.")
+    return RunState("paused", "Stopped and saved. Resume continues from there.")
 
 
 def last_step(run: Path) -> dict[str, Any]:
@@ -145,6 +145,31 @@ def grades(run: Path) -> dict[str, str]:
         return {}
     answers = report.get("grades") if isinstance(report, dict) else None
     return {str(key): str(value) for key, value in answers.items()} if isinstance(answers, dict) else {}
+
+
+def copying_test(run: Path) -> dict[str, object]:
+    """What the report says of copies, with the picture of the test; empty without one."""
+    try:
+        report = files.read_json(run / "report" / "report.json")
+    except RunError:
+        return {}
+    copies = report.get("copies") if isinstance(report, dict) else None
+    if not isinstance(copies, dict):
+        return {}
+    shown = (
+        "found",
+        "p",
+        "verdict",
+        "method",
+        "samples",
+        "train",
+        "held_out",
+        "distance",
+        "detection_limit",
+        "controls",
+        "picture",
+    )
+    return {name: copies[name] for name in shown if name in copies}
 
 
 def losses(step: Mapping[str, Any]) -> dict[str, float]:
@@ -223,7 +248,7 @@ def _data_of(words: Sequence[str]) -> str:
 
 
 def _option(words: Sequence[str], name: str) -> str:
-    return next((words[place + 1] for place, word in enumerate(words[:-1]) if word == name), "")
+    return next((word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")), "")
 
 
 def _changed(run: Path) -> float:

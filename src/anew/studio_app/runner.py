@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from anew.core.programs import own_command
 from anew.studio_app.jobs import RUNNER_LOCK, Job, JobStore
 from anew.studio_app.start_folder import STATE
 
@@ -24,7 +25,7 @@ ATTEMPTS = 20  # to take the lock: whoever looks whether there is a runner holds
 def begin(root: Path) -> subprocess.Popen[bytes]:
     """Start a runner for a start folder that lives on when the caller ends."""
     return subprocess.Popen(
-        [sys.executable, "-m", "anew.studio_app.runner", str(root)],
+        own_command("anew.studio_app.runner", str(root)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -86,7 +87,7 @@ def _began(pid: int) -> float:
 def _start(store: JobStore, job: Job, root: Path) -> subprocess.Popen[bytes]:
     with open(store.log_path(job), "wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-u", "-m", "anew", *job.words],
+            own_command("anew", *job.words),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

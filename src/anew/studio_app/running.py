@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
+from filelock import FileLock, Timeout
 
-from anew.errors import ConfigError
+from anew.core import files
+from anew.errors import ConfigError, RunError
 from anew.server.listening import Server, listen
 from anew.studio_app.app import make_app
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
 
 HOST = "127.0.0.1"
+LOCK, PORT = "studio.lock", "port"  # in the folder of its state
 STOP_SECONDS = 1  # pages listen for ever, so nothing is waited for
 
 
@@ -29,17 +32,37 @@ def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[
     """
     folder = StartFolder(root)
     folder.make_state()
-    opened = listen(HOST, port)
-    with contextlib.closing(opened):
+    with _alone(folder), contextlib.closing(listen(HOST, port)) as opened:
         first = [folder.name(run.resolve()) for run in runs]
         studio = Studio(folder, first)
         token, number = folder.token(), opened.getsockname()[1]
+        files.write_text(folder.state / PORT, str(number))
         app = make_app(studio, HOST, number, token)
         config = uvicorn.Config(
             app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=STOP_SECONDS
         )
         on_ready(f"http://{HOST}:{number}/?token={token}")
         Server(config).run(sockets=[opened])
+
+
+@contextlib.contextmanager
+def _alone(folder: StartFolder) -> Iterator[None]:
+    """No other Studio is open on the folder meanwhile.
+
+    Raises:
+        ConfigError: One is.
+    """
+    try:
+        with FileLock(folder.state / LOCK, timeout=0):
+            yield
+    except Timeout:
+        port = ""
+        with contextlib.suppress(RunError, UnicodeDecodeError):
+            number = files.read(folder.state / PORT, 10).decode("ascii").strip()
+            port = f" at http://{HOST}:{number}/" if number.isdecimal() else ""
+        raise ConfigError(
+            f"a Studio is open on {str(folder.root)!r} already{port}; use that one, or stop it first"
+        ) from None
 
 
 def start_folder(runs: Sequence[Path], folder: Path | None) -> Path:

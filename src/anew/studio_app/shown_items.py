@@ -50,6 +50,6 @@ def _shown(samples: Samples, index: int, picture: str | None) -> dict[str, objec
     if sort == "audio":
         return {"kind": "sound", "src": data_address(artifact.media, artifact.data), "picture": picture}
     if sort == "video" or artifact.media == "image/gif":
-        kind = "video" if sort == "video" else "picture"
-        return {"kind": kind, "src": data_address(artifact.media, artifact.data), "picture": picture}
+        sort_shown = "video" if sort == "video" else "picture"
+        return {"kind": sort_shown, "src": data_address(artifact.media, artifact.data), "picture": picture}
     return {"kind": "picture", "src": picture or data_address(artifact.media, artifact.data)}

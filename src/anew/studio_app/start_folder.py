@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 from anew.core import files
@@ -12,6 +14,7 @@ from anew.errors import ConfigError, RunError, shorten
 from anew.server.faults import ApiError
 
 STATE = ".anew-studio"  # folder of the queue, of what commands said, and of the token
+IDENTITY = "identity"  # file in it: a secret name, of which the user's cache keeps a digest
 TOKEN_BYTES = 32
 MAX_NAME = 1000  # characters
 
@@ -31,12 +34,19 @@ class StartFolder:
         self.root = root.resolve()
         self.state = self.root / STATE
 
+    def check_there(self) -> None:
+        """Raise ApiError 410 where the folder itself was moved or deleted while the Studio is open."""
+        if not self.root.is_dir():
+            message = f"the folder {str(self.root)!r} that the Studio was started in is not there any more"
+            raise ApiError(410, f"{message}; put it back, or start the Studio in another")
+
     def path(self, name: str) -> Path:
         """The path that a name stands for, links resolved.
 
         Raises:
-            ApiError: 400 it is no name; 403 it leads out of the folder.
+            ApiError: 400 it is no name; 403 it leads out of the folder; 410 the folder itself is gone.
         """
+        self.check_there()
         if len(name) > MAX_NAME or "\0" in name:
             raise ApiError(400, "this is not the name of a file or folder")
         try:
@@ -56,12 +66,20 @@ class StartFolder:
     def make_state(self) -> None:
         """Make the folder of what must be remembered, which only this user can read.
 
+        The queue in it is carried out and its token lets in, so one that came with a stranger's folder is not used.
+
         Raises:
-            ConfigError: Nothing can be written there.
+            ConfigError: Nothing can be written there, or the folder is not of this user's making.
         """
         try:
-            self.state.mkdir(mode=0o700, exist_ok=True)
+            if not os.path.lexists(self.state):
+                self._make_own_state()
             files.check_folder(self.state)
+            if not self._is_own_state():
+                raise ConfigError(
+                    f"{str(self.state)!r} was not made by you on this computer, so it may hold a stranger's commands; delete it "
+                    "if you need nothing of it, then start the Studio again"
+                )
             if not os.access(self.state, os.W_OK):
                 raise PermissionError(13, "Permission denied")
         except (OSError, RunError) as error:
@@ -69,6 +87,29 @@ class StartFolder:
             raise ConfigError(
                 f"the Studio cannot write in {str(self.root)!r} ({reason}); give another `folder`"
             ) from None
+
+    def _make_own_state(self) -> None:
+        """Make it, in one step, with an identity that the user's cache knows."""
+        identity = secrets.token_hex(TOKEN_BYTES)
+        temporary = self.root / files.temporary_name(STATE)
+        temporary.mkdir(mode=0o700)
+        try:
+            files.write_text(temporary / IDENTITY, identity)
+            known = _known(identity)
+            known.parent.mkdir(parents=True, exist_ok=True)
+            files.write(known, b"")
+            temporary.rename(self.state)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not self.state.exists():  # by another Studio that begins
+                raise
+
+    def _is_own_state(self) -> bool:
+        try:
+            identity = files.read(self.state / IDENTITY, 1000).decode("ascii")
+        except (RunError, UnicodeDecodeError):
+            return False
+        return _known(identity).is_file()
 
     def token(self) -> str:
         """The secret of the address. It stays the same when the Studio is started again, so open pages find it."""
@@ -82,3 +123,8 @@ class StartFolder:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(token)
         return token
+
+
+def _known(identity: str) -> Path:
+    """The file in the user's cache that says that a folder of this identity is of the user's making."""
+    return files.cache_root(None) / "studio" / hashlib.sha256(identity.encode()).hexdigest()

@@ -60,6 +60,7 @@ class Studio:
 
     def summaries(self) -> list[dict[str, object]]:
         """What the list shows, the newest first."""
+        self.folder.check_there()
         with self._lock:
             newest = {job.run: job for job in self.jobs.all()}
             runs = self.runs()

@@ -28,6 +28,7 @@ _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 
 def new_upload(folder: StartFolder, name: str) -> str:
     """Make the folder of an upload; its name."""
+    folder.check_there()
     stem = _UNSAFE.sub("_", name).strip(". ")[:60] or "files"
     number = 1
     while True:

@@ -193,7 +193,9 @@ class Pilots:
         """
         end = time.monotonic() + seconds
         names = " and ".join(choice.name for choice in choices)
-        self.context.reporter.message(f"trying {names} on your data for {seconds:.0f} s; the better one goes on")
+        self.context.reporter.message(
+            f"trying {names} on your data for {seconds:.0f} s; the better one is trained further"
+        )
         trials = [Trial(choice, RunFolder(self.folder.path / FOLDER / choice.name)) for choice in choices]
         trials = self._set_up(trials, seconds, end)
         judged: dict[str, Pilot] = {}

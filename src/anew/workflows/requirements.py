@@ -80,7 +80,7 @@ def _parsed(part: str) -> Requirement:
     except ValueError:
         bound = math.nan
     if match is None or not math.isfinite(bound):
-        raise ConfigError(f"`fail_on` {shorten(part)} is no condition; {ADVICE}")
+        raise ConfigError(f"`fail_on` {shorten(part)} is not a condition; {ADVICE}")
     return Requirement(part, match[1], match[2], bound)
 
 
@@ -114,8 +114,8 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
     copies = report.copies
     if copies is None:
         return Outcome(requirement, False, "copies were not looked for")
-    found = f"about {copies.share:.1%} of the samples are copies" if copies.found else "no copies were found"
-    return Outcome(requirement, not copies.found, f"{found} (p = {copies.p:.2g})")
+    outcome = f"about {copies.share:.1%} of the samples are copies" if copies.found else "no copies were found"
+    return Outcome(requirement, not copies.found, f"{outcome} (p = {copies.p:.2g})")
 
 
 def badge(outcomes: Sequence[Outcome]) -> str:

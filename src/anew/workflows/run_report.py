@@ -28,7 +28,7 @@ from anew.runs.record import RunRecord
 from anew.sampling.samples import Samples
 
 REPORT, EARLIER = "report", "reports"  # folders of a run: the report, and those that others took the place of
-EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w+")  # names that `Samples.save` and `save_sheet` give
+EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final|sheet)\.\w+")  # names that `Samples` gives
 CURVE_POINTS = 1000  # of the training curve that a report draws
 
 
@@ -172,6 +172,7 @@ def save_samples(samples: Samples, folder: Path) -> None:
             path.unlink()
     samples.save(folder)
     samples.save_sheet(folder, "final")
+    samples.save_sprite_sheet(folder)
 
 
 def warnings(folder: Path) -> list[str]:

@@ -259,7 +259,7 @@ def continue_run(
     if is_at_end:
         share_trained(world, folder)
     if is_at_end and record.status == "finished":
-        reporter.message("this run is finished; give it more budget or steps to go on with it")
+        reporter.message("this run is finished; give it more budget or steps to train it further")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     skipped_items = SkippedItemsReport(reporter)

@@ -30,7 +30,7 @@ def test_a_clip_in_two_formats_is_one_sample() -> None:
     assert kept("code", "list.c", "list.h") == (["list.c", "list.h"], [])
 
 
-@pytest.mark.parametrize("sheet", ["all.png", "final.png", "step-00000100.png"])
+@pytest.mark.parametrize("sheet", ["all.png", "final.png", "sheet.png", "step-00000100.png"])
 def test_a_sheet_is_a_sample_only_where_it_is_alone(sheet: str) -> None:
     files, notes = kept("image", "0000.png", "0001-cat.png", sheet)
     assert files == ["0000.png", "0001-cat.png"] and sheet in notes[0]

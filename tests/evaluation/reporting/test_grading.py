@@ -36,8 +36,21 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
     assert grade([auc(0.49, 0.057, 400)])["closeness"] == "good"
 
 
+def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samples() -> None:
+    parts = [
+        score("fourgram_divergence", 0.67, 0.64, 0.71, 0.62, n=5993),
+        score("precision", 0.9, 0.88, 0.92, 0.91, n=1000),
+    ]
+    grading = graded(parts, "closeness")
+    assert grading is not None and grading.grade == "too_few" and grading.n == 1000
+    assert figures(parts)["closeness"] == "the classifier two-sample test was not measured"
+    said = verdict(parts)["closeness"]
+    assert said.startswith("Not settled: the classifier two-sample test was not measured; the notes say why. So far: ")
+    assert "5,993" not in said
+
+
 def test_training_and_held_out_items_that_differ_are_said() -> None:
-    words = "Training and held-out items differ in kind: they are told apart 64% of the time"
+    words = "Training and held-out items differ in kind: a classifier tells them apart 64% of the time"
     assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]
     assert "differ in kind" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
 
@@ -78,9 +91,9 @@ def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
     assert grade(varied)["variety"] == "good" and verdict(varied)["variety"].startswith("As varied as the data, by 3")
     for coverage in (0.6, 0.66):  # of drums, of shuffled words
         half = score("coverage", coverage, coverage - 0.05, coverage + 0.05, 0.95, n=400)
-        found = [varied[0], half, varied[2]]
-        assert grade(found)["variety"] == "fair"
-        assert verdict(found)["variety"] == (
+        result = [varied[0], half, varied[2]]
+        assert grade(result)["variety"] == "fair"
+        assert verdict(result)["variety"] == (
             f"Less varied than the data: {coverage:.0%} of real items have a sample close by (real data: 95%)."
         )
 
@@ -121,7 +134,7 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         comparison = FeatureComparison.of(sets, seed, lambda share: False)
         grades.append(grade(list(fidelity_scores(comparison, lambda what, why: None))))
     expected = "good" if n == 400 else "too_few"
-    assert sum(found == {"closeness": expected, "variety": expected} for found in grades) >= 7
+    assert sum(result == {"closeness": expected, "variety": expected} for result in grades) >= 7
 
 
 def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:

@@ -217,11 +217,11 @@ def levelled(x: Samples, peak: float) -> Samples:
     return np.asarray(x * np.float32(peak / max(float(np.abs(x).max()), SILENT)), dtype=np.float32)
 
 
-def written(x: Samples, rate: int, kind: str, comment: str = "") -> bytes:
-    """A file of kind "wav" or "flac", 16 bits, perhaps with a comment in ASCII."""
+def written(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes:
+    """A file of format "wav" or "flac", 16 bits, perhaps with a comment in ASCII."""
     soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
-    with soundfile.SoundFile(out, "w", rate, 1, "PCM_16", format=kind.upper()) as file:
+    with soundfile.SoundFile(out, "w", rate, 1, "PCM_16", format=file_format.upper()) as file:
         if comment:
             file.comment = comment
         file.write(np.clip(x, -1.0, 1.0))

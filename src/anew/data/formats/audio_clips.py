@@ -101,18 +101,18 @@ def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[t
     return ((a, b) for a, b in bounds if b <= frames)
 
 
-def told(heads: Sequence[Head], shape: Shape, size: DataBudget | None) -> list[str]:
-    """Sentences on what becomes of files with these headers."""
+def describe_files(heads: Sequence[Head], shape: Shape, size: DataBudget | None) -> list[str]:
+    """Sentences on how files with these headers become clips."""
     out = [
-        f"Clips of {shape.seconds:.2f} s at {shape.rate:,} Hz, seen as {shape.bands} bands x {shape.frames} frames: "
-        f"what {(size or DataBudget(None, 0, 0)).describe()} affords (the settings seconds and rate choose others)."
+        f"Clips are {shape.seconds:.2f} s at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames, to fit "
+        f"{(size or DataBudget(None, 0, 0)).describe()} (settings: seconds, rate)."
     ]
     rates, channels = Counter(h.rate for h in heads), max(h.channels for h in heads)
     if set(rates) != {shape.rate}:
-        seen = f"{min(rates):,} Hz" if len(rates) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
-        out.append(f"Files of {seen} are resampled to {shape.rate:,} Hz.")
+        rates_in_files = f"{min(rates):,} Hz" if len(rates) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
+        out.append(f"Files of {rates_in_files} are resampled to {shape.rate:,} Hz.")
     if channels > 1:
-        out.append(f"Files of up to {channels} channels are mixed to one.")
+        out.append("Stereo is mixed to mono." if channels == 2 else f"{channels} channels are mixed to one.")
     long = sum(h.seconds >= LONG * shape.seconds for h in heads)
     over = sum(shape.seconds < h.seconds for h in heads) - long
     if long:
@@ -121,13 +121,6 @@ def told(heads: Sequence[Head], shape: Shape, size: DataBudget | None) -> list[s
         )
     if over:
         out.append(
-            f"Of files somewhat longer than a clip the loudest stretch is taken ({over} of {len(heads)} looked at)."
+            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({over} of {len(heads)} looked at)."
         )
     return out
-
-
-def _budget(size: DataBudget | None) -> str:
-    if size is None or size.seconds is None:
-        return "a run without a budget"
-    where = "1 thread" if size.threads == 1 else f"{size.threads} threads"
-    return f"{size.seconds:g} s on {where if size.device == 'cpu' else size.device}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from PIL import Image as Pillow
 
@@ -11,51 +13,63 @@ from anew.data.formats.image_size import chosen_size
 from anew.data.types import DataBudget
 
 LARGEST = 256  # pixels a side that are suggested
+BUDGETS = (
+    ("2m", 60 * 2),
+    ("5m", 300),
+    ("10m", 600),
+    ("20m", 1200),
+    ("30m", 1800),
+    ("1h", 3600),
+    ("2h", 7200),
+    ("4h", 14400),
+    ("8h", 28800),
+)
 
 
-def channels(wanted: str, seen: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
-    """1 grey, 3 colour, 4 colour with transparency; seen: 8-bit frames."""
-    if wanted != "auto":
-        return {"grey": 1, "rgb": 3, "rgba": 4}[wanted]
+def enough(size: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
+    """The shortest of some budgets that affords it, as the end of a sentence; "" where none does, or there is no budget."""
+    if size.seconds is None:
+        return ""
+    longer = (name for name, seconds in BUDGETS if seconds > size.seconds and affords(replace(size, seconds=seconds)))
+    return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
+
+
+def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
+    """1 grey, 3 colour, 4 colour with transparency. frames: 8-bit."""
+    if setting != "auto":
+        return {"grey": 1, "rgb": 3, "rgba": 4}[setting]
     if see_through:
         return 4
-    if any(map(pixels.transparent, seen)):
-        notes.append("Few clips are transparent: they are laid on white (channels=rgba keeps transparency).")
-    return 3 if any(map(pixels.coloured, seen)) else 1
+    if any(map(pixels.transparent, frames)):
+        notes.append("Few clips are transparent: they are flattened on white (channels=rgba keeps transparency).")
+    return 3 if any(map(pixels.coloured, frames)) else 1
 
 
-def frame(wanted: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
+def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
     """How clips of another shape come to it: "crop" or "pad"."""
-    if wanted != "auto":
-        return wanted
+    if setting != "auto":
+        return setting
     return "pad" if len(set(sizes)) > 1 and see_through and size is None else "crop"
 
 
 def even_size(
     sizes: Sequence[tuple[int, int]],
     size: DataBudget,
-    side: int,
+    side_limit: Callable[[DataBudget], int],
     wanted: tuple[int, int] | None,
     frame: str,
     notes: list[str],
 ) -> tuple[int, int]:
-    """(width, height), both even as video files want it. side: pixels that the budget affords."""
-    width, height = wanted or chosen_size(sizes, side, frame)
+    """(width, height), both even as video files want it. side_limit: pixels a side that a budget affords."""
+    width, height = wanted or chosen_size(sizes, side_limit(size), frame)
     chosen = (width + width % 2, height + height % 2)
     fitting = {"crop": "scaled to cover and cut at the middle", "pad": "set in the middle of a canvas"}[frame]
     if len(set(sizes)) > 1:
         low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
         notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {chosen[0]}x{chosen[1]}.")
     elif chosen != sizes[0]:
-        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more"
-        why = "as asked" if wanted else f"what {size.describe()} affords; {keeps}"
+        whole = enough(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
+        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{whole}"
+        why = "as asked" if wanted else f"to fit {size.describe()}; {keeps}"
         notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
     return chosen
-
-
-def budget_words(size: DataBudget) -> str:
-    """The budget, for sentences."""
-    if size.seconds is None:
-        return "a run without a budget"
-    where = "1 thread" if size.threads == 1 else f"{size.threads} threads"
-    return f"{size.seconds:g} s on {where if size.device == 'cpu' else size.device}"

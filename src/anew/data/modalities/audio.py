@@ -133,7 +133,7 @@ class Audio(Modality):
             steps.append("silence is cut off both ends")
         if config.level == "clip":
             steps.append("every clip is brought to the same peak")
-        notes = audio_clips.told(heads, self.clip_shape, budget)
+        notes = audio_clips.describe_files(heads, self.clip_shape, budget)
         if steps:
             notes.append(f"{' and '.join(steps).capitalize()} (trim=..., level=...).")
         return notes
@@ -174,7 +174,7 @@ class Audio(Modality):
         if isinstance(item.data, np.ndarray):
             x, rate = np.asarray(item.data, dtype=np.float32).reshape(-1), shape.rate
             if not np.isfinite(x).all():
-                raise ValueError("it holds values that are no numbers (NaN or infinite)")
+                raise ValueError("it holds values that are not numbers (NaN or infinite)")
         elif slice_bounds is not None:
             x, rate = audio.read(item.data, *slice_bounds)
         else:

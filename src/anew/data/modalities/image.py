@@ -18,9 +18,9 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import learned, pixels
+from anew.data.formats import learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, chosen_size
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
@@ -242,7 +242,9 @@ class Image(Modality):
         if many_transparent:
             return 4
         if any(image.mode == "RGBA" for image in images):
-            self.notes.append("Few images are transparent: they are laid on white (channels=rgba keeps transparency).")
+            self.notes.append(
+                "Few images are transparent: they are flattened on white (channels=rgba keeps transparency)."
+            )
         return 3 if any(map(pixels.coloured, images)) else 1
 
     def _choose_size(
@@ -265,7 +267,7 @@ class Image(Modality):
         elif chosen != sizes[0]:
             reason = "as asked"
             if not self._fixed_size:
-                reason = f"what {budget.describe()} affords; size={min(max(sizes[0]), MAX_SIDE)} keeps more"
+                reason = f"to fit {budget.describe()}; size={min(max(sizes[0]), MAX_SIDE)} keeps more"
             self.notes.append(f"Images of {_by(sizes[0])} are learned at {_by(chosen)}: {reason}.")
         return chosen
 
@@ -311,10 +313,10 @@ class Image(Modality):
             return [pixels.shown(image) for image in values]
         count = max(1, MATCHED_PIXELS // (values.shape[2] * values.shape[3]))
         chunks = (values[start : start + count] for start in range(0, len(values), count))
-        return [pixels.shown(image) for chunk in chunks for image in _as_unit(self.matching(_as_levels(chunk)))]
+        return [pixels.shown(image) for chunk in chunks for image in as_unit(self.matching(as_levels(chunk)))]
 
     def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
-        return [pixels.shown(image) for image in _as_unit(rows)]
+        return [pixels.shown(image) for image in as_unit(rows)]
 
     def calibration_size(self) -> tuple[int, int]:
         if not self.config.match_pixels:
@@ -324,7 +326,7 @@ class Image(Modality):
         return int(np.clip(samples, *MATCHED_SAMPLES)), int(np.clip(real, *MATCHED_IMAGES))
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        self.matching = PixelMatching.learned(_as_levels(as_array(samples)), _as_levels(as_array(real)))
+        self.matching = PixelMatching.learned(as_levels(as_array(samples)), as_levels(as_array(real)))
 
     def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
         shape = self._grid.shape
@@ -341,6 +343,18 @@ class Image(Modality):
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted, comment)
         return Artifact(".png", data, media="image/png")
+
+    def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
+        images = [np.asarray(item, np.uint8) for item in items]
+        count = sprite_sheet.capacity(*images[0].shape[:2]) if images else 0
+        if not count:
+            return {}
+        name = f"{stem}.png"
+        sheet, cells = sprite_sheet.sprite_sheet(images[:count], names[:count], name, self.matching.is_paletted)
+        return {name: sheet, f"{stem}.json": cells}
+
+    def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
+        return sprite_sheet.enlarged(np.asarray(item), factor)
 
     def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)
@@ -386,16 +400,6 @@ def parse_size(text: object) -> tuple[int, int] | None:
         allowed = f"give auto, a side such as 64, or WIDTHxHEIGHT, up to {MAX_SIDE}"
         raise ConfigError(f"size={text!r} is not allowed; {allowed}")
     return sides[0], sides[-1]
-
-
-def _as_levels(x: Numbers) -> NDArray[np.float32]:
-    """[-1, 1] -> 0 to 255."""
-    return np.asarray((np.nan_to_num(x.astype(np.float32)) + 1.0) * 127.5, dtype=np.float32)
-
-
-def _as_unit(levels: Numbers) -> NDArray[np.float32]:
-    """0 to 255 -> [-1, 1]."""
-    return np.asarray(levels.astype(np.float32) / np.float32(127.5) - np.float32(1.0), dtype=np.float32)
 
 
 def _area(size: tuple[int, int]) -> int:

@@ -96,9 +96,9 @@ class Residues:
         """Letters in the order of the alphabet, those first that the texts hold."""
         occurring = set().union(*map(set, texts))
         letters = fasta.ALPHABETS[alphabet].all
-        seen = [letter for letter in letters if letter in occurring]
+        known = [letter for letter in letters if letter in occurring]
         unseen = [letter for letter in letters if letter not in occurring]
-        return cls(alphabet, "".join(seen + unseen), len(seen))
+        return cls(alphabet, "".join(known + unseen), len(known))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         """(n,) ids of the letters."""
@@ -146,6 +146,7 @@ class Protein(Text):
     traits = replace(
         Text.traits,
         singular="sequence",
+        files_hold_comments=True,
         record_start=b">",
         max_cluster_bytes=WHOLE_BYTES,  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
     )
@@ -248,9 +249,9 @@ class Protein(Text):
 
     def remarks(self) -> list[str]:
         notes = []
-        for key, what in MENDED.items():
+        for key, remark in MENDED.items():
             if count := self._mended[key]:
-                notes.append(f"{count:,} sequence{'s' if count != 1 else ''} {what}")
+                notes.append(f"{count:,} sequence{'s' if count != 1 else ''} {remark}")
         if bare := self._mended["bare"]:
             files_have = "1 file has" if bare == 1 else f"{bare:,} files have"
             notes.append(f"{files_have} no header (>), so that all its lines were read as one sequence")

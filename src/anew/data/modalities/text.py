@@ -99,7 +99,12 @@ class Text(Modality):
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
-        singular="text", is_text=True, cheap_to_encode=True, supports_labels=False, num_saved_samples=8
+        singular="text",
+        is_text=True,
+        cheap_to_encode=True,
+        supports_labels=False,
+        num_saved_samples=8,
+        files_hold_comments=False,
     )
 
     config: Any  # of the subclass
@@ -333,7 +338,7 @@ class Text(Modality):
 
         special = self.spec.special
         if suffix:
-            raise ConfigError(f"{self.name} goes on from a prompt, and takes no end; leave `suffix` out")
+            raise ConfigError(f"{self.name} continues a prompt and cannot fill in before a suffix; leave `suffix` out")
         if self.layout == "list" and "\n" in prompt.strip("\n"):
             raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
         opening = special.get("begin", special.get("end"))

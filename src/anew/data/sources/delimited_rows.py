@@ -181,14 +181,14 @@ def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None)
 
 def _row_end(data: bytes, inside: bool, quote: bytes | None) -> int | None:
     """Just behind the first line break outside quotes, or None."""
-    seen, counted = int(inside), 0
+    num_quotes, counted = int(inside), 0
     end = data.find(b"\n")
     while end >= 0:
         if quote is None:
             return end + 1
-        seen += data.count(quote, counted, end)
+        num_quotes += data.count(quote, counted, end)
         counted = end
-        if seen % 2 == 0:
+        if num_quotes % 2 == 0:
             return end + 1
         end = data.find(b"\n", end + 1)
     return None

@@ -147,14 +147,14 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Skip
 
 
 def classes_of(
-    chosen: Chosen, modality: Modality, sample: Sequence[Item], seen: Sequence[str], items: int
+    chosen: Chosen, modality: Modality, sample: Sequence[Item], class_names: Sequence[str], items: int
 ) -> tuple[tuple[str, ...], list[str]]:
     """(class names, notes). Folders are classes where every item has one and each holds several items.
 
-    seen: class names met in reading, where the listing does not know them; items: how many there are."""
+    class_names: those met in reading, where the listing does not know them; items: how many there are."""
     labels = None if modality.traits.labels_from_content else chosen.source.labels(chosen.modality)
     if labels is None:
-        labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
+        labels = tuple(class_names) or tuple(sorted({item.label for item in sample if item.label is not None}))
     if not modality.traits.supports_labels or len(labels) < 2:
         return (), []
     without = 0 if modality.traits.labels_from_content else sum(item.label is None for item in sample)
@@ -163,8 +163,8 @@ def classes_of(
             f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
         ]
     if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
-        what = "labels" if modality.traits.labels_from_content else "folders"
-        return (), [f"{len(labels)} {what} for {items} items are taken as an order, not as classes"]
+        class_source = "labels" if modality.traits.labels_from_content else "folders"
+        return (), [f"{len(labels)} {class_source} for {items} items are taken as an order, not as classes"]
     return labels, []
 
 

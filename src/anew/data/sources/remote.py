@@ -42,7 +42,7 @@ SCHEMES = {
 STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
 STREAMS = 8  # files that are fetched at once
 RETRY_S = 60.0  # a store that fails for so long is given up
-MANIFEST = ".listing.json"
+MANIFEST, LOCK = ".listing.json", ".lock"
 MANIFEST_BYTES = 1 << 30
 SAVE_S = 5.0  # seconds between two notes of what is there, so that a copy that is killed goes on from there
 LONGEST_NAME = 240  # bytes of one part of a path that every disk takes
@@ -129,20 +129,29 @@ def local_copy(address: str) -> LocalCopy:
     """
     shown = without_query(address)
     address = _signed.get(shown, address)
-    folder = files.cache_root(None) / "remote" / hashlib.blake2b(shown.encode(), digest_size=12).hexdigest()
+    folder = _folder_of(shown)
     folder.mkdir(parents=True, exist_ok=True)
     system, path = _opened(address)
     listing, is_file, refusals = _listed(system, path, address)
-    with FileLock(folder / ".lock"):
+    with FileLock(folder / LOCK):
         copy = _Copy(system, folder, shown)
         copy.bring(listing)
     refusals += copy.refusals
     if len(copy.refusals) == len(listing):
         first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
-        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and what you may read there")
+        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and your permissions")
     size = sum(file.bytes or 0 for file in listing.values())
     note = f"{shown} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
     return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
+
+
+def is_known(address: str) -> bool:
+    """Whether something of an address was copied before, so that somebody here has named it."""
+    return (_folder_of(without_query(address)) / MANIFEST).is_file()
+
+
+def _folder_of(shown: str) -> Path:
+    return files.cache_root(None) / "remote" / hashlib.blake2b(shown.encode(), digest_size=12).hexdigest()
 
 
 def _opened(address: str) -> tuple[FileSystem, str]:
@@ -207,10 +216,10 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
         return {name: _remote_file(path, info)}, True, []
     if address.startswith("http"):
         raise DataError(f"{shown!r} is a folder, and web servers do not list theirs; give the address of one file")
-    found = _reached(lambda: system.find(path, detail=True), shown)
+    entries = _reached(lambda: system.find(path, detail=True), shown)
     root = str(info["name"]).rstrip("/") + "/"
     listing, refusals = {}, []
-    for key, about in sorted(found.items()):
+    for key, about in sorted(entries.items()):
         name = key.removeprefix(root)
         if about.get("type") == "directory" or name.endswith("/"):
             continue
@@ -226,9 +235,10 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
 def _is_safe(name: str) -> bool:
     """Whether a name of a store may become a path below a folder of ours."""
     parts = name.split("/")
-    return name != MANIFEST and all(
-        part not in ("", ".", "..") and len(part.encode()) <= LONGEST_NAME and part.isprintable() and "\\" not in part
-        for part in parts
+    if not name.isprintable() or parts[0] in (MANIFEST, LOCK):  # no lone surrogates either, which cannot be encoded
+        return False
+    return all(
+        part not in ("", ".", "..") and len(part.encode()) <= LONGEST_NAME and "\\" not in part for part in parts
     )
 
 

@@ -11,7 +11,7 @@ from anew.data.modality import Modality
 from anew.data.sources.listing import File
 
 _SINGLE = re.compile(r"samples|\d{4,}(-.*)?")  # as `Samples.save` names what a sheet shows
-_SHEET = re.compile(r"all|final|step-\d{8}")  # as sheets of samples and previews are named
+_SHEET = re.compile(r"all|final|sheet|step-\d{8}")  # as sheets of samples and previews are named
 
 
 def drop_duplicate_formats(

@@ -181,15 +181,15 @@ def _split_by_content(
 
 
 def _enough(
-    parts: NDArray[np.uint8], result: SourceSplit, others: Sequence[SkippedItem], what: str, different: int
+    parts: NDArray[np.uint8], result: SourceSplit, others: Sequence[SkippedItem], noun: str, different: int
 ) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
     refused = SkippedItems()
     refused.add([*result.refusals, *others])
     if not len(parts) and refused.count:
-        raise DataError(f"none of the {refused.count} {what}s can be used{refused.sentence()}")
+        raise DataError(f"none of the {refused.count} {noun}s can be used{refused.sentence()}")
     try:
-        split.check(parts, result.held_out, what, different)
+        split.check(parts, result.held_out, noun, different)
     except DataError as error:
         more = f" ({refused.count} more cannot be used{refused.sentence()})" if refused.count else ""
         raise DataError(f"{error}{more}") from None

@@ -6,17 +6,15 @@ a report is written, in time that was kept for something else.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import platform
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from anew.core.files import cache_root
+from anew.core.machine_code import machine_code_folder
 
-SECONDS = 25.0  # of an idle core, about
+SECONDS = 15.0  # of an idle core, about
 VOCAB, TOKENS = 8, 256  # of the text that they are compiled with
 
 
@@ -44,8 +42,9 @@ def compile_loops() -> None:
     reading.share_weight(experts, prior.copy(), prior, 0.01, np.empty(TOKENS))
     rows = mixer.rows(2, TOKENS)
     mixer.recall(reading.row_of(rows, 0), text[:1])
-    mixer.step(rows, network[:2])
-    mixer.draw(rows, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
+    joint = mixer.joints(2)
+    mixer.step(rows, joint, network[:2])
+    mixer.draw(rows, joint, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
     mixer.observe(rows, np.array([2, 3]))
     with suppress(OSError):  # without a mark it is only taken for missing
         _marker().parent.mkdir(parents=True, exist_ok=True)
@@ -53,9 +52,10 @@ def compile_loops() -> None:
 
 
 def _marker() -> Path:
-    """A file that stands for the machine code of these sources, this interpreter and the place where Numba keeps it."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    facts = [f"{path} {path.stat().st_mtime_ns}" for path in sources]
-    facts += [platform.python_version(), platform.machine(), os.environ.get("NUMBA_CACHE_DIR", "")]
-    name = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-    return cache_root(None) / "compiled" / name
+    """A file beside the machine code, for this interpreter and kind of machine."""
+    name = f"complete-{platform.python_version()}-{platform.machine()}"
+    return machine_code_folder(Path(__file__).parent) / name
+
+
+if __name__ == "__main__":
+    compile_loops()

@@ -41,6 +41,7 @@ from anew.evaluation.memorization.result import (
     PlantedControl,
     TrainingDistance,
 )
+from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.wording import listed
 
@@ -84,6 +85,7 @@ class Audit(Generic[ItemT]):
             raise ValueError("an audit needs samples and training items")
         self.source = np.random.default_rng(seed)
         self.notes: list[str] = []
+        self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
         group = np.arange(self.n_real) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -150,6 +152,7 @@ class Audit(Generic[ItemT]):
             base, ratios = unsuspicious(scan, match, self.n_samples), self._ratios(control, rest)
             planting = Planting(nearests, labels, base, ratios, match_test, self.planted, self.n_samples)
             planted = planting.run(self.source, self.n_samples * self.visible_share, remaining, self.skipped)
+            self._picture = planting.picture(scan, planted)
         if self._affords(remaining, "the distance from training data"):
             training_distance = self._training_distance(of_samples, held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
@@ -158,12 +161,12 @@ class Audit(Generic[ItemT]):
             reference = self._reference(of_samples, control, rest)
         return self._result(of_samples, scan, match, reference, planted, control_p, training_distance, match_test)
 
-    def _affords(self, remaining: Callable[[], float], what: str) -> bool:
+    def _affords(self, remaining: Callable[[], float], control: str) -> bool:
         """Whether a control is wanted and there is time for it; a note says where there is none."""
         if not self.controls:
             return False
         if remaining() <= 0.0:
-            self.skipped.append(what)
+            self.skipped.append(control)
             return False
         return True
 
@@ -183,7 +186,7 @@ class Audit(Generic[ItemT]):
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
         p = either_p(scan_p, match.p)
-        found = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
+        is_copying = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
         n_visible = self.n_samples * self.visible_share
         # The test that sees more copies of those that found some: the other one misses what is farther, or repeated.
         best = max(
@@ -192,10 +195,10 @@ class Audit(Generic[ItemT]):
             default=scan,
         )
         share, low, high = (
-            min(copies / n_visible, 1.0) if found else 0.0 for copies in (best.copied, best.low, best.high)
+            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in (best.copied, best.low, best.high)
         )
         return CopyTestResult(
-            found=found,
+            found=is_copying,
             p=p,
             share=share,
             low=low,
@@ -218,6 +221,7 @@ class Audit(Generic[ItemT]):
             training_distance=training_distance,
             controls=planted,
             notes=self.notes,
+            picture=self._picture,
         )
 
     def _match_test(self, nearests: Sequence[NearestReal]) -> MatchTest:

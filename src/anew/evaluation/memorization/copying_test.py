@@ -11,6 +11,7 @@ Legend for shapes: m samples, n pooled real items (train and held-out), r permut
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -157,6 +158,7 @@ class ScanResult:
         copied: How many samples are copies then; low, high: ends of its 95% interval.
         which: The distance that this was seen with.
         order: The samples, the most suspicious first.
+        alarm: The largest statistic that one permutation in a hundred reaches.
     """
 
     p: float
@@ -169,6 +171,7 @@ class ScanResult:
     high: float
     which: int
     order: Indices
+    alarm: float = math.inf
 
 
 def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.random.Generator) -> ScanResult:
@@ -182,12 +185,12 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
     largest = np.stack([table.max(axis=1, initial=-np.inf) for table in tables])  # (distances, 1 + r)
     statistics = largest.max(axis=0)
     which = int(largest[:, 0].argmax())
-    p = p_value(statistics)
+    p, alarm = p_value(statistics), float(np.quantile(statistics[1:], 1.0 - FOUND, method="higher"))
     nearest, order = nearests[which], orders[which]
     columns = labels.columns(nearest.item[order])
     every_step = np.arange(FIRST, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
-        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order)
+        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order, alarm)
     k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
     hits = int(labels.rows[0, columns[:k]].sum())
     effective = k * k / float((np.unique(columns[:k], return_counts=True)[1] ** 2.0).sum())
@@ -203,6 +206,7 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
         high=high,
         which=which,
         order=order,
+        alarm=alarm,
     )
 
 

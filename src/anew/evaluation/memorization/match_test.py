@@ -8,8 +8,9 @@ real items do among themselves as well.
   ones. In d dimensions chance gives one neighbour in 3^d so close; an identical item always is, but where the
   nearest item has a twin: then a match says nothing, on either side.
 - Real items pose as samples, each against all the others: what they match is what chance gives. In a family of variants
-  that may be much, and is so for samples too. Matches with items that stand alone come first, and the test looks at the
-  first 4, 5, 6, ... of them; which of them are samples' is permuted. Several samples at one item count as one.
+  that may be much, and is so for samples too. Of samples only matches with training items count, since no others are copies.
+  Matches with items that stand alone come first, and the test looks at the first 4, 5, 6, ... of them, equal ones together;
+  which of them are samples' is permuted. Several samples at one item count as one.
 - This assumes that samples match real items by chance no more often than real items match each other. That is wrong for
   data without repeats (a list of all names) and a generator that reaches them, so the labels must agree: as many matches
   with held-out items as with training items, for their numbers, refute it (AGREES), and so do more matches with held-out
@@ -119,20 +120,25 @@ class MatchTest:
         source: np.random.Generator,
         repeats: int,
     ) -> MatchResult:
-        ordered, is_sample, n_repeated = _matches(samples, real, step, source)
-        steps, n_samples = steps_to(len(ordered)), len(samples.item) - n_repeated
+        is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
+        sample_rows, n_repeated = _one_per_item(samples)
+        ratio, is_sample = _matches(samples.take(sample_rows[is_train[sample_rows]]), real, step, source)
+        steps = _ends_of_ties(steps_to(len(ratio)), ratio)
         if not len(steps):
             return NOTHING
-        share = n_samples / (n_samples + len(real.item))
-        flags = _permuted(is_sample, n_samples, len(real.item), repeats, source)  # (1 + r, c)
-        table = scan_statistics(flags, np.arange(len(ordered)), steps, share)
+        n_samples = len(samples.item) - n_repeated
+        n_expected = n_samples * (1.0 - self.n_held_out / self.n_pool)  # chance divides them between both parts
+        share = n_expected / (n_expected + len(real.item))
+        flags = _permuted(is_sample, share, repeats, source)  # (1 + r, c)
+        table = scan_statistics(flags, np.arange(len(ratio)), steps, share)
         largest, best = table[1:].max(axis=1), int(table[0].argmax())
         results = []
         for step_index in (best, len(steps) - 1):  # all matches are a second chance for the labels to agree
             k = int(steps[step_index])
-            rows = ordered[:k][is_sample[:k]]
+            near = sample_rows[_ratio(samples.take(sample_rows), step) <= ratio[k - 1]]
+            n_real_matches = k - int(is_sample[:k].sum())
             p = p_value(np.append(table[0, step_index], largest))
-            p_labels, agree = self._label_p(labels, samples.item[rows], n_samples, len(real.item), k - len(rows))
+            p_labels, agree = self._label_p(labels, samples.item[near], n_samples, len(real.item), n_real_matches)
             results.append(p if agree else max(p, p_labels))
         return self._counted(min(results), samples, real, labels)
 
@@ -160,18 +166,19 @@ class MatchTest:
         return MatchResult(p, rows, copied, low, high)
 
 
-def _matches(
-    samples: NearestReal, real: NearestReal, step: float, source: np.random.Generator
-) -> tuple[Indices, Flags, int]:
-    """Matches of samples and of real items, the least likely first: (c,) rows of either, (c,) whether it is a sample, and how
-    many samples were left out since another one matches the same item."""
-    sample_rows, n_repeated = _one_per_item(samples)
-    real_rows, _ = _one_per_item(real)
-    rows = np.concatenate([sample_rows, real_rows])
-    is_sample = np.arange(len(rows)) < len(sample_rows)
-    ratio = np.concatenate([_ratio(samples.take(sample_rows), step), _ratio(real.take(real_rows), step)])
-    order = np.lexsort((source.random(len(rows)), ratio))
-    return rows[order], is_sample[order], n_repeated
+def _matches(samples: NearestReal, real: NearestReal, step: float, source: np.random.Generator) -> tuple[Array, Flags]:
+    """Matches of samples, each with another item, and of real items, the least likely first: (c,) ratios, (c,) whether a match
+    is a sample's."""
+    real = real.take(_one_per_item(real)[0])
+    is_sample = np.arange(len(samples.item) + len(real.item)) < len(samples.item)
+    ratio = np.concatenate([_ratio(samples, step), _ratio(real, step)])
+    order = np.lexsort((source.random(len(ratio)), ratio))
+    return ratio[order], is_sample[order]
+
+
+def _ends_of_ties(steps: Indices, ratio: Array) -> Indices:
+    """The steps, each moved on to where the ratios (c,), which rise, change: between equal ones only chance would be seen."""
+    return np.unique(np.searchsorted(ratio, ratio[steps - 1], side="right")) if len(steps) else steps
 
 
 def _ratio(near: NearestReal, step: float) -> Array:
@@ -192,14 +199,10 @@ def _is_match(near: NearestReal) -> Flags:
     return near.ratio <= NEAR * (1.0 + 1e-6)  # a third of a distance in float32 is one
 
 
-def _permuted(
-    is_sample: Flags, n_samples: int, n_real: int, repeats: int, source: np.random.Generator
-) -> NDArray[np.uint8]:
-    """(1 + r, c) whether each match is a sample's: as it is, then as if any of all items were as likely to match."""
-    count = len(is_sample)
-    ones = source.hypergeometric(n_samples, n_real, count, size=repeats)  # (r,)
-    rank = source.random((repeats, count)).argsort(axis=1).argsort(axis=1)  # (r, c)
-    return np.concatenate([is_sample[None], rank < ones[:, None]]).astype(np.uint8)
+def _permuted(is_sample: Flags, share: float, repeats: int, source: np.random.Generator) -> NDArray[np.uint8]:
+    """(1 + r, c) whether each match is a sample's: as it is, then each with the probability `share`."""
+    drawn = source.random((repeats, len(is_sample))) < share
+    return np.concatenate([is_sample[None], drawn]).astype(np.uint8)
 
 
 def binomial_tail(hits: int, n: int, share: float) -> float:

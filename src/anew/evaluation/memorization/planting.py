@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,13 +18,16 @@ from anew.evaluation.memorization.copying_test import (
     LabelPermutations,
     NearestReal,
     ReferenceResult,
+    ScanResult,
 )
 from anew.evaluation.memorization.match_test import MatchTest
 from anew.evaluation.memorization.result import CAUGHT, RATES, PlantedControl
+from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
 from anew.evaluation.wording import percent
 
 DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
 DRAW_PERMUTATIONS = 399  # of each draw: enough for p = 0.01, and there are up to 200 draws
+PICTURE_SEED = 0
 CLOSER = 0.25  # p of the reference test up to which samples count as closer than real items are to each other
 
 
@@ -102,19 +105,33 @@ class Planting:
             skipped: Is extended by what there was no time for.
         """
         controls: list[PlantedControl] = []
-        for which, kind in enumerate(("exact", "disturbed")):
+        for which, variant in enumerate(("exact", "disturbed")):
             for rate in reversed(RATES):
                 count = round(rate * n_visible)
                 if count < 1:
                     break
                 caught = detect(partial(self._is_found, source, which, count), remaining)
                 if caught is None:
-                    skipped.append(f"{kind} planted copies of {percent(rate)} of the samples or fewer")
+                    skipped.append(f"{variant} planted copies of {percent(rate)} of the samples or fewer")
                     break
-                controls.append(PlantedControl(kind, rate, caught))
+                controls.append(PlantedControl(variant, rate, caught))
                 if caught < CAUGHT:
                     break
         return controls
+
+    def picture(self, scan: ScanResult, controls: Sequence[PlantedControl]) -> ScanPicture | None:
+        """The scan as a picture, with exact copies planted at the least rate that was caught, or else the highest."""
+        of_samples = self.nearests[scan.which].take(np.arange(self.n_samples))
+        picture = picture_of(of_samples, scan, self.labels)
+        exact = [control for control in controls if control.kind == "exact"]
+        if picture is None or not exact:
+            return picture
+        rate = min((control.rate for control in exact if control.caught >= CAUGHT), default=exact[0].rate)
+        source = np.random.default_rng(PICTURE_SEED)  # of its own: what is measured does not depend on what is drawn
+        chosen, rows = self._plant(source, 0, max(1, round(rate * self.n_samples)))
+        truth = self.labels.planted(1, self.planted[0][chosen], DRAW_PERMUTATIONS)
+        shares = planted_shares(self.nearests[scan.which].take(rows), picture.ranks, truth, source)
+        return replace(picture, planted=shares, planted_rate=rate)
 
     def _is_found(self, source: np.random.Generator, which: int, count: int, truth_row: int) -> bool:
         """Plant `count` exact (which = 0) or disturbed (1) copies: does either test find them, with fewer permutations?

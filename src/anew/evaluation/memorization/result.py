@@ -12,6 +12,7 @@ from anew.core.arrays import Integers
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import FOUND, Distance
+from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.score import Group, MetricSpec, Score
 from anew.evaluation.wording import are, percent, plural
 
@@ -126,6 +127,7 @@ class CopyTestResult:
         training_distance: None where it was not measured.
         controls: What planted copies were caught.
         notes: What was left out, whole sentences.
+        picture: The scan, sample by sample; None where there was none.
     """
 
     found: bool
@@ -152,6 +154,7 @@ class CopyTestResult:
     training_distance: TrainingDistance | None = None
     controls: list[PlantedControl] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    picture: ScanPicture | None = None
 
     def to_json(self) -> dict[str, object]:
         plain = asdict(self) | {"method": METHODS[self.method], "exact_limit": self.exact_limit}

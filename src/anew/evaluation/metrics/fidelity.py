@@ -14,7 +14,7 @@ from anew.evaluation.score import Score
 def feature_metrics() -> list[FeatureMetric]:
     """The metrics that files of this package export, in the order in which they are computed."""
     modules = [
-        importlib.import_module(f"{metrics.__name__}.{found.name}") for found in pkgutil.iter_modules(metrics.__path__)
+        importlib.import_module(f"{metrics.__name__}.{info.name}") for info in pkgutil.iter_modules(metrics.__path__)
     ]
     exports = [getattr(module, "EXPORT", None) for module in modules]
     return sorted((e for e in exports if isinstance(e, FeatureMetric)), key=lambda metric: (metric.order, metric.label))

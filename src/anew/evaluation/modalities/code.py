@@ -109,16 +109,18 @@ class CodeEvaluation(TextEvaluation):
         held_out = [
             text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held_out(source, len(samples)))
         ]
-        what = f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
-        yield from self._share(PARSE_SHARE, judge, samples, held_out, what)
+        counted = (
+            f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
+        )
+        yield from self._share(PARSE_SHARE, judge, samples, held_out, counted)
         if judge is python:
-            what = "functions and methods that end within their sample; real: those of held-out files cut alike"
-            yield from self._share(FUNCTION_SHARE, functions, samples, held_out, what)
+            counted = "functions and methods that end within their sample; real: those of held-out files cut alike"
+            yield from self._share(FUNCTION_SHARE, functions, samples, held_out, counted)
 
     def _share(
-        self, spec: MetricSpec, judge: Judge, samples: Sequence[str], held_out: Sequence[str], what: str
+        self, spec: MetricSpec, judge: Judge, samples: Sequence[str], held_out: Sequence[str], counted: str
     ) -> Iterator[Score]:
-        """The share of what a judge counts that parses. what: it counts, one clause."""
+        """The share of what a judge counts that parses. counted: what that is, one clause."""
         rows, real_rows = (
             np.array([judge(text) for text in part], dtype=np.float64).reshape(-1, 2) for part in (samples, held_out)
         )  # each (n, 2): that parse, all
@@ -134,7 +136,7 @@ class CodeEvaluation(TextEvaluation):
             high=high,
             real_baseline=float(real_rows[:, 0].sum() / n_real) if n_real else None,
             n=n,
-            source=f"{n:,} {what}",
+            source=f"{n:,} {counted}",
         )
 
     def _held_out(self, source: np.random.Generator, n: int) -> list[str]:

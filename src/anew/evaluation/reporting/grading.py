@@ -40,6 +40,7 @@ LEAST_FOR_GOOD = 150  # items of a decisive part: a classifier that learns from 
 ENOUGH = 300  # items that usually do, where a part cannot say how many would
 TOLD_APART = 0.05  # beyond half of its interval: how well training items may be told from held-out ones
 MOST_NEEDED = 100_000  # a larger number would not help anybody
+DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
 
@@ -155,14 +156,16 @@ class Grading:
     Attributes:
         grade: By all parts.
         parts: The weakest first.
-        n: Items of the decisive part, or of the weakest.
+        n: Items of the decisive part, or the least of all parts: some count characters.
         needed: Items that would settle what is open; 0 where nothing is.
+        is_decided: Whether a decisive part was measured, without which there is no yes.
     """
 
     grade: Grade
     parts: tuple[Part, ...]
     n: int
     needed: int
+    is_decided: bool = True
 
     @property
     def weakest(self) -> Part:
@@ -175,7 +178,9 @@ class Grading:
 
     @property
     def count(self) -> str:
-        """How many items were compared, and how many would do."""
+        """How many items were compared, and how many would do; or that the figure that decides is missing."""
+        if not self.is_decided:
+            return f"the {DECISIVE[self.weakest.tolerance.question]} was not measured"
         return f"{self.n:,} compared; about {self.needed:,} would do"
 
 
@@ -190,7 +195,7 @@ def graded(scores: Sequence[Score], question: Question) -> Grading | None:
         ]
     own.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
     decisive = [part for part in own if part.tolerance.decisive]
-    n = min((part.score.n for part in decisive), default=own[0].score.n)
+    n = min((part.score.n for part in decisive), default=min(part.score.n for part in own))
     unsettled = [part for part in own if part.tolerance.decisive or part.grade == "too_few"]
     grade = own[0].grade
     if grade == "good" and (not decisive or n < LEAST_FOR_GOOD):
@@ -199,7 +204,7 @@ def graded(scores: Sequence[Score], question: Question) -> Grading | None:
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
         needed = _round(min(max(needed, LEAST_FOR_GOOD) if needed > n else max(ENOUGH, 2 * n), MOST_NEEDED))
-    return Grading(grade, tuple(own), n, needed)
+    return Grading(grade, tuple(own), n, needed, bool(decisive))
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:
@@ -211,8 +216,8 @@ def baseline_warning(scores: Iterable[Score]) -> str:
     if score.real_baseline - 0.5 <= half + TOLD_APART:
         return ""
     return (
-        f"Training and held-out items differ in kind: they are told apart {score.real_baseline:.0%} of the time (guessing: 50%), so "
-        "what real data gets is a weak mark: samples may differ from either by as much."
+        f"Training and held-out items differ in kind: a classifier tells them apart {score.real_baseline:.0%} of the time (guessing: "
+        "50%). So the figures of real data are a weak reference: samples may differ from either by as much."
     )
 
 

@@ -81,8 +81,8 @@ or `anew sample {_quoted(report.run)} --out samples/`.
 
 ## Scores
 
-On data that was held out from training. *Real data* is what training items score in the samples' place: a generator is not
-expected to do better. *Naive* is what a generator scores that knows next to nothing. `report/report.html` shows the same
+On data that was held out from training. *Real data*: training items scored as if they were samples; a generator is not
+expected to do better. *Naive*: a generator that knows next to nothing. `report/report.html` shows the same
 scores with samples.
 
 {_table(report.scores)}

@@ -141,6 +141,8 @@ def _says_little(scores: Sequence[Score], copies: CopyTestResult) -> str:
 
 def _sentence(question: Question, grading: Grading) -> str:
     """The answer of a grading, with the figures that carry it."""
+    if grading.grade == "too_few" and not grading.is_decided:
+        return f"Not settled: {grading.count}; the notes say why. So far: {_so_far(grading.weakest)}."
     if grading.grade == "too_few":
         return (
             f"Too few to tell: {plural(grading.n, 'sample')} {'was' if grading.n == 1 else 'were'} compared with as many "

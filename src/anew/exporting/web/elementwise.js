@@ -92,6 +92,7 @@ export function erf(x) {
 
 // Whether values fill their memory without gaps, in any order of axes.
 function isDense(x) {
+  if (x.isContiguous()) return true;
   let step = 1;
   for (const axis of memoryOrder(x).reverse()) {
     if (x.shape[axis] === 1) continue;
@@ -126,9 +127,26 @@ function sameStrides(a, b) {
   return a.shape.every((extent, axis) => extent === 1 || a.strides[axis] === b.strides[axis]);
 }
 
+const SCALARS = new Map(); // tensors of numbers, which stand in graphs and come again and again
+const MOST_SCALARS = 1000;
+
 function asTensor(value, type) {
   if (value instanceof Tensor) return value;
-  return Tensor.full(type === "i32" && Number.isInteger(value) ? "i32" : "f32", [], Number(value));
+  const own = type === "i32" && Number.isInteger(value) ? "i32" : "f32";
+  const key = own === "i32" ? `${value}i` : value;
+  if (!SCALARS.has(key)) {
+    if (SCALARS.size > MOST_SCALARS) SCALARS.clear();
+    SCALARS.set(key, Tensor.full(own, [], Number(value)));
+  }
+  return SCALARS.get(key);
+}
+
+// How far apart the values of an operand lie that need no walk: 1 where it has this shape and no gaps, 0 where it is one number, else -1.
+function plainStep(x, shape) {
+  if (x.size === 1) return 0;
+  if (x.shape.length !== shape.length) return -1;
+  for (let axis = 0; axis < shape.length; axis++) if (x.shape[axis] !== shape[axis]) return -1;
+  return x.isContiguous() ? 1 : -1;
 }
 
 // Operands of different shapes, and where the result lies in memory.
@@ -142,6 +160,15 @@ function operands(values, type) {
 }
 
 function binary(loop, a, b, type) {
+  if (a instanceof Tensor && a.shape.length > 0) {
+    const right = asTensor(b, a.type);
+    const step = a.isContiguous() && right.shape.length <= a.shape.length ? plainStep(right, a.shape) : -1;
+    if (step >= 0) {
+      const out = Tensor.empty(type, a.shape);
+      loop(out.data, 0, 1, a.data, a.offset, 1, right.data, right.offset, step, out.data.length);
+      return out;
+    }
+  }
   const { out, views } = operands([a, b], type);
   const [left, right] = views;
   if (isDense(left) && sameStrides(left, right) && sameStrides(left, out)) {

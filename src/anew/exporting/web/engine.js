@@ -2,7 +2,7 @@
 
 import { Container, fromBase64 } from "./graph.js";
 import { kernelName } from "./kernels.js";
-import { matched } from "./pixel_steps.js";
+import { matchedFrames } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
 import { waveOf } from "./sound.js";
@@ -54,21 +54,24 @@ export class Engine {
   }
 
   // Samples one after another, the first alone so that it is there soon. n, seed, label, index of the first; prompt and settings of texts.
-  // fill: {values, mask, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
-  async sample({ id, n, seed, index = 0, label = null, prompt = "", settings = {}, fill = null, known = null }, answer) {
-    const prefix = this.tokenizer ? this.promptIds(prompt) : [];
+  // fill: {values, mask, parts, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
+  // suffix: what a text stands in front of; the answers then hold the prompt and what is new.
+  async sample({ id, n, seed, index = 0, label = null, prompt = "", suffix = "", settings = {}, fill = null, known = null }, answer) {
+    const prefix = this.tokenizer ? this.promptIds(prompt, suffix) : [];
+    const before = suffix ? prompt : null;
     let made = 0;
     while (made < n && !this.cancelled.has(id)) {
       const count = Math.min(made === 0 ? 1 : MOST_AT_ONCE, n - made);
       const options = { n: count, seed, index: index + made, label, fill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
       if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
+      if (fill?.parts) options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
       let shownAt = 0;
       for (const draft of this.sampler.sample(options)) {
         if (this.cancelled.has(id)) break;
         const now = Date.now();
         if (draft.isLast || (!draft.isHidden && now - shownAt > 60)) {
-          answer({ index: made, items: this.items(draft, fill), isLast: draft.isLast, progress: draft.progress });
+          answer({ index: made, items: this.items(draft, fill, before), isLast: draft.isLast, progress: draft.progress });
           shownAt = now;
         }
         await breath();
@@ -80,15 +83,15 @@ export class Engine {
   }
 
   // The items of a draft: texts, or arrays of numbers.
-  items({ x, isLast }, fill = null) {
-    if (this.tokenizer) return x.rows.map((ids) => ({ text: this.text(ids) }));
+  items({ x, isLast }, fill = null, before = null) {
+    if (this.tokenizer) return x.rows.map((ids) => ({ text: before === null ? this.text(ids) : before + this.middle(ids) }));
     if (!(x instanceof Tensor)) return [];
     const shape = x.shape.slice(1);
     const values = x.values();
     const size = values.length / x.shape[0];
     return Array.from({ length: x.shape[0] }, (_, row) => {
       let own = values.slice(row * size, (row + 1) * size);
-      if (isLast) own = matched(own, shape, this.item.matching);
+      if (isLast) own = matchedFrames(own, shape, this.item.matching);
       if (fill) own = own.map((value, i) => (fill.mask[i] ? fill.values[i] : value));
       const item = { shape, values: own };
       if (isLast && this.item.kind === "sound") item.wave = waveOf(item.values, this.item);
@@ -96,9 +99,25 @@ export class Engine {
     });
   }
 
-  promptIds(prompt) {
-    const clean = this.item.upper ? prompt.toUpperCase() : prompt;
-    return this.tokenizer.encode(clean);
+  // Ids of a beginning; with a suffix those of a gap as the run lays it out, where what does not fit in the window comes first.
+  promptIds(prompt, suffix = "") {
+    const prefix = this.tokenizer.encode(this.item.upper ? prompt.toUpperCase() : prompt);
+    if (!suffix) return prefix;
+    const tail = this.tokenizer.encode(suffix);
+    const { fim_prefix, fim_suffix, fim_middle } = this.item.special;
+    const room = Math.max(Math.floor(this.step.window / 2), 8);
+    const half = Math.floor(room / 2);
+    const cut = Math.max(prefix.length - Math.max(half, room - tail.length), 0);
+    const near = Math.max(half, room - prefix.length);
+    const far = [...prefix.slice(0, cut), fim_suffix, ...tail.slice(near)];
+    return [...far, fim_prefix, ...prefix.slice(cut), fim_suffix, ...tail.slice(0, near), fim_middle];
+  }
+
+  // What was drawn in a gap.
+  middle(ids) {
+    const drawn = ids.slice(ids.lastIndexOf(this.item.special.fim_middle) + 1);
+    const end = drawn.indexOf(this.item.special.end);
+    return this.tokenizer.decode((end < 0 ? drawn : drawn.slice(0, end)).filter((id) => id < this.item.tokenizer.size));
   }
 
   // As the run decodes: what begins is left out, and the first end ends.
@@ -112,9 +131,9 @@ export class Engine {
   }
 
   // The tokens that may follow a text, the most probable first, and by what they are drawn at these settings.
-  async next({ prompt, label = null, settings = {} }) {
+  async next({ prompt, suffix = "", label = null, settings = {} }) {
     const { step } = this;
-    const ids = this.promptIds(prompt);
+    const ids = this.promptIds(prompt, suffix);
     const rows = [step.begin === null ? ids : [step.begin, ...ids]];
     const names = this.program.labels;
     const labels = names ? [label ?? 0] : null;

@@ -63,73 +63,94 @@ export function fromBase64(text) {
   return out;
 }
 
+// A value has a place in an array instead of its name: a step of a decoder is hundreds of small nodes.
 class Graph {
   constructor(json, tensors) {
-    this.inputs = json.inputs;
-    this.outputs = json.outputs;
-    const known = new Map(Object.entries(json.constants).map(([name, index]) => [name, tensors(index)]));
-    for (const tensor of known.values()) markConstant(tensor);
-    this.constants = known;
+    this.places = new Map();
+    this.inputs = json.inputs.map((name) => this.place(name));
+    this.outputs = Object.entries(json.outputs).map(([name, value]) => [name, this.place(value)]);
+    this.constants = [];
+    const isKnown = new Set();
+    for (const [name, index] of Object.entries(json.constants)) {
+      const at = this.place(name);
+      markConstant((this.constants[at] = tensors(index)));
+      isKnown.add(at);
+    }
     this.nodes = [];
     for (const [operator, out, type, args] of json.nodes) {
       const run = OPERATORS[operator];
       if (!run) throw new Error(`the operator ${operator} is not known`);
-      const node = { run, operator, out, type, args: args.map(argument), last: [] };
+      const outs = [out].flat().map((name) => (name === null ? -1 : this.place(name)));
+      const node = { run, type, isSeveral: Array.isArray(out), outs, args: args.map((value) => this.argument(value)), last: [] };
       // What depends on nothing but constants is computed once.
-      if (namesIn(node.args).every((name) => known.has(name))) {
-        this.keep(node, known);
-        for (const name of [out].flat()) if (name !== null && known.get(name) instanceof Tensor) markConstant(known.get(name));
+      if (placesIn(node.args).every((at) => isKnown.has(at))) {
+        keep(node, this.constants);
+        for (const at of outs) if (at >= 0 && this.constants[at] instanceof Tensor) markConstant(this.constants[at]);
+        for (const at of outs) isKnown.add(at);
       } else this.nodes.push(node);
     }
     this.findLastUses();
   }
 
-  keep(node, values) {
-    const result = node.run(node.type, ...node.args.map((value) => resolved(value, values)));
-    if (Array.isArray(node.out)) node.out.forEach((name, i) => name !== null && values.set(name, result[i]));
-    else values.set(node.out, result);
+  place(name) {
+    if (!this.places.has(name)) this.places.set(name, this.places.size);
+    return this.places.get(name);
+  }
+
+  argument(value) {
+    if (Array.isArray(value)) {
+      const items = value.map((item) => this.argument(item));
+      return placesIn(items).length ? items : new Literal(items.map((item) => item.value));
+    }
+    if (typeof value === "string" && value.startsWith("%")) return this.place(value);
+    return new Literal(typeof value === "string" && value in NUMBERS ? NUMBERS[value] : value);
   }
 
   // Values are let go behind the last node that uses them.
   findLastUses() {
-    const needed = new Set(Object.values(this.outputs));
-    const used = new Set(needed);
+    const used = new Set(this.outputs.map(([, at]) => at));
     for (const node of this.nodes.toReversed()) {
-      for (const name of namesIn(node.args)) {
-        if (!used.has(name)) node.last.push(name);
-        used.add(name);
+      for (const at of placesIn(node.args)) {
+        if (!used.has(at)) node.last.push(at);
+        used.add(at);
       }
     }
-    for (const name of this.constants.keys()) if (!used.has(name)) this.constants.delete(name);
+    this.constants.forEach((_, at) => used.has(at) || (this.constants[at] = undefined));
   }
 
   // inputs: tensors in order. Gives tensors by the names of the outputs.
   run(inputs) {
-    const values = new Map(this.constants);
-    this.inputs.forEach((name, i) => values.set(name, inputs[i]));
+    const values = this.constants.slice();
+    this.inputs.forEach((at, i) => (values[at] = inputs[i]));
     for (const node of this.nodes) {
-      this.keep(node, values);
-      for (const name of node.last) values.delete(name);
+      keep(node, values);
+      for (const at of node.last) values[at] = undefined;
     }
-    return Object.fromEntries(Object.entries(this.outputs).map(([name, value]) => [name, values.get(value)]));
+    return Object.fromEntries(this.outputs.map(([name, at]) => [name, values[at]]));
   }
 }
 
-function argument(value) {
-  if (Array.isArray(value)) return value.map(argument);
-  if (typeof value === "string" && value.startsWith("%")) return { name: value };
-  if (typeof value === "string" && value in NUMBERS) return NUMBERS[value];
-  return value;
+// An argument that is no value of the graph. Those are their places, lists of arguments are arrays.
+class Literal {
+  constructor(value) {
+    this.value = value;
+  }
 }
 
-function namesIn(value) {
-  if (Array.isArray(value)) return value.flatMap(namesIn);
-  return value !== null && typeof value === "object" ? [value.name] : [];
+function keep({ run, type, isSeveral, outs, args }, values) {
+  const result = run(type, ...args.map((value) => resolved(value, values)));
+  if (isSeveral) outs.forEach((at, i) => at >= 0 && (values[at] = result[i]));
+  else values[outs[0]] = result;
+}
+
+function placesIn(value) {
+  if (Array.isArray(value)) return value.flatMap(placesIn);
+  return value instanceof Literal ? [] : [value];
 }
 
 function resolved(value, values) {
-  if (Array.isArray(value)) return value.map((item) => resolved(item, values));
-  return value !== null && typeof value === "object" ? values.get(value.name) : value;
+  if (typeof value === "number") return values[value];
+  return value instanceof Literal ? value.value : value.map((item) => resolved(item, values));
 }
 
 export class Container {

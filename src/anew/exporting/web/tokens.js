@@ -4,12 +4,14 @@ import { Tensor } from "./tensor.js";
 
 // Weights after temperature, top-k, min-p and top-p; the most probable token always stays. They sum to 1. settings: as the step has them.
 export function filtered(logits, settings) {
-  const weights = Float64Array.from(logits);
-  const most = weights.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = new Float64Array(logits);
+  let most = -Infinity;
+  for (let i = 0; i < weights.length; i++) if (weights[i] > most) most = weights[i];
   for (let i = 0; i < weights.length; i++) weights[i] = Math.exp(weights[i] - most);
   for (const id of settings.never) weights[id] = 0;
   normalise(weights);
-  const best = weights.reduce((a, b, i) => (b > weights[a] ? i : a), 0);
+  let best = 0;
+  for (let i = 1; i < weights.length; i++) if (weights[i] > weights[best]) best = i;
   if (settings.temperature === 0) return weights.fill(0).fill(1, best, best + 1);
   if (settings.temperature !== 1) {
     const top = weights[best];
@@ -38,8 +40,10 @@ function cutTail(weights, share) {
 }
 
 function normalise(weights) {
-  const total = weights.reduce((a, b) => a + b, 0);
-  for (let i = 0; i < weights.length; i++) weights[i] /= Math.max(total, 1e-30);
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) total += weights[i];
+  total = Math.max(total, 1e-30);
+  for (let i = 0; i < weights.length; i++) weights[i] /= total;
   return weights;
 }
 

@@ -34,17 +34,17 @@ def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> Porta
 
     def stages(z: Tensor, component: Tensor) -> tuple[Tensor, ...]:
         """The coarse item, the mean size of the features behind each stage, the smallest first, and the item."""
-        seen: list[Tensor] = []
+        magnitudes: list[Tensor] = []
 
         def keep(stage: nn.Module, inputs: object, output: Tensor) -> None:
-            seen.append(output.abs().mean(1, keepdim=True))
+            magnitudes.append(output.abs().mean(1, keepdim=True))
 
         handles = [stage.register_forward_hook(keep) for stage in family.generator.stages]
         x = generate(z, component)
         for handle in handles:
             handle.remove()
         weights = functional.one_hot(component, prior.num_components).float()
-        return (prior(z, weights), *seen, x)
+        return (prior(z, weights), *magnitudes, x)
 
     inputs = {"z": torch.zeros(2, latent_dim), "component": torch.zeros(2, dtype=torch.long)}
     steps = (

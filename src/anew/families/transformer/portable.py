@@ -83,20 +83,19 @@ def _graph(net: Decoder, looks_inside: bool = False) -> Graph:
         for layer, block in enumerate(net.blocks):
             assert isinstance(block, Block)
             normed = _rms_norm(x)
-            shape = (ids.shape[0], ids.shape[1], c.num_heads, c.head_dim)
-            query, key, value = (
-                functional.linear(normed, matrix).view(shape).transpose(1, 2)
-                for matrix in (block.query, block.key, block.value)
-            )  # each (n, H, L, D)
-            query, key = (_rotated(_rms_norm(t), cos, sin, tables.rotate_half) for t in (query, key))
+            # Few and large products: an interpreter pays for each node. Joined matrices are made once, as they are constants.
+            qkv = functional.linear(normed, torch.cat((block.query, block.key, block.value)))
+            qkv = qkv.view(ids.shape[0], ids.shape[1], 3, c.num_heads, c.head_dim).permute(2, 0, 3, 1, 4)
+            query, key = _rotated(_rms_norm(qkv[:2]), cos, sin).unbind()  # each (n, H, L, D)
+            value = qkv[2]
             key, value = torch.cat((keys[layer], key), 2), torch.cat((values[layer], value), 2)
             scores = (query @ key.transpose(2, 3)) * c.attention_scale  # (n, H, L, P + L)
             weights = scores.masked_fill(is_hidden, -torch.inf).softmax(-1)
             heads = weights @ value
             x = x + functional.linear(heads.transpose(1, 2).flatten(2), block.out)
             normed = _rms_norm(x)
-            inner = functional.silu(functional.linear(normed, block.gate)) * functional.linear(normed, block.up)
-            x = x + functional.linear(inner, block.down)
+            gate, up = functional.linear(normed, torch.cat((block.gate, block.up))).chunk(2, -1)
+            x = x + functional.linear(functional.silu(gate) * up, block.down)
             new_keys.append(key)
             new_values.append(value)
             attention.append(weights)
@@ -133,5 +132,6 @@ def _rms_norm(x: Tensor) -> Tensor:
     return x * (x.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
 
 
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor, rotate_half: Tensor) -> Tensor:
-    return x * cos + (x @ rotate_half) * sin
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat((-second, first), -1) * sin

@@ -5,6 +5,7 @@ Legend for shapes: n samples, L tokens so far, V vocabulary.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from anew.core.random import generator
 from anew.core.specs import SampleRequest, Tokens
+from anew.core.threads import one_thread
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
 from anew.functional import token_choice
@@ -97,8 +99,13 @@ class TokenSampler:
         self.prompt = self._prompt_ids()
         self.allowed = allowed_tokens(special, family.spec.vocab, self.prompt)
 
-    @torch.inference_mode()
     def __iter__(self) -> Iterator[Tensor]:
+        is_small = self.family.net.token_embedding.device.type == "cpu"
+        with one_thread() if is_small else contextlib.nullcontext():
+            yield from self._drafts()
+
+    @torch.inference_mode()
+    def _drafts(self) -> Iterator[Tensor]:
         spec, n = self.family.spec, self.request.n
         start, num_hidden = self._start_ids()
         max_tokens = self.sampling.max_tokens

@@ -5,6 +5,7 @@ import { showComparison } from "./compare_view.js";
 import { showNew } from "./data_view.js";
 import { fill, h } from "./dom.js";
 import { showPlay } from "./play_view.js";
+import { showRace } from "./race_view.js";
 import { showReport, showRun } from "./run_view.js";
 import { showRuns } from "./runs_view.js";
 
@@ -19,6 +20,7 @@ const PAGES = [
   [/^\/play\/(.+)$/, "runs", showPlay],
   [/^\/compare\/(.+)$/, "runs", showComparison],
   [/^\/new\/(.+)$/, "new", showNew],
+  [/^\/which$/, "which", showRace],
   [/^\/new$/, "new", showNew],
   [/^\/?$/, "runs", showRuns],
 ];

@@ -4,6 +4,7 @@ import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
 import { Film } from "./film_view.js";
 import { clock, count, fill, h, short, words } from "./dom.js";
+import { copiesView } from "./copies_view.js";
 import { actions } from "./run_actions.js";
 import { ACTIVE, answers, badge, runAddress, throttled } from "./runs_view.js";
 
@@ -220,11 +221,17 @@ function drawSide(side, run) {
 /** The report of a run inside the page. @param {HTMLElement} main @param {string} id */
 export function showReport(main, id) {
   document.title = `Report of ${id} - Anew Studio`;
+  const copies = h("section", { class: "card copies", hidden: true });
+  const leaving = new AbortController();
   fill(main,
     h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / report"),
-    h("h1", { class: "above" }, "Report"),
+    h("h1", { class: "above" }, "Report"), copies,
     h("iframe", { src: address("/api/report", { run: id }), title: `Report of ${id}`, sandbox: "" }));
-  return () => {};
+  get("/api/copies", { run: id }, leaving.signal).then((test) => {
+    copies.hidden = !test.picture;
+    if (test.picture) fill(copies, copiesView(test));
+  }).catch(() => {});
+  return () => leaving.abort();
 }
 
 /** @param {string} text */

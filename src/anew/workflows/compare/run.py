@@ -85,7 +85,7 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
     """Make the folder, or find that it holds the same comparison; ConfigError where it is in the way."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
-            raise ConfigError(f"`out` {str(out)!r} exists and is no comparison; give another folder")
+            raise ConfigError(f"`out` {str(out)!r} exists and is not a comparison; give another folder")
         before = files.read_json(out / REQUEST)
         if ("runs" in before) != ("runs" in request):
             raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")

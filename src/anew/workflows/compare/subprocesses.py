@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core import files
+from anew.core.programs import own_command
 from anew.errors import ConfigError, UserError, did_you_mean
 from anew.errors import command as shell
 from anew.runs.folder import RunFolder
@@ -131,7 +131,7 @@ def _train(
         **({} if device is None else {"CUDA_VISIBLE_DEVICES": device}),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "anew", *command],
+        own_command("anew", *command),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -151,7 +151,7 @@ def _train(
     if process.returncode != 0:
         return reason or last or f"it ended with code {process.returncode}"
     if not _finished(entry.folder):
-        return "it was stopped; the same command goes on with it"
+        return "it was stopped; the same command continues it"
     say(f"{entry.name}: done in {time.monotonic() - begin:.0f} s")
     return ""
 

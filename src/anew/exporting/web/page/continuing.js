@@ -27,10 +27,12 @@ export class Continuing {
       clearTimeout(timer);
       timer = setTimeout(() => this.refresh(), 150);
     });
+    $("suffix-field").hidden = !program.item.gap;
+    $("suffix").addEventListener("input", () => $("prompt").dispatchEvent(new Event("input")));
     $("write").addEventListener("click", () => this.write());
     $("draw").addEventListener("click", () => this.drawOne());
     $("write-stop").addEventListener("click", () => this.request?.cancel());
-    $("save-text").addEventListener("click", () => save(new Blob([$("prompt").value], { type: "text/plain" }), `text${program.item.suffix}`));
+    $("save-text").addEventListener("click", () => save(new Blob([$("prompt").value + $("suffix").value], { type: "text/plain" }), `text${program.item.suffix}`));
   }
 
   open() {
@@ -39,7 +41,7 @@ export class Continuing {
 
   async refresh() {
     try {
-      const asked = { prompt: $("prompt").value, label: this.making.label, settings: this.settings() };
+      const asked = { prompt: $("prompt").value, suffix: $("suffix").value, label: this.making.label, settings: this.settings() };
       const turn = (this.turn = (this.turn ?? 0) + 1);
       const { tokens } = await this.client.ask("next", asked).promise;
       if (turn !== this.turn) return;
@@ -83,7 +85,7 @@ export class Continuing {
 
   async write() {
     $("write-stop").hidden = false;
-    const asked = { n: 1, seed: this.seed++, label: this.making.label, prompt: $("prompt").value, settings: { ...this.settings(), new: this.program.item.packed ? MORE : 1e6 } };
+    const asked = { n: 1, seed: this.seed++, label: this.making.label, prompt: $("prompt").value, suffix: $("suffix").value, settings: { ...this.settings(), new: this.program.item.packed ? MORE : 1e6 } };
     this.request = this.client.ask("sample", asked, ({ items }) => {
       $("prompt").value = items[0].text;
       $("prompt").scrollTop = $("prompt").scrollHeight;

@@ -3,6 +3,21 @@
 import { $, number, say } from "./elements.js";
 import { draw, pixels, savePicture } from "./pictures.js";
 
+const REASONS = {
+  latents: "This model works on a smaller code, of which each number stands for a whole patch of what is seen, so it cannot keep some pixels as they are. Models that work on the pixels themselves by diffusion can.",
+  tokens: "This model makes what is seen as a row of codes, from the first to the last, so it cannot keep what stands anywhere in it. Models that work on the pixels themselves by diffusion can.",
+  generator: "This model makes the whole at once out of a few numbers, so it cannot keep a part of one as it is. Diffusion on pixels can.",
+};
+
+// Why this model fills nothing in, in place of the tools.
+export function explainFilling({ steps }) {
+  const has = (name) => steps.some((step) => step.step === name);
+  const reason = has("tokens") ? "tokens" : has("denoise") ? "latents" : "generator";
+  for (const child of $("panel-fill").children) child.hidden = child.id !== "fill-why";
+  $("fill-why").textContent = REASONS[reason];
+  return {};
+}
+
 export class Filling {
   constructor(program, client, making) {
     this.program = program;
@@ -83,6 +98,6 @@ export class Filling {
     }).promise;
     $("fill-save").hidden = false;
     document.body.dataset.filled = this.seed;
-    return say("fill-status", "Again for another one.");
+    return say("fill-status", "Press again for another one.");
   }
 }

@@ -56,8 +56,8 @@ class Film {
       {},
       element("h2", {}, "From noise to a sample"),
       sentences(
-        "The model starts from pure noise, on the left.",
-        "At each step the network says what it believes lies under the noise, on the right, and a little of the noise is taken away.",
+        "The model starts from pure noise: the first picture.",
+        "At each step the network says what it believes lies under the noise, the second picture, and a little of the noise is taken away.",
         "First it knows no more than the average of many samples; the details come last.",
       ),
       element("div", { class: "controls" }, field("Sample", this.index), element("label", { class: "field" }, "Step", this.slider)),

@@ -1,0 +1,76 @@
+"""One run, three reports: the run's own, `anew evaluate -n 400`, and `anew compare`: do they agree within their intervals?
+
+    python bench/agreement.py RUN RUN [RUN ...]
+
+A row for each run and report beside the run's own. Figures that have a say in a grade are compared; two disagree where they differ by
+more than both 95% intervals together (the root of the sum of their squares) explain, which chance does to 5%. `conflict`: one report
+says that samples are as good as real items, and the other that they differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew, fresh, parser
+
+Scores = Mapping[str, Mapping[str, Any]]
+OPPOSED = ({"good", "fair"}, {"good", "poor"})
+
+
+def scores_of(report: Mapping[str, Any]) -> Scores:
+    """Scores with an interval, by name."""
+    return {s["name"]: s for s in report["scores"] if s["low"] is not None and s["high"] is not None}
+
+
+def apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+    """How far two scores are apart, as a multiple of what their intervals explain."""
+    halves = [(score["high"] - score["low"]) / 2.0 for score in (a, b)]
+    return abs(a["value"] - b["value"]) / max(math.hypot(*halves), 1e-9)
+
+
+def compared(own: Mapping[str, Any], other: Mapping[str, Any], parts: set[str]) -> dict[str, Any]:
+    """The figures that both reports have."""
+    a, b = scores_of(own), scores_of(other)
+    distances = {name: apart(a[name], b[name]) for name in parts & set(a) & set(b)}
+    grades = [{report.get("grades", {}).get(q) for report in (own, other)} for q in ("closeness", "variety")]
+    return {
+        "figures": len(distances),
+        "disagree": ", ".join(f"{name} {x:.1f}" for name, x in distances.items() if x > 1.0),
+        "n_disagree": sum(x > 1.0 for x in distances.values()),
+        "conflict": any(pair in OPPOSED for pair in grades),
+        "grades": [[report.get("grades", {}).get(q) for q in ("closeness", "variety")] for report in (own, other)],
+    }
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("runs", nargs="+", type=Path, help="finished runs of one modality, two at least")
+    build.add_argument("--samples", type=int, default=400, help="of `evaluate` and `compare`")
+    given = build.parse_args()
+    place = fresh(given.work / "agreement")
+    rows = Table("agreement")
+    copies, own = [], {}
+    for number, run in enumerate(given.runs):  # evaluate adds a report to a run
+        copies.append(Path(shutil.copytree(run, place / f"{number}-{run.parent.name}-{run.name}")))
+        own[copies[-1]] = json.loads((run / "report" / "report.json").read_text())
+    parts = {part["name"] for report in own.values() for part in report["parts"]}
+    out = place / "compared"
+    words = ["--runs", *copies, "--out", out, "-n", given.samples]
+    anew("compare", *words, cores=given.cores, scratch=place)
+    beside = json.loads((out / "compare.json").read_text())["runs"]
+    for run, by_compare in zip(copies, beside, strict=True):
+        rows.add(run=run.name, report="compare", **compared(own[run], by_compare, parts))
+        done = anew("evaluate", run, "-n", given.samples, "--json", cores=given.cores, scratch=place)
+        rows.add(run=run.name, report="evaluate", **compared(own[run], done.json(), parts))
+    rows.show()
+    total, disagree = (sum(row[name] for row in rows.rows) for name in ("figures", "n_disagree"))
+    print(f"\n{disagree} of {total} figures disagree; {sum(row['conflict'] for row in rows.rows)} conflicts")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The scan for copies as a picture: samples from the most suspicious on, how many of them lie nearest to training items, and
+the line that would have been an alarm.
+
+Legend for shapes: g ranks that are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anew.evaluation.memorization.copying_test import (
+    FIRST,
+    Array,
+    Indices,
+    LabelPermutations,
+    NearestReal,
+    ScanResult,
+    deviance_root,
+    earlier,
+)
+
+SHOWN_RANKS = 60
+HALVINGS = 30  # of the interval in which the line is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPicture:
+    """What report.json holds under `copies`, `picture`.
+
+    Attributes:
+        ranks: (g,) so many of the most suspicious samples are looked at.
+        shares: (g,) share of them that lies nearest to a training item.
+        line: (g,) the share at which this rank alone would have been an alarm.
+        expected: The share by chance.
+        planted: (g,) the same share with copies of training items planted among the samples; None without such controls.
+        planted_rate: Share of the samples that these copies are.
+    """
+
+    ranks: list[int]
+    shares: list[float]
+    line: list[float]
+    expected: float
+    planted: list[float] | None = None
+    planted_rate: float | None = None
+
+
+def picture_of(nearest: NearestReal, scan: ScanResult, labels: LabelPermutations) -> ScanPicture | None:
+    """The picture of a scan over samples with these nearest items; None where there are too few of them."""
+    ranks = shown_ranks(len(scan.order))
+    if not len(ranks) or not np.isfinite(scan.alarm):
+        return None
+    columns = labels.columns(nearest.item[scan.order])
+    square = np.cumsum(2 * earlier(columns) + 1)[ranks - 1]
+    line = alarm_line(ranks.astype(np.float64) ** 2 / square, labels.share, scan.alarm)
+    shares = hit_shares(columns, ranks, labels)
+    return ScanPicture(ranks.tolist(), _rounded(shares), _rounded(line), round(labels.share, 5))
+
+
+def planted_shares(
+    nearest: NearestReal, ranks: Sequence[int], labels: LabelPermutations, source: np.random.Generator
+) -> list[float]:
+    """Shares at these ranks of samples among which copies stand, with labels that call the copied items training items."""
+    columns = labels.columns(nearest.item[nearest.order(source)])
+    return _rounded(hit_shares(columns, np.asarray(ranks, dtype=np.intp), labels))
+
+
+def shown_ranks(count: int) -> Indices:
+    """At most SHOWN_RANKS ranks up to `count`, close together at the suspicious end."""
+    if count < FIRST:
+        return np.zeros(0, dtype=np.intp)
+    return np.unique(np.geomspace(FIRST, count, SHOWN_RANKS).round().astype(np.intp))
+
+
+def hit_shares(columns: Indices, ranks: Indices, labels: LabelPermutations) -> Array:
+    """(g,) share of the first samples that lie nearest to a training item, by the true labels."""
+    hits = np.cumsum(labels.rows[0, columns], dtype=np.int64)[ranks - 1]
+    return np.asarray(hits / ranks, dtype=np.float64)
+
+
+def alarm_line(effective: Array, share: float, alarm: float) -> Array:
+    """(g,) the least share of hits whose statistic reaches `alarm`; 1 where not even all would.
+
+    Args:
+        effective: (g,) how many independent samples the ranks count for.
+        share: Of training items among the real ones.
+        alarm: The statistic that one permutation in a hundred reaches.
+    """
+    low, high = np.full(len(effective), share), np.ones(len(effective))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        is_above = deviance_root(middle, share) * np.sqrt(effective) >= alarm
+        low, high = np.where(is_above, low, middle), np.where(is_above, middle, high)
+    return high
+
+
+def _rounded(values: Array) -> list[float]:
+    return [round(float(value), 5) for value in values]

@@ -1,0 +1,134 @@
+"""The page of all paths and fields, made here of the schema: those of FastAPI load their scripts from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+
+from anew.server.schemas import FORM, JSON, MEANINGS
+
+TEMPLATE = Path(__file__).with_name("reference.html")
+MOST_SHOWN = 12  # values of a choice
+EXAMPLES: Mapping[str, object] = {
+    "prompt": "Once ",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "Once "}],
+    "input": "A text to measure",
+    "n": 2,
+}  # what a request may say, by the name of the field
+EXAMPLE_FIELDS: Mapping[str, Sequence[str]] = {
+    "/v1/completions": ("prompt", "max_tokens"),
+    "/v1/chat/completions": ("messages", "max_tokens"),
+    "/v1/images/generations": ("n",),
+    "/v1/samples": ("n",),
+    "/v1/score": ("input",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLine:
+    """A field of a body, in words."""
+
+    name: str
+    takes: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A path, in words."""
+
+    method: str
+    path: str
+    summary: str
+    fields: Sequence[FieldLine]
+    is_form: bool
+    answers: str
+    command: str
+
+    @property
+    def anchor(self) -> str:
+        """Its place on the page."""
+        return f"{self.method}{self.path}".lower().replace("/", "-").strip("{}")
+
+
+def reference_page(schema: Mapping[str, Any], models: Sequence[str], address: str) -> str:
+    """The page as HTML.
+
+    Args:
+        schema: OpenAPI's, of this server.
+        models: Their names.
+        address: Of this server, for examples.
+    """
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        TEMPLATE.read_text(encoding="utf-8")
+    )
+    info = schema["info"]
+    return template.render(
+        title=info["title"],
+        version=info["version"],
+        models=models,
+        operations=list(_operations(schema, models, address)),
+        errors=list(MEANINGS.items()),
+    )
+
+
+def _operations(schema: Mapping[str, Any], models: Sequence[str], address: str) -> Iterator[Operation]:
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {})
+            bodies: list[tuple[str, dict[str, Any]]] = [(name, value["schema"]) for name, value in content.items()]
+            media, body = bodies[0] if bodies else ("", {})
+            required: Sequence[str] = body.get("required", ())
+            properties: Mapping[str, Any] = body.get("properties", {})
+            names = sorted(properties, key=lambda name: (name not in required, name == "user"))
+            fields = [_field(name, properties[name], name in required) for name in names if _is_taken(properties[name])]
+            answers = ", ".join(name for name in operation["responses"]["200"].get("content", {}) if name != JSON)
+            model = next(iter(properties.get("model", {}).get("enum", models)), "RUN")
+            command = _command(path, model, address) if media == JSON and path in EXAMPLE_FIELDS else ""
+            summary = operation.get("summary", "")
+            yield Operation(method.upper(), path, summary, fields, media == FORM, answers, command)
+
+
+def _command(path: str, model: str, address: str) -> str:
+    body = {"model": model} | {name: EXAMPLES[name] for name in EXAMPLE_FIELDS[path]}
+    out = " -o new.zip" if path == "/v1/samples" else ""
+    return f"curl {address}{path} -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}'{out}"
+
+
+def _is_taken(field: Mapping[str, Any]) -> bool:
+    """Whether it takes more than null, which stands for what this server does not have."""
+    return any(part.get("type") != "null" for part in field.get("anyOf", [field]))
+
+
+def _field(name: str, field: Mapping[str, Any], is_required: bool) -> FieldLine:
+    parts = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
+    takes = " or ".join(dict.fromkeys(_takes(part) for part in parts))
+    default = field.get("default")
+    shown = "must be there" if is_required else "" if default in (None, "", []) else json.dumps(default)
+    return FieldLine(name, takes, shown)
+
+
+def _takes(part: Mapping[str, Any]) -> str:
+    """What a field takes, in words."""
+    if "enum" in part or "const" in part:
+        choices = part.get("enum", [part.get("const")])
+        more = f" and {len(choices) - MOST_SHOWN} more" if len(choices) > MOST_SHOWN else ""
+        return ", ".join(map(str, choices[:MOST_SHOWN])) + more
+    if part.get("format") == "binary":
+        return "a file"
+    if part.get("type") == "array":
+        return f"a list of {_takes(part.get('items', {})).replace('a ', '', 1)}s"
+    words = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    word = words.get(str(part.get("type")), "an object")
+    low, high = part.get("minimum"), part.get("maximum")
+    if low is not None and high is not None:
+        return f"{word} from {low:,} to {high:,}"
+    if "maxLength" in part:
+        return f"{word} of up to {part['maxLength']:,} characters"
+    return word

@@ -1,0 +1,49 @@
+"""Four families on one cloud, as lines of JSON on standard output: `python -m anew.studio_app.race_process SECONDS SEED`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import numpy as np
+
+from anew.core.threads import use_threads
+from anew.evaluation.reporting.sheet import sheet
+from anew.studio_app.shown_items import data_address
+from anew.workflows.race import RaceReport, cloud, race
+
+NICE = 5  # trainings of one's own come first
+PICTURES = 12  # of a report
+CLOUD = 400  # points of the data that are shown
+
+
+def event(report: RaceReport) -> dict[str, object]:
+    """A report as JSON values."""
+    levels = report.pictures[:PICTURES].add(1).mul(127.5).clamp(0, 255).round().byte().numpy()
+    return {
+        "family": report.family,
+        "step": report.step,
+        "seconds": round(report.seconds, 2),
+        "points": np.round(report.points.numpy().astype(float), 4).tolist(),
+        "sheet": data_address("image/png", sheet(list(levels), columns=6, gap=2, least=32)),
+        "inside": round(report.inside, 4),
+        "covered": round(report.covered, 4),
+        "is_last": report.is_last,
+    }
+
+
+def main(seconds: str, seed: str) -> int:
+    """Print the cloud, then a line a report."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    use_threads()
+    points = cloud(CLOUD, int(seed))
+    print(json.dumps({"cloud": np.round(points.numpy().astype(float), 4).tolist()}), flush=True)
+    for report in race(float(seconds), int(seed)):
+        print(json.dumps(event(report)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

@@ -1,0 +1,115 @@
+// Which is which: four families learn the same cloud beside each other, live.
+
+import { follow } from "./api.js";
+import { clock, count, fill, h } from "./dom.js";
+
+const SIDE = 240;
+const STORIES = /** @type {Record<string, string>} */ ({
+  transformer: "Writes a picture pixel by pixel, each drawn by the odds that follow from those before it.",
+  diffusion: "Starts from noise and takes it away in a few steps, each time guessing the clean picture behind it.",
+  gan: "One network draws in a single step; another tells its drawings from real ones, and that is all it learns from.",
+  vae: "Writes pictures down as a few numbers and reads them back; new numbers give new pictures, a little soft.",
+});
+
+/** @param {HTMLElement} main */
+export function showRace(main) {
+  document.title = "Which is which - Anew Studio";
+  let running = new AbortController();
+  const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, value: "60" });
+  const seed = h("input", { id: "race-seed", type: "number", min: 0, value: "0" });
+  const status = h("p", { class: "hint", role: "status" }, "Each gets a quarter of the time, in turns. They learn on this machine, now.");
+  const cards = Object.fromEntries(Object.keys(STORIES).map((name) => [name, new Card(name)]));
+  const start = async () => {
+    running.abort();
+    running = new AbortController();
+    const signal = running.signal;
+    for (const card of Object.values(cards)) card.reset();
+    status.textContent = "Starting...";
+    go.disabled = true;
+    try {
+      await follow("/api/race", { seconds: Math.min(600, Math.max(4, Number(seconds.value) || 60)), seed: Math.max(0, Math.floor(Number(seed.value) || 0)) }, signal, (event) => {
+        if (event.waiting) status.textContent = "Another page lets them learn; this one waits.";
+        if (event.cloud) { for (const card of Object.values(cards)) card.show(event.cloud); status.textContent = "They are learning."; }
+        if (event.family) cards[event.family].report(event);
+        if (event.end) status.textContent = verdict(cards);
+      });
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+    go.disabled = false;
+  };
+  const go = h("button", { type: "submit", class: "main" }, "Let them learn");
+  fill(main, h("h1", {}, "Which is which"),
+    h("p", { class: "sub" }, "Four families learn the same thing beside each other: pictures of a dot, whose place lies on two half moons. A point is where the dot of a made picture lies."),
+    h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
+      h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed), go), status,
+    h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
+  return () => running.abort();
+}
+
+class Card {
+  /** @param {string} name */
+  constructor(name) {
+    this.name = name;
+    this.canvas = h("canvas", { width: 2 * SIDE, height: 2 * SIDE, class: "map", role: "img", "aria-label": `Points of ${name}` });
+    this.facts = h("p", { class: "hint", "aria-live": "off" }, "waiting");
+    this.sheet = h("img", { class: "sheet", alt: "", hidden: true });
+    this.element = h("article", { class: "card" }, h("h2", {}, name), h("p", { class: "hint story-line" }, STORIES[name]), this.canvas, this.facts, this.sheet);
+    /** @type {number[][]} */
+    this.cloud = [];
+    /** @type {any} */
+    this.last = null;
+  }
+
+  reset() {
+    this.last = null;
+    this.facts.textContent = "waiting";
+    this.sheet.hidden = true;
+    this.draw([]);
+  }
+
+  /** @param {number[][]} cloud */
+  show(cloud) {
+    this.cloud = cloud;
+    this.draw([]);
+  }
+
+  /** @param {any} report */
+  report(report) {
+    this.last = report;
+    this.draw(report.points);
+    this.facts.textContent = `${count(report.step)} steps in ${clock(report.seconds)}: ${Math.round(100 * report.inside)}% on the cloud, which they reach ${Math.round(100 * report.covered)}% of${report.is_last ? ". Done" : ""}.`;
+    this.canvas.setAttribute("aria-label", `Points of ${this.name}: ${this.facts.textContent}`);
+    Object.assign(this.sheet, { src: report.sheet, alt: `Pictures that ${this.name} made`, hidden: false });
+  }
+
+  /** @param {number[][]} points */
+  draw(points) {
+    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    pen.setTransform(2, 0, 0, 2, 0, 0);
+    pen.fillStyle = colour("--fill");
+    pen.fillRect(0, 0, SIDE, SIDE);
+    const dots = (/** @type {number[][]} */ places, /** @type {string} */ name, /** @type {number} */ radius, /** @type {number} */ alpha) => {
+      pen.fillStyle = colour(name);
+      pen.globalAlpha = alpha;
+      for (const [x, y] of places) { pen.beginPath(); pen.arc(zoom(x), zoom(y), radius, 0, 7); pen.fill(); }
+      pen.globalAlpha = 1;
+    };
+    dots(this.cloud, "--ink", 2, 0.35);
+    dots(points, "--accent", 3.5, 0.9);
+  }
+}
+
+/** The cloud fills the square. @param {number} share of a picture's side */
+function zoom(share) {
+  return ((share - 0.15) / 0.7) * SIDE;
+}
+
+/** @param {Record<string, Card>} cards */
+function verdict(cards) {
+  const done = Object.values(cards).filter((card) => card.last);
+  if (!done.length) return "";
+  const best = (/** @type {string} */ figure) => done.reduce((one, other) => (other.last[figure] > one.last[figure] ? other : one)).name;
+  return `In this time ${best("inside")} stays on the cloud most often, and ${best("covered")} reaches most of it. More time changes this: try it.`;
+}

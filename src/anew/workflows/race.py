@@ -1,0 +1,219 @@
+"""Which is which: four families learn the same cloud of points beside each other, each in its own way.
+
+Every point is a small picture of a soft dot, so that all families can learn it as they learn pictures, and the middle of the
+dot that a made picture shows is a point of the plane again. Time is shared out in slices, the same to each.
+
+Legend for shapes: n pictures, S their side.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import cycle
+
+import torch
+from torch import Tensor
+
+from anew.core.registry import load
+from anew.core.specs import Batch, Grid, SampleRequest, Tokens
+from anew.core.world import World
+from anew.families.base import Family, Scale
+from anew.planning.build import build_family
+from anew.training.trainer import Trainer
+
+FAMILIES = ("transformer", "diffusion", "gan", "vae")
+SIDE, DOT = 8, 0.9  # pixels of a picture, and the deviation of its dot
+LEVELS = 8  # of brightness, where pictures are read as tokens
+ITEMS, SHOWN = 2000, 96  # pictures that are learned, and made ones in each report
+SLICE_SECONDS, SECONDS_BETWEEN_REPORTS = 0.4, 2.5  # of one family's turn, and of its own training between two reports
+NEAR = 0.05  # of the picture's side: so near to the cloud counts as in it
+REACH = 0.08  # a place of the cloud counts as covered where a made point lies so near
+EDGE = 0.22  # of the side: dots do not touch it
+
+
+@dataclass(frozen=True, slots=True)
+class RaceReport:
+    """How far a family is.
+
+    Attributes:
+        family: Its name.
+        step: Steps so far.
+        seconds: Of its own training so far.
+        points: (n, 2) middles of the dots of its samples, from 0 to 1 along each side.
+        pictures: (n, S, S) its samples, from -1 to 1.
+        inside: Share of them on the cloud.
+        covered: Share of the cloud that they reach.
+        is_last: Whether its time is over.
+    """
+
+    family: str
+    step: int
+    seconds: float
+    points: Tensor
+    pictures: Tensor
+    inside: float
+    covered: float
+    is_last: bool
+
+
+def cloud(count: int, seed: int) -> Tensor:
+    """(n, 2) points of two half moons, within the picture."""
+    source = torch.Generator().manual_seed(seed)
+    angle = torch.pi * torch.rand(count, generator=source)
+    is_second = torch.arange(count) % 2 == 1
+    x = torch.where(is_second, 1.0 - angle.cos(), angle.cos())
+    y = torch.where(is_second, 0.5 - angle.sin(), angle.sin())
+    points = torch.stack((x, y), 1) + 0.05 * torch.randn(count, 2, generator=source)
+    low, high = torch.tensor([-1.1, -0.65]), torch.tensor([2.1, 1.15])
+    return EDGE + (1 - 2 * EDGE) * ((points - low) / (high - low)).clamp(0, 1)
+
+
+def pictures_of(points: Tensor) -> Tensor:
+    """(n, 1, S, S) in [-1, 1] of soft dots at points (n, 2)."""
+    ticks = (torch.arange(SIDE) + 0.5) / SIDE
+    across = ((ticks - points[:, :1]) * SIDE / DOT).square()  # (n, S)
+    down = ((ticks - points[:, 1:]) * SIDE / DOT).square()  # (n, S)
+    brightness = torch.exp(-0.5 * (across[:, None] + down[:, :, None]))
+    return (2 * brightness - 1)[:, None]
+
+
+def points_of(pictures: Tensor) -> Tensor:
+    """(n, 2) middles of the dots of pictures (n, S, S) in [-1, 1]; faint values do not count."""
+    weights = (pictures.add(1).div(2) - 0.15).clamp_min(0) + 1e-6
+    ticks = (torch.arange(SIDE) + 0.5) / SIDE
+    total = weights.sum((1, 2))
+    return torch.stack(((weights.sum(1) * ticks).sum(1) / total, (weights.sum(2) * ticks).sum(1) / total), 1)
+
+
+class _Slices:
+    """Progress by the time that was given to one family."""
+
+    has_early_decay = False
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.used = seconds, 0.0
+
+    def at(self, step: int) -> float | None:
+        return self.used / self.seconds if self.used < self.seconds else None
+
+    def seconds_left(self, step: int) -> float | None:
+        return max(0.0, self.seconds - self.used)
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class _Data:
+    """The same rows to every family: those of a step follow from the step alone."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
+        source = torch.Generator().manual_seed(step)
+        rows = torch.randint(len(self.x), (size,), generator=source)[first : first + count]
+        return Batch(self.x[rows])
+
+    def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None:
+        pass
+
+
+class Racer:
+    """One family on its way.
+
+    Args:
+        name: Of the family.
+        pictures: (n, 1, S, S) that it learns.
+        points: (n, 2) the cloud.
+        seconds: That it is given.
+        seed: Of all that is random.
+    """
+
+    def __init__(self, name: str, pictures: Tensor, points: Tensor, seconds: float, seed: int) -> None:
+        family_class: type[Family] = load("families", name)
+        grid = Grid((1, SIDE, SIDE), "CHW", 0, float(pictures.std()))
+        tokens = Tokens(LEVELS + 1, SIDE * SIDE, {"begin": LEVELS}, packed=False, shape=(SIDE, SIDE))
+        self.reads_tokens = not family_class.supports(grid)
+        self.name, self.points, self.seed = name, points, seed
+        spec = tokens if self.reads_tokens else grid
+        x = as_tokens(pictures) if self.reads_tokens else pictures
+        scale = Scale(len(x), float(len(x) * SIDE * SIDE), seconds)
+        config = family_class.suggest(spec, scale)
+        world = World()
+        self.family = build_family(family_class, spec, config, seed, world.device)
+        self.family.fit_closed_form([Batch(x)])
+        self.progress = _Slices(seconds)
+        batch = config.batch_size
+        self.trainer = Trainer(
+            self.family, _Data(x), self.progress, seed=seed, batch_size=batch, micro_batch=batch, world=world
+        )
+        self._steps = iter(self.trainer)
+        self._reported_at = 0.0
+        self.is_over = False
+
+    def turn(self) -> RaceReport | None:
+        """Take steps for a slice of time; a report now and then, and at the end."""
+        stop = time.monotonic() + SLICE_SECONDS
+        while time.monotonic() < stop and not self.is_over:
+            begun = time.monotonic()
+            self.is_over = next(self._steps, None) is None
+            self.progress.used += time.monotonic() - begun
+        is_due = self.progress.used - self._reported_at >= SECONDS_BETWEEN_REPORTS or not self._reported_at
+        if not is_due and not self.is_over:
+            return None
+        self._reported_at = self.progress.used
+        return self.report()
+
+    @torch.no_grad()
+    def report(self) -> RaceReport:
+        """Its samples from the same start each time, and how they lie."""
+        with self.trainer.averaged() as family:
+            request = SampleRequest(SHOWN, sampling=type(family).Sampling())
+            *_, made = family.sample(request, self.seed)
+        pictures = from_tokens(made) if self.reads_tokens else made[:, 0].float()
+        points = points_of(pictures)
+        distance = torch.cdist(points, self.points)  # (n, items)
+        inside = float((distance.amin(1) <= NEAR).float().mean())
+        covered = float((distance.amin(0) <= REACH).float().mean())
+        return RaceReport(
+            self.name, self.trainer.step, self.progress.used, points, pictures, inside, covered, self.is_over
+        )
+
+
+def as_tokens(pictures: Tensor) -> Tensor:
+    """(n, 1 + S * S) ids of pictures (n, 1, S, S): the token that begins them, then their levels of brightness."""
+    levels = pictures.flatten(1).add(1).mul(0.5 * (LEVELS - 1)).round().long().clamp(0, LEVELS - 1)
+    return torch.cat((torch.full((len(levels), 1), LEVELS), levels), 1)
+
+
+def from_tokens(ids: Tensor) -> Tensor:
+    """(n, S, S) pictures of ids (n, <= S * S); what is missing is dark."""
+    levels = torch.zeros(len(ids), SIDE * SIDE)
+    levels[:, : ids.shape[1]] = ids[:, : SIDE * SIDE].clamp(0, LEVELS - 1).float()
+    return levels.view(-1, SIDE, SIDE) * (2 / (LEVELS - 1)) - 1
+
+
+def race(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iterator[RaceReport]:
+    """Let families learn in turns until each has had its share.
+
+    Args:
+        seconds: Of training of all together.
+        seed: Of the cloud and of all training.
+        names: The families.
+
+    Yields:
+        Reports as they come; the last of each family says so.
+    """
+    points = cloud(ITEMS, seed)
+    racers = [Racer(name, pictures_of(points), points, seconds / len(names), seed) for name in names]
+    for racer in cycle(racers):
+        if all(each.is_over for each in racers):
+            return
+        if racer.is_over:
+            continue
+        report = racer.turn()
+        if report is not None:
+            yield report

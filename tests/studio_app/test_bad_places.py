@@ -1,0 +1,99 @@
+"""What a user may run into: each is a sentence, on the page or in the terminal, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anew.studio_app import data_routes
+from studio_runs import client_of, studio_process, write_run
+
+
+def refused(folder: Path, *words: str) -> str:
+    """What a Studio that cannot be opened says."""
+    command = [sys.executable, "-m", "anew", "studio", "--folder", str(folder), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 2, done.stderr
+    return done.stderr.strip()
+
+
+@pytest.mark.slow
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert (
+            refused(tmp_path, "--port", str(port))
+            == f"anew: --port {port} is in use; give another, or 0 for a free one"
+        )
+
+
+@pytest.mark.slow
+def test_two_studios_on_one_folder(tmp_path: Path) -> None:
+    with studio_process(tmp_path) as (studio, address):
+        place = address.partition("?")[0]
+        sentence = refused(tmp_path, "--port", "0")
+        assert f"already at {place}; use that one, or stop it first" in sentence and "token" not in sentence
+        studio.kill()
+        studio.wait()
+    with studio_process(tmp_path) as (_, again):  # what was killed holds nothing
+        assert again
+
+
+def test_a_start_folder_that_vanishes(tmp_path: Path, root: Path) -> None:
+    place = tmp_path / "start"
+    write_run(place / "runs" / "one", root / "runs" / "shapes", 5)
+    with client_of(place) as client:
+        assert len(client.get("/api/runs").json()["runs"]) == 1
+        shutil.rmtree(place)
+        listed = client.get("/api/runs")
+        assert listed.status_code == 410 and "is not there any more" in listed.json()["error"]["message"]
+        started = client.post("/api/train", json={"data": "names.txt", "budget": "1m"})
+        assert started.status_code in (404, 410) and "any more" in started.json()["error"]["message"]
+
+
+def test_a_run_of_another_version(tmp_path: Path, root: Path) -> None:
+    run = write_run(tmp_path / "runs" / "later", root / "runs" / "shapes", 5)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "format": 99}))
+    with client_of(tmp_path) as client:
+        (summary,) = client.get("/api/runs").json()["runs"]
+        assert summary["state"] == "damaged" and summary["sentence"]
+        detail = client.get("/api/run", params={"run": "runs/later"})
+        assert detail.status_code == 200 and detail.json()["sentence"] == summary["sentence"]
+
+
+def test_a_model_that_is_not_finished(tmp_path: Path, root: Path) -> None:
+    write_run(tmp_path / "runs" / "begun", root / "runs" / "shapes", 5)
+    with client_of(tmp_path) as client:
+        answer = client.get("/api/play/about", params={"run": "runs/begun"})
+        assert answer.status_code == 400
+        sentence = answer.json()["error"]["message"]
+        assert "model.safetensors" in sentence or "trained" in sentence, sentence
+
+
+def test_a_folder_of_very_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_routes, "MAX_ENTRIES", 5)
+    (tmp_path / "many").mkdir()
+    for number in range(200):
+        (tmp_path / "many" / f"{number:03d}.txt").write_text("x")
+    with client_of(tmp_path) as client:
+        listing = client.get("/api/folder", params={"path": "many"}).json()
+        assert listing["count"] == 200 and len(listing["entries"]) == 5
+
+
+def test_a_folder_of_a_film_that_is_none(tmp_path: Path, root: Path) -> None:
+    run = write_run(tmp_path / "runs" / "odd", root / "runs" / "shapes", 5)
+    (run / "film").symlink_to(tmp_path)
+    with client_of(tmp_path) as client:
+        assert client.get("/api/film", params={"run": "runs/odd"}).json() == {"steps": []}
+        answer = client.get("/api/film/frame", params={"run": "runs/odd", "step": "1"})
+        assert answer.status_code == 404 and answer.json()["error"]["message"]
+        assert client.get("/api/film/frame", params={"run": "runs/odd", "step": "x"}).status_code == 400
