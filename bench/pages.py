@@ -2,6 +2,8 @@
 
 anew export RUN --to html --out page.html
 python bench/pages.py page.html [...] [--cores 0,1] [--browser /usr/bin/chromium]
+
+CPU seconds are those of the page's own processes, from its opening to its last sample: other programs change them little.
 """
 
 from __future__ import annotations
@@ -14,9 +16,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from _common import ROOT, core_list
 
 RESULTS = ROOT / "bench" / "results" / "pages.jsonl"
+
+
+def cpu_seconds() -> float:
+    """Processor time of all processes of the browser so far."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+        except psutil.Error:  # it has ended meanwhile
+            continue
+        total += times.user + times.system
+    return total
 
 
 def visit(browser: Any, path: Path) -> dict[str, object]:
@@ -28,10 +44,10 @@ def visit(browser: Any, path: Path) -> dict[str, object]:
     page.on("console", lambda message: faults.append(message.text))
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
-    begun = time.monotonic()
+    cpu, begun = cpu_seconds(), time.monotonic()
     page.goto(path.resolve().as_uri())
     page.wait_for_selector("body[data-state=made], .status.wrong", state="attached", timeout=300_000)
-    took = time.monotonic() - begun
+    took, cpu = time.monotonic() - begun, cpu_seconds() - cpu
     figures = page.evaluate("({...document.body.dataset})")
     count = page.locator("#grid figure").count()
     context.close()
@@ -42,6 +58,7 @@ def visit(browser: Any, path: Path) -> dict[str, object]:
         "read_s": float(figures.get("loaded", "nan")) / 1000,
         "first_s": float(figures.get("first") or "nan") / 1000,
         "all_s": took,
+        "cpu_s": cpu,
         "samples": count,
         "requests": sum(not url.startswith(("file:", "blob:", "data:")) for url in requests),
         "faults": faults,
@@ -58,13 +75,13 @@ def main() -> None:
 
     if options.cores is not None:
         os.sched_setaffinity(0, options.cores)
-    print("| page | MB | products | read, s | first sample, s | all, s | samples | requests | faults |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| page | MB | products | read, s | first sample, s | all, s | all, CPU s | samples | requests | faults |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
         for path in options.pages:
             figures = visit(browser, path)
-            numbers = " | ".join(f"{figures[name]:.2f}" for name in ("read_s", "first_s", "all_s"))
+            numbers = " | ".join(f"{figures[name]:.2f}" for name in ("read_s", "first_s", "all_s", "cpu_s"))
             counts = f"{figures['samples']} | {figures['requests']} | {len(figures['faults'])}"  # type: ignore[arg-type]
             print(f"| {path.stem} | {figures['mb']:.1f} | {figures['kernel']} | {numbers} | {counts} |", flush=True)
             with RESULTS.open("a", encoding="utf-8") as file:

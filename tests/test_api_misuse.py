@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import anew
-from samples import names
+from samples import names, trained
 
 LONG, NUL, LONE = "n" * 300, "a\0b", "\ud800"
 NO_DATA: list[Any] = [5, 1.5, True, b"x", "", NUL, LONE, object(), None]
@@ -23,7 +23,16 @@ SWITCHES: list[Any] = ["yes", 1, None]
 REPORTERS: list[Any] = [5, "x", object()]
 
 # What a sentence names instead of the argument: a setting, what the run lacks, what is unknown.
-NAMED = {"settings": "", "families": "", "widht": "setting 'widht'", "items": "", "condition": "", "name": ""}
+NAMED = {
+    "settings": "",
+    "families": "",
+    "widht": "setting 'widht'",
+    "items": "",
+    "condition": "",
+    "name": "",
+    "to": "",
+    "runs": "",
+}
 
 TRAIN: dict[str, list[Any]] = {
     "data": [*PATHS, None], "run": PATHS, "budget": BUDGETS, "steps": [w for w in WHOLES if w is not None],
@@ -67,9 +76,7 @@ MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, li
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("misuse")
     data = names(folder / "names.txt")
-    anew.train(
-        data, folder / "run", steps=1, settings={"evaluate_samples": 0, "previews": 0, "width": 16, "mlp_size": 16}
-    )
+    trained(data, folder / "run", steps=1, settings={"previews": 0, "width": 16, "mlp_size": 16})
     return folder
 
 
@@ -184,3 +191,72 @@ def test_example_folder(value: Any) -> None:
 @pytest.mark.parametrize("value", [*TEXTS, "digitz"])
 def test_example_name(value: Any, tmp_path: Path) -> None:
     wrong(lambda: anew.example(value, tmp_path / "made"), "name", value)
+
+
+AGAIN: dict[str, list[Any]] = {
+    "file": [*PATHS, None], "run": PATHS, "device": [5, "tpu"], "trust_code": SWITCHES,
+}  # fmt: skip
+EXPORT: dict[str, list[Any]] = {
+    "run": [*PATHS, None], "to": [*TEXTS, None, "pdf"], "out": [*PATHS, None], "number_type": [5, "", "f8", ["f32"]],
+    "push": [5, "", "owner/name"], "trust_code": SWITCHES,
+}  # fmt: skip
+SERVE: dict[str, list[Any]] = {
+    "runs": [*PATHS, None, []], "host": [5, "", None, NUL, "256.1.1.1"], "port": [*WHOLES, 70_000], "api_key": [5, "", [5], "a b", "é"],
+    "unload_after": ["soon", "", -1, True, None, [1]], "chat": [5, "", "gpt"], "device": [5, "tpu"], "trust_code": SWITCHES,
+    "on_ready": [5, "x"],
+}  # fmt: skip
+STUDIO: dict[str, list[Any]] = {
+    "runs": [*PATHS, None], "folder": PATHS, "port": [*WHOLES, 70_000], "browser": SWITCHES, "on_ready": [5, "x"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("argument", "value"), every(AGAIN))
+def test_again(argument: str, value: Any, place: Path) -> None:
+    file = next((place / "run" / "samples").glob("*"), place / "names.txt")
+    with pytest.raises(anew.UserError) as caught:
+        anew.again(**{"file": file, "run": place / "run", argument: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("argument", "value"), every(EXPORT))
+def test_export(argument: str, value: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong(
+        lambda: anew.export(**{"run": place / "run", "to": "transformers", "out": "made", argument: value}),
+        argument,
+        value,
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("argument", "value"), every(SERVE))
+def test_serve(argument: str, value: Any, place: Path) -> None:
+    wrong(lambda: anew.serve(**{"runs": place / "run", "port": 0, argument: value}), argument, value)
+
+
+@pytest.mark.parametrize(("argument", "value"), every(STUDIO))
+def test_studio(argument: str, value: Any, tmp_path: Path) -> None:
+    wrong(lambda: anew.studio(**{"folder": tmp_path, "port": 0, "browser": False, argument: value}), argument, value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [*TEXTS, "widht", LONG])
+def test_settings(value: Any) -> None:
+    wrong(lambda: anew.settings(value), "settings", value)
+
+
+def test_how_many_wrong_calls_there_are() -> None:
+    tables = [
+        TRAIN,
+        EVALUATE,
+        COMPARE,
+        LOOK,
+        RESUME,
+        LOAD,
+        AGAIN,
+        EXPORT,
+        SERVE,
+        STUDIO,
+        *(table for _, table in MODEL.values()),
+    ]
+    assert sum(len(values) for table in tables for values in table.values()) > 600

@@ -17,7 +17,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -83,11 +83,18 @@ def about(number: float) -> str:
     return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
 
 
+MOST_LISTED = 60  # names in a sentence
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names."""
+    """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names, unless they are too many to read."""
     names = sorted(set(allowed))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; allowed: {', '.join(names) or 'none'}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if len(names) > MOST_LISTED:
+        return f"; it is none of the {len(names)} that there are"
+    return f"; allowed: {', '.join(names) or 'none'}"
 
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -109,6 +116,22 @@ def _escaped(code: int) -> str:
 def command(*words: object) -> str:
     """A command as it can be pasted into a shell."""
     return shlex.join(os.fspath(w) if isinstance(w, os.PathLike) else str(w) for w in words)
+
+
+_QUERY = re.compile(r"(https?:/{1,2}[^\s?#]*)[?#]\S*")  # a signed address carries its key there
+_SECRET_OPTION = "--api-key"
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """The words of a command with keys and the queries of addresses left out, since reports are handed on."""
+    shown = []
+    for before, word in zip(("", *words), words, strict=False):
+        if before == _SECRET_OPTION:
+            word = "..."
+        elif word.startswith(f"{_SECRET_OPTION}="):
+            word = f"{_SECRET_OPTION}=..."
+        shown.append(_QUERY.sub(r"\1?...", word))
+    return shown
 
 
 def out_of_memory(error: BaseException) -> bool:

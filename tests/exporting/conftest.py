@@ -43,10 +43,20 @@ def documents(folder: Path) -> Path:
     return folder
 
 
+def programs(folder: Path) -> Path:
+    """Programs of sixty small functions."""
+    folder.mkdir()
+    for index in range(8):
+        functions = (f"def f{index * 100 + i}(x):\n    return x + {i}\n\n\n" for i in range(60))
+        (folder / f"{index}.py").write_text("".join(functions))
+    return folder
+
+
 TEXT_RUNS: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
     "characters": (lambda place: prose(place / "book.txt"), {"tokens": "characters"}),
     "sub-words": (lambda place: documents(place / "docs"), {"tokens": "bpe", "vocab": 400, "tie_embeddings": True}),
     "list": (lambda place: names(place / "names.txt"), {"context": 0}),
+    "programs": (lambda place: programs(place / "programs"), {"fim": 0.5, "context": 64}),
     "labels": (lambda place: sequences(place / "seq.fasta", 200), {"context": 0, "labels": "organism"}),
 }
 

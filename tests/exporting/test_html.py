@@ -18,7 +18,7 @@ from torch import Tensor
 
 import anew
 from anew.core.random import generator
-from anew.core.specs import SampleRequest
+from anew.core.specs import Condition, SampleRequest
 from anew.data.formats import pixel_steps
 from anew.exporting.bundle import bundled
 from anew.exporting.graph import WEB, Container
@@ -207,6 +207,28 @@ def test_files_are_ordinary_ones(colours: int, tmp_path: Path) -> None:
 
 @needs_node
 @pytest.mark.slow
+def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, page = exported(grid_run("clips"), tmp_path / "page.html")
+    x = values(model)[0][:1]  # (1, C, T, H, W)
+    parts = torch.zeros(x.shape[2])
+    parts[[0, -1]] = 1
+    mask = parts[:, None, None].expand(x.shape[1:])
+    request = model.request(N, SEED, condition=Condition(x[0], mask))
+    *_, expected = model.family.sample(request, SEED)
+    family: Any = model.family
+    noise = family._noise(request, SEED)
+    given = family._known_values(request.condition, N)
+    known = {name: noise[name] for name in ("inside", "outside")}
+    known |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
+    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given))}
+    there = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], given)
+    fill = {"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "parts": parts.tolist()}
+    got = sampled(page, n=N, known=known | {"last": there.sum(1) - 1}, fill=fill)
+    assert np.abs(got - expected.numpy()).max() < 1e-3
+
+
+@needs_node
+@pytest.mark.slow
 def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
     model, page = exported(grid_run("sound"), tmp_path / "page.html")
     grids = values(model)[0]
@@ -282,6 +304,21 @@ def test_ids_are_those_of_the_run(
 
 @needs_node
 @pytest.mark.slow
+def test_gaps_are_laid_out_as_by_the_run(text_page: Callable[[str], tuple[anew.Model, Path]]) -> None:
+    model, page = text_page("programs")
+    gaps = [
+        ("def f(x):\n    return", "\n\n\ndef g(x):\n"),
+        ("", "\n    return x + 1\n"),
+        ("def f1(x):\n    return x + 1\n" * 9, "def f2(x):\n    return x + 2\n" * 9),  # longer than the window
+    ]
+    answered = answer(page, gaps=gaps)
+    modality: Any = model.modality
+    assert answered["ids"] == [modality.condition_from_prompt(*gap).tolist() for gap in gaps]
+    assert answered["middles"] == ["new"] * len(gaps)
+
+
+@needs_node
+@pytest.mark.slow
 def test_views_are_those_of_the_network(
     grid_run: Callable[[str], Path], text_run: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -306,7 +343,7 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "left behind: what followed many kinds of context" in text and "No copying found." in text
+    assert "left behind: counts of what followed many kinds of context" in text and "No copying found." in text
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def serve(
     if chat is not None:
         arguments.choice("chat", chat, CHATS)
     trust_code = arguments.switch("trust_code", trust_code)
+    on_ready = arguments.callback("on_ready", on_ready)
     for package in PACKAGES:
         require(package, extra="serve", purpose="serving")
     from anew.server.limits import Limits

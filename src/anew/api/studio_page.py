@@ -46,6 +46,7 @@ def studio(
         raise ConfigError(f"`folder` {str(root)!r} is not a folder; give one that is there")
     number = check_int("port", port, 0, 65_535)
     browser = arguments.switch("browser", browser)
+    on_ready = arguments.callback("on_ready", on_ready)
     for package in PACKAGES:
         require(package, extra="studio", purpose="the Studio")
     from anew.studio_app.running import open_studio, start_folder

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from anew.errors import ConfigError, UserError, shorten
 
 R = TypeVar("R")
+C = TypeVar("C", bound=Callable[..., object])
 MAX_STEM = 100  # characters of a name that a folder is named after
 
 
@@ -99,6 +100,13 @@ def reporter(value: R) -> R:
     missing = next((name for name in ("message", "step", "progress") if not callable(getattr(value, name, None))), None)
     if value is not None and missing is not None:
         raise ConfigError(f"`reporter` must have the methods message, step and progress (got {shorten(value)})")
+    return value
+
+
+def callback(name: str, value: C | None) -> C | None:
+    """A function to call, or None."""
+    if value is not None and not callable(value):
+        raise ConfigError(f"`{name}` must be a function, or None (got {shorten(value)})")
     return value
 
 

@@ -131,7 +131,8 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
     report = read_report(model)
     verdict = report.get("verdict") if report is not None else None
     answers = [str(answer) for answer in verdict.values()] if isinstance(verdict, dict) else []
-    differences = [*notes, *_cost(model, report, notes)]
+    cost = _cost(model, report, notes)
+    differences = [*notes, *([cost] if cost else [])]
     if number_type != "f32":
         differences.append(f"weights are rounded to {number_type}")
     differences.append("the random numbers: the same seed gives other samples than in Anew")
@@ -142,21 +143,22 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
         "makes": NOUNS.get(modality, "data"),
         "data": Path(model.record.data.path).name or "data",
         "parameters": sum(tensor.numel() for tensor in model.family.parameters()),
+        "alone": f"This page holds the network alone: {cost or 'the run samples from more, see About'}."
+        if notes
+        else "",
         "answers": answers,
         "scores": [_row(score) for score in (() if report is None else report["scores"])],
         "differences": differences,
     }
 
 
-def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> list[str]:
-    """What it costs that the network is alone."""
+def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> str:
+    """What it costs that the network is alone; empty where it is not, or was not measured."""
     unit = model.item_modality.unit
     whole, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
     if not notes or whole is None or network is None:
-        return []
-    return [
-        f"held-out data takes {format_number(network)} bits per {unit} by this page, {format_number(whole)} by the whole run"
-    ]
+        return ""
+    return f"held-out data takes {format_number(network)} bits per {unit} by it, and {format_number(whole)} by the whole run"
 
 
 def _row(score: Mapping[str, Any]) -> list[str]:

@@ -59,7 +59,7 @@ def item_format(model: Model) -> Mapping[str, Any]:
     if modality.name == "image":
         return {"kind": "image", "matching": modality.matching.model_dump(mode="json")["steps"]}
     if modality.name == "video":
-        return {"kind": "clip", "rate": modality.rate}
+        return {"kind": "clip", "rate": modality.rate, "matching": modality.matching.model_dump(mode="json")["steps"]}
     if modality.name == "audio":
         return {"kind": "sound", **modality.sound_scale()}
     return {"kind": "array"}

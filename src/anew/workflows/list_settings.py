@@ -11,7 +11,7 @@ from typing import Any
 
 from anew.core.registry import available, load
 from anew.core.settings import settings_of
-from anew.errors import ConfigError, did_you_mean
+from anew.errors import ConfigError, did_you_mean, shorten
 from anew.planning.train_config import TrainConfig
 
 Value = bool | int | float | str | None
@@ -79,7 +79,7 @@ def list_settings(name: str | None = None) -> list[SettingInfo]:
     matches = [s for s in settings if name in (s.name, s.owner, s.group, f"{s.owner}.{s.name}")]
     if not matches:
         names = {key for s in settings for key in (s.name, s.owner, s.group)}
-        raise ConfigError(f"unknown setting {name!r}{did_you_mean(name, names)}")
+        raise ConfigError(f"unknown setting {shorten(name)}{did_you_mean(name, names)}")
     return matches
 
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import io
+import json
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from anew.core.specs import Condition, Grid
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
 from anew.data.modalities.video import Video, VideoConfig, frame_counts, size_limits
@@ -364,3 +367,59 @@ def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_pat
         Dataset.reopen(data.state() | {"asked": False}, tmp_path)
     again.close()
     data.close()
+
+
+def paletted(count: int, seed: int) -> np.ndarray:
+    """(n, 3, 5, 8, 8) squares of two colours that move over black, as stored."""
+    colours = np.array([[0, 0, 0], [200, 40, 40], [40, 200, 90]], np.uint8)
+    source = np.random.default_rng(seed)
+    rows = np.zeros((count, 5, 8, 8), int)
+    for clip in rows:
+        colour, (y, x) = source.integers(1, 3), source.integers(0, 4, 2)
+        for t, frame in enumerate(clip):
+            frame[y : y + 3, (x + t) % 6 : (x + t) % 6 + 3] = colour
+    return colours[rows].transpose(0, 4, 1, 2, 3)
+
+
+def matching_video() -> Video:
+    video = Video(VideoConfig())
+    video.spec = Grid((3, 5, 8, 8), "CTHW", 0, 0.5)
+    real = video.batch(paletted(64, 0), None, None).x
+    noise = torch.randn(16, 3, 5, 8, 8, generator=torch.Generator().manual_seed(2))
+    video.calibrate(video.batch(paletted(16, 1), None, None).x + 0.1 * noise, real)
+    return video
+
+
+def test_samples_get_the_colours_of_the_data_and_end_where_they_stop() -> None:
+    video = matching_video()
+    rows = paletted(4, 3)
+    rows[:, :, 3:] = rows[:, :, 2:3]  # of three frames, the last one held
+    noise = np.random.default_rng(4).normal(size=(4, 3, 3, 8, 8))
+    x = video.batch(rows, None, None).x.numpy()
+    x[:, :, :3] += 0.1 * noise
+    x[:, :, 3:] = x[:, :, 2:3]
+    clips = video.decode(x)
+    assert [len(clip) for clip in clips] == [3] * 4
+    known = {tuple(colour) for colour in rows.transpose(0, 2, 3, 4, 1).reshape(-1, 3)}
+    assert {tuple(colour) for clip in clips for colour in clip.reshape(-1, 3)} <= known
+    assert np.mean([np.mean(clip == item) for clip, item in zip(clips, video.to_items(rows), strict=True)]) > 0.98
+    plain = Video(VideoConfig())
+    plain.spec = video.spec
+    assert len({tuple(colour) for clip in plain.decode(x) for colour in clip.reshape(-1, 3)}) > 50
+
+
+def test_given_frames_stay_as_they_are() -> None:
+    video = matching_video()
+    given = np.random.default_rng(5).integers(0, 256, (3, 2, 8, 8), dtype=np.uint8)
+    values = torch.from_numpy(given.astype(np.float32) / 127.5 - 1)
+    clip = np.full((5, 8, 8, 3), 40, np.uint8)
+    mask = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+    (kept,) = video.keep_known([clip], Condition(values, mask))
+    assert np.array_equal(kept[0], given[:, 0].transpose(1, 2, 0)) and np.array_equal(kept[1:], clip[1:])
+
+
+def test_what_was_matched_is_kept_in_the_run(tmp_path: Path) -> None:
+    video, again = matching_video(), Video(VideoConfig())
+    video._source_rate = 10.0
+    again.restore(json.loads(json.dumps(video.state())), tmp_path)
+    assert again.matching == video.matching and again.matching.is_paletted

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.estimators.context_mixing.mixer import ContextMixer
-from anew.estimators.context_mixing.reading import Joint
+from anew.estimators.context_mixing.joint import Joint
+from anew.estimators.context_mixing.mixer import ContextMixer, repeated_memory
 
 SPELLINGS = (b"a", b"b", b"c", b" ", b"\n", b"ab", b" c", b"\0")
 VOCAB = len(SPELLINGS)
@@ -40,12 +40,14 @@ def test_token_by_token_is_as_all_at_once_and_sums_to_one(mixer: ContextMixer) -
     tokens, probabilities = text(300, seed=2), network(300)
     contexts, orders = mixer.read(mixer.document(300), tokens)
     logits = mixer.network_logits(probabilities, tokens.astype(np.int64))
-    at_once = mixer.log_probs(tokens, contexts, logits, orders)
-    rows = mixer.rows(2, 300)
+    at_once = mixer.log_probs(tokens, contexts, logits, orders, mixer.document_joint())
+    rows, joint = mixer.rows(2, 300), mixer.joints(2)
     for place, token in enumerate(tokens):
-        mixed = mixer.step(rows, probabilities[[place, place]])
+        beside = probabilities[[place, place]]
+        mixed = mixer.step(rows, joint, beside)
         np.testing.assert_allclose(mixed.sum(1), 1.0, atol=1e-5)
         np.testing.assert_allclose(np.log(mixed[:, token]), at_once[place], atol=1e-3)
+        mixer.draw(rows, joint, beside, np.zeros(2, dtype=np.float32), np.array([token, token]))
         mixer.observe(rows, np.array([token, token]))
 
 
@@ -53,10 +55,10 @@ def test_rows_do_not_depend_on_each_other(mixer: ContextMixer) -> None:
     tokens = np.stack([text(50, seed) for seed in range(3)], 1).astype(np.int64)
     together, alone = mixer.rows(3, 50), [mixer.rows(1, 50) for _ in range(3)]
     for place, column in enumerate(tokens):
-        mixed = mixer.step(together, network(3, place))
+        mixed = mixer.step(together, mixer.joints(3), network(3, place))
         mixer.observe(together, column)
         for row, memory in enumerate(alone):
-            single = mixer.step(memory, network(3, place)[row : row + 1])
+            single = mixer.step(memory, mixer.joints(1), network(3, place)[row : row + 1])
             assert np.array_equal(single[0], mixed[row])
             mixer.observe(memory, column[row : row + 1])
 
@@ -66,13 +68,13 @@ def test_what_is_drawn_follows_the_distribution(mixer: ContextMixer) -> None:
     rows = mixer.rows(1, 20)
     for token in text(12, seed=7).astype(np.int64):
         mixer.observe(rows, np.array([token]))
-    many, probabilities = mixer.repeated(rows, n), network(1, 8).repeat(n, 0)
-    expected = mixer.step(rows, probabilities[:1])[0]
+    many, probabilities = repeated_memory(rows, n), network(1, 8).repeat(n, 0)
+    expected = mixer.step(rows, mixer.joints(1), probabilities[:1])[0]
     tokens = np.full(n, -1)
-    chances = mixer.draw(many, probabilities, ((np.arange(n) + 0.5) / n).astype(np.float32), tokens)
+    chances = mixer.draw(many, mixer.joints(n), probabilities, ((np.arange(n) + 0.5) / n).astype(np.float32), tokens)
     np.testing.assert_allclose(np.bincount(tokens, minlength=VOCAB) / n, expected, atol=2 / n)
     np.testing.assert_allclose(chances, expected[tokens], rtol=1e-4)
-    given = mixer.draw(many, probabilities, np.zeros(n, dtype=np.float32), tokens.copy())
+    given = mixer.draw(many, mixer.joints(n), probabilities, np.zeros(n, dtype=np.float32), tokens.copy())
     np.testing.assert_allclose(given, chances)
 
 
@@ -99,14 +101,14 @@ def test_more_room_changes_nothing(mixer: ContextMixer) -> None:
         for rows in (small, large):
             mixer.observe(rows, np.array([token]))
     grown = mixer.regrown(small, 128)
-    assert np.array_equal(mixer.step(grown, network(1)), mixer.step(large, network(1)))
+    assert np.array_equal(*(mixer.step(rows, mixer.joints(1), network(1)) for rows in (grown, large)))
 
 
 def nats(mixer: ContextMixer, tokens: np.ndarray) -> float:
     contexts, orders = mixer.read(mixer.document(len(tokens)), tokens)
     alone = ContextMixer.restore(SPELLINGS, mixer.arrays())
     alone.joint = Joint(*(np.tile(np.array([1, 0, 0], np.float32), (len(weights), 1)) for weights in mixer.joint))
-    return float(-alone.log_probs(tokens, contexts, np.zeros_like(contexts), orders).mean())
+    return float(-alone.log_probs(tokens, contexts, np.zeros_like(contexts), orders, alone.joint, rate=0.0).mean())
 
 
 def test_it_learns_the_rule_of_a_text(mixer: ContextMixer) -> None:
@@ -121,5 +123,5 @@ def test_a_document_that_repeats_itself_becomes_cheap(mixer: ContextMixer) -> No
 
 def test_an_empty_train_part_knows_nothing() -> None:
     empty = ContextMixer.fit(SPELLINGS, np.zeros(0, dtype=np.int32))
-    mixed = empty.step(empty.rows(1, 4), np.full((1, VOCAB), 1 / VOCAB, dtype=np.float32))
+    mixed = empty.step(empty.rows(1, 4), empty.joints(1), np.full((1, VOCAB), 1 / VOCAB, dtype=np.float32))
     np.testing.assert_allclose(mixed.sum(), 1.0, atol=1e-5)

@@ -102,7 +102,7 @@ def test_what_is_cut_does_not_feed_on_itself(family: Transformer) -> None:
         for token in ids[20:]:
             state.propose([network, network, head.uniform])
             state.observe(np.array([token]), is_drawn)
-        return head.mixer.step(state.rows, network)
+        return head.mixer.step(state.rows, state.joint, network)
 
     counted, drawn = after(True, True), after(False, True)
     assert np.array_equal(counted, after(False, False))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from PIL import Image as Pillow
 
@@ -11,6 +13,25 @@ from anew.data.formats.image_size import chosen_size
 from anew.data.types import DataBudget
 
 LARGEST = 256  # pixels a side that are suggested
+BUDGETS = (
+    ("2m", 60 * 2),
+    ("5m", 300),
+    ("10m", 600),
+    ("20m", 1200),
+    ("30m", 1800),
+    ("1h", 3600),
+    ("2h", 7200),
+    ("4h", 14400),
+    ("8h", 28800),
+)
+
+
+def enough(size: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
+    """The shortest of some budgets that affords it, as the end of a sentence; "" where none does, or there is no budget."""
+    if size.seconds is None:
+        return ""
+    longer = (name for name, seconds in BUDGETS if seconds > size.seconds and affords(replace(size, seconds=seconds)))
+    return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
 
 
 def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
@@ -34,20 +55,21 @@ def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool, siz
 def even_size(
     sizes: Sequence[tuple[int, int]],
     size: DataBudget,
-    side: int,
+    side_limit: Callable[[DataBudget], int],
     wanted: tuple[int, int] | None,
     frame: str,
     notes: list[str],
 ) -> tuple[int, int]:
-    """(width, height), both even as video files want it. side: pixels that the budget affords."""
-    width, height = wanted or chosen_size(sizes, side, frame)
+    """(width, height), both even as video files want it. side_limit: pixels a side that a budget affords."""
+    width, height = wanted or chosen_size(sizes, side_limit(size), frame)
     chosen = (width + width % 2, height + height % 2)
     fitting = {"crop": "scaled to cover and cut at the middle", "pad": "set in the middle of a canvas"}[frame]
     if len(set(sizes)) > 1:
         low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
         notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {chosen[0]}x{chosen[1]}.")
     elif chosen != sizes[0]:
-        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more"
+        whole = enough(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
+        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{whole}"
         why = "as asked" if wanted else f"to fit {size.describe()}; {keeps}"
         notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
     return chosen

@@ -267,14 +267,20 @@ def still(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
+def enlarged(clip: NDArray[np.uint8], least: int = 128) -> NDArray[np.uint8]:
+    """(T, H, W) or (T, H, W, C) enlarged by a whole factor until the shorter side reaches `least`: smaller ones are hard to see in a
+    player, and lose their colours in an MP4, which keeps them at half the size."""
+    factor = max(1, -(-least // min(clip.shape[1:3])))
+    return clip.repeat(factor, 1).repeat(factor, 2)
+
+
 def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", least: int = 128) -> bytes:
-    """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, enlarged by a whole factor until the shorter
-    one reaches `least`, what is see-through on white; perhaps with a comment in ASCII."""
+    """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, `enlarged`, what is see-through on white; perhaps with
+    a comment in ASCII."""
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
-    factor = max(1, -(-least // min(clip.shape[1:3])))
-    frames = [_on_white(frame).repeat(factor, 0).repeat(factor, 1) for frame in clip]
+    frames = [_on_white(frame) for frame in enlarged(clip, least)]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
     out = io.BytesIO()
     codec = next(name for name in ENCODERS if name in av.codecs_available)

@@ -39,6 +39,7 @@ class LearnedVideo(_Grid):
     rate: Positive
     step: Count
     span: Count
+    matching: PixelMatching = PixelMatching()
 
 
 class LearnedAudio(_Grid):

@@ -96,7 +96,7 @@ class PaletteStep(Record):
         alone, real_share = pixel_steps.alone(index), float(pixel_steps.alone(real_index).mean())
         surplus = 1.0 - real_share / max(float(alone.mean()), 1e-9)
         lenience = 0.0
-        if surplus > 0.0:
+        if surplus > 0.0 and alone.any():
             farther, _ = pixel_steps.nearest_of_neighbours(samples, table, index)
             lenience = float(np.quantile(farther[alone], surplus))
         return cls(colours=tuple(tuple(colour) for colour in colours.tolist()), lenience=round(max(lenience, 0.0), 2))
@@ -138,6 +138,16 @@ class PixelMatching(Record):
     def __call__(self, x: Numbers) -> Levels:
         """(n, C, H, W) levels -> the same, matched."""
         return pixel_steps.matched(x, self.model_dump()["steps"])
+
+
+def as_levels(x: Numbers) -> Levels:
+    """[-1, 1] -> 0 to 255."""
+    return np.asarray((np.nan_to_num(x.astype(np.float32)) + 1.0) * 127.5, dtype=np.float32)
+
+
+def as_unit(levels: Numbers) -> Levels:
+    """0 to 255 -> [-1, 1]."""
+    return np.asarray(levels.astype(np.float32) / np.float32(127.5) - np.float32(1.0), dtype=np.float32)
 
 
 def curve(samples: Numbers, real: Numbers) -> Curve:

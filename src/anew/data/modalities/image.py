@@ -20,7 +20,7 @@ from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, chosen_size
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
@@ -313,10 +313,10 @@ class Image(Modality):
             return [pixels.shown(image) for image in values]
         count = max(1, MATCHED_PIXELS // (values.shape[2] * values.shape[3]))
         chunks = (values[start : start + count] for start in range(0, len(values), count))
-        return [pixels.shown(image) for chunk in chunks for image in _as_unit(self.matching(_as_levels(chunk)))]
+        return [pixels.shown(image) for chunk in chunks for image in as_unit(self.matching(as_levels(chunk)))]
 
     def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
-        return [pixels.shown(image) for image in _as_unit(rows)]
+        return [pixels.shown(image) for image in as_unit(rows)]
 
     def calibration_size(self) -> tuple[int, int]:
         if not self.config.match_pixels:
@@ -326,7 +326,7 @@ class Image(Modality):
         return int(np.clip(samples, *MATCHED_SAMPLES)), int(np.clip(real, *MATCHED_IMAGES))
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        self.matching = PixelMatching.learned(_as_levels(as_array(samples)), _as_levels(as_array(real)))
+        self.matching = PixelMatching.learned(as_levels(as_array(samples)), as_levels(as_array(real)))
 
     def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
         shape = self._grid.shape
@@ -400,16 +400,6 @@ def parse_size(text: object) -> tuple[int, int] | None:
         allowed = f"give auto, a side such as 64, or WIDTHxHEIGHT, up to {MAX_SIDE}"
         raise ConfigError(f"size={text!r} is not allowed; {allowed}")
     return sides[0], sides[-1]
-
-
-def _as_levels(x: Numbers) -> NDArray[np.float32]:
-    """[-1, 1] -> 0 to 255."""
-    return np.asarray((np.nan_to_num(x.astype(np.float32)) + 1.0) * 127.5, dtype=np.float32)
-
-
-def _as_unit(levels: Numbers) -> NDArray[np.float32]:
-    """0 to 255 -> [-1, 1]."""
-    return np.asarray(levels.astype(np.float32) / np.float32(127.5) - np.float32(1.0), dtype=np.float32)
 
 
 def _area(size: tuple[int, int]) -> int:

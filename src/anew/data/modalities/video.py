@@ -23,7 +23,8 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
+from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
+from anew.data.formats.pixel_matching import PixelMatching, as_unit
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
@@ -48,6 +49,9 @@ class VideoConfig:
     rate: float = setting(0.0, "frames a second; 0 takes what most files have", unit="frames/s", low=0.0, high=240.0)
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "clips of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    match_pixels: bool = setting(
+        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+    )
     labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
 
 
@@ -103,6 +107,7 @@ class Video(Modality):
         self._stride = 1  # of so many of these frames one is kept
         self._max_span = MAX_FRAMES  # most frames of a clip before frames are left out
         self._frame = "crop"
+        self.matching = PixelMatching()  # what brings samples to the values that real pixels have
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -177,7 +182,9 @@ class Video(Modality):
                 f"second: {reason}."
             ]
         if self._stride > 1:
-            return [f"Of {self._stride} frames of a clip one is learned, at most {max_frames} in all: {reason}."]
+            needed = math.ceil(round(usual_count))
+            keeps = "" if self.config.frames else _what_keeps(needed, budget)
+            return [f"Of {self._stride} frames of a clip one is learned, at most {max_frames} in all: {reason}{keeps}."]
         return []
 
     def split_records(self, item: Item) -> Iterator[Item]:
@@ -243,7 +250,7 @@ class Video(Modality):
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
         keeps_transparency = many_transparent and channels == 4
         self._frame = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency, self._fixed_size)
-        width, height = clip_shape.even_size(sample.sizes, size, max_side, self._fixed_size, self._frame, self.notes)
+        width, height = clip_shape.even_size(sample.sizes, size, _side_limit, self._fixed_size, self._frame, self.notes)
         rows = [pixels.stored(pixels.shaped(image, width, height, self._frame), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
@@ -319,12 +326,23 @@ class Video(Modality):
 
     def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, T, H, W) in [-1, 1] -> (t, H, W), (t, H, W, 3) or (t, H, W, 4) uint8 each, t frames up to the last change."""
-        clips = [np.stack([pixels.shown(frame) for frame in clip.swapaxes(0, 1)]) for clip in as_array(x)]
-        return [clip[: frame_counts(clip[None, None])[0]] for clip in clips]
+        return _until_last_change(clip_matching.matched(as_array(x), self.matching))
+
+    def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
+        return _until_last_change(as_unit(clip_matching.frames_first(row)) for row in rows)
+
+    def calibration_size(self) -> tuple[int, int]:
+        return clip_matching.sizes(self._grid.shape) if self.config.match_pixels else (0, 0)
+
+    def calibrate(self, samples: Values, real: Values) -> None:
+        self.matching = clip_matching.learned(samples, real)
+
+    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+        return clip_matching.keep_known(items, known)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        """An MP4, and beside it a GIF; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
-        clip = _pad_to_min_frames(np.asarray(item))
+        """An MP4, and beside it a GIF of the same size; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
+        clip = frames.enlarged(_pad_to_min_frames(np.asarray(item)))
         gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))
 
@@ -343,18 +361,8 @@ class Video(Modality):
             raise ConfigError("the `prompt` is empty; give a video, an image or a folder of frames")
         begin = _prompt_frames(self, prompt) if prompt else []
         end = _prompt_frames(self, suffix) if suffix else []
-        length = self._grid.shape[1]
-        if end:
-            keep = max(1, (length - length // 4) // (2 if begin else 1))
-            begin, end = begin[-keep:], end[:keep]
-        free = max(1, length - len(begin) - len(end)) if end or len(begin) < length else 0
-        blank = [np.zeros_like((begin or end)[0])] * free
-        row = np.stack([*begin, *blank, *end], axis=1)[None]  # (1, C, T, H, W)
-        mask = torch.zeros(1, row.shape[2], 1, 1)  # 1 where a frame is given
-        mask[:, : len(begin)] = 1.0
-        if end:
-            mask[:, -len(end) :] = 1.0
-        return Condition(self.batch(row, None, None).x[0], mask)
+        row, mask = _joined(begin, end, self._grid.shape[1])
+        return Condition(self.batch(row, None, None).x[0], torch.from_numpy(mask))
 
     def state(self) -> dict[str, object]:
         spec = self._grid
@@ -366,6 +374,7 @@ class Video(Modality):
             "rate": self._source_rate,
             "step": self._stride,
             "span": self._max_span,
+            "matching": self.matching.model_dump(mode="json"),
             "notes": list(self.notes),
         }
 
@@ -374,6 +383,8 @@ class Video(Modality):
         self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
         self._frame, self._source_rate = record.frame, record.rate
         self._stride, self._max_span = record.step, record.span
+        record.matching.check(record.shape[0])
+        self.matching = record.matching
         self.notes = record.notes
 
 
@@ -410,6 +421,38 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
     minutes = size.thread_seconds / 60.0
     side = max(rung for rung in SIDES if rung <= max(24.0 * minutes**0.18, SIDES[0]))
     return side, int(np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES))
+
+
+def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
+    """What keeps so many frames of a clip, as the end of a sentence."""
+    more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
+    return f"; frames={frames_needed} keeps more{more}"
+
+
+def _side_limit(size: DataBudget) -> int:
+    return size_limits(size)[0]
+
+
+def _joined(
+    begin: list[NDArray[np.uint8]], end: list[NDArray[np.uint8]], length: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(1, C, T, H, W) a beginning and an end with blank frames between, and (1, T, 1, 1), 1 where a frame is given."""
+    if end:
+        keep = max(1, (length - length // 4) // (2 if begin else 1))
+        begin, end = begin[-keep:], end[:keep]
+    free = max(1, length - len(begin) - len(end)) if end or len(begin) < length else 0
+    blank = [np.zeros_like((begin or end)[0])] * free
+    row = np.stack([*begin, *blank, *end], axis=1)[None]  # (1, C, T, H, W)
+    mask = np.zeros((1, row.shape[2], 1, 1), np.float32)
+    mask[:, : len(begin)] = 1.0
+    if end:
+        mask[:, -len(end) :] = 1.0
+    return row, mask
+
+
+def _until_last_change(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
+    """Frames (T, C, H, W) in [-1, 1] of each clip as people see them."""
+    return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.shown(clips)]
 
 
 def frame_counts(rows: Numbers) -> NDArray[np.intp]:

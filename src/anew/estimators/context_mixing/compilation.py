@@ -42,8 +42,9 @@ def compile_loops() -> None:
     reading.share_weight(experts, prior.copy(), prior, 0.01, np.empty(TOKENS))
     rows = mixer.rows(2, TOKENS)
     mixer.recall(reading.row_of(rows, 0), text[:1])
-    mixer.step(rows, network[:2])
-    mixer.draw(rows, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
+    joint = mixer.joints(2)
+    mixer.step(rows, joint, network[:2])
+    mixer.draw(rows, joint, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
     mixer.observe(rows, np.array([2, 3]))
     with suppress(OSError):  # without a mark it is only taken for missing
         _marker().parent.mkdir(parents=True, exist_ok=True)

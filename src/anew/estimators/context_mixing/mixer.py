@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anew.estimators.context_mixing import reading
 from anew.estimators.context_mixing.code_tree import build_tree
 from anew.estimators.context_mixing.counts import HISTORY, KINDS, TOKEN_ORDERS, Spelling
+from anew.estimators.context_mixing.joint import JOINT_INPUTS, LEVELS, TRUSTS, Joint, weigh
 from anew.estimators.context_mixing.mixing import (
     CORRECTIONS,
     INPUTS,
@@ -34,13 +35,13 @@ from anew.estimators.context_mixing.mixing import (
     Rates,
     Tables,
 )
-from anew.estimators.context_mixing.reading import JOINT_INPUTS, LEVELS, TRUSTS, Joint
 
 FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, over what is learned
 CURVE_RATE = np.float32(0.02)
 STILL = Rates(np.float32(0), np.float32(0), np.float32(0))
 FIRST_WEIGHT = 0.15  # of every input
-JOINT_RATES = (0.02, 0.01, 0.005, 0.002)  # of the passes over held-out text
+DOCUMENT_RATE = 0.008  # of the weights beside a network, in a document
+JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # of the passes over held-out text
 PIECE = 16_384  # tokens that are read between two looks at the room that is left
 SLOTS_A_TOKEN = 0.6 * KINDS  # of the train part's table at first; it grows where that is too few
 FULL = 0.8  # share of slots in use from which it grows
@@ -69,7 +70,7 @@ class ContextMixer:
         spellings: Bytes of the V tokens.
         text: (T,) the train part.
         maps: What was learned of it.
-        joint: Weights beside a network.
+        joint: Weights beside a network, which go on learning in each document.
     """
 
     def __init__(self, spellings: Sequence[bytes], text: Tokens, maps: Maps, joint: Joint) -> None:
@@ -99,7 +100,7 @@ class ContextMixer:
             ValueError: The text has other tokens.
         """
         _check_tokens(text, len(spellings))
-        mixer = cls(spellings, text, first_maps(len(spellings)), first_joint())
+        mixer = cls(spellings, text, first_maps(len(spellings)), first_joint(len(spellings)))
         mixer._read_train(len(text) if most_learned is None else min(most_learned, len(text)))
         return mixer
 
@@ -185,27 +186,39 @@ class ContextMixer:
         reading.network_path_logits(probabilities, targets, self.tree, logits)
         return logits
 
-    def log_probs(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints, rate: float = 0.0) -> Doubles:
-        """(T,) of contexts and network together; see `reading.weigh`."""
+    def log_probs(
+        self,
+        ids: Tokens,
+        contexts: Floats,
+        network: Floats,
+        orders: Ints,
+        joint: Joint,
+        opening: int = -1,
+        rate: float = DOCUMENT_RATE,
+    ) -> Doubles:
+        """(T,) of contexts and network together; see `weigh`.
+
+        Args:
+            ids, contexts, network, orders: See `weigh`.
+            joint: Weights, which learn from the text.
+            opening: The token in front, -1 for none.
+            rate: Of learning.
+        """
         log_probs = np.zeros(len(ids))
-        reading.weigh(ids, contexts, network, orders, self.tree, self.joint, self.tables, np.float32(rate), log_probs)
+        weigh(ids, contexts, network, orders, self.tree, joint, self.tables, opening + 1, np.float32(rate), log_probs)
         return log_probs
 
     def fit_joint(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints) -> None:
         """Learn the weights of contexts and network from held-out text."""
-        self.joint = first_joint()
+        self.joint = first_joint(self.vocab_size)
         for rate in JOINT_RATES:
-            self.log_probs(ids, contexts, network, orders, rate)
+            self.log_probs(ids, contexts, network, orders, self.joint, rate=rate)
 
     # -- rows that grow together ----------------------------------------------------------------------------------------
 
     def rows(self, n: int, room: int) -> Memory:
         """n empty documents, for at most `room` tokens each."""
-        return _repeated(Memory._make(array[None] for array in self.document(room)), n)
-
-    def repeated(self, row: Memory, n: int) -> Memory:
-        """n rows that have all read what this one row has."""
-        return _repeated(row, n)
+        return repeated_memory(Memory._make(array[None] for array in self.document(room)), n)
 
     def regrown(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
         """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first.
@@ -224,20 +237,44 @@ class ContextMixer:
             self.recall(reading.row_of(grown, row), rows.text[row, counted:used], is_counted=False)
         return grown
 
-    def step(self, rows: Memory, probabilities: Floats) -> Floats:
-        """(n, V) what comes next in each row by contexts and network together. probabilities: (n, V) of the network."""
+    def joints(self, n: int) -> Joint:
+        """The weights of n documents that are yet to be read."""
+        return repeated_joint(Joint._make(weights[None] for weights in self.joint), n)
+
+    def document_joint(self) -> Joint:
+        """The weights of a document that is yet to be read."""
+        return Joint._make(weights.copy() for weights in self.joint)
+
+    def step(self, rows: Memory, joint: Joint, probabilities: Floats) -> Floats:
+        """(n, V) what comes next in each row by contexts and network together.
+
+        Args:
+            rows: What was read.
+            joint: The weights of each row.
+            probabilities: (n, V) of the network.
+        """
         mixed = np.zeros(probabilities.shape, dtype=np.float32)
-        reading.draw_step(rows, self.base, self.tree, self.maps, self.joint, self.tables, probabilities, mixed)
+        reading.draw_step(rows, self.base, self.tree, self.maps, joint, self.tables, probabilities, mixed)
         return mixed
 
-    def draw(self, rows: Memory, probabilities: Floats, uniform: Floats, tokens: Ints) -> Doubles:
+    def draw(
+        self,
+        rows: Memory,
+        joint: Joint,
+        probabilities: Floats,
+        uniform: Floats,
+        tokens: Ints,
+        rate: float = DOCUMENT_RATE,
+    ) -> Doubles:
         """Draw tokens from the distribution of `step`; far quicker than `step`.
 
         Args:
             rows: What was read.
+            joint: The weights of each row, which learn from its token.
             probabilities: (n, V) of the network.
             uniform: (n,) in [0, 1), which decide the tokens.
             tokens: (n,) receives them; what is not -1 there stays.
+            rate: Of learning.
 
         Returns:
             (n,) probabilities of the tokens.
@@ -248,10 +285,11 @@ class ContextMixer:
             self.base,
             self.tree,
             self.maps,
-            self.joint,
+            joint,
             self.tables,
             probabilities,
             uniform,
+            np.float32(rate),
             tokens,
             chances,
         )
@@ -275,9 +313,19 @@ class ContextMixer:
         return cls(spellings, arrays["text"], maps, joint)  # type: ignore[arg-type]
 
 
-def _repeated(row: Memory, n: int) -> Memory:
-    """n rows of what this one row has read."""
+def repeated_memory(row: Memory, n: int) -> Memory:
+    """n rows that have all read what this one row has."""
     return Memory._make(array.repeat(n, 0) for array in row)
+
+
+def repeated_joint(row: Joint, n: int) -> Joint:
+    """The weights of n rows that have all learned what this one has."""
+    return Joint._make(weights.repeat(n, 0) for weights in row)
+
+
+def joint_of(rows: Joint, row: int) -> Joint:
+    """The weights of one of several rows, not a copy."""
+    return Joint._make(weights[row] for weights in rows)
 
 
 def make_memory(room: int, vocab_size: int, slots: int | None = None) -> Memory:
@@ -313,11 +361,12 @@ def first_maps(vocab_size: int) -> Maps:
     )
 
 
-def first_joint() -> Joint:
+def first_joint(vocab_size: int) -> Joint:
     """Equal weights, which sum to a little more than 1."""
     row = np.array([0.55, 0.55, 0.0], dtype=np.float32)
     assert len(row) == JOINT_INPUTS
-    return Joint(np.tile(row, (TOKEN_ORDERS * LEVELS, 1)), np.tile(row, (TRUSTS * TRUSTS, 1)))
+    num_rows = (TOKEN_ORDERS * LEVELS, TRUSTS * TRUSTS, vocab_size - 1, vocab_size + 1)
+    return Joint(*(np.tile(row, (rows, 1)) for rows in num_rows))
 
 
 def _rates(progress: float) -> Rates:

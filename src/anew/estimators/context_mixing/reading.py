@@ -6,7 +6,6 @@ Legend for shapes: T tokens of a text, D questions of the longest path, V tokens
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,15 @@ from anew.estimators.context_mixing.gathering import (
     gather_path,
     match,
     take_places,
+)
+from anew.estimators.context_mixing.joint import (
+    LEAST_REACH,
+    Joint,
+    joint_logits,
+    joint_of,
+    joint_rows,
+    learn_joint,
+    mean_logit,
 )
 from anew.estimators.context_mixing.memory import note, pass_by, remember
 from anew.estimators.context_mixing.mixing import (
@@ -38,28 +46,12 @@ from anew.estimators.context_mixing.mixing import (
     squash,
 )
 
-JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
-LEVELS = 8  # answers before a question, that weights tell apart
-TRUSTS = 6  # sizes of log odds, that weights tell apart
-LEAST_REACH = 1e-5  # share of a question below which the network alone answers it
 LEAST_MASS = 1e-30  # of a network's probabilities below a question
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
-
-
-class Joint(NamedTuple):
-    """Weights of contexts and network.
-
-    Attributes:
-        by_order: (TOKEN_ORDERS * LEVELS, JOINT_INPUTS) by the longest context that was seen and the answers before.
-        by_trust: (TRUSTS * TRUSTS, JOINT_INPUTS) by how sure both are.
-    """
-
-    by_order: Floats
-    by_trust: Floats
 
 
 @compiled
@@ -148,85 +140,8 @@ def network_path_logits(probabilities: Floats, targets: Ints, tree: CodeTree, lo
 
 
 @compiled_inner
-def _trust(log_odds: np.float32) -> Index:
-    return min(np.int64(abs(log_odds)), np.int64(TRUSTS - 1))
-
-
-@compiled_inner
-def _rows(contexts: np.float32, network: np.float32, order: Index, level: Index) -> tuple[Index, Index]:
-    """The rows of both sets of weights."""
-    return order * LEVELS + min(level, LEVELS - 1), _trust(contexts) * TRUSTS + _trust(network)
-
-
-@compiled_inner
-def _joint_logit(weights: Floats, row: Index, contexts: np.float32, network: np.float32) -> np.float32:
-    return np.float32(weights[row, 0] * contexts + weights[row, 1] * network + weights[row, 2])
-
-
-@compiled_inner
-def _joint_probability(
-    joint: Joint, tables: Tables, contexts: np.float32, network: np.float32, order: Index, level: Index
-) -> np.float32:
-    """Of the answer 1."""
-    first, second = _rows(contexts, network, order, level)
-    x = _joint_logit(joint.by_order, first, contexts, network)
-    y = _joint_logit(joint.by_trust, second, contexts, network)
-    return squash(tables.probabilities, (x + y) / 2)
-
-
-@compiled_inner
 def _network_logit(mass: Doubles, node: Index) -> np.float32:
     return np.float32(math.log(mass[node, 1] / mass[node, 0]))
-
-
-@compiled_inner
-def _learn_joint(weights: Floats, row: Index, contexts: np.float32, network: np.float32, step: np.float32) -> None:
-    weights[row, 0] += step * contexts
-    weights[row, 1] += step * network
-    weights[row, 2] += step
-
-
-@compiled
-def weigh(
-    ids: Tokens,
-    contexts: Floats,
-    network: Floats,
-    orders: Ints,
-    tree: CodeTree,
-    joint: Joint,
-    tables: Tables,
-    rate: np.float32,
-    log_probs: Doubles,
-) -> None:
-    """Log-probabilities (T,) of a text by contexts and network together; learns where the rate is above 0.
-
-    Args:
-        ids: (T,).
-        contexts: (T, D) log odds, as `read` gives them.
-        network: (T, D) log odds, as `network_path_logits` gives them.
-        orders: (T,) as `read` gives them.
-        tree: The questions.
-        joint: Weights.
-        tables: Functions of a few values.
-        rate: Of learning.
-        log_probs: Receives the log-probabilities.
-    """
-    table = tables.probabilities
-    for t in range(len(ids)):
-        token = np.int64(ids[t])
-        reach = np.float64(1)
-        for d in range(tree.depth[token]):
-            a, b = contexts[t, d], network[t, d]
-            first, second = _rows(a, b, orders[t], d)
-            x = _joint_logit(joint.by_order, first, a, b)
-            y = _joint_logit(joint.by_trust, second, a, b)
-            p = squash(table, (x + y) / 2 if reach >= LEAST_REACH else b)
-            bit = tree.bits[token, d]
-            reach *= p if bit else ONE - p
-            if rate > 0:
-                _learn_joint(joint.by_order, first, a, b, (bit - squash(table, x)) * rate)
-                _learn_joint(joint.by_trust, second, a, b, (bit - squash(table, y)) * rate)
-        log_probs[t] = math.log(reach)
 
 
 @compiled
@@ -247,7 +162,7 @@ def draw_step(
         base: What was read before.
         tree: The questions.
         maps: What was learned.
-        joint: Weights.
+        joint: Weights of each row, with the same axis.
         tables: Functions of a few values.
         probabilities: (n, V) of the network.
         mixed: (n, V) receives the probabilities.
@@ -263,7 +178,8 @@ def draw_step(
         expect_nodes(every, tree, expected)
         network_mass(probabilities[row], tree, mass)
         last = np.int64(memory.history[TOKENS])
-        _descend(every, taken, tree, maps, joint, tables, mass, (order, match_class, last), keys[1], mixed[row])
+        weights = joint_of(joint, row)
+        _descend(every, taken, tree, maps, weights, tables, mass, (order, match_class, last), keys[1], mixed[row])
 
 
 @compiled
@@ -276,6 +192,7 @@ def draw_tokens(
     tables: Tables,
     probabilities: Floats,
     uniform: Floats,
+    rate: np.float32,
     tokens: Ints,
     chances: Doubles,
 ) -> None:
@@ -285,6 +202,7 @@ def draw_tokens(
         own, base, tree, maps, joint, tables: See `draw_step`.
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
+        rate: At which the weights of each row learn from its token; 0 for not at all.
         tokens: (n,) receives the tokens; where it holds one, and not -1, that one is not drawn.
         chances: (n,) receives their probabilities.
     """
@@ -298,8 +216,9 @@ def draw_tokens(
         expected, match_class = match(memory, base)
         expect_nodes(every, tree, expected)
         network_mass(probabilities[row], tree, mass)
-        rows = (order, match_class, np.int64(memory.history[TOKENS]))
-        _walk(every, taken, tree, maps, joint, tables, mass, rows, keys[1], row, uniform, tokens, chances)
+        seen = (order, match_class, np.int64(memory.history[TOKENS]))
+        weights = joint_of(joint, row)
+        _walk(every, taken, tree, maps, weights, tables, mass, seen, keys[1], row, uniform, rate, tokens, chances)
 
 
 @compiled_inner
@@ -311,33 +230,43 @@ def _walk(
     joint: Joint,
     tables: Tables,
     mass: Doubles,
-    rows: tuple[Index, Index, Index],
+    seen: tuple[Index, Index, Index],
     key: np.uint64,
     row: Index,
     uniform: Floats,
+    rate: np.float32,
     tokens: Ints,
     chances: Doubles,
 ) -> None:
     """One token, from the root down. See `_descend` and `draw_tokens`; taken: room for one place."""
-    order, match_class, last = rows
+    order, match_class, last = seen
     level, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     still = Rates(np.float32(0), np.float32(0), np.float32(0))
     left, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
     single = np.int64(1)
+    longest = tree.nodes.shape[1]
+    contexts, network = np.zeros(longest, np.float32), np.zeros(longest, np.float32)
+    num_asked = np.int64(0)
     while node >= 0:
-        p, level[0] = squash(tables.probabilities, _network_logit(mass, node)), node
+        level[0], network[depth] = node, _network_logit(mass, node)
         if reach >= LEAST_REACH:
             take_places(every, level, single, taken)
             fill_inputs(maps, tables, taken, single, match_class)
             mix(maps, tables, taken, level, bits, single, order * MATCHES + match_class, last, key, still)
-            network = _network_logit(mass, node)
-            p = _joint_probability(joint, tables, taken.logits[0], network, order, np.int64(tree.levels[node]))
+            contexts[depth], num_asked = taken.logits[0], np.int64(depth + 1)
+            rows = joint_rows(contexts[depth], network[depth], order, np.int64(depth), node, last)
+            p = squash(tables.probabilities, mean_logit(joint_logits(joint, rows, contexts[depth], network[depth])))
+        else:
+            p = squash(tables.probabilities, network[depth])
         share = np.float64(ONE - p)
         bit = np.int64(left >= share) if tokens[row] < 0 else np.int64(tree.bits[tokens[row], depth])
         left = (left - share) / np.float64(p) if bit else left / share
         reach *= np.float64(p) if bit else share
         node, depth = np.int64(tree.children[node, bit]), depth + 1
-    tokens[row], chances[row] = -1 - node, reach
+    token = -1 - node
+    tokens[row], chances[row] = token, reach
+    if rate > 0:
+        learn_joint(joint, tables.probabilities, tree, token, contexts, network, (order, last), num_asked, rate)
 
 
 @compiled
@@ -364,7 +293,7 @@ def _descend(
     joint: Joint,
     tables: Tables,
     mass: Doubles,
-    rows: tuple[Index, Index, Index],
+    seen: tuple[Index, Index, Index],
     key: np.uint64,
     mixed: Floats,
 ) -> None:
@@ -378,11 +307,11 @@ def _descend(
         joint: Weights.
         tables: Functions of a few values.
         mass: (V-1, 2) of the network below either answer.
-        rows: The longest order that was seen, the class of the match, and the last token + 1.
+        seen: The longest order that was seen, the class of the match, and the last token + 1.
         key: Of the context of order 1.
         mixed: Receives the probabilities.
     """
-    order, match_class, last = rows
+    order, match_class, last = seen
     reach, level = np.zeros(len(mass)), np.zeros(len(mass), np.int32)
     bits, still = np.zeros(len(mass), np.uint8), Rates(np.float32(0), np.float32(0), np.float32(0))
     reach[0], count = 1.0, np.int64(1)
@@ -394,7 +323,9 @@ def _descend(
         for place in range(len(asked)):
             node = np.int64(asked[place])
             network = _network_logit(mass, node)
-            p = _joint_probability(joint, tables, taken.logits[place], network, order, np.int64(tree.levels[node]))
+            contexts = taken.logits[place]
+            rows = joint_rows(contexts, network, order, np.int64(tree.levels[node]), node, last)
+            p = squash(tables.probabilities, mean_logit(joint_logits(joint, rows, contexts, network)))
             shares = (reach[node] * (ONE - p), reach[node] * p)
             for bit in range(2):
                 count = _pass_on(tree, tables, mass, tree.children[node, bit], shares[bit], mixed, reach, level, count)

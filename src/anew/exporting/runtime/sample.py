@@ -144,11 +144,14 @@ class Sampler:
             from sound import wav, waves  # type: ignore[import-not-found]  # beside this file where it is needed
 
             return _written(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
-        if item["kind"] == "image":
-            if item["matching"]:
-                from pixel_steps import matched  # type: ignore[import-not-found]  # beside this file where it is needed
+        if item.get("matching"):
+            from pixel_steps import matched  # type: ignore[import-not-found]  # beside this file where it is needed
 
-                samples = matched((np.nan_to_num(samples) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
+            pictures = samples if samples.ndim == 4 else samples.swapaxes(1, 2).reshape(-1, *samples[0][:, 0].shape)
+            pictures = matched((np.nan_to_num(pictures) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
+            shape = (len(samples), samples.shape[2], *pictures.shape[1:])  # (n, T, C, H, W) of clips
+            samples = pictures if samples.ndim == 4 else pictures.reshape(shape).swapaxes(1, 2)
+        if item["kind"] == "image":
             return _written(folder, ".png", [png(image) for image in samples])
         if item["kind"] == "text":
             return _written(folder, ".txt", [text(ids, item) for ids in samples])

@@ -11,6 +11,24 @@ export function matched(values, shape, steps) {
   return levels.map((level) => level / 127.5 - 1);
 }
 
+// The same of an image (C, H, W), or of each frame of a clip (C, T, H, W).
+export function matchedFrames(values, shape, steps) {
+  if (shape.length !== 4 || !steps?.length) return matched(values, shape, steps);
+  const [channels, frames, height, width] = shape;
+  const area = height * width;
+  const out = new Float32Array(values.length);
+  for (let t = 0; t < frames; t++) {
+    const frame = new Float32Array(channels * area);
+    for (let c = 0; c < channels; c++) {
+      const start = (c * frames + t) * area;
+      frame.set(values.subarray(start, start + area), c * area);
+    }
+    const own = matched(frame, [channels, height, width], steps);
+    for (let c = 0; c < channels; c++) out.set(own.subarray(c * area, (c + 1) * area), (c * frames + t) * area);
+  }
+  return out;
+}
+
 // Distances after a curve, which makes none larger.
 function shrink(distance, [before, after]) {
   if (distance <= before[0]) return Math.min(after[0], distance);

@@ -38,6 +38,8 @@ FLOAT_BUFFERS = (
     "corrections",
     "joint_by_order",
     "joint_by_trust",
+    "joint_by_node",
+    "joint_by_last",
 )
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
 Floats = NDArray[np.float32]
@@ -84,15 +86,17 @@ class ContextState:
     def __init__(self, mixer: ContextMixer, n: int, room: int = FIRST_ROOM, adapts: bool = True) -> None:
         self.mixer, self.share, self.adapts = mixer, FixedShare(n), adapts
         self._num_counted = 0
-        self.rows = mixer.rows(n, room)
+        self.rows, self.joint = mixer.rows(n, room), mixer.joints(n)
         self._shared: list[Floats] = []
         self._chances: Doubles | None = None
 
     def repeat(self, n: int) -> ContextState:
         """n samples that have all shown what this one has."""
+        from anew.estimators.context_mixing.mixer import repeated_joint, repeated_memory
+
         other = copy(self)
         other.share = self.share.repeat(n)
-        other.rows = self.mixer.repeated(self.rows, n)
+        other.rows, other.joint = repeated_memory(self.rows, n), repeated_joint(self.joint, n)
         return other
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
@@ -110,8 +114,12 @@ class ContextState:
         """All that was read so far was given."""
         self._num_counted = int(self.rows.link[0, 0])
 
+    def learn(self, network: Floats, tokens: Ints) -> None:
+        """Let the weights of contexts and network learn from tokens (n,) that come next. network: (n, V) probabilities."""
+        self.mixer.draw(self.rows, self.joint, network, np.zeros(len(tokens), dtype=np.float32), tokens.copy())
+
     def propose(self, shared: Sequence[Floats]) -> None:
-        """Probabilities (n, V) of the experts that share the weight, the last (V,) uniform; kept until `observe`."""
+        """Probabilities (n, V) of both together and of the network, and (V,) uniform; kept until `observe`."""
         self._shared, self._chances = list(shared), None
 
     def propose_drawn(self, chances: Doubles) -> None:
@@ -123,8 +131,10 @@ class ContextState:
         chances = self._chances
         if chances is None:
             rows = np.arange(len(tokens))
-            *experts, uniform = self._shared
-            chances = np.stack([*(expert[rows, tokens] for expert in experts), uniform[tokens]], 1)
+            mixed, network, uniform = self._shared
+            chances = np.stack((mixed[rows, tokens], network[rows, tokens], uniform[tokens]), 1)
+            if self.adapts or not is_drawn:
+                self.learn(network, tokens)
         self.share.observe(log_of(chances.astype(np.float32)))
         self.begin(tokens, is_drawn)
 
@@ -194,10 +204,10 @@ class ContextHead(nn.Module):
             raise ValueError("the spellings of the tokens do not fit each other")
         if bool((text < 0).any()) or bool((text >= self.vocab_size).any()):
             raise ValueError("the text that was read has other tokens")
-        expected = {**first_maps(self.vocab_size)._asdict(), **_with_prefix(first_joint()._asdict())}
+        expected = {**first_maps(self.vocab_size)._asdict(), **_with_prefix(first_joint(self.vocab_size)._asdict())}
         for name, array in expected.items():
-            if arrays[name].shape != array.shape:
-                raise ValueError(f"the weights {name} have another shape")
+            if name not in arrays or arrays[name].shape != array.shape:
+                raise ValueError(f"the weights {name} are missing or have another shape")
 
     def clear_cache(self) -> None:
         """To be called when buffers have changed."""
@@ -260,7 +270,9 @@ class ContextHead(nn.Module):
             places = segment.places
             contexts, orders = self._read_segment(ids[places], segment.opening)
             experts = np.empty((len(places), len(PRIOR)))
-            experts[:, 0] = self.mixer.log_probs(ids[places], contexts, network.logits[places], orders)
+            experts[:, 0] = self.mixer.log_probs(
+                ids[places], contexts, network.logits[places], orders, self.mixer.document_joint(), segment.opening
+            )
             experts[:, 1] = network.log_probs[places]
             experts[:, 2] = log_of(self.uniform)[ids[places]]
             shared = np.empty(len(places))
@@ -286,7 +298,7 @@ class ContextHead(nn.Module):
             (n, V) joint probabilities.
         """
         network = softmax(logits)[0]
-        mixed = self.mixer.step(state.rows, network)
+        mixed = self.mixer.step(state.rows, state.joint, network)
         experts = [mixed, network, self.uniform]
         state.propose(experts)
         return state.share.mix(experts)
@@ -314,7 +326,7 @@ class ContextHead(nn.Module):
         by_chance = token_choice.sample_tokens(self.uniform[None].repeat(len(rest), 0), rest)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        chances = self.mixer.draw(state.rows, network, rest, tokens)
+        chances = self.mixer.draw(state.rows, state.joint, network, rest, tokens)
         state.propose_drawn(np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1))
         return tokens
 
@@ -341,6 +353,7 @@ class ContextHead(nn.Module):
     def _read_prompt_row(
         self, ids: Tokens, num_known: int, network_of: Callable[[slice], Floats], state: ContextState, row: int
     ) -> None:
+        from anew.estimators.context_mixing.mixer import joint_of
         from anew.estimators.context_mixing.reading import row_of, share_weight
 
         document = row_of(state.rows, row)
@@ -353,7 +366,9 @@ class ContextHead(nn.Module):
         log_probs = network_of(slice(row, row + 1))[-len(targets) :]
         network = self.path_logits(np.exp(log_probs), targets.astype(np.int64))
         experts = np.empty((len(targets), len(PRIOR)))
-        experts[:, 0] = self.mixer.log_probs(targets, contexts, network, orders)
+        experts[:, 0] = self.mixer.log_probs(
+            targets, contexts, network, orders, joint_of(state.joint, row), int(ids[len(ids) - num_known])
+        )
         experts[:, 1] = log_probs[np.arange(len(targets)), targets]
         experts[:, 2] = log_of(self.uniform)[targets]
         share_weight(experts, state.share.weights[row], np.array(PRIOR), SWITCH_RATE, np.empty(len(targets)))

@@ -316,7 +316,7 @@ class Transformer(Family, TokenTaps):
     def _left_behind(self) -> tuple[str, ...]:
         """What the network lacks of the whole model."""
         if self.contexts is not None and self.contexts.is_fitted:
-            return ("what followed many kinds of context in the train part and in the document so far",)
+            return ("counts of what followed many kinds of context, in the training text and in the text so far",)
         if self.mixer is None or not self.mixer.is_fitted:
             return ()
         counts = f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's"

@@ -10,7 +10,7 @@ export function describe({ about, item }) {
   const what = FAMILIES[family] ?? "A model";
   $("eyebrow").textContent = `${what} for ${makes}`;
   $("name").textContent = name;
-  $("lede").textContent = `It was trained from scratch on ${data}, and makes new ${makes} here, on your device. Nothing leaves it.`;
+  $("lede").textContent = `It was trained from scratch on ${data}, and makes new ${makes} here, on your device. Nothing leaves it. ${about.alone}`.trim();
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
   const parts = [
     element("h2", {}, "What it is"),

@@ -1,0 +1,63 @@
+"""Clips brought to the values that real pixels have, frame by frame; see `pixel_matching`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.arrays import Numbers, Values, as_array
+from anew.core.specs import Condition
+from anew.data.formats import pixels
+from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
+from anew.data.types import DecodedItem
+
+SAMPLED_PIXELS = 1 << 17  # of samples that are compared with real clips
+REAL_PIXELS = 1 << 21  # of real clips in which a palette is looked for
+SAMPLED_CLIPS = (4, 16)  # least and most of them
+REAL_CLIPS = (16, 512)
+
+
+def sizes(shape: Sequence[int]) -> tuple[int, int]:
+    """How many samples and real clips of this shape (C, T, H, W) are compared."""
+    volume = int(np.prod(shape[1:]))
+    return int(np.clip(SAMPLED_PIXELS // volume, *SAMPLED_CLIPS)), int(np.clip(REAL_PIXELS // volume, *REAL_CLIPS))
+
+
+def learned(samples: Values, real: Values) -> PixelMatching:
+    """From samples and real clips, both (n, C, T, H, W) in [-1, 1]."""
+    made, true = (as_levels(np.concatenate([frames_first(c) for c in as_array(x)])) for x in (samples, real))
+    # Frames of one clip are alike, so that a part of them in order would be that of few clips.
+    return PixelMatching.learned(made, true[np.random.default_rng(0).permutation(len(true))])
+
+
+def matched(clips: Numbers, matching: PixelMatching) -> Iterator[Numbers]:
+    """The frames (T, C, H, W) of each clip (C, T, H, W), matched."""
+    for clip in clips:
+        frames = frames_first(clip)
+        yield as_unit(matching(as_levels(frames))) if matching.steps else frames
+
+
+def frames_first(clip: Numbers) -> Numbers:
+    """(C, T, H, W) -> (T, C, H, W)."""
+    return clip.swapaxes(0, 1)
+
+
+def shown(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
+    """Frames (T, C, H, W) in [-1, 1] of each clip as people see them: (T, H, W) or (T, H, W, C) uint8."""
+    return [np.stack([pixels.shown(frame) for frame in clip]) for clip in clips]
+
+
+def keep_known(items: Sequence[DecodedItem], known: Condition) -> list[NDArray[np.uint8]]:
+    """Clips with what was given of them as it was given; known: (C, T, H, W) and a mask."""
+    values = frames_first(as_array(known.x))  # (T, C, H, W)
+    mask = np.ones(1) if known.mask is None else as_array(known.mask)
+    masks = np.broadcast_to(mask, known.x.shape)[0] >= 1.0  # (T, H, W)
+    kept = []
+    for item in items:
+        clip = np.array(item)
+        for index in range(min(len(clip), len(values))):
+            clip[index][masks[index]] = pixels.shown(values[index])[masks[index]]
+        kept.append(clip)
+    return kept

@@ -1,0 +1,165 @@
+"""Contexts and network together: weights by which the log odds of both are added up, learned from held-out text and on in each
+document.
+
+Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.compiled import compiled, compiled_inner
+from anew.estimators.context_mixing.code_tree import CodeTree
+from anew.estimators.context_mixing.counts import Index
+from anew.estimators.context_mixing.mixing import ONE, Tables, squash
+
+JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
+LEVELS = 8  # answers before a question, that weights tell apart
+TRUSTS = 6  # sizes of log odds, that weights tell apart
+LEAST_REACH = 1e-5  # share of a question below which the network alone answers it
+QUARTER = np.float32(0.25)  # of each of the four sets of weights
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Tokens = NDArray[np.int32]
+JointRows = tuple[Index, Index, Index, Index]
+JointLogits = tuple[np.float32, np.float32, np.float32, np.float32]
+
+
+class Joint(NamedTuple):
+    """Weights of contexts and network.
+
+    Attributes:
+        by_order: (TOKEN_ORDERS * LEVELS, JOINT_INPUTS) by the longest context that was seen and the answers before.
+        by_trust: (TRUSTS * TRUSTS, JOINT_INPUTS) by how sure both are.
+        by_node: (V-1, JOINT_INPUTS) by the question.
+        by_last: (V+1, JOINT_INPUTS) by the last token + 1, 0 without one.
+    """
+
+    by_order: Floats
+    by_trust: Floats
+    by_node: Floats
+    by_last: Floats
+
+
+@compiled_inner
+def _trust(log_odds: np.float32) -> Index:
+    return min(np.int64(abs(log_odds)), np.int64(TRUSTS - 1))
+
+
+@compiled_inner
+def joint_rows(
+    contexts: np.float32, network: np.float32, order: Index, level: Index, node: Index, last: Index
+) -> JointRows:
+    """The rows of all sets of weights."""
+    trust = _trust(contexts) * TRUSTS + _trust(network)
+    return order * LEVELS + min(level, LEVELS - 1), trust, node, last
+
+
+@compiled_inner
+def _joint_logit(weights: Floats, row: Index, contexts: np.float32, network: np.float32) -> np.float32:
+    return np.float32(weights[row, 0] * contexts + weights[row, 1] * network + weights[row, 2])
+
+
+@compiled_inner
+def joint_logits(joint: Joint, rows: JointRows, contexts: np.float32, network: np.float32) -> JointLogits:
+    """By each set of weights."""
+    return (
+        _joint_logit(joint.by_order, rows[0], contexts, network),
+        _joint_logit(joint.by_trust, rows[1], contexts, network),
+        _joint_logit(joint.by_node, rows[2], contexts, network),
+        _joint_logit(joint.by_last, rows[3], contexts, network),
+    )
+
+
+@compiled_inner
+def mean_logit(logits: JointLogits) -> np.float32:
+    return (logits[0] + logits[1] + logits[2] + logits[3]) * QUARTER
+
+
+@compiled_inner
+def learn_joint(
+    joint: Joint,
+    table: Floats,
+    tree: CodeTree,
+    token: Index,
+    contexts: Floats,
+    network: Floats,
+    seen: tuple[Index, Index],
+    count: Index,
+    rate: np.float32,
+) -> None:
+    """Move each set of weights towards the first `count` answers of a token, once all of them are known: what `draw_step` gives
+    all tokens depends on no answer."""
+    order, last = seen
+    for d in range(count):
+        a, b, node = contexts[d], network[d], np.int64(tree.nodes[token, d])
+        rows = joint_rows(a, b, order, np.int64(d), node, last)
+        logits, answer = joint_logits(joint, rows, a, b), np.float32(tree.bits[token, d])
+        _learn_row(joint.by_order, rows[0], a, b, (answer - squash(table, logits[0])) * rate)
+        _learn_row(joint.by_trust, rows[1], a, b, (answer - squash(table, logits[1])) * rate)
+        _learn_row(joint.by_node, rows[2], a, b, (answer - squash(table, logits[2])) * rate)
+        _learn_row(joint.by_last, rows[3], a, b, (answer - squash(table, logits[3])) * rate)
+
+
+@compiled_inner
+def _learn_row(weights: Floats, row: Index, contexts: np.float32, network: np.float32, step: np.float32) -> None:
+    weights[row, 0] += step * contexts
+    weights[row, 1] += step * network
+    weights[row, 2] += step
+
+
+@compiled
+def weigh(
+    ids: Tokens,
+    contexts: Floats,
+    network: Floats,
+    orders: Ints,
+    tree: CodeTree,
+    joint: Joint,
+    tables: Tables,
+    opening: Index,
+    rate: np.float32,
+    log_probs: Doubles,
+) -> None:
+    """Log-probabilities (T,) of a text by contexts and network together; learns where the rate is above 0.
+
+    Args:
+        ids: (T,).
+        contexts: (T, D) log odds, as `read` gives them.
+        network: (T, D) log odds, as `network_path_logits` gives them.
+        orders: (T,) as `read` gives them.
+        tree: The questions.
+        joint: Weights.
+        tables: Functions of a few values.
+        opening: The token before the first + 1, 0 without one.
+        rate: Of learning.
+        log_probs: Receives the log-probabilities.
+    """
+    table, last = tables.probabilities, np.int64(opening)
+    for t in range(len(ids)):
+        token = np.int64(ids[t])
+        reach, num_asked = np.float64(1), np.int64(0)
+        for d in range(tree.depth[token]):
+            a, b, node = contexts[t, d], network[t, d], np.int64(tree.nodes[token, d])
+            if reach >= LEAST_REACH:
+                rows = joint_rows(a, b, orders[t], np.int64(d), node, last)
+                p = squash(table, mean_logit(joint_logits(joint, rows, a, b)))
+                num_asked = np.int64(d + 1)
+            else:
+                p = squash(table, b)
+            reach *= p if tree.bits[token, d] else ONE - p
+        if rate > 0:
+            learn_joint(joint, table, tree, token, contexts[t], network[t], (orders[t], last), num_asked, rate)
+        last = token + 1
+        log_probs[t] = math.log(reach)
+
+
+@compiled_inner
+def joint_of(rows: Joint, row: Index) -> Joint:
+    """The weights of one of several rows."""
+    return Joint(rows.by_order[row], rows.by_trust[row], rows.by_node[row], rows.by_last[row])
