@@ -6,6 +6,7 @@ not there are trained for a few minutes on small data first. Needs Playwright an
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import anew
 ASSETS = Path(__file__).parent / "assets"
 CHROMIUM = "/usr/bin/chromium"
 WAIT = 600_000  # milliseconds
+MAX_WIDTH, COLOURS = 560, 24  # of a picture
 RUNS = {  # name: data, family, minutes
     "gan": ("rings", "gan", 2),
     "vae": ("rings", "vae", 2),
@@ -81,6 +83,14 @@ def make_runs(root: Path, wanted: set[str]) -> None:
         anew.train(root / data, root / "runs" / name, budget=60 * minutes, family=family)
 
 
+def write_small(png: bytes, path: Path) -> None:
+    """A picture of a page in few colours, no wider than a text."""
+    with Image.open(io.BytesIO(png)) as whole:
+        picture = whole.convert("RGB")
+        picture.thumbnail((MAX_WIDTH, 10_000), Image.Resampling.LANCZOS)
+        picture.quantize(COLOURS).save(path, optimize=True)
+
+
 def shoot(browser: Any, address: str, name: str) -> None:
     """One picture."""
     run, tab, typed, wanted, width, theme, part = SHOTS[name]
@@ -96,7 +106,7 @@ def shoot(browser: Any, address: str, name: str) -> None:
         page.fill(selector, text)
     page.get_by_text(wanted).first.wait_for()
     page.wait_for_timeout(1500)
-    page.locator(part).first.screenshot(path=ASSETS / f"{name}.png")
+    write_small(page.locator(part).first.screenshot(), ASSETS / f"{name}.png")
     page.close()
 
 
