@@ -17,7 +17,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,6 +116,22 @@ def _escaped(code: int) -> str:
 def command(*words: object) -> str:
     """A command as it can be pasted into a shell."""
     return shlex.join(os.fspath(w) if isinstance(w, os.PathLike) else str(w) for w in words)
+
+
+_QUERY = re.compile(r"(https?:/{1,2}[^\s?#]*)[?#]\S*")  # a signed address carries its key there
+_SECRET_OPTION = "--api-key"
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """The words of a command with keys and the queries of addresses left out, since reports are handed on."""
+    shown = []
+    for before, word in zip(("", *words), words, strict=False):
+        if before == _SECRET_OPTION:
+            word = "..."
+        elif word.startswith(f"{_SECRET_OPTION}="):
+            word = f"{_SECRET_OPTION}=..."
+        shown.append(_QUERY.sub(r"\1?...", word))
+    return shown
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -19,6 +19,14 @@ from anew.core.provenance import command_line, versions
         (["ipykernel_launcher.py", "-f", "kernel.json"], None),
         (["/lib/pytest/__main__.py"], None),
         ([], None),
+        (
+            ["anew", "train", "https://host/x.tar?X-Amz-Signature=secret#f", "--seed", "1"],
+            "anew train 'https://host/x.tar?...' --seed 1",
+        ),
+        (
+            ["anew", "serve", "run", "--api-key", "secret", "--api-key=secret"],
+            "anew serve run --api-key ... --api-key=...",
+        ),
     ],
 )
 def test_a_command_is_named_where_there_was_one(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anew
 from anew.cli.terminal import complain, write
-from anew.errors import AnewError, ProcessError, command, out_of_memory
+from anew.errors import AnewError, ProcessError, command, out_of_memory, without_secrets
 
 DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = (
     0,
@@ -110,7 +110,7 @@ def _write_bug_report(error: BaseException, argv: Sequence[str]) -> Path:
     """A new file in the folder for temporary files: versions, the command and the traceback."""
     handle, name = tempfile.mkstemp(prefix="anew-bug-", suffix=".txt")
     parts = [
-        command("anew", *argv),
+        command("anew", *without_secrets(argv)),
         "",
         *(f"{name}: {value}" for name, value in _versions().items()),
         "",

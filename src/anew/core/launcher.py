@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
+
+from anew.core.programs import own_command
 
 STARTED = "ANEW_STARTED"  # of a launched process: time.monotonic() when the command began
 STOPPED = 75
@@ -65,7 +66,8 @@ def launch(processes: int, words: Sequence[str], started: float) -> int:
         1, 1, processes, run_id=f"anew-{os.getpid()}", rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "anew", *words)
+        python, *arguments = own_command("anew", *words)
+        elastic_launch(config, python)(*arguments)
     except ChildFailedError as error:
         return int(error.get_first_failure()[1].exitcode)
     except (SignalException, KeyboardInterrupt):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from anew.core.version import __version__
-from anew.errors import command
+from anew.errors import command, without_secrets
 
 PROGRAM_NAMES = ("anew", "anew.exe")
 
@@ -16,7 +16,7 @@ def command_line() -> str | None:
     """The command that began this process, as it can be pasted into a shell; None where that was not `anew`."""
     program = Path(sys.argv[0]) if sys.argv else Path()
     is_module = program.name == "__main__.py" and program.parent.name == "anew"
-    return command("anew", *sys.argv[1:]) if program.name in PROGRAM_NAMES or is_module else None
+    return command("anew", *without_secrets(sys.argv[1:])) if program.name in PROGRAM_NAMES or is_module else None
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from anew.core import isolation
 from anew.core import settings as configs
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec
+from anew.data.file_names import is_hub_name
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
@@ -21,6 +22,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
+from anew.data.sources.remote import address_of, is_known
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
@@ -329,6 +331,12 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
 
 
 def check_there(path: str) -> None:
-    """Raises DataError where the data of a run has moved away."""
+    """Raises DataError where the data of a run has moved away, or lies at an address that nobody here has named: the run may be a
+    stranger's, and would have this computer ask whatever address it likes."""
+    address = None if is_hub_name(path) else address_of(path)
+    if address is not None and not is_known(address):
+        raise DataError(
+            f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
+        )
     if Path(path).is_absolute() and not Path(path).exists():
         raise DataError(f"the data of this run is not at {path!r} any more; give its new place as `data`")

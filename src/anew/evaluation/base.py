@@ -259,8 +259,8 @@ class Evaluation(ABC, Generic[ItemT]):
         n = min(n_samples, len(test), len(train))
         if n < LEAST:
             if self.inputs.features is None:
-                needed = f"{LEAST} samples and {LEAST} held-out {self.noun} are needed"
-                self.too_few = f"{needed}; there are {len(samples):,} and {len(test):,}"
+                counts = {"samples": n_samples, f"held-out {self.noun}": len(test), f"training {self.noun}": len(train)}
+                self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
         if n < n_samples:
@@ -345,6 +345,12 @@ class Evaluation(ABC, Generic[ItemT]):
         seconds_per_item = (time.monotonic() - begin) / len(trial)
         seconds = float("inf") if limit is None else PROBE_SHARE * limit
         return affordable_probe(len(self._probe_items), seconds_per_item, seconds)
+
+
+def too_few_of(name: str, n: int) -> str:
+    """A clause on why n items of a plural name allow no answer."""
+    counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
+    return f"{counted} too few; at least {LEAST} are needed"
 
 
 def comparisons(samples: int, real: int) -> float:

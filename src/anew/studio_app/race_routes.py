@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from anew.core.programs import own_command
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.studio_app.job_routes import LIMITS, Body, Seed
@@ -43,11 +43,7 @@ async def _lines(body: RaceBody) -> AsyncIterator[str]:
         yield f"data: {json.dumps({'waiting': True})}\n\n"
     async with AT_ONCE:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "anew.studio_app.race_process",
-            str(body.seconds),
-            str(body.seed),
+            *own_command("anew.studio_app.race_process", str(body.seconds), str(body.seed)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             limit=MAX_LINE,

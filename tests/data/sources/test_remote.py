@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from anew.core import files
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, check_there
 from anew.data.modalities.text import Text
 from anew.data.sources import remote
 from anew.data.sources.remote import address_of, local_copy, without_query
@@ -127,10 +127,21 @@ def test_an_outage_ends_in_a_sentence(store: fsspec.AbstractFileSystem, monkeypa
 
 def test_names_that_lead_elsewhere_are_refused(store: fsspec.AbstractFileSystem) -> None:
     store.store["/bucket/books/../../evil.txt"] = store.store["/bucket/books/00.txt"]
-    store.store["/bucket/books/bell\a.txt"] = store.store["/bucket/books/00.txt"]
+    for name in ("bell\a.txt", "\ud800.txt", ".lock", "..\\evil.txt"):
+        store.store[f"/bucket/books/{name}"] = store.store["/bucket/books/00.txt"]
     copy = local_copy("memory://bucket/books")
     assert {refusal.reason for refusal in copy.refusals} == {"has a name that cannot be kept on a disk"}
     assert not list(copy.place.parent.glob("evil.txt"))
+
+
+def test_an_address_that_only_a_run_names_is_asked_for_nothing(store: fsspec.AbstractFileSystem) -> None:
+    address = "memory://bucket/never-named-before"
+    store.store["/bucket/never-named-before/a.txt"] = store.store["/bucket/books/00.txt"]
+    with pytest.raises(DataError, match="never read on this computer"):
+        check_there(address)
+    local_copy(address)
+    check_there(address)
+    check_there("owner/name")
 
 
 def test_a_name_that_is_a_file_and_a_folder_costs_that_name(store: fsspec.AbstractFileSystem) -> None:

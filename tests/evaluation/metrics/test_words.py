@@ -37,6 +37,25 @@ def test_new_words_of_old_syllables_are_new_not_broken() -> None:
     assert shares["known_words"][0] < 0.2 < shares["new_words"][0] and shares["new_words"][1] == 0.0
 
 
+def test_known_words_in_an_order_of_their_own_are_told_by_their_pairs() -> None:
+    source = np.random.default_rng(0)
+    lexicon = ["".join(source.choice(SYLLABLES, 2)) for _ in range(200)]
+    followers = source.integers(0, 200, (200, 3))  # each word is followed by one of three
+
+    def text(seed: int) -> str:
+        choices, word, chosen = np.random.default_rng(seed).integers(0, 3, 80), seed % 200, []
+        for choice in choices:
+            word = followers[word, choice]
+            chosen.append(lexicon[word])
+        return " ".join(chosen)
+
+    train, held_out, samples = ([text(seed) for seed in range(first, first + 40)] for first in (0, 100, 200))
+    salad = [" ".join(source.permutation(sample.split())) for sample in samples]
+    ordered, shuffled = found(samples, held_out, train), found(salad, held_out, train)
+    assert ordered["known_pairs"][0] > 0.9 and shuffled["known_pairs"][0] < 0.3
+    assert shuffled["known_words"][0] > 0.95 and shuffled["known_pairs"][1] == ordered["known_pairs"][1] > 0.9
+
+
 def test_what_is_not_made_of_words_has_no_such_figures() -> None:
     source = np.random.default_rng(0)
     codes = ["".join(source.choice(list("ACGT"), 300)) for _ in range(30)]

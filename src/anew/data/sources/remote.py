@@ -129,7 +129,7 @@ def local_copy(address: str) -> LocalCopy:
     """
     shown = without_query(address)
     address = _signed.get(shown, address)
-    folder = files.cache_root(None) / "remote" / hashlib.blake2b(shown.encode(), digest_size=12).hexdigest()
+    folder = _folder_of(shown)
     folder.mkdir(parents=True, exist_ok=True)
     system, path = _opened(address)
     listing, is_file, refusals = _listed(system, path, address)
@@ -143,6 +143,15 @@ def local_copy(address: str) -> LocalCopy:
     size = sum(file.bytes or 0 for file in listing.values())
     note = f"{shown} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
     return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
+
+
+def is_known(address: str) -> bool:
+    """Whether something of an address was copied before, so that somebody here has named it."""
+    return (_folder_of(without_query(address)) / MANIFEST).is_file()
+
+
+def _folder_of(shown: str) -> Path:
+    return files.cache_root(None) / "remote" / hashlib.blake2b(shown.encode(), digest_size=12).hexdigest()
 
 
 def _opened(address: str) -> tuple[FileSystem, str]:

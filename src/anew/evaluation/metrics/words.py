@@ -34,30 +34,58 @@ BROKEN_WORDS = MetricSpec(
     maximum=1.0,
     tolerance=Tolerance("closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})"),
 )
+KNOWN_PAIRS = MetricSpec(
+    "known_pairs",
+    "Known word pairs",
+    "Share of pairs of neighbouring known words that stand so in the training text: what word salad lacks.",
+    better="higher",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.06,
+        0.2,
+        "{value:.0%} of pairs of words stand in the training text (real text: {real:.0%})",
+        least=2_000,
+    ),
+)
 WORD = re.compile(r"[^\W\d_]+")
 LEAST_KNOWN = 0.5  # of the words of held-out text, under which words are not what the text is made of
 LEAST_WORDS = 100  # of samples, and of held-out text
+LEAST_PAIRS = 0.25  # known ones of held-out text, under which the training text is too short to know its pairs
+PAIR_BITS = 32  # of a number that stands for a pair, those of its second word
 WIDTH = 3  # letters of a run, with the ends of the word
 
 
 class Vocabulary:
-    """The words of training texts, in lower case, and their letter triples."""
+    """The words of training texts, in lower case, their letter triples, and which words follow each other."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._words = {word for text in texts for word in words(text)}
-        self._runs = {run for word in self._words for run in runs(word)}
+        self._ids: dict[str, int] = {}
+        pairs = []
+        for text in texts:
+            ids = np.array([self._ids.setdefault(word, len(self._ids)) for word in words(text)], dtype=np.int64)
+            pairs.append(ids[:-1] << PAIR_BITS | ids[1:])
+        self._runs = {run for word in self._ids for run in runs(word)}
+        self._pairs = np.unique(np.concatenate([*pairs, np.zeros(0, dtype=np.int64)]))
 
     def counts(self, text: str) -> tuple[int, int, int]:
         """(known, new, broken) words of a text."""
         known = new = broken = 0
         for word in words(text):
-            if word in self._words:
+            if word in self._ids:
                 known += 1
             elif all(run in self._runs for run in runs(word)):
                 new += 1
             else:
                 broken += 1
         return known, new, broken
+
+    def pair_counts(self, text: str) -> tuple[int, int]:
+        """(known, all) pairs of neighbouring words that are both known."""
+        ids = np.array([self._ids.get(word, -1) for word in words(text)], dtype=np.int64)
+        is_known = (ids[:-1] >= 0) & (ids[1:] >= 0)
+        pairs = (ids[:-1] << PAIR_BITS | ids[1:])[is_known]
+        return int(np.isin(pairs, self._pairs).sum()), len(pairs)
 
 
 def words(text: str) -> list[str]:
@@ -90,4 +118,20 @@ def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Voc
             real_baseline=float(real_counts[:, column].sum() / n_real),
             n=int(n),
             source=f"of {n:,.0f} words of samples; real: {n_real:,.0f} words of held-out text",
+        )
+    pairs, real_pairs = (
+        np.array([vocabulary.pair_counts(text) for text in part], dtype=np.float64).reshape(-1, 2)
+        for part in (samples, held_out)
+    )  # each (texts, 2)
+    n, n_real = pairs[:, 1].sum(), real_pairs[:, 1].sum()
+    if min(n, n_real) >= LEAST_WORDS and real_pairs[:, 0].sum() >= LEAST_PAIRS * n_real:
+        low, high = ratio_interval(pairs[:, 0], np.maximum(pairs[:, 1], 1e-9), seed)
+        yield Score(
+            KNOWN_PAIRS,
+            float(pairs[:, 0].sum() / n),
+            low=low,
+            high=high,
+            real_baseline=float(real_pairs[:, 0].sum() / n_real),
+            n=int(n),
+            source=f"of {n:,.0f} pairs of known words of samples; real: {n_real:,.0f} pairs of held-out text",
         )
