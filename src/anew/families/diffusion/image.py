@@ -124,8 +124,11 @@ class ImageLayout(Layout):
             raise ConfigError(
                 "tile needs a model of pixels, and this one works on latents; train with space=pixel, or leave it out"
             )
-        multiple = net.multiple if isinstance(net, UNet) else net.patch_size
-        return Wrapped(net, int(multiple))
+        if isinstance(net, UNet):
+            return Wrapped(net, net.multiple)
+        if isinstance(net, DiT):
+            return Wrapped(net, net.patch_size)
+        raise TypeError(f"{type(net).__name__} is no network of images")
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         if request.sampling.frames:
