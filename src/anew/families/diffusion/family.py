@@ -155,20 +155,13 @@ class Diffusion(Family):
         y = self._add_noise(x, std * sigma, context.normal("noise", x.shape))
         c_skip_y, c_out, F = self._precondition(y, std * sigma, component)
         error = F - (x - c_skip_y) / c_out
-        total = self._mean_square(error, weight).sum()
+        total = _mean_square(error, None if weight is None else self.mixture.per_value(weight), self.layout).sum()
         return Loss(total, len(x), {"clean_error": (error * c_out).square().mean().detach()})
 
     def _add_noise(self, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
         """x (B, D) with noise of levels (B, F) on its parts; a part of infinite level becomes 0."""
         sigma = self.mixture.per_value(sigma)
         return torch.where(sigma.isinf(), 0.0, x + sigma * noise)
-
-    def _mean_square(self, error: Tensor, weight: Tensor | None) -> Tensor:
-        """(B,) mean square of error (B, D); weight (B, F): what share each part has in it (None: all the same)."""
-        if weight is None:
-            return error.square().mean(1)
-        value_weight = self.mixture.per_value(weight) * (self.layout.num_parts / self.layout.size)
-        return (error.square() * value_weight).sum(1)
 
     def _precondition(
         self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False
@@ -213,7 +206,11 @@ class Diffusion(Family):
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
         sampling: DiffusionSampling = request.sampling or DiffusionSampling()
-        known = None if request.condition is None else self._known_values(request.condition, request.n)
+        known = (
+            None
+            if request.condition is None
+            else _known_values(request.condition, request.n, self.spec.shape, self.device)
+        )
         noise = self._noise(request, seed)
         component = self._choose_component(request, noise["kind"][:, 0], known)
         start = self.mixture.sample(component, noise["inside"], noise["outside"])
@@ -300,16 +297,6 @@ class Diffusion(Family):
         component = (uniform >= cumulative).sum(1).clamp(max=self.any_component)
         return torch.where(cumulative[:, -1] > 0, component, self.any_component)
 
-    def _known_values(self, condition: Condition, n: int) -> KnownValues:
-        shape = self.spec.shape
-        mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask
-        try:
-            values = condition.x.to(self.device).float().expand(n, *shape).flatten(1)
-            return KnownValues(values, mask.to(self.device).expand(n, *shape).flatten(1) > 0.5)
-        except RuntimeError as error:
-            x_shape = tuple(condition.x.shape)
-            raise ConfigError(f"known values must have the shape {shape} (got {x_shape})") from error
-
     def _denoise_guided(self, y: Tensor, sigma: Tensor, component: Tensor, guidance: float) -> Tensor:
         conditional = self._denoise(y, sigma, component)
         if guidance == 1.0:
@@ -368,6 +355,23 @@ class Diffusion(Family):
 
     def portable_sampler(self) -> PortableSampler:
         return diffusion_sampler(self, self, self._sigmas(DiffusionSampling(), self._default_steps))
+
+
+def _mean_square(error: Tensor, value_weight: Tensor | None, layout: Layout) -> Tensor:
+    """(B,) mean square of error (B, D); value_weight (B, D): what share the part of each value has in it (None: all the same)."""
+    if value_weight is None:
+        return error.square().mean(1)
+    return (error.square() * value_weight * (layout.num_parts / layout.size)).sum(1)
+
+
+def _known_values(condition: Condition, n: int, shape: tuple[int, ...], device: torch.device) -> KnownValues:
+    mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask
+    try:
+        values = condition.x.to(device).float().expand(n, *shape).flatten(1)
+        return KnownValues(values, mask.to(device).expand(n, *shape).flatten(1) > 0.5)
+    except RuntimeError as error:
+        x_shape = tuple(condition.x.shape)
+        raise ConfigError(f"known values must have the shape {shape} (got {x_shape})") from error
 
 
 def _concatenate(parts: list[Tensor | None], most: int) -> Tensor | None:
