@@ -152,16 +152,11 @@ class Diffusion(Family):
             is_hidden = context.uniform("hide", (len(x),)) < self.config.label_dropout
             component = torch.where(is_hidden, self.any_component, component)
         sigma, weight = self.layout.training_sigmas(context, batch, self.config)  # (B, F)
-        y = self._add_noise(x, std * sigma, context.normal("noise", x.shape))
+        y = _add_noise(x, self.mixture.per_value(std * sigma), context.normal("noise", x.shape))
         c_skip_y, c_out, F = self._precondition(y, std * sigma, component)
         error = F - (x - c_skip_y) / c_out
         total = _mean_square(error, None if weight is None else self.mixture.per_value(weight), self.layout).sum()
         return Loss(total, len(x), {"clean_error": (error * c_out).square().mean().detach()})
-
-    def _add_noise(self, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-        """x (B, D) with noise of levels (B, F) on its parts; a part of infinite level becomes 0."""
-        sigma = self.mixture.per_value(sigma)
-        return torch.where(sigma.isinf(), 0.0, x + sigma * noise)
 
     def _precondition(
         self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False
@@ -206,11 +201,7 @@ class Diffusion(Family):
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
         sampling: DiffusionSampling = request.sampling or DiffusionSampling()
-        known = (
-            None
-            if request.condition is None
-            else _known_values(request.condition, request.n, self.spec.shape, self.device)
-        )
+        known = _known_values(request.condition, request.n, self.spec.shape, self.device)
         noise = self._noise(request, seed)
         component = self._choose_component(request, noise["kind"][:, 0], known)
         start = self.mixture.sample(component, noise["inside"], noise["outside"])
@@ -221,8 +212,6 @@ class Diffusion(Family):
         if known is not None:
             start = torch.where(known.mask, known.values, start)
 
-        if sampling.tile:
-            self.layout.wrapped(self.net)  # what cannot wrap is refused here
         level = itertools.count()
 
         def denoise(y: Tensor, sigma: Tensor) -> Tensor:
@@ -275,8 +264,13 @@ class Diffusion(Family):
 
     def _noise(self, request: SampleRequest, seed: int) -> dict[str, Tensor]:
         """Normal numbers by use, (n, count) each; row i is a function of its key, (seed, first_index + i)."""
-        size, rank = self.layout.size, self.mixture_basis.shape[1]
-        counts = {"outside": size, "inside": rank, "noise": size, "kind": self.layout.num_choices}
+        size = self.layout.size
+        counts = {
+            "outside": size,
+            "inside": self.mixture_basis.shape[1],
+            "noise": size,
+            "kind": self.layout.num_choices,
+        }
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         rows = torch.stack([torch.randn(sum(counts.values()), generator=source) for source in sources])
         return dict(zip(counts, torch.split(rows.to(self.device), list(counts.values()), 1), strict=True))
@@ -357,6 +351,11 @@ class Diffusion(Family):
         return diffusion_sampler(self, self, self._sigmas(DiffusionSampling(), self._default_steps))
 
 
+def _add_noise(x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """x (B, D) with noise of these levels; what is of infinite level becomes 0."""
+    return torch.where(sigma.isinf(), 0.0, x + sigma * noise)
+
+
 def _mean_square(error: Tensor, value_weight: Tensor | None, layout: Layout) -> Tensor:
     """(B,) mean square of error (B, D); value_weight (B, D): what share the part of each value has in it (None: all the same)."""
     if value_weight is None:
@@ -364,7 +363,11 @@ def _mean_square(error: Tensor, value_weight: Tensor | None, layout: Layout) -> 
     return (error.square() * value_weight * (layout.num_parts / layout.size)).sum(1)
 
 
-def _known_values(condition: Condition, n: int, shape: tuple[int, ...], device: torch.device) -> KnownValues:
+def _known_values(
+    condition: Condition | None, n: int, shape: tuple[int, ...], device: torch.device
+) -> KnownValues | None:
+    if condition is None:
+        return None
     mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask
     try:
         values = condition.x.to(device).float().expand(n, *shape).flatten(1)
