@@ -66,13 +66,13 @@ class Native:
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def encode(self, one: Any) -> Any:
-        return acted(None, one.data)
+    def encode(self, item: Any) -> Any:
+        return acted(None, item.data)
 
-    def expand(self, one: Any) -> Iterator[Any]:
-        yield from [acted(None, one.data)] * 2
+    def expand(self, item: Any) -> Iterator[Any]:
+        yield from [acted(None, item.data)] * 2
 
-    def where(self, one: Any) -> int:
+    def where(self, item: Any) -> int:
         return os.getpid()
 
     def encode_many(self, items: Any) -> list[Any]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import random
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+import anew
 
 WORDS = [
     "the", "a", "one", "old", "new", "small", "river", "stone", "light", "house",
@@ -17,6 +21,12 @@ WORDS = [
 
 # Settings of a decoder that learns nothing to speak of, for tests of everything around it.
 TINY = {"width": 32, "layers": 1, "heads": 1, "mlp_size": 64}
+
+
+def trained(data: Path, run: Path, **arguments: Any) -> anew.Model:
+    """A run that nobody measured: to evaluate it would take longer than what most tests want of it."""
+    with mock.patch("anew.workflows.train.evaluate_run", lambda *of_the_run, **limits: None):
+        return anew.train(data, run, **arguments)
 
 
 def prose(path: Path, sentences: int = 1500, seed: int = 0) -> Path:
@@ -47,16 +57,16 @@ def shapes(folder: Path, count: int = 240, size: int = 12, seed: int = 0) -> Pat
     """Discs and bars of random place and size, in class folders, as PNG."""
     source = random.Random(seed)
     for index in range(count):
-        kind = ("bar", "disc")[index % 2]
+        shape_name = ("bar", "disc")[index % 2]
         image = Image.new("L", (size, size), 0)
         x, y, r = source.randint(3, size - 4), source.randint(3, size - 4), source.randint(2, 4)
         draw = ImageDraw.Draw(image)
         shade = source.randint(150, 255)
-        if kind == "disc":
+        if shape_name == "disc":
             draw.ellipse((x - r, y - r, x + r, y + r), fill=shade)
         else:
             draw.rectangle((x - r, y - 1, x + r, y + 1), fill=shade)
-        target = folder / kind / f"{index:04d}.png"
+        target = folder / shape_name / f"{index:04d}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         image.save(target)
     return folder

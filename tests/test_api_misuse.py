@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import anew
-from samples import names
+from samples import names, trained
 
 LONG, NUL, LONE = "n" * 300, "a\0b", "\ud800"
 NO_DATA: list[Any] = [5, 1.5, True, b"x", "", NUL, LONE, object(), None]
@@ -76,9 +76,7 @@ MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, li
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("misuse")
     data = names(folder / "names.txt")
-    anew.train(
-        data, folder / "run", steps=1, settings={"evaluate_samples": 0, "previews": 0, "width": 16, "mlp_size": 16}
-    )
+    trained(data, folder / "run", steps=1, settings={"previews": 0, "width": 16, "mlp_size": 16})
     return folder
 
 

@@ -192,8 +192,8 @@ def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
     out = tmp_path / "scores.csv"
     assert f"2 rows in {out}" in anew("score", run, tmp_path / "in", "--per-item", "--out", out).stdout
     assert out.read_text().splitlines() == rows
-    found = json.loads(anew("score", run, tmp_path / "in", "--per-item", "--json").stdout)
-    assert [item["file"] for item in found["items"]] == ["0.txt", "1.txt"]
+    result = json.loads(anew("score", run, tmp_path / "in", "--per-item", "--json").stdout)
+    assert [item["file"] for item in result["items"]] == ["0.txt", "1.txt"]
 
 
 def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert process.returncode == 75, error
     assert f"continue with `anew resume {tmp_path / 'run'}`" in out
     assert list((tmp_path / "run" / "checkpoints").glob("step-*"))

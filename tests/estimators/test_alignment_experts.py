@@ -20,14 +20,14 @@ VOCAB = 20
 
 def bits(index: AlignmentIndex, rows: np.ndarray, first: int = 1) -> float:
     """Mean bits of what stands at places from `first` on."""
-    experts, found = index.experts(len(rows)), []
+    experts, result = index.experts(len(rows)), []
     experts.observe(rows[:, 0])
     for place in range(1, rows.shape[1]):
         probabilities = experts.predict().probabilities
         np.testing.assert_allclose(probabilities.sum(1), 1.0, rtol=1e-4)
-        found.append(-np.log2(probabilities[np.arange(len(rows)), rows[:, place]]))
+        result.append(-np.log2(probabilities[np.arange(len(rows)), rows[:, place]]))
         experts.observe(rows[:, place])
-    return float(np.mean(found[first - 1 :]))
+    return float(np.mean(result[first - 1 :]))
 
 
 def family(source: np.random.Generator, members: int, length: int, kept: float, ancestor: np.ndarray) -> np.ndarray:

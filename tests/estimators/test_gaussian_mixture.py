@@ -22,16 +22,16 @@ def grid(x: torch.Tensor) -> torch.Tensor:
 def test_finds_the_clusters_and_draws_like_them() -> None:
     x, where = two_blobs()
     mixture = fit_mixture(grid(x), None, rank=6, num_clusters=2, classes=0, source=torch.Generator().manual_seed(1))
-    found = mixture.assign(x)
-    assert float((found == where).float().mean()) in (0.0, 1.0)
+    result = mixture.assign(x)
+    assert float((result == where).float().mean()) in (0.0, 1.0)
     assert mixture.weights.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
     source = torch.Generator().manual_seed(2)
     component = torch.zeros(20_000, dtype=torch.long)
     drawn = mixture.sample(
         component, torch.randn(20_000, 6, generator=source), torch.randn(20_000, 10, generator=source)
     )
-    torch.testing.assert_close(drawn.mean(0), x[found == 0].mean(0), atol=0.2, rtol=0)
-    torch.testing.assert_close(torch.cov(drawn.T), torch.cov(x[found == 0].T), atol=0.7, rtol=0)
+    torch.testing.assert_close(drawn.mean(0), x[result == 0].mean(0), atol=0.2, rtol=0)
+    torch.testing.assert_close(torch.cov(drawn.T), torch.cov(x[result == 0].T), atol=0.7, rtol=0)
 
 
 def test_denoising_is_as_good_as_it_says() -> None:

@@ -28,16 +28,16 @@ def _slow(sequences: list[list[int]], vocab: int, order: int) -> dict[tuple[int,
         for context, tokens in counts[k].items():
             for token in tokens:
                 counts[k - 1][context[1:]][token] += 1
-    found: dict[tuple[int, ...], np.ndarray] = {}
+    result: dict[tuple[int, ...], np.ndarray] = {}
     for k in range(order + 1):
         taken = discounts(np.array([c for tokens in counts[k].values() for c in tokens.values()], dtype=np.int64))
         for context, tokens in counts[k].items():
-            below = found[context[1:]] if k else np.full(vocab, 1.0 / vocab)
+            below = result[context[1:]] if k else np.full(vocab, 1.0 / vocab)
             total, kept = sum(tokens.values()), np.zeros(vocab)
             for token, count in tokens.items():
                 kept[token] = (count - taken[min(count, 3)]) / total
-            found[context] = kept + (1.0 - kept.sum()) * below
-    return found or {(): np.full(vocab, 1.0 / vocab)}
+            result[context] = kept + (1.0 - kept.sum()) * below
+    return result or {(): np.full(vocab, 1.0 / vocab)}
 
 
 @settings(max_examples=40, deadline=None)
@@ -59,14 +59,14 @@ def test_equals_the_definition(sequences: list[list[int]], order: int) -> None:
 def test_distributions_sum_to_one_and_agree_with_single_probabilities(sequences: list[list[int]], order: int) -> None:
     model = KneserNey.fit(sequences, 6, order)
     row = np.array([0, 1, 5, 2, 3, 0, 1, 4], dtype=np.int64)
-    found = model.walk(row, np.arange(len(row)))
-    full = model.distribution(found)
+    result = model.walk(row, np.arange(len(row)))
+    full = model.distribution(result)
     assert np.allclose(full.sum(1), 1.0, atol=1e-5)
     assert (full > 0).all()
     assert np.allclose(full[np.arange(len(row)), row], model.score(row), rtol=1e-4)
     for i in range(len(row)):
-        assert model.tail(row[:i].tolist()) == found[:, i].tolist()
-        assert np.allclose(model.distribution(found[:, i : i + 1])[0], full[i], rtol=1e-5)
+        assert model.tail(row[:i].tolist()) == result[:, i].tolist()
+        assert np.allclose(model.distribution(result[:, i : i + 1])[0], full[i], rtol=1e-5)
 
 
 def test_restored_arrays_give_the_same_model() -> None:
@@ -78,8 +78,8 @@ def test_restored_arrays_give_the_same_model() -> None:
 
 def test_no_context_reaches_across_sequences() -> None:
     apart = KneserNey.fit([[0, 1] * 20, [2, 3] * 20], 4, 2)
-    found = apart.walk(np.array([1, 2, 0], dtype=np.int64), np.arange(3))
-    assert found[2, 2] == -1  # "1 2" was never seen: the sequences do not continue each other
+    result = apart.walk(np.array([1, 2, 0], dtype=np.int64), np.arange(3))
+    assert result[2, 2] == -1  # "1 2" was never seen: the sequences do not continue each other
 
 
 def test_a_rule_of_the_data_is_learned() -> None:

@@ -338,9 +338,9 @@ def test_operators_give_what_pytorch_gives(
 ) -> None:
     results, answer = run_graphs(lowered(case), [(case.name, list(case.inputs))], tmp_path, plain)
     assert answer["kernel"] == ("loops" if plain else "vectors")
-    for i, (got, expected) in enumerate(zip(results[0], case.outputs(), strict=True)):
-        assert got.shape == expected.shape and got.dtype == expected.dtype, f"output {i}"
-        torch.testing.assert_close(got, expected, rtol=2e-5, atol=2e-5, equal_nan=True, msg=f"output {i}")
+    for i, (output, expected) in enumerate(zip(results[0], case.outputs(), strict=True)):
+        assert output.shape == expected.shape and output.dtype == expected.dtype, f"output {i}"
+        torch.testing.assert_close(output, expected, rtol=2e-5, atol=2e-5, equal_nan=True, msg=f"output {i}")
 
 
 def used(container: Container) -> set[str]:
@@ -366,8 +366,8 @@ def test_sizes_are_open(tmp_path: Path) -> None:
     inputs = [normal(n, m) for n, m in ((2, 7), (5, 4), (1, 9))]
     results, _ = run_graphs(container, [(graph.name, [x]) for x in inputs], tmp_path)
     for x, outputs in zip(inputs, results, strict=True):
-        for got, expected in zip(outputs, graph.function(x), strict=True):  # type: ignore[call-overload]
-            torch.testing.assert_close(got, expected)
+        for output, expected in zip(outputs, graph.function(x), strict=True):  # type: ignore[call-overload]
+            torch.testing.assert_close(output, expected)
 
 
 @needs_node

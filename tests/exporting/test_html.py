@@ -18,7 +18,7 @@ from torch import Tensor
 
 import anew
 from anew.core.random import generator
-from anew.core.specs import SampleRequest
+from anew.core.specs import Condition, SampleRequest
 from anew.data.formats import pixel_steps
 from anew.exporting.bundle import bundled
 from anew.exporting.graph import WEB, Container
@@ -203,6 +203,28 @@ def test_files_are_ordinary_ones(colours: int, tmp_path: Path) -> None:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (8000, 1, 800)
         read = np.frombuffer(file.readframes(800), "<i2") / 32767
     assert np.abs(read - wave).max() < 1e-4
+
+
+@needs_node
+@pytest.mark.slow
+def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, page = exported(grid_run("clips"), tmp_path / "page.html")
+    x = values(model)[0][:1]  # (1, C, T, H, W)
+    parts = torch.zeros(x.shape[2])
+    parts[[0, -1]] = 1
+    mask = parts[:, None, None].expand(x.shape[1:])
+    request = model.request(N, SEED, condition=Condition(x[0], mask))
+    *_, expected = model.family.sample(request, SEED)
+    family: Any = model.family
+    noise = family._noise(request, SEED)
+    given = family._known_values(request.condition, N)
+    known = {name: noise[name] for name in ("inside", "outside")}
+    known |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
+    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given))}
+    there = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], given)
+    fill = {"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "parts": parts.tolist()}
+    got = sampled(page, n=N, known=known | {"last": there.sum(1) - 1}, fill=fill)
+    assert np.abs(got - expected.numpy()).max() < 1e-3
 
 
 @needs_node

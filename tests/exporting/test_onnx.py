@@ -67,8 +67,8 @@ def test_a_gan(tmp_path: Path) -> None:
     family: Any = model.family
     latents = family.initial_latents(request, SEED)
     known = {"z": latents[:, : family.config.latent_dim], "component": latents[:, family.config.latent_dim :].argmax(1)}
-    got = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
-    assert got.shape == expected.shape and np.abs(got - expected.numpy()).max() < 1e-3
+    output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3
     chosen = sampler.sample(40, label="disc")
     assert chosen.shape == (40, 1, 12, 12)
     classes = np.array(next(step["classes"] for step in sampler.program["steps"] if step["step"] == "choose"))
@@ -87,10 +87,10 @@ def test_a_vae(tmp_path: Path) -> None:
     noise = torch.stack([torch.randn(size, generator=generator(SEED, "draw", i)) for i in range(N)])
     assert request.labels is not None
     known = {"noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:], "label": request.labels}
-    got = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
-    assert np.abs(got - expected.numpy()).max() < 1e-3
-    latents = sampler.run("encoder", got.astype(np.float32))[0]
-    assert np.abs(latents - family.encode(torch.from_numpy(got)).numpy()).max() < 1e-3
+    output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    assert np.abs(output - expected.numpy()).max() < 1e-3
+    latents = sampler.run("encoder", output.astype(np.float32))[0]
+    assert np.abs(latents - family.encode(torch.from_numpy(output)).numpy()).max() < 1e-3
 
 
 @pytest.mark.parametrize("space", ["pixel", pytest.param("latent", marks=pytest.mark.slow)])
@@ -110,9 +110,9 @@ def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, 
     known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
     parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
     known |= {} if parts is None else {"last": parts.sum(1) - 1}
-    got: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
-    assert got.shape == expected.shape and np.abs(got - expected.numpy()).max() < 1e-3
-    return got
+    output: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3
+    return output
 
 
 @pytest.mark.slow
@@ -121,15 +121,15 @@ def test_sound_is_that_of_the_run(tmp_path: Path) -> None:
         tones(tmp_path / "data", 30), tmp_path / "run", {**TINY_CONV, "space": "pixel"}, steps=3, family="diffusion"
     )
     model, sampler = exported(run, tmp_path / "out")
-    got = assert_diffusion_agrees(model, sampler)
+    output = assert_diffusion_agrees(model, sampler)
     sys.path.insert(0, str(tmp_path / "out"))
     try:
-        paths = sampler.save(got, tmp_path / "new")
+        paths = sampler.save(output, tmp_path / "new")
     finally:
         sys.path.remove(str(tmp_path / "out"))
     import soundfile
 
-    ours = model.modality.decode(torch.from_numpy(got))
+    ours = model.modality.decode(torch.from_numpy(output))
     for wave, path in zip(ours, paths, strict=True):
         theirs, rate = soundfile.read(path)
         assert rate == model.modality.clip_shape.rate and len(theirs) == len(wave)
@@ -191,8 +191,8 @@ def test_images_and_clips_from_codes(make_data: Callable[[Path, int], Path], tmp
     *_, codes = model.family.sample(request, SEED)
     assert model.codec is not None and request.labels is not None
     expected = model.codec.decode(codes).numpy()
-    got = sampler.sample(N, known={"uniform": uniforms(SEED), "classes": request.labels.numpy()})
-    assert np.abs(got - expected).max() < 1e-3
+    output = sampler.sample(N, known={"uniform": uniforms(SEED), "classes": request.labels.numpy()})
+    assert np.abs(output - expected).max() < 1e-3
 
 
 @pytest.mark.slow
@@ -200,13 +200,13 @@ def test_diffusion_of_clips(tmp_path: Path) -> None:
     settings = {**TINY_CONV, "space": "pixel"}
     run = train(clips(tmp_path / "data", 40), tmp_path / "run", settings, steps=3, family="diffusion")
     model, sampler = exported(run, tmp_path / "out")
-    got = assert_diffusion_agrees(model, sampler)
+    output = assert_diffusion_agrees(model, sampler)
     drawn = sampler.sample(4, seed=1)
-    assert drawn.shape == (4, *got.shape[1:])
+    assert drawn.shape == (4, *output.shape[1:])
     lengths = [
         len(list(folder.iterdir())) for folder in {path.parent for path in sampler.save(drawn, tmp_path / "new")}
     ]
-    assert lengths == [got.shape[2]] * 4
+    assert lengths == [output.shape[2]] * 4
 
 
 @pytest.mark.parametrize(("rows", "size", "columns"), [(3, 7, 2), (2, 37, 37)])
@@ -225,8 +225,8 @@ def test_systems_of_equations(rows: int, size: int, columns: int) -> None:
     graph = Graph("solve", torch.nn.Identity(), solve, inputs, ("x",))
     session = onnxruntime.InferenceSession(traced(graph), providers=["CPUExecutionProvider"])
     more = {name: torch.cat((x, x)) for name, x in inputs.items()}  # any number of rows
-    got = session.run(None, {name: x.numpy() for name, x in more.items()})[0]
-    assert np.abs(got - solve(*more.values()).numpy()).max() < 1e-4
+    output = session.run(None, {name: x.numpy() for name, x in more.items()})[0]
+    assert np.abs(output - solve(*more.values()).numpy()).max() < 1e-4
 
 
 def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:

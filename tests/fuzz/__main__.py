@@ -165,18 +165,22 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="append the figures to bench/results/fuzz.jsonl")
     parser.add_argument("--no-keep", action="store_true", help="keep no failing files in the corpus")
     parser.add_argument("--replay", action="store_true", help="try the files of the corpus again instead; JSON")
-    given = parser.parse_args()
+    options = parser.parse_args()
     containers.preload()
-    if given.replay:
+    if options.replay:
         faults = containers.replay(corpus.lines())
         print(json.dumps(faults, indent=1))
         return 1 if any(faults.values()) else 0
-    keep = not given.no_keep
-    turns = campaign(given.only, given.seed, keep, given.files) if given.files else steps(given.only, given.seed, keep)
-    rows = fuzz(turns, given.seconds, given.count)
+    keep = not options.no_keep
+    turns = (
+        campaign(options.only, options.seed, keep, options.files)
+        if options.files
+        else steps(options.only, options.seed, keep)
+    )
+    rows = fuzz(turns, options.seconds, options.count)
     print(table(rows))
-    if given.record:
-        record(rows, given.seed, given.seconds)
+    if options.record:
+        record(rows, options.seed, options.seconds)
     return 1 if any(row.failed for row in rows.values()) else 0
 
 

@@ -11,7 +11,7 @@ import torch
 
 import anew
 from anew.sampling.conditioning import class_index
-from samples import TINY, programs, prose, sequences, shapes
+from samples import TINY, programs, prose, sequences, shapes, trained
 
 FEW = {"evaluate_samples": 0, "previews": 0}
 
@@ -19,27 +19,27 @@ FEW = {"evaluate_samples": 0, "previews": 0}
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("text")
-    return anew.train(prose(folder / "book.txt", 1000), folder / "run", steps=10, settings={**FEW, **TINY})
+    return trained(prose(folder / "book.txt", 1000), folder / "run", steps=10, settings={**FEW, **TINY})
 
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("code")
-    return anew.train(programs(folder / "data", 60), folder / "run", steps=10, settings={**FEW, **TINY})
+    return trained(programs(folder / "data", 60), folder / "run", steps=10, settings={**FEW, **TINY})
 
 
 @pytest.fixture(scope="module")
 def protein(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("protein")
     settings = {**FEW, **TINY, "direction": "both"}
-    return anew.train(sequences(folder / "data"), folder / "run", steps=10, settings=settings)
+    return trained(sequences(folder / "data"), folder / "run", steps=10, settings=settings)
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("images")
     settings = {**FEW, "batch_size": 16}
-    return anew.train(shapes(folder / "data"), folder / "run", steps=6, family="diffusion", settings=settings)
+    return trained(shapes(folder / "data"), folder / "run", steps=6, family="diffusion", settings=settings)
 
 
 @pytest.mark.parametrize("prompt", [None, "", "The old. ", "river? The. A \u4e2d."])

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 import anew
-from samples import prose, shapes
+from samples import prose, shapes, trained
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("images")
     settings = {"evaluate_samples": 8, "batch_size": 16}
-    return anew.train(shapes(folder / "data"), folder / "run", steps=6, settings=settings)
+    return trained(shapes(folder / "data"), folder / "run", steps=6, settings=settings)
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("text")
-    return anew.train(prose(folder / "book.txt"), folder / "run", steps=10, settings={"evaluate_samples": 8})
+    return trained(prose(folder / "book.txt"), folder / "run", steps=10, settings={"evaluate_samples": 8})
 
 
 def test_the_verb_stays_a_verb(images: anew.Model) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import anew
-from samples import TINY, names, prose, sequences, shapes
+from samples import TINY, names, prose, sequences, shapes, trained
 
 FEW = {"evaluate_samples": 0, "previews": 0}
 
@@ -21,13 +21,13 @@ FEW = {"evaluate_samples": 0, "previews": 0}
 @pytest.fixture(scope="module")
 def proteins(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("proteins")
-    return anew.train(sequences(folder / "some.fasta"), folder / "run", steps=5, settings={**FEW, **TINY})
+    return trained(sequences(folder / "some.fasta"), folder / "run", steps=5, settings={**FEW, **TINY})
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("text")
-    return anew.train(prose(folder / "book.txt", 1000), folder / "run", steps=5, settings={**FEW, **TINY})
+    return trained(prose(folder / "book.txt", 1000), folder / "run", steps=5, settings={**FEW, **TINY})
 
 
 def test_each_sequence_has_its_header_and_the_score_that_it_has_alone(proteins: anew.Model, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_documents_begin_anew(text: anew.Model, tmp_path: Path) -> None:
 
 
 def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
-    model = anew.train(names(tmp_path / "names.txt"), tmp_path / "run", steps=5, settings={**FEW, **TINY})
+    model = trained(names(tmp_path / "names.txt"), tmp_path / "run", steps=5, settings={**FEW, **TINY})
     shown: list[tuple[str, int, int]] = []
 
     class Shower:
@@ -104,7 +104,7 @@ def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
 
 def test_bounds_of_pictures_have_no_tokens(tmp_path: Path) -> None:
     settings = {**FEW, "batch_size": 16}
-    model = anew.train(shapes(tmp_path / "in"), tmp_path / "run", steps=4, family="vae", settings=settings)
+    model = trained(shapes(tmp_path / "in"), tmp_path / "run", steps=4, family="vae", settings=settings)
     scores = model.score(shapes(tmp_path / "other", 40), per_item=True)
     assert scores.bound == "an upper bound" and len(scores.items) == 40
     assert scores.to_csv().startswith("file,record,name,dimensions,log_likelihood,bits,bits_per_dimension\n")

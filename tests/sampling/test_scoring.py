@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import anew
-from samples import TINY, names, prose
+from samples import TINY, names, prose, trained
 
 FEW = {"evaluate_samples": 0, "previews": 0}
 
@@ -17,13 +17,13 @@ FEW = {"evaluate_samples": 0, "previews": 0}
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("text")
-    return anew.train(prose(folder / "book.txt", 1000), folder / "run", steps=5, settings={**FEW, **TINY})
+    return trained(prose(folder / "book.txt", 1000), folder / "run", steps=5, settings={**FEW, **TINY})
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("names")
-    return anew.train(names(folder / "names.txt"), folder / "run", steps=5, settings={**FEW, **TINY})
+    return trained(names(folder / "names.txt"), folder / "run", steps=5, settings={**FEW, **TINY})
 
 
 @pytest.mark.parametrize("kind", ["text", "records"])

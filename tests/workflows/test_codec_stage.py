@@ -34,7 +34,7 @@ from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Request
 from anew.workflows.codec_stage import _stage_request
-from samples import clips, prose, shapes
+from samples import clips, prose, shapes, trained
 
 SMALL = {
     "space": "latent",
@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("run") / "r"
-    anew.train(folder, target, steps=8, family="diffusion", settings=SMALL)
+    trained(folder, target, steps=8, family="diffusion", settings=SMALL)
     return target
 
 
@@ -222,7 +222,7 @@ def test_a_plan_is_replayed_with_its_codec(
     kind: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     run = request.getfixturevalue(kind)
-    anew.train(folder, tmp_path / "again", plan=run)
+    trained(folder, tmp_path / "again", plan=run)
     for name in ("codec.safetensors", "model.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
 
@@ -235,12 +235,12 @@ def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
     """The run of a family that nothing disturbed."""
 
     @functools.cache
-    def trained(family: str) -> Path:
+    def of(family: str) -> Path:
         target = tmp_path_factory.mktemp(family) / "r"
         command(*words(folder, family), "--run", target)
         return target
 
-    return trained
+    return of
 
 
 def words(folder: Path, family: str) -> list[Any]:

@@ -11,12 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-import anew
 from anew.core import threads
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modalities.image import ImageConfig
 from anew.runs import events
-from samples import shapes
+from samples import shapes, trained
 
 
 def digest(run: Path) -> str:
@@ -29,11 +28,11 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
     settings = {"evaluate_samples": 0, "previews": 0, "batch_size": 16}
     with monkeypatch.context() as patch:
         patch.setattr(threads, "available_threads", lambda: 1)
-        alone = anew.train(data, run=tmp_path / "alone", family="vae", steps=3, settings=settings)
-    both = anew.train(data, run=tmp_path / "both", family="vae", steps=3, settings=settings)
+        alone = trained(data, run=tmp_path / "alone", family="vae", steps=3, settings=settings)
+    both = trained(data, run=tmp_path / "both", family="vae", steps=3, settings=settings)
     assert (alone.record.plan.threads, both.record.plan.threads) == (1, threads.available_threads())
     for name in ("alone", "both"):
-        again = anew.train(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 0})
+        again = trained(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 0})
         assert digest(again.folder.path) == digest(tmp_path / name)
         logs = [events.thread_record(tmp_path / run / events.NAME) for run in (name, f"{name}-again")]
         assert logs[0] == logs[1] and list(logs[0]) == [0]
@@ -43,7 +42,7 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
 def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data", 60)
     settings = {"evaluate_samples": 0, "previews": 0, "batch_size": 16}
-    model = anew.train(data, run=tmp_path / "run", family="diffusion", steps=2, settings=settings)
+    model = trained(data, run=tmp_path / "run", family="diffusion", steps=2, settings=settings)
     modality: Any = model.item_modality
     assert [step.step for step in modality.matching.steps][:3] == ["specks", "specks", "flat"]
     matched = model.sample(32)

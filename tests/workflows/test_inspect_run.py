@@ -30,26 +30,26 @@ def with_status(run: Path, copy: Path, status: str) -> Path:
 
 
 def test_a_finished_run_says_what_it_is_and_how_good(run: Path) -> None:
-    found = anew.look(run)
-    assert isinstance(found, RunInspection)
-    assert (found.status, found.family, found.modality, found.steps) == ("finished", "transformer", "text", 6)
-    assert found.data.endswith("names.txt") and found.parts["train"] > 900 and found.parameters > 1000
-    assert found.request["steps"] == 6 and found.loss["loss"] > 0 and 0 < found.passes < 1
-    assert set(found.grades) <= {"closeness", "variety", "novelty"}
-    assert found.commands["more"].startswith("anew sample ")
-    said = repr(found)
+    result = anew.look(run)
+    assert isinstance(result, RunInspection)
+    assert (result.status, result.family, result.modality, result.steps) == ("finished", "transformer", "text", 6)
+    assert result.data.endswith("names.txt") and result.parts["train"] > 900 and result.parameters > 1000
+    assert result.request["steps"] == 6 and result.loss["loss"] > 0 and 0 < result.passes < 1
+    assert set(result.grades) <= {"closeness", "variety", "novelty"}
+    assert result.commands["more"].startswith("anew sample ")
+    said = repr(result)
     assert said.startswith(f"run: {run} (finished)") and "6 steps in" in said and "names.txt (text: train " in said
-    assert json.loads(json.dumps(found.to_json()))["parameters"] == found.parameters
-    assert "<pre>" in found._repr_html_()
+    assert json.loads(json.dumps(result.to_json()))["parameters"] == result.parameters
+    assert "<pre>" in result._repr_html_()
 
 
 @pytest.mark.parametrize("status", ["begun", "training", "trained"])
 def test_a_run_that_stopped_names_the_command_that_goes_on(run: Path, tmp_path: Path, status: str) -> None:
     copy = with_status(run, tmp_path / "copy", status)
-    found = inspect_run(copy)
-    assert found.status == status and found.report is None and found.steps == 0
-    assert found.commands == {"finish": f"anew resume {copy}"}
-    assert "so far" not in found.facts() and ("stopped" in repr(found) or status == "trained")
+    result = inspect_run(copy)
+    assert result.status == status and result.report is None and result.steps == 0
+    assert result.commands == {"finish": f"anew resume {copy}"}
+    assert "so far" not in result.facts() and ("stopped" in repr(result) or status == "trained")
 
 
 def test_what_looks_like_a_run_and_does_not_fit_is_refused_and_other_data_is_data(run: Path, tmp_path: Path) -> None:

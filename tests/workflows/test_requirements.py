@@ -47,8 +47,8 @@ def test_what_was_not_measured_has_not_passed() -> None:
 
 
 def test_copies() -> None:
-    found = mock.Mock(found=True, share=0.12, p=0.001)
-    (outcome,) = outcomes("copies", copies=found)
+    result = mock.Mock(found=True, share=0.12, p=0.001)
+    (outcome,) = outcomes("copies", copies=result)
     assert not outcome.passed and "12.0% of the samples" in outcome.sentence
     (outcome,) = outcomes("copies", copies=mock.Mock(found=False, share=0.0, p=0.4))
     assert outcome.passed and "no copies were found (p = 0.4)" in outcome.sentence

@@ -61,10 +61,10 @@ def test_copies_are_found_counted_and_come_first() -> None:
     source = np.random.default_rng(0)
     train, held, samples = source.normal(size=(3, 400, 6))
     samples[:20] = train[:20] + 1e-3 * source.normal(size=(20, 6))
-    found = scanned(samples, train, held, source, repeats=499)
-    assert found.p <= copying_test.FOUND
-    assert set(found.order[:20]) == set(range(20))
-    assert found.low <= 20 <= found.high + 1 and 15 <= found.copied <= 30
+    result = scanned(samples, train, held, source, repeats=499)
+    assert result.p <= copying_test.FOUND
+    assert set(result.order[:20]) == set(range(20))
+    assert result.low <= 20 <= result.high + 1 and 15 <= result.copied <= 30
 
 
 def test_copies_of_held_out_items_and_too_few_samples_prove_nothing() -> None:
@@ -124,8 +124,8 @@ def test_deviance_is_the_likelihood_ratio(hits: int, k: int, share: float) -> No
 
 @given(st.lists(st.integers(0, 5), max_size=60))
 def test_earlier_counts(values: list[int]) -> None:
-    found = copying_test.earlier(np.array(values, dtype=np.intp))
-    assert found.tolist() == [values[:i].count(v) for i, v in enumerate(values)]
+    result = copying_test.earlier(np.array(values, dtype=np.intp))
+    assert result.tolist() == [values[:i].count(v) for i, v in enumerate(values)]
 
 
 @given(st.integers(0, 20_000))
@@ -160,8 +160,8 @@ def test_reference_test() -> None:
     assert kstest(values, "uniform", alternative="greater").pvalue > 0.01
     source = np.random.default_rng(0)
     samples = np.concatenate([np.full(30, 0.01), source.gamma(2, size=270)])
-    found = copying_test.reference_test(samples, source.gamma(2, size=100), source)
-    assert found.p <= copying_test.FOUND and 25 <= found.copied <= 80
+    result = copying_test.reference_test(samples, source.gamma(2, size=100), source)
+    assert result.p <= copying_test.FOUND and 25 <= result.copied <= 80
 
 
 @pytest.mark.parametrize("share", [0.5, 0.875, 0.9])

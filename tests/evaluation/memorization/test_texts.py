@@ -40,13 +40,13 @@ def test_longest_passage_equals_difflib(texts: list[str], data: st.DataObject) -
     queries = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)), dtype=np.intp)
     item, length = PassageDistance(texts, groups).longest(queries, pool)
     raw = [t.encode().decode("latin-1") for t in texts]  # lengths are in bytes
-    for query, found, size in zip(queries, item, length, strict=True):
+    for query, result, size in zip(queries, item, length, strict=True):
         others = [j for j in pool if groups[j] != groups[query]]
         assert size == max((shared(raw[query], raw[j]) for j in others), default=0)
         if size:
-            assert found in others and shared(raw[query], raw[found]) == size
+            assert result in others and shared(raw[query], raw[result]) == size
         else:
-            assert found == -1
+            assert result == -1
 
 
 def test_a_match_never_crosses_two_texts() -> None:
@@ -103,8 +103,8 @@ def test_longest_match_equals_difflib(text: str, training: str) -> None:
 
 def test_longest_matches_of_several_texts_and_of_none() -> None:
     training = codes("the quick brown fox jumps over the lazy dog")
-    found = longest_matches(["a brown fox jumped", "nothing here to see", "", "héllo lazy dog 🐶"], training)
-    assert [None if m is None else m.length for m in found] == [15, None, None, 9]
+    result = longest_matches(["a brown fox jumped", "nothing here to see", "", "héllo lazy dog 🐶"], training)
+    assert [None if m is None else m.length for m in result] == [15, None, None, 9]
     assert longest_matches(["anything at all"], codes("")) == [None]
     many = "".join(map(chr, range(0x4E00, 0x5200)))  # more letters than a byte tells apart
     assert longest_matches([many[300:700]], codes("ab" + many)) == [Match(0, 400, 302)]
@@ -114,9 +114,9 @@ def test_what_repeats_everywhere_takes_no_more_time() -> None:
     training = codes((" " * 12 + "x = 1\n") * 60_000)  # a million characters; eight spaces stand at a quarter of them
     texts = [" " * 1500, (" " * 8 + "y = 2\n") * 100, (" " * 12 + "x = 1\n") * 80]
     begin = time.process_time()
-    found = longest_matches(texts, training)
+    result = longest_matches(texts, training)
     assert time.process_time() - begin < 5.0  # pairs of places would be a billion
-    assert [None if m is None else m.length for m in found] == [12, 9, 1440]
+    assert [None if m is None else m.length for m in result] == [12, 9, 1440]
 
 
 @given(short, short)

@@ -55,16 +55,16 @@ def by_name(inputs: EvaluationInputs) -> dict[str, Score]:
 
 
 def test_real_samples_score_like_the_real_baseline(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
-    found = by_name(make_inputs(*real, rings(150, 2)))
-    assert list(found) == NAMES
-    for score in found.values():
+    result = by_name(make_inputs(*real, rings(150, 2)))
+    assert list(result) == NAMES
+    for score in result.values():
         assert score.real_baseline is not None and score.n == 150
         assert score.low is not None and score.high is not None and score.low <= score.value <= score.high
-    assert found["frechet_distance"].value < 1.6 * found["frechet_distance"].real_baseline
-    assert abs(found["kernel_distance"].value) < 0.01
+    assert result["frechet_distance"].value < 1.6 * result["frechet_distance"].real_baseline
+    assert abs(result["kernel_distance"].value) < 0.01
     for name in ("coverage", "diversity", "recall", "precision"):
-        assert found[name].value == pytest.approx(found[name].real_baseline, abs=0.12)
-        assert found[name].better == "higher"
+        assert result[name].value == pytest.approx(result[name].real_baseline, abs=0.12)
+        assert result[name].better == "higher"
 
 
 def test_collapse_noise_and_blur_are_each_seen(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:

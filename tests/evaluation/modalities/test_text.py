@@ -33,15 +33,15 @@ def by_name(inputs: EvaluationInputs) -> dict[str, Score]:
 
 def test_bits_per_character_is_the_ratio_of_sums(make_inputs: Callable[..., EvaluationInputs]) -> None:
     rows = [(100.0 + i % 7, 50.0) for i in range(300)] + [(10.0, 20.0)]
-    found = by_name(make_inputs(TRAIN, TEST, ["x"], bits=lambda seconds: rows))["bits_per_character"]
-    assert found.value == pytest.approx(sum(b for b, _ in rows) / sum(u for _, u in rows))
-    assert found.n == 15_020 and found.low is not None and found.low < found.value < found.high
-    assert found.real_baseline is None and found.better == "lower"
+    result = by_name(make_inputs(TRAIN, TEST, ["x"], bits=lambda seconds: rows))["bits_per_character"]
+    assert result.value == pytest.approx(sum(b for b, _ in rows) / sum(u for _, u in rows))
+    assert result.n == 15_020 and result.low is not None and result.low < result.value < result.high
+    assert result.real_baseline is None and result.better == "lower"
 
 
 def test_naive_rows_read_the_whole_test_part(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    found = by_name(make_inputs(TRAIN, TEST, ["x"]))
-    rows = [found[f"bits_per_character_{n}"] for n in ("kneser_ney", "xz", "bz2", "ppmd")]
+    result = by_name(make_inputs(TRAIN, TEST, ["x"]))
+    rows = [result[f"bits_per_character_{n}"] for n in ("kneser_ney", "xz", "bz2", "ppmd")]
     assert all(r.n == len(TEST[0]) and 0.5 < r.value < 4 for r in rows)
     assert rows[0].value == min(r.value for r in rows)
 
@@ -75,13 +75,13 @@ def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train, test = names[:600], names[600:800]
     samples = [*train[:10], "zzz", "zzz", *names[800:850]]
     evaluation = EXPORT(make_inputs(train, test, samples, packed=False))
-    found = {s.name: s for s in evaluation.scores()}
+    result = {s.name: s for s in evaluation.scores()}
     assert (
-        found["verbatim_share"].value == pytest.approx(10 / len(samples))
-        and found["verbatim_share"].real_baseline == 0.0
+        result["verbatim_share"].value == pytest.approx(10 / len(samples))
+        and result["verbatim_share"].real_baseline == 0.0
     )
-    assert found["repetition_rate"].value == pytest.approx(1 / len(samples))
-    assert found["bits_per_character_kneser_ney"].n == sum(len(t) + 1 for t in test)
+    assert result["repetition_rate"].value == pytest.approx(1 / len(samples))
+    assert result["bits_per_character_kneser_ney"].n == sum(len(t) + 1 for t in test)
     shown = evaluation.report_content()
     assert shown.layout == "rows" and shown.pairs[0].caption == "identical"
     assert shown.pairs[0].nearest.text == train[0]
@@ -122,8 +122,8 @@ def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., Evalu
     source = np.random.default_rng(1)
     names = ["".join(source.choice(list("aeinorst"), 6)) for _ in range(900)]
     samples = [*names[:150], *[""] * 20, *names[150:200]]
-    found = {s.name: s for s in EXPORT(make_inputs(names[200:600], names[600:900], samples, packed=False)).scores()}
-    assert found["kernel_distance"].n == 200
+    result = {s.name: s for s in EXPORT(make_inputs(names[200:600], names[600:900], samples, packed=False)).scores()}
+    assert result["kernel_distance"].n == 200
 
 
 def test_shown_match_is_what_stands_in_training(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -91,9 +91,9 @@ def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
     assert grade(varied)["variety"] == "good" and verdict(varied)["variety"].startswith("As varied as the data, by 3")
     for coverage in (0.6, 0.66):  # of drums, of shuffled words
         half = score("coverage", coverage, coverage - 0.05, coverage + 0.05, 0.95, n=400)
-        found = [varied[0], half, varied[2]]
-        assert grade(found)["variety"] == "fair"
-        assert verdict(found)["variety"] == (
+        result = [varied[0], half, varied[2]]
+        assert grade(result)["variety"] == "fair"
+        assert verdict(result)["variety"] == (
             f"Less varied than the data: {coverage:.0%} of real items have a sample close by (real data: 95%)."
         )
 
@@ -134,7 +134,7 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         comparison = FeatureComparison.of(sets, seed, lambda share: False)
         grades.append(grade(list(fidelity_scores(comparison, lambda what, why: None))))
     expected = "good" if n == 400 else "too_few"
-    assert sum(found == {"closeness": expected, "variety": expected} for found in grades) >= 7
+    assert sum(result == {"closeness": expected, "variety": expected} for result in grades) >= 7
 
 
 def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:

@@ -108,11 +108,11 @@ def outside(page: Page) -> list[str]:
 
 
 def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
-    _, _, found = written(tmp_path)
-    assert (found["run"], found["family"], found["modality"]) == ("first", "transformer", "text")
+    _, _, result = written(tmp_path)
+    assert (result["run"], result["family"], result["modality"]) == ("first", "transformer", "text")
     keys = ["name", "title", "value", "low", "high", "real_baseline", "naive_baseline", "better", "n", "source"]
-    assert all(list(s) == keys for s in found["scores"])
-    assert found["copies"] is None
+    assert all(list(s) == keys for s in result["scores"])
+    assert result["copies"] is None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
 
 
@@ -211,18 +211,18 @@ def test_a_reader_finds_what_counts(tmp_path: Path) -> None:
 
 
 def test_images_with_pairs_and_baselines(tmp_path: Path) -> None:
-    _, page, found = written(
+    _, page, result = written(
         tmp_path, modality="image", family="diffusion", scores=IMAGE_SCORES, content=image_content()
     )
     assert "exact copy" in page.text and "difference 42" in page.text
-    assert found["scores"][-1]["value"] is None
+    assert result["scores"][-1]["value"] is None
     assert sum(t == "img" for t, _ in page.tags) == 6
     assert "A score of tomorrow" in page.text
 
 
 def test_a_report_without_scores_says_so(tmp_path: Path) -> None:
-    _, page, found = written(tmp_path, scores=[], history=[], content=ReportContent())
-    assert page.text.count("Not measured; the notes at the end") == 3 and found["verdict"] == {} == found["grades"]
+    _, page, result = written(tmp_path, scores=[], history=[], content=ReportContent())
+    assert page.text.count("Not measured; the notes at the end") == 3 and result["verdict"] == {} == result["grades"]
     assert "Training curves" not in page.text
 
 
@@ -267,16 +267,16 @@ def test_numbers_and_flat_settings() -> None:
 
 
 def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -> None:
-    _, page, found = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=copies())
-    assert found["grades"] == {"closeness": "fair", "variety": "fair", "novelty": "good"}
-    assert found["figures"]["variety"] == "80% of real items have a sample close by (real data: 95%)"
-    assert {part["name"] for part in found["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
-    assert found["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
+    _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=copies())
+    assert result["grades"] == {"closeness": "fair", "variety": "fair", "novelty": "good"}
+    assert result["figures"]["variety"] == "80% of real items have a sample close by (real data: 95%)"
+    assert {part["name"] for part in result["parts"]} >= {"coverage", "frechet_distance", "kernel_distance"}
+    assert result["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
     assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ new" in page.text
     assert "caught 40%" in page.text and "not tried" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05, high=0.2)
-    _, page, found = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
-    assert found["grades"]["novelty"] == "poor" and "✗ copied" in page.text
+    _, page, result = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
+    assert result["grades"]["novelty"] == "poor" and "✗ copied" in page.text
     unsure = written(tmp_path, scores=[], content=ReportContent(), copies=copies(method="reference", held_out=0))[1]
     assert "~ not proven" in unsure.text and "cannot prove it" in unsure.text
 

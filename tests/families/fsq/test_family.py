@@ -17,8 +17,8 @@ VIDEO = Grid((2, 3, 10, 12), "CTHW", 2, 0.5, bounded=False)
 
 
 def made(spec: Grid, **config: object) -> Fsq:
-    given = {"width": 8, "levels": (3, 4), "num_clusters": 0, **config}
-    return build_family(Fsq, spec, FsqConfig(**given), 0, torch.device("cpu"))  # type: ignore
+    settings = {"width": 8, "levels": (3, 4), "num_clusters": 0, **config}
+    return build_family(Fsq, spec, FsqConfig(**settings), 0, torch.device("cpu"))  # type: ignore
 
 
 def test_frames_are_coded_one_by_one() -> None:

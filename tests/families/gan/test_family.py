@@ -55,9 +55,9 @@ def trainer(family: Gan, data: Any, steps: int) -> Trainer:
     return Trainer(family, data, StepProgress(steps), seed=1, batch_size=batch, micro_batch=batch, world=World())
 
 
-def made(classes: int = 0, **given: Any) -> Gan:
+def made(classes: int = 0, **settings: Any) -> Gan:
     torch.manual_seed(0)
-    family = Gan(Grid((1, 8, 8), "CHW", classes, 0.8), replace(SMALL, **given))
+    family = Gan(Grid((1, 8, 8), "CHW", classes, 0.8), replace(SMALL, **settings))
     family.fit_closed_form([stripes(256, classes)])
     return family
 

@@ -54,7 +54,7 @@ export class Engine {
   }
 
   // Samples one after another, the first alone so that it is there soon. n, seed, label, index of the first; prompt and settings of texts.
-  // fill: {values, mask, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
+  // fill: {values, mask, parts, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
   // suffix: what a text stands in front of; the answers then hold the prompt and what is new.
   async sample({ id, n, seed, index = 0, label = null, prompt = "", suffix = "", settings = {}, fill = null, known = null }, answer) {
     const prefix = this.tokenizer ? this.promptIds(prompt, suffix) : [];
@@ -65,6 +65,7 @@ export class Engine {
       const options = { n: count, seed, index: index + made, label, fill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
       if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
+      if (fill?.parts) options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
       let shownAt = 0;
       for (const draft of this.sampler.sample(options)) {
         if (this.cancelled.has(id)) break;

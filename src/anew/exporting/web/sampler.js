@@ -81,7 +81,8 @@ export class Sampler {
     return first(this.container.run(step.graph, ...inputs));
   }
 
-  // DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2). fill: {values, mask} of what is given, as flat arrays.
+  // DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2). fill: {values, mask} of what is given, as flat arrays; with `parts`, 1 for each part
+  // of a sample that is given as a whole, the network sees these without noise.
   *denoise(step, { n, values, fill }) {
     const { sigmas } = step;
     let y = values[step.state].values().map((value) => value * step.scale);
@@ -95,7 +96,8 @@ export class Sampler {
     let before = null;
     for (let i = 0; i + 1 < sigmas.length; i++) {
       const [sigma, next] = [sigmas[i], sigmas[i + 1]];
-      let denoised = first(this.container.run(step.graph, new Tensor(y, shape), Tensor.full("f32", [n], sigma), ...inputs)).values();
+      const seen = fill?.parts ? kept(y, fill) : y;
+      let denoised = first(this.container.run(step.graph, new Tensor(seen, shape), Tensor.full("f32", [n], sigma), ...inputs)).values();
       if (fill) denoised = kept(denoised, fill);
       const weight = before && next > 0 ? (0.5 * Math.log(sigma / next)) / Math.log(sigmas[i - 1] / sigma) : 0;
       const ratio = next / sigma;

@@ -11,6 +11,7 @@ from anew.core.specs import Grid
 from anew.estimators.clip_mixture import ClipMixture
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families import portable
+from anew.families.diffusion.config import DiffusionConfig
 from anew.families.diffusion.layout import Layout
 from anew.families.portable import Graph, PortableSampler
 
@@ -19,6 +20,7 @@ class PortableDiffusion(Protocol):
     """What is used of the family."""
 
     spec: Grid
+    config: DiffusionConfig
     layout: Layout
     any_component: int
 
@@ -48,9 +50,12 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
 
     position = torch.arange(family.layout.num_parts)
 
-    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor) -> Tensor:
+    least = family.config.sigma_min * family.spec.std
+
+    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor, given: Tensor) -> Tensor:
         is_there = position <= last[:, None]  # (n, F)
-        part_sigma = torch.where(is_there, sigma[:, None], torch.inf)
+        part_sigma = torch.where(given > 0.5, least, sigma[:, None])
+        part_sigma = torch.where(is_there, part_sigma, torch.inf)
         flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
         return family.denoised(flat, part_sigma, component).view(-1, *shape)
 
@@ -73,15 +78,17 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
         return PortableSampler(graphs, (*drawing, shown))
     last = {"last": torch.tensor([0, family.layout.num_parts - 1])}
+    given = {"given": torch.zeros(2, family.layout.num_parts)}
     clip_graphs = (
         starting,
-        Graph("denoiser", owner, denoise_parts, noisy | rows | last, ("denoised",)),
+        Graph("denoiser", owner, denoise_parts, noisy | rows | last | given, ("denoised",)),
         Graph("holder", owner, hold, {"x": noisy["y"]} | last, ("held",)),
     )
     steps = (
         *drawing,
         portable.choose_row("last", mixture.length_counts, "component"),
-        {**shown, "inputs": ["component", "last"], "out": "clip"},
+        portable.normal("given", family.layout.num_parts, scale=0.0),  # 1 for frames that y holds without noise
+        {**shown, "inputs": ["component", "last", "given"], "out": "clip"},
         portable.run("holder", "clip", "last", out="x"),
     )
     return PortableSampler(clip_graphs, steps)

@@ -4,16 +4,15 @@ import { $, number, say } from "./elements.js";
 import { draw, pixels, savePicture } from "./pictures.js";
 
 const REASONS = {
-  clip: "The page fills in still pictures only. Where clips are made by diffusion, Anew itself fills in frames and parts of them: condition of sample, in Python.",
-  latents: "This model works on a smaller code, of which each number stands for a whole patch of the picture, so it cannot keep some pixels as they are. Models that work on the pixels themselves by diffusion can.",
-  tokens: "This model makes a picture as a row of codes, from the first to the last, so it cannot keep what stands anywhere in it. Models that work on the pixels themselves by diffusion can.",
-  generator: "This model makes a whole picture at once out of a few numbers, so it cannot keep a part of one as it is. Diffusion on pixels can.",
+  latents: "This model works on a smaller code, of which each number stands for a whole patch of what is seen, so it cannot keep some pixels as they are. Models that work on the pixels themselves by diffusion can.",
+  tokens: "This model makes what is seen as a row of codes, from the first to the last, so it cannot keep what stands anywhere in it. Models that work on the pixels themselves by diffusion can.",
+  generator: "This model makes the whole at once out of a few numbers, so it cannot keep a part of one as it is. Diffusion on pixels can.",
 };
 
 // Why this model fills nothing in, in place of the tools.
-export function explainFilling({ item, steps }) {
+export function explainFilling({ steps }) {
   const has = (name) => steps.some((step) => step.step === name);
-  const reason = item.kind === "clip" ? "clip" : has("tokens") ? "tokens" : has("denoise") ? "latents" : "generator";
+  const reason = has("tokens") ? "tokens" : has("denoise") ? "latents" : "generator";
   for (const child of $("panel-fill").children) child.hidden = child.id !== "fill-why";
   $("fill-why").textContent = REASONS[reason];
   return {};

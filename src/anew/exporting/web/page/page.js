@@ -5,6 +5,7 @@ import { Client } from "./client.js";
 import { Continuing } from "./continuing.js";
 import { $, element, say } from "./elements.js";
 import { Filling, explainFilling } from "./filling.js";
+import { FillingFrames } from "./filling_frames.js";
 import { Looking, viewsOf } from "./looking.js";
 import { Making } from "./making.js";
 import { Walking } from "./walking.js";
@@ -19,14 +20,20 @@ const { item, steps } = program;
 const has = (name) => steps.some((step) => step.step === name);
 const canFill = item.kind === "image" && steps.at(-1).step === "denoise";
 const isSeen = ["image", "clip"].includes(item.kind);
+const fillsFrames = steps.some((step) => step.out === "given");
 const VIEWS = [
   ["make", "Make", true, null],
   ["continue", "Continue", item.kind === "text", () => new Continuing(program, client, making)],
   ["walk", "Walk", !has("tokens") && has("normal"), () => new Walking(program, client, making)],
-  ["fill", "Fill in", isSeen, () => (canFill ? new Filling(program, client, making) : explainFilling(program))],
+  ["fill", "Fill in", isSeen, () => makeFilling()],
   ["look", "Look inside", viewsOf(program).length > 0, () => new Looking(program, client, making)],
   ["about", "About", true, null],
 ].filter(([, , isThere]) => isThere);
+
+function makeFilling() {
+  if (canFill) return new Filling(program, client, making);
+  return fillsFrames ? new FillingFrames(program, client, making) : explainFilling(program);
+}
 
 const views = new Map();
 const tabs = VIEWS.map(([name, title], i) =>
