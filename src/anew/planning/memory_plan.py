@@ -32,7 +32,7 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
     if setting == "fsdp":
         return "fsdp", f"{world.size} processes share the weights (parallel=fsdp)"
     needed, free = copied_bytes(family), world.minimum(int(free_memory(world.device)))
-    sizes = f"weights' gradients, moments and average take {_size(needed)}, and {_size(free)} are free for each"
+    sizes = f"gradients, moments and average take {_size(needed)}, and {_size(free)} are free for each"
     if needed > STATE_SHARE * free:
         return "fsdp", f"{world.size} processes share the weights: {sizes}"
     return "ddp", f"{world.size} processes, each with all weights: {sizes}"
@@ -64,4 +64,4 @@ def _copied_bytes(phase: Phase, has_average: bool) -> int:
 
 
 def _size(size: float) -> str:
-    return f"{size / 2**30:.1f} GB" if size >= 2**29 else f"{size / 2**20:.0f} MB"
+    return f"{size / 2**30:.1f} GB" if size >= 2**29 else f"{max(1.0, size / 2**20):.0f} MB"

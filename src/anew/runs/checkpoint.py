@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
@@ -11,19 +12,31 @@ from anew.core.schema import NotNegative, Positive, Real, Record, Share, Whole
 Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")]
 
 
+SHARD = re.compile(r"shards/[\w.-]{1,100}\.(safetensors|json)")
+MOST_FILES = 100_000
+
+
 class Manifest(Record):
     """SHA-256 of all files: what it does not name could be anything."""
 
     step: Whole
-    sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=3)]
+    sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=MOST_FILES)]
 
     @model_validator(mode="after")
     def _both(self) -> Manifest:
-        if set(self.sha256) | {"buffers.safetensors"} != {"state.safetensors", "meta.json", "buffers.safetensors"}:
+        if self.is_sharded:
+            if any(name != "meta.json" and not SHARD.fullmatch(name) for name in self.sha256):
+                raise ValueError("sha256 must name meta.json and the files of shards/")
+        elif set(self.sha256) | {"buffers.safetensors"} != {"state.safetensors", "meta.json", "buffers.safetensors"}:
             raise ValueError(
                 "sha256 must name state.safetensors, meta.json and, where there are any, buffers.safetensors"
             )
         return self
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process wrote its part."""
+        return "meta.json" in self.sha256 and "state.safetensors" not in self.sha256
 
 
 class Meta(Record):

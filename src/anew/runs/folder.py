@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from anew.errors import RunError, command, shorten
 from anew.runs import lock
 from anew.runs.paths import CONFIG
 from anew.runs.portable import relative_paths
+from anew.runs.shards import SHARDS
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors, serialized, write_tensors
 
@@ -147,6 +148,32 @@ class RunFolder:
             ) from error
         self._drop_old()
 
+    def begin_shards(self, name: str) -> Path:
+        """A temporary folder that each process writes its part of a checkpoint into; `finish_shards` makes it one."""
+        files.check_folder(self.checkpoints)
+        temporary = self.checkpoints / files.temporary_name(name)
+        (temporary / SHARDS).mkdir(parents=True)
+        return temporary
+
+    def finish_shards(self, name: str, temporary: Path, meta: Mapping[str, object]) -> None:
+        """The checkpoint whose parts are all written: its manifest last, then the rename."""
+        target = self.checkpoints / name
+        try:
+            files.write_json(temporary / META, meta)
+            sums = {f"{SHARDS}/{path.name}": _digest(path) for path in sorted((temporary / SHARDS).iterdir())}
+            sums[META] = _digest(temporary / META)
+            files.write_json(temporary / MANIFEST, {"step": meta["step"], "sha256": sums})
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(temporary, target)
+            files.sync_folder(self.checkpoints)
+        except (RunError, OSError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            reason = files.clause(error.__cause__ or error)
+            raise RunError(
+                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}"
+            ) from error
+        self._drop_old()
+
     def _write_buffers(self, path: Path, data: bytes) -> None:
         """Buffers of a checkpoint: a second name of the newest one's file where that holds the same, else a file."""
         digest = hashlib.sha256(data).hexdigest()
@@ -223,6 +250,8 @@ class RunFolder:
                     return None, f"the checksum of {file} differs"
             meta = files.read_json(folder / META)
             checked(Meta, meta, META)
+            if manifest.is_sharded:
+                return {"tensors": {}, "meta": meta, "shards": folder / SHARDS}, ""
             tensors = read_tensors(folder / STATE)
             if BUFFERS in manifest.sha256:
                 tensors |= read_tensors(folder / BUFFERS)

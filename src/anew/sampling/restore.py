@@ -22,6 +22,7 @@ from anew.families.base import Family
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
+from anew.runs.shards import whole
 from anew.runs.tensors import read_tensors
 
 CODE_BYTES = 16 * 2**20  # of family.py, at most
@@ -131,6 +132,7 @@ def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], P
             f"{str(path)!r} is missing though training is finished: restore it; "
             f"these are {step}, the newest checkpoint, without what was chosen and fitted after training"
         )
+    checkpoint = whole(checkpoint)
     weights: dict[str, Tensor] = {}
     for part in ("weights/", "average/"):  # the average replaces the weights that it is of, as in Trainer.weights
         weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}

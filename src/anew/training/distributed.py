@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from anew.core.specs import Batch
 from anew.core.world import World
 from anew.families.base import Family
 from anew.families.phases import Loss, Phase
+from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # they are not called, so that nothing could gather their weights
@@ -98,12 +100,25 @@ def gather_full(value: Tensor) -> Tensor:
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:
     """`value` on the device of `like`, and sharded as `like` is."""
+    if is_sharded(value):
+        return value
     if is_sharded(like):
         from torch.distributed.tensor import DTensor, distribute_tensor
 
         assert isinstance(like, DTensor)
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
     return value.to(like.device)
+
+
+def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
+    """The main process's checkpoint on every process, which reads its part of the shards itself; None where it has no shards, or
+    where a process cannot see them, on another machine."""
+    place = None if state is None or "shards" not in state else str(state["shards"].resolve())
+    place = world.broadcast(place)
+    if place is None or world.any(not Path(place).is_dir()):
+        return None
+    meta = world.broadcast({} if state is None else state["meta"])
+    return {"tensors": {}, "meta": meta, "shards": Path(place)}
 
 
 def broadcast_checkpoint(world: World, state: Checkpoint | None) -> Checkpoint | None:
@@ -113,4 +128,5 @@ def broadcast_checkpoint(world: World, state: Checkpoint | None) -> Checkpoint |
     meta = world.broadcast(None if state is None else state["meta"])
     if meta is None:
         return None
+    state = None if state is None else whole(state)
     return {"tensors": world.broadcast_tensors(None if state is None else state["tensors"]), "meta": meta}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -16,8 +18,9 @@ from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue
 from anew.runs.folder import DECAY_START, RunFolder
+from anew.runs.shards import SHARDS, write_shards
 from anew.runs.state import Checkpoint
-from anew.training.distributed import broadcast_checkpoint
+from anew.training.distributed import broadcast_checkpoint, shared_shards
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
@@ -69,6 +72,7 @@ class TrainingLoop:
         self._previous_progress = 0.0
         self._kept_decay_start = False
         self._threads = 0
+        self._has_told_whole = False
 
     def run(self) -> Outcome:
         """Train until the plan is done or a signal comes.
@@ -144,7 +148,7 @@ class TrainingLoop:
 
     def _learned_state(self) -> Checkpoint:
         """Where to go back to while nothing is saved yet: learned weights alone, since buffers can be large."""
-        state = self.trainer.state_dict()
+        state = self.trainer.live_state() if self.trainer.shard else self.trainer.state_dict()
         buffers = self._buffer_names()
         tensors = {n: t.clone() for n, t in state["tensors"].items() if n not in buffers}
         return {"tensors": tensors, "meta": state["meta"]}
@@ -154,38 +158,61 @@ class TrainingLoop:
         learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
         return {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
 
-    def _state(self) -> Checkpoint:
-        state = self.trainer.state_dict()
+    def _state(self, is_live: bool = False) -> Checkpoint:
+        """What a checkpoint holds: whole tensors on the main process, or those that each process computes with."""
+        state = self.trainer.live_state() if is_live else self.trainer.state_dict()
         state["buffers"] = self._buffer_names()
         state["meta"]["spent"] = self.spent()
         if self.validation is not None:
             tensors, meta = self.validation.state_dict()
-            state["tensors"].update(tensors)
+            state["tensors"].update(tensors if is_live else self.trainer.collect(tensors))
             state["meta"].update(meta)
         return state
 
     def _save(self, name: str | None = None) -> None:
         begin = time.monotonic()
-        state = self._state()
         name = name or f"step-{self.trainer.step:08d}"
-        if self.trainer.world.is_main:
-            self.folder.save(name, state)
-            if self.events is not None:
-                self.events.write("checkpoint", step=self.trainer.step, name=name)
-                self.events.flush()
+        if not (self.trainer.shard and self._save_shards(name)):
+            state = self._state()
+            if self.trainer.world.is_main:
+                self.folder.save(name, state)
+        if self.trainer.world.is_main and self.events is not None:
+            self.events.write("checkpoint", step=self.trainer.step, name=name)
+            self.events.flush()
         self.trainer.world.barrier()
         self._last_checkpoint = name
         self._initial_state = None
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - begin
 
+    def _save_shards(self, name: str) -> bool:
+        """A checkpoint that each process writes its part of; False where one does not see the folder, on another machine."""
+        world = self.trainer.world
+        temporary = self.folder.begin_shards(name) if world.is_main else None
+        place = Path(world.broadcast("" if temporary is None else str(temporary.resolve())))
+        if world.any(not place.is_dir()):
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+            if not self._has_told_whole:
+                self.say("the machines share no disk, so the first process collects whole checkpoints")
+            self._has_told_whole = True
+            return False
+        state = self._state(is_live=True)
+        write_shards(place / SHARDS, state["tensors"])
+        if temporary is not None:
+            self.folder.finish_shards(name, temporary, state["meta"])
+        return True
+
     def _last_good_state(self) -> Checkpoint:
         """That of the last checkpoint, which the main process has; before the first one, the initial state."""
         world = self.trainer.world
+        if not self._last_checkpoint and self.trainer.shard:
+            assert self._initial_state is not None
+            return self._initial_state
         state = self._initial_state if world.is_main else None
         if self._last_checkpoint and world.is_main:
             state = self.folder.checkpoint(self._last_checkpoint)
-        state = broadcast_checkpoint(world, state)
+        state = shared_shards(world, state) or broadcast_checkpoint(world, state)
         assert state is not None, "until the first checkpoint there is an initial state"
         return state
 

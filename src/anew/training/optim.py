@@ -146,6 +146,11 @@ class Optimizer:
                 parameter.mul_(1.0 - lr * group.weight_decay)
             parameter.add_(shard_like(update.view(parameter.shape), parameter), alpha=-lr)
 
+    def make_slots(self, keys: Iterable[str]) -> None:
+        """Moments of zero by "slot/parameter", to be filled in place."""
+        parameters = dict(pair for member in self.members for pair in member.parameters)
+        self.state = {key: torch.zeros_like(parameters[key.partition("/")[2]].detach()) for key in keys}
+
     def load_state_dict(self, state: Iterable[tuple[str, Tensor]], updates: int) -> None:
         """Moments as whole tensors by "slot/parameter", as `state` has them. updates: how many updates they are from."""
         parameters = dict(pair for member in self.members for pair in member.parameters)

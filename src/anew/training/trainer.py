@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
+from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint
 from anew.training.distributed import gather_full, shard_like, sync_gradients, wrap_phases
 from anew.training.optim import Optimizer
@@ -268,11 +269,16 @@ class Trainer:
         """The state to sample from, on the CPU of the main process: averaged parameters where an average is kept, and all
         buffers. Nothing on the others, which are needed to gather it."""
         state = self.family.state_dict() | self.average
-        return {n: t.clone() if t.data_ptr() == state[n].data_ptr() else t for n, t in self._collect(state).items()}
+        return {n: t.clone() if t.data_ptr() == state[n].data_ptr() else t for n, t in self.collect(state).items()}
 
     def state_dict(self) -> Checkpoint:
         """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on, on the main process; the others have
         its "meta" alone. Tensors may be the live ones."""
+        state = self.live_state()
+        return {"tensors": self.collect(state["tensors"]), "meta": state["meta"]}
+
+    def live_state(self) -> Checkpoint:
+        """The same with the tensors that this process computes with, of which it may hold a part."""
         tensors = {f"weights/{n}": v for n, v in self.family.state_dict().items()}
         tensors |= {f"average/{n}": v for n, v in self.average.items()}
         for name, optimizer in self.optimizers.items():
@@ -284,9 +290,9 @@ class Trainer:
             "early_decay": self.early_decay,
             "updates": {name: optimizer.updates for name, optimizer in self.optimizers.items()},
         }
-        return {"tensors": self._collect(tensors), "meta": meta}
+        return {"tensors": tensors, "meta": meta}
 
-    def _collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors, whole, on the CPU of the main process; one after another, so that no process holds much of others."""
         collected = {}
         for name, tensor in tensors.items():
@@ -296,11 +302,22 @@ class Trainer:
         return collected
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Undo `state_dict`. Buffers may be left out.
+        """Undo `state_dict`. Buffers may be left out. From shards, each process reads its part.
 
         Raises:
             RuntimeError: Names or shapes do not fit.
         """
+        if "shards" in state:
+            stored = stored_tensors(state["shards"])
+            for name, optimizer in self.optimizers.items():
+                optimizer.make_slots(strip_prefix(stored, f"optimizer/{name}/"))
+            live = self.live_state()["tensors"]
+            wanted = {name for name in stored if not name.startswith("best/")}
+            if live.keys() != wanted:
+                raise RuntimeError(f"{sorted(live.keys() ^ wanted)[0]!r} is missing, here or in the checkpoint")
+            read_shards(state["shards"], live)
+            self._load_meta(state["meta"])
+            return
         saved: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
         for name, value in state["tensors"].items():
             part, _, rest = name.partition("/")
@@ -316,8 +333,18 @@ class Trainer:
             prefix = f"{name}/"
             moments = [(k.removeprefix(prefix), v) for k, v in saved["optimizer"].items() if k.startswith(prefix)]
             optimizer.load_state_dict(moments, meta["updates"][name])
+        self._load_meta(meta)
+
+    def _load_meta(self, meta: dict[str, Any]) -> None:
+        for name, optimizer in self.optimizers.items():
+            optimizer.updates = meta["updates"][name]
         self.step, self.examples = meta["step"], meta["examples"]
         self.lr_scale, self.early_decay = meta["lr_scale"], meta["early_decay"]
+
+
+def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:
+    """Names that begin so, without their beginning."""
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def _scale_and_clip(optimizer: Optimizer, scale: float, grad_clip: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,8 +12,10 @@ from anew.core import random
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.families.base import Family
+from anew.runs.shards import read_shards, stored_tensors
 from anew.runs.state import Checkpoint
-from anew.training.trainer import StepResult, Trainer
+from anew.training.distributed import shard_like
+from anew.training.trainer import StepResult, Trainer, strip_prefix
 
 LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
 
@@ -74,14 +77,20 @@ class Validation:
         loss = self.loss()
         losses = [value for _, value in self.history]
         if not losses or loss < min(losses):
-            learned = {name for name, _ in self.trainer.family.named_parameters()}
-            self.best_weights = {n: w for n, w in self.trainer.weights().items() if n in learned}
+            self.best_weights = self._weights_now()
         self.history.append((result.step, loss))
         losses.append(loss)
         since_best = len(losses) - 1 - losses.index(min(losses))
         if since_best >= self.patience:
             self.trainer.start_decay(result.progress)
         return loss
+
+    def _weights_now(self) -> dict[str, Tensor]:
+        """Copies of the learned weights to sample from: on the CPU of the main process, or of each its part where they are sharded."""
+        learned = dict(self.trainer.family.named_parameters())
+        if self.trainer.shard:
+            return {n: self.trainer.average.get(n, p).detach().clone() for n, p in learned.items()}
+        return {n: w for n, w in self.trainer.weights().items() if n in learned}
 
     def loss(self) -> float:
         """Mean loss of the first phase on the validation batches, with noise that is the same each time."""
@@ -100,7 +109,7 @@ class Validation:
         last = self.loss()
         step, best = min(self.history, key=lambda entry: entry[1], default=(0, float("inf")))
         weights = self.trainer.weights()
-        return (weights | self.best_weights, step) if best < last else (weights, None)
+        return (weights | self.trainer.collect(self.best_weights), step) if best < last else (weights, None)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and JSON that join the trainer's state."""
@@ -110,6 +119,17 @@ class Validation:
     def load_state_dict(self, state: Checkpoint) -> None:
         """Undo `state_dict`, from a state of the trainer that it joined."""
         tensors = state["tensors"]
-        if self.trainer.world.is_main:
-            self.best_weights = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
+        if "shards" in state:
+            self._read_best(state["shards"])
+        elif self.trainer.world.is_main or self.trainer.shard:
+            best = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
+            parameters = dict(self.trainer.family.named_parameters())
+            self.best_weights = {n: shard_like(t, parameters[n]) if self.trainer.shard else t for n, t in best.items()}
         self.history = [(int(step), float(loss)) for step, loss in state["meta"].get("validation", [])]
+
+    def _read_best(self, shards: Path) -> None:
+        parameters = dict(self.trainer.family.named_parameters())
+        names = strip_prefix(stored_tensors(shards), "best/")
+        self.best_weights = {name: torch.zeros_like(parameters[name].detach()) for name in names}
+        if names:
+            read_shards(shards, {f"best/{name}": tensor for name, tensor in self.best_weights.items()})

@@ -19,6 +19,7 @@ from anew.planning.build import seeded
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.paths import WEIGHTS
+from anew.runs.shards import stored_tensors
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import write_tensors
 from anew.sampling.generator import Generator
@@ -90,11 +91,8 @@ def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
         with seeded(0, job.world.device):
             job.family.fit_closed_form(batch.to(job.world.device) for batch in job.data.sweep("train"))
         return
-    weights = {
-        name.removeprefix("weights/"): tensor
-        for name, tensor in checkpoint["tensors"].items()
-        if name.startswith("weights/")
-    }
+    tensors = stored_tensors(checkpoint["shards"]) if "shards" in checkpoint else checkpoint["tensors"]
+    weights = {name.removeprefix("weights/"): tensor for name, tensor in tensors.items() if name.startswith("weights/")}
     with restoring(job.folder.checkpoints):
         job.family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
 

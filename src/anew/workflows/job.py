@@ -29,9 +29,10 @@ from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord, Status
+from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
-from anew.training.distributed import broadcast_checkpoint
+from anew.training.distributed import broadcast_checkpoint, shared_shards
 from anew.training.recomputing import can_recompute, recompute_blocks
 
 if TYPE_CHECKING:
@@ -284,7 +285,11 @@ def _read_by_main(job: TrainingJob, read: Callable[[], tuple[Checkpoint | None, 
     checkpoint, notes = read() if job.world.is_main else (None, [])
     for note in notes:
         job.context.reporter.message(note)
-    return broadcast_checkpoint(job.world, checkpoint)
+    if job.world.size > 1 and "fsdp" in (job.plan.parallel, job.train_config.parallel):
+        shards = shared_shards(job.world, checkpoint)
+        if shards is not None:
+            return shards
+    return broadcast_checkpoint(job.world, None if checkpoint is None else whole(checkpoint))
 
 
 def resume_point(job: TrainingJob) -> Checkpoint | None:
