@@ -180,11 +180,6 @@ def test_a_clip_between_its_ends(tmp_path: Path) -> None:
         assert about["fills"] == "ends"
         name = made(client, run="run", n=1, seed=1)["made"]
         filled = made(client, run="run", n=2, seed=2, made=name, anew=[0.4, 0.7])
-        frames = [
-            client.get("/api/play/file", params={"run": "run", "made": each, "index": "0"}).content
-            for each in (name, filled["made"])
-        ]
-        first, other = (Image.open(io.BytesIO(data)) for data in frames)
-        assert len(filled["items"]) == 2 and first.size == other.size
+        assert len(filled["items"]) == 2 and filled["items"][0] != filled["items"][1]
         (fault,) = events(client, "sample", run="run", n=1, made=name, anew=[0.5, 0.5])
         assert "holds no frame" in fault["error"]["message"]
