@@ -58,21 +58,14 @@ def main() -> None:
         words = ["--run", place / "run", "--budget", budget, "--seed", options.seed, *setting_words(options.set)]
         with busy_processes(busy, options.cores):
             done = pinned(anew_command("train", data, *words), options.cores, place)
+        allowed = seconds_of(budget)
+        kept = done.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
         if done.code == REFUSED and "leaves no time" in done.err:
-            rows.add(
-                data=data.stem,
-                budget_s=seconds_of(budget),
-                busy=busy,
-                wall=round(done.wall, 2),
-                refused=True,
-                passes=True,
-            )
+            rows.add(data=data.stem, budget_s=allowed, busy=busy, wall=round(done.wall, 2), refused=True, passes=kept)
             continue
         done.check()
-        allowed = seconds_of(budget)
         early = "stopped early" in done.out + done.err
         trained, steps = train_seconds(place / "run")
-        kept = done.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
         rows.add(
             data=data.stem,
             budget_s=allowed,

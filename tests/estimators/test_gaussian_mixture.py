@@ -91,3 +91,19 @@ def test_whitening_undoes_colouring() -> None:
     )
     covered = x.flatten(1).var(0) + 64.0
     assert torch.allclose(many.var(0), covered, rtol=0.1)
+
+
+@pytest.mark.parametrize(("n", "rank"), [(40, 64), (100, 64), (100, 12), (400, 64)])
+def test_promises_hold_for_items_that_it_was_not_fitted_on(n: int, rank: int) -> None:
+    source = torch.Generator().manual_seed(0)
+    scales = torch.linspace(3.0, 0.1, 96)
+    turn = torch.linalg.qr(torch.randn(96, 96, generator=source))[0]
+    x, unseen = ((torch.randn(count, 96, generator=source) * scales) @ turn for count in (n, 500))
+    mixture = fit_mixture(grid(x), None, rank=rank, num_clusters=0, classes=0, source=torch.Generator().manual_seed(1))
+    component = torch.zeros(len(unseen), dtype=torch.long)
+    for level in (0.1, 0.5, 2.0):
+        sigma = torch.full((len(unseen),), level)
+        y = unseen + level * torch.randn(unseen.shape, generator=source)
+        error = float((mixture.denoise(y, sigma, component) - unseen).square().mean())
+        promised = float(mixture.posterior_std(sigma, component).square().mean())
+        assert 0.5 < error / promised < 1.5, (level, error, promised)

@@ -24,6 +24,7 @@ from anew.exporting.bundle import bundled
 from anew.exporting.graph import WEB, Container
 from anew.exporting.html import page
 from anew.exporting.sampler import whole_sampler
+from anew.families.diffusion.family import _known_values
 from samples import clips, prose, shapes, tones
 
 from .conftest import TINY_CONV, train
@@ -217,7 +218,7 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
     *_, expected = model.family.sample(request, SEED)
     family: Any = model.family
     noise = family._noise(request, SEED)
-    given = family._known_values(request.condition, N)
+    given = _known_values(request.condition, N, family.spec.shape, family.device)
     known = {name: noise[name] for name in ("inside", "outside")}
     known |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
     known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given))}

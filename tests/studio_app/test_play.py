@@ -8,6 +8,7 @@ import json
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import anew
+from samples import clips
 from studio_runs import client_of
 
 SHAPES, NAMES = "runs/shapes", "runs/names"
@@ -147,3 +149,42 @@ def test_a_run_without_weights(root: Path, tmp_path: Path) -> None:
         answer = client.get("/api/play/about", params={"run": "run"})
         assert answer.status_code == 400 and "model.safetensors" in answer.json()["error"]["message"]
         assert client.get("/api/play/about", params={"run": "nothing"}).status_code == 404
+
+
+def test_a_file_finds_its_run_and_is_made_again(root: Path, tmp_path: Path, client: TestClient) -> None:
+    name = made(client, run=SHAPES, n=2, seed=5, label="bar", settings={"steps": "3"})["made"]
+    file = client.get("/api/play/file", params={"run": SHAPES, "made": name, "index": "1"}).content
+    origin = client.post("/api/play/origin", content=file, headers={"content-type": "application/octet-stream"}).json()
+    assert origin["runs"] == [SHAPES] and (origin["seed"], origin["index"], origin["label"]) == (5, 1, "bar")
+    assert origin["settings"] == {"steps": 3}
+    assert origin["weights"] == client.get("/api/play/about", params={"run": SHAPES}).json()["weights"]
+    (tmp_path / "it.png").write_bytes(file)
+    (again,) = anew.again(tmp_path / "it.png", run=root / SHAPES)
+    assert (np.asarray(again).reshape(12, 12) == np.asarray(Image.open(tmp_path / "it.png"))).all()
+    strange = client.post("/api/play/origin", content=b"nothing", headers={"content-type": "application/octet-stream"})
+    assert strange.status_code == 400 and "this file" in strange.json()["error"]["message"]
+
+
+def test_a_stretch_of_time_is_of_clips_and_sound(client: TestClient) -> None:
+    name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["made"]
+    (fault,) = events(client, "sample", run=SHAPES, n=1, made=name, anew=[0.25, 0.75])
+    assert "does not make a stretch" in fault["error"]["message"]
+
+
+@pytest.mark.slow
+def test_a_clip_between_its_ends(tmp_path: Path) -> None:
+    with mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
+        anew.train(clips(tmp_path / "clips", 30), tmp_path / "run", steps=2, settings={"width": 8, "batch_size": 4})
+    with client_of(tmp_path) as client:
+        about = client.get("/api/play/about", params={"run": "run"}).json()
+        assert about["fills"] == "ends"
+        name = made(client, run="run", n=1, seed=1)["made"]
+        filled = made(client, run="run", n=2, seed=2, made=name, anew=[0.4, 0.7])
+        frames = [
+            client.get("/api/play/file", params={"run": "run", "made": each, "index": "0"}).content
+            for each in (name, filled["made"])
+        ]
+        first, other = (Image.open(io.BytesIO(data)) for data in frames)
+        assert len(filled["items"]) == 2 and first.size == other.size
+        (fault,) = events(client, "sample", run="run", n=1, made=name, anew=[0.5, 0.5])
+        assert "holds no frame" in fault["error"]["message"]

@@ -18,6 +18,12 @@ from torch import Tensor
 
 TINY = 1e-12  # a variance of zero stays harmless
 ANY_CLASS = -1
+FOLDS = 4
+ITEMS_PER_DIRECTION = 2  # at least: further directions are those of single items
+MOST_CROSS_FIT = (
+    2**30
+)  # items, values of one and principal components multiplied, up to which folds are fitted: a second or two
+CROSS_FIT_ROUNDS = 4  # of subspace iteration, where only variances are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +189,21 @@ def fit_mixture(
     centre = x.mean(0)
     centred = x - centre
     basis = principal_directions(centred, rank, source)  # (D, R)
+    used_rank = min(rank, max(1, len(x) // ITEMS_PER_DIRECTION))
+    basis[:, used_rank:] = 0.0  # what varies along them counts as outside
     coordinates = centred @ basis  # (N, R)
     residual = centred - coordinates @ basis.T
     if rotate_residual:
         rotations, residual_variance = _shortest_description(residual, shape, float(centred.square().mean()))
     else:
         rotations, residual_variance = _no_rotation(shape), residual.square().mean(0)
+    scales = torch.ones(rank)  # (R,)
+    if x.numel() * rank <= MOST_CROSS_FIT and len(x) >= FOLDS:
+        scales[:used_rank], residual_variance = _held_out_spread(x, rotations, used_rank, source)
     cluster, component_class = _cluster(coordinates, labels, num_clusters, classes, source)
     pooled = _covariance(coordinates)
-    gaussians = [_fit_gaussian(coordinates[cluster == k], pooled, coordinates) for k in range(num_clusters)]
-    gaussians.append(_Gaussian(coordinates.mean(0), *_eigen(pooled)))
+    gaussians = [_fit_gaussian(coordinates[cluster == k], pooled, coordinates, scales) for k in range(num_clusters)]
+    gaussians.append(_Gaussian(coordinates.mean(0), *_scaled_eigen(pooled, scales)))
     return GaussianMixture(
         centre=centre,
         basis=basis,
@@ -233,11 +244,34 @@ def _shortest_description(residual: Tensor, shape: torch.Size, power: float) -> 
     return min(described, key=lambda pair: float((pair[1] + floor).log().sum()))
 
 
-def principal_directions(centred: Tensor, rank: int, source: torch.Generator) -> Tensor:
+def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+    """How far items x (N, D) lie from what the others say of them, by cross-fitting: of the items that principal components were
+    fitted on, the components explain more than of others, and of few items nearly all.
+
+    Returns:
+        (R,) deviation of a held-out item along each principal component, relative to a fitted item's, at most 1; (D,) variance
+        outside the components, rotated.
+    """
+    held_out_power, fitted_power = torch.zeros(rank), torch.zeros(rank)
+    residual_power = torch.zeros(x.shape[1])
+    for fold in range(FOLDS):
+        is_held_out = torch.arange(len(x)) % FOLDS == fold
+        centre = x[~is_held_out].mean(0)
+        fitted, held_out = x[~is_held_out] - centre, x[is_held_out] - centre
+        basis = principal_directions(fitted, rank, source, CROSS_FIT_ROUNDS)
+        coordinates = held_out @ basis
+        residual_power += rotate(held_out - coordinates @ basis.T, *rotations).square().sum(0)
+        held_out_power += coordinates.square().sum(0)
+        fitted_power += (fitted @ basis).square().mean(0) * len(held_out)
+    scales = (held_out_power / fitted_power.clamp(min=TINY)).clamp(max=1.0).sqrt()
+    return scales, residual_power / len(x)
+
+
+def principal_directions(centred: Tensor, rank: int, source: torch.Generator, rounds: int = 8) -> Tensor:
     """(D, R) leading principal directions of centred (N, D) by subspace iteration; directions beyond the data's rank are
     arbitrary."""
     basis = torch.randn(centred.shape[1], rank, generator=source)
-    for _ in range(8):
+    for _ in range(rounds):
         basis = torch.linalg.qr(centred.T @ (centred @ basis) + 1e-6 * basis)[0]
     return basis
 
@@ -261,15 +295,21 @@ def _eigen(covariance: Tensor) -> tuple[Tensor, Tensor]:
     return vectors.float(), values.clamp(min=0).float()
 
 
-def _fit_gaussian(z: Tensor, pooled: Tensor, everything: Tensor) -> _Gaussian:
-    """Of one cluster (n, R); the covariance is shrunk towards the pooled one where examples are few."""
+def _scaled_eigen(covariance: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """`_eigen` of a covariance (R, R) whose coordinates are multiplied by scales (R,)."""
+    return _eigen(covariance * scales[:, None] * scales)
+
+
+def _fit_gaussian(z: Tensor, pooled: Tensor, everything: Tensor, scales: Tensor) -> _Gaussian:
+    """Of one cluster (n, R); the covariance is shrunk towards the pooled one where examples are few. scales (R,): of its
+    deviations."""
     if len(z) == 0:
-        return _Gaussian(everything.mean(0), *_eigen(pooled))
+        return _Gaussian(everything.mean(0), *_scaled_eigen(pooled, scales))
     covariance = _covariance(z)
     pseudo_examples = len(pooled) / 4  # a covariance of R dimensions needs more than R examples
     prior = pooled * (covariance.trace() / pooled.trace().clamp(min=TINY))
     shrunk = (covariance * len(z) + prior * pseudo_examples) / (len(z) + pseudo_examples)
-    return _Gaussian(z.mean(0), *_eigen(shrunk))
+    return _Gaussian(z.mean(0), *_scaled_eigen(shrunk, scales))
 
 
 def _cluster(

@@ -105,7 +105,7 @@ class FieldWork(PlayWork):
                "points": plane.places(x).tolist(), "starts": places.tolist()}  # fmt: skip
         for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
             ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
-            yield {"sigma": sigma, "error": error, "ends": ends.tolist()}
+            yield {"sigma": sigma, "off_by": error, "ends": ends.tolist()}
 
 
 def training_values(model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:

@@ -173,6 +173,8 @@ class ClipLayout(Layout):
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Longer clips grow by windows: each goes on from the later half of what is there."""
+        if request.sampling.tile:
+            raise ConfigError("tile applies to images only; leave it out")
         window_frames = self.num_parts
         condition = self._full_mask(request.condition)
         known_frames = 0 if condition is None else condition.x.shape[-3]

@@ -50,3 +50,4 @@ class DiffusionSampling:
     rho: float = setting(3.0, "crowding of noise levels towards clean", low=1.0, high=20.0)
     frames: int = setting(0, "clips: frames of each sample; 0 as the data has them", low=0, high=10_000)
     sigma_min: float = setting(0.03, "noise level of the last step, in deviations of the data", low=1e-4, high=0.5)
+    tile: bool = setting(False, "images that wrap: copies side by side show no seam (textures)")

@@ -11,6 +11,7 @@ components, R principal components.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import ClassVar
@@ -30,6 +31,7 @@ from anew.families.diffusion.estimates import clean_estimates, level_errors
 from anew.families.diffusion.image import ImageLayout
 from anew.families.diffusion.layout import KnownValues, Layout
 from anew.families.diffusion.portable import diffusion_sampler
+from anew.families.diffusion.wrapping import turned
 from anew.families.explaining import NoiseLevel
 from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import PortableSampler
@@ -38,8 +40,6 @@ from anew.functional.ode import SOLVERS, encode_flow
 from anew.nets.precision import compute_dtype
 
 LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
-MOST_FIT_VALUES = 48_000_000  # that the closed form is fitted on: bounds its memory to 200 MB
-MOST_FIT_EXAMPLES = 10_000
 MOST_COMPONENTS = 256
 EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not say how a component varies
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
@@ -130,7 +130,7 @@ class Diffusion(Family):
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Fit the mixture to the first examples of the sweep."""
         batches: list[Batch] = []
-        most = min(MOST_FIT_EXAMPLES, max(2, MOST_FIT_VALUES // self.layout.size))
+        most = self.layout.most_fit_examples
         for batch in sweep:
             batches.append(batch.to("cpu"))
             if sum(map(len, batches)) >= most:
@@ -152,25 +152,15 @@ class Diffusion(Family):
             is_hidden = context.uniform("hide", (len(x),)) < self.config.label_dropout
             component = torch.where(is_hidden, self.any_component, component)
         sigma, weight = self.layout.training_sigmas(context, batch, self.config)  # (B, F)
-        y = self._add_noise(x, std * sigma, context.normal("noise", x.shape))
+        y = _add_noise(x, self.mixture.per_value(std * sigma), context.normal("noise", x.shape))
         c_skip_y, c_out, F = self._precondition(y, std * sigma, component)
         error = F - (x - c_skip_y) / c_out
-        total = self._mean_square(error, weight).sum()
+        total = _mean_square(error, None if weight is None else self.mixture.per_value(weight), self.layout).sum()
         return Loss(total, len(x), {"clean_error": (error * c_out).square().mean().detach()})
 
-    def _add_noise(self, x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-        """x (B, D) with noise of levels (B, F) on its parts; a part of infinite level becomes 0."""
-        sigma = self.mixture.per_value(sigma)
-        return torch.where(sigma.isinf(), 0.0, x + sigma * noise)
-
-    def _mean_square(self, error: Tensor, weight: Tensor | None) -> Tensor:
-        """(B,) mean square of error (B, D); weight (B, F): what share each part has in it (None: all the same)."""
-        if weight is None:
-            return error.square().mean(1)
-        value_weight = self.mixture.per_value(weight) * (self.layout.num_parts / self.layout.size)
-        return (error.square() * value_weight).sum(1)
-
-    def _precondition(self, y: Tensor, sigma: Tensor, component: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _precondition(
+        self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """c_skip y, c_out and the network's output F; the denoised estimate is c_skip y + c_out F (EDM's names, arXiv
         2206.00364, eq. 7; here c_skip is the closed form, a matrix).
 
@@ -178,10 +168,12 @@ class Diffusion(Family):
             y: (B, D).
             sigma: (B, F).
             component: (B,).
+            wraps: Whether the network sees images that wrap.
 
         Returns:
             (B, D), (B, D) or (B, 1), and (B, D).
         """
+        net = self.layout.wrapped(self.net) if wraps else self.net
         mixture, std = self.mixture, self.spec.std
         c_skip_y, posterior_std = mixture.posterior(y, sigma, component)
         c_out = mixture.per_value(posterior_std.clamp(min=MIN_POSTERIOR_STD))
@@ -189,7 +181,7 @@ class Diffusion(Family):
         shape, dtype = (y.shape[0], *self.spec.shape), self._dtype()
         c_in_y = (y * c_in).view(shape).to(dtype)
         denoised = (c_skip_y / std).view(shape).to(dtype)
-        F = self.layout.run_network(self.net, c_in_y, denoised, sigma / std, component)
+        F = self.layout.run_network(net, c_in_y, denoised, sigma / std, component)
         return c_skip_y, c_out, F.float().flatten(1)
 
     def _dtype(self) -> torch.dtype:
@@ -209,7 +201,7 @@ class Diffusion(Family):
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
         sampling: DiffusionSampling = request.sampling or DiffusionSampling()
-        known = None if request.condition is None else self._known_values(request.condition, request.n)
+        known = _known_values(request.condition, request.n, self.spec.shape, self.device)
         noise = self._noise(request, seed)
         component = self._choose_component(request, noise["kind"][:, 0], known)
         start = self.mixture.sample(component, noise["inside"], noise["outside"])
@@ -220,6 +212,8 @@ class Diffusion(Family):
         if known is not None:
             start = torch.where(known.mask, known.values, start)
 
+        level = itertools.count()
+
         def denoise(y: Tensor, sigma: Tensor) -> Tensor:
             part_sigma = sigma.expand(request.n, self.layout.num_parts)
             if known is not None and known_parts is not None:
@@ -229,7 +223,10 @@ class Diffusion(Family):
                 tap(y, sigma)
             if part_mask is not None:
                 part_sigma = part_sigma.masked_fill(~part_mask, torch.inf)
-            denoised = self._denoise_guided(y, part_sigma, component, sampling.guidance)
+            if sampling.tile:
+                denoised = self._denoise_wrapped(y, part_sigma, next(level))
+            else:
+                denoised = self._denoise_guided(y, part_sigma, component, sampling.guidance)
             return denoised if known is None else torch.where(known.mask, known.values, denoised)
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
@@ -267,8 +264,13 @@ class Diffusion(Family):
 
     def _noise(self, request: SampleRequest, seed: int) -> dict[str, Tensor]:
         """Normal numbers by use, (n, count) each; row i is a function of its key, (seed, first_index + i)."""
-        size, rank = self.layout.size, self.mixture_basis.shape[1]
-        counts = {"outside": size, "inside": rank, "noise": size, "kind": self.layout.num_choices}
+        size = self.layout.size
+        counts = {
+            "outside": size,
+            "inside": self.mixture_basis.shape[1],
+            "noise": size,
+            "kind": self.layout.num_choices,
+        }
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         rows = torch.stack([torch.randn(sum(counts.values()), generator=source) for source in sources])
         return dict(zip(counts, torch.split(rows.to(self.device), list(counts.values()), 1), strict=True))
@@ -289,16 +291,6 @@ class Diffusion(Family):
         component = (uniform >= cumulative).sum(1).clamp(max=self.any_component)
         return torch.where(cumulative[:, -1] > 0, component, self.any_component)
 
-    def _known_values(self, condition: Condition, n: int) -> KnownValues:
-        shape = self.spec.shape
-        mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask
-        try:
-            values = condition.x.to(self.device).float().expand(n, *shape).flatten(1)
-            return KnownValues(values, mask.to(self.device).expand(n, *shape).flatten(1) > 0.5)
-        except RuntimeError as error:
-            x_shape = tuple(condition.x.shape)
-            raise ConfigError(f"known values must have the shape {shape} (got {x_shape})") from error
-
     def _denoise_guided(self, y: Tensor, sigma: Tensor, component: Tensor, guidance: float) -> Tensor:
         conditional = self._denoise(y, sigma, component)
         if guidance == 1.0:
@@ -306,7 +298,13 @@ class Diffusion(Family):
         unconditional = self._denoise(y, sigma, torch.full_like(component, self.any_component))
         return unconditional + guidance * (conditional - unconditional)
 
-    def _denoise(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+    def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
+        """The same of images that wrap, at the noise level of this number. Of no component: turned images are of none."""
+        y = turned(y, self.spec.shape, level)
+        component = torch.full((len(y),), self.any_component, device=y.device)
+        return turned(self._denoise(y, sigma, component, wraps=True), self.spec.shape, level, back=True)
+
+    def _denoise(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
         """(n, D) denoised estimate at levels (n, F) or () of its parts, in rows that stay in a processor's cache."""
         rows = max(1, ROWS // self.layout.num_parts)
         sigma = sigma.expand(len(y), self.layout.num_parts)
@@ -314,12 +312,12 @@ class Diffusion(Family):
         parts = []
         for start in range(0, len(y), rows):
             chunk = slice(start, start + rows)
-            parts.append(self.denoised(y[chunk], sigma[chunk], component[chunk]))
+            parts.append(self.denoised(y[chunk], sigma[chunk], component[chunk], wraps))
         return torch.cat(parts)
 
-    def denoised(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+    def denoised(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
         """(B, D) denoised estimate of y (B, D) at levels (B, F), of components (B,)."""
-        c_skip_y, c_out, F = self._precondition(y, sigma, component)
+        c_skip_y, c_out, F = self._precondition(y, sigma, component, wraps)
         return c_skip_y + c_out * F
 
     # -- latents --------------------------------------------------------------------------------------------------------
@@ -351,6 +349,32 @@ class Diffusion(Family):
 
     def portable_sampler(self) -> PortableSampler:
         return diffusion_sampler(self, self, self._sigmas(DiffusionSampling(), self._default_steps))
+
+
+def _add_noise(x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """x (B, D) with noise of these levels; what is of infinite level becomes 0."""
+    return torch.where(sigma.isinf(), 0.0, x + sigma * noise)
+
+
+def _mean_square(error: Tensor, value_weight: Tensor | None, layout: Layout) -> Tensor:
+    """(B,) mean square of error (B, D); value_weight (B, D): what share the part of each value has in it (None: all the same)."""
+    if value_weight is None:
+        return error.square().mean(1)
+    return (error.square() * value_weight * (layout.num_parts / layout.size)).sum(1)
+
+
+def _known_values(
+    condition: Condition | None, n: int, shape: tuple[int, ...], device: torch.device
+) -> KnownValues | None:
+    if condition is None:
+        return None
+    mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask
+    try:
+        values = condition.x.to(device).float().expand(n, *shape).flatten(1)
+        return KnownValues(values, mask.to(device).expand(n, *shape).flatten(1) > 0.5)
+    except RuntimeError as error:
+        x_shape = tuple(condition.x.shape)
+        raise ConfigError(f"known values must have the shape {shape} (got {x_shape})") from error
 
 
 def _concatenate(parts: list[Tensor | None], most: int) -> Tensor | None:

@@ -18,6 +18,7 @@ from anew.families._sizes import CONV_WIDTHS, at_size, conv_depth
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
 from anew.families.diffusion.layout import Layout, SampleWindow
+from anew.families.diffusion.wrapping import Wrapped
 from anew.functional.noise import lognormal_sigmas
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
@@ -38,6 +39,8 @@ DIT_SIZES = (  # width, depth
     (64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12), (1024, 12), (1024, 18), (1152, 20),
 )  # fmt: skip
 DIT_HEAD_DIM = 64
+MOST_RANK = 64  # principal components
+EXAMPLES_PER_DIRECTION = 8  # and principal component: from fewer, it is a direction of a few of them
 HURRY_SECONDS = 100  # of training; in less, smaller batches give more steps
 
 
@@ -81,7 +84,13 @@ class ImageLayout(Layout):
         small_batch = scale.device == "cpu" and (is_hurried or side > 40)
         suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
         config = suggest_net(config, scale.model_size, side / patch_size)
-        return replace(config, patch_size=patch_size, batch_size=64 if small_batch else 128)
+        directions = min(scale.items, self.most_fit_examples) // EXAMPLES_PER_DIRECTION
+        return replace(
+            config,
+            patch_size=patch_size,
+            batch_size=64 if small_batch else 128,
+            rank=max(1, min(MOST_RANK, directions)),
+        )
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
@@ -109,6 +118,17 @@ class ImageLayout(Layout):
     def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
         output: Tensor = net(torch.cat([c_in_y, denoised], 1), sigma.float().squeeze(1), component)
         return output
+
+    def wrapped(self, net: nn.Module) -> nn.Module:
+        if not self.spec.bounded:
+            raise ConfigError(
+                "tile needs a model of pixels, and this one works on latents; train with space=pixel, or leave it out"
+            )
+        if isinstance(net, UNet):
+            return Wrapped(net, net.multiple)
+        if isinstance(net, DiT):
+            return Wrapped(net, net.patch_size)
+        raise TypeError(f"{type(net).__name__} is no network of images")
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         if request.sampling.frames:

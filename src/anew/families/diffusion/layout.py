@@ -16,9 +16,13 @@ from torch import Tensor, nn
 
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest
+from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
+
+MOST_FIT_VALUES = 48_000_000  # that the closed form is fitted on: bounds its memory to 200 MB
+MOST_FIT_EXAMPLES = 10_000
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
 
@@ -49,6 +53,11 @@ class Layout(ABC):
     def num_parts(self) -> int:
         """F."""
         return 1
+
+    @property
+    def most_fit_examples(self) -> int:
+        """Most examples that the closed form is fitted on."""
+        return min(MOST_FIT_EXAMPLES, max(2, MOST_FIT_VALUES // self.size))
 
     @abstractmethod
     def network(self, config: DiffusionConfig) -> nn.Module:
@@ -86,6 +95,14 @@ class Layout(ABC):
             sigma: (B, F) noise levels in deviations of the data.
             component: (B,).
         """
+
+    def wrapped(self, net: nn.Module) -> nn.Module:
+        """What stands for the network where images are to wrap.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+        raise ConfigError("tile applies to images only; leave it out")
 
     def known_parts(self, mask: Tensor) -> Tensor | None:
         """(n, F) the parts that are known as a whole, of a mask (n, D); None where an example has no parts."""

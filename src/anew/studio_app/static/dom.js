@@ -99,3 +99,14 @@ export function confirmed(title, text, verb) {
     dialog.showModal();
   });
 }
+
+/** Draw again when the theme changes, as long as an element is on the page. @param {Element} element @param {() => void} draw */
+export function onTheme(element, draw) {
+  const wasShown = { value: false };
+  const redraw = () => {
+    wasShown.value ||= element.isConnected;
+    if (wasShown.value && !element.isConnected) removeEventListener("theme", redraw);
+    else draw();
+  };
+  addEventListener("theme", redraw);
+}

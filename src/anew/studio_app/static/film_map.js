@@ -1,6 +1,6 @@
 // Items on a fixed map while a model learns: real ones stay, made ones move; for a GAN with the critic's belief beneath them.
 
-import { fill, h, short } from "./dom.js";
+import { fill, h, onTheme, short } from "./dom.js";
 import { sheetOf } from "./film_data.js";
 
 const SIDE = 480;
@@ -23,7 +23,7 @@ export class MapFilm {
     /** @type {["real" | "made", number] | null} */
     this.chosen = null;
     const ratio = Math.min(2, devicePixelRatio || 1);
-    this.canvas = h("canvas", { class: "map film-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", tabindex: 0 });
+    this.canvas = h("canvas", { class: "map film-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", "aria-label": "Map of items", tabindex: 0 });
     this.ratio = ratio;
     this.detail = h("div", { class: "film-item", "aria-live": "polite" });
     this.said = h("p", { class: "film-said" });
@@ -36,6 +36,7 @@ export class MapFilm {
         h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where the critic believes what it sees")),
       h("div", { class: "film-stage" }, this.canvas, h("div", {}, this.said, this.detail)),
       h("p", { class: "hint" }, `The map is flat, your items are not: its two directions hold ${share}% of how they differ. Point at a dot to see the item; left and right arrows go through the made ones.`), this.below);
+    onTheme(this.element, () => this.paint());
     sheetOf(scene.bytes("real_sheet")).then((sheet) => { this.sheets.real = sheet; this.paint(); });
   }
 
@@ -57,7 +58,7 @@ export class MapFilm {
     let sentence = `${frame.facts.made} made items.`;
     if (real && made) {
       const share = Math.round(100 * apart(real, made));
-      const who = share >= 75 ? "The critic is winning" : share <= 60 ? "The maker has all but fooled it" : "Neither has won";
+      const who = share >= 75 ? "The critic is winning" : share <= 60 ? "The critic all but guesses" : "Neither has won";
       sentence = `${who}: of a real and a made item it believes the real one ${share}% of the time (guessing: 50%).`;
     }
     if (frame.facts.error !== undefined) sentence = `What it reads back differs from your items by ${short(frame.facts.error)} (mean square; they go from -1 to 1).`;
@@ -118,7 +119,8 @@ export class MapFilm {
       for (let column = 0; column < side; column++) {
         pen.globalAlpha = 0.42 * ((field[row * side + column] - low) / Math.max(1e-9, high - low)) ** 2;
         const [x, y] = [this.at(-far + (2 * far * column) / (side - 1)), this.at(-far + (2 * far * row) / (side - 1))];
-        pen.fillRect(x - step / 2, y - step / 2, step + 0.5, step + 0.5);
+        const [left, top] = [Math.round(x - step / 2), Math.round(y - step / 2)];
+        pen.fillRect(left, top, Math.round(x + step / 2) - left, Math.round(y + step / 2) - top);
       }
     }
     pen.globalAlpha = 1;

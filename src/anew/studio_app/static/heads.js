@@ -1,6 +1,6 @@
 // Attention of all heads as small pictures, and of one of them token by token: where it looked, not why.
 
-import { fill, h } from "./dom.js";
+import { fill, h, onTheme } from "./dom.js";
 
 const CELL = 96; // pixels of a head's picture
 
@@ -38,6 +38,7 @@ export function headGrid(tokens) {
       return token;
     }));
   };
+  onTheme(element, draw);
   return { element, show: (heads, each, length, weight) => {
     const focused = [...line.children].indexOf(/** @type {any} */ (document.activeElement));
     const focusedHead = [...grid.children].indexOf(/** @type {any} */ (document.activeElement));
@@ -63,7 +64,7 @@ function picture(number, each, length, weight, isChosen, choose) {
   pen.putImageData(image, 0, 0);
   canvas.style.width = `${CELL}px`;
   const name = `Layer ${Math.floor(number / each) + 1}, head ${(number % each) + 1}`;
-  return h("button", { type: "button", class: "head", "aria-pressed": String(isChosen), "aria-label": name, title: name, onclick: choose }, canvas);
+  return h("button", { type: "button", class: "attention-head", "aria-pressed": String(isChosen), "aria-label": name, title: name, onclick: choose }, canvas);
 }
 
 /** A colour of the theme as numbers. @param {string} name */

@@ -26,7 +26,7 @@ export function fieldView(play) {
     });
     fill(stage, svg);
     slider.setAttribute("aria-valuetext", `noise ${short(level.sigma)}`);
-    status.textContent = `Noise ${short(level.sigma)}: a line for each place, from there to the clean item that it is taken for. Mean square error on your items: ${short(Number(level.error.toPrecision(2)))}. The map holds ${Math.round(100 * base.share)}% of how your items differ.`;
+    status.textContent = `Noise ${short(level.sigma)}: a line for each place, from there to the clean item that it is taken for. Mean square error on your items: ${short(Number(level.off_by.toPrecision(2)))}. The map holds ${Math.round(100 * base.share)}% of how your items differ.`;
   };
   const start = h("button", { type: "button", onclick: async () => {
     start.disabled = true;
@@ -34,7 +34,7 @@ export function fieldView(play) {
     status.textContent = "Asking the model at each noise level...";
     try {
       await follow("/api/play/field", { run: play.id }, play.signal, (event) => {
-        if (event.points) base = event;
+        if (event.points) { base = event; level.hidden = false; }
         if (event.ends) { levels.push(event); Object.assign(slider, { max: String(levels.length - 1), disabled: false, value: "0" }); draw(); }
       });
     } catch (error) {
@@ -42,5 +42,6 @@ export function fieldView(play) {
     }
     start.disabled = false;
   } }, "Where does it move things?");
-  return h("section", {}, h("h3", {}, "The field on a flat map"), h("div", { class: "actions" }, start), h("div", { class: "map-box" }, stage, h("div", {}, h("label", { for: "field-level" }, "Noise level, from much to little"), slider, status)));
+  const level = h("div", { hidden: true }, h("label", { for: "field-level" }, "Noise level, from much to little"), slider);
+  return h("section", {}, h("h3", {}, "The field on a flat map"), h("div", { class: "actions" }, start), status, h("div", { class: "map-box" }, stage, level));
 }

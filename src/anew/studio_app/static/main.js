@@ -48,6 +48,7 @@ function applyTheme() {
   document.documentElement.dataset.theme = wanted;
   const button = /** @type {HTMLElement} */ (document.getElementById("theme"));
   button.textContent = wanted === "dark" ? "Light" : "Dark";
+  dispatchEvent(new Event("theme"));
   button.setAttribute("aria-label", `Switch to the ${wanted === "dark" ? "light" : "dark"} theme`);
 }
 

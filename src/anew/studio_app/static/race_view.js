@@ -1,7 +1,7 @@
 // Which is which: four families learn the same cloud beside each other, live.
 
 import { follow } from "./api.js";
-import { clock, count, fill, h } from "./dom.js";
+import { clock, count, fill, h, onTheme } from "./dom.js";
 
 const SIDE = 240;
 const STORIES = /** @type {Record<string, string>} */ ({
@@ -59,6 +59,7 @@ class Card {
     this.cloud = [];
     /** @type {any} */
     this.last = null;
+    onTheme(this.element, () => this.draw(this.last?.points ?? []));
   }
 
   reset() {

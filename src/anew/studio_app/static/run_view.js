@@ -71,7 +71,7 @@ function drawFigures(list, run) {
       rows.push([capital(words(name)), h("span", { "data-figure": name, "data-exact": String(value) }, short(Number(value)))]);
     }
     if (run.validation !== null) rows.push(["Validation loss", short(run.validation)]);
-    if (run.rate && run.state === "training") rows.push(["Rate", h("span", {}, short(Math.round(run.rate)), h("small", {}, " examples/s"))]);
+    if (run.rate && run.state === "training") rows.push(["Rate", h("span", {}, short(run.rate >= 10 ? Math.round(run.rate) : Number(run.rate.toPrecision(2))), h("small", {}, " examples/s"))]);
     if (run.last.seconds) rows.push(["Trained for", clock(run.last.seconds)]);
   }
   if (run.seconds_left !== null && run.seconds_left !== undefined) rows.push(["Left, about", clock(run.seconds_left)]);
@@ -86,6 +86,7 @@ class SampleSlider {
     this.id = id;
     this.key = "";
     this.follows = true;
+    this.isActive = true;
     this.place = h("div", { class: "stage" });
     this.caption = h("output", { class: "hint", for: "sample-time" });
     this.slider = h("input", { type: "range", id: "sample-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
@@ -102,11 +103,12 @@ class SampleSlider {
   show(run) {
     const entries = [...(run.sheets ?? [])];
     if (run.final) entries.push({ step: null, file: run.final });
-    const key = `${JSON.stringify(entries)}${run.final ? run.changed : ""}`;
+    const key = `${run.state}${JSON.stringify(entries)}${run.final ? run.changed : ""}`;
     if (key === this.key && this.key) return;
     this.key = key;
     this.stamp = Math.floor(run.changed ?? 0);
     this.entries = entries;
+    this.isActive = ACTIVE.includes(run.state);
     this.slider.max = String(Math.max(0, entries.length - 1));
     if (this.follows) this.slider.value = this.slider.max;
     this.control.hidden = entries.length < 2;
@@ -116,7 +118,7 @@ class SampleSlider {
   draw() {
     const entry = this.entries[Number(this.slider.value)];
     if (!entry) {
-      fill(this.place, h("p", { class: "hint" }, "The first samples come after about a fifth of the training."));
+      fill(this.place, h("p", { class: "hint" }, this.isActive ? "The first samples come after about a fifth of the training." : "None were drawn while it learned. Play draws some."));
       return;
     }
     const when = entry.step === null ? "finished" : `step ${count(entry.step)}`;

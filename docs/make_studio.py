@@ -1,0 +1,137 @@
+"""Writes the pictures of the Studio's guide into docs/assets/: python docs/make_studio.py [FOLDER]
+
+FOLDER is a start folder with the runs `gan`, `vae`, `diffusion` (of pictures) and `names` (of text) in `runs/`; those that are
+not there are trained for a few minutes on small data first. Needs Playwright and a Chromium.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import anew
+
+ASSETS = Path(__file__).parent / "assets"
+CHROMIUM = "/usr/bin/chromium"
+WAIT = 600_000  # milliseconds
+MAX_WIDTH, COLOURS = 560, 24  # of a picture
+RUNS = {  # name: data, family, minutes
+    "gan": ("rings", "gan", 2),
+    "vae": ("rings", "vae", 2),
+    "diffusion": ("rings", "diffusion", 2),
+    "names": ("names.txt", "transformer", 1),
+}
+# Picture: run, tab, what is done there, what is waited for, width, theme, and what is shown of the page.
+SHOTS: dict[str, tuple[str, str, Sequence[tuple[str, str]], str, int, str, str]] = {
+    "studio-film": ("gan", "", (), "On the map", 1280, "dark", ".film-card"),
+    "studio-sentence": (
+        "names",
+        "How it works",
+        (("#sentence", "mariana"),),
+        "Bits a token",
+        1280,
+        "light",
+        "section.two-thirds",
+    ),
+    "studio-sentence-phone": (
+        "names",
+        "How it works",
+        (("#sentence", "mariana"),),
+        "Bits a token",
+        390,
+        "dark",
+        "section.two-thirds",
+    ),
+}
+
+
+def make_data(root: Path) -> None:
+    """Pictures of rings in two colours, and names."""
+    if not (root / "rings").exists():
+        (root / "rings").mkdir(parents=True)
+        source = np.random.default_rng(0)
+        ticks = np.arange(24)
+        for number in range(400):
+            x, y = source.uniform(8, 16, 2)
+            radius = source.uniform(4, 7)
+            distance = np.abs(np.hypot(ticks - x, ticks[:, None] - y) - radius)
+            ink = np.clip(1.8 - distance, 0, 1)[..., None]
+            colour = np.array([40, 90, 200] if number % 2 else [210, 90, 50])
+            picture = 255 * (1 - ink) + colour * ink
+            Image.fromarray(picture.round().astype(np.uint8)).save(root / "rings" / f"{number:03d}.png")
+    if not (root / "names.txt").exists():
+        anew.example("names", root / "names")
+        (root / "names.txt").write_text(next((root / "names").glob("*.txt")).read_text())
+
+
+def make_runs(root: Path, wanted: set[str]) -> None:
+    """The runs that are not there."""
+    missing = [name for name in RUNS if name in wanted and not (root / "runs" / name / "model.safetensors").exists()]
+    if missing:
+        make_data(root)
+    for name in missing:
+        data, family, minutes = RUNS[name]
+        anew.train(root / data, root / "runs" / name, budget=60 * minutes, family=family)
+
+
+def write_small(png: bytes, path: Path) -> None:
+    """A picture of a page in few colours, no wider than a text."""
+    with Image.open(io.BytesIO(png)) as whole:
+        picture = whole.convert("RGB")
+        picture.thumbnail((MAX_WIDTH, 10_000), Image.Resampling.LANCZOS)
+        picture.quantize(COLOURS).save(path, optimize=True)
+
+
+def shoot(browser: Any, address: str, name: str) -> None:
+    """One picture."""
+    run, tab, typed, wanted, width, theme, part = SHOTS[name]
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+    page.set_default_timeout(WAIT)
+    page.goto(address)
+    place = f"#/play/runs%2F{run}" if tab else f"#/run/runs%2F{run}"
+    page.evaluate("place => { location.hash = place }", place)
+    if tab:
+        page.get_by_text("Done in").wait_for()
+        page.get_by_role("tab", name=tab, exact=True).click()
+    for selector, text in typed:
+        page.fill(selector, text)
+    page.get_by_text(wanted).first.wait_for()
+    page.wait_for_timeout(1500)
+    write_small(page.locator(part).first.screenshot(), ASSETS / f"{name}.png")
+    page.close()
+
+
+def main(folder: Path, names: Sequence[str]) -> None:
+    from playwright.sync_api import sync_playwright
+
+    make_runs(folder, {SHOTS[name][0] for name in names})
+    command = [sys.executable, "-m", "anew", "studio", "--folder", str(folder), "--port", "0", "--json"]
+    studio = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert studio.stdout is not None
+        address = json.loads(studio.stdout.readline())["address"]
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            for name in names:
+                shoot(browser, address, name)
+                print(f"{name}.png", flush=True)
+            browser.close()
+    finally:
+        studio.kill()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]).resolve(), sys.argv[2:] or list(SHOTS))
+    else:
+        with tempfile.TemporaryDirectory(prefix="anew-studio-") as place:
+            main(Path(place), list(SHOTS))

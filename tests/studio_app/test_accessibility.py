@@ -1,0 +1,71 @@
+"""WCAG by axe, the keyboard, and what a beginner finds within three clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from studio_app.test_browser import go, opened
+
+PLACES = ("#/", "#/run/runs%2Fshapes", "#/new", "#/which")
+WAYS = ("Generate", "Fill in", "Walk", "How it works", "Two runs")
+
+
+def violations(page: Any) -> list[str]:
+    """What axe finds on a page as it is now."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['target']}" for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_have_no_violation(scheme: str, address: str, browser: Any) -> None:
+    with opened(browser, address, color_scheme=scheme) as page:
+        for place in PLACES:
+            go(page, place)
+            page.locator("h1").wait_for()
+            page.locator(".tile, .figures dd, .entries li, .race .card").first.wait_for()
+            assert violations(page) == [], place
+
+
+@pytest.mark.slow
+def test_ways_to_play_have_no_violation(address: str, browser: Any) -> None:
+    for run, ways in (("runs%2Fshapes", WAYS), ("runs%2Fnames", ("Generate", "Token by token", "How it works"))):
+        with opened(browser, address) as page:
+            go(page, f"#/play/{run}")
+            page.get_by_text("Done in").wait_for(timeout=120_000)
+            for way in ways:
+                page.get_by_role("tab", name=way, exact=True).click()
+                page.wait_for_timeout(1500)
+                assert violations(page) == [], way
+
+
+# Question, the run that answers it, the clicks from its page, and the words of the answer.
+QUESTIONS: Sequence[tuple[str, str, Sequence[str], str]] = (
+    ("where does diffusion start?", "runs/shapes", ("link:Play", "tab:How it works"), "A sample starts as pure noise"),
+    (
+        "what is temperature?",
+        "runs/names",
+        ("link:Play", "tab:Token by token"),
+        "Temperature sharpens or flattens the odds",
+    ),
+    ("is this a copy?", "runs/shapes", ("link:Play", "button:More of sample 1", "button:Is it a copy?"), "distance"),
+    ("what does the critic do?", "", ("link:Which is which",), "another tells its drawings from real ones"),
+    ("why is the vae softer?", "", ("link:Which is which",), "a little soft"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("question", "run", "clicks", "answer"), QUESTIONS, ids=[row[0] for row in QUESTIONS])
+def test_a_beginner_finds_it_within_three_clicks(
+    question: str, run: str, clicks: Sequence[str], answer: str, address: str, browser: Any
+) -> None:
+    assert len(clicks) <= 3
+    with opened(browser, address) as page:
+        go(page, f"#/run/{run.replace('/', '%2F')}" if run else "#/")
+        for click in clicks:
+            role, _, name = click.partition(":")
+            page.get_by_role(role, name=name).first.click(timeout=120_000)
+        page.get_by_text(answer).first.wait_for(timeout=120_000)

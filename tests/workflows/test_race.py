@@ -1,0 +1,45 @@
+"""Four families on one cloud: pictures and points are two forms of it, and time is shared out evenly."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anew.workflows import race
+from anew.workflows.race import as_tokens, cloud, from_tokens, pictures_of, points_of
+
+
+def test_a_picture_is_a_point() -> None:
+    points = cloud(200, 0)
+    assert torch.equal(points, cloud(200, 0)) and not torch.equal(points, cloud(200, 1))
+    pictures = pictures_of(points)
+    assert pictures.shape == (200, 1, 8, 8) and float(pictures.abs().max()) <= 1
+    assert float((points_of(pictures[:, 0]) - points).norm(dim=1).max()) < race.NEAR / 2
+
+
+def test_tokens_are_pictures() -> None:
+    pictures = pictures_of(cloud(50, 0))
+    ids = as_tokens(pictures)
+    assert ids.shape == (50, 65) and (ids[:, 0] == race.LEVELS).all() and int(ids[:, 1:].max()) < race.LEVELS
+    assert float((from_tokens(ids[:, 1:]) - pictures[:, 0]).abs().max()) <= 1 / (race.LEVELS - 1) + 1e-6
+    assert float((points_of(from_tokens(ids[:, 1:])) - points_of(pictures[:, 0])).norm(dim=1).max()) < race.NEAR
+
+
+def test_each_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "ITEMS", 200)
+    monkeypatch.setattr(race, "SLICE_SECONDS", 0.05)
+    monkeypatch.setattr(race, "SHOWN", 16)
+    reports = list(race.race(0.4, names=("gan", "vae")))
+    assert [report.family for report in reports[:2]] == ["gan", "vae"]
+    last = [report for report in reports if report.is_last]
+    assert {report.family for report in last} == {"gan", "vae"}
+    for report in last:
+        assert report.points.shape == (16, 2) and 0 <= report.inside <= 1 and 0 <= report.covered <= 1
+        assert report.seconds >= 0.2 and report.step >= 1
+
+
+@pytest.mark.slow
+def test_a_minute_is_enough_to_see_the_cloud() -> None:
+    last = {report.family: report for report in race.race(60.0) if report.is_last}
+    assert set(last) == set(race.FAMILIES)
+    assert last["diffusion"].inside > 0.6 and last["diffusion"].covered > 0.6
