@@ -15,7 +15,7 @@ import torch
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
-from anew.errors import ConfigError, TrainingError
+from anew.errors import TrainingError
 from anew.families.phases import Loss, Phase
 from anew.planning.build import build_family
 from anew.runs.events import Events, progress_record, read
@@ -48,13 +48,6 @@ def test_a_resumed_run_is_the_same_run(kind: type) -> None:
     assert [s.losses for s in second] == losses[7:]
     for name, value in whole.weights().items():
         assert torch.equal(value, second.weights()[name]), name
-
-
-def test_networks_that_call_each_other_are_not_sharded() -> None:
-    family = build_family(TwoPhase, POINT, ToyConfig(), 0, torch.device("cpu"))
-    two = World(rank=0, size=2)
-    with pytest.raises(ConfigError, match="leave it out"):
-        Trainer(family, Points(), StepProgress(2), seed=3, batch_size=16, micro_batch=16, world=two, shard=True)
 
 
 def test_micro_batches_change_nothing() -> None:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 from fastapi import FastAPI
 from numpy.typing import NDArray
 from pydantic import Field, Strict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from torch import Tensor
 
 from anew.core.arrays import Numbers
-from anew.core.specs import Grid
+from anew.core.specs import Condition
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.bodies import parse
@@ -147,13 +149,15 @@ async def _small_file(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]]:
+def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
     """A sample that was made, and what of it is kept."""
     item = player.made(body.made or "", body.index)[body.index]
     if isinstance(item, str):
         raise bad_request("a text has no part that could be made anew")
     if body.anew is not None:
-        return item, _outside_stretch(body.anew, model)
+        values = player.values(body.made or "")
+        assert values is not None, "samples of the page are kept with their values"
+        return _outside_stretch(body.anew, values[body.index].float(), model)
     try:
         mask = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
     except (binascii.Error, ValueError):
@@ -163,21 +167,21 @@ def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDAr
     return item, mask.reshape(item.shape[:2]) > 0
 
 
-def _outside_stretch(stretch: tuple[float, float], model: Model) -> NDArray[np.bool_]:
-    """True where time lies outside of a stretch: (frames,) of a clip, (bands, frames) of a sound."""
-    spec = model.item_spec
-    if not isinstance(spec, Grid) or can_fill_in(model) not in ("ends", "stretch"):
+def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> Condition:
+    """What lies outside of a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
+    kind = can_fill_in(model)
+    if kind not in ("ends", "stretch"):
         raise bad_request("this model does not make a stretch of time anew", "anew")
-    is_clip = spec.axes == "CTHW"
-    frames = spec.shape[1] if is_clip else spec.shape[2]
+    frames = x.shape[1] if kind == "ends" else x.shape[2]
     first, stop = round(stretch[0] * frames), round(stretch[1] * frames)
     if first >= stop:
         raise bad_request("the stretch that is made anew holds no frame; make it longer", "anew")
     if stop - first >= frames:
         raise bad_request("all of the sample would be made anew; keep a part of it", "anew")
-    place = np.arange(frames)
-    kept = (place < first) | (place >= stop)
-    return kept if is_clip else np.repeat(kept[None], spec.shape[1], axis=0)
+    place = torch.arange(frames)
+    kept = ((place < first) | (place >= stop)).float()
+    mask = kept[:, None, None] if kind == "ends" else kept
+    return Condition(x, mask.expand(x.shape[1:])[None])
 
 
 def _download(data: bytes, media: str, name: str) -> Response:

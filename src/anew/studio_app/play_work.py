@@ -17,7 +17,7 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.core.registry import load
-from anew.core.specs import Codec, Grid, SampleRequest, Tokens
+from anew.core.specs import Codec, Condition, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modalities.text import Text
 from anew.data.types import DecodedItem
@@ -164,7 +164,7 @@ class SampleWork(PlayWork):
         player: Player,
         channel: Channel[object],
         wish: Wish,
-        condition: Callable[[Model], tuple[Numbers, NDArray[np.bool_]]] | None = None,
+        condition: Callable[[Model], tuple[Numbers, NDArray[np.bool_]] | Condition] | None = None,
     ) -> None:
         super().__init__(player, channel)
         self.wish, self.condition = wish, condition
@@ -194,7 +194,7 @@ class SampleWork(PlayWork):
         assert last is not None
         samples = self._samples(model, last, request, labels)
         samples.origins = [replace(origin, index=index) for index in range(len(samples))]
-        yield {"items": shown_items(samples), "made": self.player.keep(samples), "drafts": count}
+        yield {"items": shown_items(samples), "made": self.player.keep(samples, last.cpu()), "drafts": count}
 
     @staticmethod
     def _samples(model: Model, x: Tensor, request: SampleRequest, labels: Sequence[str | None]) -> Samples:

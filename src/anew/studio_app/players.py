@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anew.errors import RunError
 from anew.runs.folder import RunFolder
@@ -15,6 +16,9 @@ from anew.server.faults import ApiError
 from anew.server.limits import Limits
 from anew.server.worker import ModelWorker
 from anew.studio_app.watcher import Signature
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_PLAYERS = 3
 MAX_MADE = 12  # sets of samples that stay in memory, of each model
@@ -37,18 +41,26 @@ class Player:
     worker: ModelWorker
     notes: dict[str, object] = field(default_factory=dict)
     _made: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
+    _values: dict[str, Tensor] = field(default_factory=dict)
     _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self, samples: Samples) -> str:
-        """Remember samples for downloads and for what starts from them; their name."""
+    def keep(self, samples: Samples, values: Tensor | None = None) -> str:
+        """Remember samples, perhaps with their values in the model (n, *shape), for what starts from them; their name."""
         with self._lock:
             self._count += 1
             name = f"made-{self._count}"
             self._made[name] = samples
+            if values is not None:
+                self._values[name] = values
             while len(self._made) > MAX_MADE:
-                self._made.popitem(last=False)
+                self._values.pop(self._made.popitem(last=False)[0], None)
             return name
+
+    def values(self, name: str) -> Tensor | None:
+        """(n, *shape) the values of samples in the model, where they were kept."""
+        with self._lock:
+            return self._values.get(name)
 
     def made(self, name: str, index: int = 0) -> Samples:
         """Samples by their name, where `index` is one of them.

@@ -12,6 +12,7 @@ from anew.workflows.job import TrainingJob
 SHARE = 0.02  # of the training time at most
 FRAME_SHARE = 0.0015  # of it for one frame: a short training has about ten of them
 INTERVAL_SECONDS = 2.0  # between frames at least
+STEPS_A_FRAME = 5  # that a frame takes as long as, until one was made
 LEAST_SECONDS = 10.0  # of training: below, no frame would be paid for
 
 
@@ -27,7 +28,8 @@ class Film:
         self.job, self.trainer = job, trainer
         self.cost = 0.0
         self._started = self._framed_at = time.monotonic()
-        self._last_cost = 0.0
+        self._dearest = 0.0  # seconds of the frame that took longest
+        self._num_steps = 0
         self._scene: Scene | None = None
         # Weights that are shared out among processes are whole on none of them.
         self._is_off = not job.train_config.film or trainer.shard
@@ -39,12 +41,14 @@ class Film:
         if self._is_off or not self.job.world.is_main:
             return None
         now = time.monotonic()
+        self._num_steps += 1
         if now - self._framed_at < INTERVAL_SECONDS or not self._can_pay(result.progress, now - self._started):
             return None
         self._add(result, now)
         self._framed_at = time.monotonic()
-        self._last_cost = self._framed_at - now
-        self.cost += self._last_cost
+        cost = self._framed_at - now
+        self._dearest = max(self._dearest, cost)
+        self.cost += cost
         return None
 
     def _can_pay(self, progress: float, elapsed: float) -> bool:
@@ -52,7 +56,9 @@ class Film:
         total = self._total_seconds(progress, elapsed)
         # The first frames may borrow from what is sure to come: otherwise the beginning would never be seen.
         allowed = SHARE * max(elapsed, min(total, elapsed + total / 10))
-        return total >= LEAST_SECONDS and self.cost + self._last_cost <= allowed
+        # What the first one will cost is not known: about as much as a few steps.
+        expected = max(self._dearest, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
+        return total >= LEAST_SECONDS and self.cost + expected <= allowed
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
         """How long this training is likely to take from here on, with what has passed."""

@@ -18,16 +18,16 @@ def opened(data: bytes) -> np.ndarray:
 def test_pixels_are_kept_and_enlarged_by_a_whole_factor() -> None:
     image = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
     whole = opened(sheet.sheet([image] * 4, gap=4))
-    assert whole.shape == (2 * 56 + 4, 2 * 56 + 4, 3)
+    assert whole.shape == (2 * 56 + 4, 2 * 56 + 4, 4)
     np.testing.assert_array_equal(whole[:56:2, :56:2, 0], image)
-    assert (whole[56:60] == 255).all()
+    assert (whole[56:60, :, 3] == 0).all() and (whole[:56, :56, 3] == 255).all()  # gaps are see-through
 
 
 def test_modes_and_sizes_may_be_mixed() -> None:
     source = np.random.default_rng(1)
     shapes = [(60, 80), (60, 60, 1), (50, 80, 3), (60, 80, 4)]
     images = [source.integers(0, 256, s, dtype=np.uint8) for s in shapes]
-    assert opened(sheet.sheet(images, columns=2, labels=["a", "b", "ç", "3"])).shape[2] == 3
+    assert opened(sheet.sheet(images, columns=2, labels=["a", "b", "ç", "3"])).shape[2] == 4
 
 
 def test_transparent_pixels_become_white() -> None:

@@ -86,9 +86,12 @@ def choose(
     the column to learn from, no other is.
     """
     choice = choice or ColumnChoice()
-    if any(name in columns for name in (choice.text, choice.image, choice.label)):
+    if any(name in columns for name in choice.named().values()):
         by_names = choose(columns, samples)
-        text, image, label = (name if name in columns else None for name in (choice.text, choice.image, choice.label))
+        # A column without a name is never what the user named: nothing stands for "not given".
+        text, image, label = (
+            name if name and name in columns else None for name in (choice.text, choice.image, choice.label)
+        )
         if not (text or image):
             text, image = by_names.text, by_names.image
         if label is None and by_names.label not in (text, image):
