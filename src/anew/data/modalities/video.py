@@ -341,8 +341,8 @@ class Video(Modality):
         return clip_matching.keep_known(items, known)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        """An MP4, and beside it a GIF of the same size; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
-        clip = frames.enlarged(_pad_to_min_frames(np.asarray(item)))
+        """An MP4, and beside it a GIF of the size of the data; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
+        clip = _pad_to_min_frames(np.asarray(item))
         gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))
 
