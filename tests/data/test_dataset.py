@@ -169,7 +169,7 @@ def test_held_out_names_alone_do_not_count(tmp_path: Path) -> None:
 def test_own_parts_that_overlap_are_said(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text(names(900))
     (tmp_path / "test.txt").write_text(names(300))
-    assert any("held-out items are in train too" in note for note in opened(tmp_path).scan.notes)
+    assert any("held-out items are in the training part too" in note for note in opened(tmp_path).scan.notes)
 
 
 def test_repeated_lines_lie_in_one_part(tmp_path: Path) -> None:

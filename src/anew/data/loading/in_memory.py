@@ -115,7 +115,7 @@ class InMemoryStore:
         held = [item_key in train for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
         if any(held):
             self.notes.append(
-                f"{sum(held)} of {len(held)} held-out items are in train too; the parts are kept as they are"
+                f"{sum(held):,} of {len(held):,} held-out items are in the training part too; the parts stay as they are"
             )
 
     def _split_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int]) -> None:

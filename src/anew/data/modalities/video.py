@@ -244,7 +244,7 @@ class Video(Modality):
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
         shortest, longest = min(sample.frame_counts), max(sample.frame_counts)
         if shortest < longest:
-            self.notes.append(f"Clips have {shortest} to {longest} frames; how long each kind is is learned too.")
+            self.notes.append(f"clips have {shortest} to {longest} frames; the model learns their lengths too")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.transparent, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)

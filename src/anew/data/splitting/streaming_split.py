@@ -176,7 +176,7 @@ def _split_by_content(
     result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
     if len(contents.keys) > ALIKE_ITEMS:
         result.notes.append(
-            f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only"
+            f"near copies were looked for among {ALIKE_ITEMS:,} items only; exact ones among all"
         )
 
 
