@@ -18,7 +18,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from _common import Table
+from _common import Table, parser
 from anew.nets.decoder import Decoder, DecoderConfig
 
 STATES = 5  # tensors of fp32 for each weight beside it, at most: gradient, DDP's bucket of it, two moments, average
@@ -102,7 +102,7 @@ def rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    build = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    build = parser(__doc__)
     build.add_argument("--ranks", type=int, nargs="*", default=[8, 64, 1024])
     build.add_argument("--layers", type=int, default=32)
     build.add_argument("--width", type=int, default=4096)

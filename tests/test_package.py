@@ -85,7 +85,7 @@ def test_a_wheel_holds_all_files_of_the_package_and_nothing_else(built: Path) ->
     files = {
         p.relative_to(package.parent).as_posix()
         for p in package.rglob("*")
-        if p.is_file() and p.parent.name != "__pycache__"
+        if p.is_file() and "__pycache__" not in p.parts
     }
     assert names == files
     assert "anew/py.typed" in names and any(name.endswith("report.html") for name in names)

@@ -96,6 +96,7 @@ def test_the_library_names_arguments_and_the_command_line_options() -> None:
         "subprocesses.py",
         "model_card.py",
         "card.py",
+        "errors.py",
         "inspect_run.py",
         "sample.py",
         "commands.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ class Drawn:
     def __len__(self) -> int:
         return 3
 
+    def enlarged(self, factor: int) -> Drawn:
+        return self
+
     def save(self, folder: Path) -> list[Path]:
         (folder / "0000.txt").write_text("new" if not self.killed else "ol")
         (folder / ".0001.txt.tmp").write_text("half")
@@ -39,6 +43,9 @@ class Drawn:
     def save_sheet(self, folder: Path) -> Path:
         return folder / "all.txt"
 
+    def save_sprite_sheet(self, folder: Path) -> list[Path]:
+        return []
+
 
 class Loaded:
     """A model that draws nothing."""
@@ -49,19 +56,26 @@ class Loaded:
     def __init__(self, killed: bool) -> None:
         self.killed = killed
 
-    def sample(self, n: int, *, seed: int, prompt: Any, suffix: Any, label: Any, **how: Any) -> Drawn:
+    def sample(self, n: int, *, seed: int, prompt: Any, suffix: Any, label: Any, **settings: Any) -> Drawn:
         return Drawn(self.killed)
+
+
+def load_fake(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
+    """Let every run be a model that draws nothing."""
+    model = Loaded(killed)
+    monkeypatch.setattr(api, "loaded_together", lambda run, trust_code: nullcontext((model, None)))
+    monkeypatch.setattr(api, "sample_together", lambda model, world, n, **request: Drawn(model.killed))
 
 
 def test_half_written_samples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(api, "load", lambda run, trust_code: Loaded(killed=True))
+    load_fake(monkeypatch, killed=True)
     with pytest.raises(Killed):
         main(SAMPLE)
     assert (tmp_path / "out" / ".unfinished.json").is_file()
-    monkeypatch.setattr(api, "load", lambda run, trust_code: Loaded(killed=False))
+    load_fake(monkeypatch, killed=False)
     assert main([*SAMPLE, "--seed", "1"]) == 2
     assert "holds part of the files of another command, which was stopped" in capsys.readouterr().err
     assert main(SAMPLE) == 0
@@ -73,6 +87,6 @@ def test_half_written_samples(
 
 def test_what_is_refused_leaves_the_folder_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(api, "load", lambda run, trust_code: Loaded(killed=False))
+    load_fake(monkeypatch, killed=False)
     assert main([*SAMPLE, "--set", "seed=3"]) == 2
     assert not (tmp_path / "out").exists()

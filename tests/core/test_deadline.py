@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.deadline import TimeIsUp, hard_stop, held_back
 
 needs_alarm = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
 
@@ -69,3 +69,14 @@ def test_another_thread_is_left_alone() -> None:
     thread.start()
     thread.join()
     assert ended == [True]
+
+
+@needs_alarm
+def test_what_is_held_back_ends_first() -> None:
+    whole: list[bool] = []
+    with pytest.raises(TimeIsUp), hard_stop(0.05):
+        with held_back():
+            time.sleep(0.2)
+            whole.append(True)
+        time.sleep(5.0)
+    assert whole == [True]

@@ -119,7 +119,7 @@ def test_state_is_json_and_reopens_the_same(source: Path, tmp_path: Path) -> Non
     assert again.scan.parts == data.scan.parts and again.fingerprint == data.fingerprint
     moved = tmp_path / "moved"
     source.rename(moved)
-    with pytest.raises(DataError, match="give `data`"):
+    with pytest.raises(DataError, match="give its new place as `data`"):
         Dataset.reopen(state, tmp_path)
     assert Dataset.reopen(state, tmp_path, str(moved)).train_items == data.train_items
     next(moved.iterdir()).write_text("other words")

@@ -27,7 +27,8 @@ def test_sound(path: str, client: TestClient, runs: dict[str, Path]) -> None:
     wave, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
     model = anew.load(runs["tones"], "cpu")
     expected = np.asarray(model.sample(1, seed=3)[0])
-    assert rate == 8000 and np.abs(wave - np.clip(expected, -1, 1)).max() < 1e-3
+    assert rate == 8000 and 0 < len(wave) <= len(expected)  # a quiet tail is not written
+    assert np.abs(wave - np.clip(expected[: len(wave)], -1, 1)).max() < 1e-3
 
 
 def test_another_format(client: TestClient) -> None:
@@ -50,7 +51,7 @@ def unzipped(client: TestClient, **fields: Any) -> dict[str, bytes]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        return {name: archive.read(name) for name in archive.namelist() if name != ".origins.json"}
 
 
 @pytest.mark.parametrize(

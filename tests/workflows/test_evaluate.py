@@ -112,6 +112,9 @@ class Saved(Samples):
         Path(folder).mkdir(exist_ok=True)
         return [self._touch(Path(folder) / name) for name in self.names]
 
+    def save_sprite_sheet(self, folder: Any) -> list[Path]:
+        return []
+
     def save_sheet(self, folder: Any, stem: str = "all") -> Path:
         return self._touch(Path(folder) / f"{stem}.png")
 

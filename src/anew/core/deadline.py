@@ -10,6 +10,8 @@ from types import FrameType
 
 AGAIN = 0.5  # seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 
+_held_back: list[int] = []  # one entry for each body that is not to be interrupted
+
 
 class TimeIsUp(BaseException):
     """Raised in the main thread by `hard_stop`. Not an Exception: no handler of errors may take it for one."""
@@ -30,7 +32,8 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeIsUp
+        if not _held_back:  # else it comes again
+            raise TimeIsUp
 
     previous = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), AGAIN)
@@ -39,3 +42,13 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)  # None: set outside of Python
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """No TimeIsUp in the body: for what must not be left half done, such as a child that nobody would know of."""
+    _held_back.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        _held_back.pop()

@@ -26,6 +26,7 @@ from typing import IO, Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
 
+from anew.core.deadline import held_back
 from anew.errors import AnewError
 
 SECONDS = 20.0  # of CPU that one item may take where it is tried alone; half of it among others
@@ -150,7 +151,8 @@ class Worker:
         if self._process is None:
             complaint = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
             try:
-                self._process = _started(complaint)
+                with held_back():
+                    self._process = _started(complaint)
             except BaseException:  # stopped by the clock or by hand, too
                 complaint.close()
                 raise
@@ -177,6 +179,10 @@ class Worker:
 
     def _end(self) -> int:
         """Its exit code."""
+        with held_back():  # else the process would run on
+            return self._end_now()
+
+    def _end_now(self) -> int:
         process, self._process = self._process, None
         if process is None:
             return 0

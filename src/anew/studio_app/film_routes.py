@@ -20,7 +20,12 @@ def add_film(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/api/film")
     async def frames(request: Request) -> Response:
-        path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
+        try:
+            path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return JSONResponse({"steps": []})  # a job that waits, or has just begun, has no folder yet
         return JSONResponse({"steps": await run_in_threadpool(film.frames, path)})
 
     @app.get("/api/film/frame")

@@ -155,7 +155,9 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
     notes = [f"split at random by content{by_text}: of {len(parts):,} items {shares}"]
     if n_copies:
         repeat = "repeats" if n_copies == 1 else "repeat"
-        notes.append(f"{n_copies:,} of {len(parts):,} items {repeat} another, exactly or nearly; copies stay in one part")
+        notes.append(
+            f"{n_copies:,} of {len(parts):,} items {repeat} another, exactly or nearly; copies stay in one part"
+        )
     if 0 < counts[TEST] < FEW_TO_JUDGE:
         notes.append(
             f"{counts[TEST]} items to test can show faults of samples, but are too few to confirm that they are as good as real "

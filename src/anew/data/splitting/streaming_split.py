@@ -175,9 +175,7 @@ def _split_by_content(
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
     if len(contents.keys) > ALIKE_ITEMS:
-        result.notes.append(
-            f"near copies were looked for among {ALIKE_ITEMS:,} items only; exact ones among all"
-        )
+        result.notes.append(f"near copies were looked for among {ALIKE_ITEMS:,} items only; exact ones among all")
 
 
 def _enough(
