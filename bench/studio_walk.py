@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -193,7 +194,7 @@ class Walker:
             page.get_by_text("bits a token on average").wait_for(timeout=LONG)
             page.locator(".token").nth(1).click()
         elif tab == "Fill in":
-            page.get_by_text("Paint over").first.wait_for(timeout=LONG)
+            page.get_by_text(re.compile("Paint over|the rest stays")).first.wait_for(timeout=LONG)
             with suppress(Exception):
                 page.get_by_role("button", name="Lower half").click(timeout=2000)
             page.get_by_role("button", name="Fill in", exact=True).click()

@@ -221,7 +221,7 @@ export class MapFilm {
     return h("div", {}, h("h3", {}, "How far its guess of the clean item is off, by noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, place) => {
       const bar = h("span", { class: "fill" });
       bar.style.width = `${Math.max(1, (100 * errors[place]) / most)}%`;
-      return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, `noise ${Number(sigma.toPrecision(2))}`), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[place].toPrecision(2)))));
+      return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, String(Number(sigma.toPrecision(2)))), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[place].toPrecision(2)))));
     })));
   }
 }

@@ -41,7 +41,7 @@ export function tokenPanel(play) {
       });
       const drawn = tokens.filter((token) => !token.given);
       const bits = tokens.reduce((sum, token) => sum + token.bits, 0) / Math.max(1, tokens.length);
-      status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits a token on average. Dark: the model was sure. Underlined: it was surprised.`;
+      status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits a token on average. Coloured: the model was sure. Underlined: it was surprised.`;
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
