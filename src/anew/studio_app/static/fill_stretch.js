@@ -49,7 +49,7 @@ export function stretchPanel(play) {
     }
   };
   start();
-  return h("div", {}, h("h2", {}, `A ${noun} with a stretch made anew`), place,
+  return h("div", {}, h("h2", {}, `${/^[aeiou]/.test(noun) ? "An" : "A"} ${noun} with a stretch made anew`), place,
     h("div", { class: "actions" },
       h("button", { type: "button", onclick: () => preset(25, 75) }, "Between its ends"),
       h("button", { type: "button", onclick: () => preset(50, 100) }, "Its end"),
