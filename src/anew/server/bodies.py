@@ -75,9 +75,16 @@ Absent = Annotated[None, PlainValidator(_zero), WithJsonSchema({"type": "null"})
 Prompts = Annotated[
     list[Prompt],
     PlainValidator(_prompts),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}},
-                              {"type": "array", "items": {"type": "integer"}}]}),
-]  # fmt: skip
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "array", "items": {"type": "integer"}},
+            ]
+        }
+    ),
+]
 Stops = Annotated[
     tuple[str, ...],
     PlainValidator(_stops),

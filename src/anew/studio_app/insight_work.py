@@ -101,8 +101,13 @@ class FieldWork(PlayWork):
             x[:LEVEL_ERRORS], None if labels is None else labels[:LEVEL_ERRORS], FIELD_LEVELS
         )
         on_plane = plane.points(places)
-        yield {"share": plane.share, "reach": FIELD_REACH, "levels": len(sigmas),
-               "points": plane.places(x).tolist(), "starts": places.tolist()}  # fmt: skip
+        yield {
+            "share": plane.share,
+            "reach": FIELD_REACH,
+            "levels": len(sigmas),
+            "points": plane.places(x).tolist(),
+            "starts": places.tolist(),
+        }
         for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
             ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
             yield {"sigma": sigma, "off_by": error, "ends": ends.tolist()}

@@ -34,12 +34,16 @@ class MapWork(PlayWork):
         yield {
             "share": plane.share,
             "reach": MAP_REACH,
-            "points": [{"x": float(place[0]), "y": float(place[1]), "src": src}
-                       for place, src in zip(places, pictures_of(model, x), strict=True)],
+            "points": [
+                {"x": float(place[0]), "y": float(place[1]), "src": src}
+                for place, src in zip(places, pictures_of(model, x), strict=True)
+            ],
             "directions": self._directions(codec, latents, model),
             "softness": hasattr(model.sampling_config(), "temperature"),
-            "pairs": [list(pair) for pair in zip(pictures_of(model, test), pictures_of(model, remembered), strict=True)],
-        }  # fmt: skip
+            "pairs": [
+                list(pair) for pair in zip(pictures_of(model, test), pictures_of(model, remembered), strict=True)
+            ],
+        }
 
     @staticmethod
     def _directions(codec: Codec, latents: torch.Tensor, model: Model) -> list[Json]:

@@ -310,8 +310,13 @@ class NearestWork(PlayWork):
             raise ConfigError("no training item was found to compare with")
         pair = content.pairs[0]
         nearest = None if pair.nearest is None else _shown(pair.nearest)
-        yield {"sample": _shown(pair.sample), "nearest": nearest, "caption": pair.caption, "close": pair.close,
-               "explanation": content.explanation}  # fmt: skip
+        yield {
+            "sample": _shown(pair.sample),
+            "nearest": nearest,
+            "caption": pair.caption,
+            "close": pair.close,
+            "explanation": content.explanation,
+        }
 
 
 def _shown(item: ReportItem) -> Json:

@@ -122,8 +122,14 @@ class MapScene:
         arrays: Arrays = {"real": _float32(self.plane.places(pooled(self.real)))}
         if self.is_bounded:
             arrays["real_sheet"] = thumbnails(self.real)
-        facts = {"scene": "map", "share": self.plane.share, "columns": THUMB_COLUMNS, "thumb": THUMB,
-                 "field_reach": FIELD_REACH, "field_side": FIELD_SIDE}  # fmt: skip
+        facts = {
+            "scene": "map",
+            "share": self.plane.share,
+            "columns": THUMB_COLUMNS,
+            "thumb": THUMB,
+            "field_reach": FIELD_REACH,
+            "field_side": FIELD_SIDE,
+        }
         return arrays, facts
 
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:

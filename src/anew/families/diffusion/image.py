@@ -36,8 +36,17 @@ DEEP_UNET_WIDTHS = (
     512,
 )  # of U-Nets with two halvings or more, whose stages cost more
 DIT_SIZES = (  # width, depth
-    (64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12), (1024, 12), (1024, 18), (1152, 20),
-)  # fmt: skip
+    (64, 4),
+    (128, 4),
+    (192, 6),
+    (256, 8),
+    (384, 8),
+    (512, 12),
+    (768, 12),
+    (1024, 12),
+    (1024, 18),
+    (1152, 20),
+)
 DIT_HEAD_DIM = 64
 MOST_RANK = 64  # principal components
 EXAMPLES_PER_DIRECTION = 8  # and principal component: from fewer, it is a direction of a few of them
@@ -128,7 +137,7 @@ class ImageLayout(Layout):
             return Wrapped(net, net.multiple)
         if isinstance(net, DiT):
             return Wrapped(net, net.patch_size)
-        raise TypeError(f"{type(net).__name__} is no network of images")
+        raise TypeError(f"{type(net).__name__} is not a network of images")
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         if request.sampling.frames:
