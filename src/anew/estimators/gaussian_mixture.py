@@ -20,9 +20,8 @@ TINY = 1e-12  # a variance of zero stays harmless
 ANY_CLASS = -1
 FOLDS = 4
 ITEMS_PER_DIRECTION = 2  # at least: further directions are those of single items
-MOST_CROSS_FIT = (
-    2**30
-)  # items, values of one and principal components multiplied, up to which folds are fitted: a second or two
+# Items times values of one times principal components, up to which folds are fitted: a second or two.
+MOST_CROSS_FIT = 2**30
 CROSS_FIT_ROUNDS = 4  # of subspace iteration, where only variances are asked for
 
 

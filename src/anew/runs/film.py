@@ -72,7 +72,7 @@ def read(run: Path, step: int | None) -> bytes:
     """The frame of a step, or the scene.
 
     Raises:
-        RunError: There is none, or it is no ordinary file of that size.
+        RunError: The frame is missing, is too large, or is not an ordinary file.
     """
     folder = run / FOLDER
     files.check_folder(folder)
@@ -83,7 +83,7 @@ def read(run: Path, step: int | None) -> bytes:
 
 
 def scene_facts(run: Path) -> dict[str, object]:
-    """What all frames share, without arrays; empty where there is no film, or none that can be read."""
+    """What all frames share, without arrays; empty without a readable film."""
     try:
         data = read(run, None)
         size = int.from_bytes(data[:8], "little")

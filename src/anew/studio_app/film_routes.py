@@ -49,5 +49,5 @@ def add_film(app: FastAPI, studio: Studio) -> None:
     async def source(request: Request) -> Response:
         name = request.query_params.get("name", "")
         if name not in SOURCES:
-            raise ApiError(404, "there is no such passage of the source")
+            raise ApiError(404, "unknown passage of the source")
         return JSONResponse(await run_in_threadpool(source_lines, name))

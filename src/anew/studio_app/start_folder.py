@@ -44,7 +44,7 @@ class StartFolder:
         """The path that a name stands for, links resolved.
 
         Raises:
-            ApiError: 400 it is no name; 403 it leads out of the folder; 410 the folder itself is gone.
+            ApiError: 400 the name is malformed; 403 it leads out of the folder; 410 the folder itself is gone.
         """
         self.check_there()
         if len(name) > MAX_NAME or "\0" in name:

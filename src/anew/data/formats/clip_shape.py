@@ -27,7 +27,7 @@ BUDGETS = (
 
 
 def enough(size: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
-    """The shortest of some budgets that affords it, as the end of a sentence; "" where none does, or there is no budget."""
+    """The clause that names the shortest budget which affords it; "" where none does, or training has no budget."""
     if size.seconds is None:
         return ""
     longer = (name for name, seconds in BUDGETS if seconds > size.seconds and affords(replace(size, seconds=seconds)))

@@ -158,7 +158,7 @@ class Grading:
         parts: The weakest first.
         n: Items of the decisive part, or the least of all parts: some count characters.
         needed: Items that would settle what is open; 0 where nothing is.
-        is_decided: Whether a decisive part was measured, without which there is no yes.
+        is_decided: Whether a decisive part was measured; the answer cannot be yes without one.
     """
 
     grade: Grade
