@@ -33,7 +33,7 @@ DECODED_PIXELS = (
 MAX_DECODED_PIXELS = 1 << 28  # but here also where it is fewer than those
 KEPT_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 MIN_DECODED = 16  # images that are decoded, however large
-CHUNK = 4  # images between two looks at how much was decoded
+CHUNK = 4  # images, at least, between two looks at how much was decoded
 MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
 TRANSPARENT_SHARE = 0.1  # of images, from which transparency is kept
@@ -107,6 +107,19 @@ class _Sample:
         if self.decoded_pixels < DECODED_PIXELS and self.kept_pixels <= KEPT_PIXELS:
             return True
         return len(self.thumbnails) < MIN_DECODED and self.decoded_pixels < MAX_DECODED_PIXELS
+
+    @property
+    def chunk(self) -> int:
+        """How many images to look at next: half of what is left to decode, where they are like those before."""
+        if not self.wants_pixels:
+            return isolation.PIECE
+        decoded = len(self.thumbnails)
+        shares = [
+            DECODED_IMAGES / max(decoded, 1),
+            DECODED_PIXELS / max(self.decoded_pixels, 1),
+            KEPT_PIXELS / max(self.kept_pixels, 1),
+        ]
+        return int(np.clip(decoded * (min(shares) - 1) / 2, CHUNK, isolation.PIECE))
 
     def add(self, glimpse: Glimpse) -> None:
         """Count an image in."""
@@ -204,7 +217,7 @@ class Image(Modality):
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
         """Look at images, and at thumbnails of about `side` pixels of as many as are decoded."""
         sample, remaining = _Sample(), iter(items)
-        while len(sample.sizes) < SIZED_IMAGES and (chunk := list(itertools.islice(remaining, CHUNK))):
+        while len(sample.sizes) < SIZED_IMAGES and (chunk := list(itertools.islice(remaining, sample.chunk))):
             glimpses = isolation.each(self, "glimpse", chunk, side if sample.wants_pixels else 0)
             for item, glimpse in zip(chunk, glimpses, strict=True):
                 if isinstance(glimpse, ValueError):

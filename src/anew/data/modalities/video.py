@@ -34,6 +34,7 @@ MAX_FRAMES = 32  # most frames of a clip
 DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 SIDES = (16, 24, 32, 48, 64)  # pixels a side
+CHUNK = 16  # clips between two looks at how many were decoded
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
 MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
 WHOLE_SHARE = 0.95  # share of videos that are to be one clip each, where videos are short
@@ -261,7 +262,7 @@ class Video(Modality):
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
         """Look at all clips, and at frames of about `side` pixels of the first `DECODED_CLIPS`."""
         sample, remaining = _Sample(), iter(items)
-        while chunk := list(itertools.islice(remaining, isolation.PIECE)):
+        while chunk := list(itertools.islice(remaining, CHUNK)):
             glimpses = isolation.each(self, "glimpse", chunk, side if len(sample.clips) < DECODED_CLIPS else 0)
             for item, glimpse in zip(chunk, glimpses, strict=True):
                 if isinstance(glimpse, ValueError):
