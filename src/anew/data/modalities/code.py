@@ -1,4 +1,4 @@
-"""Programs: each file a document, sub-words that keep indentation whole, and gaps that are filled in.
+"""Programs: each file a document, and gaps that are filled in.
 
 A share of the training windows is shown out of order, as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255), so that
 a middle can be asked for; nothing of it is counted in the bits of a text.
@@ -68,7 +68,6 @@ class Code(Text):
         singular="program",
         default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
     )
-    word_pattern: ClassVar[str] = tokenizer.INDENTED
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
     config: CodeConfig
