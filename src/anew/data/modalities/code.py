@@ -128,6 +128,11 @@ class Code(Text):
         pieces = [[prefix_token], prefix, [suffix_token], suffix, [middle_token], middle, ending]
         return np.concatenate(pieces).astype(np.int64)
 
+    @property
+    def takes_suffix(self) -> bool:
+        """Whether it learned to fill gaps, so that an end can be given too."""
+        return self.config.fim > 0
+
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:
         the start of the prefix, a suffix token, and the end of the suffix."""
