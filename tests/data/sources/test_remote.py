@@ -12,11 +12,12 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from anew.core import files
+from anew.core import addresses, files
+from anew.core.addresses import address_of, without_query
 from anew.data.dataset import Dataset, check_there
 from anew.data.modalities.text import Text
 from anew.data.sources import remote
-from anew.data.sources.remote import address_of, local_copy, without_query
+from anew.data.sources.remote import local_copy
 from anew.data.sources.source import Source
 from anew.errors import DataError
 from anew.planning.request import resolve_data
@@ -99,7 +100,7 @@ def test_only_what_changed_is_fetched_again(store: fsspec.AbstractFileSystem, mo
 def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(addresses.time, "sleep", lambda seconds: None)
     original, failures = type(store).get_file, {"/bucket/books/05.txt": 2}
 
     def unsure(self: object, rpath: str, lpath: str, **more: object) -> object:
@@ -118,7 +119,7 @@ def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
 
 
 def test_an_outage_ends_in_a_sentence(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "RETRY_S", 0.0)
+    monkeypatch.setattr(addresses, "RETRY_S", 0.0)
     monkeypatch.setattr(type(store), "find", lambda *args, **more: (_ for _ in ()).throw(OSError("gone?token=abc")))
     with pytest.raises(DataError, match="cannot be read") as caught:
         local_copy("memory://bucket/books")
