@@ -39,9 +39,9 @@ def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple
 
         folder, world = of_process(world, lambda: open_run(run)), world.on("auto")
         share_record(world, folder)
-        own = Model(folder, str(world.device), trust_code=trust_code) if world.is_main else None
-        share_trained(world, folder, None if own is None else own.family.state_dict())
-        yield own or Model(folder, str(world.device), trust_code=trust_code), world
+        loaded = Model(folder, str(world.device), trust_code=trust_code) if world.is_main else None
+        share_trained(world, folder, None if loaded is None else loaded.family.state_dict())
+        yield loaded or Model(folder, str(world.device), trust_code=trust_code), world
 
 
 def sample_together(

@@ -167,10 +167,10 @@ def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
 
 def _create(path: Path, own_file: Path | None) -> RunFolder:
     """A new run. What a killed command left before it wrote config.json is removed."""
-    own = {OWN_FAMILY} if own_file is not None else set()
+    own_names = {OWN_FAMILY} if own_file is not None else set()
     if path.is_dir():
         for left in path.iterdir():
-            if left.name in {lock.NAME, *own} or files.is_temporary(left.name):
+            if left.name in {lock.NAME, *own_names} or files.is_temporary(left.name):
                 left.unlink()
     return RunFolder.create(path)
 

@@ -433,5 +433,5 @@ def options_in(sentence: str, argv: Sequence[str]) -> str:
     """A sentence of the library, whose arguments stand in backticks, with the options of the command that was given."""
     _, commands = parsers()
     parser = next((commands[word] for word in argv if word in commands), None)
-    shown = OPTIONS_OF_ARGUMENTS | ({} if parser is None else parser.shown)
-    return re.sub(r"`(\w+)`", lambda match: shown.get(match[1], match[1]), sentence)
+    options = OPTIONS_OF_ARGUMENTS | ({} if parser is None else parser.shown)
+    return re.sub(r"`(\w+)`", lambda match: options.get(match[1], match[1]), sentence)

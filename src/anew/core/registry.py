@@ -49,9 +49,9 @@ def _declares(path: Path) -> bool:
 
 def check_name(room: str, name: str) -> None:
     """ConfigError, with the nearest name, where a room has no such member. Imports nothing."""
-    known = available(room)
-    if name not in known:
-        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, known)}")
+    members = available(room)
+    if name not in members:
+        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, members)}")
 
 
 def load(room: str, name: str) -> Any:

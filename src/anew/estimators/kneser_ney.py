@@ -153,8 +153,8 @@ class KneserNey:
             probabilities[rows] *= level.backoff[context, None]
             first = level.starts[context]
             num_pairs = level.starts[context + 1] - first
-            within = np.arange(num_pairs.sum()) - np.repeat(np.cumsum(num_pairs) - num_pairs, num_pairs)
-            pair = np.repeat(first, num_pairs) + within
+            offset = np.arange(num_pairs.sum()) - np.repeat(np.cumsum(num_pairs) - num_pairs, num_pairs)
+            pair = np.repeat(first, num_pairs) + offset
             probabilities[np.repeat(rows, num_pairs), level.tokens[pair]] = level.values[pair]
         return probabilities
 

@@ -98,15 +98,15 @@ def _requested_family(
     spec: Spec, name: str, as_codec: bool, description: str, user_family: type[Family] | None
 ) -> FamilyChoice:
     family = family_by_name(name, user_family)
-    generators = {n: other for n, other in _all_families().items() if other.generates}
+    generators = {n: generator for n, generator in _all_families().items() if generator.generates}
     if not family.generates and not as_codec:
-        on_its_codes = [n for n, other in generators.items() if family.latent_spec_type in other.spec_types]
+        on_its_codes = [n for n, generator in generators.items() if family.latent_spec_type in generator.spec_types]
         raise ConfigError(
             f"the family {name!r} is a codec and draws nothing by itself; "
             f"give a family that works on its codes: {' or '.join(on_its_codes)}"
         )
     if not family.supports(spec) and not codecs_for(spec, family):
-        able = [n for n, other in generators.items() if other.supports(spec) or codecs_for(spec, other)]
+        able = [n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)]
         alternatives = " or ".join(able) or "a family of your own, FILE.py"
         raise ConfigError(f"the family {name!r} does not take {description}; give {alternatives}")
     return FamilyChoice(name, family)

@@ -131,10 +131,10 @@ class Model(Generator):
             check_int("first_index", first_index),
         )
         stop = check_stop(self.modality, stop)
-        known = self._condition(prompt, suffix, condition)
-        is_given = known is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
+        given_part = self._condition(prompt, suffix, condition)
+        is_given = given_part is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
         origin = request_origin(self, self.identity, seed, label, prompt, suffix, stop, is_given)
-        return draw_samples(self, origin, known, self.sampling_config(sampling), n, first_index, share)
+        return draw_samples(self, origin, given_part, self.sampling_config(sampling), n, first_index, share)
 
     @functools.cached_property
     def identity(self) -> tuple[str, str]:

@@ -146,13 +146,13 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
 
 def _origins_beside(path: Path) -> list[Origin | None]:
     """What files of `side_file` say of a file."""
-    for beside in sorted(path.parent.glob(f"{SIDE}*.json")):
+    for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
-            values = json.loads(files.read(beside, MOST_SIDE_BYTES))
+            values = json.loads(files.read(side_file, MOST_SIDE_BYTES))
         except (ValueError, RecursionError):
-            raise ValueError(f"{beside.name} beside it is damaged") from None
-        if isinstance(values, dict) and isinstance(own := values.get(path.name), list):
-            return [from_json(value) for value in own]
+            raise ValueError(f"{side_file.name} beside it is damaged") from None
+        if isinstance(values, dict) and isinstance(entries := values.get(path.name), list):
+            return [from_json(value) for value in entries]
     return []
 
 

@@ -37,8 +37,10 @@ def condition_from_files(entry: Entry, image: bytes, mask: bytes | None) -> Cond
         if isinstance(alpha, ValueError):
             raise bad_request(f"the {name} cannot be used: {alpha}", name)
         if alpha.shape != (height, width):
-            shown = f"{alpha.shape[1]}x{alpha.shape[0]}"
-            raise bad_request(f"the {name} is {shown}, and this model makes {width}x{height}; scale it to that", name)
+            mask_size = f"{alpha.shape[1]}x{alpha.shape[0]}"
+            raise bad_request(
+                f"the {name} is {mask_size}, and this model makes {width}x{height}; scale it to that", name
+            )
     alpha = alphas["image" if mask is None else "mask"]
     if (alpha >= TRANSPARENT).all():
         source = "image, or send a mask that is" if mask is None else "mask"

@@ -45,8 +45,8 @@ def run_server(
                 timeout_graceful_shutdown=int(limits.stop_seconds),
             )
             number = opened.getsockname()[1]
-            shown = f"[{host}]" if ":" in host else host
-            on_ready(f"http://{shown}:{number}", [entry.name for entry in catalog.entries])
+            shown_host = f"[{host}]" if ":" in host else host
+            on_ready(f"http://{shown_host}:{number}", [entry.name for entry in catalog.entries])
             Server(config).run(sockets=[opened])
         finally:
             catalog.stop()

@@ -128,15 +128,15 @@ class ModelWorker:
             return []
         group = [self._pending.popleft()]
         key, rows = group[0].batch_key(), group[0].size
-        rest: deque[Work] = deque()
+        kept: deque[Work] = deque()
         for work in self._pending:
             fits = key is not None and rows + work.size <= group[0].max_rows and work.batch_key() == key
             if fits:
                 group.append(work)
                 rows += work.size
             else:
-                rest.append(work)
-        self._pending = rest
+                kept.append(work)
+        self._pending = kept
         return group
 
     def _carry_out(self, group: Sequence[Work]) -> None:

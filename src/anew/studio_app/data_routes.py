@@ -128,9 +128,9 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
     looked_at = visible[: 20 * MAX_ENTRIES]
     folders = [entry.name for entry in looked_at if entry.is_dir()]
     names = [entry.name for entry in looked_at if not entry.is_dir()]
-    shown = [{"name": entry, "is_folder": True} for entry in sorted(folders)]
-    shown += [{"name": entry, "is_folder": False} for entry in sorted(names)]
-    return {"path": studio.folder.name(place), "entries": shown[:MAX_ENTRIES], "count": count, "is_run": is_run(place)}
+    listed = [{"name": entry, "is_folder": True} for entry in sorted(folders)]
+    listed += [{"name": entry, "is_folder": False} for entry in sorted(names)]
+    return {"path": studio.folder.name(place), "entries": listed[:MAX_ENTRIES], "count": count, "is_run": is_run(place)}
 
 
 async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:

@@ -84,8 +84,8 @@ class StudioGuard:
 
     def _let_in(self, query: Sequence[tuple[str, str]]) -> Response:
         """The same page without the token in its address, which would stay in the history."""
-        rest = urlencode([(name, value) for name, value in query if name != "token"])
-        answer = RedirectResponse(f"/?{rest}" if rest else "/", 303, {"cache-control": "no-store"})
+        query_left = urlencode([(name, value) for name, value in query if name != "token"])
+        answer = RedirectResponse(f"/?{query_left}" if query_left else "/", 303, {"cache-control": "no-store"})
         answer.set_cookie(
             self.cookie, self.token.decode(), max_age=YEAR_SECONDS, path="/", httponly=True, samesite="strict"
         )

@@ -139,19 +139,19 @@ class CriticWork(PlayWork):
             raise ConfigError("this model has no critic")
         real, real_labels = training_values(model, JUDGED)
         request = model.request(len(real), wish.seed, label=wish.label, sampling=model.sampling_config(wish.settings))
-        made = model.generate(request, wish.seed)
+        generated = model.generate(request, wish.seed)
         device = model.device
         real_logits = family.discriminator_logits(
             real.to(device), None if real_labels is None else real_labels.to(device)
         ).cpu()
         made_labels = None if request.labels is None else request.labels.to(device)
-        made_logits = family.discriminator_logits(made.to(device), made_labels).cpu()
+        made_logits = family.discriminator_logits(generated.to(device), made_labels).cpu()
         told_apart = (real_logits[:, None] > made_logits[None]).double().mean()
-        direction = family.input_gradient(made.to(device), made_labels).cpu()
+        direction = family.input_gradient(generated.to(device), made_labels).cpu()
         yield {
             "told_apart": float(told_apart),
             "real": _judged(pictures_of(model, real), real_logits),
-            "made": _judged(pictures_of(model, made), made_logits),
+            "made": _judged(pictures_of(model, generated), made_logits),
             "directions": [_direction(picture) for picture in direction.numpy()],
         }
 

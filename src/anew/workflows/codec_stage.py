@@ -83,9 +83,9 @@ def run_codec_stage(
         KeyboardInterrupt: The stage was stopped; its state is saved.
     """
     if request.plan_from is not None:
-        other = RunFolder.open(Path(request.plan_from))
-        record = other.record()
-        codec, description = restore_codec(record, other.path, context.world.device), record.codec
+        source_run = RunFolder.open(Path(request.plan_from))
+        record = source_run.record()
+        codec, description = restore_codec(record, source_run.path, context.world.device), record.codec
         assert description is not None, "restore_codec() refuses a run without a codec"
     else:
         stage_request = _stage_request(request, train_config, context, data, generator, codec_name)

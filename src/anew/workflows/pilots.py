@@ -112,9 +112,9 @@ class Judge:
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
         generator = Generator(family, job.data.modality, job.record.data.labels, job.record.label_shares)
         items: list[DecodedItem] = []
-        most = min(len(self.validation), len(self.train))
-        while len(items) < most and (not items or time.monotonic() - begin < seconds):
-            count = min(LEAST_ITEMS, most - len(items))
+        max_items = min(len(self.validation), len(self.train))
+        while len(items) < max_items and (not items or time.monotonic() - begin < seconds):
+            count = min(LEAST_ITEMS, max_items - len(items))
             items += list(generator.generate_samples(count, self.seed, first_index=len(items)))
         return self.embed(items)
 

@@ -62,7 +62,7 @@ def test_binary_is_refused(data: bytes) -> None:
 
 
 def test_a_head_may_stop_inside_a_character() -> None:
-    assert decode_text("é".encode()[:1], whole=False) == ("", "utf-8")
+    assert decode_text("é".encode()[:1], is_complete=False) == ("", "utf-8")
 
 
 def test_what_is_a_list() -> None:

@@ -42,7 +42,7 @@ def test_copied_passages_are_found_in_place() -> None:
     assert result.found and result.distance == "longest verbatim passage"
     for pair in result.pairs:
         assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
-    assert audit_texts(samples, train, held, seed=0, most=50, controls=False).samples == 50
+    assert audit_texts(samples, train, held, seed=0, max_samples=50, controls=False).samples == 50
 
 
 def test_spans_of_few_documents_are_permuted_as_one() -> None:

@@ -95,13 +95,13 @@ class Characters:
         self._table[table] = np.arange(len(letters), dtype=np.uint16)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], most: int = 1024) -> Characters:
-        """The `most` frequent characters of the texts."""
+    def fit(cls, texts: Iterable[str], max_characters: int = 1024) -> Characters:
+        """The `max_characters` frequent characters of the texts."""
         counts: dict[int, int] = {}
         for text in texts:
             for point, n in zip(*np.unique(code_points(text), return_counts=True), strict=True):
                 counts[int(point)] = counts.get(int(point), 0) + int(n)
-        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:most])
+        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:max_characters])
         return cls("".join(map(chr, kept)), complete=len(kept) == len(counts))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
@@ -203,16 +203,16 @@ class SubWords:
         # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
         numbers: dict[str, int] = {}
         which = np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words))
-        known = self._words
-        new = [word for word in numbers if word not in known]
+        cached = self._words
+        new = [word for word in numbers if word not in cached]
         if new:
             encodings = self._model.encode_batch_fast(new, add_special_tokens=False)
-            if len(known) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
-                known = self._words = {word: known[word] for word in numbers if word in known}
-            known.update(
+            if len(cached) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
+                cached = self._words = {word: cached[word] for word in numbers if word in cached}
+            cached.update(
                 (word, np.array(encoding.ids, np.uint16)) for word, encoding in zip(new, encodings, strict=True)
             )
-        return _joined([known[word] for word in numbers], which)
+        return _joined([cached[word] for word in numbers], which)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
@@ -295,6 +295,6 @@ def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArra
 
 def _byte_of_letter() -> dict[str, int]:
     """The byte that each letter of the ByteLevel alphabet stands for (printable bytes are themselves, the rest follow 256)."""
-    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    rest = [byte for byte in range(256) if byte not in own]
-    return {chr(byte): byte for byte in own} | {chr(256 + i): byte for i, byte in enumerate(rest)}
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    unprintable = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(unprintable)}

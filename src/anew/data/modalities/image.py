@@ -174,7 +174,7 @@ class Image(Modality):
 
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one picture that differ in encoding alone or in little else."""
-        image = pixels.load(pixels.open_image(item.data), enough=(64, 64))
+        image = pixels.load(pixels.open_image(item.data), min_size=(64, 64))
         levels = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
 
@@ -225,7 +225,7 @@ class Image(Modality):
         if not side:
             return Glimpse(size)
         if not isinstance(item.data, np.ndarray):
-            image = pixels.load(image, enough=(side, side))
+            image = pixels.load(image, min_size=(side, side))
         decoded_pixels = max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
         if pixels.is_deep(image):
             thumbnail = pixels.reduced(np.asarray(image), 2 * side)
@@ -277,7 +277,7 @@ class Image(Modality):
         channels, height, width = self._grid.shape
         image = pixels.open_image(item.data)
         if not isinstance(item.data, np.ndarray):
-            image = pixels.load(image, enough=self._decoding_size(pixels.size_of(image), width, height))
+            image = pixels.load(image, min_size=self._decoding_size(pixels.size_of(image), width, height))
             image = pixels.smaller(image, 4 * max(width, height))
         image = pixels.to_eight_bits(image, self._levels)
         return pixels.stored(pixels.shaped(image, width, height, self._frame), channels)
@@ -328,10 +328,10 @@ class Image(Modality):
     def calibrate(self, samples: Values, real: Values) -> None:
         self.matching = PixelMatching.learned(as_levels(as_array(samples)), as_levels(as_array(real)))
 
-    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
         shape = self._grid.shape
-        values = np.broadcast_to(as_array(known.x), (len(items), *shape))
-        mask = np.ones(1) if known.mask is None else as_array(known.mask)
+        values = np.broadcast_to(as_array(condition.x), (len(items), *shape))
+        mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
         masks = np.broadcast_to(mask, (len(items), *shape))[:, 0] >= 1.0  # (n, H, W)
         kept = []
         for item, value, is_known in zip(items, values, masks, strict=True):

@@ -96,9 +96,9 @@ class Residues:
         """Letters in the order of the alphabet, those first that the texts hold."""
         occurring = set().union(*map(set, texts))
         letters = fasta.ALPHABETS[alphabet].all
-        known = [letter for letter in letters if letter in occurring]
+        letters_seen = [letter for letter in letters if letter in occurring]
         unseen = [letter for letter in letters if letter not in occurring]
-        return cls(alphabet, "".join(known + unseen), len(known))
+        return cls(alphabet, "".join(letters_seen + unseen), len(letters_seen))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         """(n,) ids of the letters."""

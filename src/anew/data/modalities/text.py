@@ -183,7 +183,7 @@ class Text(Modality):
         if not head.strip():
             return "is empty"
         try:
-            decode_text(head, whole=False)
+            decode_text(head, is_complete=False)
         except ValueError as error:
             return str(error)
         return None
@@ -309,8 +309,8 @@ class Text(Modality):
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
-    def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:
-        prompts = [[]] if known is None else _as_lists(known) or [[]]  # of each sample, or one for all
+    def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
+        prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]  # of each sample, or one for all
         return [self._truncate_at(row, prompts[index % len(prompts)], stop) for index, row in enumerate(_as_lists(x))]
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:

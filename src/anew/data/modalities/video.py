@@ -114,8 +114,8 @@ class Video(Modality):
         return frames.moving(head)
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
-        return frame_folders.folders_of_frames(root, files, asked)
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
+        return frame_folders.folders_of_frames(root, files, is_requested)
 
     @property
     def _grid(self) -> Grid:
@@ -337,8 +337,8 @@ class Video(Modality):
     def calibrate(self, samples: Values, real: Values) -> None:
         self.matching = clip_matching.learned(samples, real)
 
-    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
-        return clip_matching.keep_known(items, known)
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
+        return clip_matching.keep_known(items, condition)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         """An MP4, and beside it a GIF of the size of the data; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""

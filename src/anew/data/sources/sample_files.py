@@ -29,7 +29,7 @@ def drop_duplicate_formats(
     for file in kept:
         same[_stem(file.path)].append(file)
     # The format that is this kind's alone (a GIF may be an image), then what was packed the least.
-    best = {max(own, key=lambda f: (suffix_of(f.path) in modality.suffixes, f.bytes)) for own in same.values()}
+    best = {max(copies, key=lambda f: (suffix_of(f.path) in modality.suffixes, f.bytes)) for copies in same.values()}
     again = [f for f in kept if f not in best]
     if again:
         notes.append(f"left out: {_listed(again)}, which differ from another sample in their ending alone")

@@ -199,10 +199,10 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
     return key
 
 
-def zipf_slope(words: Sequence[str], most: int = 500) -> float | None:
+def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
     """Slope of log frequency over log rank of the commonest words that occur at least twice; None under 20 of them."""
     _, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
-    counts = np.sort(counts[counts >= 2])[::-1][:most]
+    counts = np.sort(counts[counts >= 2])[::-1][:max_words]
     if len(counts) < 20:
         return None
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])

@@ -70,15 +70,15 @@ class Vocabulary:
 
     def counts(self, text: str) -> tuple[int, int, int]:
         """(known, new, broken) words of a text."""
-        known = new = broken = 0
+        num_known = new = broken = 0
         for word in words(text):
             if word in self._ids:
-                known += 1
+                num_known += 1
             elif all(run in self._runs for run in runs(word)):
                 new += 1
             else:
                 broken += 1
-        return known, new, broken
+        return num_known, new, broken
 
     def pair_counts(self, text: str) -> tuple[int, int]:
         """(known, all) pairs of neighbouring words that are both known."""

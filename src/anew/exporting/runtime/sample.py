@@ -90,11 +90,11 @@ class Sampler:
         denoised = before = y
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             before, denoised = denoised, self.run(step["graph"], y, np.full(n, sigma, np.float32), *inputs)[0]
-            ahead = denoised
+            extrapolated = denoised
             if i > 0 and sigma_next > 0:
                 ratio = np.log(sigma / sigma_next) / np.log(sigmas[i - 1] / sigma)
-                ahead = denoised + np.float32(0.5) * ratio * (denoised - before)
-            y = ahead + (sigma_next / sigma) * (y - ahead)
+                extrapolated = denoised + np.float32(0.5) * ratio * (denoised - before)
+            y = extrapolated + (sigma_next / sigma) * (y - extrapolated)
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
     def _tokens(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
@@ -119,8 +119,8 @@ class Sampler:
             else:
                 fed = np.concatenate([read, ids[:, -1:]], 1)
             positions = np.arange(read.shape[1], fed.shape[1])
-            beside = [self._neighbour(positions, offset, step["prefix"]) for offset in step["offsets"]]
-            neighbours = [np.stack([fed[:, index] for index in beside], 1)] if beside else []
+            indices = [self._neighbour(positions, offset, step["prefix"]) for offset in step["offsets"]]
+            neighbours = [np.stack([fed[:, index] for index in indices], 1)] if indices else []
             logits, *cache = self.run(step["graph"], fed[:, positions], positions, *cache, *neighbours)
             read = fed
             new = _drawn(_filtered(logits[:, : step["vocab"]], step), next(uniforms))

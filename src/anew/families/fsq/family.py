@@ -174,8 +174,8 @@ class Fsq(Family):
 
     def _small_shape(self) -> tuple[int, ...]:
         """The shape of a small copy of an item."""
-        *rest, height, width = self.spec.shape
-        return (*rest, min(SMALL_SIDE, height), min(SMALL_SIDE, width))
+        *leading, height, width = self.spec.shape
+        return (*leading, min(SMALL_SIDE, height), min(SMALL_SIDE, width))
 
     def _shrink(self, x: Tensor) -> Tensor:
         """(B, *shape) -> (B, P) small copies."""

@@ -45,11 +45,11 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
 
     listed = families.split(",") if isinstance(families, str) else families
     listed = [name.strip() for name in listed if name.strip()]
-    known = available("families")
+    names = available("families")
     for name in listed:
         family, colon, space = name.partition(":")
-        if family not in known:
-            raise ConfigError(f"unknown family {family!r}{did_you_mean(family, known)}")
+        if family not in names:
+            raise ConfigError(f"unknown family {family!r}{did_you_mean(family, names)}")
         if colon and space not in SPACES:
             raise ConfigError(f"unknown space {space!r} in {name!r}{did_you_mean(space, SPACES)}")
     twice = next((name for name in listed if listed.count(name) > 1), None)
