@@ -5,6 +5,8 @@ python bench/verdicts.py --images DIR [DIR ...] --texts PATH [PATH ...] --protei
 Cases are held-out real items as they are, and with faults from invisible to gross. What is true is said by a reference: a strong
 two-sample test of 400 samples against 400 real items, on features that no verdict uses (all pixels, word and character counts,
 spectrograms). Verdicts are asked with fewer items (--sizes), as reports have; of a small set with two fifths of it, at most.
+With --models 30s 300s the cases are samples of models that were trained on one half of each data set, against the other half; with
+--models RUN RUN those of runs that are there, of that data.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import _verdict_media as media
+import _verdict_models
 import _verdict_sequences as sequences
 from _common import Table, parser
 from _verdict_cases import Cases
@@ -98,13 +101,19 @@ def main() -> None:
     build.add_argument("--sizes", default="40,100,200,400", help="samples that verdicts are asked with")
     build.add_argument("--repeats", type=int, default=4, help="draws of real items; of each fault there is one")
     build.add_argument("--cases", nargs="*", default=[], help="only these, as in real")
+    build.add_argument(
+        "--models", nargs="*", default=[], metavar="BUDGET", help="judge models instead, as in 30s 300s; or runs"
+    )
     build.add_argument("--aside", action="store_true", help="mark the rows as of data that no limit was chosen by")
     given: argparse.Namespace = build.parse_args()
     sizes = [int(size) for size in given.sizes.split(",")]
     rows = Table("verdicts")
     for kind, load in LOADERS.items():
         for path in getattr(given, kind):
-            for row in rows_of(load(path), sizes, given.repeats, given.cases):
+            cases = load(path)
+            if given.models:
+                cases = _verdict_models.models(cases, given.models, given)
+            for row in rows_of(cases, sizes, given.repeats, given.cases):
                 rows.add(aside=given.aside, **row)
     totals = Table("verdicts")
     for row in summary(rows.rows):

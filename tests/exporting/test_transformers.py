@@ -55,11 +55,11 @@ def held_out(run: Path, modality: Any) -> tuple[list[str], list[list[int]]]:
     record = anew.load(run).record
     data = Dataset.reopen(record.data.model_dump(), run, None)
     texts = [text for text in data.text("test") if text][:20]
-    return texts, [_prompt(modality, text) for text in texts]
+    return texts, [prompt_ids(modality, text) for text in texts]
 
 
-def _prompt(modality: Any, text: str) -> list[int]:
-    ids: list[int] = modality.condition_from_prompt(text).tolist()
+def prompt_ids(modality: Any, text: str) -> list[int]:
+    ids: list[int] = modality.condition_fromprompt_ids(text).tolist()
     return ids
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import anew
-from samples import clips
+from samples import TINY, clips, programs
 from studio_runs import client_of
 
 SHAPES, NAMES = "runs/shapes", "runs/names"
@@ -183,3 +183,23 @@ def test_a_clip_between_its_ends(tmp_path: Path) -> None:
         assert len(filled["items"]) == 2 and filled["items"][0] != filled["items"][1]
         (fault,) = events(client, "sample", run="run", n=1, made=name, anew=[0.5, 0.5])
         assert "holds no frame" in fault["error"]["message"]
+
+
+def test_a_program_between_its_beginning_and_its_end(tmp_path: Path) -> None:
+    programs(tmp_path / "programs", 30)
+    settings = {**TINY, "previews": 0, "contexts": False}
+    with mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
+        anew.train(tmp_path / "programs", tmp_path / "run", steps=4, settings=settings)
+    wish = {"seed": 3, "prompt": "def first(", "suffix": "return 1\n", "settings": {"max_tokens": "12"}}
+    with client_of(tmp_path) as client:
+        assert client.get("/api/play/about", params={"run": "run"}).json()["gap"]
+        texts = [item["text"] for item in made(client, run="run", n=2, **wish)["items"]]
+    wanted = anew.load(tmp_path / "run").sample(2, seed=3, prompt="def first(", suffix="return 1\n", max_tokens=12)
+    assert texts == list(wanted)
+    assert all(text.startswith("def first(") and text.endswith("return 1\n") for text in texts)
+
+
+def test_no_end_is_taken_where_none_was_learned(client: TestClient) -> None:
+    assert not client.get("/api/play/about", params={"run": NAMES}).json()["gap"]
+    (refusal,) = events(client, "sample", run=NAMES, n=1, suffix="a")
+    assert "suffix" in refusal["error"]["message"]

@@ -300,7 +300,7 @@ def _export(p: CommandParser) -> None:
         "--to",
         required=True,
         metavar="NAME",
-        help="the format: html (one page that works offline), transformers or gguf (text), onnx (all but diffusion of clips), hub",
+        help="the format: html (one page that works offline), transformers or gguf (text), onnx (every family), hub",
     )
     p.add_argument("--out", required=True, metavar="PATH", help="folder to create, or FILE.html for html")
     p.add_argument(

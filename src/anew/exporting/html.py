@@ -103,7 +103,7 @@ def _item(model: Model) -> dict[str, Any]:
         "upper": isinstance(modality, Protein),
         "suffix": modality.save_item("").suffix,
         "packed": model.item_spec.packed,
-        "gap": isinstance(modality, Code) and modality.config.fim > 0,
+        "gap": isinstance(modality, Code) and modality.takes_suffix,
     }
 
 

@@ -19,6 +19,7 @@ from anew.core.arrays import Numbers
 from anew.core.registry import load
 from anew.core.specs import Codec, Condition, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
+from anew.data.modalities.code import Code
 from anew.data.modalities.text import Text
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, UserError
@@ -119,6 +120,7 @@ class AboutWork(PlayWork):
             "shape": shape,
             "notes": list(model.notes),
             "prompts": is_text,
+            "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
             "tokens": is_text and isinstance(model.family, SamplesTokens),
             "fills": can_fill_in(model),
             "walks": type(model.family).generate is not Family.generate
@@ -147,6 +149,7 @@ class Wish:
     label: str | None
     prompt: str | None
     settings: Mapping[str, str]
+    suffix: str | None = None
 
 
 class SampleWork(PlayWork):
@@ -171,14 +174,18 @@ class SampleWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         wish = self.wish
-        condition = condition_from_prompt(model.modality, wish.prompt, None)
+        condition = condition_from_prompt(model.modality, wish.prompt, wish.suffix)
         if self.condition is not None:
+            if condition is not None:
+                raise ConfigError("a sample that is filled in takes no prompt; leave `prompt` and `suffix` out")
             condition = condition_from_mask(model, self.condition(model))
         sampling = model.sampling_config(wish.settings)
         request = model.request(wish.n, wish.seed, label=wish.label, condition=condition, sampling=sampling)
         labels = model.label_names(request.labels, wish.n)
         is_given = self.condition is not None
-        origin = request_origin(model, model.identity, wish.seed, wish.label, wish.prompt, is_given=is_given)
+        origin = request_origin(
+            model, model.identity, wish.seed, wish.label, wish.prompt, wish.suffix, is_given=is_given
+        )
         origin = replace(origin, batch=(0, wish.n), settings=unusual_settings(model, sampling) or None)
         shown_at, last, count = 0.0, None, 0
         for count, draft in enumerate(model.family.sample(request, wish.seed), 1):

@@ -423,3 +423,15 @@ def test_what_was_matched_is_kept_in_the_run(tmp_path: Path) -> None:
     video._source_rate = 10.0
     again.restore(json.loads(json.dumps(video.state())), tmp_path)
     assert again.matching == video.matching and again.matching.is_paletted
+
+
+def test_frames_of_large_clips_are_looked_at_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips(tmp_path, 80)
+    monkeypatch.setattr("anew.data.modalities.video.KEPT_PIXELS", 4000)
+    decoded: list[int] = []
+    glimpse = Video.glimpse
+    monkeypatch.setattr(Video, "glimpse", lambda self, item, side: (decoded.append(side), glimpse(self, item, side))[1])
+    monkeypatch.setattr("anew.core.isolation._inside", True)
+    data = Dataset.open(tmp_path, modality="video", size=SIZE)
+    data.fit(SIZE)
+    assert 16 <= sum(map(bool, decoded)) < len(decoded) and data.spec.shape[0] == 3

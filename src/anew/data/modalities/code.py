@@ -1,4 +1,4 @@
-"""Programs: each file a document, sub-words that keep indentation whole, and gaps that are filled in.
+"""Programs: each file a document, and gaps that are filled in.
 
 A share of the training windows is shown out of order, as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255), so that
 a middle can be asked for; nothing of it is counted in the bits of a text.
@@ -68,7 +68,6 @@ class Code(Text):
         singular="program",
         default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
     )
-    word_pattern: ClassVar[str] = tokenizer.INDENTED
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
     config: CodeConfig
@@ -128,6 +127,11 @@ class Code(Text):
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
         pieces = [[prefix_token], prefix, [suffix_token], suffix, [middle_token], middle, ending]
         return np.concatenate(pieces).astype(np.int64)
+
+    @property
+    def takes_suffix(self) -> bool:
+        """Whether it learned to fill gaps, so that an end can be given too."""
+        return self.config.fim > 0
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:

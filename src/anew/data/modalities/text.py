@@ -90,7 +90,6 @@ class Text(Modality):
     """Characters count as in the original, line ends included; in a list each record's line end counts as one."""
 
     name = "text"
-    word_pattern: ClassVar[str] = tokenizer.WORDS
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
     special_names: ClassVar[Mapping[str, str]] = {
         "begin": tokenizer.BEGIN,
@@ -210,7 +209,7 @@ class Text(Modality):
             self.tokenizer = tokenizer.Characters.fit(texts)
         else:
             vocab = max(self.config.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
-            self.tokenizer = tokenizer.SubWords.fit(sample, vocab, self.word_pattern)
+            self.tokenizer = tokenizer.SubWords.fit(sample, vocab)
         several_documents = len({item.name for item in items}) > 1  # spans of one have one name
         self._set_spec(self._choose_length(texts, choice), several_documents)
         return self.spec

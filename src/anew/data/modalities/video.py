@@ -35,6 +35,8 @@ DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 SIDES = (16, 24, 32, 48, 64)  # pixels a side
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
+KEPT_PIXELS = 1 << 26  # of their frames, after which no more are decoded, though never below MIN_DECODED clips
+MIN_DECODED = 16
 MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
 WHOLE_SHARE = 0.95  # share of videos that are to be one clip each, where videos are short
 LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long videos: a second takes as few as look smooth
@@ -78,12 +80,20 @@ class _Sample:
     frame_counts: list[int] = field(default_factory=list)
     clips: list[list[NDArray[np.uint8]]] = field(default_factory=list)
     first_error: str = ""
+    kept_pixels: int = 0
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether frames of more clips are to be decoded."""
+        count = len(self.clips)
+        return count < DECODED_CLIPS and (self.kept_pixels < KEPT_PIXELS or count < MIN_DECODED)
 
     def add(self, glimpse: Glimpse) -> None:
         self.sizes.append(glimpse.size)
         self.frame_counts.append(glimpse.num_frames)
         if glimpse.frames:
             self.clips.append(glimpse.frames)
+            self.kept_pixels += sum(frame.shape[0] * frame.shape[1] for frame in glimpse.frames)
 
 
 class Video(Modality):
@@ -259,10 +269,10 @@ class Video(Modality):
         return self.spec
 
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
-        """Look at all clips, and at frames of about `side` pixels of the first `DECODED_CLIPS`."""
+        """Look at all clips, and at frames of about `side` pixels of the first ones."""
         sample, remaining = _Sample(), iter(items)
         while chunk := list(itertools.islice(remaining, isolation.PIECE)):
-            glimpses = isolation.each(self, "glimpse", chunk, side if len(sample.clips) < DECODED_CLIPS else 0)
+            glimpses = isolation.each(self, "glimpse", chunk, side if sample.wants_frames else 0)
             for item, glimpse in zip(chunk, glimpses, strict=True):
                 if isinstance(glimpse, ValueError):
                     sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
