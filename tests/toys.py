@@ -106,8 +106,8 @@ class TwoPhase(Toy):
         )
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        made = self.net(context.normal("z", batch.x.shape)).flatten(1)
-        return Loss((self.critic(made) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
+        generated = self.net(context.normal("z", batch.x.shape)).flatten(1)
+        return Loss((self.critic(generated) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
 
 
 POINT = Grid((1, 1, 2), "CHW", 0, 0.7)

@@ -66,8 +66,8 @@ def test_parts_are_whole_and_scored_once(source: Path) -> None:
         total += held
     files = sorted(source.iterdir())
     assert total == sum(len(f.read_text()) for f in files)
-    few = sum(float(b.units.sum()) for b in data.scoring("train", limit=2000))  # type: ignore[union-attr]
-    assert few < 6000
+    units = sum(float(b.units.sum()) for b in data.scoring("train", limit=2000))  # type: ignore[union-attr]
+    assert units < 6000
 
 
 def test_batches_are_pure_and_split_by_rows(source: Path) -> None:

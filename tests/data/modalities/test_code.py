@@ -76,10 +76,12 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
 def test_a_filled_gap_is_the_whole_file(sizes: tuple[int, int]) -> None:
     modality = fitted()
     prefix, suffix, middle = program(1, sizes[0]), program(2, sizes[1]), "x = 1\n"
-    known = modality.condition_from_prompt(prefix, suffix)
-    window = len(known) - int((known == modality.spec.special[FIM[0]]).nonzero()[0])
+    condition = modality.condition_from_prompt(prefix, suffix)
+    window = len(condition) - int((condition == modality.spec.special[FIM[0]]).nonzero()[0])
     assert window <= modality.spec.length
-    drawn = torch.cat((known, torch.from_numpy(modality.tokenizer.encode(middle).astype(np.int64)), torch.tensor([0])))
+    drawn = torch.cat(
+        (condition, torch.from_numpy(modality.tokenizer.encode(middle).astype(np.int64)), torch.tensor([0]))
+    )
     drawn[-1] = modality.spec.special["end"]
     assert modality.decode(drawn[None]) == [prefix + middle + suffix]
     with pytest.raises(ConfigError, match="fills no gaps"):

@@ -51,8 +51,8 @@ def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
     return open_reader([File(name, (folder / name).stat().st_size, 1) for name in files], folder, {})
 
 
-def everything(opened: TableReader, kind: str = "text") -> list[Item | SkippedItem]:
-    return [records for shard in opened.shards(kind) for records in opened.read(shard)]
+def everything(opened: TableReader, modality: str = "text") -> list[Item | SkippedItem]:
+    return [records for shard in opened.shards(modality) for records in opened.read(shard)]
 
 
 def texts(opened: TableReader) -> list[Any]:

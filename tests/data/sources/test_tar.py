@@ -39,8 +39,8 @@ def reader(folder: Path, data: bytes, name: str = "shard.tar") -> ArchiveReader:
     return open_reader([File(name, len(data), 1)], folder, KINDS)
 
 
-def everything(opened: ArchiveReader, kind: str) -> list[Item | SkippedItem]:
-    return [records for shard in opened.shards(kind) for records in opened.read(shard)]
+def everything(opened: ArchiveReader, modality: str) -> list[Item | SkippedItem]:
+    return [records for shard in opened.shards(modality) for records in opened.read(shard)]
 
 
 def shard(count: int = 10) -> dict[str, bytes]:
