@@ -36,7 +36,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class ToyConfig:
-    batch_size: int = setting(16, "examples a step", low=1)
+    batch_size: int = setting(16, "examples per step", low=1)
     width: int = setting(16, "hidden width", low=2, high=4096)
     dropout: float = setting(0.1, "share dropped", low=0.0, high=0.9)
 

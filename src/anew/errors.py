@@ -160,7 +160,7 @@ def restoring(path: Path) -> Iterator[None]:
         if _of_the_device(error):
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-        raise RunError(f"{str(path)!r} was edited or is of another version ({reason}); restore it") from error
+        raise RunError(f"{str(path)!r} was edited or written by another version ({reason}); restore it") from error
 
 
 def _of_the_device(error: Exception) -> bool:

@@ -468,7 +468,7 @@ def test_altered_runs_are_refused(
     _, run = text_run
     for harm, says in (
         ("weights", "which its weights do not fill"),
-        ("pretend", "not a whole safetensors"),
+        ("pretend", "not a complete safetensors"),
         ("config", "cannot be read"),
     ):
         copy = tmp_path / harm

@@ -182,7 +182,7 @@ def test_what_is_given_twice_or_is_no_text(text: anew.Model, images: anew.Model)
         images.sample(1, prompt="x")
     with pytest.raises(anew.ConfigError, match="`prompt` must be a string"):
         text.sample(1, prompt=5)
-    with pytest.raises(anew.ConfigError, match="both `prompt` or `suffix` and `condition`"):
+    with pytest.raises(anew.ConfigError, match="`condition` cannot be combined with `prompt`"):
         text.sample(1, prompt="x", condition=(IMAGE, MASK))
 
 

@@ -208,7 +208,7 @@ def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Pa
         model.score(folder)
     with pytest.raises(ConfigError, match="give a family that works on its codes: transformer"):
         anew.train(folder, tmp_path / "a", steps=2, family="fsq")
-    with pytest.raises(ConfigError, match="takes codes alone"):
+    with pytest.raises(ConfigError, match="works on codes only"):
         anew.train(folder, tmp_path / "b", steps=2, family="transformer", settings={"space": "pixel"})
     with pytest.raises(ConfigError, match=r"vae\.width"):
         anew.train(folder, tmp_path / "c", steps=2, family="transformer", settings={"vae.width": "8"})

@@ -62,9 +62,7 @@ def sample_together(
     if world is None:
         return model.sample(n, share=share, **request)
     if share is not None:
-        raise ConfigError(
-            "torchrun's processes share all samples; leave out `share`, or start a command for each share"
-        )
+        raise ConfigError("torchrun already divides the samples; leave out `share`, or start one command per share")
     from anew.sampling.together import draw_together, whole_batches
 
     def draw(count: int, first_index: int) -> Samples:

@@ -238,7 +238,7 @@ def resume(
     started = time.monotonic() if started is None else started
     with several_processes() as world:
         if budget is not None and steps is not None:
-            raise ConfigError("both `budget` and `steps` were given; give one of them")
+            raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
         seconds = None if budget is None else parse_duration(budget)
         reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
         path = arguments.optional_path("data", data, DataError)

@@ -190,7 +190,7 @@ def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
     for name in names:
         if getattr(arguments, name) != usual.get(name):
             option = "-n" if name == "n" else f"--{name.replace('_', '-')}"
-            raise ConfigError(f"--again takes all from the file, so {option} has no effect; leave it out")
+            raise ConfigError(f"--again repeats what the file records, so {option} has no effect; leave it out")
     return api.again(arguments.again, arguments.run, trust_code=arguments.trust_code)
 
 

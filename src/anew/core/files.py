@@ -98,7 +98,7 @@ def check_regular(path: Path, max_bytes: int | None = None, missing_ok: bool = F
     except FileNotFoundError:
         if missing_ok:
             return
-        raise RunError(f"{str(path)!r} is missing; the folder is not whole, restore it or train again") from None
+        raise RunError(f"{str(path)!r} is missing, so the folder is incomplete; restore it or train again") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); give another folder") from None
     _check(path, status, max_bytes)

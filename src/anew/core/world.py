@@ -267,8 +267,8 @@ def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
     except Exception as error:  # of several types, by the release of PyTorch
         missing = [str(rank_here) for rank_here in range(size) if not store.check([f"here/{rank_here}"])]
         failure = ProcessError(
-            f"process {', '.join(missing)} of {size} did not come within {FORMING.total_seconds():.0f} s; "
-            "look at its host, and start all with the same rendezvous",
+            f"process {', '.join(missing)} of {size} did not connect within {FORMING.total_seconds():.0f} s; "
+            "check its host, and start all with the same rendezvous",
             GONE,
         )
         failure.is_reported = rank != 0
@@ -277,7 +277,7 @@ def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
 
 def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
-        f"the processes could not connect ({_clause(error)}); look at names and ports of the hosts "
+        f"the processes could not connect ({_clause(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network)",
         GONE,
     )

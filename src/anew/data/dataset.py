@@ -343,4 +343,4 @@ def check_there(path: str) -> None:
             f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
         )
     if Path(path).is_absolute() and not Path(path).exists():
-        raise DataError(f"the data of this run is not at {path!r} any more; give its new place as `data`")
+        raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")

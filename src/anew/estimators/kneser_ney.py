@@ -46,7 +46,7 @@ class Level:
     def build_pairs(self, vocab_size: int) -> None:
         """Raises ValueError where the arrays do not fit each other."""
         if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
-            raise ValueError("the counts do not fit each other")  # before memory is taken for what they say
+            raise ValueError("the counts are inconsistent")  # before memory is taken for what they say
         context = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
         object.__setattr__(self, "pairs", context * vocab_size + self.tokens)
 

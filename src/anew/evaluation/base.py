@@ -191,7 +191,7 @@ class Evaluation(ABC, Generic[ItemT]):
             compared = (
                 f"{result.train:,} of {result.n_train_total:,} training items and {n_samples:,} of {n_all:,} samples"
             )
-            self.skip("copies of all training items", f"there was time to compare {compared}")
+            self.skip("copies of all training items", f"there was time to compare only {compared}")
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """Real items in a pool, as the audit counts them."""

@@ -160,7 +160,7 @@ class Generator:
                 if None not in texts:
                     break
         if last is None:
-            raise RunError("the family drew nothing; train the run again")
+            raise RunError("the family returned no samples; train the run again")
         return last.cpu()
 
     def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> Sequence[DecodedItem]:

@@ -216,7 +216,7 @@ class Model(Generator):
         if condition is None:
             return from_prompt
         if from_prompt is not None:
-            raise ConfigError("both `prompt` or `suffix` and `condition` were given; give one of them")
+            raise ConfigError("`condition` cannot be combined with `prompt` or `suffix`; give one")
         return condition_from_mask(self, condition)
 
     # -- latents --------------------------------------------------------------------------------------------------------

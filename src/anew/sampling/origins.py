@@ -99,7 +99,7 @@ def from_comment(comment: str) -> Origin | None:
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        raise ValueError("what it says of its origin is damaged") from None
+        raise ValueError("its record of origin is damaged") from None
     return from_json(value)
 
 
@@ -108,7 +108,7 @@ def from_json(value: object) -> Origin:
     stored = checked(_Stored, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
-        raise ValueError("what it says of its origin is damaged")
+        raise ValueError("its record of origin is damaged")
     return Origin(**{**stored.model_dump(), "batch": (first, count)})
 
 
@@ -129,7 +129,7 @@ def origins_in(path: Path) -> list[Origin]:
         raise ConfigError(f"{str(path)!r} cannot be used: {error}; {advice}") from None
     present = [origin for origin in origins if origin is not None]
     if not present:
-        raise ConfigError(f"{str(path)!r} does not say where it comes from; {advice}")
+        raise ConfigError(f"{str(path)!r} has no record of its origin; {advice}")
     return present
 
 

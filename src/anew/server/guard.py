@@ -48,10 +48,10 @@ def check_names(headers: Headers, host: str) -> None:
     if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
         raise bad_request("the request must have one Host header")
     if is_loopback(host) and name not in (*LOCAL_NAMES, host):
-        raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
+        raise ApiError(403, "this server answers only to the names of this machine; use 127.0.0.1 or localhost")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
-        raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+        raise ApiError(403, "requests from pages of other sites are refused (Origin)")
 
 
 class Guard:

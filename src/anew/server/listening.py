@@ -50,5 +50,5 @@ def listen(host: str, port: int) -> socket.socket:
             raise ConfigError(f"`port` {port} is in use; give another, or 0 for a free one") from None
         if error.errno in (errno.EACCES, errno.EPERM):
             raise ConfigError(f"`port` {port} may not be opened by this user; give one from 1024 on") from None
-        raise ConfigError(f"`host` {host!r} cannot be listened on ({(error.strerror or '').lower()})") from None
+        raise ConfigError(f"`host` {host!r} cannot be used ({(error.strerror or '').lower()})") from None
     return opened

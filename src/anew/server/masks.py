@@ -44,7 +44,7 @@ def condition_from_files(entry: Entry, image: bytes, mask: bytes | None) -> Cond
     alpha = alphas["image" if mask is None else "mask"]
     if (alpha >= TRANSPARENT).all():
         source = "image, or send a mask that is" if mask is None else "mask"
-        raise bad_request(f"no pixel is to be made anew: make them transparent in the {source}", "mask")
+        raise bad_request(f"the mask keeps every pixel: make those to be filled in transparent in the {source}", "mask")
     try:
         x = values_of(entry.modality, image)[0]  # (C, H, W)
     except ConfigError as error:

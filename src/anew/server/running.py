@@ -30,7 +30,7 @@ def run_server(
     """Serve until a signal comes; see `anew.api.serve`."""
     if not is_loopback(host) and not keys:
         raise ConfigError(
-            f"`host` {host!r} lets other machines ask; give `api_key`, or 127.0.0.1 for this machine alone"
+            f"`host` {host!r} accepts requests from other machines; give `api_key`, or 127.0.0.1 for this machine alone"
         )
     opened = listen(host, port)
     with contextlib.closing(opened):

@@ -162,7 +162,7 @@ class ModelWorker:
             return from_config_error(error)
         traceback.print_exception(error, file=sys.stderr)
         if out_of_memory(error):
-            return ApiError(503, "there is not enough memory for this request; ask for fewer or shorter samples")
+            return ApiError(503, "not enough memory for this request; ask for fewer or shorter samples")
         if isinstance(error, AnewError):
             return ApiError(500, f"the model {self.name!r} cannot be used; the log of the server says why")
         return ApiError(500, "this is a bug in Anew; the log of the server has its traceback")

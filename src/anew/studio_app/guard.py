@@ -79,7 +79,7 @@ class StudioGuard:
         if scope["method"] not in ("GET", "HEAD") and OWN_HEADER not in headers:
             raise ApiError(403, "only pages of the Studio may change something")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_page:
-            raise ApiError(403, "pages of other sites may not ask the Studio")
+            raise ApiError(403, "requests from pages of other sites are refused")
         return None
 
     def _let_in(self, query: Sequence[tuple[str, str]]) -> Response:

@@ -60,7 +60,7 @@ class NoiseWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         family, wish = model.family, self.wish
         if can_be_explained(model) != "noise" or not isinstance(family, Denoises):
-            raise ConfigError("this model does not go from noise to samples step by step")
+            raise ConfigError("this model does not turn noise into samples step by step")
         request = self._request(model)
         levels = list(family.noise_levels(request, wish.seed))
         names = model.label_names(request.labels, request.n)
@@ -82,7 +82,7 @@ class NoiseWork(PlayWork):
         if not self.each_label:
             return model.request(LEVEL_ITEMS, self.wish.seed, label=self.wish.label, sampling=sampling)
         if not model.spec.classes:
-            raise ConfigError("this model knows no labels")
+            raise ConfigError("this model has no labels")
         count = min(MAX_LABELS, model.spec.classes)
         keys = ((self.wish.seed, 0),) * count
         return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)

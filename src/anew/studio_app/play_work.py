@@ -225,7 +225,7 @@ class TokenWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         family, modality = model.family, model.item_modality
         if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
-            raise ConfigError("this model does not grow texts token by token")
+            raise ConfigError("this model does not generate text token by token")
         wish = self.wish
         sampling = model.sampling_config({**wish.settings, "max_tokens": str(self.max_tokens)})
         condition = condition_from_prompt(model.modality, wish.prompt or "", None)
@@ -314,7 +314,7 @@ class NearestWork(PlayWork):
         finally:
             data.close()
         if not content.pairs:
-            raise ConfigError("no training item was found to compare with")
+            raise ConfigError("there is no training item to compare with")
         pair = content.pairs[0]
         nearest = None if pair.nearest is None else _shown(pair.nearest)
         yield {

@@ -263,7 +263,7 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
     logged = job.world.broadcast(logged)
     done_steps = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
     if steps <= done_steps:
-        raise ConfigError(f"`steps` {steps} is no more than the {done_steps} steps that are done; give a larger total")
+        raise ConfigError(f"`steps` {steps} is not more than the {done_steps} steps already done; give a larger total")
 
 
 def _seconds_trained(job: TrainingJob) -> float:

@@ -68,7 +68,7 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "not a sound of a known format"),
+        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "not a sound file of a known format"),
         (encoded(np.zeros(0)), "holds no samples"),
         (encoded(np.ones(8)), "only 1 ms long"),
         (encoded(np.zeros(4000)), "silent"),

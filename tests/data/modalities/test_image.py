@@ -363,7 +363,7 @@ def test_cut_off_bodies_are_refused_when_encoded() -> None:
     modality = fitted(encoded(noise))
     for file_format in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
         data = encoded(noise, file_format)
-        with pytest.raises(ValueError, match=r"damaged|cut off|header"):
+        with pytest.raises(ValueError, match=r"damaged|truncated|header"):
             modality.encode(Item("a", data[: len(data) // 2]))
         (result,) = modality.encode_many([Item("a", data[: len(data) // 2])])
         assert isinstance(result, str)

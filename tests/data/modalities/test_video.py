@@ -183,7 +183,7 @@ def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("empty", "empty"), ("text", "not a video"), ("one frame", "single frame"), ("cut gif", "cut off"),
+    [("empty", "empty"), ("text", "not a video"), ("one frame", "single frame"), ("cut gif", "truncated"),
      ("cut mp4", "not a video"), ("sound", "no video stream"), ("gone", "cannot be read")],
 )  # fmt: skip
 def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> No
     reason = video.validate_header(Item("a", FileSlice(path)))
     if reason is None:  # its index says that all is there
         timing = frames.timing(path)
-        with pytest.raises(ValueError, match="cut off"):
+        with pytest.raises(ValueError, match="truncated"):
             frames.pictures(path, list(range(len(timing.times))), timing.times, 64)
 
 

@@ -272,7 +272,7 @@ def test_metadata_gives_classes_by_file_name(tmp_path: Path) -> None:
 def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "metadata.parquet").write_bytes(b"nothing of the kind")
-    with pytest.raises(DataError, match=r"metadata\.parquet.*mend it or take it away"):
+    with pytest.raises(DataError, match=r"metadata\.parquet.*fix or remove it"):
         metadata(tmp_path / "metadata.parquet")
 
 

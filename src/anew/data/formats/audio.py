@@ -107,7 +107,7 @@ def _clauses() -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror or error})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise ValueError(f"its content is not a sound of a known format, or damaged ({_clause(error)})") from None
+        raise ValueError(f"it is not a sound file of a known format, or is damaged ({_clause(error)})") from None
 
 
 def _clause(error: BaseException) -> str:
@@ -144,7 +144,7 @@ def read(data: SoundData, start: int, stop: int) -> tuple[Samples, int]:
     clip = recording(data) if isinstance(data, FileSlice) and data.at is not None else None
     mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
     if not len(mono):
-        raise ValueError("it holds no samples, or is cut off")
+        raise ValueError("it contains no samples, or is truncated")
     if not np.isfinite(mono).all():
         raise ValueError("it holds values that are not numbers (NaN or infinite)")
     return mono, rate

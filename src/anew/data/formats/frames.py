@@ -115,14 +115,14 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
     if not head:
         raise ValueError("the file is empty")
     if head in _GIF and b";" not in tail:
-        raise ValueError("its body is cut off")
+        raise ValueError("it is truncated")
     try:
         # Naming the format saves half of what opening costs.
         container_format = "gif" if head in _GIF else None
         place: str | io.BytesIO = str(data) if isinstance(data, Path) else io.BytesIO(data)
         container = av.open(place, format=container_format, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, OSError):
-        raise ValueError("its content is not a video of a known format, or its header is damaged") from None
+        raise ValueError("it is not a video of a known format, or its header is damaged") from None
     with container:
         streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
         if not streams:
@@ -133,7 +133,7 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
         try:
             yield container, stream
         except av.error.FFmpegError:
-            raise ValueError("its body is damaged or cut off") from None
+            raise ValueError("it is damaged or truncated") from None
 
 
 def timing(data: Data) -> Timing:
@@ -176,7 +176,7 @@ def _timing(data: Data) -> Timing:
             if width * height * len(times) > max_pixels:
                 raise ValueError(f"its frames of {width}x{height} are over {max_pixels >> 30} gigapixels together")
         if not more and len(times) < 0.9 * stream.frames:
-            raise ValueError(f"its body is cut off: {len(times)} of {stream.frames} frames are there")
+            raise ValueError(f"it is truncated: {len(times)} of {stream.frames} frames are there")
         usual = float(stream.average_rate or 0) or 10.0
     return _timed(width, height, sorted(times), usual, more)
 
@@ -224,7 +224,7 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
                 break
             number += 1
     if not by_index or len(by_index) < len(todo) - 1:
-        raise ValueError("its body is damaged or cut off: frames are missing")
+        raise ValueError("it is damaged or truncated: frames are missing")
     indices = np.array(sorted(by_index))
     places = (np.searchsorted(indices, np.asarray(requested), side="right") - 1).clip(0)
     return [by_index[number] for number in indices[places].tolist()]

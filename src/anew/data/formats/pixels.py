@@ -82,7 +82,7 @@ def _from_bytes(data: bytes) -> Image.Image:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
         except UnidentifiedImageError:
-            raise ValueError("its content is not an image of a known format") from None
+            raise ValueError("it is not an image of a known format") from None
         except Exception as error:  # Pillow's readers raise almost anything on damaged headers
             raise ValueError(f"its header is damaged ({_clause(error)})") from None
     return image
@@ -112,7 +112,7 @@ def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.I
         image.load()
         return ImageOps.exif_transpose(image) if image.info.get("anew_turn", 1) != 1 else image
     except Exception as error:
-        raise ValueError(f"its body is damaged or cut off ({_clause(error)})") from None
+        raise ValueError(f"it is damaged or truncated ({_clause(error)})") from None
 
 
 def _clause(error: BaseException) -> str:

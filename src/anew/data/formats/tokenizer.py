@@ -269,7 +269,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
     if state["kind"] == Characters.kind:
         letters, complete = state["letters"], state["complete"]
         if not isinstance(letters, str) or not isinstance(complete, bool):
-            raise DataError("the letters of the text are not as they were saved; the run folder is not whole")
+            raise DataError("the letters of the text are not as they were saved; the run folder is damaged")
         return Characters(letters, complete)
     path = folder / "tokenizer.json"
     data = files.read_json(path)
@@ -277,7 +277,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
         data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
         book = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
-        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
+        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
     if book.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
     return book

@@ -39,13 +39,13 @@ _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 class AudioConfig:
     """How sound is brought to clips of one length, and clips to a spectrogram."""
 
-    seconds: float = setting(0.0, "length of a clip; 0 follows files and budget", unit="s", low=0.0, high=60.0)
-    rate: int = setting(0, "samples a second; 0 follows files and budget", unit="Hz", low=0, high=96_000)
+    seconds: float = setting(0.0, "clip length; 0: chosen by files and budget", unit="s", low=0.0, high=60.0)
+    rate: int = setting(0, "sample rate; 0: chosen by files and budget", unit="Hz", low=0, high=96_000)
     trim: bool = setting(True, "cut silence off both ends of a file")
     level: str = setting("clip", "bring every clip to the same peak, or keep loudness", choices=("clip", "keep"))
     rounds: int = setting(2, "rounds of Griffin-Lim that find the phase of a sample", low=0, high=1000)
-    file: str = setting("wav", "format of samples", choices=("wav", "flac"))
-    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
+    file: str = setting("wav", "file format of samples", choices=("wav", "flac"))
+    labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
 class Audio(Modality):

@@ -52,13 +52,13 @@ class ImageConfig:
 
     size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
-    frame: str = setting("auto", "images of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    frame: str = setting("auto", "images of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(
-        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+        True, "match samples to the data: its alpha values, flat colours, palette and share of specks"
     )
-    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
-    image_column: str = setting("", "column of a table that holds the images; empty finds it by its name")
-    label_column: str = setting("", "column of a table that holds the classes; empty finds it by its name")
+    labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
+    image_column: str = setting("", "table column of the images; empty: found by its name")
+    label_column: str = setting("", "table column of the classes; empty: found by its name")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ class MoleculeConfig:
 
     tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
     vocab: int = setting(
-        0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
+        0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = setting(0, "tokens that the model sees at once; 0 follows the data", unit="tokens", low=0, high=8192)
+    context: int = setting(0, "context length in tokens; 0: chosen by the data", unit="tokens", low=0, high=8192)
 
 
 class Molecule(Text):

@@ -51,15 +51,13 @@ MENDED = {
 class ProteinConfig:
     """How sequences are read."""
 
-    alphabet: str = setting("auto", "what the letters are", choices=("auto", *fasta.ALPHABETS))
+    alphabet: str = setting("auto", "alphabet of the sequences", choices=("auto", *fasta.ALPHABETS))
     layout: str = setting(
         "auto", "whether each sequence is a record, or all are one text", choices=("auto", "list", "document")
     )
-    context: int = setting(
-        0, "residues that the model sees at once; 0 follows the data", unit="residues", low=0, high=8192
-    )
+    context: int = setting(0, "context length in residues; 0: chosen by the data", unit="residues", low=0, high=8192)
     direction: str = setting(
-        "forward", "from first to last residue, or half of the time from last to first", choices=("forward", "both")
+        "forward", "learn from first to last residue, or in both directions", choices=("forward", "both")
     )
     labels: str = setting(
         "off", "classes: off, folder, or from headers: organism, family, or a pattern with one (group)"
@@ -375,12 +373,12 @@ class Protein(Text):
         if suffix:
             if self.layout == "document":
                 raise ConfigError(
-                    "this run learned its sequences as one text, from first to last residue only, so that no end can be given; "
+                    "this run learned its sequences as one text, from first to last residue only, so it takes no `suffix`; "
                     "give a `prompt` instead"
                 )
             if "back" not in special or prompt:
                 raise ConfigError(
-                    "an end can be given alone, to a run that was trained with direction=both; give a `prompt` instead"
+                    "a `suffix` needs a run trained with direction=both, and no `prompt` beside it; give a `prompt` instead"
                 )
             return torch.tensor([special["back"], *self.tokenizer.encode(end[::-1]).tolist()])
         opening = special.get("begin", special.get("end"))

@@ -37,15 +37,13 @@ class TextConfig:
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = setting(
-        0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
+        0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = setting(
-        0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
-    )
+    context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
-    text_column: str = setting("", "column of a table that holds the text; empty finds it by its name")
+    text_column: str = setting("", "table column of the text; empty: found by its name")
 
 
 class TokenChoice(NamedTuple):

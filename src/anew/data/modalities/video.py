@@ -47,14 +47,14 @@ class VideoConfig:
     """How clips are brought to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
-    frames: int = setting(0, "most frames of a clip; 0 follows the data and the budget", low=0, high=MAX_FRAMES)
-    rate: float = setting(0.0, "frames a second; 0 takes what most files have", unit="frames/s", low=0.0, high=240.0)
+    frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
+    rate: float = setting(0.0, "frames per second; 0: as most files have", unit="frames/s", low=0.0, high=240.0)
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
-    frame: str = setting("auto", "clips of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    frame: str = setting("auto", "clips of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(
-        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+        True, "match samples to the data: its alpha values, flat colours, palette and share of specks"
     )
-    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
+    labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,9 @@ def address_of(text: str) -> str | None:
         return None
     if scheme not in SCHEMES:
         schemes = ", ".join(f"{name}://" for name in SCHEMES if name != "memory")
-        raise DataError(f"addresses of {scheme}:// are not read{did_you_mean(scheme, SCHEMES)}; give one of {schemes}")
+        raise DataError(
+            f"addresses of {scheme}:// are not supported{did_you_mean(scheme, SCHEMES)}; give one of {schemes}"
+        )
     if "::" in remainder:
         raise DataError(f"the address {without_query(text)!r} holds '::'; give one address")
     if "@" in remainder.partition("/")[0] and scheme in ("s3", "gs", "http", "https"):
@@ -143,7 +145,9 @@ def local_copy(address: str) -> LocalCopy:
     refusals += copy.refusals
     if len(copy.refusals) == len(listing):
         first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
-        raise DataError(f"nothing of {public_address!r} could be copied{first}; check the address and your permissions")
+        raise DataError(
+            f"nothing from {public_address!r} could be copied{first}; check the address and your permissions"
+        )
     size = sum(file.bytes or 0 for file in listing.values())
     note = f"{public_address} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
     return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
@@ -184,7 +188,9 @@ def _reached(action: Callable[[], R], public_address: str) -> R:
         except FileNotFoundError:
             raise DataError(f"there is nothing at {public_address!r}; check the address") from None
         except PermissionError as error:
-            raise DataError(f"{public_address!r} may not be read ({_reason(error)}); check your rights there") from None
+            raise DataError(
+                f"{public_address!r} cannot be read ({_reason(error)}); check your permissions there"
+            ) from None
         except Exception as error:  # each provider's client has errors of its own, with no base in common
             if "Credentials" in type(error).__name__:
                 raise DataError(
@@ -218,7 +224,7 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
     if info.get("type") != "directory":
         name = unquote(PurePosixPath(urlsplit(public_address).path).name) or "data"
         if not _is_safe(name):
-            raise DataError(f"the file at {public_address!r} has a name that cannot be kept on a disk")
+            raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
         return {name: _remote_file(path, info)}, True, []
     if address.startswith("http"):
         raise DataError(
@@ -234,7 +240,7 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
         if _is_safe(name):
             listing[name] = _remote_file(key, about)
         else:
-            refusals.append(SkippedItem(name, "has a name that cannot be kept on a disk"))
+            refusals.append(SkippedItem(name, "has a name that no file on this disk can have"))
     if not listing:
         raise DataError(f"{public_address!r} holds no files; check the address")
     return listing, False, refusals

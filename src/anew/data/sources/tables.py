@@ -193,7 +193,7 @@ def metadata(path: Path) -> dict[str, str | None]:
             if isinstance(cell := row.get(column), str)
         }
     except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as a table: {error}; mend it or take it away") from None
+        raise DataError(f"{str(path)!r} cannot be read as a table: {error}; fix or remove it") from None
 
 
 def open_reader(

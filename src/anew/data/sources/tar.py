@@ -109,7 +109,7 @@ class ArchiveReader:
                 for name, place in members(stream):
                     self._add(by_stem, file.path, name, place)
             except ValueError as error:
-                self.refusals.append(SkippedItem(file.path, f"{error}; what stands before it is used"))
+                self.refusals.append(SkippedItem(file.path, f"{error}; the part before it is used"))
         endings_of: dict[tuple[str, ...], dict[str, str]] = {}
         for sample in by_stem.values():
             endings = tuple(sample.places)
@@ -310,7 +310,7 @@ def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
             length = int(fields.get("size", length))
         start = at + _RECORD
         if start + length > size:
-            raise ValueError(f"it is cut off at byte {size}")
+            raise ValueError(f"it is truncated at byte {size}")
         if flag in (b"x", b"L"):
             fields.update(_pax_fields(stream.read(min(length, limits.TAR.header)), flag))
         elif flag != b"g":

@@ -201,7 +201,7 @@ class ContextHead(nn.Module):
         starts, text = arrays["spelling_starts"], arrays["text"]
         fits = len(starts) == self.vocab_size + 1 and int(starts[0]) == 0 and int(starts[-1]) == len(arrays["spelling"])
         if not fits or bool((np.diff(starts) < 0).any()):
-            raise ValueError("the spellings of the tokens do not fit each other")
+            raise ValueError("the spellings of the tokens are inconsistent")
         if bool((text < 0).any()) or bool((text >= self.vocab_size).any()):
             raise ValueError("the text that was read has other tokens")
         expected = {**first_maps(self.vocab_size)._asdict(), **_with_prefix(first_joint(self.vocab_size)._asdict())}

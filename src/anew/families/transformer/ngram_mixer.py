@@ -220,7 +220,7 @@ class NgramMixer(nn.Module):
         if ids is not None and lengths is not None:
             inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
             if not inside or int(lengths.sum()) != len(ids):
-                raise ValueError("the aligned records do not fit each other")
+                raise ValueError("the aligned records are inconsistent")
 
     def clear_cache(self) -> None:
         """To be called when buffers have changed."""

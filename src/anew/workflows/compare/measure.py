@@ -72,7 +72,7 @@ def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedIte
     for draft in model.family.sample(request, seed):
         last, drafts = draft, drafts + 1
     if last is None:
-        raise ConfigError("the family drew nothing; train the run again")
+        raise ConfigError("the family returned no samples; train the run again")
     return list(model.modality.decode(last.cpu())), drafts
 
 
