@@ -11,7 +11,9 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -51,6 +53,27 @@ def write(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+
+
+def write_by(path: Path, fill: Callable[[Path], object]) -> None:
+    """The same of a file that a library writes, in a temporary folder: it may make files beside it, of whatever rights."""
+    folder = path.with_name(temporary_name(path.name))
+    temporary = folder / path.name
+    try:
+        folder.mkdir()
+        fill(temporary)
+        temporary.chmod(stat.S_IMODE(folder.stat().st_mode) & 0o666)
+        handle = os.open(temporary, os.O_RDWR | _NO_LINK | _BINARY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(temporary, path)
+        folder.rmdir()
+        sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
         raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
 
 
