@@ -163,7 +163,7 @@ def test_a_test_program_among_others_is_no_test_part(tmp_path: Path) -> None:
 
 def test_held_out_names_alone_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text(prose())
-    assert any("all of it is split anew" in note for note in opened(tmp_path).scan.notes)
+    assert any("all of it is split again" in note for note in opened(tmp_path).scan.notes)
 
 
 def test_own_parts_that_overlap_are_said(tmp_path: Path) -> None:

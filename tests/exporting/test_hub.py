@@ -1,4 +1,4 @@
-"""The folder for a hub: the run without its owner's folders, a card with figures; and a push, only where it was asked for."""
+"""The folder for a hub: the run without its owner's folders, a card with figures; and a push, only where requested."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
 
 
 @pytest.mark.parametrize(
-    ("known", "says"),
+    ("condition", "says"),
     [
         (IMAGE, "`condition` must be a pair"), ((IMAGE,), "`condition` must be a pair"), ("ab", "`condition` must be a pair"),
         ((IMAGE, "abc"), "the mask must be an array"), ((IMAGE, None), "must be an array of true and false"),

@@ -124,9 +124,7 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
 
 
 @pytest.mark.usefixtures("small_budgets")
-@pytest.mark.parametrize(
-    ("share", "says"), [(0.5, "too short to tell them apart"), (0.0, "no time is left to try gan")]
-)
+@pytest.mark.parametrize(("share", "says"), [(0.5, "too short to tell them apart"), (0.0, "no time left to try gan")])
 def test_where_time_is_short_the_likeliest_family_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, says: str
 ) -> None:

@@ -42,7 +42,7 @@ def test_what_was_not_measured_has_not_passed() -> None:
     assert sentences == [
         "recall was not measured",
         "coverag was not measured; did you mean 'coverage'?",
-        "copies were not looked for",
+        "copies were not checked for",
     ]
 
 

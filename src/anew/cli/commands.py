@@ -107,7 +107,7 @@ def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: Path, argument
             folder = train(progress).folder.path
         except KeyboardInterrupt:
             if _is_main() and (run / "config.json").exists():
-                saved = "the state is saved; " if progress.steps else ""
+                saved = "state saved; " if progress.steps else ""
                 progress.message(f"{saved}continue with `{command('anew', 'resume', run)}`")
             raise
     if _is_main():
@@ -299,9 +299,7 @@ def _studio(arguments: argparse.Namespace, started: float) -> None:
         if arguments.json:
             write_json({"address": address})
         else:
-            write(
-                f"the Studio is at {address}\ntrainings that it starts go on without it; Ctrl-C stops the Studio alone"
-            )
+            write(f"the Studio is at {address}\ntrainings keep running without it; Ctrl-C stops only the Studio")
         sys.stdout.flush()
 
     api.studio(

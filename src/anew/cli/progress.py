@@ -51,7 +51,7 @@ class ProgressLine:
     # ---- what a Reporter has ----
 
     def message(self, text: str) -> None:
-        """Print a sentence; a detail only where it was asked for."""
+        """Print a sentence; a detail only where requested."""
         if text.startswith("  ") and not self.verbose:
             if self.live:
                 self._show_detail(text.strip())

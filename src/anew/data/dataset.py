@@ -329,7 +329,7 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     )
     if chosen.fingerprint != state["fingerprint"]:
         where = path or state["path"]
-        mend = "give its new place as `data`" if path is None else "give the same files, unchanged"
+        mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
 

@@ -128,7 +128,7 @@ class AlignmentExperts:
         positions: (n, E) the known token that each expert predicts next, -1 without an expert.
         scores: (n, E) nats by which the expert did better than how common tokens are.
         hits: (n, E) decayed number of tokens that it predicted.
-        tries: (n, E) decayed number of tokens that it was asked for.
+        tries: (n, E) decayed number of tokens that requested.
     """
 
     def __init__(self, index: AlignmentIndex, n: int, excluded: Ints | None) -> None:

@@ -14,7 +14,7 @@ from anew.evaluation.reporting.page import format_number
 from anew.sampling.model import Model
 
 LIMITS = """\
-The model knows nothing but its training data, with the faults and biases of it. No licence has been chosen: before sharing,
+The model knows nothing but its training data, including its faults and biases. No licence has been chosen: before sharing,
 set `license` above to what the training data allows."""
 
 
@@ -94,7 +94,7 @@ def language_model_card(
         f"{head}\n# {escaped(run_name(model))}\n",
         f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
         f"It has {sum(tensor.numel() for tensor in model.family.parameters()):,} parameters and was trained on contexts of "
-        f"{context} tokens; what lies further back is not seen.\n",
+        f"{context} tokens; it does not see further back.\n",
         f"## Use\n\n{use}\n",
         "## How well it predicts\n",
         _bits_table(unit, bits, network),
@@ -127,7 +127,10 @@ def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> s
         "## How good the samples are\n",
         *measured_lines(report),
         "\n## What differs from the run\n",
-        *([f"- {note}" for note in notes] or ["The random numbers: the same seed gives other samples than in Anew."]),
+        *(
+            [f"- {note}" for note in notes]
+            or ["The random numbers: the same seed gives different samples than in Anew."]
+        ),
         f"\n## Limits\n\n{LIMITS}\n",
     ]
     return "\n".join(lines)

@@ -135,7 +135,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
     differences = [*notes, *([cost] if cost else [])]
     if number_type != "f32":
         differences.append(f"weights are rounded to {number_type}")
-    differences.append("the random numbers: the same seed gives other samples than in Anew")
+    differences.append("the random numbers: the same seed gives different samples than in Anew")
     modality = model.item_modality.name
     return {
         "name": run_name(model),

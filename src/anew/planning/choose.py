@@ -72,7 +72,7 @@ def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice
 def choose_families(
     data: TrainingData, request: Request, config: TrainConfig, user_family: type[Family] | None
 ) -> list[FamilyChoice]:
-    """Families that a request leaves open, the likeliest first; a single one where it was asked for.
+    """Families that a request leaves open, the likeliest first; a single one where requested.
 
     Raises:
         ConfigError: No family fits, or the one asked for does not.

@@ -33,7 +33,7 @@ class TrainConfig:
     )
     recompute: str = setting(
         "auto",
-        "compute activations again instead of keeping them; auto: where memory does not hold those of one example",
+        "compute activations again instead of keeping them; auto: where those of one example do not fit in memory",
         choices=("auto", "on", "off"),
     )
     train_seconds: float = setting(0.0, "seconds of training alone; 0: chosen by the budget", unit="seconds", low=0.0)

@@ -115,7 +115,7 @@ def _learn(
         checkpoint = latest_checkpoint(job)
     else:
         context.reporter.message(
-            f"stage 1 of 2: learning a codec ({name}), which turns {data.modality.traits.plural} into something smaller"
+            f"stage 1 of 2: training a codec ({name}), which compresses {data.modality.traits.plural} into latents"
         )
         train_config = train_config_of(request)
         check_settings(request, data, choice, codec=None)

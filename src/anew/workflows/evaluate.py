@@ -139,11 +139,11 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
         in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
         if not in_time:
             measurements.notes.append(
-                "The time was up: what is missing here was not measured; `evaluate` takes the time it needs."
+                "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
             )
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
-        reporter.message("stopped; what was measured so far is written")
+        reporter.message("stopped; the report holds what was measured so far")
     measurements.too_few = evaluation.too_few
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
@@ -188,9 +188,7 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
             return evaluation.report_content()
     except TimeIsUp:
         pairs = [SamplePair(evaluation.report_item(sample), None) for sample in evaluation.inputs.samples[:BRIEF]]
-        return ReportContent(
-            pairs=pairs, explanation="The nearest training items were not looked for: the time was up."
-        )
+        return ReportContent(pairs=pairs, explanation="The nearest training items were not searched for: time was up.")
 
 
 def enough_samples(spec: Spec, held_out: int) -> int:

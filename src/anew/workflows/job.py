@@ -163,8 +163,8 @@ def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: Tra
     if (is_forced or most_rows == 0) and train_config.recompute != "off":
         if can_recompute(family.phases()):
             recompute_blocks(family)
-            why = "as asked" if is_forced else "memory does not hold those of one example"
-            plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are computed again: {why}"))
+            why = "as asked" if is_forced else "those of one example do not fit in memory"
+            plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are recomputed: {why}"))
             most_rows = None
         elif is_forced:
             raise ConfigError("`recompute` needs a family of one network with blocks; leave it out")
@@ -252,7 +252,7 @@ def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
     path = job.folder.path / WEIGHTS
     if not path.exists():
         job.context.reporter.message(
-            f"{WEIGHTS} is missing; going on from the checkpoints, without a comparison with the previous weights"
+            f"{WEIGHTS} is missing; continuing from the checkpoints, without comparing with the previous weights"
         )
         return None
     return read_tensors(path)

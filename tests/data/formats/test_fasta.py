@@ -96,7 +96,7 @@ def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     notes = " ".join(data.scan.notes)
     refused = {r.name: r.reason for r in data.scan.refusals}
     assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is not a residue"}
-    for words in ("by content", "lower case", "held gaps", "held a stop", "share their name"):
+    for words in ("by content", "lower case", "contained gaps", "contained a stop", "share their name"):
         assert words in notes
     data.close()
 
@@ -115,7 +115,7 @@ def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_pat
     genome.close()
     genome = Dataset.open(tmp_path / "g", settings={"direction": "both"})
     genome.fit(SIZE)
-    assert "direction=both is left out" in " ".join(genome.scan.notes)
+    assert "direction=both is ignored" in " ".join(genome.scan.notes)
     with pytest.raises(ConfigError, match="as one text"):
         genome.modality.condition_from_prompt("", "ACG")  # type: ignore[attr-defined]
     genome.close()
@@ -267,7 +267,7 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
     assert modality.decode(backward.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
     assert backward.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
     assert modality.decode(modality.condition_from_prompt("", "VLA").tolist()) == ["VLA"]
-    with pytest.raises(ConfigError, match="an end can be given alone"):
+    with pytest.raises(ConfigError, match="needs a run trained with direction=both"):
         modality.condition_from_prompt("MK", "VLA")
     with pytest.raises(ConfigError, match="is not a residue"):
         modality.condition_from_prompt("M1")

@@ -438,7 +438,7 @@ def test_large_photographs_decode_at_a_fraction() -> None:
     data = encoded(image, "JPEG")
     modality = Image(ImageConfig(size="32x24"))
     modality.fit(items(data), MINUTE, ())
-    reduced = pixels.load(pixels.open_image(data), enough=modality._decoding_size((1600, 1200), 32, 24))
+    reduced = pixels.load(pixels.open_image(data), min_size=modality._decoding_size((1600, 1200), 32, 24))
     assert reduced.width <= 400
     expected = np.asarray(image.resize((32, 24), Pillow.Resampling.BICUBIC)).astype(int)
     assert np.abs(through(modality, data) - expected).mean() < 6

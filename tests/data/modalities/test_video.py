@@ -143,7 +143,7 @@ def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> 
     (tmp_path / "uneven.gif").write_bytes(gif([100, 300, 100, 200]))
     data = fitted(tmp_path)
     video = data.modality
-    assert any("frames a second" in note for note in data.scan.notes)
+    assert any("frames per second" in note for note in data.scan.notes)
     assert any("differ in size" in note for note in data.scan.notes)
     uneven = frames.timing(tmp_path / "uneven.gif")
     assert not uneven.steady and uneven.at(10.0).tolist() == [0, 1, 1, 1, 2, 3, 3]

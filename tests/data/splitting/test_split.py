@@ -127,5 +127,5 @@ def test_small_data_holds_out_what_a_report_needs() -> None:
 
 def test_a_test_part_that_can_only_show_faults_is_said() -> None:
     small, large = (np.array([split.TRAIN] * 5 * n + [split.TEST] * n, dtype=np.uint8) for n in (24, 300))
-    assert "24 items to test can show faults" in split.split_notes(small, 0, False)[-1]
-    assert not any("to test can" in note for note in split.split_notes(large, 0, False))
+    assert "24 test items can show faults" in split.split_notes(small, 0, False)[-1]
+    assert not any("test items can" in note for note in split.split_notes(large, 0, False))

@@ -52,9 +52,9 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
 
 
 def test_training_and_held_out_items_that_differ_are_said() -> None:
-    words = "Training and held-out items differ in kind: a classifier tells them apart 64% of the time"
+    words = "Training and held-out items differ systematically: a classifier tells them apart 64% of the time"
     assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]
-    assert "differ in kind" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
+    assert "differ systematically" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
 
 
 def test_few_items_hide_no_plain_difference() -> None:

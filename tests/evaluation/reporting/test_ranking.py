@@ -88,5 +88,5 @@ def test_who_copies_is_said_before_who_wins() -> None:
     copier = RunResult("gan", "gan", scores={"frechet_distance": score("frechet_distance", 1.0)}, copies=copies)
     other = RunResult("vae", "vae", scores={"frechet_distance": score("frechet_distance", 9.0)})
     first, *other_findings = findings([copier, other])
-    assert first == "gan: Copying found: about 40% of the samples. (100 samples) What it wins, it may owe to that."
+    assert first == "gan: Copying found: about 40% of the samples. (100 samples) Its good scores may be due to that."
     assert other_findings and "no copying test" in copy_summary(other)

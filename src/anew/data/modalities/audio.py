@@ -130,7 +130,7 @@ class Audio(Modality):
         self.clip_shape = audio_clips.choose(heads, budget, config.seconds or None, config.rate or None)
         steps = []
         if config.trim:
-            steps.append("silence is cut off both ends")
+            steps.append("silence is trimmed at both ends")
         if config.level == "clip":
             steps.append("every clip is brought to the same peak")
         notes = audio_clips.describe_files(heads, self.clip_shape, budget)
@@ -212,7 +212,7 @@ class Audio(Modality):
         self.spec = Grid((1, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.std())
         if std < MIN_STD:
-            self.notes.append("The clips sampled hold all but the same sound: there is hardly anything to learn.")
+            self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD))
         return self.spec
 

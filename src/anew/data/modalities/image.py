@@ -196,7 +196,7 @@ class Image(Modality):
         rows = [pixels.stored(pixels.shaped(image, width, height, self._frame), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         if std < MIN_STD:
-            self.notes.append("The images sampled are all but one flat colour: there is hardly anything to learn.")
+            self.notes.append("The sampled images are almost all one flat colour: there is hardly anything to learn.")
         classes = class_count(self.config.labels, labels, size.items, "images", self.notes)
         self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
         return self.spec
@@ -243,7 +243,7 @@ class Image(Modality):
             return 4
         if any(image.mode == "RGBA" for image in images):
             self.notes.append(
-                "Few images are transparent: they are flattened on white (channels=rgba keeps transparency)."
+                "Few images are transparent, so they are flattened on white (channels=rgba keeps transparency)."
             )
         return 3 if any(map(pixels.coloured, images)) else 1
 
@@ -258,9 +258,7 @@ class Image(Modality):
         chosen = self._fixed_size or chosen_size(sizes, max_side, self._frame)
         if sizes_differ:
             smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
-            framing = (
-                "scaled to cover and cut at the middle" if self._frame == "crop" else "set in the middle of a canvas"
-            )
+            framing = "scaled to cover and cropped at the centre" if self._frame == "crop" else "centred on a canvas"
             self.notes.append(
                 f"Images differ in size (from {_by(smallest)} to {_by(largest)}): each is {framing} at {_by(chosen)}."
             )

@@ -86,16 +86,16 @@ class Molecule(Text):
             return f"is longer than {MAX_CHARACTERS} characters"
         if self.generated or _is_smiles(item.data):
             return None
-        return "is not SMILES (it holds what no molecule is written with)"
+        return "is not SMILES (it contains characters that SMILES does not use)"
 
     def remarks(self) -> list[str]:
         notes = super().remarks()
         with_names = sum(names for names, _ in self._left_out.values())
         comments = sum(count for _, count in self._left_out.values())
         if with_names:
-            notes.append(f"{with_names:,} lines have a name behind the molecule, which is left out")
+            notes.append(f"{with_names:,} lines have a name after the molecule, which is ignored")
         if comments:
-            notes.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
+            notes.append(f"{comments:,} lines begin with {COMMENT} and are ignored as comments")
         return notes
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:

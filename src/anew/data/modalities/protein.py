@@ -40,10 +40,10 @@ KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # few letters need 
 
 # What is said of sequences that were mended in reading, by what was wrong with them.
 MENDED = {
-    "lower": "had lower case, read as upper case",
-    "gaps": "held gaps, which were taken out (an alignment?)",
-    "stops": "held a stop (*) inside, read as an unknown residue",
-    "foreign": "held letters outside the alphabet, read as unknown residues (T and U as each other)",
+    "lower": "was in lower case, read as upper case",
+    "gaps": "contained gaps, which were removed (an alignment?)",
+    "stops": "contained a stop (*), read as an unknown residue",
+    "foreign": "contained letters outside the alphabet, read as unknown residues (T and U as each other)",
 }
 
 
@@ -176,7 +176,7 @@ class Protein(Text):
         if self.alphabet == "auto":
             self.alphabet = fasta.recognised(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
-            notes.append(f"the letters are {name}, by what occurs; the setting alphabet says otherwise")
+            notes.append(f"the letters are {name}, judging by the letters found (setting: alphabet)")
         if self.config.layout != "auto":
             self.layout = "list" if self.config.layout == "list" else "document"
         elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:
@@ -186,7 +186,7 @@ class Protein(Text):
         else:
             self.layout = "list"
         if self.config.direction == "both" and self.layout == "document":
-            notes.append("direction=both is left out: one text is learned from first to last residue only")
+            notes.append("direction=both is ignored: one long text is learned from first to last residue only")
         return notes
 
     def _records(self, item: Item) -> Iterator[fasta.Record]:
@@ -252,7 +252,7 @@ class Protein(Text):
                 notes.append(f"{count:,} sequence{'s' if count != 1 else ''} {remark}")
         if bare := self._mended["bare"]:
             files_have = "1 file has" if bare == 1 else f"{bare:,} files have"
-            notes.append(f"{files_have} no header (>), so that all its lines were read as one sequence")
+            notes.append(f"{files_have} no header (>), so all its lines were read as one sequence")
         repeated = sum(count for count in self._name_counts.values() if count > 1)
         if repeated:
             notes.append(f"{repeated:,} records share their name with another; each is kept")

@@ -131,18 +131,18 @@ class Text(Modality):
             return []
         if all(objection is None for objection in objections):
             self.layout = "list"
-            return [f"each line is a record of its own ({line_records.RULE}); layout=document reads it as one text"]
+            return [f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"]
         most_lines = max(text.count("\n") for text in texts)
         if most_lines >= line_records.LEAST_LINES and len(texts) <= 3:
             objection = next(objection for objection in objections if objection is not None)
-            return [f"read as a document, not a list of lines: {objection}; layout=list takes each line as a record"]
+            return [f"read as one document, not a list of lines: {objection}; layout=list reads each line as a record"]
         return []
 
     def _inspect_rows(self, rows: Sequence[str]) -> list[str]:
         short_rows = sum(len(row) <= line_records.LONGEST and "\n" not in row.strip("\n") for row in rows)
         if len(rows) >= line_records.LEAST_LINES and short_rows >= 0.99 * len(rows):
             self.layout = "list"
-            return ["each row is a short record of its own; layout=document joins the rows into one text"]
+            return ["each row is a separate short record; layout=document joins the rows into one text"]
         return []
 
     def _read_or_none(self, item: Item) -> str | None:

@@ -129,11 +129,11 @@ class DelimitedFile:
                 elif row:
                     yield Broken(f"the row has {len(row)} cells for {len(self._header)} columns")
         except csv.Error as error:
-            yield Broken(f"the rest of its shard cannot be read ({error})")
+            yield Broken(f"the rest of its part cannot be read ({error})")
 
 
 def _too_long() -> str:
-    return f"a row is longer than {limits.size(limits.ROWS.row)} (a quote that never closes?)"
+    return f"a row is longer than {limits.size(limits.ROWS.row)} (a missing closing quote?)"
 
 
 def _decoded(data: bytes, first: bool) -> str:

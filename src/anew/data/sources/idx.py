@@ -62,7 +62,7 @@ class IdxReader:
             pair.labels = self._labels(labels.pop(key_of(path), None), heads, shape[0])
             self._pairs[path] = pair
         for path in labels.values():
-            self._refuse(path, "its images are missing: no idx file of the same name holds them")
+            self._refuse(path, "its images are missing: no idx file of the same name contains them")
         items = sum(pair.shape[0] for pair in self._pairs.values())
         self.counts: Mapping[str, int] = {"image": items} if items else {}
         self.bytes: Mapping[str, int] = (

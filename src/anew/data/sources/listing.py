@@ -77,7 +77,7 @@ def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], vi
     try:
         info = entry.stat()
     except FileNotFoundError:
-        _refuse(out, path, "is a link to nothing" if entry.is_symlink() else "vanished while the folder was listed")
+        _refuse(out, path, "is a broken link" if entry.is_symlink() else "vanished while the folder was listed")
         return False
     except OSError as error:
         _refuse(out, path, f"cannot be read ({error.strerror})")

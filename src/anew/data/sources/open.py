@@ -105,7 +105,9 @@ def _notes(modality: str, counts: dict[str, int], requested: str | None) -> list
         return []
     held = ", ".join(f"{n} {name}" for name, n in sorted(left_out.items()))
     why = "as asked" if requested else "since most items are"
-    return [f"{modality} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(left_out))})"]
+    return [
+        f"training on {modality}, {why}; ignoring {held} (choose with the modality {' or '.join(sorted(left_out))})"
+    ]
 
 
 def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
@@ -166,7 +168,7 @@ def classes_of(
         ]
     if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
         class_source = "labels" if modality.traits.labels_from_content else "folders"
-        return (), [f"{len(labels)} {class_source} for {items} items are taken as an order, not as classes"]
+        return (), [f"{len(labels)} {class_source} for {items} items are taken as a numbering, not as classes"]
     return labels, []
 
 

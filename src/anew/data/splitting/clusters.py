@@ -84,7 +84,9 @@ def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
 
 def _too_few(n_held: int, n_clusters: int) -> str:
     clusters = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
-    return f"{n_held:,} sequences to hold out would be {clusters} of relatives alone, and at least {LEAST_ITEMS} are needed"
+    return (
+        f"{n_held:,} held-out sequences would be {clusters} of relatives alone, and at least {LEAST_ITEMS} are needed"
+    )
 
 
 def _no_clusters(relatives: SequenceClusters, why: str) -> str:

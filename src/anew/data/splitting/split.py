@@ -68,7 +68,7 @@ def keep_groups_together(
         n_before[name] += 1
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
-        return shared, [f"what was cut out of one of the {len(recordings)} recordings is in one part"]
+        return shared, [f"clips that were cut from one of the {len(recordings)} recordings stay in one part"]
     if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
     subject = "1 recording is" if len(recordings) == 1 else f"{len(recordings)} recordings are"
@@ -160,8 +160,8 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
         )
     if 0 < counts[TEST] < FEW_TO_JUDGE:
         notes.append(
-            f"{counts[TEST]} items to test can show faults of samples, but are too few to confirm that they are as good as real "
-            f"ones; that takes some {ENOUGH_ITEMS}"
+            f"{counts[TEST]} test items can show faults of samples, but are too few to confirm that samples are as good as real "
+            f"items; that takes about {ENOUGH_ITEMS}"
         )
     return notes
 

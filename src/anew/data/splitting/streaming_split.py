@@ -41,7 +41,7 @@ def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[
     if not named - {"train"}:
         return code, both, []
     if all(shard.part not in (None, "train") for shard in shards):
-        note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split anew"
+        note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split again"
         return dict.fromkeys([None, *split.NAMES], split.TRAIN), both, [note]
     if named >= {"validation", "test"}:
         code |= {"validation": split.VALIDATION, "test": split.TEST}
@@ -117,7 +117,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     for part in {split.VALIDATION, split.TEST} & set(base):
         if base.count(part) > OWN_SHARDS:
             notes.append(
-                f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spread"
+                f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spaced"
             )
     result = SourceSplit(list(base), held_out, notes=notes)
     listed = modality.layout == "list"
@@ -177,7 +177,9 @@ def _split_by_content(
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
     if len(contents.keys) > ALIKE_ITEMS:
-        result.notes.append(f"near copies were looked for among {ALIKE_ITEMS:,} items only; exact ones among all")
+        result.notes.append(
+            f"near-duplicates were searched for among {ALIKE_ITEMS:,} items only, exact duplicates among all"
+        )
 
 
 def _enough(
@@ -285,8 +287,8 @@ def _split_by_shards(
     names = " and ".join(split.NAMES[part] for part in result.held_out)
     result.notes.append(
         f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({held / items:.1%}), drawn at random, "
-        f"go to {names}; what repeats an item of theirs is dropped from train; the rest is read in random order, so that what "
-        "a budget cannot read is missed at random"
+        f"go to {names}; copies of their items are dropped from train; the rest is read in random order, so a short "
+        "budget sees a random part of it"
     )
 
 

@@ -130,7 +130,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
         real_baseline=real,
         naive_baseline=naive,
         n=result.n,
-        note="a classifier that learns from more may tell more" if result.n < ENOUGH else "",
+        note="a classifier trained on more items may separate them better" if result.n < ENOUGH else "",
         source=comparison.source("a kernel classifier trained on one half and tested on the other"),
     )
 

@@ -126,7 +126,7 @@ class TextEvaluation(Evaluation[str]):
         pairs = []
         for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
             if match is None:
-                pairs.append(SamplePair(ReportItem(text=text), None, "not even eight characters in a row in common"))
+                pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
                 continue
             start, stop = max(match.place - CONTEXT, 0), match.place + match.length
             nearest = ReportItem(text=training[start : stop + CONTEXT], mark=(match.place - start, stop - start))
@@ -134,8 +134,8 @@ class TextEvaluation(Evaluation[str]):
             pairs.append(SamplePair(sample, nearest, f"{match.length} characters in a row in common"))
         return ReportContent(
             pairs=pairs,
-            explanation=f"Marked: the longest passage of each sample that also stands word for word in {searched}, and what "
-            "surrounds it there. Real texts share passages, too: set phrases and names.",
+            explanation=f"Marked: the longest passage of each sample that also occurs word for word in {searched}, with its "
+            "surroundings there. Real texts share passages too, such as set phrases and names.",
             closest_pairs=self.closest_pairs,
         )
 

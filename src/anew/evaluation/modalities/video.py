@@ -44,7 +44,7 @@ FRAME_DISTANCE = MetricSpec(
 FRAME_DIFFERENCE_DISTANCE = MetricSpec(
     "frame_difference_distance",
     "Changes between frames",
-    "Distance between what changes from frame to frame in samples and in real clips.",
+    "Distance between the changes from frame to frame in samples and in real clips.",
 )
 MOTION_DISTANCE = MetricSpec(
     "motion_distance",
@@ -57,7 +57,7 @@ MOTION_DISTANCE = MetricSpec(
 MOTION_SPECTRUM_DISTANCE = MetricSpec(
     "motion_spectrum_distance",
     "Speed of motion",
-    "How differently slow and fast changes are mixed than in real clips, in decibels (0 = the same).",
+    "How much the mix of slow and fast changes differs from real clips, in decibels (0 = the same).",
     tolerance=Tolerance(
         "closeness", 1.0, 4.0, "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
     ),

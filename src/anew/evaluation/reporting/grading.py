@@ -217,8 +217,8 @@ def baseline_warning(scores: Iterable[Score]) -> str:
     if score.real_baseline - 0.5 <= half + TOLD_APART:
         return ""
     return (
-        f"Training and held-out items differ in kind: a classifier tells them apart {score.real_baseline:.0%} of the time (guessing: "
-        "50%). So the figures of real data are a weak reference: samples may differ from either by as much."
+        f"Training and held-out items differ systematically: a classifier tells them apart {score.real_baseline:.0%} of the time "
+        "(guessing: 50%). So the figures of real data are a weak reference: samples may differ as much from either set."
     )
 
 

@@ -124,7 +124,7 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 def findings(runs: Sequence[RunResult]) -> list[str]:
     """Who copies, then who wins what here, a sentence a question."""
     copiers = [run for run in runs if run.copies and run.copies["found"]]
-    sentences = [f"{run.name}: {copy_summary(run)} What it wins, it may owe to that." for run in copiers]
+    sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     candidates: dict[str, list[MetricSpec]] = {}
     for spec in ranked_metrics(runs):
         if spec.award:
@@ -190,7 +190,7 @@ class Claim:
         return {"claim": self.claim, "outcome": self.outcome, "evidence": self.evidence}
 
 
-NOT_TESTED = "no two runs here can be compared in this"
+NOT_TESTED = "no two runs here can be compared on this"
 
 
 def claims(runs: Sequence[RunResult]) -> list[Claim]:

@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=16, help="how many samples (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--label", help="a class (default: as common as in the data)")
-    parser.add_argument("--out", default="samples", help="folder for the files (default: samples)")
+    parser.add_argument("--out", default="samples", help="output folder (default: samples)")
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the program's own folder out
     sampler = Sampler(Path(__file__).parent)
