@@ -64,20 +64,22 @@ def address_of(text: str) -> str | None:
     match = _ADDRESS.fullmatch(text)
     if match is None or len(match[1]) == 1:  # one letter is a drive
         return None
-    scheme, rest = match[1], match[2]
-    if scheme == "hf" and not rest.startswith("datasets/"):  # the name of a data set, which is read by its rows
+    scheme, remainder = match[1], match[2]
+    if scheme == "hf" and not remainder.startswith("datasets/"):  # the name of a data set, which is read by its rows
         return None
     if scheme not in SCHEMES:
         schemes = ", ".join(f"{name}://" for name in SCHEMES if name != "memory")
-        raise DataError(f"addresses of {scheme}:// are not read{did_you_mean(scheme, SCHEMES)}; give one of {schemes}")
-    if "::" in rest:
+        raise DataError(
+            f"addresses of {scheme}:// are not supported{did_you_mean(scheme, SCHEMES)}; give one of {schemes}"
+        )
+    if "::" in remainder:
         raise DataError(f"the address {without_query(text)!r} holds '::'; give one address")
-    if "@" in rest.partition("/")[0] and scheme in ("s3", "gs", "http", "https"):
+    if "@" in remainder.partition("/")[0] and scheme in ("s3", "gs", "http", "https"):
         raise DataError(
             f"an address of {scheme}:// must hold no user or key, since runs keep it; leave them to the provider's own "
             "settings (environment variables or its configuration file)"
         )
-    address = f"{scheme}://{rest}"
+    address = f"{scheme}://{remainder}"
     if without_query(address) != address:
         signed[without_query(address)] = address
     return address
@@ -102,8 +104,12 @@ def run_address(text: object) -> str | None:
 
 def without_query(address: str) -> str:
     """The address without what may be secret in it: a signed address carries its key behind the question mark."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].partition('#')[0]}" if rest and scheme in ("http", "https") else address
+    scheme, _, remainder = address.partition("://")
+    return (
+        f"{scheme}://{remainder.partition('?')[0].partition('#')[0]}"
+        if remainder and scheme in ("http", "https")
+        else address
+    )
 
 
 def opened(address: str, purpose: str = "reading", error_type: type[UserError] = DataError) -> tuple[FileSystem, str]:
@@ -145,7 +151,7 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         except FileNotFoundError:
             raise error_type(f"there is nothing at {shown!r}; check the address") from None
         except PermissionError as error:
-            raise error_type(f"{shown!r} may not be {verb} ({_reason(error)}); check your rights there") from None
+            raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions there") from None
         except Exception as error:  # each provider's client has errors of its own, with no base in common
             if "Credentials" in type(error).__name__:
                 raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None

@@ -48,5 +48,5 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
         raise RunError(
-            f"{str(path)!r} is not a whole safetensors file ({files.clause(error)}); restore it or train again"
+            f"{str(path)!r} is not a complete safetensors file ({files.clause(error)}); restore it or train again"
         ) from None

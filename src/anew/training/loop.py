@@ -197,7 +197,7 @@ class TrainingLoop:
         if restores > MOST_RESTORES:
             raise TrainingError(
                 f"{error}, and going back to step {step} {MOST_RESTORES} times with a lower learning rate did not help; "
-                "set a lower learning rate, or look at the data for values out of range"
+                "set a lower learning rate, or check the data for values out of range"
             ) from error
         lr_scale = self.trainer.lr_scale * 0.5
         self.trainer.load_state_dict(state)

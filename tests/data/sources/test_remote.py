@@ -57,7 +57,7 @@ def test_what_is_an_address(text: str, address: str | None) -> None:
     ("text", "message"),
     [
         ("s4://bucket/x", "did you mean 's3'"),
-        ("ftp://host/x", "addresses of ftp:// are not read"),
+        ("ftp://host/x", "addresses of ftp:// are not supported"),
         ("s3://key:secret@bucket/x", "must hold no user or key"),
         ("https://me:pw@host/x", "must hold no user or key"),
         ("https://host/a.zip::s3://b", "give one address"),
@@ -114,7 +114,7 @@ def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
     monkeypatch.setattr(type(store), "get_file", unsure)
     copy = local_copy("memory://bucket/books")
     assert [refusal.name for refusal in copy.refusals] == ["07.txt"]
-    assert "may not be read" in copy.refusals[0].reason
+    assert "check your permissions" in copy.refusals[0].reason
     assert (copy.place / "05.txt").exists() and not list(copy.place.glob(".*.part"))
 
 
@@ -131,7 +131,7 @@ def test_names_that_lead_elsewhere_are_refused(store: fsspec.AbstractFileSystem)
     for name in ("bell\a.txt", "\ud800.txt", ".lock", "..\\evil.txt"):
         store.store[f"/bucket/books/{name}"] = store.store["/bucket/books/00.txt"]
     copy = local_copy("memory://bucket/books")
-    assert {refusal.reason for refusal in copy.refusals} == {"has a name that cannot be kept on a disk"}
+    assert {refusal.reason for refusal in copy.refusals} == {"has a name that no file on this disk can have"}
     assert not list(copy.place.parent.glob("evil.txt"))
 
 

@@ -63,21 +63,23 @@ def local_copy(address: str) -> LocalCopy:
     Raises:
         DataError: It does not exist, may not be read, holds nothing, does not fit, or the store fails for a minute.
     """
-    shown = without_query(address)
-    address = addresses.signed.get(shown, address)
-    folder = _folder_of(shown)
+    public_address = without_query(address)
+    address = addresses.signed.get(public_address, address)
+    folder = _folder_of(public_address)
     folder.mkdir(parents=True, exist_ok=True)
     system, path = addresses.opened(address)
     listing, is_file, refusals = _listed(system, path, address)
     with FileLock(folder / LOCK):
-        copy = _Copy(system, folder, shown)
+        copy = _Copy(system, folder, public_address)
         copy.bring(listing)
     refusals += copy.refusals
     if len(copy.refusals) == len(listing):
         first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
-        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and your permissions")
+        raise DataError(
+            f"nothing from {public_address!r} could be copied{first}; check the address and your permissions"
+        )
     size = sum(file.bytes or 0 for file in listing.values())
-    note = f"{shown} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
+    note = f"{public_address} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
     return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
 
 
@@ -86,23 +88,25 @@ def is_known(address: str) -> bool:
     return (_folder_of(without_query(address)) / MANIFEST).is_file()
 
 
-def _folder_of(shown: str) -> Path:
-    return files.cache_root(None) / "remote" / hashlib.blake2b(shown.encode(), digest_size=12).hexdigest()
+def _folder_of(public_address: str) -> Path:
+    return files.cache_root(None) / "remote" / hashlib.blake2b(public_address.encode(), digest_size=12).hexdigest()
 
 
 def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, RemoteFile], bool, list[SkippedItem]]:
     """(files by relative path, whether the address is one file, what has a name that cannot be kept)."""
-    shown = without_query(address)
+    public_address = without_query(address)
     system.invalidate_cache()
-    info = addresses.reached(lambda: system.info(path), shown)
+    info = addresses.reached(lambda: system.info(path), public_address)
     if info.get("type") != "directory":
-        name = unquote(PurePosixPath(urlsplit(shown).path).name) or "data"
+        name = unquote(PurePosixPath(urlsplit(public_address).path).name) or "data"
         if not _is_safe(name):
-            raise DataError(f"the file at {shown!r} has a name that cannot be kept on a disk")
+            raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
         return {name: _remote_file(path, info)}, True, []
     if address.startswith("http"):
-        raise DataError(f"{shown!r} is a folder, and web servers do not list theirs; give the address of one file")
-    entries = addresses.reached(lambda: system.find(path, detail=True), shown)
+        raise DataError(
+            f"{public_address!r} is a folder, and web servers do not list theirs; give the address of one file"
+        )
+    entries = addresses.reached(lambda: system.find(path, detail=True), public_address)
     root = str(info["name"]).rstrip("/") + "/"
     listing, refusals = {}, []
     for key, about in sorted(entries.items()):
@@ -112,9 +116,9 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
         if _is_safe(name):
             listing[name] = _remote_file(key, about)
         else:
-            refusals.append(SkippedItem(name, "has a name that cannot be kept on a disk"))
+            refusals.append(SkippedItem(name, "has a name that no file on this disk can have"))
     if not listing:
-        raise DataError(f"{shown!r} holds no files; check the address")
+        raise DataError(f"{public_address!r} holds no files; check the address")
     return listing, False, refusals
 
 
