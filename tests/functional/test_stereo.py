@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anew.functional.spectrogram import Frames, mel_bank
-from anew.functional.stereo import BALANCE, placed, stereo_image
+from anew.functional.stereo import BALANCE, HALF, placed, stereo_image
 
 FRAMES = Frames(16_000, 1024, 160)
 BANK = mel_bank(16_000, 1024, 64)
@@ -37,20 +37,20 @@ def test_channels_are_described_and_made_again(
     left: torch.Tensor, right: torch.Tensor, decibels: float, alike: float
 ) -> None:
     image = image_of(left, right)
-    assert image.shape == (1, 2, 64, 64) and float(image.abs().max()) <= 1.0
+    assert image.shape == (1, 2, 64, 64) and float(image.abs().max()) <= HALF
     sound = torch.stack(list(placed(noise(2), image, FRAMES, BANK).unbind(2)))[:, 0]
     for balance, likeness in (image[0], image_of(sound[:1], sound[1:])[0]):
         # The lowest bands are of two bins, of which any two channels look alike.
-        assert float(balance[16:].mean()) * BALANCE == pytest.approx(decibels, abs=0.7)
-        assert float(likeness[16:].mean()) == pytest.approx(alike, abs=0.08)
+        assert float(balance[16:].mean()) * BALANCE / HALF == pytest.approx(decibels, abs=0.7)
+        assert float(likeness[16:].mean()) / HALF == pytest.approx(alike, abs=0.08)
 
 
 def test_silence_stands_in_the_middle() -> None:
     nothing = torch.zeros(1, 160 * 64)
-    assert torch.equal(image_of(nothing, nothing)[0], torch.stack([torch.zeros(64, 64), torch.ones(64, 64)]))
+    assert torch.equal(image_of(nothing, nothing)[0], torch.stack([torch.zeros(64, 64), torch.full((64, 64), HALF)]))
 
 
 def test_one_channel_twice_stays_as_it_is() -> None:
-    image = torch.stack([torch.zeros(1, 64, 64), torch.ones(1, 64, 64)], 1)
+    image = torch.stack([torch.zeros(1, 64, 64), torch.full((1, 64, 64), HALF)], 1)
     made = placed(noise(0), image, FRAMES, BANK)
     torch.testing.assert_close(made, noise(0)[:, :, None].expand(-1, -1, 2), atol=2e-3, rtol=0.0)

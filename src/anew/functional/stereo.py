@@ -14,22 +14,23 @@ from torch.nn import functional
 
 from anew.functional.spectrogram import Frames
 
-BALANCE = 20.0  # decibels between the channels that become 1: one of them is hardly heard then
+HALF = 0.5  # largest value of an image: it varies less than the level does, which is heard first
+BALANCE = 20.0  # decibels between the channels that become HALF: one of them is hardly heard then
 DELAY = 0.012  # seconds by which the part lags that makes channels differ: neither an echo nor a tone (Lauridsen 1954)
 SMOOTHED = (3, 5)  # bands and frames that a mean is over: of fewer, any two channels are coherent
 FAINT = 1e-7  # power, as a share of a clip's loudest, below which channels count as alike (-70 dB)
 
 
 def stereo_image(left: Tensor, right: Tensor, bank: Tensor) -> Tensor:
-    """(B, 2, M, T) in [-1, 1] of spectra (B, F, T): how much louder the left channel is, and how alike both are: 1 the same,
-    0 unrelated, -1 the same with opposite signs."""
+    """(B, 2, M, T) in [-.5, .5] of spectra (B, F, T): how much louder the left channel is, and how alike both are: .5 the same,
+    0 unrelated, -.5 the same with opposite signs."""
     powers = [_smooth(bank @ spectrum.abs().square()) for spectrum in (left, right)]
     shared = _smooth(bank @ (left * right.conj()).real)
     floor = FAINT * (powers[0] + powers[1]).amax((1, 2), keepdim=True).clamp_min(1e-20)
     first, second = (power + floor for power in powers)
-    balance = (10.0 / BALANCE) * (first / second).log10()
+    balance = (10.0 * HALF / BALANCE) * (first / second).log10()
     coherence = ((shared + floor) / (first * second).sqrt()).clamp(-1.0, 1.0)
-    return torch.stack([balance.clamp(-1.0, 1.0), 1.0 - (2.0 / math.pi) * coherence.arccos()], 1)
+    return torch.stack([balance.clamp(-HALF, HALF), HALF - coherence.arccos() / math.pi], 1)
 
 
 def _smooth(power: Tensor) -> Tensor:
@@ -44,10 +45,11 @@ def placed(sound: Tensor, image: Tensor, frames: Frames, bank: Tensor) -> Tensor
     lag = min(round(DELAY * frames.rate), length - 1)
     delayed = functional.pad(sound, (lag, 0))[:, :length]
     spread = (bank / bank.sum(0, keepdim=True).clamp_min(1e-12)).T  # (F, M)
-    balance, unlike = spread @ image[:, 0], spread @ (1.0 - image[:, 1])  # (B, F, T)
-    angle = (math.pi / 4.0) * unlike
+    image = image.clamp(-HALF, HALF)
+    balance, unlike = spread @ image[:, 0], spread @ (HALF - image[:, 1])  # (B, F, T)
+    angle = (math.pi / 2.0) * unlike
     main, apart = frames.stft(sound) * angle.cos(), frames.stft(delayed) * angle.sin()
-    ratio = 10.0 ** (balance * (BALANCE / 10.0))  # of powers
+    ratio = 10.0 ** (balance * (BALANCE / (10.0 * HALF)))  # of powers
     left = (2.0 * ratio / (1.0 + ratio)).sqrt() * (main + apart)
     right = (2.0 / (1.0 + ratio)).sqrt() * (main - apart)
     return torch.stack([frames.istft(left, length), frames.istft(right, length)], 2)

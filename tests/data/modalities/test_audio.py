@@ -277,7 +277,9 @@ def test_stereo_is_kept_where_files_have_it() -> None:
     assert x.ndim == 2 and x.shape[1] == 2
     again = Audio(AudioConfig())
     again.restore(modality.state(), Path())
-    assert np.array_equal(again.decode(modality.batch(rows, None, None).x)[0], modality.decode(modality.batch(rows, None, None).x)[0])
+    assert np.array_equal(
+        again.decode(modality.batch(rows, None, None).x)[0], modality.decode(modality.batch(rows, None, None).x)[0]
+    )
 
 
 def test_channels_that_are_alike_are_one() -> None:

@@ -133,7 +133,7 @@ class Scale:
 
         waves: list[audio.Samples] = []
         for part in torch.split(torch.as_tensor(x).detach().float().cpu(), AT_ONCE):
-            level, image = part[:, 0], part[:, 1:].nan_to_num().clamp(-1.0, 1.0)
+            level, image = part[:, 0], part[:, 1:].nan_to_num()
             level = torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
             sound = self._sound(self._magnitudes(level), rounds)
             if image.shape[1]:

@@ -1,6 +1,7 @@
 """Recordings of a format in which a seek is slow and loud (MP3), decoded in order, once, so that clips are read from the result.
 
-What is decoded lies in files without a name, which the system removes with the process. Legend for shapes: N samples, C channels: two of stereo, one of all else, mixed.
+What is decoded lies in files without a name, which the system removes with the process.
+Legend for shapes: N samples, C channels: two of stereo, one of all else, mixed.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ class Audio(Modality):
         self._scale = Scale.of(shape, rows, self.config.level == "keep", PEAK)
         classes = class_count(self.config.labels, labels, size.items, "clips", self.notes)
         self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
-        std = float(self.batch(rows, None, None).x.std())
+        std = float(self.batch(rows, None, None).x.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The clips sampled hold all but the same sound: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD))
@@ -273,7 +273,9 @@ class Audio(Modality):
         self._scale = self._scale.ending_as(samples, real)
 
     def _levelled(self, x: audio.Samples) -> audio.Samples:
-        return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
+        if self.config.level == "clip" or np.abs(x).max() > 1.0:  # made softer as a whole: cut peaks would crackle
+            return audio.levelled(x, PEAK if self.config.level == "clip" else 1.0)
+        return x
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         extension = self.config.file

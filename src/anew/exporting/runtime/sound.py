@@ -19,7 +19,8 @@ MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søn
 TINY = 1e-8
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above
 NEXT_TO_ALL = 1e-3  # share of tones that is not heard
-BALANCE = 20.0  # decibels between two channels that are 1 in a grid
+HALF = 0.5  # largest value of a stereo image
+BALANCE = 20.0  # decibels between two channels that are HALF in a grid
 DELAY = 0.012  # seconds by which the part lags that makes channels differ
 
 
@@ -37,7 +38,8 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         if len(grid) == 3:
             sound = placed(sound, grid[1:], bank, item)
         peak = item["peak"]
-        sounds.append(np.clip(sound, -1.0, 1.0) if peak is None else sound * (peak / max(np.abs(sound).max(), TINY)))
+        highest = max(np.abs(sound).max(), TINY)
+        sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
 
 
@@ -60,7 +62,9 @@ def placed(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
     lag = min(round(DELAY * item["rate"]), len(sound) - 1)
     delayed = np.concatenate([np.zeros(lag), sound])[: len(sound)]
     spread = (bank / np.maximum(bank.sum(0), 1e-12)).T  # (F, M)
-    ratio, angle = 10.0 ** (spread @ image[0] * (BALANCE / 10.0)), (math.pi / 4.0) * (spread @ (1.0 - image[1]))
+    balance, alike = np.clip(image, -HALF, HALF)
+    ratio = 10.0 ** (spread @ balance * (BALANCE / (10.0 * HALF)))
+    angle = (math.pi / 2.0) * (spread @ (HALF - alike))
     main, apart = stft(sound, item) * np.cos(angle), stft(delayed, item) * np.sin(angle)
     left, right = np.sqrt(2.0 * ratio / (1.0 + ratio)), np.sqrt(2.0 / (1.0 + ratio))
     return np.stack([istft(left * (main + apart), item), istft(right * (main - apart), item)], 1)

@@ -8,7 +8,8 @@ const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs a
 const TINY = 1e-8;
 const BLEND = 0.15; // of a frequency, within which tones below give way to noise above
 const NEXT_TO_ALL = 1e-3; // share of tones that is not heard
-const BALANCE = 20; // decibels between two channels that are 1 in a grid
+const HALF = 0.5; // largest value of a stereo image
+const BALANCE = 20; // decibels between two channels that are HALF in a grid
 const DELAY = 0.012; // seconds by which the part lags that makes channels differ
 
 // A grid (1 or 3, M, T) in [-1, 1] -> Float32Array: (N), or (N, 2) of stereo. item: rate, channels, window, hop, bands, length, depth, top, gain,
@@ -32,11 +33,8 @@ export function waveOf(grid, item) {
   const sound = channels === 2 ? placed(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
   let most = TINY;
   for (const value of sound) most = Math.max(most, Math.abs(value / item.gain));
-  const scale = item.peak === null ? 1 : item.peak / most;
-  return Float32Array.from(sound, (value) => {
-    const level = (value / item.gain) * scale;
-    return item.peak === null ? Math.min(1, Math.max(-1, level)) : level;
-  });
+  const scale = item.peak === null ? 1 / Math.max(most, 1) : item.peak / most;
+  return Float32Array.from(sound, (value) => (value / item.gain) * scale);
 }
 
 // (N) of magnitudes (F, T): tones that go on below `noise_from`, noise above it.
@@ -70,8 +68,9 @@ function placed(sound, balance, alike, bank, item, frames) {
     const total = Math.max(row.reduce((sum, weight) => sum + weight, 0), 1e-12);
     row.forEach((weight, band) => (row[band] = weight / total));
   }
-  const ratio = product(spread, balance, bins, bands, frames).map((value) => 10 ** ((value * BALANCE) / 10));
-  const angle = product(spread, alike.map((value) => 1 - value), bins, bands, frames).map((value) => (Math.PI / 4) * value);
+  const limited = (value) => Math.min(HALF, Math.max(-HALF, value));
+  const ratio = product(spread, balance.map(limited), bins, bands, frames).map((value) => 10 ** ((value * BALANCE) / (10 * HALF)));
+  const angle = product(spread, alike.map((value) => HALF - limited(value)), bins, bands, frames).map((value) => (Math.PI / 2) * value);
   const transform = new Fourier(window);
   const main = stft(sound, item, frames, transform);
   const apart = stft(delayed, item, frames, transform);
