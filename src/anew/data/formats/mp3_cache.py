@@ -103,13 +103,13 @@ class Recordings:
         with self._lock:
             if file is not None and name not in self._whole:
                 self._keep(name, file)
-            whole = self._whole.get(name)
-            if whole is not None:
+            decoded = self._whole.get(name)
+            if decoded is not None:
                 self._whole.move_to_end(name)
-                frame = 2 * whole.channels
-                whole.file.seek(frame * start)
-                samples = np.frombuffer(whole.file.read(frame * (stop - start)), dtype=np.float16)
-                return samples.astype(np.float32).reshape(-1, whole.channels), whole.rate
+                frame = 2 * decoded.channels
+                decoded.file.seek(frame * start)
+                samples = np.frombuffer(decoded.file.read(frame * (stop - start)), dtype=np.float16)
+                return samples.astype(np.float32).reshape(-1, decoded.channels), decoded.rate
             numbers = range(start // STRETCH, (stop - 1) // STRETCH + 1)
             if file is None and any((name, number) not in self._stretches for number in numbers):
                 return None
