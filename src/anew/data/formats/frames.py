@@ -332,9 +332,15 @@ def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
         more["comment"] = comment
     # Pillow takes milliseconds, the format hundredths of a second.
     images[0].save(
-        out, "GIF", save_all=True, append_images=images[1:], duration=max(20, 10 * round(100 / rate)), loop=0,
-        optimize=False, **more,
-    )  # fmt: skip
+        out,
+        "GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=max(20, 10 * round(100 / rate)),
+        loop=0,
+        optimize=False,
+        **more,
+    )
     return out.getvalue()
 
 
