@@ -1,4 +1,4 @@
-"""What the name of a file says: its ending, the part it belongs to, and its class."""
+"""Information in file names: extension, part and class."""
 
 from __future__ import annotations
 

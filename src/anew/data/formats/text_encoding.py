@@ -51,7 +51,7 @@ def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
 
 
 def guessed_lines(data: bytes) -> int:
-    """How many lines are not UTF-8."""
+    """Number of lines that are not UTF-8."""
     return sum(not _is_utf8(line) for line in data.splitlines())
 
 
