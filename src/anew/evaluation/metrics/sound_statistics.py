@@ -1,4 +1,4 @@
-"""What is heard first in sound: pulses at the rate of frames, silence, and how wide stereo is.
+"""Sound statistics that people notice first: pulses at the frame rate, silence, and how wide stereo is.
 
 Legend for shapes: n clips, N samples of each.
 """
