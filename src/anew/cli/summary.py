@@ -1,4 +1,4 @@
-"""What a command found, in the few lines that people read: the data, the end of a run, settings, figures."""
+"""Results of commands in the few lines that people read: the data, the end of a run, settings, figures."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _copies(copies: Mapping[str, Any] | None) -> str:
 
 
 def places(folder: Path, report: Mapping[str, Any], address: str | None = None) -> list[Line]:
-    """Where the files of a finished run are, and the two commands that may come next. address: where it is kept besides."""
+    """Where the files of a finished run are, and two commands to try next. address: where it is kept besides."""
     run = address or folder
     samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
     rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]
@@ -154,7 +154,7 @@ def _number(value: float | None) -> str:
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[Line]:
-    """What `anew score` found: a line for each of several files, then the figures of all of them. scores: as JSON."""
+    """The result of `anew score`: a line for each of several files, then the figures of all of them. scores: as JSON."""
     files = scores.get("files", ())
     lines: list[Line] = []
     if len(files) > 1:

@@ -44,7 +44,7 @@ class RemoteFile:
 
 @dataclass(slots=True)
 class LocalCopy:
-    """Where the data lies now, a sentence on it, and what could not be copied."""
+    """Local copy of remote data: its place, a sentence about it, and what could not be copied."""
 
     place: Path
     note: str
@@ -139,7 +139,7 @@ def _remote_file(key: str, info: Mapping[str, object]) -> RemoteFile:
 
 
 class _Copy:
-    """What of an address lies in a folder. The manifest says of each file the size and stamp that it was fetched with."""
+    """Local copy of an address in a folder. The manifest keeps the size and stamp that each file was fetched with."""
 
     def __init__(self, system: FileSystem, folder: Path, shown: str) -> None:
         self.system, self.folder, self.shown = system, folder, shown
