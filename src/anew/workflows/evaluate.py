@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from anew.core.arrays import Integers
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
@@ -99,7 +98,7 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
-    enough = enough_samples(model.item_spec, dataset.part_size("test"))
+    enough = enough_samples(model.item_spec, dataset.held_out_size())
     if world is None:
         samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
     else:
@@ -196,7 +195,7 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
 def enough_samples(spec: Spec, held_out: int) -> int:
     """Samples with which closeness and variety can usually be told, no more than there are held-out items to compare with.
 
-    held_out: items of the test part. Passages of long text are judged in pieces, of which each holds several.
+    held_out: items that samples are compared with. Passages of long text are judged in pieces, of which each holds several.
     """
     if isinstance(spec, Tokens) and spec.packed:
         return -(-ENOUGH // PIECES)
@@ -291,7 +290,7 @@ def evaluation_inputs(
         modality=data.modality.base,
         spec=model.item_spec,
         train=lambda n: data.items("train", n, seed),
-        test=lambda n: data.items("test", n, seed),
+        test=lambda n: data.held_out_items(n, seed),
         train_text=(lambda limit: data.text("train", limit)) if text else None,
         test_text=(lambda limit: data.text("test", limit)) if text else None,
         samples=samples,
@@ -314,10 +313,11 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     if asked is None:
         return None
 
-    def labels_of(part: str) -> Callable[[int], tuple[list[str], Integers]]:
-        return lambda count: data.item_labels(part, count, seed)
-
-    return Labels(labels_of("train"), labels_of("test"), asked.numpy())
+    return Labels(
+        train=lambda count: data.item_labels("train", count, seed),
+        test=lambda count: data.held_out_labels(count, seed),
+        samples=asked.numpy(),
+    )
 
 
 def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:

@@ -234,7 +234,7 @@ def _sample_count(n: int, data: Dataset) -> int:
     """As many samples as there are held-out items, or fewer passages."""
     if isinstance(data.spec, Tokens) and data.spec.packed:
         return max(4, n // COMPARISON_PASSAGES)
-    return max(20, min(n, data.part_size("test")))
+    return max(20, min(n, data.held_out_size()))
 
 
 def _written(
