@@ -18,7 +18,7 @@ from anew.data.modality import Modality
 from anew.data.types import EncodedRecord
 
 TOKENS_AT_ONCE = 8192  # of a batch of windows
-RECORD_TOKENS_AT_ONCE = 2048  # of a batch of records, padding included: its activations stay in a core's cache
+RECORD_TOKENS_AT_ONCE = 4096  # of a batch of records, padding included: its activations nearly stay in a core's cache
 GRIDS_AT_ONCE = 32
 Ints = NDArray[np.int64]
 
