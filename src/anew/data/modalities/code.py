@@ -1,4 +1,4 @@
-"""Programs: each file a document, sub-words that keep indentation whole, and gaps that are filled in.
+"""Programs: each file a document, and gaps that are filled in.
 
 A share of the training windows is shown out of order, as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255), so that
 a middle can be asked for; nothing of it is counted in the bits of a text.
@@ -47,11 +47,9 @@ class CodeConfig:
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = setting(
-        0, "size of the sub-word vocabulary; 0 follows the amount of code", low=0, high=tokenizer.MOST_IDS
+        0, "size of the sub-word vocabulary; 0: chosen by the amount of code", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = setting(
-        0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
-    )
+    context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
     )
@@ -68,7 +66,6 @@ class Code(Text):
         singular="program",
         default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
     )
-    word_pattern: ClassVar[str] = tokenizer.INDENTED
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
     config: CodeConfig
