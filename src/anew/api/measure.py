@@ -318,7 +318,7 @@ def _lock_of(run: str | Path) -> AbstractContextManager[None]:
 
 
 def read_report(run: str | Path) -> dict[str, Any]:
-    """What report.json of a finished run holds.
+    """Read report/report.json of a finished run.
 
     Raises:
         RunError: It is missing or damaged.

@@ -191,7 +191,7 @@ def several_processes() -> Iterator[World | None]:
 
 
 def _on_main(world: World | None, decide: Callable[[], bool]) -> bool:
-    """What the main process decides, on all."""
+    """The main process's answer, on all processes."""
     if world is None:
         return decide()
     return world.broadcast(world.is_main and decide())
@@ -248,7 +248,7 @@ def resume(
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What a run is given when it goes on.
+    """Options for training an existing run further.
 
     Attributes:
         data: Where its data lies now, None where it lay.

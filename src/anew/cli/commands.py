@@ -195,13 +195,13 @@ def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
 
 
 def _print_notes(model: anew.Model) -> None:
-    """What the user should know of the model, beside the output."""
+    """Print what the user should know about the model, on standard error."""
     for note in model.notes:
         write(note, sys.stderr)
 
 
 def _request(arguments: argparse.Namespace) -> str:
-    """What identifies a command that writes files."""
+    """The request that identifies a command that writes files."""
     return json.dumps({name: value for name, value in vars(arguments).items() if name not in PRESENTATION})
 
 

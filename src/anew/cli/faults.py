@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, and sentences for errors that carry none of their own."""
+"""Exit codes of commands, and sentences for errors that carry none of their own."""
 
 from __future__ import annotations
 

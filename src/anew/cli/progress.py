@@ -1,4 +1,4 @@
-"""How a long command is going: a progress bar on a terminal, plain lines in a log."""
+"""Progress of a long command: a progress bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command found, in the few lines that people read: the data, the end of a run, settings, figures."""
+"""Results of commands in the few lines that people read: the data, the end of a run, settings, figures."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _copies(copies: Mapping[str, Any] | None) -> str:
 
 
 def places(folder: Path, report: Mapping[str, Any]) -> list[Line]:
-    """Where the files of a finished run are, and the two commands that may come next."""
+    """Where the files of a finished run are, and two commands to try next."""
     samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
     rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]
     sample = command("anew", "sample", folder, "--out", "DIR", "-n", "100")
@@ -151,7 +151,7 @@ def _number(value: float | None) -> str:
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[Line]:
-    """What `anew score` found: a line for each of several files, then the figures of all of them. scores: as JSON."""
+    """The result of `anew score`: a line for each of several files, then the figures of all of them. scores: as JSON."""
     files = scores.get("files", ())
     lines: list[Line] = []
     if len(files) > 1:

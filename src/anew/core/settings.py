@@ -31,7 +31,7 @@ _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", st
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a setting means and which values it may take.
+    """Meaning and allowed values of a setting.
 
     Attributes:
         help: One line for the list of settings.
@@ -92,7 +92,7 @@ def settings_of(cls: type) -> dict[str, Setting]:
 
 
 def subset(values: Mapping[str, V], cls: type) -> dict[str, V]:
-    """Those of the values that are settings of a dataclass."""
+    """The subset of the values that are settings of a dataclass."""
     allowed = settings_of(cls)
     return {name: value for name, value in values.items() if name in allowed}
 

@@ -168,7 +168,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is given of a sample: one type for a prompt, a prefix and an inpainting mask.
+    """The known part of a sample: one type for a prompt, a prefix and an inpainting mask.
 
     Attributes:
         x: For Tokens, ids that the sample starts with, (L,) or (n, L). For a Grid, values (*shape) or (n, *shape).
@@ -197,7 +197,7 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """What a sampler is asked for. Sample i depends on (seed, first_index + i) alone, never on the batch it came in.
+    """A request to a sampler. Sample i depends on (seed, first_index + i) alone, never on the batch it came in.
 
     Attributes:
         n: Number of samples.

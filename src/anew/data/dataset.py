@@ -115,7 +115,7 @@ class Dataset:
 
     @property
     def scan(self) -> DatasetSummary:
-        """What was found so far: most bodies are read, and some refused, only when they are used."""
+        """Summary of what was found so far: most bodies are read, and some refused, only when they are used."""
         if hasattr(self, "_store"):
             self._store.refusals.write_to(self._scan)
         return self._scan

@@ -1,4 +1,4 @@
-"""What exports that sample by themselves hold of a run: graphs and steps up to an item, classes, and what a sample is."""
+"""Data of a run for exports that sample by themselves: graphs, steps, classes, and the format of an item."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def labels(model: Model) -> dict[str, object] | None:
 
 
 def item_format(model: Model) -> Mapping[str, Any]:
-    """What a sample is, and the numbers that write it."""
+    """Format of a sample, and the numbers that write it."""
     modality: Any = model.item_modality
     if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
         return {"kind": "text", "tokens": _tokens(modality), "skip": sorted(set(model.item_spec.special.values()))}

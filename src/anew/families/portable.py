@@ -1,4 +1,4 @@
-"""What a family hands to programs that do not know it: a network in a stock class, or graphs and the steps that sample from them."""
+"""Forms of a family for programs that do not know it: a network in a stock class, or graphs and the steps that sample from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user asks of a training, checked before anything is read or made. Without PyTorch."""
+"""A user's request for a training, checked before anything is read or made. Without PyTorch."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def is_there(path: Path) -> bool:
 
 
 def resolve_data(data: str | Path) -> str:
-    """Where the data lies, whatever folder a later `resume` is called from.
+    """Absolute path or address of the data, whatever folder a later `resume` is called from.
 
     Raises:
         DataError: It is neither there nor the name of a data set of the hub.

@@ -99,13 +99,13 @@ class RunFolder:
             yield
 
     def read(self) -> Begun | RunRecord:
-        """What config.json says; RunError where it does not fit. `Begun` before the plan is made."""
+        """Contents of config.json; RunError where it does not fit. `Begun` before the plan is made."""
         from anew.runs import record  # pydantic: it takes longer to import than all that comes before
 
         return record.read(self.path / CONFIG)
 
     def record(self) -> RunRecord:
-        """What config.json says of a run that has a plan; RunError where it has none yet."""
+        """Contents of config.json of a run that has a plan; RunError where it has none yet."""
         record = self.read()
         if record.status == "begun":
             raise RunError(f"{str(self.path)!r} was stopped before training began; finish it with `anew resume`")

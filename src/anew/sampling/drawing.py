@@ -72,7 +72,7 @@ def request_origin(
     stop: str | None = None,
     is_given: bool = False,
 ) -> Origin:
-    """What holds for all samples of a request, as their files will say it.
+    """The origin common to all samples of a request, as their files record it.
 
     Args:
         generator: What draws.

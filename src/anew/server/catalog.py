@@ -61,7 +61,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """What it makes: "text", or the modality of a grid."""
+        """The output of the model: "text", or the modality of a grid."""
         return "text" if isinstance(self.spec, Tokens) else self.modality.name
 
     def to_json(self) -> dict[str, object]:

@@ -66,7 +66,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
 
 
 def _request(body: ImageBody, entry: Entry) -> ItemRequest:
-    """What a body asks for, checked."""
+    """The checked request of a body."""
     check_size(entry, body.size)
     if body.partial_images and not body.stream:
         raise bad_request("partial_images is for stream=true; leave it out", "partial_images")

@@ -155,7 +155,7 @@ class ModelWorker:
                 self._seconds_per_group += 0.3 * (time.monotonic() - begun - self._seconds_per_group)
 
     def _as_fault(self, error: Exception) -> ApiError:
-        """What the client is answered; all that may name paths stays in the log."""
+        """The error that the client gets; anything that may name paths stays in the log."""
         if isinstance(error, ApiError):
             return error
         if isinstance(error, ConfigError):

@@ -181,7 +181,7 @@ def _look_for_copies(
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
-    """What the report shows of the samples; without their nearest training items where the search goes on beyond `stop_at`."""
+    """Items for the report; without nearest training items if the search takes longer than `stop_at`."""
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             return evaluation.report_content()
@@ -250,7 +250,7 @@ def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Sample
 
 
 class Pace:
-    """How long chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
+    """Model of the time that chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
 
     def __init__(self) -> None:
         self._chunks: list[tuple[int, float]] = []
@@ -280,7 +280,7 @@ def evaluation_inputs(
     seed: int,
     features: FeatureSets | None = None,
 ) -> EvaluationInputs[DecodedItem]:
-    """What an evaluation of these samples of a model receives."""
+    """Inputs of an evaluation of these samples of a model."""
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts

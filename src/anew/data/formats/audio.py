@@ -36,7 +36,7 @@ atexit.register(_IN_ORDER.close)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the header of a file says. frames: samples a channel."""
+    """Header of a sound file. frames: samples per channel."""
 
     rate: int
     channels: int

@@ -1,4 +1,4 @@
-"""What a clip of sound is: seconds, rate, bands and frames that a budget affords, and how long recordings are cut."""
+"""Shape of sound clips: seconds, rate, bands and frames that a budget affords, and how long recordings are cut."""
 
 from __future__ import annotations
 

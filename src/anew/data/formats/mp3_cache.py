@@ -74,7 +74,7 @@ class _Stretch(NamedTuple):
 
 
 def recording(file_slice: FileSlice) -> Recording | None:
-    """What the clips cut out of one recording share, and nothing else does; None where it has vanished."""
+    """State shared by the clips cut out of one recording, and by nothing else; None where the file has vanished."""
     if file_slice.body is not None:
         return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
     try:

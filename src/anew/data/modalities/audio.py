@@ -37,7 +37,7 @@ _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 
 @dataclass(frozen=True, slots=True)
 class AudioConfig:
-    """How sound is brought to clips of one length, and clips to a spectrogram."""
+    """Settings for cutting sound into clips of one length, and clips into spectrograms."""
 
     seconds: float = setting(0.0, "clip length; 0: chosen by files and budget", unit="s", low=0.0, high=60.0)
     rate: int = setting(0, "sample rate; 0: chosen by files and budget", unit="Hz", low=0, high=96_000)
@@ -139,7 +139,7 @@ class Audio(Modality):
         return notes
 
     def head(self, item: Item) -> audio.Head:
-        """What the header of a file says. Raises ValueError (one clause)."""
+        """Header of a sound file. Raises ValueError (one clause)."""
         return audio.head(item.data)
 
     def split_records(self, item: Item) -> Iterator[Item]:

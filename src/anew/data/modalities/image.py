@@ -48,7 +48,7 @@ _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """How images are brought to one shape."""
+    """Settings for fitting images to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
@@ -63,7 +63,7 @@ class ImageConfig:
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What `fit` learns of one image.
+    """What `fit` needs to know of one image.
 
     Attributes:
         size: (width, height) of the image.
@@ -82,7 +82,7 @@ class Glimpse:
 
 @dataclass(slots=True)
 class _Sample:
-    """What `fit` learns of all images of the sample.
+    """What `fit` needs to know of all images of the sample.
 
     Attributes:
         sizes: (width, height) of each.

@@ -44,7 +44,7 @@ LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long vide
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """How clips are brought to one shape."""
+    """Settings for fitting clips to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
     frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
@@ -59,7 +59,7 @@ class VideoConfig:
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What `fit` learns of one clip.
+    """What `fit` needs to know of one clip.
 
     Attributes:
         size: (width, height) of its frames.
@@ -74,7 +74,7 @@ class Glimpse:
 
 @dataclass(slots=True)
 class _Sample:
-    """What `fit` learns of all clips; first_error: why the first one that cannot be used cannot be."""
+    """What `fit` needs to know of all clips; first_error: why the first unusable one cannot be used."""
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
     frame_counts: list[int] = field(default_factory=list)
@@ -433,7 +433,7 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
 
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
-    """What keeps so many frames of a clip, as the end of a sentence."""
+    """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
     more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
     return f"; frames={frames_needed} keeps more{more}"
 

@@ -52,7 +52,7 @@ _signed: dict[str, str] = {}  # signed addresses of this process by what runs ke
 
 
 class FileSystem(Protocol):
-    """What is used of an `fsspec.AbstractFileSystem`."""
+    """The part of an `fsspec.AbstractFileSystem` that is used here."""
 
     def info(self, path: str) -> Mapping[str, object]: ...
 
@@ -74,7 +74,7 @@ class RemoteFile:
 
 @dataclass(slots=True)
 class LocalCopy:
-    """Where the data lies now, a sentence on it, and what could not be copied."""
+    """Local copy of remote data: its place, a sentence about it, and what could not be copied."""
 
     place: Path
     note: str
@@ -176,7 +176,7 @@ def _opened(address: str) -> tuple[FileSystem, str]:
 
 
 def _reached(action: Callable[[], R], public_address: str) -> R:
-    """What an action on a store returns. It is tried again for RETRY_S.
+    """Result of an action on a store. It is tried again for RETRY_S.
 
     Raises:
         DataError: It failed for so long, or nothing is there, or it is not allowed.
@@ -263,7 +263,7 @@ def _remote_file(key: str, info: Mapping[str, object]) -> RemoteFile:
 
 
 class _Copy:
-    """What of an address lies in a folder. The manifest says of each file the size and stamp that it was fetched with."""
+    """Local copy of an address in a folder. The manifest keeps the size and stamp that each file was fetched with."""
 
     def __init__(self, system: FileSystem, folder: Path, shown: str) -> None:
         self.system, self.folder, self.shown = system, folder, shown

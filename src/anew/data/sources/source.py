@@ -129,7 +129,7 @@ class Source:
 
     @property
     def refusals(self) -> list[SkippedItem]:
-        """What could not be listed."""
+        """Files that could not be listed."""
         return [*self._refusals, *(refusal for reader in self.readers for refusal in reader.refusals)]
 
     def shards(self, modality: str) -> list[Shard]:

@@ -219,7 +219,7 @@ def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tu
 
 
 def _line_end(text: str, position: int, reach: int) -> int:
-    """Where the line (or word) ends that `position` lies in, if that is less than `reach` away; else `position`."""
+    """End of the line (or word) that contains `position`, if that is less than `reach` away; else `position`."""
     if position >= len(text):
         return len(text)
     for mark in ("\n", " "):

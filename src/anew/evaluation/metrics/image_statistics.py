@@ -1,4 +1,4 @@
-"""What shows first in pictures: sharpness, pixel noise, grids, half-transparent pixels, the number of colours.
+"""Image statistics that people notice first: sharpness, pixel noise, grids, half-transparent pixels, number of colours.
 
 Legend for shapes: n images, H rows, W columns, C channels, s stride.
 """

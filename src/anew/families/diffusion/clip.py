@@ -234,7 +234,7 @@ def _pad_frames(condition: Condition, frames: int) -> Condition:
 
 
 def _window_condition(condition: Condition | None, clip: Tensor | None, start: int, frames: int) -> Condition | None:
-    """What is known of the frames from `start` on: by the user, and by the clip (n, C, T, H, W) that was sampled before."""
+    """Known values of the frames from `start` on: given by the user, or by the clip (n, C, T, H, W) sampled so far."""
     if condition is not None:
         stop = start + frames
         condition = Condition(condition.x[..., start:stop, :, :], _mask_of(condition)[..., start:stop, :, :])

@@ -259,7 +259,7 @@ class Vae(Family):
 
     @property
     def latent(self) -> Grid:
-        """What `encode` gives: the bottom latents, of about unit deviation."""
+        """Spec of what `encode` returns: the bottom latents, of about unit deviation."""
         shape = (self.config.latent_channels, *self.autoencoder.sides)
         return Grid(shape, "CHW", self.spec.classes, 1.0, bounded=False)
 

@@ -43,7 +43,7 @@ def compare_families(
     trust_code: bool,
     reporter: Reporter | None,
 ) -> ComparisonReport:
-    """What a request asks of each of some families, or finished runs where there is no request; see `anew.compare`."""
+    """Run the comparison of a request: train some families, or take finished runs; see `anew.compare`."""
     reporter = reporter or SilentReporter()
     use_threads()
     if not 20 <= n <= 10_000:
@@ -74,7 +74,7 @@ def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
 
 
 def _saved_request(request: Request | None, entries: Sequence[ComparedRun]) -> dict[str, object]:
-    """What request.json holds: all that tells one comparison from another."""
+    """Contents of request.json: all that distinguishes one comparison from another."""
     if request is None:
         return {"runs": [str(entry.folder.resolve()) for entry in entries]}
     values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
@@ -221,7 +221,7 @@ def _run_results(
 
 
 def _copies(folder: Path) -> dict[str, object] | None:
-    """What the run's own report holds under `copies`; None without a report that can be read."""
+    """`copies` of the run's own report; None without a report that can be read."""
     try:
         report = files.read_json(folder / "report" / "report.json")
     except RunError:
