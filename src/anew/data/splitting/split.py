@@ -23,7 +23,7 @@ ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow
 ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 256
 FEW_TO_JUDGE = 150  # held-out items under which a report cannot confirm that samples are as good as real ones
 NEEDED_ITEMS = 150  # of each of both held-out parts, which make ENOUGH_ITEMS together
-NEEDED_SHARE = 0.15  # to which the share of a part may grow for that; with less, 500 items leave open whether samples are copies
+NEEDED_SHARE = 0.15  # to which the share of a part may grow for that
 VALIDATION_SPAN = (
     0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
 )
