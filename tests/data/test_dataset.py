@@ -162,23 +162,6 @@ def test_validation_alone_is_what_is_scored(tmp_path: Path) -> None:
     assert any("validation part is what gets scored" in note for note in data.scan.notes)
 
 
-def test_samples_are_compared_with_validation_items_where_the_test_part_is_small(tmp_path: Path) -> None:
-    (tmp_path / "names.txt").write_text(names(500))
-    data = opened(tmp_path)
-    n_test, n_validation = data.part_size("test"), data.part_size("validation")
-    assert data.held_out_size() == n_test + n_validation >= 140
-    assert sorted(data.held_out_items(1_000)) == sorted(data.text("test") + data.text("validation"))
-    assert sorted(data.held_out_items(n_test)) == sorted(data.text("test"))
-    assert len(data.held_out_labels(n_test + 5)[1]) == len(data.held_out_items(n_test + 5)) == n_test + 5
-
-
-def test_a_test_part_of_the_users_own_is_compared_with_alone(tmp_path: Path) -> None:
-    (tmp_path / "train.txt").write_text(names(900))
-    (tmp_path / "test.txt").write_text(names(60))
-    data = opened(tmp_path)
-    assert data.held_out_size() == data.part_size("test") == len(data.held_out_items(200))
-
-
 def test_a_test_program_among_others_is_no_test_part(tmp_path: Path) -> None:
     for name in ("train.py", "test.py", "a.py", "b.py", "c.py"):
         (tmp_path / name).write_text(prose(5000, len(name)))

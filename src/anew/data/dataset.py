@@ -14,7 +14,7 @@ from anew.core import isolation
 from anew.core import settings as configs
 from anew.core.addresses import address_of
 from anew.core.registry import load
-from anew.core.specs import Batch, Spec, Tokens
+from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.in_memory import InMemoryStore
@@ -210,31 +210,6 @@ class Dataset:
             out.append(item.data[:left])
             left -= len(item.data)
         return out
-
-    def held_out_items(self, n: int, seed: int = 0) -> list[DecodedItem]:
-        """n random items to compare samples with: of the test part, and of validation where that has fewer."""
-        items = self.items("test", n, seed)
-        return items + self.items("validation", n - len(items), seed) if self._adds_validation(len(items), n) else items
-
-    def held_out_labels(self, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
-        """(class names, (n,) class numbers) of the items that `held_out_items` gives for the same arguments."""
-        names, numbers = self.item_labels("test", n, seed)
-        if not self._adds_validation(len(numbers), n):
-            return names, numbers
-        return names, np.concatenate((numbers, self.item_labels("validation", n - len(numbers), seed)[1]))
-
-    def held_out_size(self) -> int:
-        """How many items `held_out_items` has at most."""
-        n_test = self.part_size("test")
-        return n_test + (self.part_size("validation") if self._adds_validation(n_test, n_test + 1) else 0)
-
-    def _adds_validation(self, n_test: int, n: int) -> bool:
-        """Whether validation items come beside so many test items: records, where chance or the user divided both parts. What
-        they choose (weights, a gate) is far less than what training items teach."""
-        spec, parts = self.spec, ("validation", "test")
-        is_packed = isinstance(spec, Tokens) and spec.packed
-        is_one_draw = len({name in self.carved for name in parts}) == 1 and all(map(self.scan.parts.get, parts))
-        return n_test < n and not is_packed and is_one_draw
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         """(parts that the audit for copies takes as held out: carved ones, else the user's own; if chance alone drew them)."""

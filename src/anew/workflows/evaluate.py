@@ -14,6 +14,7 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
 from anew.core.world import World
 from anew.data.dataset import Dataset
+from anew.data.held_out import held_out_items, held_out_labels, held_out_size
 from anew.data.skipped import skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
@@ -98,7 +99,7 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
-    min_samples = enough_samples(model.item_spec, dataset.held_out_size())
+    min_samples = enough_samples(model.item_spec, held_out_size(dataset))
     if world is None:
         samples, notes, stopped = _sampled(model, n, min_samples, seed, seconds, reporter)
     else:
@@ -288,7 +289,7 @@ def evaluation_inputs(
         modality=data.modality.base,
         spec=model.item_spec,
         train=lambda n: data.items("train", n, seed),
-        test=lambda n: data.held_out_items(n, seed),
+        test=lambda n: held_out_items(data, n, seed),
         train_text=(lambda limit: data.text("train", limit)) if text else None,
         test_text=(lambda limit: data.text("test", limit)) if text else None,
         samples=samples,
@@ -313,7 +314,7 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
 
     return Labels(
         train=lambda count: data.item_labels("train", count, seed),
-        test=lambda count: data.held_out_labels(count, seed),
+        test=lambda count: held_out_labels(data, count, seed),
         samples=requested.numpy(),
     )
 
