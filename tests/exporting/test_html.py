@@ -25,7 +25,7 @@ from anew.exporting.graph import WEB, Container
 from anew.exporting.html import page
 from anew.exporting.sampler import whole_sampler
 from anew.families.diffusion.family import _known_values
-from samples import clips, prose, shapes, tones
+from samples import clips, prose, shapes, stereo_tones, tones
 
 from .conftest import TINY_CONV, train
 from .families import OWN_FAMILY
@@ -105,6 +105,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
     "sound": ("diffusion", tones, PIXEL),
+    "stereo": ("diffusion", stereo_tones, PIXEL),
     "clips": ("diffusion", clips, PIXEL),
 }
 
@@ -230,12 +231,15 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
 
 @needs_node
 @pytest.mark.slow
-def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
-    model, page = exported(grid_run("sound"), tmp_path / "page.html")
+@pytest.mark.parametrize("name", ["sound", "stereo"])
+def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    model, page = exported(grid_run(name), tmp_path / "page.html")
     grids = values(model)[0]
     waves = answer(page, grids=[grid.flatten().tolist() for grid in grids])["waves"]
     for ours, theirs in zip(waves, model.modality.decode(grids), strict=True):
-        assert len(ours) == len(theirs) and np.abs(np.corrcoef(ours, np.asarray(theirs))[0, 1]) > 0.99
+        expected = np.asarray(theirs).flatten()  # of stereo both channels in turn
+        # A phase that hangs by a hair falls another way, and a quiet channel shows it more than the mix does.
+        assert len(ours) == len(expected) and np.corrcoef(ours, expected)[0, 1] > (0.99 if name == "sound" else 0.95)
 
 
 @needs_node
