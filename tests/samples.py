@@ -47,9 +47,9 @@ def names(path: Path, count: int = 1200, seed: int = 0) -> Path:
     """A list of made names, one a line."""
     source = random.Random(seed)
     parts = ["an", "bel", "cor", "da", "el", "fi", "gan", "ha", "is", "jo", "ka", "lin", "mar", "ni", "or", "pa"]
-    made = {"".join(source.choice(parts) for _ in range(source.randint(2, 4))) for _ in range(3 * count)}
+    names_made = {"".join(source.choice(parts) for _ in range(source.randint(2, 4))) for _ in range(3 * count)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(sorted(made)[:count]) + "\n")
+    path.write_text("\n".join(sorted(names_made)[:count]) + "\n")
     return path
 
 
@@ -89,6 +89,18 @@ def tones(folder: Path, count: int = 60, rate: int = 8000, seconds: float = 0.4)
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", tone(i, rate, seconds), rate)
+    return folder
+
+
+def stereo_tones(folder: Path, count: int = 60, rate: int = 8000) -> Path:
+    """Tones as WAV of two channels, left and right in turn, each with noise of its own."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        x = tone(i, rate)[:, None] * np.asarray([1.0, 0.3][:: 1 if i % 2 else -1])
+        noise = np.random.default_rng(i).normal(0, 0.02, x.shape)
+        soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", x + noise, rate)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import signal
@@ -54,13 +55,13 @@ def test_debug_shows_the_traceback(
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (MemoryError(), MISTAKE, "there is not enough memory"),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MISTAKE, "there is not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MISTAKE, "there is not enough memory"),
+        (MemoryError(), MISTAKE, "not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MISTAKE, "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MISTAKE, "not enough memory"),
         (
             OSError(errno.ENOSPC, "No space left on device", "x.bin"),
             MISTAKE,
-            "no space is left on the disk for 'x.bin'",
+            "no space left on the disk for 'x.bin'",
         ),
         (OSError(errno.EMFILE, "Too many open files"), MISTAKE, "ulimit -n"),
         (RecursionError("maximum recursion depth exceeded"), FAULT, "nested too deep"),
@@ -153,3 +154,17 @@ def test_a_pipe_as_a_prompt_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     os.mkfifo(tmp_path / "pipe")
     assert main(["sample", str(tmp_path), "--out", "x", "--prompt-file", str(tmp_path / "pipe")]) == MISTAKE
     assert "is not an ordinary file" in capsys.readouterr().err
+
+
+def test_the_code_is_where_torchrun_looks_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, KeyboardInterrupt())
+    place = tmp_path / "ended.json"
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(place))
+    assert main(LOOK) == STOPPED
+    assert not place.exists()  # this process was not started by torchrun: the file is for another one to write
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
+    assert main(LOOK) == STOPPED
+    message = json.loads(place.read_text())["message"]
+    assert message["errorCode"] == STOPPED and "exit code 75" in message["message"]

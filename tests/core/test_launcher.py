@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from anew.cli import main
 from anew.core import launcher
 from anew.core.launcher import count_gpus, processes_to_start
 from processes import SOURCES
@@ -51,11 +52,26 @@ def test_a_training_starts_its_processes(tmp_path: Path) -> None:
     settings = {"previews": 0, "evaluate_samples": 4, "width": 16, "layers": 1, "heads": 1}
     words = ["train", "names.txt", "--run", "run", "--steps", "8", "--processes", "2"]
     words += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    done = anew(tmp_path, *words)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "starting 2 processes, as asked\n" and done.stdout.count("step 8 ") == 1
+    completed = anew(tmp_path, *words)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr == "starting 2 processes, as asked\n" and completed.stdout.count("step 8 ") == 1
     plan = json.loads((tmp_path / "run" / "config.json").read_text())["plan"]
     assert any(note.startswith("2 processes, each with all weights") for note in plan["notes"])
     refused = anew(tmp_path, *words, "--set", "width=24")
     assert refused.returncode == 2
     assert [line.partition(" ")[0] for line in refused.stderr.splitlines()] == ["starting", "anew:"], refused.stderr
+
+
+def test_a_resumed_run_is_trained_on_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    monkeypatch.setattr("anew.cli.count_gpus", lambda: 4)
+    monkeypatch.setattr(launcher, "count_gpus", lambda: 4)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("anew.cli.launch", lambda processes, words, begun: started.append(processes) or 0)
+    monkeypatch.setattr("anew.cli.commands.run", lambda arguments, begun: 0)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    devices = {"one": "cuda:1", "all": "cuda"}
+    monkeypatch.setattr("anew.api.device_of", lambda run: devices[run])
+    for run in devices:
+        assert main(["resume", run]) == 0
+    assert started == [4]

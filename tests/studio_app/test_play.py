@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import anew
-from samples import clips
+from samples import TINY, clips, programs
 from studio_runs import client_of
 
 SHAPES, NAMES = "runs/shapes", "runs/names"
@@ -46,12 +46,12 @@ def test_what_a_model_can_do(client: TestClient) -> None:
 
 
 def test_samples_are_those_of_the_library(root: Path, client: TestClient) -> None:
-    wanted = anew.load(root / SHAPES).sample(3, seed=7, label="disc", steps=3)
+    expected = anew.load(root / SHAPES).sample(3, seed=7, label="disc", steps=3)
     all_events = events(client, "sample", run=SHAPES, n=3, seed=7, label="disc", settings={"steps": "3"})
     final = all_events[-2]
     assert all_events[0]["draft"] == 1 and all_events[-1] == {"end": True} and final["drafts"] == 3
     assert [item["label"] for item in final["items"]] == ["disc"] * 3
-    for item, sample in zip(final["items"], wanted, strict=True):
+    for item, sample in zip(final["items"], expected, strict=True):
         assert (pixels(item["src"]) == np.asarray(sample).reshape(12, 12)).all()
     texts = [item["text"] for item in made(client, run=NAMES, n=2, seed=1, prompt="an")["items"]]
     assert texts == list(anew.load(root / NAMES).sample(2, seed=1, prompt="an"))
@@ -183,3 +183,23 @@ def test_a_clip_between_its_ends(tmp_path: Path) -> None:
         assert len(filled["items"]) == 2 and filled["items"][0] != filled["items"][1]
         (fault,) = events(client, "sample", run="run", n=1, made=name, anew=[0.5, 0.5])
         assert "holds no frame" in fault["error"]["message"]
+
+
+def test_a_program_between_its_beginning_and_its_end(tmp_path: Path) -> None:
+    programs(tmp_path / "programs", 30)
+    settings = {**TINY, "previews": 0, "contexts": False}
+    with mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
+        anew.train(tmp_path / "programs", tmp_path / "run", steps=4, settings=settings)
+    wish = {"seed": 3, "prompt": "def first(", "suffix": "return 1\n", "settings": {"max_tokens": "12"}}
+    with client_of(tmp_path) as client:
+        assert client.get("/api/play/about", params={"run": "run"}).json()["gap"]
+        texts = [item["text"] for item in made(client, run="run", n=2, **wish)["items"]]
+    wanted = anew.load(tmp_path / "run").sample(2, seed=3, prompt="def first(", suffix="return 1\n", max_tokens=12)
+    assert texts == list(wanted)
+    assert all(text.startswith("def first(") and text.endswith("return 1\n") for text in texts)
+
+
+def test_no_end_is_taken_where_none_was_learned(client: TestClient) -> None:
+    assert not client.get("/api/play/about", params={"run": NAMES}).json()["gap"]
+    (refusal,) = events(client, "sample", run=NAMES, n=1, suffix="a")
+    assert "suffix" in refusal["error"]["message"]

@@ -1,4 +1,4 @@
-"""How a long command is going: a progress bar on a terminal, plain lines in a log."""
+"""Progress of a long command: a progress bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from anew.cli.terminal import lines, write
+from anew.core.reporter import FinishedStep
 from anew.errors import printable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class ProgressLine:
     # ---- what a Reporter has ----
 
     def message(self, text: str) -> None:
-        """Print a sentence; a detail only where it was asked for."""
+        """Print a sentence; a detail only where requested."""
         if text.startswith("  ") and not self.verbose:
             if self.live:
                 self._show_detail(text.strip())
@@ -61,7 +62,7 @@ class ProgressLine:
         else:
             self._bar.console.print(lines(text), highlight=False, markup=False, soft_wrap=True)
 
-    def step(self, result: Any, left: float | None) -> None:
+    def step(self, result: FinishedStep, left: float | None) -> None:
         """Show a finished step. left: seconds until the end of training, None where they are not known."""
         self.steps += 1
         now = time.monotonic()
@@ -77,20 +78,20 @@ class ProgressLine:
             self._logged_progress, self._drawn_at = result.progress, now
             write(f"step {result.step:,} ({result.progress:.0%}): {self._state(result, left)}", self.stream)
 
-    def progress(self, task: str, done: int, total: int) -> None:
-        """Show that `done` of `total` parts of something are finished."""
+    def progress(self, task: str, count: int, total: int) -> None:
+        """Show that `count` of `total` parts of something are finished."""
         if self.live:
-            self._draw(task, done, total, f"{done:,} of {total:,}")
-        elif done >= total or done - self._logged_count >= total * LOG_SHARE:
-            self._logged_count = done
-            write(f"{task}: {done:,} of {total:,}", self.stream)
-        if done >= total:
+            self._draw(task, count, total, f"{count:,} of {total:,}")
+        elif count >= total or count - self._logged_count >= total * LOG_SHARE:
+            self._logged_count = count
+            write(f"{task}: {count:,} of {total:,}", self.stream)
+        if count >= total:
             self._logged_count = 0
             self._close_bar()
 
     # ---- drawing ----
 
-    def _state(self, result: Any, left: float | None) -> str:
+    def _state(self, result: FinishedStep, left: float | None) -> str:
         """As in "loss 0.1234, 950 examples/s, 1:05 left"."""
         words = [f"{'loss' if name == 'main' else name} {value:.4f}" for name, value in result.losses.items()]
         (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]
@@ -137,8 +138,8 @@ class ProgressLine:
 
 def clock(seconds: float) -> str:
     """As in "8 s", "1:05" and "2:30:00"."""
-    whole = round(max(0.0, seconds))
-    if whole < 60:
-        return f"{whole} s"
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    rounded = round(max(0.0, seconds))
+    if rounded < 60:
+        return f"{rounded} s"
+    hours, minutes = divmod(rounded // 60, 60)
+    return f"{hours}:{minutes:02}:{rounded % 60:02}" if hours else f"{minutes}:{rounded % 60:02}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core import settings as configs
+from anew.core.addresses import address_of
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
@@ -22,7 +23,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
-from anew.data.sources.remote import address_of, is_known
+from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
@@ -115,7 +116,7 @@ class Dataset:
 
     @property
     def scan(self) -> DatasetSummary:
-        """What was found so far: most bodies are read, and some refused, only when they are used."""
+        """Summary of what was found so far: most bodies are read, and some refused, only when they are used."""
         if hasattr(self, "_store"):
             self._store.refusals.write_to(self._scan)
         return self._scan
@@ -212,8 +213,8 @@ class Dataset:
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         """(parts that the audit for copies takes as held out: carved ones, else the user's own; if chance alone drew them)."""
-        own = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
-        return (self.carved, self._store.drawn_one_by_one) if self.carved else (own, False)
+        held_out = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
+        return (self.carved, self._store.drawn_one_by_one) if self.carved else (held_out, False)
 
     @property
     def carved(self) -> tuple[str, ...]:
@@ -223,9 +224,11 @@ class Dataset:
     def twins(self, items: Sequence[DecodedItem]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
-        few = len(records) <= ALIKE_ITEMS
+        compares_all = len(records) <= ALIKE_ITEMS
         return (
-            near_duplicates.group_keys(records, self.modality) if few else list(map(near_duplicates.exact_key, records))
+            near_duplicates.group_keys(records, self.modality)
+            if compares_all
+            else list(map(near_duplicates.exact_key, records))
         )
 
     def part_size(self, part: str) -> int:
@@ -266,6 +269,7 @@ class Dataset:
         Raises DataError where the data is not what the run was trained on."""
         data = cls._restored(_same(state, path), state, folder)
         data._divide()
+        _check_division(state["parts"], data.scan.parts)
         data._store.rates = dict(state["rates"])
         data._encode()
         data.scan.notes = list(state["notes"])
@@ -322,12 +326,23 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     if path is None:
         check_there(state["path"])
     columns = ColumnChoice.of(state["config"])
-    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False), columns=columns)
+    chosen = detect_modality(
+        path or state["path"], state["modality"], is_requested=state.get("asked", False), columns=columns
+    )
     if chosen.fingerprint != state["fingerprint"]:
         where = path or state["path"]
-        mend = "give its new place as `data`" if path is None else "give the same files, unchanged"
+        mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
+
+
+def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
+    """Raises DataError where the same items are divided otherwise than the run did: it would be judged by what it was trained on."""
+    if dict(parts) != dict(parts_now) and sum(parts.values()) == sum(parts_now.values()):
+        raise DataError(
+            f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were to train on, now "
+            f"{parts_now.get('train', 0):,}), so held-out items could be training items; train again, or use that version"
+        )
 
 
 def check_there(path: str) -> None:
@@ -339,4 +354,4 @@ def check_there(path: str) -> None:
             f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
         )
     if Path(path).is_absolute() and not Path(path).exists():
-        raise DataError(f"the data of this run is not at {path!r} any more; give its new place as `data`")
+        raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")

@@ -1,8 +1,9 @@
 """One GGUF file for llama.cpp and what is built on it. The architecture is `qwen3`; the tokenizer is written by hand.
 
-llama.cpp cuts text into words by one of its built-in regular expressions, before any merge of bytes. None is that of our sub-words,
-so how often the ids differ is measured, and a run where they differ much is refused: its network would read other ids than it was
-trained on. Vocabularies of characters are written as a unigram tokenizer, whose pieces are then the characters themselves.
+llama.cpp cuts text into words by one of its built-in regular expressions, before any merge of bytes. Sub-words are fitted with one
+of them. Of a run that has another rule, as older ones have, it is measured how often the ids differ, and where they differ much it is
+refused: its network would read other ids than it was trained on. Vocabularies of characters are written as a unigram tokenizer, whose
+pieces are then the characters themselves.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from anew.core import files
 from anew.core.extras import require
 from anew.core.specs import Tokens
+from anew.data.formats.tokenizer import words
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
     from gguf import GGUFWriter
     from tokenizers import Tokenizer
 
-# The regular expression that llama.cpp knows as "gpt-2", the nearest to ours.
-PRE = "gpt-2"
-WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+PRE = "gpt-2"  # what llama.cpp calls the rule of `tokenizer.words`
 MOST_DIFFERENT = 0.001  # share of ids that may be cut differently
 MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000
 BLOCK = 32  # values of a row that q8_0 stores together
@@ -118,7 +118,7 @@ def _add_sizes(writer: GGUFWriter, stock: LanguageModel) -> None:
 
 def _add_sampling(writer: GGUFWriter, model: Model) -> None:
     """The run's own sampling, which llama.cpp takes where no other is asked for."""
-    sampling = model.sampling_config()
+    sampling: Any = model.sampling_config()
     writer.add_sampling_temp(sampling.temperature)
     writer.add_sampling_top_k(sampling.top_k)
     writer.add_sampling_top_p(sampling.top_p)
@@ -206,18 +206,21 @@ def _add_special(writer: GGUFWriter, stock: LanguageModel) -> None:
 
 
 def check_words(model: Model, stock: LanguageModel) -> float:
-    """The share of ids that llama.cpp cuts differently, measured on samples of the run.
+    """The share of ids that llama.cpp cuts differently: 0 by the same rule, else measured on samples of the run.
 
     Raises:
         ConfigError: It is more than MOST_DIFFERENT.
     """
+    if _rule(stock.tokenizer) == words():
+        return 0.0
     is_packed = isinstance(model.spec, Tokens) and model.spec.packed
     texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
     share = different_share(stock.tokenizer, [str(text) for text in texts])
     if share > MOST_DIFFERENT:
         raise ConfigError(
             f"llama.cpp would cut {share:.1%} of this run's sub-words differently (at most {MOST_DIFFERENT:.1%} is allowed), so that "
-            "its network would read ids that it was not trained on; train with tokens=characters, or export to transformers"
+            "its network would read ids that it was not trained on; it was trained by an older version of Anew, so train again, or "
+            "export to transformers"
         )
     return share
 
@@ -227,7 +230,7 @@ def different_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
     from tokenizers import Tokenizer
 
     state = json.loads(tokenizer.to_str())
-    state["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": WORDS}
+    state["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": words()}
     theirs = Tokenizer.from_str(json.dumps(state))
     total = different = 0
     for text in texts:
@@ -235,6 +238,12 @@ def different_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
         total += len(ours)
         different += len(ours - _places(theirs, text))
     return different / max(1, total)
+
+
+def _rule(tokenizer: Tokenizer) -> object:
+    """The regular expression of a tokenizer's words."""
+    state = json.loads(tokenizer.to_str())
+    return state["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
 
 
 def _places(tokenizer: Tokenizer, text: str) -> set[tuple[int, int, int]]:
@@ -245,13 +254,13 @@ def _places(tokenizer: Tokenizer, text: str) -> set[tuple[int, int, int]]:
 
 def _gguf_notes(stock: LanguageModel, is_bytes: bool, difference: float) -> list[str]:
     notes = []
-    if is_bytes:
+    if difference:
         notes.append(f"llama.cpp cuts words by another rule: {difference:.2%} of ids differ on samples of the run")
-    else:
+    if not is_bytes:
         notes.append("characters without a token that stand side by side are read as one of them")
     if stock.never_sampled:
         notes.append(
-            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never does; the network gives them hardly any weight"
+            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never does; the network gives them almost no weight"
         )
     return notes
 

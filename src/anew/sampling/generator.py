@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,12 +20,17 @@ from anew.sampling.conditioning import class_index
 from anew.sampling.origins import MAX_BATCH
 from anew.sampling.samples import Samples
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SAMPLE_BATCH = MAX_BATCH
 STOP_CHECK_STEPS = 16  # drafts between two looks for the stop text: decoding all of them would cost more than it saves
 
 
-def sampling_config(owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None) -> Any:
-    """What `Generator.sampling_config` gives, for this `Sampling` of a family and these traits of the data."""
+def sampling_config(
+    owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None
+) -> DataclassInstance:
+    """The sampling settings of a family (its `Sampling`) for data with these traits."""
     values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
     return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
@@ -52,12 +57,12 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
-        """Where the family samples."""
+        """The device on which the family samples."""
         return self.family.device
 
     @property
     def spec(self) -> Spec:
-        """What the family generates: items, or latents of a codec."""
+        """The spec that the family generates: items, or latents of a codec."""
         return self.family.spec
 
     @property
@@ -67,14 +72,14 @@ class Generator:
 
     @property
     def item_spec(self) -> Spec:
-        """What an item is, whatever the family works on."""
+        """The spec of an item, whatever the family works on."""
         return self.item_modality.spec
 
     @property
     def family_name(self) -> str:
         return type(self.family).__name__.lower()
 
-    def sampling_config(self, settings: Mapping[str, object] | None = None) -> Any:
+    def sampling_config(self, settings: Mapping[str, object] | None = None) -> DataclassInstance:
         """The family's Sampling with these settings, else those that suit the data.
 
         Args:
@@ -122,7 +127,7 @@ class Generator:
         sampling: object = None,
         first_index: int = 0,
     ) -> SampleRequest:
-        """What the family is asked for.
+        """The request to the family.
 
         Args:
             n: How many samples.
@@ -160,7 +165,7 @@ class Generator:
                 if None not in texts:
                     break
         if last is None:
-            raise RunError("the family drew nothing; train the run again")
+            raise RunError("the family returned no samples; train the run again")
         return last.cpu()
 
     def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> Sequence[DecodedItem]:
@@ -235,9 +240,9 @@ class Generator:
     def _items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
         """Samples or drafts as items, with what was given of them as it was given."""
         items = self.modality.decode(x)
-        known = request.condition
-        is_known = known is not None and isinstance(self.spec, Grid) and self.codec is None
-        return self.modality.keep_known(items, known) if known is not None and is_known else items
+        condition = request.condition
+        is_known = condition is not None and isinstance(self.spec, Grid) and self.codec is None
+        return self.modality.keep_known(items, condition) if condition is not None and is_known else items
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
         """Names of classes.

@@ -1,9 +1,10 @@
-"""How a model works, shown on its own data: from noise to samples, and the critic's belief."""
+"""Insight into a model on its own data: from noise to samples, and the discriminator's belief."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import cast
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ JUDGED = 48  # real items, and as many made ones
 MAX_LABELS = 6  # that the same start is shown with
 FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8  # items, arrows a side, deviations, noise levels
 PICTURE_SIDE = 256
+MAX_KEPT_BYTES = 64 * 2**20  # of items of the data that stay in memory, for each request of another size
 
 
 def pictures_of(model: Model, x: Tensor) -> list[str]:
@@ -58,7 +60,7 @@ class NoiseWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         family, wish = model.family, self.wish
         if can_be_explained(model) != "noise" or not isinstance(family, Denoises):
-            raise ConfigError("this model does not go from noise to samples step by step")
+            raise ConfigError("this model does not turn noise into samples step by step")
         request = self._request(model)
         levels = list(family.noise_levels(request, wish.seed))
         names = model.label_names(request.labels, request.n)
@@ -80,20 +82,20 @@ class NoiseWork(PlayWork):
         if not self.each_label:
             return model.request(LEVEL_ITEMS, self.wish.seed, label=self.wish.label, sampling=sampling)
         if not model.spec.classes:
-            raise ConfigError("this model knows no labels")
+            raise ConfigError("this model has no labels")
         count = min(MAX_LABELS, model.spec.classes)
         keys = ((self.wish.seed, 0),) * count
         return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)
 
 
 class FieldWork(PlayWork):
-    """Where a denoiser would move items of a plane, at each noise level: the field that samples follow, as far as it is flat."""
+    """The vector field that a denoiser gives on a plane at each noise level, projected onto the plane."""
 
     def events(self, model: Model) -> Iterator[Json]:
         family = model.family
         if can_be_explained(model) != "noise" or not isinstance(family, Denoises):
             raise ConfigError("this model does not remove noise from pictures")
-        x, labels = training_values(model, FIELD_ITEMS)
+        x, labels = data_values(self.player, model, FIELD_ITEMS)
         plane = Plane.of(x)
         ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
         places = torch.cartesian_prod(ticks, ticks)  # (n, 2)
@@ -113,8 +115,18 @@ class FieldWork(PlayWork):
             yield {"sigma": sigma, "off_by": error, "ends": ends.tolist()}
 
 
-def training_values(model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:
-    """(n, *shape) items of the data as the model sees them, and (n,) their classes where it has any."""
+def data_values(player: Player, model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:
+    """(n, *shape) items of the data as the model sees them, and (n,) their classes where it has any; read once for a player."""
+    note = f"{part} {n}"
+    if note not in player.notes:
+        values = _read_values(model, n, part)
+        if values[0].nbytes > MAX_KEPT_BYTES:
+            return values
+        player.notes[note] = values
+    return cast(tuple[Tensor, Tensor | None], player.notes[note])
+
+
+def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None]:
     with closing(Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)) as data:
         items = data.items(part, n)
         names, numbers = data.item_labels(part, n)
@@ -127,7 +139,7 @@ def training_values(model: Model, n: int, part: str = "train") -> tuple[Tensor, 
 
 
 class CriticWork(PlayWork):
-    """What the critic believes of real and of made items, and in which direction made ones would fool it."""
+    """The discriminator's belief in real and generated items, and the directions in which generated ones would fool it better."""
 
     def __init__(self, player: Player, channel: Channel[object], wish: Wish) -> None:
         super().__init__(player, channel)
@@ -137,21 +149,21 @@ class CriticWork(PlayWork):
         family, wish = model.family, self.wish
         if not isinstance(family, Discriminates):
             raise ConfigError("this model has no critic")
-        real, real_labels = training_values(model, JUDGED)
+        real, real_labels = data_values(self.player, model, JUDGED)
         request = model.request(len(real), wish.seed, label=wish.label, sampling=model.sampling_config(wish.settings))
-        made = model.generate(request, wish.seed)
+        generated = model.generate(request, wish.seed)
         device = model.device
         real_logits = family.discriminator_logits(
             real.to(device), None if real_labels is None else real_labels.to(device)
         ).cpu()
         made_labels = None if request.labels is None else request.labels.to(device)
-        made_logits = family.discriminator_logits(made.to(device), made_labels).cpu()
+        made_logits = family.discriminator_logits(generated.to(device), made_labels).cpu()
         told_apart = (real_logits[:, None] > made_logits[None]).double().mean()
-        direction = family.input_gradient(made.to(device), made_labels).cpu()
+        direction = family.input_gradient(generated.to(device), made_labels).cpu()
         yield {
             "told_apart": float(told_apart),
             "real": _judged(pictures_of(model, real), real_logits),
-            "made": _judged(pictures_of(model, made), made_logits),
+            "made": _judged(pictures_of(model, generated), made_logits),
             "directions": [_direction(picture) for picture in direction.numpy()],
         }
 

@@ -11,7 +11,7 @@ from anew.errors import ConfigError
 from anew.functional.plane import Plane, principal_directions
 from anew.sampling.model import Model
 from anew.server.work import Channel
-from anew.studio_app.insight_work import pictures_of, training_values
+from anew.studio_app.insight_work import data_values, pictures_of
 from anew.studio_app.play_work import Json, PlayWork, Wish, can_be_explained
 from anew.studio_app.players import Player
 
@@ -25,11 +25,11 @@ class MapWork(PlayWork):
     """A map of data in latent space: its two strongest directions, and items beside what they are remembered as."""
 
     def events(self, model: Model) -> Iterator[Json]:
-        codec, x = self._codec(model), training_values(model, MAPPED)[0]
+        codec, x = self._codec(model), data_values(self.player, model, MAPPED)[0]
         latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
         plane = self.player.notes["plane"] = Plane.of(latents)
         places = plane.places(latents)  # (n, 2)
-        test, _ = training_values(model, 12, "test")
+        test, _ = data_values(self.player, model, 12, "test")
         remembered = codec.decode(codec.encode(test.to(model.device)))
         yield {
             "share": plane.share,
@@ -47,7 +47,7 @@ class MapWork(PlayWork):
 
     @staticmethod
     def _directions(codec: Codec, latents: torch.Tensor, model: Model) -> list[Json]:
-        """What changes along each of the strongest directions, from the middle."""
+        """Items along each of the strongest directions, from the middle."""
         rows = latents.flatten(1)
         centre = rows.mean(0)
         directions, deviations, _ = principal_directions(rows - centre, DIRECTIONS)
@@ -77,7 +77,7 @@ class PlaceWork(PlayWork):
         codec = MapWork._codec(model)
         plane = self.player.notes.get("plane")
         if not isinstance(plane, Plane):
-            plane = Plane.of(codec.encode(training_values(model, MAPPED)[0].to(model.device)).cpu())
+            plane = Plane.of(codec.encode(data_values(self.player, model, MAPPED)[0].to(model.device)).cpu())
             self.player.notes["plane"] = plane
         z = plane.points(torch.tensor(self.places))
         yield {"items": pictures_of(model, codec.decode(z.to(model.device)))}
@@ -92,15 +92,15 @@ class SoftnessWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         wish = self.wish
-        own = model.sampling_config(wish.settings)
-        if not hasattr(own, "temperature") or can_be_explained(model) != "map":
+        usual = model.sampling_config(wish.settings)
+        if not hasattr(usual, "temperature") or can_be_explained(model) != "map":
             raise ConfigError("this model has no noise of detail that could be turned down")
         for temperature in TEMPERATURES:
             sampling = model.sampling_config({**wish.settings, "temperature": str(temperature)})
             request = model.request(SOFT_ITEMS, wish.seed, label=wish.label, sampling=sampling)
-            made = model.generate(request, wish.seed)
+            generated = model.generate(request, wish.seed)
             # Neighbouring pixels of a soft picture differ little.
-            detail = sum(float(made.diff(dim=axis).abs().mean()) for axis in (2, 3))
-            yield {"temperature": temperature, "items": pictures_of(model, made), "detail": detail}
-        real, _ = training_values(model, 64)
+            detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (2, 3))
+            yield {"temperature": temperature, "items": pictures_of(model, generated), "detail": detail}
+        real, _ = data_values(self.player, model, 64)
         yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (2, 3))}

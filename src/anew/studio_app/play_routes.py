@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import io
 import tempfile
 import zipfile
@@ -32,12 +33,20 @@ from anew.server.limits import MAX_ROWS
 from anew.server.work import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
 from anew.studio_app.origins import origin_of
-from anew.studio_app.play_streams import WishBody, player_of, stream, work_events
-from anew.studio_app.play_work import AboutWork, NearestWork, PlayWork, SampleWork, TokenWork, WalkWork, can_fill_in
+from anew.studio_app.play_streams import MAX_PROMPT, WishBody, player_of, stream, work_events
+from anew.studio_app.play_work import (
+    AboutWork,
+    NearestWork,
+    PlayWork,
+    SampleWork,
+    TokenWork,
+    WalkWork,
+    Wish,
+    can_fill_in,
+)
 from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
-MAX_PROMPT = 20_000  # characters
 MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
 MAX_ORIGIN_BYTES = 64 * 2**20  # of a file that is asked where it comes from
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -47,13 +56,17 @@ MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 class SampleBody(WishBody):
     """made, index: a sample to keep a part of; mask: base64 of a byte a pixel, not 0 where it is kept; or anew: the stretch
-    of its time that is made anew, as shares of its length."""
+    of its time that is made anew, as shares of its length. suffix: what a program ends with."""
 
     n: Count = 9
     made: ShortText | None = None
     index: Annotated[int, Strict(), Field(ge=0)] = 0
     mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None
     anew: tuple[Share, Share] | None = None
+    suffix: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
+
+    def wish(self, n: int) -> Wish:
+        return dataclasses.replace(super().wish(n), suffix=self.suffix)
 
 
 class TokensBody(WishBody):
@@ -168,11 +181,11 @@ def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDAr
 
 
 def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> Condition:
-    """What lies outside of a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
-    kind = can_fill_in(model)
-    if kind not in ("ends", "stretch"):
+    """Mask of everything outside a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
+    filling = can_fill_in(model)
+    if filling not in ("ends", "stretch"):
         raise bad_request("this model does not make a stretch of time anew", "anew")
-    frames = x.shape[1] if kind == "ends" else x.shape[2]
+    frames = x.shape[1] if filling == "ends" else x.shape[2]
     first, stop = round(stretch[0] * frames), round(stretch[1] * frames)
     if first >= stop:
         raise bad_request("the stretch that is made anew holds no frame; make it longer", "anew")
@@ -180,7 +193,7 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
         raise bad_request("all of the sample would be made anew; keep a part of it", "anew")
     place = torch.arange(frames)
     kept = ((place < first) | (place >= stop)).float()
-    mask = kept[:, None, None] if kind == "ends" else kept
+    mask = kept[:, None, None] if filling == "ends" else kept
     return Condition(x, mask.expand(x.shape[1:])[None])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data.formats.tokenizer import Characters, Codebook, SubWords, clean, restored
+from anew.data.formats.tokenizer import Characters, Codebook, SubWords, clean, restored, words
 from anew.errors import DataError, RunError
 
 SAMPLE = (
     "The quick brown fox jumps over the lazy dog.\n\tfor i in range(10): print(i)\n" * 40 + "naïve café — 東京 🎉\n"
 )
 BOOKS: list[Codebook] = [Characters.fit([SAMPLE[:2000]]), SubWords.fit([SAMPLE], 300)]
-ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.text(
+ANY = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60) | st.text(
     "the fox\n\t <|end|>0123é東", max_size=60
 )
 
@@ -30,6 +31,28 @@ def test_round_trip_and_character_count(book: Codebook, text: str) -> None:
     assert ids.dtype == np.uint16 and (not len(ids) or int(ids.max()) < book.size)
     assert book.decode(ids.tolist()) == text
     assert book.widths()[ids].sum() == len(text)
+
+
+LETTERS = st.text(
+    st.sampled_from("aZ'sdtmrevl ’é東0¾²\t\n\r\u00a0\u2003\x85\x1c_-—😀\U00020000\U0001d7d9"), max_size=40
+)
+
+
+@given(text=ANY | LETTERS)
+@settings(max_examples=300, deadline=None)
+def test_words_are_those_of_gpt_2(text: str) -> None:
+    from tokenizers import pre_tokenizers
+
+    theirs = [text[slice(*span)] for _, span in pre_tokenizers.ByteLevel(False).pre_tokenize_str(text)]
+    assert re.findall(words(), text) == theirs
+    if all(ord(letter) <= 0xFFFF for letter in text):
+        assert re.findall(words(0xFFFF), text) == theirs
+
+
+def test_any_word_is_encoded_also_where_it_is_too_long_to_be_kept() -> None:
+    book = SubWords.fit([SAMPLE], 300)
+    text = "東京" * 2000 + " " + "x" * 100
+    assert book.decode(book.encode(text).tolist()) == text and not any(len(word) > 64 for word in book._words)
 
 
 @pytest.mark.parametrize("book", BOOKS, ids=lambda b: b.kind)

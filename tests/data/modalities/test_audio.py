@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
+from anew.core.specs import Grid
 from anew.data.dataset import Dataset
 from anew.data.formats import audio, audio_clips
 from anew.data.loading import streaming
@@ -47,15 +49,15 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
     data = encoded(x, 16_000, form, subtype)
     assert Audio.sniff(data[:4096]) >= 0.8
     modality = surveyed(encoded(x, 16_000))
-    got, wanted = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
-    size = [np.abs(np.fft.rfft(wave))[20:400] for wave in (got, wanted)]
+    output, expected = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
+    size = [np.abs(np.fft.rfft(wave))[20:400] for wave in (output, expected)]
     assert np.corrcoef(size)[0, 1] > 0.98  # MP3 and Vorbis shift a little
-    assert np.abs(got).max() == pytest.approx(0.95, abs=0.01)
+    assert np.abs(output).max() == pytest.approx(0.95, abs=0.01)
 
 
 def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     stereo = np.stack([tone(2, 44_100), tone(2, 44_100)], 1)
-    modality = Audio(AudioConfig())
+    modality = Audio(AudioConfig(channels="mono"))
     notes = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
     assert any("8,000 to 44,100 Hz are resampled" in s for s in notes) and any("Stereo is mixed" in s for s in notes)
     first, second = (
@@ -68,7 +70,7 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "not a sound of a known format"),
+        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "not a sound file of a known format"),
         (encoded(np.zeros(0)), "holds no samples"),
         (encoded(np.ones(8)), "only 1 ms long"),
         (encoded(np.zeros(4000)), "silent"),
@@ -231,8 +233,8 @@ def test_shapes_follow_files_and_budget() -> None:
     assert (whole.rate, whole.bands) == (48_000, 80)  # three minutes on two threads keep the rate
     for entry in (minute, longer, hours):
         assert entry.window >= 4 * entry.hop and entry.frames % 16 == 0
-    asked = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
-    assert asked.rate == 22_050 and asked.seconds == pytest.approx(4.0, rel=0.05)
+    requested = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
+    assert requested.rate == 22_050 and requested.seconds == pytest.approx(4.0, rel=0.05)
 
 
 def test_twins_at_another_level_and_depth_share_a_signature() -> None:
@@ -250,8 +252,43 @@ def test_loudness_is_kept_where_asked() -> None:
     modality = surveyed(loud, level="keep")
     modality.fit([Item(str(i), d) for i, d in enumerate((loud, quiet) * 6)], SIZE, ())
     rows = np.stack([modality.encode(Item("x", d)) for d in (loud, quiet)])
-    back = modality.decode(modality.batch(rows, None, None).x)
-    assert 5 < np.abs(back[0]).max() / np.abs(back[1]).max() < 20
+    decoded = modality.decode(modality.batch(rows, None, None).x)
+    assert 5 < np.abs(decoded[0]).max() / np.abs(decoded[1]).max() < 20
+
+
+def panned(seed: int) -> NDArray[np.float32]:
+    """(N, 2) a tone, left and right in turn, in noise of each channel's own."""
+    far = 0.25 if seed % 2 else 1.0
+    noise = np.random.default_rng(seed).normal(0.0, 0.02, (len(tone(0)), 2)).astype(np.float32)
+    return tone(seed)[:, None] * np.asarray([far, 1.25 - far], np.float32) + noise
+
+
+def test_stereo_is_kept_where_files_have_it() -> None:
+    files = [encoded(panned(i)) for i in range(12)]
+    modality = surveyed(*files)
+    spec = modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    assert isinstance(spec, Grid) and spec.shape[0] == 3 and modality.sound_scale()["channels"] == 2
+    rows = np.stack([modality.encode(Item("x", data)) for data in files])
+    for seed, item in enumerate(modality.decode(modality.batch(rows, None, None).x)):
+        assert item.shape == (modality.clip_shape.length, 2)
+        left, right = np.abs(item).max(0)
+        assert (left > 2 * right) == (seed % 2 == 0) and (right > 2 * left) == (seed % 2 == 1)
+    x, _ = soundfile.read(io.BytesIO(modality.save_item(item).data))
+    assert x.ndim == 2 and x.shape[1] == 2
+    again = Audio(AudioConfig())
+    again.restore(modality.state(), Path())
+    assert np.array_equal(
+        again.decode(modality.batch(rows, None, None).x)[0], modality.decode(modality.batch(rows, None, None).x)[0]
+    )
+
+
+def test_channels_that_are_alike_are_one() -> None:
+    files = [encoded(np.stack([tone(i)] * 2, 1)) for i in range(8)]
+    modality = surveyed(*files)
+    spec = modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    assert isinstance(spec, Grid) and spec.shape[0] == 1
+    assert any("Both channels" in remark for remark in modality.remarks())
+    assert modality.encode(Item("x", files[0])).ndim == 1
 
 
 def test_shards_hold_sound_too(tmp_path: Path) -> None:
@@ -274,11 +311,11 @@ def test_a_low_rate_is_refused() -> None:
 
 
 def test_files_are_ordinary() -> None:
-    for kind in ("wav", "flac"):
-        modality = surveyed(encoded(tone(0)), file=kind)
+    for file_format in ("wav", "flac"):
+        modality = surveyed(encoded(tone(0)), file=file_format)
         artifact = modality.save_item(tone(1))
         x, rate = soundfile.read(io.BytesIO(artifact.data))
-        assert artifact.media == f"audio/{kind}" and rate == 8000 and np.abs(x - tone(1)).max() < 1e-4
+        assert artifact.media == f"audio/{file_format}" and rate == 8000 and np.abs(x - tone(1)).max() < 1e-4
 
 
 def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:

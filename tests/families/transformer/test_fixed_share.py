@@ -22,8 +22,8 @@ def test_against_each_expert_it_costs_little_more() -> None:
         log_probs = -scale * source.exponential(size=(50, 100, 3))
         cost = -shared_log_probs(FixedShare(50), log_probs).sum(1) / np.log(2)
         for i, prior in enumerate(PRIOR):
-            most = -log_probs[:, :, i].sum(1) / np.log(2) - np.log2(prior) - 99 * np.log2(1 - SWITCH_RATE)
-            assert (cost <= most + 1e-9).all()
+            bound = -log_probs[:, :, i].sum(1) / np.log(2) - np.log2(prior) - 99 * np.log2(1 - SWITCH_RATE)
+            assert (cost <= bound + 1e-9).all()
 
 
 def test_it_may_turn_from_one_expert_to_another_and_back() -> None:
@@ -31,7 +31,7 @@ def test_it_may_turn_from_one_expert_to_another_and_back() -> None:
     for begin, expert in ((0, 0), (30, 2), (60, 0)):
         log_probs[:, begin : begin + 30, expert] = -1.0
     cost = -shared_log_probs(FixedShare(1), log_probs)[0] / np.log(2)
-    assert cost.sum() < 90 / np.log(2) + 30  # bits: two turns, of at most log2(1 / (0.002 * 0.001)) = 19 each
+    assert cost.sum() < 90 / np.log(2) + 30  # bits: two turns, of at most log2(1 / (0.002 * 0.003)) = 17 each
     assert cost[[29, 59, 89]].max() < 1.5
 
 
@@ -70,7 +70,7 @@ def test_no_text_costs_much_more_than_under_network_or_uniform(aligned: bool, ga
     rows[:, 0] = 28
     bits, parts = family.bits_and_parts(Batch(rows))
     better = parts["network"].clamp(max=150 * np.log2(30))
-    assert (bits <= 1.15 * better + 10).all()
+    assert (bits <= 1.15 * better + 8.5).all()
     random_rows = slice(2, None)
     assert (bits[random_rows] <= 1.15 * better[random_rows]).all()
     assert torch.allclose(bits, family.bits(Batch(rows))) and torch.equal(

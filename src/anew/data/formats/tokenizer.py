@@ -5,10 +5,12 @@ Both know how many characters of the original each id stands for, so that bits p
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -26,20 +28,34 @@ MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special token
 HEX = 6  # digits of an escaped code point
 END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
 
-# One regular expression that Python's `re` and the tokenizers package read alike: sets are spelt out, since their \s differ.
-_LETTERS, _SPACES = "A-Za-z\u0080-\U0010ffff", " \\t\\n\\r\\x0b\\x0c"
-WORDS = (
-    f" ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
-    f"|[{_SPACES}]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
-)
-# For programs: line ends with all of the next line's indentation are one piece, and no piece of spaces runs over a line end.
-INDENTED = (
-    f"\\n{{1,4}}[ \\t]{{0,64}}| ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
-    f"|[ \\t\\r\\x0b\\x0c]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
-)
+BMP, LAST_LETTER = 0xFFFF, 0x3FFFF  # no code point above is a letter or a number
+# The words of GPT-2, which no id runs over: a rule that llama.cpp has built in, so that exported runs cut text as it does.
+# Sets are spelt out, since `re` has no \p{L} and each library has its own \s.
+_SPACES = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+
 _PIECE = 1 << 15
 _CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
 _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
+_LONGEST_KEPT = 64  # characters of these; a script without spaces has words of any length
+
+
+@functools.cache
+def _ranges(category: str, most: int) -> str:
+    """The code points up to `most` of a general category (L: letters, N: numbers), as the inside of a set."""
+    points = np.array([p for p in range(most + 1) if unicodedata.category(chr(p)).startswith(category)])
+    starts = points[np.diff(points, prepend=-2) > 1]
+    stops = points[np.diff(points, append=most + 2) > 1]
+    return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(starts, stops, strict=True))
+
+
+@functools.cache
+def words(most: int = LAST_LETTER) -> str:
+    """The rule, as a regular expression, for text whose code points are at most `most`."""
+    letters, numbers = _ranges("L", most), _ranges("N", most)
+    return (
+        f"'(?:[stmd]|re|ve|ll)| ?[{letters}]+| ?[{numbers}]+| ?[^{_SPACES}{letters}{numbers}]+"
+        f"|[{_SPACES}]+(?![^{_SPACES}])|[{_SPACES}]+"
+    )
 
 
 class Codebook(Protocol):
@@ -95,13 +111,13 @@ class Characters:
         self._table[table] = np.arange(len(letters), dtype=np.uint16)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], most: int = 1024) -> Characters:
-        """The `most` frequent characters of the texts."""
+    def fit(cls, texts: Iterable[str], max_characters: int = 1024) -> Characters:
+        """The `max_characters` frequent characters of the texts."""
         counts: dict[int, int] = {}
         for text in texts:
             for point, n in zip(*np.unique(code_points(text), return_counts=True), strict=True):
                 counts[int(point)] = counts.get(int(point), 0) + int(n)
-        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:most])
+        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:max_characters])
         return cls("".join(map(chr, kept)), complete=len(kept) == len(counts))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
@@ -169,7 +185,10 @@ class SubWords:
 
         self.json = tokenizer_json
         self._model = Tokenizer.from_str(tokenizer_json)
-        self._split = re.compile(json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"])
+        rule = json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
+        self._split = re.compile(rule)
+        # `re` looks sets beyond the basic plane through range by range, which takes four times as long.
+        self._split_bmp = re.compile(words(BMP)) if rule == words() else self._split
         self._words: dict[str, NDArray[np.uint16]] = {}
         letters = _byte_of_letter()
         pieces = sorted(self._model.get_vocab(with_added_tokens=False).items(), key=lambda pair: pair[1])
@@ -177,13 +196,13 @@ class SubWords:
         self.size = len(self.pieces)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], vocab: int, words: str = WORDS) -> SubWords:
-        """At most `vocab` ids (at least 257), trained on the texts. words: the pieces that no id runs over."""
+    def fit(cls, texts: Iterable[str], vocab: int) -> SubWords:
+        """At most `vocab` ids (at least 257), trained on the texts. No id runs over a word."""
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
         model = Tokenizer(models.BPE())
         model.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Split(Regex(words), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+            [pre_tokenizers.Split(Regex(words()), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
         )
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)
@@ -199,20 +218,21 @@ class SubWords:
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint16)
 
     def _encode(self, text: str) -> NDArray[np.uint16]:
-        words = self._split.findall(text)
+        split = self._split_bmp if text.isascii() or ord(max(text)) <= BMP else self._split
+        pieces = split.findall(text)
         # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
         numbers: dict[str, int] = {}
-        which = np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words))
-        known = self._words
-        new = [word for word in numbers if word not in known]
+        which = np.fromiter((numbers.setdefault(word, len(numbers)) for word in pieces), np.int64, len(pieces))
+        cached = self._words
+        new = [word for word in numbers if word not in cached]
+        encoded: dict[str, NDArray[np.uint16]] = {}
         if new:
             encodings = self._model.encode_batch_fast(new, add_special_tokens=False)
-            if len(known) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
-                known = self._words = {word: known[word] for word in numbers if word in known}
-            known.update(
-                (word, np.array(encoding.ids, np.uint16)) for word, encoding in zip(new, encodings, strict=True)
-            )
-        return _joined([known[word] for word in numbers], which)
+            encoded = {word: np.array(row.ids, np.uint16) for word, row in zip(new, encodings, strict=True)}
+            if len(cached) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
+                cached = self._words = {word: cached[word] for word in numbers if word in cached}
+            cached.update((word, ids) for word, ids in encoded.items() if len(word) <= _LONGEST_KEPT)
+        return _joined([cached[word] if word in cached else encoded[word] for word in numbers], which)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
@@ -249,7 +269,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
     if state["kind"] == Characters.kind:
         letters, complete = state["letters"], state["complete"]
         if not isinstance(letters, str) or not isinstance(complete, bool):
-            raise DataError("the letters of the text are not as they were saved; the run folder is not whole")
+            raise DataError("the letters of the text are not as they were saved; the run folder is damaged")
         return Characters(letters, complete)
     path = folder / "tokenizer.json"
     data = files.read_json(path)
@@ -257,7 +277,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
         data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
         book = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
-        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
+        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
     if book.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
     return book
@@ -295,6 +315,6 @@ def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArra
 
 def _byte_of_letter() -> dict[str, int]:
     """The byte that each letter of the ByteLevel alphabet stands for (printable bytes are themselves, the rest follow 256)."""
-    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    rest = [byte for byte in range(256) if byte not in own]
-    return {chr(byte): byte for byte in own} | {chr(256 + i): byte for i, byte in enumerate(rest)}
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    unprintable = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(unprintable)}

@@ -1,4 +1,4 @@
-"""Programs: each file a document, sub-words that keep indentation whole, and gaps that are filled in.
+"""Programs: each file a document, and gaps that are filled in.
 
 A share of the training windows is shown out of order, as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255), so that
 a middle can be asked for; nothing of it is counted in the bits of a text.
@@ -43,15 +43,13 @@ MIN_GAP_WINDOW = 8  # tokens of a window that is worth a gap
 
 @dataclass(frozen=True, slots=True)
 class CodeConfig:
-    """How programs become tokens."""
+    """Settings for turning programs into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = setting(
-        0, "size of the sub-word vocabulary; 0 follows the amount of code", low=0, high=tokenizer.MOST_IDS
+        0, "size of the sub-word vocabulary; 0: chosen by the amount of code", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = setting(
-        0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
-    )
+    context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
     )
@@ -68,7 +66,6 @@ class Code(Text):
         singular="program",
         default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
     )
-    word_pattern: ClassVar[str] = tokenizer.INDENTED
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
     config: CodeConfig
@@ -129,6 +126,11 @@ class Code(Text):
         pieces = [[prefix_token], prefix, [suffix_token], suffix, [middle_token], middle, ending]
         return np.concatenate(pieces).astype(np.int64)
 
+    @property
+    def takes_suffix(self) -> bool:
+        """Whether it learned to fill gaps, so that an end can be given too."""
+        return self.config.fim > 0
+
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:
         the start of the prefix, a suffix token, and the end of the suffix."""
@@ -159,7 +161,7 @@ class Code(Text):
         return self.tokenizer.decode([i for i in ids if 0 <= i < self.tokenizer.size])
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
-        """What stands behind a gap stays, and no `stop` is looked for in it."""
+        """The text after a gap is kept, and `stop` is not searched for in it."""
         if self.spec.special[FIM[0]] not in prompt:
             return super()._truncate_at(row, prompt, stop)
         before, middle, after = self._split_gap(row)
@@ -200,7 +202,7 @@ class Code(Text):
 
 
 def _cut(row: Sequence[int], token: int) -> tuple[list[int], list[int]]:
-    """What stands before and after the first `token`; all is before it where there is none."""
+    """Parts before and after the first `token`; all is before it where there is none."""
     ids = list(row)
     index = ids.index(token) if token in ids else len(ids)
     return ids[:index], ids[index + 1 :]

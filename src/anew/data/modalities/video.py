@@ -6,7 +6,6 @@ grid's repeats its last one; `Batch.mask` tells which are its own, and what is w
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
 from anew.data.formats.pixel_matching import PixelMatching, as_unit
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
-from anew.data.modality import Modality, ModalityTraits, class_count
+from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
@@ -36,6 +35,8 @@ MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 SIDES = (16, 24, 32, 48, 64)  # pixels a side
 CHUNK = 16  # clips between two looks at how many were decoded
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
+KEPT_PIXELS = 1 << 26  # of their frames, after which no more are decoded, though never below MIN_DECODED clips
+MIN_DECODED = 16
 MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
 WHOLE_SHARE = 0.95  # share of videos that are to be one clip each, where videos are short
 LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long videos: a second takes as few as look smooth
@@ -43,22 +44,22 @@ LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long vide
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """How clips are brought to one shape."""
+    """Settings for fitting clips to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
-    frames: int = setting(0, "most frames of a clip; 0 follows the data and the budget", low=0, high=MAX_FRAMES)
-    rate: float = setting(0.0, "frames a second; 0 takes what most files have", unit="frames/s", low=0.0, high=240.0)
+    frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
+    rate: float = setting(0.0, "frames per second; 0: as most files have", unit="frames/s", low=0.0, high=240.0)
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
-    frame: str = setting("auto", "clips of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    frame: str = setting("auto", "clips of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(
-        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+        True, "match samples to the data: its alpha values, flat colours, palette and share of specks"
     )
-    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
+    labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What `fit` learns of one clip.
+    """What `fit` needs to know of one clip.
 
     Attributes:
         size: (width, height) of its frames.
@@ -73,18 +74,36 @@ class Glimpse:
 
 @dataclass(slots=True)
 class _Sample:
-    """What `fit` learns of all clips; first_error: why the first one that cannot be used cannot be."""
+    """What `fit` needs to know of all clips; first_error: why the first unusable one cannot be used."""
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
     frame_counts: list[int] = field(default_factory=list)
     clips: list[list[NDArray[np.uint8]]] = field(default_factory=list)
     first_error: str = ""
+    kept_pixels: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Never: sizes and lengths of all clips count."""
+        return False
+
+    @property
+    def needs_bodies(self) -> bool:
+        """Whether frames of more clips are to be decoded."""
+        count = len(self.clips)
+        return count < DECODED_CLIPS and (self.kept_pixels < KEPT_PIXELS or count < MIN_DECODED)
+
+    @property
+    def piece(self) -> int:
+        """Clips to look at before both are asked again."""
+        return CHUNK
 
     def add(self, glimpse: Glimpse) -> None:
         self.sizes.append(glimpse.size)
         self.frame_counts.append(glimpse.num_frames)
         if glimpse.frames:
             self.clips.append(glimpse.frames)
+            self.kept_pixels += sum(frame.shape[0] * frame.shape[1] for frame in glimpse.frames)
 
 
 class Video(Modality):
@@ -115,8 +134,8 @@ class Video(Modality):
         return frames.moving(head)
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
-        return frame_folders.folders_of_frames(root, files, asked)
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
+        return frame_folders.folders_of_frames(root, files, is_requested)
 
     @property
     def _grid(self) -> Grid:
@@ -143,13 +162,12 @@ class Video(Modality):
         rates_differ = (np.abs(rates / self._source_rate - 1.0) >= frames.STEADY).any()
         if rates_differ or not all(timing.steady for timing in timings):
             notes.append(
-                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames a second, not all at a steady pace: "
+                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames per second, not all at a steady rate: "
                 f"all are read at {self._source_rate:.3g}."
             )
         if any(timing.cut for timing in timings):
             notes.append(
-                f"Of videos of over {frames.FRAMES:,} frames, and of GIFs of over {limits.VIDEO.gif_frames:,}, only the first so many are "
-                "used."
+                f"Only the first {frames.FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
             )
         frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
         return [*notes, *self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))]
@@ -179,13 +197,13 @@ class Video(Modality):
         reason = "as asked" if self.config.frames else f"to fit {budget.describe()}"
         if not videos_are_clips:
             return [
-                f"Videos of up to {max(frame_counts):,} frames are cut into clips of {max_frames} frames at {self.rate:.3g} a "
+                f"Videos of up to {max(frame_counts):,} frames are cut into clips of {max_frames} frames at {self.rate:.3g} per "
                 f"second: {reason}."
             ]
         if self._stride > 1:
             needed = math.ceil(round(usual_count))
             keeps = "" if self.config.frames else _what_keeps(needed, budget)
-            return [f"Of {self._stride} frames of a clip one is learned, at most {max_frames} in all: {reason}{keeps}."]
+            return [f"One frame in {self._stride} of a clip is used, at most {max_frames} in all: {reason}{keeps}."]
         return []
 
     def split_records(self, item: Item) -> Iterator[Item]:
@@ -245,7 +263,7 @@ class Video(Modality):
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
         shortest, longest = min(sample.frame_counts), max(sample.frame_counts)
         if shortest < longest:
-            self.notes.append(f"clips have {shortest} to {longest} frames; the model learns their lengths too")
+            self.notes.append(f"clips have {shortest} to {longest} frames; the model also learns their lengths")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.transparent, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
@@ -260,15 +278,9 @@ class Video(Modality):
         return self.spec
 
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
-        """Look at all clips, and at frames of about `side` pixels of the first `DECODED_CLIPS`."""
-        sample, remaining = _Sample(), iter(items)
-        while chunk := list(itertools.islice(remaining, CHUNK)):
-            glimpses = isolation.each(self, "glimpse", chunk, side if len(sample.clips) < DECODED_CLIPS else 0)
-            for item, glimpse in zip(chunk, glimpses, strict=True):
-                if isinstance(glimpse, ValueError):
-                    sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
-                else:
-                    sample.add(glimpse)
+        """Look at all clips, and at frames of about `side` pixels of the first ones."""
+        sample = _Sample()
+        collect_glimpses(self, items, sample, side)
         return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:
@@ -338,8 +350,8 @@ class Video(Modality):
     def calibrate(self, samples: Values, real: Values) -> None:
         self.matching = clip_matching.learned(samples, real)
 
-    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
-        return clip_matching.keep_known(items, known)
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
+        return clip_matching.keep_known(items, condition)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         """An MP4, and beside it a GIF of the size of the data; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
@@ -425,7 +437,7 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
 
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
-    """What keeps so many frames of a clip, as the end of a sentence."""
+    """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
     more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
     return f"; frames={frames_needed} keeps more{more}"
 

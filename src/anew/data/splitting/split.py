@@ -21,10 +21,8 @@ SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGE
 LARGEST_SHARE = 0.10  # more would cost training more than a surer score is worth
 ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow for it: reports can tell with so many
 ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 256
-FEW_TO_JUDGE = 150  # items of a test part under which a report cannot confirm that samples are as good as real ones
-NEEDED_ITEMS = (
-    24  # of a held-out part without which next to nothing could be measured (it takes 20, some may be unusable)
-)
+FEW_TO_JUDGE = 150  # held-out items under which a report cannot confirm that samples are as good as real ones
+NEEDED_ITEMS = 150  # of each of both held-out parts, which make ENOUGH_ITEMS together
 NEEDED_SHARE = 0.15  # to which the share of a part may grow for that
 VALIDATION_SPAN = (
     0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
@@ -68,7 +66,7 @@ def keep_groups_together(
         n_before[name] += 1
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
-        return shared, [f"what was cut out of one of the {len(recordings)} recordings is in one part"]
+        return shared, [f"clips that were cut from one of the {len(recordings)} recordings stay in one part"]
     if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
     subject = "1 recording is" if len(recordings) == 1 else f"{len(recordings)} recordings are"
@@ -78,10 +76,10 @@ def keep_groups_together(
     ]
 
 
-def held_out_share(amount: float, enough: float) -> float:
-    """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `enough`; still more where
-    that would be less than NEEDED_ITEMS."""
-    share = float(np.clip(enough / max(amount, 1), SHARE, LARGEST_SHARE))
+def held_out_share(amount: float, target: float) -> float:
+    """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `target`; still more where
+    that would be less than NEEDED_ITEMS, up to NEEDED_SHARE."""
+    share = float(np.clip(target / max(amount, 1), SHARE, LARGEST_SHARE))
     return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
 
@@ -141,9 +139,9 @@ def check(
         return
     copies = "" if n_different in (None, len(parts)) else f" ({n_different} different, copies count once)"
     items = f"1 {noun} is" if len(parts) == 1 else f"{len(parts)} {noun}s{copies} are"
-    others = f" (others were refused: {named(skipped)})" if skipped else ""
+    refused = f" (others were refused: {named(skipped)})" if skipped else ""
     raise DataError(
-        f"{items} too few to train on some and hold others out; give at least {LEAST_ITEMS} different ones{others}"
+        f"{items} too few to train on some and hold others out; give at least {LEAST_ITEMS} different ones{refused}"
     )
 
 
@@ -158,10 +156,11 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
         notes.append(
             f"{n_copies:,} of {len(parts):,} items {repeat} another, exactly or nearly; copies stay in one part"
         )
-    if 0 < counts[TEST] < FEW_TO_JUDGE:
+    n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
+    if counts[TEST] and n_held_out < FEW_TO_JUDGE:
         notes.append(
-            f"{counts[TEST]} items to test can show faults of samples, but are too few to confirm that they are as good as real "
-            f"ones; that takes some {ENOUGH_ITEMS}"
+            f"{n_held_out} held-out items can show faults of samples, but are too few to confirm that samples are as good as real "
+            f"items; that takes about {ENOUGH_ITEMS}"
         )
     return notes
 
@@ -185,7 +184,7 @@ def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tupl
         for place, part in enumerate(held_out):
             marks.append((stop - round(sum(shares[place:]) * (stop - start)), part))
     pieces = _cut(documents, marks)
-    if any(part not in {own for _, own in pieces} for part in (TRAIN, *held_out)):
+    if any(part not in {piece_part for _, piece_part in pieces} for part in (TRAIN, *held_out)):
         raise DataError(
             f"{total:,} characters of text are too few to train on some and hold others out; give more text"
         )
@@ -220,7 +219,7 @@ def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tu
 
 
 def _line_end(text: str, position: int, reach: int) -> int:
-    """Where the line (or word) ends that `position` lies in, if that is less than `reach` away; else `position`."""
+    """End of the line (or word) that contains `position`, if that is less than `reach` away; else `position`."""
     if position >= len(text):
         return len(text)
     for mark in ("\n", " "):

@@ -32,7 +32,7 @@ export function originDrop() {
 /** @param {string} name @param {any} origin */
 function shown(name, origin) {
   const settings = Object.entries(origin.settings ?? {}).map(([setting, value]) => `${setting} = ${value}`);
-  const facts = [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1} of ${origin.batch[1]}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `begun with "${origin.prompt}"` : "", ...settings].filter(Boolean);
+  const facts = [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1} of ${origin.batch[1]}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `begun with "${origin.prompt}"` : "", origin.suffix ? `ended with "${origin.suffix}"` : "", ...settings].filter(Boolean);
   const open = (/** @type {string} */ run) => {
     wishes.set(run, origin);
     location.hash = `#/play/${encodeURIComponent(run)}`;

@@ -138,6 +138,7 @@ function makePanel(play) {
   const { about, id } = play;
   const number = h("input", { id: "number", type: "number", min: 1, max: 64, value: String(about.origin?.batch[1] ?? (about.prompts ? 3 : 9)) });
   const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing", value: about.origin?.prompt ?? "" });
+  const suffix = h("textarea", { id: "suffix", rows: 2, placeholder: "leave empty to let it end by itself", value: about.origin?.suffix ?? "" });
   const result = h("div", { class: `items big ${about.prompts ? "text" : about.modality === "audio" ? "sound" : ""}` });
   const status = h("p", { class: "hint", role: "status" });
   const all = h("a", { class: "button", hidden: true }, "Download all");
@@ -150,7 +151,7 @@ function makePanel(play) {
     stop.hidden = false;
     all.hidden = true;
     status.textContent = "Starting...";
-    const body = { run: id, n: Number(number.value), ...play.wish(), ...(prompt.value ? { prompt: prompt.value } : {}) };
+    const body = { run: id, n: Number(number.value), ...play.wish(), ...(prompt.value ? { prompt: prompt.value } : {}), ...(suffix.value ? { suffix: suffix.value } : {}) };
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;
@@ -166,6 +167,7 @@ function makePanel(play) {
   };
   const form = h("form", { onsubmit: make },
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
+    about.gap ? [h("label", { for: "suffix" }, "End with: what lies between is written"), suffix] : null,
     h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());

@@ -1,0 +1,104 @@
+"""What text costs that a model was not made for: beside its network alone, and beside the uniform distribution.
+
+    python bench/floors.py RUN --real PATH [--other PATH ...]
+
+Items of --real (of the run's own kind) as they are, in small pieces, and shuffled; noise of their symbols, short and long, random
+bytes and printable characters; and other files. `ratio`: bits beside the better of network and uniform distribution, 1.15 at most asked.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import anew
+from _common import Table, parser
+
+ASKED = 1.15
+CHARACTERS, RECORDS = 20_000, 400  # of each row
+SHORT = (3, 7)  # symbols of short records
+
+
+def read_items(path: Path) -> list[str]:
+    """Records of a FASTA file or lines, or the text of a file or folder of texts as one item."""
+    paths = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())[:20]
+    text = "\n".join(p.read_text(encoding="utf-8", errors="replace") for p in paths)
+    if text.startswith(">"):
+        return ["".join(record.split("\n")[1:]) for record in text.split(">")[1:]]
+    return text.split("\n")
+
+
+def drawn(symbols: str, length: int, source: np.random.Generator) -> str:
+    return "".join(source.choice(list(symbols), length))
+
+
+def shuffled(text: str, source: np.random.Generator) -> str:
+    return "".join(source.permutation(list(text)))
+
+
+def record_cases(real: list[str], source: np.random.Generator) -> Iterator[tuple[str, list[str]]]:
+    records = [real[i] for i in source.permutation(len(real))[:RECORDS] if real[i]]
+    symbols = "".join(sorted(set("".join(records))))
+    yield "as they are", records
+    yield "shuffled", [shuffled(record, source) for record in records]
+    yield "backwards", [record[::-1] for record in records]
+    yield "noise, as long", [drawn(symbols, len(record), source) for record in records]
+    for length in SHORT:
+        yield f"noise of {length}", [drawn(symbols, length, source) for _ in range(RECORDS)]
+        yield f"beginnings of {length}", [record[:length] for record in records if len(record) > length]
+
+
+def text_cases(real: list[str], source: np.random.Generator) -> Iterator[tuple[str, list[str]]]:
+    whole = "\n".join(real)
+    start = int(source.integers(max(len(whole) - CHARACTERS, 1)))
+    piece = whole[start : start + CHARACTERS]
+    words = piece.split(" ")
+    yield "as it is", [piece]
+    yield "characters shuffled", [shuffled(piece, source)]
+    yield "words shuffled", [" ".join(words[i] for i in source.permutation(len(words)))]
+    yield "random bytes", [bytes(source.integers(0, 256, CHARACTERS // 4, dtype=np.uint8)).decode("latin-1")]
+    yield "random printable", [drawn(string.printable[:95], CHARACTERS // 2, source)]
+    for length in (7, 40):
+        yield f"noise of {length}", [drawn(string.ascii_letters, length, source) for _ in range(100)]
+    yield "one letter", ["z" * 2_000]
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("run", type=Path, help="of a Transformer on text or records")
+    build.add_argument("--real", type=Path, required=True, help="data of its kind")
+    build.add_argument("--other", type=Path, nargs="*", default=[], help="files of other kinds")
+    given = build.parse_args()
+    rows, source = Table("floors"), np.random.default_rng(0)
+    model = anew.load(given.run)
+    head: Any = model.family.token_mixer  # type: ignore[attr-defined]
+    uniform = math.log2(np.count_nonzero(head.uniform))
+    is_text = model.spec.packed  # type: ignore[union-attr]
+    cases = list((text_cases if is_text else record_cases)(read_items(given.real), source))
+    for path in given.other:
+        items = read_items(path)
+        cases.append((path.name, ["\n".join(items)[:CHARACTERS]] if is_text else [i for i in items if i][:RECORDS]))
+    for name, items in cases:
+        score = model.score([item for item in items if item])
+        network, chance = score.bits_per_unit_by_part["network"], score.tokens * uniform / score.units
+        ratio = score.bits_per_unit / min(network, chance)
+        rows.add(
+            run=given.run.parent.name,
+            text=name,
+            bits=score.bits_per_unit,
+            network=network,
+            uniform=chance,
+            ratio=ratio,
+            worst_record=max(item.bits / max(item.tokens * uniform, 1e-9) for item in score.items),
+            passes=ratio <= ASKED,
+        )
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
