@@ -179,6 +179,19 @@ def test_samples_are_generated_from_their_latents() -> None:
     assert torch.allclose(grown, last(family, 4, temperature=0.7), atol=1e-5)
 
 
+def test_what_is_given_is_kept_and_the_rest_fits_it() -> None:
+    family, held = trained(), stripes(24, 0, 7000).x
+    mask = torch.ones_like(held)
+    mask[..., 4:] = 0  # all but the left half is to be made
+    *_, filled = family.sample(SampleRequest(24, None, Condition(held, mask)), 5)
+    assert torch.equal(filled[..., :4], held[..., :4])
+    free = last(family, 24)
+    error, chance = ((made - held)[..., 4:].square().mean() for made in (filled, free))
+    assert float(error) < 0.5 * float(chance)
+    (*_, part) = family.sample(SampleRequest(4, None, Condition(held[20:], mask[20:]), None, 20), 5)
+    assert torch.allclose(part, filled[20:], atol=0.05)
+
+
 def test_inverted_items_lead_back() -> None:
     family, held = trained(), stripes(8, 0, 5000).x
     latents = family.encode_to_latents(held)
