@@ -12,7 +12,7 @@ import { TokenStream, filtered } from "./tokens.js";
 
 const MOST_AT_ONCE = 4; // samples that form side by side
 const SHOWN_TOKENS = 20; // of those that may come next
-const SWEEPS = 12; // of the chain in which a VAE fills in, as in families/vae/filling.py
+const SWEEPS = 30; // of the chain in which a VAE fills in, as in families/vae/filling.py
 
 const REQUESTS = ["load", "sample", "next", "walk", "film", "inside", "stages", "place"];
 const LONGEST_BREATH = 30; // milliseconds of work after which messages are looked at

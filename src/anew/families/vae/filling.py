@@ -14,7 +14,7 @@ from torch import Tensor
 
 from anew.nets.autoencoder import VariationalAutoencoder
 
-SWEEPS = 12
+SWEEPS = 30
 
 
 def sweep(
