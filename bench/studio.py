@@ -102,8 +102,8 @@ def measure(options: argparse.Namespace, place: Path) -> None:
         size = str(options.upload_mb * len(CHUNK))
         begun = time.perf_counter()
         client.post(f"/api/upload?to={upload}&path=zeros.bin", zeros(options.upload_mb), {"Content-Length": size})
-        took, peak = time.perf_counter() - begun, peak_of(process.pid) / 1e6
-        rows.add(what=f"{options.upload_mb} MB uploaded", seconds=took, peak_mb=peak, allowed_mb=300.0)
+        seconds, peak = time.perf_counter() - begun, peak_of(process.pid) / 1e6
+        rows.add(what=f"{options.upload_mb} MB uploaded", seconds=seconds, peak_mb=peak, allowed_mb=300.0)
         shutil.rmtree(place / upload)
         pages = [client.connection() for _ in range(options.pages)]
         for page in pages:
@@ -118,8 +118,13 @@ def measure(options: argparse.Namespace, place: Path) -> None:
             client.get("/api/run?run=runs/long-0")
             time.sleep(0.5)
             sizes.append(tree_memory(process.pid))
-        rows.add(what=f"{options.pages} pages for {options.seconds:.0f} s", memory_before_mb=before / 1e6, memory_first_mb=sizes[0] / 1e6,
-                 memory_last_mb=sizes[-1] / 1e6, peak_mb=max(sizes) / 1e6)  # fmt: skip
+        rows.add(
+            what=f"{options.pages} pages for {options.seconds:.0f} s",
+            memory_before_mb=before / 1e6,
+            memory_first_mb=sizes[0] / 1e6,
+            memory_last_mb=sizes[-1] / 1e6,
+            peak_mb=max(sizes) / 1e6,
+        )
     finally:
         end_group(process)
     rows.show()

@@ -1,4 +1,4 @@
-"""What a command found, in the few lines that people read: the data, the end of a run, settings, figures."""
+"""Results of commands in the few lines that people read: the data, the end of a run, settings, figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def describe(summary: Mapping[str, Any]) -> list[Line]:
     lines: list[Line] = [
         [("data:   ", "bold"), (f"{amount}, {_bytes(summary['bytes'])} ({summary['path']})", "")],
         [("model:  ", "bold"), (str(summary["family"]), "bold cyan")],
-        [("because ", "bold"), (summary["why"] or "it was asked for", "")],
+        [("because ", "bold"), (summary["why"] or "requested", "")],
         [],
     ]
     return lines + [[(text, "")] for text in _details(summary)]
@@ -107,14 +107,16 @@ def _copies(copies: Mapping[str, Any] | None) -> str:
     if copies["found"]:
         return f"about {copies['share']:.0%} of the samples are copies of training items"
     if copies["detection_limit"] is None and copies.get("exact_limit") is not None:
-        return f"no copies found; the check would notice {copies['exact_limit']:.0%} or more if exact, not if changed"
+        return (
+            f"no copies found; the check would notice {copies['exact_limit']:.0%} or more if exact, but not if altered"
+        )
     if copies["detection_limit"] is None:
         return "no copies found, but the check was too weak to be sure"
     return f"no copies found; the check would notice {copies['detection_limit']:.0%} or more"
 
 
 def places(folder: Path, report: Mapping[str, Any]) -> list[Line]:
-    """Where the files of a finished run are, and the two commands that may come next."""
+    """Where the files of a finished run are, and two commands to try next."""
     samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
     rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]
     sample = command("anew", "sample", folder, "--out", "DIR", "-n", "100")
@@ -149,7 +151,7 @@ def _number(value: float | None) -> str:
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[Line]:
-    """What `anew score` found: a line for each of several files, then the figures of all of them. scores: as JSON."""
+    """The result of `anew score`: a line for each of several files, then the figures of all of them. scores: as JSON."""
     files = scores.get("files", ())
     lines: list[Line] = []
     if len(files) > 1:

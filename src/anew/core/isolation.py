@@ -317,7 +317,7 @@ def serve() -> NoReturn:
 def _timed(
     function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float, null: int
 ) -> Iterator[R | Exception]:
-    """What the function makes of each; the process ends where one item takes more than so many seconds."""
+    """Apply the function to each item; the process ends when one item takes longer than the limit in seconds."""
     slack, armed = min(1.0, seconds / 4), -1e9  # to arm it for every item would cost a thread each
     try:
         for item in items:
@@ -339,7 +339,7 @@ def _tried(function: Callable[[S, X], R], subject: S, item: X) -> R | Exception:
     except (ValueError, AnewError) as error:
         return error if isinstance(error, AnewError) else ValueError(str(error))
     except MemoryError:
-        return ValueError("it takes more memory to decode than a file may")
+        return ValueError("decoding it takes more memory than is allowed")
     except Exception as error:  # readers of libraries raise almost anything on damaged files
         text = str(error).strip().splitlines()
         return ValueError(

@@ -68,7 +68,7 @@ class StepContext:
         return f"{stream}/{self._calls[stream]}"
 
     def streams_so_far(self) -> dict[str, int]:
-        """What `next_stream` has counted."""
+        """Counts of `next_stream` so far, by name."""
         return dict(self._calls)
 
     def continue_streams(self, streams: dict[str, int]) -> None:

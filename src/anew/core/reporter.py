@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class FinishedStep(Protocol):
-    """What a reporter may read of a training step; `training.trainer.StepResult` is one.
+    """The part of a training step that a reporter may read; `training.trainer.StepResult` has it.
 
     Attributes:
         step: Number of finished steps.
@@ -38,8 +38,8 @@ class Reporter(Protocol):
     def step(self, result: FinishedStep, seconds_left: float | None) -> None:
         """Show a finished training step and the seconds until training is over, None where they are not known."""
 
-    def progress(self, task: str, done: int, total: int) -> None:
-        """Show that `done` of `total` parts of a task are done."""
+    def progress(self, task: str, count: int, total: int) -> None:
+        """Show that `count` of `total` parts of a task are done."""
 
 
 class SilentReporter:
@@ -49,4 +49,4 @@ class SilentReporter:
 
     def step(self, result: FinishedStep, seconds_left: float | None) -> None: ...
 
-    def progress(self, task: str, done: int, total: int) -> None: ...
+    def progress(self, task: str, count: int, total: int) -> None: ...

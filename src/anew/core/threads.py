@@ -81,12 +81,12 @@ _SINGLE = _SingleThread()
 
 @functools.cache
 def _blas_libraries() -> ThreadpoolController:
-    """Those that this process has loaded; to look for them takes a while. OpenMP is left to PyTorch."""
+    """BLAS libraries that this process has loaded, cached because the search is slow. OpenMP is left to PyTorch."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def measure_crowding(cpu_seconds: float = 0.1) -> float:
-    """How many times longer than on idle cores work of one thread takes now, at least 1: other programs want them too.
+    """Slowdown of single-threaded work by other programs, at least 1 (idle cores).
 
     Args:
         cpu_seconds: Of processor time that are spent on measuring.
@@ -112,12 +112,14 @@ def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: 
         yield from _in_order(pool, function, arguments, workers)
 
 
-def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], ahead: int) -> Iterator[R]:
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], max_ahead: int
+) -> Iterator[R]:
     """Results in the order of the arguments, of which so many are taken ahead."""
     futures: deque[Future[R]] = deque()
     for argument in arguments:
         futures.append(pool.submit(function, argument))
-        if len(futures) > ahead:
+        if len(futures) > max_ahead:
             yield futures.popleft().result()
     while futures:
         yield futures.popleft().result()

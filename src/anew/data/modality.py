@@ -1,4 +1,4 @@
-"""How items of one sort become tensors and back. One file a modality; `EXPORT = TheClass` registers it."""
+"""Interface of modalities: items of one sort to tensors and back. One file a modality; `EXPORT = TheClass` registers it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Layout = Literal["items", "list", "document"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModalityTraits:
-    """What holds for all items of a modality.
+    """Properties common to all items of a modality.
 
     Attributes:
         singular: What one item is called; an `s` behind it makes it several.
@@ -74,7 +74,7 @@ class ModalityTraits:
 
     @property
     def plural(self) -> str:
-        """What several items are called."""
+        """The noun for several items."""
         return f"{self.singular}s"
 
 
@@ -129,13 +129,13 @@ class Modality(ABC):
         return 0.0
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
         """Folders that are one item each (numbered frames); their `FileSlice` points to a folder.
 
         Args:
             root: The source.
             files: Paths in each folder below `root`, sorted.
-            asked: The user says that items are of this modality, so names are enough.
+            is_requested: The user says that items are of this modality, so names are enough.
         """
         return []
 
@@ -197,7 +197,7 @@ class Modality(ABC):
 
     @abstractmethod
     def encode(self, item: Item) -> Numbers:
-        """What is stored of an item.
+        """The stored form of an item.
 
         Returns:
             (n,) unsigned ids for `Tokens`; for a `Grid` an array of one shape for all items, that of `spec` or one that
@@ -244,7 +244,7 @@ class Modality(ABC):
         return [batch]
 
     def augment(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
-        """What training makes of a batch (other orders of the same tokens).
+        """A batch as training sees it (for example other orders of the same tokens).
 
         Args:
             batch: Rows as they are stored.
@@ -308,7 +308,7 @@ class Modality(ABC):
         raise ConfigError(f"{self.name} data has no pixels to enlarge; leave scale out")
 
     def calibration_size(self) -> tuple[int, int]:
-        """How many samples and how many training items `calibrate` compares; (0, 0): there is nothing that it learns."""
+        """Numbers of samples and of training items that `calibrate` compares; (0, 0): it has nothing to learn."""
         return 0, 0
 
     def calibrate(self, samples: Values, real: Values) -> None:
@@ -320,14 +320,14 @@ class Modality(ABC):
         """
         return None
 
-    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
         """Decoded samples with what was given of them exactly as it was given."""
         return items
 
     # ---- prompts ----
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor | Condition:
-        """What samples start from, given the beginning and the end of an item as a user writes them.
+        """The condition that samples start from, given the beginning and the end of an item as a user writes them.
 
         Raises:
             ConfigError: The modality takes no prompts, or no suffixes.
@@ -341,12 +341,12 @@ class Modality(ABC):
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
-    def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:
+    def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
         """The text of each sample up to a string.
 
         Args:
             x: (n, L) ids of samples.
-            known: (L,) or (n, L) ids that samples start from, or None: no stop is looked for in them.
+            prompt_ids: (L,) or (n, L) ids that samples start from, or None: no stop is looked for in them.
             stop: Where new text ends; it is left out, too.
 
         Returns:
@@ -361,7 +361,7 @@ class Modality(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, object]:
-        """What `inspect` and `fit` found, as JSON values (kept in config.json)."""
+        """Results of `inspect` and `fit`, as JSON values (kept in config.json)."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
@@ -398,7 +398,7 @@ def no_prompt_error(name: str, prompt: str, suffix: str) -> ConfigError:
 
 
 def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plural: str, notes: list[str]) -> int:
-    """How many classes condition the generator: all or none.
+    """Number of classes that condition the generator: all or none.
 
     Args:
         labels_setting: "auto" or "off".

@@ -1,4 +1,4 @@
-"""What of a distribution has a closed form: a mixture of Gaussians over principal components, fitted in one pass.
+"""Closed-form density model: a mixture of Gaussians over principal components, fitted in one pass.
 
 It serves diffusion twice: its posterior mean is the best linear denoiser of a component, which a network need only
 correct; and at high noise its noised samples are those of the data, so that sampling may start there. To a GAN it gives
@@ -91,8 +91,8 @@ class GaussianMixture:
         noise_variance = sigma.square()[:, None]
         variances = self.variances[component]
         total = (variances * noise_variance / (variances + noise_variance)).sum(1)
-        rest = self.residual_variance
-        total = total + (rest * noise_variance / (rest + noise_variance).clamp(min=TINY)).sum(1)
+        residual = self.residual_variance
+        total = total + (residual * noise_variance / (residual + noise_variance).clamp(min=TINY)).sum(1)
         return (total / len(self.centre)).sqrt()
 
     def posterior(self, y: Tensor, sigma: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What every export target is, and how its folder is written: whole, or not at all."""
+"""Interface of export targets, and writing of their folder: complete, or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anew.sampling.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         target: Name of the target.
@@ -90,7 +90,7 @@ class Target(ABC):
 
 
 def check_number_type(target: type[Target], number_type: str | None) -> str:
-    """How weights are stored: the one that was asked for, or the target's default."""
+    """The number type of the weights: the requested one, or the target's default."""
     if number_type is None:
         return target.number_types[0]
     if number_type not in target.number_types:

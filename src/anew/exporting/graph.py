@@ -103,7 +103,7 @@ class Container:
         Raises:
             ConfigError: PyTorch cannot export it, or it needs an operator that the interpreter does not have.
         """
-        known = operators()
+        implemented = operators()
         with _silence(), torch.no_grad():
             try:
                 program = exported(graph).run_decompositions()
@@ -113,7 +113,7 @@ class Container:
                     f"the network {graph.name!r} cannot be exported ({reason[:200] or type(error).__name__})"
                 ) from error
         lowered = _Lowering(program, graph)
-        missing = sorted(lowered.operators() - known)
+        missing = sorted(lowered.operators() - implemented)
         if missing:
             raise ConfigError(
                 f"the network {graph.name!r} needs the operator {missing[0]}, which the interpreter in pages does not have"
@@ -156,7 +156,7 @@ def _silence() -> Iterator[None]:
 
 
 def rounded(tensor: Tensor, number_type: str) -> Tensor:
-    """What the interpreter reads of a tensor that is stored so."""
+    """The values that the interpreter reads of a tensor stored so."""
     stored_type, data = _stored(tensor.detach().cpu().contiguous(), number_type)
     if stored_type == "f16":
         values = np.frombuffer(data, np.float16).astype(np.float32)
@@ -168,7 +168,7 @@ def rounded(tensor: Tensor, number_type: str) -> Tensor:
 
 
 def _stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
-    """How a tensor is stored, and its bytes."""
+    """The stored type of a tensor, and its bytes."""
     if tensor.dtype not in TYPES and not tensor.dtype.is_floating_point:
         raise ConfigError(f"tensors of {tensor.dtype} cannot be exported; the family must use float32, int64 or bool")
     if tensor.dtype in (torch.bool, torch.uint8):

@@ -1,4 +1,4 @@
-"""What exports that sample by themselves hold of a run: graphs and steps up to an item, classes, and what a sample is."""
+"""Data of a run for exports that sample by themselves: graphs, steps, classes, and the format of an item."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def whole_sampler(model: Model) -> PortableSampler:
     if codec is None:
         return sampler
     if not isinstance(codec, Family):
-        raise ConfigError("the codec of this run hands out no graph, so the run cannot be exported as graphs")
+        raise ConfigError("the codec of this run provides no graph, so the run cannot be exported as graphs")
     in_fp32(codec)
     decoder = codec.portable_decoder()
     last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")
@@ -53,7 +53,7 @@ def labels(model: Model) -> dict[str, object] | None:
 
 
 def item_format(model: Model) -> Mapping[str, Any]:
-    """What a sample is, and the numbers that write it."""
+    """Format of a sample, and the numbers that write it."""
     modality: Any = model.item_modality
     if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
         return {"kind": "text", "tokens": _tokens(modality), "skip": sorted(set(model.item_spec.special.values()))}

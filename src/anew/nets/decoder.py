@@ -129,7 +129,7 @@ class Decoder(nn.Module):
         return self._positions[device]
 
     def embed(self, ids: Tensor, start: int = 0) -> Tensor:
-        """What the blocks are given of the positions from `start` on.
+        """Inputs of the blocks for the positions from `start` on.
 
         Args:
             ids: (B, L), all from the first position on.

@@ -1,4 +1,4 @@
-"""Which of several trainings that have just begun is to go on: how long they may take, what is expected of each at the end.
+"""Choice between trainings that have just begun: how long they may take, and what is expected of each at the end.
 
 The rules alone; `workflows/pilots.py` trains and measures.
 """
@@ -53,7 +53,7 @@ def num_kept(pilots: int) -> int:
 
 
 def describe_trying(families: Sequence[str]) -> str:
-    """What a budget that is large enough will do with families that could win, a sentence; empty where there is no choice."""
+    """A sentence on the families that a large enough budget would try first; empty where there is no choice."""
     if len(families) < 2:
         return ""
     return (
@@ -74,6 +74,6 @@ def describe_pilots(pilots: Sequence[Pilot]) -> str:
     winner = pilots[0]
     tried = f"Tried: {distances} (Fréchet distance of {winner.items} samples to validation items; real items {winner.real:.3g})."
     if not can_tell(pilots):
-        return f"{tried} That was too short to tell them apart, so {winner.family} went on, which comes closest most often."
+        return f"{tried} That was too short to tell them apart, so {winner.family} went on, which is the closest most often."
     expected = ", ".join(f"{p.family} {p.expected:.3g}" for p in pilots)
     return f"{tried} Expected at the end: {expected}. So {winner.family} went on."

@@ -30,7 +30,7 @@ LEAST_CALIBRATION_UNITS = 4_000.0
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
-    """What a family derives its sizes from."""
+    """The scale from which a family derives its sizes."""
     return Scale(
         items=data.train_items,
         units=data.train_units,
@@ -161,7 +161,7 @@ def describe_plan(family: str, plan: Plan) -> str:
 def _describe_candidate(candidate: Candidate, chosen_size: int) -> str:
     chosen = ", chosen" if candidate.model_size == chosen_size else ""
     return (
-        f"  size {candidate.model_size}{chosen}: {candidate.parameters:,} parameters, would see {candidate.examples:,.0f} "
+        f"  size {candidate.model_size}{chosen}: {candidate.parameters:,} parameters; would see {candidate.examples:,.0f} "
         f"examples in this time and needs about {candidate.target_examples:,.0f}"
     )
 

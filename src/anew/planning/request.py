@@ -1,4 +1,4 @@
-"""What a user asks of a training, checked before anything is read or made. Without PyTorch."""
+"""A user's request for a training, checked before anything is read or made. Without PyTorch."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def make_request(
 def check_request(request: Request) -> Request:
     """The request itself; ConfigError where what it asks for excludes each other."""
     if request.budget is not None and request.steps is not None:
-        raise ConfigError("both `budget` and `steps` were given; give one of them")
+        raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
     if trains_by_seconds(request) and request.steps is not None:
-        raise ConfigError("both `steps` and the setting train_seconds were given; give one of them")
+        raise ConfigError("`steps` and the setting train_seconds are mutually exclusive; give one")
     return request
 
 
@@ -102,7 +102,7 @@ def is_there(path: Path) -> bool:
 
 
 def resolve_data(data: str | Path) -> str:
-    """Where the data lies, whatever folder a later `resume` is called from.
+    """Absolute path or address of the data, whatever folder a later `resume` is called from.
 
     Raises:
         DataError: It is neither there nor the name of a data set of the hub.

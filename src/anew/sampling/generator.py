@@ -25,7 +25,7 @@ STOP_CHECK_STEPS = 16  # drafts between two looks for the stop text: decoding al
 
 
 def sampling_config(owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None) -> Any:
-    """What `Generator.sampling_config` gives, for this `Sampling` of a family and these traits of the data."""
+    """The sampling settings of a family (its `Sampling`) for data with these traits."""
     values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
     return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
@@ -52,12 +52,12 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
-        """Where the family samples."""
+        """The device on which the family samples."""
         return self.family.device
 
     @property
     def spec(self) -> Spec:
-        """What the family generates: items, or latents of a codec."""
+        """The spec that the family generates: items, or latents of a codec."""
         return self.family.spec
 
     @property
@@ -67,7 +67,7 @@ class Generator:
 
     @property
     def item_spec(self) -> Spec:
-        """What an item is, whatever the family works on."""
+        """The spec of an item, whatever the family works on."""
         return self.item_modality.spec
 
     @property
@@ -127,7 +127,7 @@ class Generator:
         sampling: object = None,
         first_index: int = 0,
     ) -> SampleRequest:
-        """What the family is asked for.
+        """The request to the family.
 
         Args:
             n: How many samples.
@@ -165,7 +165,7 @@ class Generator:
                 if None not in texts:
                     break
         if last is None:
-            raise RunError("the family drew nothing; train the run again")
+            raise RunError("the family returned no samples; train the run again")
         return last.cpu()
 
     def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> Sequence[DecodedItem]:
@@ -240,12 +240,12 @@ class Generator:
     def _items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
         """Samples or drafts as items, with what was given of them as it was given."""
         items = self.modality.decode(x)
-        known = request.condition
-        if known is not None and self.codec is not None:
-            known = known.items
-        return (
-            items if known is None or not isinstance(self.spec, Grid) else self.item_modality.keep_known(items, known)
-        )
+        condition = request.condition
+        if condition is not None and self.codec is not None:
+            condition = condition.items
+        if condition is None or not isinstance(self.spec, Grid):
+            return items
+        return self.item_modality.keep_known(items, condition)
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
         """Names of classes.

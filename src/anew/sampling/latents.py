@@ -59,7 +59,7 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
 
 
 def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
-    """What `Item.data` is of a file."""
+    """The value of `Item.data` for a file."""
     if not modality.traits.reads_file_slices:
         return path.read_bytes()
     path.stat()  # a missing file is reported here, by its name
@@ -67,7 +67,7 @@ def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
 
 
 def condition_from_mask(generator: Generator, condition: object) -> Condition:
-    """What samples keep of an item.
+    """The condition that keeps part of an item.
 
     Args:
         generator: Whose samples are conditioned.

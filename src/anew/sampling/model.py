@@ -131,14 +131,14 @@ class Model(Generator):
             check_int("first_index", first_index),
         )
         stop = check_stop(self.modality, stop)
-        known = self._condition(prompt, suffix, condition)
-        is_given = known is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
+        given_part = self._condition(prompt, suffix, condition)
+        is_given = given_part is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
         origin = request_origin(self, self.identity, seed, label, prompt, suffix, stop, is_given)
-        return draw_samples(self, origin, known, self.sampling_config(sampling), n, first_index, share)
+        return draw_samples(self, origin, given_part, self.sampling_config(sampling), n, first_index, share)
 
     @functools.cached_property
     def identity(self) -> tuple[str, str]:
-        """What files of samples call it: the name of the run, and a digest of the weights, those of a codec included."""
+        """Identity of the model in files of samples: the name of the run, and a digest of the weights, those of a codec included."""
         modules = [self.family, *([self.codec] if isinstance(self.codec, nn.Module) else [])]
         return self.folder.path.resolve().name, weights_digest(modules)
 
@@ -211,12 +211,12 @@ class Model(Generator):
         return latent_walk(self, n, stops=stops, seed=seed, label=label, ends=ends, sampling=sampling)
 
     def _condition(self, prompt: object, suffix: object, condition: object) -> Condition | None:
-        """What samples start from, in the values of the run; None: from nothing."""
+        """The condition of samples, in the values of the run; None: unconditional."""
         from_prompt = condition_from_prompt(self.modality, prompt, suffix)
         if condition is None:
             return from_prompt
         if from_prompt is not None:
-            raise ConfigError("both `prompt` or `suffix` and `condition` were given; give one of them")
+            raise ConfigError("`condition` cannot be combined with `prompt` or `suffix`; give one")
         return condition_from_mask(self, condition)
 
     # -- latents --------------------------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ class Model(Generator):
         return bits_of_batches(self, batches, seconds, part)
 
     def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """What each part of a mixed model (network, n-gram counts) would reach alone.
+        """Bits that each part of a mixed model (network, n-gram counts) would reach alone.
 
         Args:
             batches: As `Dataset.scoring` gives them.

@@ -1,4 +1,4 @@
-"""Where a sample comes from, as the comment of its file: enough to make it once more."""
+"""Origin of a sample, kept as a comment in its file: enough to make it once more."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a sample follows from.
+    """Origin of a sample.
 
     Attributes:
         run: Name of the run's folder.
@@ -65,7 +65,7 @@ class Origin:
     version: str = __version__
 
     def to_json(self) -> dict[str, object]:
-        """What is not the default."""
+        """Values other than the defaults."""
         values = dataclasses.asdict(self).items()
         return {name: value for name, value in values if value is not None and value is not False}
 
@@ -92,23 +92,23 @@ class _Stored(Record):
 
 
 def from_comment(comment: str) -> Origin | None:
-    """What a comment says; None where it says nothing of it. Raises ValueError (one clause) for what is damaged."""
+    """The origin in a comment; None where it holds none. Raises ValueError (one clause) for damaged ones."""
     _, mark, text = comment.partition(MARK)
     if not mark:
         return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        raise ValueError("what it says of its origin is damaged") from None
+        raise ValueError("its record of origin is damaged") from None
     return from_json(value)
 
 
 def from_json(value: object) -> Origin:
-    """What a file of anybody says. Raises ValueError (one clause) for what is damaged."""
+    """The origin in JSON values of an untrusted file. Raises ValueError (one clause) for damaged ones."""
     stored = checked(_Stored, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
-        raise ValueError("what it says of its origin is damaged")
+        raise ValueError("its record of origin is damaged")
     return Origin(**{**stored.model_dump(), "batch": (first, count)})
 
 
@@ -129,7 +129,7 @@ def origins_in(path: Path) -> list[Origin]:
         raise ConfigError(f"{str(path)!r} cannot be used: {error}; {advice}") from None
     present = [origin for origin in origins if origin is not None]
     if not present:
-        raise ConfigError(f"{str(path)!r} does not say where it comes from; {advice}")
+        raise ConfigError(f"{str(path)!r} has no record of its origin; {advice}")
     return present
 
 
@@ -145,14 +145,14 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
 
 
 def _origins_beside(path: Path) -> list[Origin | None]:
-    """What files of `side_file` say of a file."""
-    for beside in sorted(path.parent.glob(f"{SIDE}*.json")):
+    """Origins of a file's samples, from the `side_file` beside it."""
+    for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
-            values = json.loads(files.read(beside, MOST_SIDE_BYTES))
+            values = json.loads(files.read(side_file, MOST_SIDE_BYTES))
         except (ValueError, RecursionError):
-            raise ValueError(f"{beside.name} beside it is damaged") from None
-        if isinstance(values, dict) and isinstance(own := values.get(path.name), list):
-            return [from_json(value) for value in own]
+            raise ValueError(f"{side_file.name} beside it is damaged") from None
+        if isinstance(values, dict) and isinstance(entries := values.get(path.name), list):
+            return [from_json(value) for value in entries]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What a model drew: items now, ordinary files of them when they are saved or shown."""
+"""Samples of a model: items now, ordinary files when they are saved or shown."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Samples(Sequence[DecodedItem]):
         return len(self._items)
 
     def __add__(self, other: Samples) -> Samples:
-        known = len(self.origins) == len(self) and len(other.origins) == len(other)
-        origins = [*self.origins, *other.origins] if known else []
+        has_origins = len(self.origins) == len(self) and len(other.origins) == len(other)
+        origins = [*self.origins, *other.origins] if has_origins else []
         joined = Samples([*self._items, *other._items], [*self.labels, *other.labels], self.modality, origins)
         moved = {len(self) + index: artifact for index, artifact in other._artifacts.items()}
         joined._artifacts = self._artifacts | moved
@@ -173,7 +173,7 @@ class Samples(Sequence[DecodedItem]):
 
     @property
     def on_sheet(self) -> int:
-        """How many `save_sheet` shows, the first."""
+        """Number of samples that `save_sheet` shows, from the first."""
         return len(self) if self.head(1).pictures() is None else min(SHEET_SIZE, len(self))
 
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
@@ -235,8 +235,8 @@ class Samples(Sequence[DecodedItem]):
         return Samples(items, self.labels, self.modality, self.origins, self.first, self.total)
 
     def _repr_html_(self) -> str:
-        shown = range(min(NOTEBOOK_SIZE, len(self)))
-        return f"<div>{''.join(self.artifact(index).html() for index in shown)}</div>"
+        indices = range(min(NOTEBOOK_SIZE, len(self)))
+        return f"<div>{''.join(self.artifact(index).html() for index in indices)}</div>"
 
 
 def _make_folder(folder: str | Path) -> Path:

@@ -16,7 +16,7 @@ from anew.errors import ConfigError
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How likely something is under a model.
+    """Likelihood of data under a model.
 
     Attributes:
         bits: -log2 of its probability, or the bound that the family gives.
@@ -145,7 +145,7 @@ class Scores:
             ConfigError: The figures were not asked for by record.
         """
         if not self.items:
-            raise ConfigError("these scores are not by record; give `per_item`")
+            raise ConfigError("these scores are not per record; set `per_item`")
         names = ["file", "record", "name", "tokens", f"{self.unit}s", "log_likelihood", "bits"]
         names += ["bits_per_token", f"bits_per_{self.unit}"]
         if not self.tokens:

@@ -26,7 +26,7 @@ Json = dict[str, object]
 
 
 def requests_of(body: CompletionBody, entry: Entry) -> list[TextRequest]:
-    """What each prompt of a body asks for. Takes a while for long prompts: not in the event loop.
+    """The text requests of each prompt of a body. Slow for long prompts, so not for the event loop.
 
     Raises:
         ApiError: 400; the body does not fit the model, or asks for too much.
@@ -165,7 +165,7 @@ class Answer:
 
     @property
     def object_name(self) -> str:
-        """What OpenAI calls such an answer."""
+        """OpenAI's name for such an answer."""
         return "text_completion"
 
     async def pieces(self, clock: RequestClock) -> AsyncIterator[Piece]:
@@ -234,8 +234,8 @@ class Answer:
     def _choice(
         self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
     ) -> Json:
-        shown = None if self.body.logprobs is None else _log_probs(log_probs, offset)
-        return {"index": index, "text": text, "logprobs": shown, "finish_reason": reason}
+        choices = None if self.body.logprobs is None else _log_probs(log_probs, offset)
+        return {"index": index, "text": text, "logprobs": choices, "finish_reason": reason}
 
 
 def _log_probs(tokens: Iterable[TokenLogProb], offset: int) -> Json:

@@ -20,7 +20,7 @@ from anew.server.work import Channel, Work, threads_for
 
 @dataclass(frozen=True, slots=True)
 class ItemRequest:
-    """What is asked for.
+    """A request for items.
 
     Attributes:
         first_index: Index of the first sample.
@@ -103,7 +103,7 @@ def _draw(model: Model, works: Sequence[ItemWork]) -> None:
         last = draft
         _show(model, works, request, draft, number, num_drafts)
     if last is None:
-        raise RuntimeError("the family drew nothing")
+        raise RuntimeError("the family returned no samples")
     for work, rows in _parts(works):
         if not work.channel.is_cancelled:
             samples = _samples(model, work, request, last[rows], rows)
@@ -113,7 +113,7 @@ def _draw(model: Model, works: Sequence[ItemWork]) -> None:
 
 
 def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
-    """What all works ask for, as one batch."""
+    """The request of all works together, as one batch."""
     requests = [work.request for work in works]
     labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
     keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
@@ -177,7 +177,7 @@ def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, ro
 
 
 def _origins(model: Model, request: ItemRequest) -> list[Origin]:
-    """Where the samples come from, as if the request had been drawn alone."""
+    """Origins of the samples, as if the request had been drawn alone."""
     is_text = request.prompt is not None or request.suffix is not None
     is_given = request.condition is not None and not is_text
     common = request_origin(

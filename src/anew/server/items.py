@@ -33,7 +33,7 @@ def item_request(
     condition: Condition | None = None,
     num_partials: int = 0,
 ) -> ItemRequest:
-    """What a body asks for.
+    """The item request of a body.
 
     Args:
         body: What was sent.
@@ -99,10 +99,10 @@ def class_of(entry: Entry, names: Mapping[str, str | None]) -> str | None:
             message = f"this model has no labels, so that {field} cannot choose one; leave it empty"
             raise bad_request(message, field)
         if name not in entry.labels:
-            shown = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")
+            labels = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")
             raise bad_request(
                 f"{field} must be a label of this model (got {shorten(name)}){did_you_mean(name, entry.labels)}; "
-                f"its labels: {shown}",
+                f"its labels: {labels}",
                 field,
             )
     if len(set(chosen.values())) > 1:
@@ -125,7 +125,7 @@ def size_of(entry: Entry) -> str:
 
 
 def prompt_condition(body: SamplesBody, entry: Entry) -> Condition | None:
-    """What samples of text begin and end with; for other kinds there is no such thing.
+    """The condition from prompt and suffix of a text; None for other modalities.
 
     Raises:
         ApiError: 400; the model takes none, or not this one.

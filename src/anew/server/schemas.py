@@ -1,4 +1,4 @@
-"""What the page of the interface says of bodies and answers; handlers read bodies themselves, so it is said by hand."""
+"""Schemas of bodies and answers for the reference page; handlers read bodies themselves, so these are written by hand."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
             return inlined(parts[reference.rpartition("/")[2]])
         return {name: inlined(part) for name, part in value.items()}
 
-    whole = inlined(schema)
-    assert isinstance(whole, dict)
-    return whole
+    expanded = inlined(schema)
+    assert isinstance(expanded, dict)
+    return expanded

@@ -44,7 +44,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class TextRequest:
-    """What is asked for one prompt.
+    """A request for one prompt.
 
     Attributes:
         first_index: Place of the first sample among the choices of the answer.
@@ -230,7 +230,7 @@ class Row:
 
 
 def _num_certain(text: str, stops: Sequence[str]) -> int:
-    """How many characters no further token can change: no unfinished character, no beginning of a stop."""
+    """Number of characters that no further token can change: no unfinished character, no beginning of a stop."""
     certain = len(text.rstrip("\ufffd"))
     for stop in stops:
         longest = min(len(stop) - 1, certain)

@@ -1,4 +1,4 @@
-"""What the page says of a run: its state in one word and one sentence, how far it is, and what it has made."""
+"""Summary of a run for the page: its state in one word and one sentence, its progress, and its outputs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunState:
 
 
 def read_record(run: Path) -> Begun | RunRecord | str:
-    """What config.json says, or the sentence of why it says nothing."""
+    """Contents of config.json, or a sentence on why it cannot be read."""
     try:
         return RunFolder.open(run).read()
     except AnewError as error:
@@ -148,7 +148,7 @@ def grades(run: Path) -> dict[str, str]:
 
 
 def copying_test(run: Path) -> dict[str, object]:
-    """What the report says of copies, with the picture of the test; empty without one."""
+    """Result of the report's copying test, with its picture; empty without one."""
     try:
         report = files.read_json(run / "report" / "report.json")
     except RunError:
@@ -156,7 +156,7 @@ def copying_test(run: Path) -> dict[str, object]:
     copies = report.get("copies") if isinstance(report, dict) else None
     if not isinstance(copies, dict):
         return {}
-    shown = (
+    fields = (
         "found",
         "p",
         "verdict",
@@ -169,7 +169,7 @@ def copying_test(run: Path) -> dict[str, object]:
         "controls",
         "picture",
     )
-    return {name: copies[name] for name in shown if name in copies}
+    return {name: copies[name] for name in fields if name in copies}
 
 
 def losses(step: Mapping[str, Any]) -> dict[str, float]:
@@ -178,7 +178,7 @@ def losses(step: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
-    """What the list shows of a run, as JSON values."""
+    """A run's entry in the list, as JSON values."""
     record = read_record(run)
     state = state_of(run, record, job)
     value: dict[str, object] = {

@@ -134,7 +134,7 @@ class Sets:
         return self.held_out is not None or bool(self.held_out_parts)
 
     def summary(self) -> str:
-        """What is compared with what, a sentence."""
+        """A sentence on which items are compared with which."""
         if self.held_out is not None:
             held_out = f" and with held-out items of {self.held_out.path!r}"
         elif self.held_out_parts:
@@ -154,13 +154,13 @@ class Sets:
         num_overlapping = sum(_key(item) in self._training_keys for item in items)
         if num_overlapping == len(items):
             raise DataError(
-                f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} stand in the data {self.real.path!r} too; "
+                f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} are also in the data {self.real.path!r}; "
                 "give items that the generator was not trained on"
             )
         if not num_overlapping:
             return []
         return [
-            f"{num_overlapping:,} of {len(items):,} held-out items stand in the training data too; they are left out."
+            f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
@@ -199,7 +199,7 @@ class Sets:
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
 
     def inputs(self, features: FeatureSets | None) -> EvaluationInputs[DecodedItem]:
-        """What an evaluation of the samples receives."""
+        """Inputs of an evaluation of the samples."""
         train, test = self._train_and_test()
         return EvaluationInputs(
             modality=self.real.modality,

@@ -1,4 +1,4 @@
-"""Where a family works: on the data itself, or on the latents of a codec that is learned first, inside the same budget.
+"""The codec stage: a family works on the data itself, or on the latents of a codec that is learned first, inside the same budget.
 
 The first stage is an ordinary run in the folder `codec/` of the run, so that a kill loses nothing of it. Once it is over
 its weights are `codec.safetensors` and its description is in config.json; the folder goes.
@@ -46,7 +46,7 @@ NOT_OF_A_STAGE = {
 
 @dataclass(frozen=True)
 class CodecStage:
-    """What the first stage leaves to the second.
+    """Result of the first stage, for the second.
 
     Attributes:
         data: The data as latents or codes.
@@ -83,9 +83,9 @@ def run_codec_stage(
         KeyboardInterrupt: The stage was stopped; its state is saved.
     """
     if request.plan_from is not None:
-        other = RunFolder.open(Path(request.plan_from))
-        record = other.record()
-        codec, description = restore_codec(record, other.path, context.world.device), record.codec
+        source_run = RunFolder.open(Path(request.plan_from))
+        record = source_run.record()
+        codec, description = restore_codec(record, source_run.path, context.world.device), record.codec
         assert description is not None, "restore_codec() refuses a run without a codec"
     else:
         stage_request = _stage_request(request, train_config, context, data, generator, codec_name)
@@ -115,7 +115,7 @@ def _learn(
         checkpoint = latest_checkpoint(job)
     else:
         context.reporter.message(
-            f"stage 1 of 2: learning a codec ({name}), which turns {data.modality.traits.plural} into something smaller"
+            f"stage 1 of 2: training a codec ({name}), which compresses {data.modality.traits.plural} into latents"
         )
         train_config = train_config_of(request)
         check_settings(request, data, choice, codec=None)
@@ -138,7 +138,7 @@ def _stage_request(
     generator: FamilyChoice,
     codec_name: str,
 ) -> Request:
-    """What is asked of the first stage: its share of the time, or as many steps as the second."""
+    """The request of the first stage: its share of the time, or as many steps as the second."""
     codec_class = family_by_name(codec_name)
     settings = {f"{codec_name}.{name}": str(value) for name, value in (codec_class.codec_config or {}).items()}
     settings |= {

@@ -27,7 +27,7 @@ STATUS = {
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class RunInspection:
-    """What `anew.look` says of a run.
+    """Result of `anew.look` on a run.
 
     Attributes:
         path: The folder, as it was given.
@@ -93,7 +93,7 @@ class RunInspection:
         }
 
     def facts(self) -> dict[str, str]:
-        """What people read, a line each, by title."""
+        """Facts for people, one line each, by title."""
         lines = {"run": f"{self.path} ({STATUS[self.status]})", "data": self._data_line()}
         if self.family:
             size = f"up to {self.shape[0]} tokens" if len(self.shape) == 1 else " x ".join(map(str, self.shape))
@@ -117,7 +117,7 @@ class RunInspection:
         return "\n  ".join([*lines, *(f"{purpose}: {text}" for purpose, text in self.commands.items())])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """HTML for notebooks."""
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
@@ -134,7 +134,7 @@ def is_run(path: Path) -> bool:
 
 
 def inspect_run(path: Path) -> RunInspection:
-    """What a run is; RunError where its config.json does not fit."""
+    """Describe a run; RunError where its config.json does not fit."""
     folder = RunFolder.open(path)
     record = folder.read()
     if isinstance(record, Begun):
@@ -179,7 +179,7 @@ def _family_name(record: RunRecord) -> str:
 
 
 def _report(path: Path) -> dict[str, object] | None:
-    """What report.json holds; None where it is missing or damaged."""
+    """Contents of report.json; None where it is missing or damaged."""
     try:
         report = files.read_json(path / "report" / "report.json")
     except RunError:
@@ -188,7 +188,7 @@ def _report(path: Path) -> dict[str, object] | None:
 
 
 def _commands(path: Path, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
-    """What may come next, by what it does."""
+    """Suggested commands, by purpose."""
     resume = command("anew", "resume", path)
     if status != "finished":
         return {"finish": resume}

@@ -35,7 +35,7 @@ COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How stored clips are scaled, and what sounds are made of.
+    """Scaling of stored clips, and the grid that sounds are generated from.
 
     Attributes:
         shape: Of the clips.
@@ -61,7 +61,7 @@ class Scale:
 
     @property
     def frames(self) -> Frames:
-        """How clips are cut."""
+        """Frames that clips are cut into."""
         from anew.functional.spectrogram import Frames
 
         return Frames(self.shape.rate, self.shape.window, self.shape.hop)

@@ -114,11 +114,11 @@ class PixelMatching(Record):
     def learned(cls, samples: Numbers, real: Numbers) -> PixelMatching:
         """From samples and training images, both (n, C, H, W) levels; those of the images are whole numbers."""
         count = max(8, COMPARED_PIXELS // (real.shape[2] * real.shape[3]))
-        some = real[:count].astype(np.float32)
+        subset = real[:count].astype(np.float32)
         x = np.clip(samples.astype(np.float32), 0.0, 255.0)
         steps: list[Step] = []
         for learn in _learners(real):
-            steps.append(learn(x, some))
+            steps.append(learn(x, subset))
             x = pixel_steps.matched(x, [steps[-1].model_dump()])
         return cls(steps=tuple(steps))
 
@@ -159,7 +159,7 @@ def curve(samples: Numbers, real: Numbers) -> Curve:
 
 
 def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
-    """What makes each step from samples, as the steps before leave them, and real images."""
+    """Functions that learn each step from samples, as the steps before leave them, and real images."""
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
     if has_alpha:
         yield AlphaStep.learned

@@ -16,7 +16,7 @@ MOST_SIDE = 4096  # pixels a side of a sheet: what engines load as one texture
 
 
 def capacity(height: int, width: int) -> int:
-    """How many images of this size one sheet holds."""
+    """Number of images of this size that one sheet holds."""
     return (MOST_SIDE // height) * (MOST_SIDE // width)
 
 
@@ -52,12 +52,12 @@ def sprite_sheet(
 
 
 def _frame(x: int, y: int, width: int, height: int) -> dict[str, object]:
-    whole = {"x": 0, "y": 0, "w": width, "h": height}
+    full_cell = {"x": 0, "y": 0, "w": width, "h": height}
     return {
-        "frame": whole | {"x": x, "y": y},
+        "frame": full_cell | {"x": x, "y": y},
         "rotated": False,
         "trimmed": False,
-        "spriteSourceSize": whole,
+        "spriteSourceSize": full_cell,
         "sourceSize": {"w": width, "h": height},
     }
 

@@ -1,4 +1,4 @@
-"""Where items come from. A source is a list of shards, each cheap to list without opening and read as one unit.
+"""Interface of sources. A source is a list of shards, each cheap to list without opening and read as one unit.
 
 A reader is one file here with a function `open_reader(files, root, modalities) -> Reader`:
 `folders` (image files, text files and spans of large ones), `tables` (jsonl, csv, parquet), `archive` (tar shards),

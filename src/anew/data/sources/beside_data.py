@@ -1,4 +1,4 @@
-"""What lies in a folder and is not data: descriptions, what file managers leave behind, and runs of this program."""
+"""Files in a data folder that are not data: descriptions, leftovers of file managers, and runs of this program."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def without_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
         return data, []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return described, [
-        f"{', '.join(names[:_NAMED])}{more} left out: by name, a description of the data (give such a file by itself to learn "
-        "from it)"
+        f"{', '.join(names[:_NAMED])}{more} ignored: by its name, a description of the data (give such a file by itself to train "
+        "on it)"
     ]
 
 

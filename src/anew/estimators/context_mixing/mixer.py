@@ -54,7 +54,7 @@ Tokens = NDArray[np.int32]
 
 
 class ReadText:
-    """What was read of a train part, which stays as it is: all mixers of a process that need it hold the same one."""
+    """The training text after reading, immutable: all mixers of a process that need it share one."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -389,5 +389,5 @@ def _check_tokens(ids: Tokens | Ints, vocab_size: int) -> None:
         raise ValueError(f"tokens must be among 0 to {vocab_size - 1} (got {int(ids.min())} to {int(ids.max())})")
 
 
-def _power_of_two(least: int) -> int:
-    return 1 << max(0, least - 1).bit_length()
+def _power_of_two(at_least: int) -> int:
+    return 1 << max(0, at_least - 1).bit_length()

@@ -1,4 +1,4 @@
-"""What metrics of sound are taken of: spectrograms, loudness, periodicity; and how copies of clips are told.
+"""Inputs of sound metrics: spectrograms, loudness, periodicity; and the distance by which copies of clips are found.
 
 Legend for shapes: n clips, N samples, M bands, T frames.
 """

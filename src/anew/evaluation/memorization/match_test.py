@@ -49,7 +49,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """What the match test finds.
+    """Result of the match test.
 
     Attributes:
         p: Of the test.
@@ -71,12 +71,12 @@ def posing(distance: Distance, posers: Indices, pool: Indices) -> NearestReal:
     """The nearest other real item of each of some items of the pool, with the scale that item has without the poser: at least
     that, since posers that are each other's nearest are left out a part at a time."""
     near = distance.nearest_real(posers, pool)
-    own, scale = near.nearest_own.copy(), near.scale.copy()
+    nearest_own, scale = near.nearest_own.copy(), near.scale.copy()
     for rows in np.array_split(np.flatnonzero(near.nearest_own == posers), PARTS):
-        others = np.setdiff1d(pool, posers[rows])
-        if len(rows) and len(others):
-            own[rows], scale[rows] = distance.nearest(near.item[rows], others)
-    return replace(near, nearest_own=own, scale=scale)
+        other_rows = np.setdiff1d(pool, posers[rows])
+        if len(rows) and len(other_rows):
+            nearest_own[rows], scale[rows] = distance.nearest(near.item[rows], other_rows)
+    return replace(near, nearest_own=nearest_own, scale=scale)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class MatchTest:
         return p, p <= AGREES and is_usual
 
     def _counted(self, p: float, samples: NearestReal, real: NearestReal, labels: LabelPermutations) -> MatchResult:
-        """How many samples are copies: those that match training items, repeats included, less what chance gives."""
+        """Number of copies: samples that match training items, repeats included, less those that chance explains."""
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
         rows, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
         by_chance = n * float(_is_match(real).mean()) * (1.0 - self.n_held_out / self.n_pool)

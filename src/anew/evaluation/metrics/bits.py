@@ -33,8 +33,8 @@ UNITS = {
 }
 # Rows beside the model's own bits: naive models, file formats, parts of the model.
 REFERENCES = {
-    "network": ("… its network alone", "The model without what is counted beside it."),
-    "kneser_ney": ("… n-gram counts (Kneser-Ney)", "Only counts what follows what."),
+    "network": ("… its network alone", "The model without the counts that are mixed in."),
+    "kneser_ney": ("… n-gram counts (Kneser-Ney)", "Counts which symbol follows which, and nothing else."),
     "clusters_kneser_ney": ("… n-gram counts, new families", "The same counts on the held-out families."),
     "uniform": ("… uniform", "Knows nothing but the alphabet."),
     "unigram": ("… frequencies alone", "Knows how common each residue is."),
@@ -79,7 +79,7 @@ def bits_spec(unit: str, reference: str = "") -> MetricSpec:
 
 
 def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int) -> Iterator[Score]:
-    """How much better training items are predicted than held-out ones.
+    """Bits by which training items are predicted better than held-out ones.
 
     Args:
         bits_of: (bits, units) of each example of a part, "test" or "train".

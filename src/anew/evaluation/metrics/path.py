@@ -1,4 +1,4 @@
-"""How smooth an interpolation is: how long its path is in a fixed embedding, and how evenly it moves.
+"""Smoothness of interpolations: the length of the path in a fixed embedding, and the evenness of its steps.
 
 Legend for shapes: w paths, f frames of each, n real items, d features.
 """
@@ -27,7 +27,7 @@ PATH_LENGTH = MetricSpec(
 PATH_EVENNESS = MetricSpec(
     "path_evenness",
     "Interpolation evenness",
-    "Mean step over the largest step: 1 is even; near 0 it stands still and then jumps.",
+    "Mean step divided by the largest step: 1 is even; near 0, it stands still and then jumps.",
     better="higher",
     group=Group.INTERPOLATION,
     maximum=1.0,

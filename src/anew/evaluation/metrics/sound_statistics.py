@@ -1,4 +1,4 @@
-"""What is heard first in sound: pulses at the rate of frames, and silence.
+"""Sound statistics that people notice first: pulses at the frame rate, and silence.
 
 Legend for shapes: n clips, N samples of each.
 """

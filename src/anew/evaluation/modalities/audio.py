@@ -90,7 +90,7 @@ class AudioEvaluation(Evaluation[Samples]):
         yield from self.metrics_in_time(metrics, QUICK)
 
     def _statistics(self) -> Iterator[Score]:
-        """What is heard first in single clips."""
+        """Sound statistics of single clips."""
         samples, test, train = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train"))
         for statistic in sound_statistics(self.rate):
             yield compare(statistic, *map(statistic.compute, (samples, test, train)))

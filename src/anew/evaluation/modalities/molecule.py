@@ -14,7 +14,7 @@ from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 VALID_SHARE = MetricSpec(
     "valid_share",
     "Valid",
-    "Share of samples that are molecules at all.",
+    "Share of samples that are valid molecules.",
     better="higher",
     maximum=1.0,
     tolerance=Tolerance(
@@ -47,7 +47,7 @@ NOVEL_SHARE = MetricSpec(
 
 
 class MoleculeEvaluation(TextEvaluation):
-    """What lists of text have, and validity, uniqueness and novelty as MOSES defines them (arXiv 1811.12823)."""
+    """Metrics of lists of text, and validity, uniqueness and novelty as MOSES defines them (arXiv 1811.12823)."""
 
     noun = "molecules"
 

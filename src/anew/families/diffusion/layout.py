@@ -1,4 +1,4 @@
-"""What diffusion must know of the axes of a grid: the network, the closed form, and which parts of an item have a noise
+"""Operations of diffusion that depend on the axes of a grid: the network, the closed form, and which parts of an item have a noise
 level of their own. Nothing else looks at axes.
 
 Legend for shapes: B examples, F parts of an example with a noise level each (1 of an image, T of a clip), D values of one
@@ -29,7 +29,7 @@ SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, see
 
 
 class Layout(ABC):
-    """How diffusion works on grids of certain axes.
+    """Diffusion on grids of certain axes.
 
     Attributes:
         mixture_type: Type of the closed form.
@@ -55,7 +55,7 @@ class Layout(ABC):
 
     @abstractmethod
     def network(self, config: DiffusionConfig) -> nn.Module:
-        """What `run_network` calls."""
+        """The network as `run_network` calls it."""
 
     @abstractmethod
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
@@ -91,7 +91,7 @@ class Layout(ABC):
         """
 
     def wrapped(self, net: nn.Module) -> nn.Module:
-        """What stands for the network where images are to wrap.
+        """A replacement for the network when images are to wrap.
 
         Raises:
             ConfigError: They cannot.
@@ -103,7 +103,7 @@ class Layout(ABC):
         return None
 
     def sampled_parts(
-        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known: KnownValues | None
+        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known_values: KnownValues | None
     ) -> Tensor | None:
         """(n, F) which parts samples of these components have, by a normal number (n,) each; None: all."""
         return None

@@ -49,13 +49,13 @@ def score(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> tuple[Tensor,
 
 
 def path_logits(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> PathLogits:
-    """What the network says of all targets of a batch, in as many threads as there are."""
+    """The network's logits along the paths of all targets of a batch, computed on all threads."""
 
     @torch.inference_mode()
     def of_piece(piece: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         log_probs = logits_of(piece).flatten(0, 1).log_softmax(-1)
-        own = log_probs.gather(1, piece.x[:, 1:].flatten()[:, None])[:, 0]
-        return head.path_logits(log_probs.exp().cpu().numpy(), _targets(piece)), own.cpu().numpy()
+        target_log_probs = log_probs.gather(1, piece.x[:, 1:].flatten()[:, None])[:, 0]
+        return head.path_logits(log_probs.exp().cpu().numpy(), _targets(piece)), target_log_probs.cpu().numpy()
 
     pieces = list(pieces_of(batch))
     workers = min(len(pieces), available_threads()) if batch.x.device.type == "cpu" else 1

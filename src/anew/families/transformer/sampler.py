@@ -1,4 +1,4 @@
-"""How a Transformer samples: one token after another, in NumPy, since a step of a small network is mostly the cost of calls.
+"""Sampling of a Transformer: token by token, in NumPy, since a step of a small network is mostly the cost of calls.
 
 Legend for shapes: n samples, L tokens so far, V vocabulary.
 """
@@ -30,7 +30,7 @@ Ints = NDArray[np.int64]
 
 
 class TokenMixer(Protocol):
-    """What stands beside the network, and mixes its own probabilities with the network's."""
+    """Statistical models beside the network, whose probabilities are mixed with the network's."""
 
     @property
     def is_fitted(self) -> bool: ...
@@ -47,7 +47,7 @@ class TokenMixer(Protocol):
 
 
 class SampledFamily(Protocol):
-    """What sampling needs of the family."""
+    """The part of the family that sampling uses."""
 
     spec: Tokens
     net: Decoder
@@ -172,17 +172,17 @@ class TokenSampler:
         kept /= np.maximum(kept.sum(1, keepdims=True), 1e-30)
         return kept
 
-    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, known: Ints | None) -> Ints:
+    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): what is known, else what is drawn."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
-        is_direct = self.mixer is not None and self.is_unfiltered and self.allowed is None and known is None
+        is_direct = self.mixer is not None and self.is_unfiltered and self.allowed is None and prompt_ids is None
         if self.keeps_weights or not is_direct:
             self.weights = self._mix(logits, ids)
-        if known is not None:
-            return known
+        if prompt_ids is not None:
+            return prompt_ids
         if is_direct and self.mixer is not None:
             return self.mixer.draw(ids, logits, self.state, self._uniform())
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
@@ -206,7 +206,7 @@ class TokenSampler:
         return self.mixer.weights_after(ids, logits, self.state)
 
     def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> Any:
-        """What the rows have shown before the first new token. ids: (n, t), unread: (n, l) the last of them, labels in front."""
+        """State of the rows before the first new token. ids: (n, t), unread: (n, l) the last of them, labels in front."""
         family, num_labels = self.family, self.family.num_label_tokens
         if (ids == ids[0]).all() and (unread == unread[0]).all():  # one prompt for all is read once
             ids, unread = ids[:1], unread[:1]

@@ -20,7 +20,7 @@ DTYPE = torch.float32
 
 
 class PortableVae(Protocol):
-    """What is used of the family."""
+    """The part of the family that is used here."""
 
     spec: Grid
     autoencoder: VariationalAutoencoder
