@@ -28,7 +28,7 @@ from anew.families.known import known_values
 from anew.families.vae.filling import sweep
 from anew.functional.latents import given_places
 from anew.sampling.latents import in_own_values
-from samples import clips, prose, shapes, tones
+from samples import clips, prose, shapes, stereo_tones, tones
 
 from .conftest import TINY_CONV, train
 from .families import OWN_FAMILY
@@ -108,6 +108,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
     "sound": ("diffusion", tones, PIXEL),
+    "stereo": ("diffusion", stereo_tones, PIXEL),
     "clips": ("diffusion", clips, PIXEL),
 }
 
@@ -269,12 +270,15 @@ def test_a_turn_of_filling_in_is_that_of_the_run(grid_run: Callable[[str], Path]
 
 @needs_node
 @pytest.mark.slow
-def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
-    model, page = exported(grid_run("sound"), tmp_path / "page.html")
+@pytest.mark.parametrize("name", ["sound", "stereo"])
+def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    model, page = exported(grid_run(name), tmp_path / "page.html")
     grids = values(model)[0]
     waves = answer(page, grids=[grid.flatten().tolist() for grid in grids])["waves"]
     for ours, theirs in zip(waves, model.modality.decode(grids), strict=True):
-        assert len(ours) == len(theirs) and np.abs(np.corrcoef(ours, np.asarray(theirs))[0, 1]) > 0.99
+        expected = np.asarray(theirs).flatten()  # of stereo both channels in turn
+        # A phase that hangs by a hair falls another way, and a quiet channel shows it more than the mix does.
+        assert len(ours) == len(expected) and np.corrcoef(ours, expected)[0, 1] > (0.99 if name == "sound" else 0.95)
 
 
 @needs_node

@@ -256,7 +256,8 @@ class Modality(ABC):
 
     @abstractmethod
     def decode(self, x: Values) -> Sequence[DecodedItem]:
-        """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound."""
+        """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound, (N, 2)
+        of stereo."""
 
     def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
         """Stored rows (n, ...) of real items as items; by default what the model's input decodes to."""

@@ -120,7 +120,8 @@ class Model(Generator):
             **sampling: The family's sampling settings, as in `anew sample --set`.
 
         Returns:
-            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips or (N,) float32 sound. `save` writes files.
+            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips or (N,) float32 sound,
+            (N, 2) of stereo. `save` writes files.
 
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
