@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anew.api.sampling import loaded_together
-from anew.api.training import load, open_run
+from anew.api.training import is_run_at, load, open_run, run_place
 from anew.core import arguments, files
 from anew.core.durations import parse_duration
 from anew.core.reporter import Reporter
@@ -70,7 +70,7 @@ def look(
         UserError: The data or an argument cannot be used.
         RunError: The run was edited or is damaged.
     """
-    path = arguments.path("data", data, DataError)
+    path = open_run(data).path if is_run_at(data) else arguments.path("data", data, DataError)
     arguments.choice("prefer", prefer, PREFERENCES)
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
@@ -289,7 +289,7 @@ def compare(
         UserError: Something given cannot be used, in one sentence.
     """
     n = check_int("n", n, 1, MOST_MEASURED)
-    run_paths = [arguments.path("runs", run, RunError) for run in arguments.several("runs", runs)]
+    run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
     names = arguments.several("families", families)
     not_a_name = next((name for name in names if not isinstance(name, str)), None)
     if not_a_name is not None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core import settings as configs
+from anew.core.addresses import address_of
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
@@ -22,7 +23,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
-from anew.data.sources.remote import address_of, is_known
+from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
