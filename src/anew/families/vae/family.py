@@ -26,13 +26,13 @@ from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
 from anew.families.base import Family, Scale, check_axes, class_labels
-from anew.families.known import KnownValues, known_values
+from anew.families.known import known_values
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph, PortableSampler
-from anew.families.vae.filling import SWEEPS, sweep
+from anew.families.vae.filling import filled
 from anew.families.vae.portable import vae_decoder, vae_encoder, vae_sampler
 from anew.families.vae.prior import VectorPrior
-from anew.functional.latents import given_places, normal_kl, slerp, sum_with_free_bits, unit_scale
+from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.functional.ode import SOLVERS
 from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
@@ -321,33 +321,13 @@ class Vae(Family):
         latents = self.initial_latents(request, seed)
         bottom = self._bottom_of(latents)
         if known is not None:
-            yield from self._filled(self._expected_items(bottom), latents, known, request.sample_keys(seed))
+            start = self._expected_items(bottom)
+            deviations = latents[:, self.config.top_dim :].view_as(bottom)
+            yield from filled(self, start, deviations, known, request.sample_keys(seed), self._dtype())
         elif sampling.pixels == "sample":
             yield self._sampled_items(bottom, request.sample_keys(seed))
         else:
             yield self._expected_items(bottom)
-
-    def _filled(
-        self, x: Tensor, latents: Tensor, known: KnownValues, keys: Sequence[tuple[int, int]]
-    ) -> Iterator[Tensor]:
-        """Drafts (n, *shape) with what is given, from samples x (n, *shape) of these latents (n, K + c h w)."""
-        mask, values = known.mask.view_as(x), known.values.view_as(x)
-        places = given_places(mask.float(), self.autoencoder.sides)  # (n, 1, h, w)
-        deviations = latents[:, self.config.top_dim :].view(len(x), *self.latent.shape)
-        sources = [generator(row_seed, "fill", index) for row_seed, index in keys]
-        for number in range(SWEEPS):
-            noise = torch.stack([torch.randn(self.config.top_dim, generator=source) for source in sources])
-            noise = noise.to(x) * (number < SWEEPS - 1)  # (n, K); the last turn takes the mean
-            turns = zip(
-                *(torch.split(part, self.rows) for part in (x, places, noise, deviations, mask, values)), strict=True
-            )
-            x = torch.cat(
-                [
-                    torch.where(m, v, sweep(self.autoencoder, torch.where(m, v, y), p, e, d, self._dtype()))
-                    for y, p, e, d, m, v in turns
-                ]
-            )
-            yield x
 
     @torch.no_grad()
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
