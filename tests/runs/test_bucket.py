@@ -95,7 +95,7 @@ def test_a_killed_run_goes_on_from_an_empty_machine_with_the_same_bytes(
     killed.communicate()
     assert not list((tmp_path / "first").glob("runs/*/names/model.safetensors")), "it was killed too late"
     output = finish(["resume", RUN], tmp_path / "second", variables)
-    assert "going on from step" in output and f"anew sample {RUN}" in output
+    assert "from step" in output and f"anew sample {RUN}" in output
     assert weights(tmp_path / "second") == weights(tmp_path / "whole")
     finish(["sample", RUN, "-n", "3", "--out", str(tmp_path / "new")], tmp_path / "third", variables)
     finish(["evaluate", RUN, "-n", "20"], tmp_path / "third", variables)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anew.api.sampling import loaded_together
 from anew.api.training import is_run_at, load, open_run, run_place
@@ -14,6 +14,7 @@ from anew.core import arguments, files
 from anew.core.durations import parse_duration
 from anew.core.reporter import Reporter
 from anew.core.settings import check_int
+from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, RunError, command, shorten
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
@@ -90,7 +91,7 @@ def look(
 
 def score(
     run: str | Path,
-    data: str | Path | Sequence[Any],
+    data: str | Path | Sequence[DecodedItem | bytes],
     *,
     limit: float | None = None,
     per_item: bool = False,
@@ -317,7 +318,7 @@ def _lock_of(run: str | Path) -> AbstractContextManager[None]:
     return open_run(run).locked() if int(os.environ.get("RANK", "0")) == 0 else nullcontext()
 
 
-def read_report(run: str | Path) -> dict[str, Any]:
+def read_report(run: str | Path) -> dict[str, object]:
     """Read report/report.json of a finished run.
 
     Raises:

@@ -365,6 +365,15 @@ def run_place(name: str, run: object, error: type[UserError] = RunError, *, whol
     return mirror.folder
 
 
+def device_of(run: str | Path) -> str:
+    """The device that a run was asked to be trained on, as its settings say."""
+    record = open_run(run, whole=True).read()
+    if not isinstance(record, Begun):
+        return str(record.train.get("device", "auto"))
+    settings = record.request.settings
+    return str(settings.get("train.device", settings.get("device", "auto")))
+
+
 def is_begun(run: str | Path) -> bool:
     """Whether a run has begun here, in its folder or in the one of the cache that stands for its address."""
     address = run_address(run)

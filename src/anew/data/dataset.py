@@ -269,6 +269,7 @@ class Dataset:
         Raises DataError where the data is not what the run was trained on."""
         data = cls._restored(_same(state, path), state, folder)
         data._divide()
+        _check_division(state["parts"], data.scan.parts)
         data._store.rates = dict(state["rates"])
         data._encode()
         data.scan.notes = list(state["notes"])
@@ -333,6 +334,15 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
         mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
+
+
+def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
+    """Raises DataError where the same items are divided otherwise than the run did: it would be judged by what it was trained on."""
+    if dict(parts) != dict(parts_now) and sum(parts.values()) == sum(parts_now.values()):
+        raise DataError(
+            f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were to train on, now "
+            f"{parts_now.get('train', 0):,}), so held-out items could be training items; train again, or use that version"
+        )
 
 
 def check_there(path: str) -> None:

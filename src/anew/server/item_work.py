@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
 from anew.server.work import Channel, Work, threads_for
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class ItemRequest:
     seed: int
     label: str | None
     condition: Condition | None
-    sampling: Any
+    sampling: DataclassInstance
     stop: str | None = None
     prompt: str | None = None
     suffix: str | None = None
