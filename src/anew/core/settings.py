@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, TypeVar, cast
 
 from anew.errors import ConfigError, did_you_mean, shorten
 
@@ -103,14 +103,14 @@ def check(config: object) -> None:
         setting.check(name, getattr(config, name))
 
 
-def check_int(name: str, value: Any, low: int = 0, high: int = MAX_INT) -> int:
+def check_int(name: str, value: object, low: int = 0, high: int = MAX_INT) -> int:
     """The value as an int; it may be one of NumPy's.
 
     Raises:
         ConfigError: It is not a whole number from low to high.
     """
     try:
-        number = operator.index(value)
+        number = operator.index(cast(SupportsIndex, value))
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
 
 Layout = Literal["items", "list", "document"]
+G = TypeVar("G", contravariant=True)
 """What a file holds: items that stand alone, a list of records, or one running text."""
 
 
@@ -382,6 +384,45 @@ def each(
         results = isolation.each(modality, method, [item for item in piece if isinstance(item, Item)])
         for item in piece:
             yield item, next(results) if isinstance(item, Item) else None
+
+
+class GlimpseSample(Protocol[G]):
+    """Collected glimpses of the first items, by which a modality chooses a shape."""
+
+    first_error: str  # why the first unusable item cannot be used
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no more items are needed."""
+
+    @property
+    def needs_bodies(self) -> bool:
+        """Whether bodies of more items are to be decoded."""
+
+    def add(self, glimpse: G) -> None:
+        """Count an item in."""
+
+
+def collect_glimpses(
+    modality: Modality, items: Iterable[Item], sample: GlimpseSample[G], side: int, piece: int
+) -> None:
+    """Add glimpses (`modality.glimpse`) of items to a sample until it is complete.
+
+    Args:
+        modality: Has a method `glimpse(item, side)`; side 0 asks for the header alone.
+        items: Read until the sample is complete.
+        sample: Receives the glimpses, and the reason of the first item without one.
+        side: Pixels a side that decoded bodies need.
+        piece: Items between two looks at whether more bodies are needed.
+    """
+    remaining = iter(items)
+    while not sample.is_complete and (chunk := list(itertools.islice(remaining, piece))):
+        glimpses = isolation.each(modality, "glimpse", chunk, side if sample.needs_bodies else 0)
+        for item, glimpse in zip(chunk, glimpses, strict=True):
+            if isinstance(glimpse, ValueError):
+                sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
+            else:
+                sample.add(glimpse)
 
 
 def reasons(

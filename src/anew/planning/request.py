@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from anew.core import arguments
+from anew.core.addresses import address_of, without_query
 from anew.core.durations import parse_duration
 from anew.core.registry import check_name
 from anew.core.settings import SettingValue, as_text, check_int
 from anew.data.file_names import is_hub_name
-from anew.data.sources.remote import address_of, without_query
 from anew.errors import ConfigError, DataError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import PREFERENCES, Request, requested

@@ -45,7 +45,7 @@ class RunInspection:
         passes: Over the training data, about.
         loss: Of the last step, by phase.
         report: What report.json holds; None where nothing was measured.
-        commands: What may come next, by what it does.
+        commands: Suggested commands, by purpose.
     """
 
     path: str
@@ -136,17 +136,17 @@ def is_run(path: Path) -> bool:
 def inspect_run(path: Path) -> RunInspection:
     """Describe a run; RunError where its config.json does not fit."""
     folder = RunFolder.open(path)
-    record = folder.read()
+    record, run = folder.read(), folder.address or str(path)
     if isinstance(record, Begun):
         request = record.request
         return RunInspection(
-            path=str(path),
+            path=run,
             status=record.status,
             data=request.data,
             modality=request.modality or "",
             family=request.family or "",
             request=to_json(request),
-            commands=_commands(path, record.status, None),
+            commands=_commands(run, record.status, None),
         )
     steps = [event for event in events.read(path / events.NAME) if event["event"] == "step"]
     report = _report(path) if record.status == "finished" else None
@@ -154,7 +154,7 @@ def inspect_run(path: Path) -> RunInspection:
     examples = float(last.get("examples", 0))
     expected = (plan.steps or plan.expected_steps or 0) * plan.batch
     return RunInspection(
-        path=str(path),
+        path=run,
         status=record.status,
         request=to_json(record.request),
         modality=record.data.modality,
@@ -169,7 +169,7 @@ def inspect_run(path: Path) -> RunInspection:
         passes=(plan.epochs or 0.0) * examples / expected if expected else 0.0,
         loss={name: value for name, value in last.items() if name.startswith("loss")},
         report=report,
-        commands=_commands(path, record.status, report),
+        commands=_commands(run, record.status, report),
     )
 
 
@@ -187,12 +187,12 @@ def _report(path: Path) -> dict[str, object] | None:
     return report if isinstance(report, dict) and isinstance(report.get("scores"), list) else None
 
 
-def _commands(path: Path, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
+def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
     """Suggested commands, by purpose."""
-    resume = command("anew", "resume", path)
+    resume = command("anew", "resume", run)
     if status != "finished":
         return {"finish": resume}
-    commands = {"more": command("anew", "sample", path, "--out", "DIR", "-n", "100")}
+    commands = {"more": command("anew", "sample", run, "--out", "DIR", "-n", "100")}
     if report is None:
-        commands["measure"] = command("anew", "evaluate", path)
-    return commands | {"longer": command("anew", "resume", path, "--budget", "10m")}
+        commands["measure"] = command("anew", "evaluate", run)
+    return commands | {"longer": command("anew", "resume", run, "--budget", "10m")}

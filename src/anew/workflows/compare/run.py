@@ -15,6 +15,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
+from anew.data.held_out import held_out_size
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
@@ -234,7 +235,7 @@ def _sample_count(n: int, data: Dataset) -> int:
     """As many samples as there are held-out items, or fewer passages."""
     if isinstance(data.spec, Tokens) and data.spec.packed:
         return max(4, n // COMPARISON_PASSAGES)
-    return max(20, min(n, data.part_size("test")))
+    return max(20, min(n, held_out_size(data)))
 
 
 def _written(
