@@ -212,7 +212,8 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        levels = _coarse_spectrogram(audio.with_channels(self.samples(item), 1))  # (12, 16)
+        mono = audio.levelled(audio.with_channels(self.samples(item), 1), PEAK)  # (N,)
+        levels = _coarse_spectrogram(mono)  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 
@@ -270,7 +271,8 @@ class Audio(Modality):
     def decode(self, x: Values) -> list[audio.Samples]:
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         waves = self._scale.waves(x, self.config.rounds)
-        return [self._levelled(audio.faded(wave, self._fade)) for wave in waves]  # a sample that begins loud would click
+        # Clips are faded too; a sample that begins loud would click.
+        return [self._levelled(audio.faded(wave, self._fade)) for wave in waves]
 
     def calibration_size(self) -> tuple[int, int]:
         return (CALIBRATION_CLIPS, FITTED_CLIPS) if self.config.trim else (0, 0)
