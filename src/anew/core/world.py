@@ -321,7 +321,7 @@ def together() -> Iterator[World]:
             raise reason from None
         monitor.fail("stopped", GONE)
         raise
-    except Exception as error:
+    except Exception as error:  # whatever it is, the other processes hear of it
         if is_connection_fault(error):
             raise monitor.explain(_clause(error)) from error
         monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_clause(error)})", 1)

@@ -145,7 +145,7 @@ class ModelWorker:
             if self._model is None:
                 self._model = self._load()
             group[0].run(self._model, group)
-        except Exception as error:
+        except Exception as error:  # whatever it is, clients get an answer and the thread goes on
             fault = self._as_fault(error)
             for work in group:
                 work.fail(fault)

@@ -94,7 +94,7 @@ class OpenReader(Protocol):
 
 
 def reader_of(path: str) -> str:
-    """The module name under `anew.data` that reads this file: tables, archive, idx, else folders."""
+    """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder."""
     suffix = suffix_of(path)
     if suffix in _TABLES:
         return "tables"
