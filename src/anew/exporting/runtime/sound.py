@@ -47,7 +47,7 @@ def waves(samples: Array, item: Scale) -> list[Array]:
 def faded(sound: Array, edge: int) -> Array:
     """(N,) or (N, 2) with both ends brought to zero within `edge` samples."""
     ramp = np.minimum(np.arange(len(sound)) / edge, 1.0)
-    return sound * (ramp * ramp[::-1]).reshape(-1, *[1] * (sound.ndim - 1))
+    return np.asarray(sound * (ramp * ramp[::-1]).reshape(-1, *[1] * (sound.ndim - 1)))
 
 
 def sound_of(magnitude: Array, item: Scale) -> Array:
