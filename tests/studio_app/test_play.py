@@ -206,11 +206,11 @@ def test_no_end_is_taken_where_none_was_learned(client: TestClient) -> None:
     assert "suffix" in refusal["error"]["message"]
 
 
-def test_a_run_with_the_tokenizer_of_another_says_so(root: Path, client: TestClient) -> None:
+def test_a_run_whose_letters_are_damaged_says_so(root: Path, client: TestClient) -> None:
     other = shutil.copytree(root / NAMES, root / "runs" / "altered")
     config = json.loads((other / "config.json").read_text())
-    config["data"]["learned"]["tokens"]["digest"] = "0" * 64
+    config["data"]["learned"]["tokens"]["letters"] = 5
     (other / "config.json").write_text(json.dumps(config))
     answer = client.get("/api/play/about", params={"run": "runs/altered"})
-    assert answer.status_code == 400 and "is not the tokenizer" in answer.json()["error"]["message"]
+    assert answer.status_code == 400 and "letters" in answer.json()["error"]["message"]
     shutil.rmtree(other)
