@@ -99,7 +99,7 @@ class Subject:
         hidden = torch.cat([self.judge.body(part) for part in torch.split(spectrograms(clips), 128)])
         return hidden.double().numpy(), self.judge.head(hidden).softmax(1).double().numpy()
 
-    def judged(self, clips: Sequence[NDArray[np.float32]], asked: Sequence[int] | None = None) -> dict[str, float]:
+    def judged(self, clips: Sequence[NDArray[np.float32]], requested: Sequence[int] | None = None) -> dict[str, float]:
         features, chances = self.features_and_chances(clips)
         around = neighbourhood(self._features, features)
         share = np.bincount(chances.argmax(1), minlength=10) / len(clips)
@@ -112,6 +112,6 @@ class Subject:
             "coverage": float(around.coverage.mean()),
             "periodicity": earth_mover(periodicity(clips, RATE), self._periodic),
         }
-        if asked is not None:
-            figures["recognised"] = float((chances.argmax(1) == np.asarray(asked)).mean())
+        if requested is not None:
+            figures["recognised"] = float((chances.argmax(1) == np.asarray(requested)).mean())
         return figures

@@ -14,8 +14,8 @@ IN_FOLDER = 1000
 
 def text(folder: Path, source: str, gigabytes: float, seed: int = 0) -> Path:
     """Files of 10 MB, 100 to a folder: runs of 16 words of the source, in an order of chance. Made once."""
-    done = folder / f"made-{gigabytes:g}"
-    if done.exists():
+    marker = folder / f"made-{gigabytes:g}"
+    if marker.exists():
         return folder / "text"
     words = [word.encode() for word in source.split()]
     if len(words) < 1000:
@@ -23,13 +23,13 @@ def text(folder: Path, source: str, gigabytes: float, seed: int = 0) -> Path:
     lines = [word + (b"\n\n" if number % 160 == 159 else b" ") for number, word in enumerate(words)]
     rng = np.random.default_rng(seed)
     runs = [b"".join(lines[at : at + 16]) for at in range(len(lines))]
-    some = int(FILE_BYTES / (sum(map(len, runs)) / len(runs)))
+    subset = int(FILE_BYTES / (sum(map(len, runs)) / len(runs)))
     for number in range(max(1, round(gigabytes * 1e9 / FILE_BYTES))):
         place = folder / "text" / f"{number // 100:03d}"
         place.mkdir(parents=True, exist_ok=True)
-        order = rng.integers(0, len(runs), some)
+        order = rng.integers(0, len(runs), subset)
         (place / f"{number:05d}.txt").write_bytes(b"".join([runs[i] for i in order.tolist()]))
-    done.touch()
+    marker.touch()
     return folder / "text"
 
 
@@ -48,8 +48,8 @@ def picture(rng: np.random.Generator, side: int) -> Image.Image:
 
 def pictures(folder: Path, count: int, side: int = 32, seed: int = 0) -> Path:
     """PNG files, 1,000 to a folder. Made once."""
-    done = folder / f"made-{count}"
-    if done.exists():
+    marker = folder / f"made-{count}"
+    if marker.exists():
         return folder / "images"
     rng = np.random.default_rng(seed)
     for number in range(count):
@@ -59,5 +59,5 @@ def pictures(folder: Path, count: int, side: int = 32, seed: int = 0) -> Path:
         held = io.BytesIO()
         picture(rng, side).save(held, "PNG", compress_level=1)
         (place / f"{number:07d}.png").write_bytes(held.getvalue())
-    done.touch()
+    marker.touch()
     return folder / "images"

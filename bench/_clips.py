@@ -99,21 +99,21 @@ class Subject:
         return judge.eval()
 
     @torch.inference_mode()
-    def judged(self, made: Clips) -> dict[str, float]:
+    def judged(self, generated: Clips) -> dict[str, float]:
         """Fréchet distances to held-out clips, and what the judge of differences thinks."""
-        votes = torch.cat([self.change(part).softmax(1) for part in differences_of(made).split(200)])
+        votes = torch.cat([self.change(part).softmax(1) for part in differences_of(generated).split(200)])
         share = votes.mean(0)
         return {
             "distance_frame": frechet(
-                _features(self.frame, frames_of(made)), _features(self.frame, frames_of(self.held))
+                _features(self.frame, frames_of(generated)), _features(self.frame, frames_of(self.held))
             ),
             "distance_change": frechet(
-                _features(self.change, differences_of(made)), _features(self.change, differences_of(self.held))
+                _features(self.change, differences_of(generated)), _features(self.change, differences_of(self.held))
             ),
             "confident": float((votes.amax(1) > 0.9).float().mean()),
             "entropy": float(-(share * share.clamp(min=1e-9).log()).sum() / np.log(len(share))),
-            "motion": motion(made) / motion(self.held),
-            "samples": len(made),
+            "motion": motion(generated) / motion(self.held),
+            "samples": len(generated),
         }
 
 

@@ -27,11 +27,11 @@ FITTED = 1000  # training images that give the embedding its centre and scale
 def opened(path: Path, side: int) -> Pixels:
     """(side, side, 3): what is see-through lies on white; the middle square of an image that is not square."""
     image = Image.open(path).convert("RGBA")
-    whole = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    least = min(whole.size)
-    left, top = (whole.width - least) // 2, (whole.height - least) // 2
-    square = whole.crop((left, top, left + least, top + least))
-    return np.asarray(square if least == side else square.resize((side, side), Image.Resampling.LANCZOS))
+    canvas = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    min_count = min(canvas.size)
+    left, top = (canvas.width - min_count) // 2, (canvas.height - min_count) // 2
+    square = canvas.crop((left, top, left + min_count, top + min_count))
+    return np.asarray(square if min_count == side else square.resize((side, side), Image.Resampling.LANCZOS))
 
 
 def read_folder(folder: Path, side: int) -> Pixels:
@@ -65,12 +65,12 @@ class Colour:
     def features(self, images: Pixels) -> NDArray[np.float64]:
         return self.embedding(tensor(images)).astype(np.float64)
 
-    def judged(self, made: Pixels) -> dict[str, float]:
-        features = self.features(made)
+    def judged(self, generated: Pixels) -> dict[str, float]:
+        features = self.features(generated)
         return {
             "distance": frechet(features, self.held_features),
             **beside(features, self.held_features),
-            "samples": len(made),
+            "samples": len(generated),
         }
 
 

@@ -180,8 +180,8 @@ def environment(name: str, packages: Sequence[str], work: Path) -> str:
     """
     folder = work / "environments" / name
     python = folder / "bin" / "python"
-    done = folder / "packages.json"
-    if done.exists() and json.loads(done.read_text()) == list(packages):
+    marker = folder / "packages.json"
+    if marker.exists() and json.loads(marker.read_text()) == list(packages):
         return str(python)
     print(f"making an environment for {name} ...", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
@@ -190,7 +190,7 @@ def environment(name: str, packages: Sequence[str], work: Path) -> str:
     (theirs / "shared.pth").write_text("\n".join(ours) + "\n")
     torch = f"torch=={metadata.version('torch').split('+')[0]}"
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", torch, *packages], check=True)
-    done.write_text(json.dumps(list(packages)))
+    marker.write_text(json.dumps(list(packages)))
     return str(python)
 
 

@@ -24,7 +24,7 @@ class Subject(Protocol):
     held: Pixels
     folder: Path
 
-    def judged(self, made: Pixels) -> dict[str, float]: ...
+    def judged(self, generated: Pixels) -> dict[str, float]: ...
 
 
 def apart(x: NDArray[np.float64]) -> float:
@@ -32,16 +32,16 @@ def apart(x: NDArray[np.float64]) -> float:
     return float(np.sqrt(squared_distances(x, x)).sum() / (len(x) * (len(x) - 1)))
 
 
-def beside(made: NDArray[np.float64], held: NDArray[np.float64]) -> dict[str, float]:
+def beside(generated: NDArray[np.float64], held: NDArray[np.float64]) -> dict[str, float]:
     """Precision, recall and coverage with five neighbours; variety as a share of held-out items', at equal number:
     `variety` by the effective number of different items, `spread` by the mean distance between two."""
-    made, held = made[:MOST], held[:MOST]
-    around = neighbourhood(held, made, NEIGHBOURS)
-    n = min(len(made), len(held))
+    generated, held = generated[:MOST], held[:MOST]
+    around = neighbourhood(held, generated, NEIGHBOURS)
+    n = min(len(generated), len(held))
     return {
         "precision": float(around.precision.mean()),
         "recall": float(around.recall.mean()),
         "coverage": float(around.coverage.mean()),
-        "variety": vendi_score(made[:n]) / vendi_score(held[:n]),
-        "spread": apart(made[:n]) / apart(held[:n]),
+        "variety": vendi_score(generated[:n]) / vendi_score(held[:n]),
+        "spread": apart(generated[:n]) / apart(held[:n]),
     }

@@ -112,12 +112,12 @@ class DigitSubject:
         self.held_features = features(judge, data.held)
         self.held_clean = features(judge, data.held, clean=True)
 
-    def judged(self, made: Pixels) -> dict[str, float]:
+    def judged(self, generated: Pixels) -> dict[str, float]:
         """`distance_clean` has faint pixels set to zero on both sides."""
-        plain = features(self.judge, made)
+        plain = features(self.judge, generated)
         return {
             "distance": frechet(plain, self.held_features),
-            "distance_clean": frechet(features(self.judge, made, clean=True), self.held_clean),
+            "distance_clean": frechet(features(self.judge, generated, clean=True), self.held_clean),
             **beside(plain, self.held_features),
-            "samples": len(made),
+            "samples": len(generated),
         }

@@ -69,12 +69,12 @@ def read_png(folder: Path, mode: str = "L") -> Pixels:
 def write_sheet(path: Path, images: Pixels, columns: int = 16, rows: int = 8) -> None:
     """The first images side by side in one PNG, to look at."""
     part = images[: columns * rows]
-    height, width, rest = part.shape[1], part.shape[2], part.shape[3:]
-    whole = np.zeros((-(-len(part) // columns) * height, columns * width, *rest), np.uint8)
+    height, width, channels = part.shape[1], part.shape[2], part.shape[3:]
+    canvas = np.zeros((-(-len(part) // columns) * height, columns * width, *channels), np.uint8)
     for i, image in enumerate(part):
         top, left = i // columns * height, i % columns * width
-        whole[top : top + height, left : left + width] = image
-    Image.fromarray(whole).save(path)
+        canvas[top : top + height, left : left + width] = image
+    Image.fromarray(canvas).save(path)
 
 
 def export(data: Digits, folder: Path, labels: bool = False) -> Path:

@@ -59,8 +59,8 @@ def gaussian(train: Sequence[Any], count: int, source: Source, rank: int = 50) -
     flat = x.reshape(len(x), -1)
     _, size, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     drawn = source.normal(size=(count, rank)) * size[:rank] / np.sqrt(len(x))
-    made = flat.mean(axis=0) + drawn @ axes[:rank]
-    return list(np.clip(np.round(made), 0, 255).astype(np.uint8).reshape(count, *x.shape[1:]))
+    generated = flat.mean(axis=0) + drawn @ axes[:rank]
+    return list(np.clip(np.round(generated), 0, 255).astype(np.uint8).reshape(count, *x.shape[1:]))
 
 
 def bigrams(train: Sequence[str], count: int, source: Source) -> list[str]:
@@ -71,18 +71,18 @@ def bigrams(train: Sequence[str], count: int, source: Source) -> list[str]:
         for a, b in zip(["\n", *text], [*text, "\n"] if records else text, strict=False):
             following[a][b] += 1
     tables = {a: (list(c), np.cumsum(list(c.values())) / sum(c.values())) for a, c in following.items()}
-    most = max(map(len, train))
-    made = []
+    max_count = max(map(len, train))
+    generated = []
     for _ in range(count):
         text, last = "", "\n"
-        for draw in source.random(most):
+        for draw in source.random(max_count):
             symbols, edges = tables.get(last, tables["\n"])
             last = symbols[min(int(np.searchsorted(edges, draw)), len(symbols) - 1)]
             if records and last == "\n":
                 break
             text += last
-        made.append(text or "a")
-    return made
+        generated.append(text or "a")
+    return generated
 
 
 def typical_texts(texts: Sequence[str], source: Source) -> list[str]:

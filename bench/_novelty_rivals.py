@@ -35,9 +35,9 @@ def rivals(distance: Distance, train: int, held: int, samples: int, source: np.r
     """Items of the distance are train, held-out, samples, in this order."""
     ours = np.arange(train)
     theirs = np.arange(train, train + held)
-    made = np.arange(train + held, train + held + samples)
-    near, to_train = distance.nearest(made, ours)
-    to_held = distance.nearest(made, theirs)[1]
+    generated = np.arange(train + held, train + held + samples)
+    near, to_train = distance.nearest(generated, ours)
+    to_held = distance.nearest(generated, theirs)[1]
     held_near, held_to_train = distance.nearest(theirs, ours)
     own = distance.nearest(ours, ours)[1]
 
@@ -72,9 +72,9 @@ def cells(
     """Cells of samples and of held-out items, and the share of train in each: those of random training items as centres,
     through the training item that is nearest. Any distance has them; k-means needs vectors."""
     centres = np.sort(source.choice(train, CELLS, replace=False))
-    rest = np.setdiff1d(train, centres)
+    remaining = np.setdiff1d(train, centres)
     cell = np.arange(len(train))
-    cell[rest] = distance.nearest(rest, centres)[0]
+    cell[remaining] = distance.nearest(remaining, centres)[0]
     place = np.searchsorted(centres, np.where(np.isin(cell, centres), cell, centres[0]))
     return place[near], place[held_near], np.bincount(place, minlength=CELLS) / len(train)
 

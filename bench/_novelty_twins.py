@@ -64,10 +64,10 @@ class _NoSignature:
     signature = Modality.signature
 
 
-def variant(sequence: str, source: Source, least: int = 1, most: int = SUBSTITUTIONS) -> str:
-    """The sequence with `least` to `most` residues replaced by others."""
+def variant(sequence: str, source: Source, min_count: int = 1, max_count: int = SUBSTITUTIONS) -> str:
+    """The sequence with `min_count` to `max_count` residues replaced by others."""
     letters = list(sequence)
-    for place in source.choice(len(letters), source.integers(least, most + 1), replace=False):
+    for place in source.choice(len(letters), source.integers(min_count, max_count + 1), replace=False):
         letters[place] = source.choice([residue for residue in RESIDUES if residue != letters[place]])
     return "".join(letters)
 
@@ -123,13 +123,13 @@ def cases(twins: Twins, null_runs: int, power_runs: int, first_seed: int) -> Ite
     rows.append((f"5%, {twins.nearly[0]} changed", 0.05, True, power_runs))
     for name, rate, nearly, runs in rows:
         results = [twins.run(rate, nearly, first_seed + run) for run in range(runs)]
-        found = [result for result in results if result.found]
+        positive = [result for result in results if result.found]
         yield {
             "data": twins.name,
             "case": name,
             "runs": runs,
             "first_seed": first_seed,
-            "anew": len(found),
-            "share": float(np.median([result.share for result in found])) if found else 0.0,
+            "anew": len(positive),
+            "share": float(np.median([result.share for result in positive])) if positive else 0.0,
             "identical": float(np.median([result.identical for result in results])),
         }

@@ -39,9 +39,9 @@ def load(path: Path) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255
 
 
-def save(path: Path, made: Tensor) -> None:
+def save(path: Path, generated: Tensor) -> None:
     """made: (n, C, H, W) in [0, 1]."""
-    levels = (made.clamp(0, 1) * 255).round().byte().numpy()
+    levels = (generated.clamp(0, 1) * 255).round().byte().numpy()
     np.save(path, levels[:, 0] if levels.shape[1] == 1 else levels.transpose(0, 2, 3, 1))
 
 

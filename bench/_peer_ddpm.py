@@ -54,8 +54,8 @@ def main() -> None:
 
     begun = time.process_time()
     for name, average in averages.items():
-        made = sample(average.ema_model.eval(), arguments.samples)
-        save(arguments.out.with_name(f"{arguments.out.stem}{name}.npy"), made)
+        generated = sample(average.ema_model.eval(), arguments.samples)
+        save(arguments.out.with_name(f"{arguments.out.stem}{name}.npy"), generated)
     sampling = (time.process_time() - begun) / len(averages)
     print(
         json.dumps(

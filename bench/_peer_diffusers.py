@@ -54,13 +54,13 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
 def sample(model: UNet2DModel, count: int, shape: torch.DataBudget, passes: int) -> torch.Tensor:
     scheduler = DDIMScheduler(num_train_timesteps=1000)
     scheduler.set_timesteps(passes)
-    made = []
+    generated = []
     for first in range(0, count, 100):
         x = torch.randn(min(100, count - first), *shape)
         for context in scheduler.timesteps:
             x = scheduler.step(model(x, context, return_dict=False)[0], context, x, eta=0.0).prev_sample
-        made.append(x)
-    return torch.cat(made)
+        generated.append(x)
+    return torch.cat(generated)
 
 
 def main() -> None:
@@ -72,9 +72,9 @@ def main() -> None:
     steps = train(model, images, arguments.seconds, arguments.rate)
     trained, wall = time.process_time() - begun, time.monotonic() - wall
     begun = time.process_time()
-    made = sample(model.eval(), arguments.samples, images.shape[1:], 30)
+    generated = sample(model.eval(), arguments.samples, images.shape[1:], 30)
     sampling = time.process_time() - begun
-    save(arguments.out, (made + 1) / 2)
+    save(arguments.out, (generated + 1) / 2)
     print(
         json.dumps(
             {

@@ -34,9 +34,9 @@ def padded(images: Tensor) -> Tensor:
     return functional.pad(images * 2 - 1, border, value=-1.0)
 
 
-def cut(made: Tensor, height: int, width: int) -> Tensor:
-    top, left = (made.shape[-2] - height) // 2, (made.shape[-1] - width) // 2
-    return (made[..., top : top + height, left : left + width] + 1) / 2
+def cut(images: Tensor, height: int, width: int) -> Tensor:
+    top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
+    return (images[..., top : top + height, left : left + width] + 1) / 2
 
 
 def train(

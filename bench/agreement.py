@@ -51,22 +51,22 @@ def main() -> None:
     build = parser(__doc__)
     build.add_argument("runs", nargs="+", type=Path, help="finished runs of one modality, two at least")
     build.add_argument("--samples", type=int, default=400, help="of `evaluate` and `compare`")
-    given = build.parse_args()
-    place = fresh(given.work / "agreement")
+    arguments = build.parse_args()
+    place = fresh(arguments.work / "agreement")
     rows = Table("agreement")
     copies, own = [], {}
-    for number, run in enumerate(given.runs):  # evaluate adds a report to a run
+    for number, run in enumerate(arguments.runs):  # evaluate adds a report to a run
         copies.append(Path(shutil.copytree(run, place / f"{number}-{run.parent.name}-{run.name}")))
         own[copies[-1]] = json.loads((run / "report" / "report.json").read_text())
     parts = {part["name"] for report in own.values() for part in report["parts"]}
     out = place / "compared"
-    words = ["--runs", *copies, "--out", out, "-n", given.samples]
-    anew("compare", *words, cores=given.cores, scratch=place)
+    words = ["--runs", *copies, "--out", out, "-n", arguments.samples]
+    anew("compare", *words, cores=arguments.cores, scratch=place)
     beside = json.loads((out / "compare.json").read_text())["runs"]
     for run, by_compare in zip(copies, beside, strict=True):
         rows.add(run=run.name, report="compare", **compared(own[run], by_compare, parts))
-        done = anew("evaluate", run, "-n", given.samples, "--json", cores=given.cores, scratch=place)
-        rows.add(run=run.name, report="evaluate", **compared(own[run], done.json(), parts))
+        completed = anew("evaluate", run, "-n", arguments.samples, "--json", cores=arguments.cores, scratch=place)
+        rows.add(run=run.name, report="evaluate", **compared(own[run], completed.json(), parts))
     rows.show()
     total, disagree = (sum(row[name] for row in rows.rows) for name in ("figures", "n_disagree"))
     print(f"\n{disagree} of {total} figures disagree; {sum(row['conflict'] for row in rows.rows)} conflicts")

@@ -54,12 +54,12 @@ def divided(data: Path) -> tuple[list[Path], list[Path]]:
 
 def folder(place: Path, train: list[Path], held: list[Path]) -> Path:
     """What Anew is given: links to the recordings, in `train/` and `test/`."""
-    made = fresh(place / "data")
+    folder = fresh(place / "data")
     for part, files in (("train", train), ("test", held)):
-        (made / part).mkdir()
+        (folder / part).mkdir()
         for path in files:
-            (made / part / path.name).symlink_to(path)
-    return made
+            (folder / part / path.name).symlink_to(path)
+    return folder
 
 
 def round_trip(options: argparse.Namespace, held: list[Path], subject: Subject) -> dict[str, Any]:
@@ -74,10 +74,13 @@ def round_trip(options: argparse.Namespace, held: list[Path], subject: Subject) 
     modality.inspect(items, budget)
     modality.fit(items, budget, ())
     begun = time.process_time()
-    made = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
+    generated = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
     spent = time.process_time() - begun
     digits = [int(path.name[0]) for path in held]
-    return {**subject.judged([clip(x, modality.rate) for x in made], digits), "sample_ms": 1000 * spent / len(made)}
+    return {
+        **subject.judged([clip(x, modality.rate) for x in generated], digits),
+        "sample_ms": 1000 * spent / len(generated),
+    }
 
 
 def run(options: argparse.Namespace, data: Path, subject: Subject, name: str, seed: int) -> dict[str, Any]:
@@ -98,15 +101,15 @@ def run(options: argparse.Namespace, data: Path, subject: Subject, name: str, se
     sampled = pinned([*command, "sample", str(place / "run"), *map(str, words)], cores, options.work).check()
     files = sorted((place / "samples").glob("[0-9]*.wav"))
     labels = [path.stem.partition("-")[2] for path in files]
-    made = [load(path) for path in files]
-    asked = [int(label) for label in labels] if all(labels) else None
+    generated = [load(path) for path in files]
+    requested = [int(label) for label in labels] if all(labels) else None
     plan = json.loads((place / "run" / "config.json").read_text())["plan"]
     seconds, count = train_seconds(place / "run")
     return {
-        **subject.judged(made, asked),
+        **subject.judged(generated, requested),
         "clips_s": count * plan["batch"] / (seconds or 1.0),
         "steps": count,
-        "sample_ms": 1000 * sampled.cpu / len(made),
+        "sample_ms": 1000 * sampled.cpu / len(generated),
         "wall": trained and trained.wall,
         "cpu": trained and trained.cpu,
     }
@@ -130,13 +133,13 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = Table("audio", kept=not options.trial)
     train, held = divided(options.data)
-    known, apart = [load(p) for p in train], [load(p) for p in held]
+    expected, apart = [load(p) for p in train], [load(p) for p in held]
     labels = np.array([int(p.name[0]) for p in train])
-    judge = load_or_train(options.work / "audio" / "judge.pt", known, labels)
-    subject = Subject(judge, known, apart)
+    judge = load_or_train(options.work / "audio" / "judge.pt", expected, labels)
+    subject = Subject(judge, expected, apart)
     digits = [int(p.name[0]) for p in held]
-    some = np.random.default_rng(0).permutation(len(known))[: options.samples]
-    rows.add(row="floor", **subject.judged([known[i] for i in some], labels[some].tolist()))
+    subset = np.random.default_rng(0).permutation(len(expected))[: options.samples]
+    rows.add(row="floor", **subject.judged([expected[i] for i in subset], labels[subset].tolist()))
     rows.add(row="held-out", recognised=subject.judged(apart, digits)["recognised"])
     data = folder(options.work / "audio", train, held)
     for seed in range(options.first_seed, options.first_seed + options.seeds):

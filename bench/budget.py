@@ -57,26 +57,28 @@ def main() -> None:
         place = fresh(options.work / "budget" / f"{data.stem}-{budget}-{busy}")
         words = ["--run", place / "run", "--budget", budget, "--seed", options.seed, *setting_words(options.set)]
         with busy_processes(busy, options.cores):
-            done = pinned(anew_command("train", data, *words), options.cores, place)
+            completed = pinned(anew_command("train", data, *words), options.cores, place)
         allowed = seconds_of(budget)
-        kept = done.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
-        if done.code == REFUSED and "leaves no time" in done.err:
-            rows.add(data=data.stem, budget_s=allowed, busy=busy, wall=round(done.wall, 2), refused=True, passes=kept)
+        kept = completed.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
+        if completed.code == REFUSED and "leaves no time" in completed.err:
+            rows.add(
+                data=data.stem, budget_s=allowed, busy=busy, wall=round(completed.wall, 2), refused=True, passes=kept
+            )
             continue
-        done.check()
-        early = "stopped early" in done.out + done.err
+        completed.check()
+        early = "stopped early" in completed.out + completed.err
         trained, steps = train_seconds(place / "run")
         rows.add(
             data=data.stem,
             budget_s=allowed,
             busy=busy,
-            wall=round(done.wall, 2),
-            over_s=round(max(0.0, done.wall - allowed), 2),
-            used=round(done.wall / allowed, 3),
+            wall=round(completed.wall, 2),
+            over_s=round(max(0.0, completed.wall - allowed), 2),
+            used=round(completed.wall / allowed, 3),
             training_share=None if trained is None else round(trained / allowed, 3),
             steps=steps,
             ended_early=early,
-            passes=kept and (early or busy > 0 or done.wall >= LEAST * allowed),
+            passes=kept and (early or busy > 0 or completed.wall >= LEAST * allowed),
         )
     rows.show()
     print(f"\n{sum(row['passes'] for row in rows.rows)} of {len(rows.rows)} runs kept their budget")

@@ -93,26 +93,26 @@ def start_host(
     )
 
 
-def places(given: argparse.Namespace, hosts: int) -> list[Path]:
+def places(arguments: argparse.Namespace, hosts: int) -> list[Path]:
     """A folder for each host, with a copy of the data."""
-    folders = [fresh(given.work / "distributed" / f"host{number}") for number in range(hosts)]
+    folders = [fresh(arguments.work / "distributed" / f"host{number}") for number in range(hosts)]
     for folder in folders:
-        copy = shutil.copytree if given.data.is_dir() else shutil.copy
-        copy(given.data, folder / given.data.name)
+        copy = shutil.copytree if arguments.data.is_dir() else shutil.copy
+        copy(arguments.data, folder / arguments.data.name)
     return folders
 
 
-def train_words(given: argparse.Namespace) -> list[str]:
+def train_words(arguments: argparse.Namespace) -> list[str]:
     settings = setting_words(
-        ["precision=fp32", "previews=0", "evaluate_samples=20", "checkpoint_seconds=1", *given.set]
+        ["precision=fp32", "previews=0", "evaluate_samples=20", "checkpoint_seconds=1", *arguments.set]
     )
-    return ["train", given.data.name, "--run", "run", "--steps", str(given.steps), *settings]
+    return ["train", arguments.data.name, "--run", "run", "--steps", str(arguments.steps), *settings]
 
 
-def run_hosts(given: argparse.Namespace, folders: Sequence[Path]) -> tuple[list[int], float, str]:
+def run_hosts(arguments: argparse.Namespace, folders: Sequence[Path]) -> tuple[list[int], float, str]:
     """Exit codes, wall seconds and the output of the first host."""
     begin = time.monotonic()
-    hosts = [start_host(i, len(folders), f, train_words(given), given.cores) for i, f in enumerate(folders)]
+    hosts = [start_host(i, len(folders), f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
     outputs = [host.communicate()[0] for host in hosts]
     if any(host.returncode for host in hosts):
         raise SystemExit("a host failed:\n" + "\n".join(output[-3000:] for output in outputs))
@@ -142,43 +142,43 @@ def worker_of(host: subprocess.Popen[str]) -> int:
     return next(p.pid for p in processes if "anew" in p.cmdline() and "torch.distributed.run" not in p.cmdline())
 
 
-def train_alone(given: argparse.Namespace) -> Path:
-    place = fresh(given.work / "distributed" / "alone")
-    words = [str(given.data) if word == given.data.name else word for word in train_words(given)]
+def train_alone(arguments: argparse.Namespace) -> Path:
+    place = fresh(arguments.work / "distributed" / "alone")
+    words = [str(arguments.data) if word == arguments.data.name else word for word in train_words(arguments)]
     words[words.index("run")] = str(place / "run")
-    pinned(anew_command(*words), given.cores[:1], place).check()
+    pinned(anew_command(*words), arguments.cores[:1], place).check()
     return place / "run"
 
 
-def hosts_row(given: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
-    folders = places(given, hosts)
+def hosts_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
+    folders = places(arguments, hosts)
     with network(hosts, rate):
-        codes, seconds, _ = run_hosts(given, folders)
+        codes, seconds, _ = run_hosts(arguments, folders)
     others = [folder for folder in folders[1:] if (folder / "run").exists()]
     row = {"part": "hosts", "hosts": hosts, "rate": rate, "codes": codes, "wall_s": round(seconds, 1)}
     return row | {"difference": distance(folders[0] / "run", alone), "folders_elsewhere": len(others)}
 
 
-def resume_row(given: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
-    folders = places(given, hosts)
+def resume_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
+    folders = places(arguments, hosts)
     run = folders[0] / "run"
     with network(hosts, rate):
-        started = [start_host(i, hosts, f, train_words(given), given.cores) for i, f in enumerate(folders)]
-        wait_for_steps(run, given.steps // 4)
+        started = [start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
+        wait_for_steps(run, arguments.steps // 4)
         subprocess.run(["kill", f"-{signal.SIGTERM.value}", str(worker_of(started[-1]))], check=True)
         for host in started:
             host.communicate()
         stopped_at = len(losses(run))
-        codes, _, _ = run_hosts(given, folders[:-1])
+        codes, _, _ = run_hosts(arguments, folders[:-1])
     row = {"part": "resume", "hosts": f"{hosts} to {hosts - 1}", "rate": rate, "codes": codes, "stopped_at": stopped_at}
     return row | {"difference": distance(run, alone)}
 
 
-def cut_row(given: argparse.Namespace, hosts: int) -> dict[str, Any]:
-    folders = places(given, hosts)
+def cut_row(arguments: argparse.Namespace, hosts: int) -> dict[str, Any]:
+    folders = places(arguments, hosts)
     with network(hosts, None):
-        started = [start_host(i, hosts, f, train_words(given), given.cores) for i, f in enumerate(folders)]
-        wait_for_steps(folders[0] / "run", given.steps // 4)
+        started = [start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
+        wait_for_steps(folders[0] / "run", arguments.steps // 4)
         ip("-n", BRIDGE, "link", "set", f"port{hosts - 1}", "nomaster")
         begin = time.monotonic()
         first = wait_for_end(worker_of(started[0]))
@@ -207,18 +207,20 @@ def digest(run: Path) -> str:
     return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
-def kill_rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def kill_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Runs with SIGKILLs of random workers at random instants, until there were `--kills` of them."""
     random_numbers = random.Random(1)
-    place = fresh(given.work / "distributed" / "kill")
-    words = [str(given.data) if word == given.data.name else word for word in train_words(given)]
-    undisturbed = run_with_kills([*words[:3], str(place / "undisturbed"), *words[4:]], given, [])
+    place = fresh(arguments.work / "distributed" / "kill")
+    words = [str(arguments.data) if word == arguments.data.name else word for word in train_words(arguments)]
+    undisturbed = run_with_kills([*words[:3], str(place / "undisturbed"), *words[4:]], arguments, [])
     kills = number = 0
-    while kills < given.kills:
+    while kills < arguments.kills:
         run = place / f"run{number}"
         number += 1
-        delays = [random_numbers.uniform(0.5, 1.3 * undisturbed["seconds"]) for _ in range(min(4, given.kills - kills))]
-        row = run_with_kills([*words[:3], str(run), *words[4:]], given, delays, random_numbers)
+        delays = [
+            random_numbers.uniform(0.5, 1.3 * undisturbed["seconds"]) for _ in range(min(4, arguments.kills - kills))
+        ]
+        row = run_with_kills([*words[:3], str(run), *words[4:]], arguments, delays, random_numbers)
         if not row["kills"]:
             continue
         kills += int(row["kills"])
@@ -233,13 +235,13 @@ def kill_rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def run_with_kills(
-    words: Sequence[str], given: argparse.Namespace, delays: Sequence[float], source: random.Random | None = None
+    words: Sequence[str], arguments: argparse.Namespace, delays: Sequence[float], source: random.Random | None = None
 ) -> dict[str, Any]:
     """One run, a worker of which is killed so many seconds after the one before (or the start) is there again."""
     command = [*torchrun_words("--standalone", "--nproc-per-node", 2, "--max-restarts", 50), *words]
     begin = time.monotonic()
-    log = open(given.work / "distributed" / "kill.log", "ab")  # noqa: SIM115
-    host = subprocess.Popen(command, env=environ(given.cores[:1]), stdout=log, stderr=log, start_new_session=True)
+    log = open(arguments.work / "distributed" / "kill.log", "ab")  # noqa: SIM115
+    host = subprocess.Popen(command, env=environ(arguments.cores[:1]), stdout=log, stderr=log, start_new_session=True)
     states = []
     for delay in delays:
         deadline = time.monotonic() + delay
@@ -270,10 +272,10 @@ def workers(host: subprocess.Popen[Any]) -> list[int]:
     """The processes of Anew below a torchrun."""
     import psutil
 
-    found = []
+    matches = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        found = [process.pid for process in psutil.Process(host.pid).children() if is_worker(process)]
-    return found
+        matches = [process.pid for process in psutil.Process(host.pid).children() if is_worker(process)]
+    return matches
 
 
 def is_worker(process: Any) -> bool:
@@ -286,17 +288,18 @@ def is_worker(process: Any) -> bool:
     return "anew" in words and "torch.distributed.run" not in words
 
 
-def lost_row(given: argparse.Namespace) -> dict[str, Any]:
+def lost_row(arguments: argparse.Namespace) -> dict[str, Any]:
     """The last of two hosts is killed with all its processes; the first one goes on alone."""
     import psutil
 
-    folders = places(given, 2)
+    folders = places(arguments, 2)
     run = folders[0] / "run"
     with network(2, None):
         started = [
-            start_host(i, 2, f, train_words(given), given.cores, nodes="1:2", restarts=3) for i, f in enumerate(folders)
+            start_host(i, 2, f, train_words(arguments), arguments.cores, nodes="1:2", restarts=3)
+            for i, f in enumerate(folders)
         ]
-        wait_for_steps(run, given.steps // 4)
+        wait_for_steps(run, arguments.steps // 4)
         at = len(losses(run))
         root = psutil.Process(started[-1].pid)
         for process in [*root.children(recursive=True), root]:
@@ -309,15 +312,17 @@ def lost_row(given: argparse.Namespace) -> dict[str, Any]:
     return row | {"seconds": round(time.monotonic() - begin, 1)}
 
 
-def memory_rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def memory_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     peaks = {}
     for parallel in ("ddp", "fsdp"):
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        place = fresh(given.work / "distributed" / parallel)
-        done = pinned([*torchrun, "--", str(MEMORY), parallel, str(given.layers)], given.cores, place).check()
-        found = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
-        peaks[parallel] = max(row["peak_mb"] for row in found)
-        yield {"part": "memory", "parallel": parallel, **found[0], "share": peaks[parallel] / peaks["ddp"]}
+        place = fresh(arguments.work / "distributed" / parallel)
+        completed = pinned(
+            [*torchrun, "--", str(MEMORY), parallel, str(arguments.layers)], arguments.cores, place
+        ).check()
+        matches = [json.loads(line) for line in completed.out.splitlines() if line.startswith("{")]
+        peaks[parallel] = max(row["peak_mb"] for row in matches)
+        yield {"part": "memory", "parallel": parallel, **matches[0], "share": peaks[parallel] / peaks["ddp"]}
 
 
 def main() -> None:
@@ -331,22 +336,22 @@ def main() -> None:
     build.add_argument(
         "--layers", type=int, default=14, help="of the Transformer of width 768 whose memory is measured"
     )
-    given = build.parse_args()
-    given.data = given.data.resolve()
+    arguments = build.parse_args()
+    arguments.data = arguments.data.resolve()
     rows = Table("distributed")
-    alone = train_alone(given) if {"hosts", "resume"} & set(given.parts) else Path()
-    for hosts in given.hosts:
-        for rate in given.rate if "hosts" in given.parts else ():
-            rows.add(**hosts_row(given, hosts, rate, alone))
-        if "resume" in given.parts:
-            rows.add(**resume_row(given, hosts, given.rate[0], alone))
-    if "cut" in given.parts:
-        rows.add(**cut_row(given, given.hosts[0]))
-    for row in kill_rows(given) if "kill" in given.parts else ():
+    alone = train_alone(arguments) if {"hosts", "resume"} & set(arguments.parts) else Path()
+    for hosts in arguments.hosts:
+        for rate in arguments.rate if "hosts" in arguments.parts else ():
+            rows.add(**hosts_row(arguments, hosts, rate, alone))
+        if "resume" in arguments.parts:
+            rows.add(**resume_row(arguments, hosts, arguments.rate[0], alone))
+    if "cut" in arguments.parts:
+        rows.add(**cut_row(arguments, arguments.hosts[0]))
+    for row in kill_rows(arguments) if "kill" in arguments.parts else ():
         rows.add(**row)
-    if "lost" in given.parts:
-        rows.add(**lost_row(given))
-    for row in memory_rows(given) if "memory" in given.parts else ():
+    if "lost" in arguments.parts:
+        rows.add(**lost_row(arguments))
+    for row in memory_rows(arguments) if "memory" in arguments.parts else ():
         rows.add(**row)
     rows.show()
 

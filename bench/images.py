@@ -97,17 +97,17 @@ def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     command = [python, str(HERE / script), "--images", str(place / "train.npy"), "--out", str(place / f"{stem}.npy")]
     command += ["--seconds", str(given.seconds), "--samples", str(given.samples), "--seed", str(seed), *own]
     command += [] if given.peer_rate is None else ["--rate", str(given.peer_rate)]
-    done = pinned(command, setting.core, given.work).check()
-    output = done.json()
+    completed = pinned(command, setting.core, given.work).check()
+    output = completed.json()
     endings = output.pop("endings", {})
     version = version_in(python, package)
     rows = []
     for path in sorted((*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy"))):
-        ending, made = path.stem.removeprefix(stem), np.load(path)
-        figures = setting.subject.judged(made)
-        write_sheet(path.with_suffix(".png"), made)
+        ending, generated = path.stem.removeprefix(stem), np.load(path)
+        figures = setting.subject.judged(generated)
+        write_sheet(path.with_suffix(".png"), generated)
         facts = {**output, **endings.get(ending, {})}
-        rows.append({"row": name + ending, **figures, "version": version, "wall": done.wall, **facts})
+        rows.append({"row": name + ending, **figures, "version": version, "wall": completed.wall, **facts})
     return rows
 
 
@@ -122,14 +122,14 @@ def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     trained = anew("train", setting.subject.folder, *words, cores=core, scratch=given.work)
     words = ["--out", out, "-n", given.samples, "--seed", seed]
     sampled = anew("sample", run, *words, cores=core, scratch=given.work)
-    made = read_png(out, setting.mode)
-    write_sheet(place.with_suffix(".png"), made)
+    generated = read_png(out, setting.mode)
+    write_sheet(place.with_suffix(".png"), generated)
     timed = pinned([sys.executable, "-c", TIMED, str(run), "1000"], core, given.work).check().json()
-    if len(made) != given.samples:
-        raise SystemExit(f"anew sample wrote {len(made)} images where {given.samples} were asked for")
+    if len(generated) != given.samples:
+        raise SystemExit(f"anew sample wrote {len(generated)} images where {given.samples} were asked for")
     row = {
         "row": name,
-        **setting.subject.judged(made),
+        **setting.subject.judged(generated),
         "wall": trained.wall,
         "cpu": trained.cpu,
         "sample_seconds_1000": timed["cpu"],
@@ -146,7 +146,7 @@ def plan_of(run: Path) -> dict[str, Any]:
     plan, settings = config["plan"], config["request"]["settings"]
     seconds, steps = train_seconds(run)
     codec = config.get("codec")
-    behind = codec["plan"]["parameters"] if codec else 0
+    below = codec["plan"]["parameters"] if codec else 0
     return {
         "family": config["family"]["name"],
         "codec": codec["family"]["name"] if codec else None,
@@ -154,36 +154,36 @@ def plan_of(run: Path) -> dict[str, Any]:
         "steps": steps,
         "train_wall": seconds,
         "batch": plan["batch"],
-        "parameters": plan["parameters"] + behind,
+        "parameters": plan["parameters"] + below,
     }
 
 
-def digit_subject(given: argparse.Namespace, rows: Table) -> Subject:
+def digit_subject(options: argparse.Namespace, rows: Table) -> Subject:
     """The judge learns on the digits that neither the generators nor the score use, or on the generators' own 8,000."""
-    data, place = digits(given.data), given.work / "images"
-    folder = export(data, place / ("digits-by-label" if given.labels else "digits"), given.labels)
-    images, labels = (data.rest, data.rest_labels) if given.judge == "rest" else (data.train, data.train_labels)
-    judge = load_or_train(place / f"judge-{given.judge}.pt", images, labels)
+    data, place = digits(options.data), options.work / "images"
+    folder = export(data, place / ("digits-by-label" if options.labels else "digits"), options.labels)
+    images, labels = (data.rest, data.rest_labels) if options.judge == "rest" else (data.train, data.train_labels)
+    judge = load_or_train(place / f"judge-{options.judge}.pt", images, labels)
     right = accuracy(judge, data.held, data.held_labels)
     rows.add(row=f"judge, trained on {len(images):,} digits", data="mnist", accuracy=right)
     return DigitSubject(data, judge, folder)
 
 
-def prepare(given: argparse.Namespace, rows: Table) -> Setting:
-    place = given.work / "images"
+def prepare(options: argparse.Namespace, rows: Table) -> Setting:
+    place = options.work / "images"
     place.mkdir(parents=True, exist_ok=True)
     subject: Subject
-    if given.colour is None:
-        subject = digit_subject(given, rows)
+    if options.colour is None:
+        subject = digit_subject(options, rows)
     else:
-        subject = Colour(given.colour, place, given.side)
-        place = place / given.name
+        subject = Colour(options.colour, place, options.side)
+        place = place / options.name
         place.mkdir(exist_ok=True)
     split = f"{len(subject.train):,} / {len(subject.held):,}"
     rows.add(
-        row="floor: training images", data=given.name, split=split, **subject.judged(subject.train[: given.samples])
+        row="floor: training images", data=options.name, split=split, **subject.judged(subject.train[: options.samples])
     )
-    return Setting(given, subject, place, given.cores[-1:])
+    return Setting(options, subject, place, options.cores[-1:])
 
 
 def summary(rows: Table) -> list[dict[str, Any]]:
@@ -223,11 +223,11 @@ def arguments() -> argparse.Namespace:
     build.add_argument("--labels", action="store_true", help="give Anew the digits in a folder for each label")
     build.add_argument("--peer-rate", type=float, help="another learning rate for the peers than their own default")
     build.add_argument("--trial", action="store_true", help="print the rows, record none")
-    given = build.parse_args()
-    given.only = given.only or [row for row in ROWS if row not in WEAKER]
-    given.samples = given.samples or (2000 if given.colour is None else 1000)
-    given.name = "mnist" if given.colour is None else given.colour.resolve().name
-    return given
+    options = build.parse_args()
+    options.only = options.only or [row for row in ROWS if row not in WEAKER]
+    options.samples = options.samples or (2000 if options.colour is None else 1000)
+    options.name = "mnist" if options.colour is None else options.colour.resolve().name
+    return options
 
 
 def main() -> None:
@@ -239,8 +239,8 @@ def main() -> None:
         for name in given.only:
             for row in (run_peer if name in PEERS else run_anew)(setting, name, seed):
                 rows.add(**{"row": row.pop("row"), "data": given.name, "seconds": given.seconds, "seed": seed, **row})
-    shown = ("row", "seed", *FIGURES, "sample_seconds_1000", "wall", "steps", "parameters")
-    rows.show([key for key in shown if any(key in row for row in rows.rows)])
+    columns = ("row", "seed", *FIGURES, "sample_seconds_1000", "wall", "steps", "parameters")
+    rows.show([key for key in columns if any(key in row for row in rows.rows)])
     print("\nMedians:\n" + table(summary(rows)))
 
 

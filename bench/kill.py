@@ -97,8 +97,8 @@ def trial(
     met, step = state(run), last_step(run)
     if instants[1] is not None and (run / "config.json").exists():
         killed(anew_command("resume", run), cores, place, instants[1])
-    done = finish(run, train, cores, place)
-    same = done.code == 0 and digest(run) == expected
+    completed = finish(run, train, cores, place)
+    same = completed.code == 0 and digest(run) == expected
     row = {
         "threads": len(cores),
         "kill": number,
@@ -106,12 +106,12 @@ def trial(
         "again_s": instants[1] and round(instants[1], 3),
         "met": met if cut else ENDED,
         "step": step,
-        "resumed": done.code == 0,
+        "resumed": completed.code == 0,
         "report": (run / "report" / "report.json").exists(),
         "same_bytes": same,
     }
-    if done.code:
-        row["error"] = (done.err or done.out).strip().splitlines()[-1][:300]
+    if completed.code:
+        row["error"] = (completed.err or completed.out).strip().splitlines()[-1][:300]
     elif same:
         shutil.rmtree(place)
     return row

@@ -109,12 +109,12 @@ def main() -> None:
     for verb in options.verbs:
         command, whole = commands(options)[verb], fresh(work / f"{verb}-whole")
         shutil.copytree(run, whole / "run")
-        took = pinned(command(whole), cores, whole / "scratch").check().cpu
+        seconds = pinned(command(whole), cores, whole / "scratch").check().cpu
         expected, met = outcome(verb, whole), 0
-        print(f"{verb}, uninterrupted: {took:.1f} s of CPU", flush=True)
+        print(f"{verb}, uninterrupted: {seconds:.1f} s of CPU", flush=True)
         while met < options.kills:
             place = work / f"{verb}-{len(rows.rows)}"
-            row = rows.add(**trial(verb, command, place, run, cores, chance.uniform(0.5, took), expected))
+            row = rows.add(**trial(verb, command, place, run, cores, chance.uniform(0.5, seconds), expected))
             met += row["met"] != ENDED
     rows.show()
     kills = [row for row in rows.rows if row["met"] != ENDED]

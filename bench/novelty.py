@@ -45,13 +45,13 @@ class Draw:
     def __init__(self, source: Data, seed: int, one_mode: bool = False) -> None:
         self.random = np.random.default_rng(seed)
         order = self.random.permutation(len(source.items))
-        first, rest = order[: 2 * SIZE], order[2 * SIZE :]
+        first, remaining = order[: 2 * SIZE], order[2 * SIZE :]
         if one_mode:
-            mode = self.random.choice(source.mode[rest])
-            rest = rest[source.mode[rest] == mode]
-        rest = rest if len(rest) >= SIZE else self.random.choice(rest, SIZE)
+            mode = self.random.choice(source.mode[remaining])
+            remaining = remaining[source.mode[remaining] == mode]
+        remaining = remaining if len(remaining) >= SIZE else self.random.choice(remaining, SIZE)
         self.train, self.held, self.further = (
-            [source.items[i] for i in part] for part in (first[:SIZE], first[SIZE:], rest[:SIZE])
+            [source.items[i] for i in part] for part in (first[:SIZE], first[SIZE:], remaining[:SIZE])
         )
 
 
@@ -88,9 +88,9 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
         draw = Draw(source, 1000 * run + 17, one_mode)
         samples = list(make(source, draw, draw.random))
         one = Audit(source.item_type, samples, draw.train, draw.held, seed=run, controls=False)
-        found = one.run()
-        alarms["anew"] += found.found
-        shares.append(found.share)
+        result = one.run()
+        alarms["anew"] += result.found
+        shares.append(result.share)
         other = rivals(one.distances[-1], SIZE, SIZE, len(samples), draw.random)
         alarms.update(method for method in METHODS if other.alarms[method])
         values.append((other.meehan, other.dcr, other.authentic))
@@ -113,8 +113,8 @@ def speed_images(folder: Path) -> dict[str, Any]:
     real = data.digits(folder).items
     test = data.read_idx(data.find(folder, "t10k-images-idx3-ubyte"))
     begin = time.monotonic()
-    found = audit(item_types.IMAGES, list(test[:2000]), list(real), list(test[2000:4000]))
-    return {"seconds": time.monotonic() - begin, "limit": found.detection_limit, "p": found.p}
+    result = audit(item_types.IMAGES, list(test[:2000]), list(real), list(test[2000:4000]))
+    return {"seconds": time.monotonic() - begin, "limit": result.detection_limit, "p": result.p}
 
 
 def speed_texts(folder: Path) -> dict[str, Any]:
@@ -136,35 +136,35 @@ def speed_texts(folder: Path) -> dict[str, Any]:
     return {"seconds": time.monotonic() - begin, "characters": 10_500_000}
 
 
-def speed(given: argparse.Namespace, rows: Table) -> None:
-    place = fresh(given.work / "novelty")
-    for what, folder, allowed in (("images", given.mnist, 60.0), ("texts", given.books, 20.0)):
+def speed(arguments: argparse.Namespace, rows: Table) -> None:
+    place = fresh(arguments.work / "novelty")
+    for what, folder, allowed in (("images", arguments.mnist, 60.0), ("texts", arguments.books, 20.0)):
         if folder is None:
             continue
         command = [sys.executable, __file__, "--one", what, "--mnist", str(folder), "--books", str(folder)]
-        done = pinned(command, given.cores, place).check()
-        found = done.json()
+        completed = pinned(command, arguments.cores, place).check()
+        figures = completed.json()
         rows.add(
-            case=f"speed: {what}", **found, cpu_s=done.cpu, peak_gb=done.peak / 1e9,
-            passes=found["seconds"] < allowed and done.peak < 2e9,
+            case=f"speed: {what}", **figures, cpu_s=completed.cpu, peak_gb=completed.peak / 1e9,
+            passes=figures["seconds"] < allowed and completed.peak < 2e9,
         )  # fmt: skip
 
 
-def twins(given: argparse.Namespace) -> Iterator[_novelty_twins.Twins]:
+def twins(arguments: argparse.Namespace) -> Iterator[_novelty_twins.Twins]:
     """The families of near-twins that the given data allow."""
-    if given.names is not None:
-        yield _novelty_twins.names(data.records(given.names).items)
-    if given.pictures is not None:
-        yield _novelty_twins.crops(given.pictures)
-    if given.proteins is not None:
-        yield _novelty_twins.variants(given.proteins, 92)
-        yield _novelty_twins.variants(given.proteins, 238)
+    if arguments.names is not None:
+        yield _novelty_twins.names(data.records(arguments.names).items)
+    if arguments.pictures is not None:
+        yield _novelty_twins.crops(arguments.pictures)
+    if arguments.proteins is not None:
+        yield _novelty_twins.variants(arguments.proteins, 92)
+        yield _novelty_twins.variants(arguments.proteins, 238)
 
 
 def judged_twins(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    own = [r for r in rows if r["part"] == "twins"]
-    null, power = ([r for r in own if r["case"].endswith(what)] for what in ("none", "exact"))
-    if own:
+    selected = [r for r in rows if r["part"] == "twins"]
+    null, power = ([r for r in selected if r["case"].endswith(what)] for what in ("none", "exact"))
+    if selected:
         runs, alarms = sum(r["runs"] for r in null), sum(r["anew"] for r in null)
         yield {"case": "twins: null runs", "runs": runs, "anew": alarms, "passes": alarms <= 0.05 * runs}
         runs, alarms = sum(r["runs"] for r in power), sum(r["anew"] for r in power)
@@ -179,14 +179,16 @@ def judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         runs = sum(r["runs"] for r in null)
         alarms = {m: sum(r[m] for r in null) for m in ("anew", *METHODS)}
         yield {"case": "null runs", "runs": runs, **alarms, "passes": alarms["anew"] <= 0.05 * runs}
-    for kind, least in (("1% exact", 0.95), ("2% ", 0.9), ("copycat", 1.0), ("naive", 0.0)):
+    for kind, min_count in (("1% exact", 0.95), ("2% ", 0.9), ("copycat", 1.0), ("naive", 0.0)):
         for name in dict.fromkeys(r["data"] for r in rows):
-            own = [r for r in rows if r["part"] == "power" and r["data"] == name and r["case"].startswith(kind)]
-            if not own:
+            selected = [r for r in rows if r["part"] == "power" and r["data"] == name and r["case"].startswith(kind)]
+            if not selected:
                 continue
-            runs = sum(r["runs"] for r in own)
-            alarms = {m: sum(r[m] for r in own) for m in ("anew", *METHODS)}
-            passes = alarms["anew"] == 0 if kind == "naive" else min(r["anew"] / r["runs"] for r in own) >= least
+            runs = sum(r["runs"] for r in selected)
+            alarms = {m: sum(r[m] for r in selected) for m in ("anew", *METHODS)}
+            passes = (
+                alarms["anew"] == 0 if kind == "naive" else min(r["anew"] / r["runs"] for r in selected) >= min_count
+            )
             yield {"case": kind.strip(), "data": name, "runs": runs, **alarms, "passes": passes}
 
 
@@ -203,26 +205,28 @@ def main() -> None:
     build.add_argument("--parts", default="calibration,power,twins,speed", help="which of them")
     build.add_argument("--cases", help='only these, with commas between them, as in "real,2%% jpeg"')
     build.add_argument("--one", choices=("images", "texts"), help=argparse.SUPPRESS)
-    given = build.parse_args()
-    if given.one:
-        print(json.dumps(speed_images(given.mnist) if given.one == "images" else speed_texts(given.books)))
+    arguments = build.parse_args()
+    if arguments.one:
+        print(json.dumps(speed_images(arguments.mnist) if arguments.one == "images" else speed_texts(arguments.books)))
         return
-    sources = [load(getattr(given, name)) for name, load in LOADERS.items() if getattr(given, name) is not None]
-    parts, rows = given.parts.split(","), Table("novelty")
+    sources = [load(getattr(arguments, name)) for name, load in LOADERS.items() if getattr(arguments, name) is not None]
+    parts, rows = arguments.parts.split(","), Table("novelty")
     for part, runs in (("calibration", NULL_RUNS), ("power", POWER_RUNS)):
         for source in sources if part in parts else []:
             cases = null_cases() if part == "calibration" else power_cases(source)
-            for name, make, one_mode in (c for c in cases if given.cases is None or c[0] in given.cases.split(",")):
-                count = max(round(given.fraction * runs), 1)
+            for name, make, one_mode in (
+                c for c in cases if arguments.cases is None or c[0] in arguments.cases.split(",")
+            ):
+                count = max(round(arguments.fraction * runs), 1)
                 rows.add(part=part, **case(source, name, make, one_mode, count))
-    for family in twins(given) if "twins" in parts else ():
-        counts = (max(round(given.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
-        for row in _novelty_twins.cases(family, *counts, given.first_seed):
+    for family in twins(arguments) if "twins" in parts else ():
+        counts = (max(round(arguments.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
+        for row in _novelty_twins.cases(family, *counts, arguments.first_seed):
             rows.add(part="twins", **row)
     for verdict in [*judged(rows.rows), *judged_twins(rows.rows)]:
         rows.add(part="verdict", **verdict)
     if "speed" in parts:
-        speed(given, rows)
+        speed(arguments, rows)
     rows.show()
 
 

@@ -47,7 +47,7 @@ def visit(browser: Any, path: Path) -> dict[str, object]:
     cpu, begun = cpu_seconds(), time.monotonic()
     page.goto(path.resolve().as_uri())
     page.wait_for_selector("body[data-state=made], .status.wrong", state="attached", timeout=300_000)
-    took, cpu = time.monotonic() - begun, cpu_seconds() - cpu
+    seconds, cpu = time.monotonic() - begun, cpu_seconds() - cpu
     figures = page.evaluate("({...document.body.dataset})")
     count = page.locator("#grid figure").count()
     context.close()
@@ -57,7 +57,7 @@ def visit(browser: Any, path: Path) -> dict[str, object]:
         "kernel": figures.get("kernel"),
         "read_s": float(figures.get("loaded", "nan")) / 1000,
         "first_s": float(figures.get("first") or "nan") / 1000,
-        "all_s": took,
+        "all_s": seconds,
         "cpu_s": cpu,
         "samples": count,
         "requests": sum(not url.startswith(("file:", "blob:", "data:")) for url in requests),

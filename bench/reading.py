@@ -23,10 +23,10 @@ from _common import HERE, Table, anew, events, fresh, parser, pinned, setting_wo
 LOOK_SECONDS, TIMES = 20.0, 5.0
 
 
-def multiplied(source: Path, target: Path, least: int) -> int:
-    """Links to every file of a folder under new names, until there are `least`. How many there are."""
+def multiplied(source: Path, target: Path, min_count: int) -> int:
+    """Links to every file of a folder under new names, until there are `min_count`. How many there are."""
     files = sorted(path for path in source.rglob("*") if path.is_file())
-    rounds = max(1, -(-least // max(len(files), 1)))
+    rounds = max(1, -(-min_count // max(len(files), 1)))
     for number, path in itertools.product(range(rounds), files):
         place = target / path.relative_to(source).parent
         place.mkdir(parents=True, exist_ok=True)

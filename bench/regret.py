@@ -29,13 +29,13 @@ FIGURES = ("frechet_distance", "two_sample_auc")
 
 def train(options: argparse.Namespace, data: Path, budget: str, name: str, run: Path) -> dict[str, Any]:
     words = ["--run", run, "--budget", budget, "--seed", options.seed, *ROWS[name], *setting_words(options.set)]
-    done = anew("train", data, *words, cores=options.cores, scratch=options.work)
+    completed = anew("train", data, *words, cores=options.cores, scratch=options.work)
     config = json.loads((run / "config.json").read_text())
     _, steps = train_seconds(run)
     return {
         "family": config["family"]["name"],
         "steps": steps,
-        "wall": done.wall,
+        "wall": completed.wall,
         "pilots": config["plan"]["pilots"],
     }
 

@@ -68,8 +68,8 @@ def train(options: argparse.Namespace, data: Path, run: Path, settings: list[str
 def measured(options: argparse.Namespace, rows: Table, modality: str, data: Path, small: Path, title: str) -> None:
     """One row for the large data, one for the small part at the sizes that the large one's plan chose."""
     place = fresh(options.work / "scale" / f"runs-{modality}")
-    done = train(options, data, place / "large", [])
-    first, step, steps = pace(place / "large", done.begun)
+    completed = train(options, data, place / "large", [])
+    first, step, steps = pace(place / "large", completed.begun)
     config = json.loads((place / "large" / "config.json").read_text())
     plan = config["plan"]
     same = train(options, small, place / "small", [*sizes_of(config), *options.small_set])
@@ -80,14 +80,14 @@ def measured(options: argparse.Namespace, rows: Table, modality: str, data: Path
     rows.add(
         what=title,
         budget=options.budget,
-        wall=done.wall,
+        wall=completed.wall,
         first_step_s=first,
-        held_gb=done.peak / 1e9,
-        peak_gb=done.high / 1e9,
+        held_gb=completed.peak / 1e9,
+        peak_gb=completed.high / 1e9,
         steps=steps,
         **rate,
         differs=json.dumps(like) if like else None,
-        passes=done.high < MEMORY and first <= FIRST and rate["kept"] >= RATE,
+        passes=completed.high < MEMORY and first <= FIRST and rate["kept"] >= RATE,
     )
     rows.add(
         what=f"  a small part of it, {small_steps} steps",
@@ -128,9 +128,13 @@ def main() -> None:
     if "look" in options.only:
         data = pictures(place / "images-10000", 10_000)
         for state in ("first", "again"):
-            done = anew("look", data, "--json", cores=options.cores, scratch=options.work)
-            row = {"what": f"anew look, 10,000 images, {state}", "wall": done.wall, "peak_gb": done.high / 1e9}
-            rows.add(**row, passes=done.wall < LOOK)
+            completed = anew("look", data, "--json", cores=options.cores, scratch=options.work)
+            row = {
+                "what": f"anew look, 10,000 images, {state}",
+                "wall": completed.wall,
+                "peak_gb": completed.high / 1e9,
+            }
+            rows.add(**row, passes=completed.wall < LOOK)
     rows.show()
 
 

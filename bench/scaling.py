@@ -25,16 +25,16 @@ STATES = 5  # tensors of fp32 for each weight beside it, at most: gradient, DDP'
 GB = 1e9
 
 
-def decoder(given: argparse.Namespace) -> Decoder:
+def decoder(arguments: argparse.Namespace) -> Decoder:
     with torch.device("meta"):
         return Decoder(
             DecoderConfig(
-                vocab_size=given.vocab,
-                context_length=given.context,
-                num_layers=given.layers,
-                hidden_size=given.width,
-                num_heads=given.width // 128,
-                mlp_size=round(given.width / 12) * 32,
+                vocab_size=arguments.vocab,
+                context_length=arguments.context,
+                num_layers=arguments.layers,
+                hidden_size=arguments.width,
+                num_heads=arguments.width // 128,
+                mlp_size=round(arguments.width / 12) * 32,
             )
         )
 
@@ -52,23 +52,24 @@ def messages(strategy: str, blocks: int, weights: int, ranks: int) -> float:
 
 
 def step_seconds(
-    strategy: str, weights: int, blocks: int, ranks: int, given: argparse.Namespace
+    strategy: str, weights: int, blocks: int, ranks: int, arguments: argparse.Namespace
 ) -> tuple[float, float]:
     """(compute, exchange) of a step; 6 operations for each weight and token."""
-    tokens = given.tokens_each
-    compute = 6.0 * weights * tokens / (given.peak * given.efficiency)
-    bandwidth = given.inner if ranks <= given.gpus_a_host else given.outer
+    tokens = arguments.tokens_each
+    compute = 6.0 * weights * tokens / (arguments.peak * arguments.efficiency)
+    bandwidth = arguments.inner if ranks <= arguments.gpus_a_host else arguments.outer
     exchange = (
-        bytes_sent(strategy, weights, ranks) / bandwidth + messages(strategy, blocks, weights, ranks) * given.latency
+        bytes_sent(strategy, weights, ranks) / bandwidth
+        + messages(strategy, blocks, weights, ranks) * arguments.latency
     )
     return compute, exchange
 
 
-def memory_a_rank(given: argparse.Namespace, ranks: int) -> dict[str, float]:
+def memory_a_rank(arguments: argparse.Namespace, ranks: int) -> dict[str, float]:
     """GB that a rank holds in parts, and whole for a moment."""
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=ranks)
     try:
-        model = decoder(given)
+        model = decoder(arguments)
         largest = max(sum(p.numel() for p in block.parameters()) for block in model.blocks)
         for block in model.blocks:
             fully_shard(block, mesh=init_device_mesh("cpu", (ranks,)))
@@ -80,13 +81,13 @@ def memory_a_rank(given: argparse.Namespace, ranks: int) -> dict[str, float]:
     return {"in_parts_gb": 4 * (1 + STATES) * mine / GB, "whole_gb": 4 * 2 * (largest + outside) / GB}
 
 
-def rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    model = decoder(given)
+def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    model = decoder(arguments)
     weights, blocks = sum(p.numel() for p in model.parameters()), len(model.blocks)
-    for ranks in given.ranks:
-        memory = memory_a_rank(given, ranks)
+    for ranks in arguments.ranks:
+        memory = memory_a_rank(arguments, ranks)
         for strategy in ("ddp", "fsdp"):
-            compute, exchange = step_seconds(strategy, weights, blocks, ranks, given)
+            compute, exchange = step_seconds(strategy, weights, blocks, ranks, arguments)
             held = {"in_parts_gb": 4 * (1 + STATES) * weights / GB, "whole_gb": 0.0} if strategy == "ddp" else memory
             yield {
                 "strategy": strategy,

@@ -57,17 +57,19 @@ def main() -> None:
             time = ["--budget", options.budget] if options.budget else setting_words([f"train_seconds={seconds:g}"])
             settings = setting_words([f"evaluate_samples={options.samples}", "previews=0", *options.set])
             words = ["train", data, "--run", run, "--seed", seed, *time, *settings]
-            done = anew(*words, cores=options.cores if options.budget else options.cores[-1:], scratch=options.work)
+            completed = anew(
+                *words, cores=options.cores if options.budget else options.cores[-1:], scratch=options.work
+            )
             spent, steps = train_seconds(run)
-            asked = {"budget": options.budget} if options.budget else {}
+            requested = {"budget": options.budget} if options.budget else {}
             rows.add(
                 what=kind,
                 seed=seed,
                 train_seconds=spent,
                 steps=steps,
-                wall=done.wall,
-                cpu=done.cpu,
-                **asked,
+                wall=completed.wall,
+                cpu=completed.cpu,
+                **requested,
                 **report(run),
             )
     rows.show()

@@ -57,15 +57,15 @@ def ask(options: argparse.Namespace, sort: str, seed: int, figures: Figures) -> 
             figures.refused += 1
             time.sleep(float(answer.headers["Retry-After"]))
             return
-        first, made = read(answer, sort, begun)
+        first, generated = read(answer, sort, begun)
     except (OSError, http.client.HTTPException, ValueError):
-        first, made = None, 0
+        first, generated = None, 0
     finally:
         connection.close()
-    if first is None or not made:
+    if first is None or not generated:
         figures.errors += 1
         return
-    figures.made += made
+    figures.made += generated
     figures.first.append(first)
     figures.seconds.append(time.monotonic() - begun)
 
@@ -103,13 +103,13 @@ def measure(options: argparse.Namespace, sort: str, clients: int) -> dict[str, o
         thread.start()
     for thread in threads:
         thread.join()
-    took = time.monotonic() - begun
-    row: dict[str, object] = {"clients": clients, "requests": len(figures.seconds), "seconds": round(took, 1)}
+    seconds = time.monotonic() - begun
+    row: dict[str, object] = {"clients": clients, "requests": len(figures.seconds), "seconds": round(seconds, 1)}
     row |= {"refused": figures.refused, "errors": figures.errors}
     if len(figures.seconds) < 2:
         return row
     cuts = statistics.quantiles(figures.seconds, n=100, method="inclusive")
-    row |= {"requests_per_s": len(figures.seconds) / took, "made_per_s": figures.made / took}
+    row |= {"requests_per_s": len(figures.seconds) / seconds, "made_per_s": figures.made / seconds}
     row |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "first_p50": statistics.median(figures.first)}
     if options.pid:
         row["cpu_ms_each"] = 1000.0 * (cpu_seconds(options) - cpu) / figures.made
@@ -182,8 +182,8 @@ def main() -> None:
         print(line(row, unit), flush=True)
         record("serve", {"sort": sort, **row})
     if all("made_per_s" in row for row in rows):
-        alone, many = (float(str(row["made_per_s"])) for row in rows)
-        print(f"{options.clients} clients get {many / alone:.1f} times the {unit} of one")
+        alone, batch = (float(str(row["made_per_s"])) for row in rows)
+        print(f"{options.clients} clients get {batch / alone:.1f} times the {unit} of one")
 
 
 if __name__ == "__main__":

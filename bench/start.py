@@ -23,8 +23,8 @@ def main() -> None:
     helps = [pinned(anew_command("--help"), options.cores, place).check().wall for _ in range(options.repeats)]
     imports = []
     for _ in range(options.repeats):
-        done = pinned([sys.executable, "-c", IMPORT], options.cores, place).check()
-        imports.append((done.json()["s"], done.wall))
+        completed = pinned([sys.executable, "-c", IMPORT], options.cores, place).check()
+        imports.append((completed.json()["s"], completed.wall))
     torch = pinned([sys.executable, "-c", MODULES], options.cores, place).check().json()["torch"]
 
     def add(title: str, seconds: list[float], allowed: float | None, **more: object) -> None:

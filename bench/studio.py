@@ -102,8 +102,8 @@ def measure(options: argparse.Namespace, place: Path) -> None:
         size = str(options.upload_mb * len(CHUNK))
         begun = time.perf_counter()
         client.post(f"/api/upload?to={upload}&path=zeros.bin", zeros(options.upload_mb), {"Content-Length": size})
-        took, peak = time.perf_counter() - begun, peak_of(process.pid) / 1e6
-        rows.add(what=f"{options.upload_mb} MB uploaded", seconds=took, peak_mb=peak, allowed_mb=300.0)
+        seconds, peak = time.perf_counter() - begun, peak_of(process.pid) / 1e6
+        rows.add(what=f"{options.upload_mb} MB uploaded", seconds=seconds, peak_mb=peak, allowed_mb=300.0)
         shutil.rmtree(place / upload)
         pages = [client.connection() for _ in range(options.pages)]
         for page in pages:

@@ -41,13 +41,13 @@ KINDS = {  # name: where its data lies below the folder, how many files of it ar
 }
 
 
-def picked(source: Path, most: int, place: Path) -> Path:
+def picked(source: Path, max_count: int, place: Path) -> Path:
     """The data, or a folder with so many of its files, taken at even distances."""
-    if source.is_file() or not most:
+    if source.is_file() or not max_count:
         return source
     files = sorted(path for path in source.rglob("*") if path.is_file())
     target = place / source.name
-    for path in files[:: -(-len(files) // most)]:
+    for path in files[:: -(-len(files) // max_count)]:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
@@ -206,14 +206,14 @@ class Walker:
         self.shoot(page, tab.lower().replace(" ", "-"))
 
 
-def walk(kind: str, given: argparse.Namespace, browser: Any, rows: Table) -> None:
-    place = fresh(given.work / "studio_walk" / kind)
-    where, most, settings = KINDS[kind]
-    data = picked(given.data / where, most, fresh(place.with_name(f"{kind}-data")))
-    studio = StudioProcess(place, given.cores)
-    walker = Walker(kind, browser, studio, given.pictures)
+def walk(kind: str, arguments: argparse.Namespace, browser: Any, rows: Table) -> None:
+    place = fresh(arguments.work / "studio_walk" / kind)
+    where, max_count, settings = KINDS[kind]
+    data = picked(arguments.data / where, max_count, fresh(place.with_name(f"{kind}-data")))
+    studio = StudioProcess(place, arguments.cores)
+    walker = Walker(kind, browser, studio, arguments.pictures)
     try:
-        run = walker.begin(data, given.budget, settings)
+        run = walker.begin(data, arguments.budget, settings)
         walker.interrupt(run)
         walker.play(run)
     except Exception as error:  # the walk ends where a newcomer would be stuck
@@ -241,16 +241,16 @@ def main() -> None:
     build.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     build.add_argument("--budget", default="60s")
     build.add_argument("--pictures", type=Path, help="folder for screenshots")
-    given = build.parse_args()
+    arguments = build.parse_args()
     from playwright import sync_api
 
-    if given.pictures is not None:
-        given.pictures.mkdir(parents=True, exist_ok=True)
+    if arguments.pictures is not None:
+        arguments.pictures.mkdir(parents=True, exist_ok=True)
     rows = Table("studio_walk")
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for kind in given.kinds:
-            walk(kind, given, browser, rows)
+        for kind in arguments.kinds:
+            walk(kind, arguments, browser, rows)
         browser.close()
     rows.show()
 

@@ -55,8 +55,8 @@ def peer(arguments: argparse.Namespace, text: Path, core: list[int], seed: int) 
     python = environment("nanogpt", ["requests"], arguments.work)
     script = [str(HERE / "_peer_nanogpt.py"), "train", "--checkout", str(arguments.nanogpt)]
     more = ["--work", str(place / "nanogpt"), "--text", str(text), "--seed", str(seed)]
-    done = pinned([python, *script, *more], core, place).check()
-    return {"name": "nanoGPT, documented CPU recipe", **done.json()}
+    completed = pinned([python, *script, *more], core, place).check()
+    return {"name": "nanoGPT, documented CPU recipe", **completed.json()}
 
 
 # the counting model of Anew's reports, on the whole of both parts whatever a report had time for
@@ -101,26 +101,26 @@ def reported(run: Path) -> float | None:
 
 
 def trained(
-    arguments: argparse.Namespace, text: Path, data: Path, cores: list[int], seed: int, what: str, *options: str
+    arguments: argparse.Namespace, text: Path, data: Path, cores: list[int], seed: int, measure: str, *options: str
 ) -> dict[str, Any]:
     """Trains Anew with these options, then scores the test part with a command of its own."""
     name = "-".join(options).replace("-", "").replace("=", "")
     place = fresh(arguments.work / "text" / "runs" / f"{data.name}-{name}-{len(cores)}c-s{seed}")
     run, parts = place / "run", data / "parts"
     words = ["--run", run, "--seed", seed, *setting_words(arguments.set), *options]
-    done = anew("train", parts, *words, cores=cores, scratch=arguments.work)
+    completed = anew("train", parts, *words, cores=cores, scratch=arguments.work)
     scored = anew("score", run, parts / "test", "--json", cores=cores, scratch=arguments.work).json()
     seconds, steps = train_seconds(run)
     return {
         "text": text.name,
-        "what": f"Anew, {what}",
+        "what": f"Anew, {measure}",
         "seed": seed,
         "cores": len(cores),
         "nats": float(scored["bits_per_character"]) * math.log(2),
         "train_seconds": seconds,
         "steps": steps,
-        "wall": done.wall,
-        "cpu": done.cpu,
+        "wall": completed.wall,
+        "cpu": completed.cpu,
         "characters": round(scored["characters"]),
         "reported_kneser_ney": reported(run),
     }

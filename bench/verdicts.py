@@ -79,18 +79,18 @@ def is_ticked(row: dict[str, Any]) -> bool:
 def summary(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The shares that are to be reached, of each data set and of all."""
     for name in [*dict.fromkeys(row["data"] for row in rows), "all"]:
-        own = [row for row in rows if name in (row["data"], "all")]
-        different = [row for row in own if row["reference"] >= TOLD_APART and row["case"] != "real"]
+        selected = [row for row in rows if name in (row["data"], "all")]
+        different = [row for row in selected if row["reference"] >= TOLD_APART and row["case"] != "real"]
         ticks = sum(map(is_ticked, different))
         close = sum(row["closeness"] == "good" for row in different)
-        enough = [row for row in own if row["case"] == "real" and row["n"] >= ENOUGH]
-        refused = sum(not is_ticked(row) for row in enough)
-        few = [row for row in own if row["case"] == "real" and row["n"] < ENOUGH]
-        accused = sum(bool({"fair", "poor"} & {row["closeness"], row["variety"]}) for row in few)
+        is_enough = [row for row in selected if row["case"] == "real" and row["n"] >= ENOUGH]
+        refused = sum(not is_ticked(row) for row in is_enough)
+        few_items = [row for row in selected if row["case"] == "real" and row["n"] < ENOUGH]
+        accused = sum(bool({"fair", "poor"} & {row["closeness"], row["variety"]}) for row in few_items)
         yield {
-            "data": name, "different": len(different), "ticks": ticks, "close": close, "real": len(enough), "refused": refused,
-            "real_few": len(few), "accused": accused,
-            "passes": ticks <= 0.02 * len(different) and refused <= 0.05 * len(enough),
+            "data": name, "different": len(different), "ticks": ticks, "close": close, "real": len(is_enough), "refused": refused,
+            "real_few": len(few_items), "accused": accused,
+            "passes": ticks <= 0.02 * len(different) and refused <= 0.05 * len(is_enough),
         }  # fmt: skip
 
 
@@ -105,19 +105,19 @@ def main() -> None:
         "--models", nargs="*", default=[], metavar="BUDGET", help="judge models instead, as in 30s 300s; or runs"
     )
     build.add_argument("--aside", action="store_true", help="mark the rows as of data that no limit was chosen by")
-    given: argparse.Namespace = build.parse_args()
-    sizes = [int(size) for size in given.sizes.split(",")]
+    arguments: argparse.Namespace = build.parse_args()
+    sizes = [int(size) for size in arguments.sizes.split(",")]
     rows = Table("verdicts")
     for kind, load in LOADERS.items():
-        for path in getattr(given, kind):
+        for path in getattr(arguments, kind):
             cases = load(path)
-            if given.models:
-                cases = _verdict_models.models(cases, given.models, given)
-            for row in rows_of(cases, sizes, given.repeats, given.cases):
-                rows.add(aside=given.aside, **row)
+            if arguments.models:
+                cases = _verdict_models.models(cases, arguments.models, arguments)
+            for row in rows_of(cases, sizes, arguments.repeats, arguments.cases):
+                rows.add(aside=arguments.aside, **row)
     totals = Table("verdicts")
     for row in summary(rows.rows):
-        totals.add(part="summary", aside=given.aside, **row)
+        totals.add(part="summary", aside=arguments.aside, **row)
     totals.show()
 
 

@@ -30,12 +30,12 @@ FIGURES = ("distance_frame", "distance_change", "motion", "confident", "entropy"
 def read(path: Path, count: int, side: int) -> Clips:
     """(count, side, side, 3) first frames of a clip on white, the last one held where there are fewer."""
     timing = frames.timing(path)
-    shown = timing.at(timing.rate)
-    positions = shown[np.minimum(np.arange(count), len(shown) - 1)].tolist()
+    indices = timing.at(timing.rate)
+    positions = indices[np.minimum(np.arange(count), len(indices) - 1)].tolist()
     frames_at_rate = [
-        pixels.shaped(one, side, side, "crop") for one in frames.pictures(path, positions, timing.times, side)
+        pixels.shaped(frame, side, side, "crop") for frame in frames.pictures(path, positions, timing.times, side)
     ]
-    return np.stack([pixels.stored(one, 3).transpose(1, 2, 0) for one in frames_at_rate])
+    return np.stack([pixels.stored(frame, 3).transpose(1, 2, 0) for frame in frames_at_rate])
 
 
 def divided(source: Path, place: Path) -> dict[str, list[Path]]:
@@ -83,13 +83,13 @@ def run(arguments: argparse.Namespace, subject: Subject, place: Path, row: str, 
         cores=core,
         scratch=arguments.work,
     )
-    made = np.stack(
+    generated = np.stack(
         [read(path, arguments.frames, arguments.side) for path in sorted((folder / "samples").glob("*.gif"))]
     )
-    np.save(folder / "samples.npy", made)
-    sheet(made, folder / "samples.png")
+    np.save(folder / "samples.npy", generated)
+    sheet(generated, folder / "samples.png")
     spent, steps = train_seconds(folder / "run")
-    return {**subject.judged(made), "train_s": spent, "steps": steps, "wall": trained.wall, "cpu": trained.cpu,
+    return {**subject.judged(generated), "train_s": spent, "steps": steps, "wall": trained.wall, "cpu": trained.cpu,
             "sample_cpu": drawn.cpu}  # fmt: skip
 
 

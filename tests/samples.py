@@ -47,9 +47,9 @@ def names(path: Path, count: int = 1200, seed: int = 0) -> Path:
     """A list of made names, one a line."""
     source = random.Random(seed)
     parts = ["an", "bel", "cor", "da", "el", "fi", "gan", "ha", "is", "jo", "ka", "lin", "mar", "ni", "or", "pa"]
-    made = {"".join(source.choice(parts) for _ in range(source.randint(2, 4))) for _ in range(3 * count)}
+    names_made = {"".join(source.choice(parts) for _ in range(source.randint(2, 4))) for _ in range(3 * count)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(sorted(made)[:count]) + "\n")
+    path.write_text("\n".join(sorted(names_made)[:count]) + "\n")
     return path
 
 

@@ -27,11 +27,11 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 def train_runs(root: Path) -> Path:
     """A start folder with data and the runs `shapes` and `names`, trained for a moment."""
-    made: list[tuple[str, Path, Mapping[str, Any]]] = [
+    runs: list[tuple[str, Path, Mapping[str, Any]]] = [
         ("shapes", shapes(root / "shapes", 120), {"width": 8, "batch_size": 8}),
         ("names", names(root / "names.txt", 400), TINY),
     ]
-    for name, data, settings in made:
+    for name, data, settings in runs:
         with mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
             anew.train(
                 data, root / "runs" / name, steps=8, settings={**settings, "previews": 0 if name == "names" else 2}

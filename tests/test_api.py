@@ -48,7 +48,7 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
     assert json.loads((run / "config.json").read_text())["data"]["path"] == "../three/names.txt"
     anew.evaluate(run, 4)
     other = names(tmp_path / "other.txt", seed=5)
-    with pytest.raises(anew.DataError, match="give the same files, unchanged"):
+    with pytest.raises(anew.DataError, match="give the same, unchanged files"):
         anew.evaluate(run, 4, data=other)
 
 

@@ -48,21 +48,21 @@ def containers(node: Any) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_of_slurm(path: Path) -> None:
     subprocess.run(["bash", "-n", str(path)], check=True)
-    found = commands(path.read_text())
-    assert found
-    for words in found:
+    command_list = commands(path.read_text())
+    assert command_list
+    for words in command_list:
         parse(words)
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)
 def test_manifests(path: Path) -> None:
-    seen = 0
+    num_checked = 0
     for document in documents(path):
         for container in containers(document):
             words = [*container["command"], *container.get("args", [])]
             parse(words[words.index("anew") + 1 :] if "anew" in words else words)
-            seen += 1
+            num_checked += 1
         for words in commands(document.get("run", "")):
             parse(words)
-            seen += 1
-    assert seen == 1
+            num_checked += 1
+    assert num_checked == 1

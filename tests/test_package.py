@@ -54,8 +54,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy2(ROOT / name, tree / name)
     build = f"from setuptools import build_meta as b; b.build_wheel({str(out)!r}); b.build_sdist({str(out)!r})"
     out.mkdir()
-    done = subprocess.run([sys.executable, "-c", build], check=False, cwd=tree, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    completed = subprocess.run([sys.executable, "-c", build], check=False, cwd=tree, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr[-2000:]
     return out
 
 
@@ -142,8 +142,8 @@ def test_an_installed_package_runs(installed: Path, tmp_path: Path) -> None:
     assert version.stdout.split()[-1] == anew.__version__
     prose(tmp_path / "data" / "book.txt", 200)
     train = ("train", "data", "--run", "run", "--steps", "2", "--set", "evaluate_samples=2", "--set", "previews=0")
-    done = run(installed, "-m", "anew", *train, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    completed = run(installed, "-m", "anew", *train, folder=tmp_path)
+    assert completed.returncode == 0, completed.stderr
     assert (tmp_path / "run" / "report" / "report.html").exists()
 
 

@@ -36,7 +36,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class ToyConfig:
-    batch_size: int = setting(16, "examples a step", low=1)
+    batch_size: int = setting(16, "examples per step", low=1)
     width: int = setting(16, "hidden width", low=2, high=4096)
     dropout: float = setting(0.1, "share dropped", low=0.0, high=0.9)
 
@@ -106,8 +106,8 @@ class TwoPhase(Toy):
         )
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
-        made = self.net(context.normal("z", batch.x.shape)).flatten(1)
-        return Loss((self.critic(made) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
+        generated = self.net(context.normal("z", batch.x.shape)).flatten(1)
+        return Loss((self.critic(generated) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
 
 
 POINT = Grid((1, 1, 2), "CHW", 0, 0.7)

@@ -124,14 +124,14 @@ _SECRET_OPTION = "--api-key"
 
 def without_secrets(words: Sequence[str]) -> list[str]:
     """The words of a command with keys and the queries of addresses left out, since reports are handed on."""
-    shown = []
+    result = []
     for before, word in zip(("", *words), words, strict=False):
         if before == _SECRET_OPTION:
             word = "..."
         elif word.startswith(f"{_SECRET_OPTION}="):
             word = f"{_SECRET_OPTION}=..."
-        shown.append(_QUERY.sub(r"\1?...", word))
-    return shown
+        result.append(_QUERY.sub(r"\1?...", word))
+    return result
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -160,7 +160,7 @@ def restoring(path: Path) -> Iterator[None]:
         if _of_the_device(error):
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-        raise RunError(f"{str(path)!r} was edited or is of another version ({reason}); restore it") from error
+        raise RunError(f"{str(path)!r} was edited or written by another version ({reason}); restore it") from error
 
 
 def _of_the_device(error: Exception) -> bool:

@@ -27,9 +27,9 @@ ENV = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:anew"}
 def in_a_process(*words: object) -> None:
     """`python -m anew WORDS`, which must end with 0 and without a warning of ours."""
     command = [sys.executable, "-m", "anew", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=900, check=False)
-    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
-    assert "Traceback" not in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=900, check=False)
+    assert completed.returncode == 0, completed.stdout[-1500:] + completed.stderr[-1500:]
+    assert "Traceback" not in completed.stderr
 
 
 def digest(run: Path) -> str:
@@ -54,9 +54,9 @@ def image_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return data, folder / "run"
 
 
-@pytest.mark.parametrize("made", ["text_run", "image_run"])
-def test_a_run_is_complete(made: str, request: pytest.FixtureRequest) -> None:
-    _, run = request.getfixturevalue(made)
+@pytest.mark.parametrize("fixture", ["text_run", "image_run"])
+def test_a_run_is_complete(fixture: str, request: pytest.FixtureRequest) -> None:
+    _, run = request.getfixturevalue(fixture)
     for name in (
         "config.json",
         "model.safetensors",
@@ -200,13 +200,13 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
     data, run = text_run
 
     def spoken(*arguments: object) -> dict[str, Any]:
-        done = anew(*arguments, "--json")
-        assert done.stdout.count("\n") == 1
-        output: dict[str, Any] = json.loads(done.stdout)
+        completed = anew(*arguments, "--json")
+        assert completed.stdout.count("\n") == 1
+        output: dict[str, Any] = json.loads(completed.stdout)
         return output
 
-    few = ("--steps", 2, "--set", "evaluate_samples=4")
-    trained = spoken("train", data, "--run", tmp_path / "run", *few)
+    options = ("--steps", 2, "--set", "evaluate_samples=4")
+    trained = spoken("train", data, "--run", tmp_path / "run", *options)
     assert trained["folder"] == str(tmp_path / "run") and {"scores", "verdict", "grades"} <= set(trained["report"])
     resumed = spoken("resume", tmp_path / "run")
     assert resumed["report"]["scores"]
@@ -228,12 +228,14 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
 
 def test_a_run_ends_with_three_answers_and_two_commands(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    done = anew("train", data, "--run", tmp_path / "run", "--steps", 2, "--set", "evaluate_samples=24")
-    ending = done.stdout.splitlines()[-8:]
+    completed = anew("train", data, "--run", tmp_path / "run", "--steps", 2, "--set", "evaluate_samples=24")
+    ending = completed.stdout.splitlines()[-8:]
     assert [line.split("?")[0] for line in ending[:3]] == ["Close to your data", "As varied", "New"]
     assert [line.split()[0] for line in ending[4:7]] == ["samples", "report", "more"]
     assert ending[7].split()[1:3] in (["anew", "resume"], ["anew", "evaluate"])
-    assert not [line for line in done.stdout.splitlines() if line.startswith("  ")]  # details and the table: --verbose
+    assert not [
+        line for line in completed.stdout.splitlines() if line.startswith("  ")
+    ]  # details and the table: --verbose
 
 
 def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -276,8 +278,8 @@ def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path
     data, _ = image_run
     common = ("--set", "evaluate_samples=0", "--set", "batch_size=16")
     anew("train", data, "--run", tmp_path / "run", "--steps", 6, *common)
-    done = anew("resume", tmp_path / "run")
-    assert "finished" in done.stdout
+    completed = anew("resume", tmp_path / "run")
+    assert "finished" in completed.stdout
     anew("resume", tmp_path / "run", "--steps", 10)
     anew("train", data, "--run", tmp_path / "straight", "--steps", 10, *common)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -307,8 +309,8 @@ def test_a_run_without_a_name_is_named_where_it_stops(
 ) -> None:
     from anew import api
 
-    def stopped(data: str, run: Path, **how: Any) -> None:
-        how["reporter"].steps = 1
+    def stopped(data: str, run: Path, **settings: Any) -> None:
+        settings["reporter"].steps = 1
         run.mkdir()
         (run / "config.json").write_text("{}")
         raise KeyboardInterrupt
@@ -336,10 +338,10 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
     ]
     settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", f"parallel={parallel}"]
     command = [*launcher, "train", str(data), "--run", str(tmp_path / "two"), "--steps", "12", *settings]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, capture_output=True, text=True, timeout=900, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert completed.returncode == 0, completed.stderr[-2000:]
     events = [read_events(folder / "events.jsonl") for folder in (run, tmp_path / "two")]
     curves = [[event["loss"] for event in of_run if event["event"] == "step"] for of_run in events]
     assert len(curves[0]) == len(curves[1]) == 12
@@ -350,19 +352,19 @@ def test_a_budget_is_kept_and_its_plan_replays(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data")
     begin = time.monotonic()
     in_a_process("train", data, "--run", tmp_path / "run", "--budget", "15s")
-    took = time.monotonic() - begin
-    assert took < 17.0
-    assert took > 10.0
+    seconds = time.monotonic() - begin
+    assert seconds < 17.0
+    assert seconds > 10.0
     anew("train", data, "--run", tmp_path / "again", "--plan", tmp_path / "run", "--set", "evaluate_samples=0")
     assert digest(tmp_path / "again") == digest(tmp_path / "run")
 
 
 def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    own = tmp_path / "own.py"
-    own.write_text((Path(__file__).parents[1] / "toys.py").read_text())
-    anew("train", data, "--run", tmp_path / "run", "--steps", 5, "--family", own, "--set", "width=32")
-    own.unlink()  # the run holds all it needs
+    family_file = tmp_path / "own.py"
+    family_file.write_text((Path(__file__).parents[1] / "toys.py").read_text())
+    anew("train", data, "--run", tmp_path / "run", "--steps", 5, "--family", family_file, "--set", "width=32")
+    family_file.unlink()  # the run holds all it needs
     assert "--trust-code" in anew("sample", tmp_path / "run", "--out", tmp_path / "out", code=2).stderr
     anew("sample", tmp_path / "run", "--out", tmp_path / "out", "-n", 3, "--trust-code")
     assert len(list((tmp_path / "out").glob("0*.png"))) == 3
@@ -466,7 +468,7 @@ def test_altered_runs_are_refused(
     _, run = text_run
     for harm, says in (
         ("weights", "which its weights do not fill"),
-        ("pretend", "not a whole safetensors"),
+        ("pretend", "not a complete safetensors"),
         ("config", "cannot be read"),
     ):
         copy = tmp_path / harm
@@ -505,8 +507,8 @@ def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Pa
     shutil.copytree(run, tmp_path / "run")
     state = tmp_path / "run" / "checkpoints" / "decay-start" / "state.safetensors"
     state.write_bytes(state.read_bytes() + b"junk")
-    done = anew("resume", tmp_path / "run", "--steps", 14, "--data", data)
-    assert "decay-start is damaged" in done.stdout
+    completed = anew("resume", tmp_path / "run", "--steps", 14, "--data", data)
+    assert "decay-start is damaged" in completed.stdout
 
 
 def test_edited_settings_are_one_sentence(

@@ -54,13 +54,13 @@ def test_debug_shows_the_traceback(
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (MemoryError(), MISTAKE, "there is not enough memory"),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MISTAKE, "there is not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MISTAKE, "there is not enough memory"),
+        (MemoryError(), MISTAKE, "not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MISTAKE, "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MISTAKE, "not enough memory"),
         (
             OSError(errno.ENOSPC, "No space left on device", "x.bin"),
             MISTAKE,
-            "no space is left on the disk for 'x.bin'",
+            "no space left on the disk for 'x.bin'",
         ),
         (OSError(errno.EMFILE, "Too many open files"), MISTAKE, "ulimit -n"),
         (RecursionError("maximum recursion depth exceeded"), FAULT, "nested too deep"),

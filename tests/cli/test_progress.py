@@ -55,8 +55,8 @@ def test_a_log_gets_a_line_every_tenth_of_the_way() -> None:
 def test_parts_in_a_log() -> None:
     log = io.StringIO()
     progress = ProgressLine(log)
-    for done in range(1, 41):
-        progress.progress("sampling", done, 40)
+    for count in range(1, 41):
+        progress.progress("sampling", count, 40)
     assert log.getvalue().splitlines()[-1] == "sampling: 40 of 40" and len(log.getvalue().splitlines()) <= 11
 
 

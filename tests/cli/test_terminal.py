@@ -89,8 +89,8 @@ def test_a_reader_that_went_away_is_no_error() -> None:
 
 def test_the_library_names_arguments_and_the_command_line_options() -> None:
     sentence = "`held_out` is for samples; give `data`, `trust_code` or `ends`, as `anew look` does"
-    shown = options_in(sentence, ["evaluate", "run"])
-    assert shown.startswith("--held-out is for samples; give --data, --trust-code or --from and --to, as `anew look`")
+    text = options_in(sentence, ["evaluate", "run"])
+    assert text.startswith("--held-out is for samples; give --data, --trust-code or --from and --to, as `anew look`")
     assert options_in("`data` must be", ["train"]) == "DATA must be"
     writers = {
         "subprocesses.py",

@@ -75,9 +75,9 @@ def cases() -> list[tuple[str, str]]:
 
 
 def ready(name: str, spec: Spec) -> Family:
-    kind = load("families", name)
-    config = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-    family = build_family(kind, spec, config, 0, torch.device("cpu"))
+    family_class = load("families", name)
+    config = family_class.suggest(spec, Scale(256, 5000.0, 10.0, 0))
+    family = build_family(family_class, spec, config, 0, torch.device("cpu"))
     family.fit_closed_form(Made(spec).sweep())
     return family
 
@@ -87,19 +87,19 @@ def training(family: Family, spec: Spec, total: int = 6, batch: int = 8, micro: 
 
 
 def check_suggest_is_pure(name: str, spec: Spec) -> None:
-    kind = load("families", name)
-    for model_size in kind.candidate_sizes(spec, Scale(256, 5000.0, 10.0)):
+    family_class = load("families", name)
+    for model_size in family_class.candidate_sizes(spec, Scale(256, 5000.0, 10.0)):
         scale = Scale(256, 5000.0, 10.0, model_size)
-        config = kind.suggest(spec, scale)
-        assert config == kind.suggest(spec, scale)
+        config = family_class.suggest(spec, scale)
+        assert config == family_class.suggest(spec, scale)
         cfg.check(config)
-        assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
-        assert kind.target_examples(spec, config, scale) >= 0
+        assert cfg.from_json(family_class.Config, cfg.to_json(config)) == config
+        assert family_class.target_examples(spec, config, scale) >= 0
 
 
 def check_every_setting_is_documented(name: str, spec: Spec) -> None:
-    kind = load("families", name)
-    for owner in (kind.Config, kind.Sampling):
+    family_class = load("families", name)
+    for owner in (family_class.Config, family_class.Sampling):
         for setting in cfg.settings_of(owner).values():
             assert len(setting.help) > 5
 
@@ -122,13 +122,17 @@ def check_training_is_finite_and_every_weight_has_a_group(name: str, spec: Spec)
 
 def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
     config = {"precision": "fp32"}
-    kind = load("families", name)
+    family_class = load("families", name)
     losses = []
     for micro in (8, 3):
-        suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-        given = {k: v for k, v in config.items() if k in cfg.settings_of(kind.Config)}
+        suggested = family_class.suggest(spec, Scale(256, 5000.0, 10.0, 0))
+        given = {k: v for k, v in config.items() if k in cfg.settings_of(family_class.Config)}
         family = build_family(
-            kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu")
+            family_class,
+            spec,
+            cfg.from_json(family_class.Config, cfg.to_json(suggested) | given),
+            0,
+            torch.device("cpu"),
         )
         family.fit_closed_form(Made(spec).sweep())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
@@ -143,8 +147,8 @@ def check_resume_is_exact(name: str, spec: Spec) -> None:
     for _ in range(3):
         next(steps)
     state = first.state_dict()
-    kind = load("families", name)
-    again = build_family(kind, spec, first.family.config, 9, torch.device("cpu"))
+    family_class = load("families", name)
+    again = build_family(family_class, spec, first.family.config, 9, torch.device("cpu"))
     again.allocate_buffers(
         {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
     )
@@ -215,8 +219,8 @@ def check_rows_of_several_seeds_are_those_of_each(name: str, spec: Spec) -> None
     sampling, classes = family.Sampling(), labels(spec, 2)
     joint = last(family, SampleRequest(2, classes, None, sampling, keys=((5, 3), (6, 1))))
     for row, (seed, index) in enumerate(((5, 3), (6, 1))):
-        own = None if classes is None else classes[row : row + 1]
-        alone = last(family, SampleRequest(1, own, None, sampling, first_index=index), seed)
+        row_labels = None if classes is None else classes[row : row + 1]
+        alone = last(family, SampleRequest(1, row_labels, None, sampling, first_index=index), seed)
         length = min(alone.shape[-1], joint.shape[-1])
         assert torch.allclose(joint[row, ..., :length], alone[0, ..., :length], atol=2e-2)
 
@@ -268,10 +272,10 @@ def check_a_codec_gives_what_its_latents_say(name: str, spec: Spec) -> None:
 
 
 def check_other_data_is_refused_by_name(name: str, spec: Spec) -> None:
-    kind = load("families", name)
+    family_class = load("families", name)
     other = SPECS["stream"] if isinstance(spec, Grid) else SPECS["grey"]
-    if codecs_for(other, kind):
-        assert choose_family(other, name)[1] is kind
+    if codecs_for(other, family_class):
+        assert choose_family(other, name)[1] is family_class
         return
     with pytest.raises(ConfigError, match=name):
         choose_family(other, name)

@@ -60,8 +60,10 @@ def text_items() -> list[Item]:
 
 def sequence_items() -> list[Item]:
     source = random.Random(0)
-    made = ("".join(source.choice("ACDEFGHIKLMNPQRSTVWYX") for _ in range(source.randint(30, 80))) for _ in range(40))
-    return [Item(f"a.fasta:{i}", sequence, "ab"[i % 2]) for i, sequence in enumerate(made)]
+    sequences = (
+        "".join(source.choice("ACDEFGHIKLMNPQRSTVWYX") for _ in range(source.randint(30, 80))) for _ in range(40)
+    )
+    return [Item(f"a.fasta:{i}", sequence, "ab"[i % 2]) for i, sequence in enumerate(sequences)]
 
 
 def code_items() -> list[Item]:
@@ -110,8 +112,8 @@ def as_seen(data: bytes) -> np.ndarray[Any, Any]:
 
 
 def fitted(name: str) -> Modality:
-    kind = load("data", name)
-    modality: Modality = kind(kind.Config())
+    modality_class = load("data", name)
+    modality: Modality = modality_class(modality_class.Config())
     modality.inspect(items(name))
     modality.fit(items(name)[:30], SIZE, ("a", "b"))
     return modality
@@ -123,11 +125,11 @@ def check_spec_round_trip(name: str, tmp_path: Path) -> None:
 
 
 def check_config_round_trip(name: str, tmp_path: Path) -> None:
-    kind = load("data", name)
-    config = kind.Config()
+    modality_class = load("data", name)
+    config = modality_class.Config()
     cfg.check(config)
-    assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
-    assert all(len(k.help) > 5 for k in cfg.settings_of(kind.Config).values())
+    assert cfg.from_json(modality_class.Config, cfg.to_json(config)) == config
+    assert all(len(k.help) > 5 for k in cfg.settings_of(modality_class.Config).values())
 
 
 def check_fit_and_encode_are_deterministic(name: str, tmp_path: Path) -> None:
@@ -142,12 +144,12 @@ def check_decode_undoes_encode(name: str, tmp_path: Path) -> None:
     for item in items(name)[35:]:  # items that fit never saw
         stored = modality.encode(item)
         if isinstance(modality.spec, Grid):
-            back = modality.decode(modality.batch(stored[None], None, None).x)[0]
+            decoded = modality.decode(modality.batch(stored[None], None, None).x)[0]
             if name in UNLIKE:
-                first, second = (modality.picture(x).astype(int) for x in (modality.to_items(stored[None])[0], back))
+                first, second = (modality.picture(x).astype(int) for x in (modality.to_items(stored[None])[0], decoded))
                 assert np.abs(first - second).mean() <= UNLIKE[name]
                 continue
-            assert np.abs(as_seen(item.data).astype(int) - back.astype(int)).max() <= 1
+            assert np.abs(as_seen(item.data).astype(int) - decoded.astype(int)).max() <= 1
         else:
             assert modality.decode(stored[None].astype(np.int64))[0] == item.data
 

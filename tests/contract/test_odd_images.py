@@ -38,19 +38,19 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_ways_are_all_families_that_make_images() -> None:
-    kinds = {name: load("families", name) for name in available("families")}
-    able = {n for n, k in kinds.items() if k.generates and Grid in k.spec_types}
-    assert able == {way.partition("-")[0] for way in WAYS}
+    families = {name: load("families", name) for name in available("families")}
+    able = {n for n, k in families.items() if k.generates and Grid in k.spec_types}
+    assert able == {variant.partition("-")[0] for variant in WAYS}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_fewer_items_than_a_batch_and_a_class_of_one(way: str, lonely: Path, tmp_path: Path) -> None:
-    family = way.partition("-")[0]
-    settings = {**LITTLE, f"{family}.width": "8", **WAYS[way]}
+@pytest.mark.parametrize("variant", WAYS)
+def test_fewer_items_than_a_batch_and_a_class_of_one(variant: str, lonely: Path, tmp_path: Path) -> None:
+    family = variant.partition("-")[0]
+    settings = {**LITTLE, f"{family}.width": "8", **WAYS[variant]}
     model = anew.train(lonely, tmp_path / "run", steps=2, family=family, settings=settings)
-    made = model.sample(3, label="b", seed=1)
-    assert [item.shape for item in made] == [(8, 8, 3)] * 3
-    assert made.labels == ["b"] * 3
+    generated = model.sample(3, label="b", seed=1)
+    assert [item.shape for item in generated] == [(8, 8, 3)] * 3
+    assert generated.labels == ["b"] * 3
 
 
 @pytest.mark.parametrize("family", ["vae", "gan", "diffusion"])

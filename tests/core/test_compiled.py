@@ -13,8 +13,8 @@ CALL = "from loops.outer import outer; outer(1.0); print(outer(1), sum(outer.sta
 
 def result(folder: Path) -> list[float]:
     """What the outer function gives in a new process, and how often its machine code came from the disk."""
-    done = subprocess.run([sys.executable, "-c", CALL], cwd=folder, capture_output=True, text=True, check=True)
-    return [float(word) for word in done.stdout.split()]
+    completed = subprocess.run([sys.executable, "-c", CALL], cwd=folder, capture_output=True, text=True, check=True)
+    return [float(word) for word in completed.stdout.split()]
 
 
 def test_a_change_of_what_a_function_calls_in_another_file_is_seen(tmp_path: Path) -> None:

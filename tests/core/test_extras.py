@@ -38,19 +38,19 @@ def without_extras(blocked: Path, *words: str | Path) -> subprocess.CompletedPro
     return subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
 
 
-def refusal(done: subprocess.CompletedProcess[str]) -> str:
+def refusal(completed: subprocess.CompletedProcess[str]) -> str:
     """The one sentence of a refused command."""
-    lines = done.stderr.strip().splitlines()
-    assert (done.returncode, len(lines)) == (2, 1), done.stderr
+    lines = completed.stderr.strip().splitlines()
+    assert (completed.returncode, len(lines)) == (2, 1), completed.stderr
     return lines[0]
 
 
 def test_help_and_text_need_no_extra(blocked: Path, tmp_path: Path) -> None:
     assert "train" in without_extras(blocked, "--help").stdout
     prose(tmp_path / "data" / "book.txt", 200)
-    few = ("--steps", "2", "--set", "evaluate_samples=4", "--set", "previews=0")
-    done = without_extras(blocked, "train", tmp_path / "data", "--run", tmp_path / "run", *few)
-    assert done.returncode == 0, done.stderr
+    options = ("--steps", "2", "--set", "evaluate_samples=4", "--set", "previews=0")
+    completed = without_extras(blocked, "train", tmp_path / "data", "--run", tmp_path / "run", *options)
+    assert completed.returncode == 0, completed.stderr
     assert (tmp_path / "run" / "report" / "report.html").exists()
 
 

@@ -140,9 +140,9 @@ def test_it_ends_with_its_parent(end: str) -> None:
         "from anew.core import isolation; from decoders import acted\n"
         f"print(isolation._worker.run(acted, None, ['pid'])[0], flush=True); {end}"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert done.stderr == ""
-    pid, late = int(done.stdout), time.monotonic() + 10.0
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert completed.stderr == ""
+    pid, late = int(completed.stdout), time.monotonic() + 10.0
     while alive(pid) and time.monotonic() < late:
         time.sleep(0.02)
     assert not alive(pid)

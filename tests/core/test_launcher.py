@@ -51,9 +51,9 @@ def test_a_training_starts_its_processes(tmp_path: Path) -> None:
     settings = {"previews": 0, "evaluate_samples": 4, "width": 16, "layers": 1, "heads": 1}
     words = ["train", "names.txt", "--run", "run", "--steps", "8", "--processes", "2"]
     words += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    done = anew(tmp_path, *words)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "starting 2 processes, as asked\n" and done.stdout.count("step 8 ") == 1
+    completed = anew(tmp_path, *words)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr == "starting 2 processes, as asked\n" and completed.stdout.count("step 8 ") == 1
     plan = json.loads((tmp_path / "run" / "config.json").read_text())["plan"]
     assert any(note.startswith("2 processes, each with all weights") for note in plan["notes"])
     refused = anew(tmp_path, *words, "--set", "width=24")

@@ -142,7 +142,7 @@ for monitor in monitors:
 monitors[1 - {silent}].start()
 time.sleep(60)  # as in a collective that nobody else joins
 """
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
@@ -150,8 +150,8 @@ time.sleep(60)  # as in a collective that nobody else joins
         check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert done.returncode == GONE
+    assert completed.returncode == GONE
     name = f"process {silent} on 'host{silent}'"
-    assert done.stderr == (
+    assert completed.stderr == (
         f"anew: nothing was heard of {name} for 0.5 s; the same command again goes on from the last checkpoint\n"
     )

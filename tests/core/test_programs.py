@@ -15,9 +15,9 @@ SRC = Path(anew.__file__).parent
 def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
     for name in ("argparse", "anew", "json", "typing", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('code of a stranger was run')")
-    done = subprocess.run(own_command("anew", "--version"), cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert anew.__version__ in done.stdout
+    completed = subprocess.run(own_command("anew", "--version"), cwd=tmp_path, capture_output=True, text=True)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert anew.__version__ in completed.stdout
 
 
 def test_every_process_is_started_that_way() -> None:

@@ -164,6 +164,6 @@ def test_labels_are_switched_off_by_one_word() -> None:
 
 
 def test_many_settings_are_not_listed_in_a_sentence_but_the_command_that_lists_them() -> None:
-    many = make_dataclass("Many", [(f"name_{i}", int, setting(1, "a number")) for i in range(40)])
+    config_class = make_dataclass("Many", [(f"name_{i}", int, setting(1, "a number")) for i in range(40)])
     with pytest.raises(ConfigError, match=r"^unknown setting 'zzz'; `anew settings` lists all"):
-        cfg.route_settings({"zzz": "1"}, {"many": many})
+        cfg.route_settings({"zzz": "1"}, {"many": config_class})

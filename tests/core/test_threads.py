@@ -21,11 +21,11 @@ def threads() -> Iterator[None]:
 
 def run(tuner: ThreadTuner, steps: int, seconds: dict[int, float]) -> list[int]:
     """Threads of each step, where a step takes seconds[threads]."""
-    seen = []
+    counts = []
     for _ in range(steps):
-        seen.append(torch.get_num_threads())
-        tuner.record_step(seconds[seen[-1]])
-    return seen
+        counts.append(torch.get_num_threads())
+        tuner.record_step(seconds[counts[-1]])
+    return counts
 
 
 def test_one_thread_while_the_cores_are_shared_and_all_when_they_are_free() -> None:

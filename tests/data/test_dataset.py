@@ -66,8 +66,8 @@ def test_parts_are_whole_and_scored_once(source: Path) -> None:
         total += held
     files = sorted(source.iterdir())
     assert total == sum(len(f.read_text()) for f in files)
-    few = sum(float(b.units.sum()) for b in data.scoring("train", limit=2000))  # type: ignore[union-attr]
-    assert few < 6000
+    units = sum(float(b.units.sum()) for b in data.scoring("train", limit=2000))  # type: ignore[union-attr]
+    assert units < 6000
 
 
 def test_batches_are_pure_and_split_by_rows(source: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_test_program_among_others_is_no_test_part(tmp_path: Path) -> None:
 
 def test_held_out_names_alone_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text(prose())
-    assert any("all of it is split anew" in note for note in opened(tmp_path).scan.notes)
+    assert any("all of it is split again" in note for note in opened(tmp_path).scan.notes)
 
 
 def test_own_parts_that_overlap_are_said(tmp_path: Path) -> None:

@@ -46,6 +46,6 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_names_and_reasons_are_printable() -> None:
     skipped_item = SkippedItem("a\x1b[2J\udce9\n.png", "it names '\u202e'", "a\x07")
-    shown = (skipped_item.name, skipped_item.reason, skipped_item.group)
-    assert shown == (r"a\x1b[2J\xe9\x0a.png", r"it names '\u202e'", r"a\x07")
+    fields = (skipped_item.name, skipped_item.reason, skipped_item.group)
+    assert fields == (r"a\x1b[2J\xe9\x0a.png", r"it names '\u202e'", r"a\x07")
     assert SkippedItem("Zürich 日本.png", "is empty").name == "Zürich 日本.png"

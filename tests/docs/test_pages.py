@@ -66,11 +66,11 @@ def test_links_of_the_repository_into_the_pages() -> None:
 
 
 def test_pictures_are_small_and_shown() -> None:
-    shown = {(path.parent / target).resolve() for path in PAGES for target, _ in links(text(path))}
-    shown |= {(ROOT / target).resolve() for target, _ in links(text(ROOT / "README.md"))}
+    linked = {(path.parent / target).resolve() for path in PAGES for target, _ in links(text(path))}
+    linked |= {(ROOT / target).resolve() for target, _ in links(text(ROOT / "README.md"))}
     for picture in (DOCS / "assets").iterdir():
         assert picture.stat().st_size < 60_000, picture.name
-        assert picture in shown, f"no page shows {picture.name}"
+        assert picture in linked, f"no page shows {picture.name}"
 
 
 # ---- commands and settings ----
@@ -92,9 +92,9 @@ def test_commands_parse(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_commands_in_sentences_exist(path: Path) -> None:
     _, all_parsers = parsers()
     for code in re.findall(r"`anew ([^`]+)`", prose(text(path))):
-        verb, *rest = code.split()
+        verb, *words = code.split()
         assert verb in COMMANDS or verb.startswith("--"), code
-        unknown = [word for word in rest if word.startswith("--") and word not in all_parsers[verb].options]
+        unknown = [word for word in words if word.startswith("--") and word not in all_parsers[verb].options]
         assert not unknown, f"anew {verb} has no {', '.join(unknown)}"
 
 
@@ -146,27 +146,27 @@ def test_python_fits_the_api(path: Path) -> None:
 
 def check_calls(code: str) -> None:
     """Raise where names of anew are not there or calls do not bind; what is not of anew is left alone."""
-    known: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "anew":
             module = importlib.import_module(node.module or "")
-            known |= {alias.asname or alias.name: getattr(module, alias.name) for alias in node.names}
+            names |= {alias.asname or alias.name: getattr(module, alias.name) for alias in node.names}
         elif isinstance(node, ast.Import) and any(alias.name == "anew" for alias in node.names):
-            known["anew"] = anew
+            names["anew"] = anew
     for statement in ast.walk(ast.parse(code)):
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            known[statement.targets[0].id] = meaning(statement.value, known)
+            names[statement.targets[0].id] = meaning(statement.value, names)
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.expr):
-            meaning(node, known)
+            meaning(node, names)
 
 
-def meaning(node: ast.expr, known: dict[str, Any]) -> Any:
+def meaning(node: ast.expr, names: dict[str, Any]) -> Any:
     """The module, function or class that an expression is (an object is its class); None where it is not of anew."""
     if isinstance(node, ast.Name):
-        return known.get(node.id)
+        return names.get(node.id)
     if isinstance(node, ast.Attribute):
-        owner = meaning(node.value, known)
+        owner = meaning(node.value, names)
         if owner is None:
             return None
         fields = getattr(owner, "__annotations__", {})
@@ -174,19 +174,19 @@ def meaning(node: ast.expr, known: dict[str, Any]) -> Any:
         return getattr(owner, node.attr, None)
     if not isinstance(node, ast.Call):
         return None
-    function = meaning(node.func, known)
+    function = meaning(node.func, names)
     if not callable(function):
         return None
     keywords = {keyword.arg: None for keyword in node.keywords if keyword.arg}
-    positions = [None] * (len(node.args) + is_method(node.func, known))
+    positions = [None] * (len(node.args) + is_method(node.func, names))
     inspect.signature(function).bind(*positions, **keywords)
     if isinstance(function, type):
         return function
     return CLASSES.get(str(getattr(function, "__annotations__", {}).get("return")))
 
 
-def is_method(function: ast.expr, known: dict[str, Any]) -> bool:
-    return isinstance(function, ast.Attribute) and isinstance(meaning(function.value, known), type)
+def is_method(function: ast.expr, names: dict[str, Any]) -> bool:
+    return isinstance(function, ast.Attribute) and isinstance(meaning(function.value, names), type)
 
 
 # ---- the quickstart and the generated pages ----
@@ -212,9 +212,9 @@ def test_the_pictures_of_the_quickstart_run(quickstart: str, tmp_path: Path) -> 
     assert (tmp_path / "digits" / "samples" / "final.png").exists() and (tmp_path / "digits-walk" / "walk.gif").exists()
 
 
-def run_commands(shown: Iterator[list[str]]) -> None:
+def run_commands(commands_shown: Iterator[list[str]]) -> None:
     steps = itertools.count(4, 3)
-    for words in shown:
+    for words in commands_shown:
         words = shortened(words, steps)
         assert main(words) == 0, words
 

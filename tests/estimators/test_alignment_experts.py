@@ -120,10 +120,10 @@ def test_any_records_give_probabilities(seed: int, vocab: int, length: int) -> N
     again = AlignmentIndex(index.ids, index.lengths, vocab, index.substitution)
     both: list[AlignmentExperts] = [index.experts(3), again.experts(3)]
     for tokens in source.integers(0, vocab, (length, 3)):
-        (probabilities, log_odds, _), (other, _, _) = (one.predict() for one in both)
+        (probabilities, log_odds, _), (other, _, _) = (frame.predict() for frame in both)
         assert (probabilities > 0).all()
         assert np.isfinite(log_odds).all()
         np.testing.assert_allclose(probabilities.sum(1), 1.0, rtol=1e-4)
         np.testing.assert_array_equal(probabilities, other)
-        for one in both:
-            one.observe(tokens)
+        for frame in both:
+            frame.observe(tokens)

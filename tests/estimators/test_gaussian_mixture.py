@@ -86,11 +86,11 @@ def test_whitening_undoes_colouring() -> None:
     sigma = torch.tensor(8.0)
     y = mixture.unwhiten(white, sigma, component)
     assert float((mixture.whiten(y, sigma, component) - white).abs().max()) < 0.02
-    many = mixture.unwhiten(
+    drawn = mixture.unwhiten(
         torch.randn(20000, 40, generator=torch.Generator().manual_seed(3)), sigma, torch.full((20000,), 3)
     )
     covered = x.flatten(1).var(0) + 64.0
-    assert torch.allclose(many.var(0), covered, rtol=0.1)
+    assert torch.allclose(drawn.var(0), covered, rtol=0.1)
 
 
 @pytest.mark.parametrize(("n", "rank"), [(40, 64), (100, 64), (100, 12), (400, 64)])

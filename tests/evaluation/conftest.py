@@ -18,10 +18,10 @@ def picker(items: list[Any], seed: int) -> Callable[[int], list[Any]]:
 
 
 def reader(texts: list[str]) -> Callable[[int | None], list[str]]:
-    def read(most: int | None) -> list[str]:
+    def read(limit: int | None) -> list[str]:
         kept: list[str] = []
         for text in texts:
-            left = len(text) if most is None else most - sum(map(len, kept))
+            left = len(text) if limit is None else limit - sum(map(len, kept))
             kept += [text[:left]] if left > 0 else []
         return kept
 

@@ -43,43 +43,43 @@ def test_a_copycat_of_images_fails_and_another_generator_passes(
 ) -> None:
     samples = TRAIN[:200] if copied else pictures(200, 2)
     evaluation = IMAGE(make_inputs(TRAIN, HELD, samples, pool=pool_of(TRAIN, HELD)))
-    (found,) = evaluation.copy_tests()
-    assert found.found == copied and found.method == "scan"
-    scores = {s.name: s for s in found.scores()}
+    (result,) = evaluation.copy_tests()
+    assert result.found == copied and result.method == "scan"
+    scores = {s.name: s for s in result.scores()}
     assert scores["copied_share"].value == pytest.approx(float(copied), abs=0.1)
     assert (scores["novelty_auc"].high < 0.3) == copied
-    assert found.detection_limit is not None or copied
+    assert result.detection_limit is not None or copied
 
 
 @pytest.mark.parametrize("copied", [True, False])
 def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., EvaluationInputs], copied: bool) -> None:
     samples = PROSE if copied else bigrams(PROSE, 100, np.random.default_rng(0))
     evaluation = TEXT(make_inputs(PROSE, KEPT, samples, pool=pool_of(PROSE, KEPT)))
-    (found,) = evaluation.copy_tests()
-    assert found.found == copied and found.share == pytest.approx(float(copied), abs=0.1)
+    (result,) = evaluation.copy_tests()
+    assert result.found == copied and result.share == pytest.approx(float(copied), abs=0.1)
 
 
 def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train, held = pictures(4000, 3), pictures(2500, 4)
     evaluation = IMAGE(make_inputs(train, held, pictures(100, 5), pool=pool_of(train, held), seconds=0.4))
-    found = list(evaluation.copy_tests())[-1]
-    assert found.train + found.held_out < 6500 and found.n_train_total == 4000
-    assert any("copies of all" in note for note in evaluation.skipped) or found.train > 1000
-    sentences = [*found.notes, found.verdict()]
-    assert found.controls or any("planted copies" in text or "time" in text for text in sentences)
+    result = list(evaluation.copy_tests())[-1]
+    assert result.train + result.held_out < 6500 and result.n_train_total == 4000
+    assert any("copies of all" in note for note in evaluation.skipped) or result.train > 1000
+    sentences = [*result.notes, result.verdict()]
+    assert result.controls or any("planted copies" in text or "time" in text for text in sentences)
 
 
 def test_what_memory_does_not_hold_is_not_looked_at_twice(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    asked: list[int] = []
+    requested: list[int] = []
 
     def capped(n: int) -> AuditPool:
-        asked.append(n)
+        requested.append(n)
         return AuditPool(TRAIN[:60], HELD[:40], None, 5000, True)  # however many there is time for
 
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(100, 5), pool=capped, seconds=60.0))
     results = list(evaluation.copy_tests())
     assert [result.samples for result in results] == [64, 100] and results[-1].n_train_total == 5000
-    assert asked[0] == 128 and len(asked) <= 2
+    assert requested[0] == 128 and len(requested) <= 2
 
 
 def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
@@ -87,8 +87,8 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
 ) -> None:
     clock, tried = [0.0], list[tuple[int, int]]()
 
-    def run_audit(self: Any, pool: AuditPool, most: int | None, n_samples: int) -> Any:
-        real = min(most or self.pool_size(pool), self.pool_size(pool))
+    def run_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int) -> Any:
+        real = min(max_count or self.pool_size(pool), self.pool_size(pool))
         tried.append((n_samples, real))
         clock[0] += comparisons(n_samples, real) / 100_000
         return CopyTestResult(
@@ -111,32 +111,35 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
     train, held = pictures(4000, 3), pictures(2500, 4)
     samples = pictures(1000, 5)
-    for seconds, enough in ((4.0, False), (9.0, False), (1000.0, True)):
+    for seconds, is_enough in ((4.0, False), (9.0, False), (1000.0, True)):
         clock[0] = 0.0
         tried.clear()
         evaluation = IMAGE(make_inputs(train, held, samples, pool=pool_of(train, held), seconds=seconds))
         results = list(evaluation.copy_tests())
         assert {result.limited_by for result in results[:-1]} <= {"time"}
         assert tried[0] == (64, 128) and clock[0] < seconds
-        assert (tried[-1] == (1000, 6500)) == enough == (not evaluation.skipped)
-        assert clock[0] > 0.2 * seconds or enough
+        assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.skipped)
+        assert clock[0] > 0.2 * seconds or is_enough
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:
     pool = AuditPool(list(range(100)), list(range(100, 130)), np.arange(130), 500)
     assert pool.head(130) is pool
-    few = pool.head(40)
-    assert (few.train, few.held_out) == (list(range(20)), list(range(100, 120))) and few.n_train_total == 500
-    assert few.groups is not None and few.groups.tolist() == [*range(20), *range(100, 120)]
-    most = pool.head(100)
-    assert (len(most.train), len(most.held_out)) == (70, 30)
+    smaller = pool.head(40)
+    assert (smaller.train, smaller.held_out) == (
+        list(range(20)),
+        list(range(100, 120)),
+    ) and smaller.n_train_total == 500
+    assert smaller.groups is not None and smaller.groups.tolist() == [*range(20), *range(100, 120)]
+    larger = pool.head(100)
+    assert (len(larger.train), len(larger.held_out)) == (70, 30)
 
 
 def test_held_out_items_of_another_kind_prove_nothing(make_inputs: Callable[..., EvaluationInputs]) -> None:
     other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
     evaluation = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=pool_of(TRAIN, other, random=False)))
-    (found,) = evaluation.copy_tests()
-    assert found.method == "shifted" and not found.found and "not a random draw" in found.verdict()
+    (result,) = evaluation.copy_tests()
+    assert result.method == "shifted" and not result.found and "not a random draw" in result.verdict()
     random = IMAGE(make_inputs(TRAIN, HELD, TRAIN[:100], pool=pool_of(TRAIN, HELD, random=False)))
     assert next(iter(random.copy_tests())).method == "scan"
 
@@ -148,15 +151,15 @@ def test_the_gap_to_training_items_has_an_interval(make_inputs: Callable[..., Ev
         level = 100.0 if part == "test" else 60.0
         return [(level + x, 50.0) for x in source.normal(size=80)]
 
-    found = {s.name: s for s in IMAGE(make_inputs(TRAIN, HELD, pictures(40, 2), gradient_bits=bits)).scores()}[
+    scores = {s.name: s for s in IMAGE(make_inputs(TRAIN, HELD, pictures(40, 2), gradient_bits=bits)).scores()}[
         "bits_gap"
     ]
-    assert found.low < 0.8 < found.high and found.low > 0.7 and found.real_baseline == 0.0 and found.n == 160
+    assert scores.low < 0.8 < scores.high and scores.low > 0.7 and scores.real_baseline == 0.0 and scores.n == 160
 
 
 def test_features_of_the_user_take_the_place_of_ours(make_inputs: Callable[..., EvaluationInputs]) -> None:
     rows = [np.random.default_rng(i).normal(size=(60, 4)) + (i == 0) for i in range(3)]
     own = FeatureSets(rows[0], rows[1], rows[2], description="features of mine.safetensors")
-    found = {s.name: s for s in IMAGE(make_inputs(TRAIN, HELD, pictures(60, 2), features=own)).scores()}
-    assert found["kernel_distance"].n == 60 and "mine.safetensors" in found["kernel_distance"].source
-    assert found["kernel_distance"].p < 0.05 and "spectrum_distance" in found
+    scores = {s.name: s for s in IMAGE(make_inputs(TRAIN, HELD, pictures(60, 2), features=own)).scores()}
+    assert scores["kernel_distance"].n == 60 and "mine.safetensors" in scores["kernel_distance"].source
+    assert scores["kernel_distance"].p < 0.05 and "spectrum_distance" in scores

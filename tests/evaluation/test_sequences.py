@@ -126,8 +126,8 @@ def test_figures_of_sequences_have_floors() -> None:
 
 
 def test_identity_is_of_the_nearest() -> None:
-    known = ["MKVLAAGIV", "WWWWWWWWW"]
-    assert best_identity("MKVLAAGIV", known, NearestSequences(known)) == 1.0
-    assert best_identity("MKVLAAGI", known, NearestSequences(known)) == pytest.approx(8 / 9)
-    assert best_identity("PPPP", known, NearestSequences(known)) == 0.0
+    sequences = ["MKVLAAGIV", "WWWWWWWWW"]
+    assert best_identity("MKVLAAGIV", sequences, NearestSequences(sequences)) == 1.0
+    assert best_identity("MKVLAAGI", sequences, NearestSequences(sequences)) == pytest.approx(8 / 9)
+    assert best_identity("PPPP", sequences, NearestSequences(sequences)) == 0.0
     assert np.isfinite(frequency_bits(["MKV"], ["WWW"], 1)[0])

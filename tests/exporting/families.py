@@ -18,7 +18,7 @@ from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    batch_size: int = setting(8, "examples a step", low=1)
+    batch_size: int = setting(8, "examples per step", low=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ def node(script: Path, *arguments: object) -> Any:
     """What a script prints, as JSON."""
     assert NODE is not None
     words = [NODE, str(script), str(WEB), *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+    completed = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    return json.loads(completed.stdout)
 
 
 def _shown(value: float) -> float | str:

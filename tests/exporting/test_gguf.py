@@ -110,14 +110,16 @@ def test_llama_cpp_goes_on_as_the_network_does(name: str, text_run: Callable[[st
     given = {"path": str(folder / "model-f32.gguf"), "context": model.spec.length + 1, "start": start, "texts": texts}
     (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
     (tmp_path / "run.mjs").write_text(LLAMA)
-    done = subprocess.run(
+    completed = subprocess.run(
         ["node", "run.mjs"], cwd=tmp_path, input=json.dumps(given), capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    got = json.loads(done.stdout.splitlines()[-1])
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    output = json.loads(completed.stdout.splitlines()[-1])
     begin = model.spec.special.get("begin", model.spec.special.get("end"))
-    assert got["encoded"] == [row if begin is None else row[1:] for row in ids]  # node-llama-cpp puts nothing in front
+    assert output["encoded"] == [
+        row if begin is None else row[1:] for row in ids
+    ]  # node-llama-cpp puts nothing in front
     expected = greedy_ids(model, start, room)[len(start) :]
-    assert got["greedy"][: len(expected)] == expected
-    shown = [i for i in got["greedy"] if i != model.spec.special.get("end")]
-    assert label or got["text"] == model.modality.decode(torch.tensor([shown]))[0]
+    assert output["greedy"][: len(expected)] == expected
+    shown = [i for i in output["greedy"] if i != model.spec.special.get("end")]
+    assert label or output["text"] == model.modality.decode(torch.tensor([shown]))[0]

@@ -49,9 +49,9 @@ def exported(run: Path, out: Path, number_type: str | None = "f32") -> tuple[ane
 
 def sampled(page: Path, **request: Any) -> Any:
     """Samples of the page; tensors among `known` are what it would draw."""
-    known = {name: as_json(value) for name, value in request.pop("known", {}).items()}
+    inputs = {name: as_json(value) for name, value in request.pop("known", {}).items()}
     file = page.with_suffix(".json")
-    file.write_text(json.dumps({**request, "known": known}))
+    file.write_text(json.dumps({**request, "known": inputs}))
     sample = node(Path(__file__).with_name("run_page.mjs"), page, file)["sample"]
     return np.array(sample["values"], np.float32).reshape(sample["shape"]) if isinstance(sample, dict) else sample
 
@@ -89,11 +89,11 @@ def vae_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
 def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
     family: Any = model.family
     noise = family._noise(request, SEED)
-    known = {name: noise[name] for name in ("inside", "outside")}
-    known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
+    inputs = {name: noise[name] for name in ("inside", "outside")}
+    inputs |= {"noise": noise["noise"].view(N, *family.spec.shape)}
+    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
     parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
-    return known if parts is None else known | {"last": parts.sum(1) - 1}
+    return inputs if parts is None else inputs | {"last": parts.sum(1) - 1}
 
 
 NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
@@ -129,10 +129,10 @@ def grid_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def test_grids_are_those_of_the_run(name: str, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
     model, page = exported(grid_run(name), tmp_path / "page.html")
     expected, request = values(model)
-    known = NOISE[GRIDS[name][0]](model, request)
-    got = sampled(page, n=N, known=known)
-    assert got.shape == tuple(expected.shape) and np.abs(got - expected.numpy()).max() < 1e-3
-    halves = sampled(exported(grid_run(name), tmp_path / "halves.html", None)[1], n=N, known=known)
+    inputs = NOISE[GRIDS[name][0]](model, request)
+    output = sampled(page, n=N, known=inputs)
+    assert output.shape == tuple(expected.shape) and np.abs(output - expected.numpy()).max() < 1e-3
+    halves = sampled(exported(grid_run(name), tmp_path / "halves.html", None)[1], n=N, known=inputs)
     assert np.abs(halves - expected.numpy()).max() < 2 * 2 / 255  # values span -1 to 1
     drawn = sampled(page, n=3, seed=1)
     again = sampled(page, n=2, seed=1, index=1)
@@ -198,8 +198,8 @@ def test_files_are_ordinary_ones(colours: int, tmp_path: Path) -> None:
         assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (5, 100, 0)  # type: ignore[attr-defined]
         for i, frame in enumerate(levels):
             gif.seek(i)
-            shown = np.asarray(gif.convert("RGB"), np.int64)[1::3, 1::3]  # each pixel is enlarged to 3 x 3
-            assert np.abs(shown - frame[..., :3]).max() <= (26 if colours == 3 else 0)
+            pixels = np.asarray(gif.convert("RGB"), np.int64)[1::3, 1::3]  # each pixel is enlarged to 3 x 3
+            assert np.abs(pixels - frame[..., :3]).max() <= (26 if colours == 3 else 0)
     with wave_file.open(str(tmp_path / "made.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (8000, 1, 800)
         read = np.frombuffer(file.readframes(800), "<i2") / 32767
@@ -219,13 +219,13 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
     family: Any = model.family
     noise = family._noise(request, SEED)
     given = _known_values(request.condition, N, family.spec.shape, family.device)
-    known = {name: noise[name] for name in ("inside", "outside")}
-    known |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
-    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given))}
+    inputs = {name: noise[name] for name in ("inside", "outside")}
+    inputs |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
+    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given))}
     there = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], given)
     fill = {"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "parts": parts.tolist()}
-    got = sampled(page, n=N, known=known | {"last": there.sum(1) - 1}, fill=fill)
-    assert np.abs(got - expected.numpy()).max() < 1e-3
+    output = sampled(page, n=N, known=inputs | {"last": there.sum(1) - 1}, fill=fill)
+    assert np.abs(output - expected.numpy()).max() < 1e-3
 
 
 @needs_node
@@ -271,16 +271,16 @@ def test_texts_are_those_of_the_run(
     network: Any = model.family
     network.mixer = network.contexts = None  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).tolist()
-    known: dict[str, Any] = {"uniform": uniforms()}
+    inputs: dict[str, Any] = {"uniform": uniforms()}
     if request.labels is not None:
-        known["classes"] = request.labels.tolist()
+        inputs["classes"] = request.labels.tolist()
     text = page.read_text()
     program = json.loads(text.split('id="program">')[1].split("</script>")[0])
     step = program["steps"][0]
     if step["first"] is not None:  # the unigram is one of the counts
         step["first"] = [1.0] * model.spec.vocab  # type: ignore[union-attr]
         page.write_text(re.sub(r'(id="program">).*?(</script>)', lambda m: m[1] + json.dumps(program) + m[2], text))
-    rows = sampled(page, n=N, known=known)
+    rows = sampled(page, n=N, known=inputs)
     assert rows == expected
     assert name in ("labels", "list") or len(rows[0]) > 300  # longer than the context
 
@@ -353,12 +353,12 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
 )
 def test_names_of_strangers_stay_text(name: str) -> None:
     about = {"name": name, "answers": [name], "scores": [], "differences": [name]}
-    made = page({"about": about, "labels": {"names": [name]}, "container": {}}, b"")
-    program = re.search(r'<script type="application/json" id="program">(.*?)</script>', made, re.DOTALL)
+    document = page({"about": about, "labels": {"names": [name]}, "container": {}}, b"")
+    program = re.search(r'<script type="application/json" id="program">(.*?)</script>', document, re.DOTALL)
     assert program is not None and "<" not in program[1]
     assert json.loads(program[1])["labels"]["names"] == [name]
     plain = page({"about": about | dict.fromkeys(("name",), "x"), "labels": {"names": ["x"]}, "container": {}}, b"")
-    assert re.findall(r"</?script|<!--", made) == re.findall(r"</?script|<!--", plain)
+    assert re.findall(r"</?script|<!--", document) == re.findall(r"</?script|<!--", plain)
 
 
 def test_bad_places_are_refused(text_run: Callable[[str], Path], tmp_path: Path) -> None:
@@ -445,10 +445,10 @@ def test_pictures_in_a_browser(width: int, browser: Any, grid_run: Callable[[str
     visit.page.click("#fill-go")
     visit.page.wait_for_selector("body[data-filled]", state="attached")
     left_half = ".getContext('2d').getImageData(0, 0, 6, 12).data"
-    kept, made = (
+    kept, generated = (
         visit.page.evaluate(f"[...document.getElementById('{name}'){left_half}]") for name in ("paint", "filled")
     )
-    assert kept == made  # the left half is as it was given
+    assert kept == generated  # the left half is as it was given
     visit.close()
 
 

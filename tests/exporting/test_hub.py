@@ -1,4 +1,4 @@
-"""The folder for a hub: the run without its owner's folders, a card with figures; and a push, only where it was asked for."""
+"""The folder for a hub: the run without its owner's folders, a card with figures; and a push, only where requested."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ class StubHub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    seen: dict[str, Any] = {}
-    handler = type("Handler", (StubHub,), {"seen": seen})
+    requests: dict[str, Any] = {}
+    handler = type("Handler", (StubHub,), {"seen": requests})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-    yield seen
+    yield requests
     server.shutdown()
     thread.join()
     server.server_close()

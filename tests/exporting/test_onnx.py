@@ -66,8 +66,11 @@ def test_a_gan(tmp_path: Path) -> None:
     expected, request = values(model)
     family: Any = model.family
     latents = family.initial_latents(request, SEED)
-    known = {"z": latents[:, : family.config.latent_dim], "component": latents[:, family.config.latent_dim :].argmax(1)}
-    output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    inputs = {
+        "z": latents[:, : family.config.latent_dim],
+        "component": latents[:, family.config.latent_dim :].argmax(1),
+    }
+    output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in inputs.items()})
     assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3
     chosen = sampler.sample(40, label="disc")
     assert chosen.shape == (40, 1, 12, 12)
@@ -86,8 +89,8 @@ def test_a_vae(tmp_path: Path) -> None:
     size = 8 + int(np.prod(family.latent.shape))
     noise = torch.stack([torch.randn(size, generator=generator(SEED, "draw", i)) for i in range(N)])
     assert request.labels is not None
-    known = {"noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:], "label": request.labels}
-    output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    inputs = {"noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:], "label": request.labels}
+    output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in inputs.items()})
     assert np.abs(output - expected.numpy()).max() < 1e-3
     latents = sampler.run("encoder", output.astype(np.float32))[0]
     assert np.abs(latents - family.encode(torch.from_numpy(output)).numpy()).max() < 1e-3
@@ -105,12 +108,12 @@ def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, 
     expected, request = values(model)
     family: Any = model.family
     noise = family._noise(request, SEED)
-    known = {name: noise[name] for name in ("inside", "outside")}
-    known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
+    inputs = {name: noise[name] for name in ("inside", "outside")}
+    inputs |= {"noise": noise["noise"].view(N, *family.spec.shape)}
+    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
     parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
-    known |= {} if parts is None else {"last": parts.sum(1) - 1}
-    output: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    inputs |= {} if parts is None else {"last": parts.sum(1) - 1}
+    output: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in inputs.items()})
     assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3
     return output
 
@@ -151,12 +154,12 @@ def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> Non
     network: Any = model.family
     network.mixer = network.contexts = None  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).numpy()
-    known: dict[str, Any] = {"uniform": uniforms(SEED)}
+    inputs: dict[str, Any] = {"uniform": uniforms(SEED)}
     if request.labels is not None:
-        known["classes"] = request.labels.numpy()
+        inputs["classes"] = request.labels.numpy()
     if sampler.program["steps"][0]["first"] is not None:
         sampler.program["steps"][0]["first"] = [1.0] * model.spec.vocab  # the unigram is one of the counts
-    ids = sampler.sample(N, known=known)
+    ids = sampler.sample(N, known=inputs)
     assert ids.shape == expected.shape and (ids == expected).all()
     assert name == "labels" or ids.shape[1] > 300  # longer than the context
     texts = [path.read_bytes().decode("utf-8", "replace") for path in sampler.save(ids, tmp_path / "new")]
@@ -250,8 +253,8 @@ def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
         "--out",
         str(tmp_path / "new"),
     ]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
     names = [path.name for path in sorted((tmp_path / "new").iterdir())]
     assert names == ["0000.png", "0001.png", "0002.png"]
     image = Image.open(io.BytesIO((tmp_path / "new" / "0000.png").read_bytes()))

@@ -42,9 +42,9 @@ print(json.dumps({"logits": logits, "greedy": greedy.tolist(), "encoded": encode
 def load_elsewhere(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     pytest.importorskip("transformers", reason="the export is loaded by transformers (pip install 'anew[dev]')")
     words = [sys.executable, "-W", "ignore", "-c", LOAD, str(folder)]
-    done = subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    result: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
     return result
 
 
@@ -103,18 +103,18 @@ def test_it_loads_elsewhere_with_the_same_logits_and_texts(
     context = model.spec.length
     inputs = [[*labels, *row[:context]] for row in ids]
     start = [*labels, *ids[0][:20]]
-    got = load_elsewhere(export.folder, {"ids": inputs, "start": start, "texts": texts})
-    assert got["class"] == "Qwen3ForCausalLM"
+    output = load_elsewhere(export.folder, {"ids": inputs, "start": start, "texts": texts})
+    assert output["class"] == "Qwen3ForCausalLM"
     network: Any = model.family
-    for row, logits in zip(inputs, got["logits"], strict=True):
+    for row, logits in zip(inputs, output["logits"], strict=True):
         with torch.no_grad():
             ours = network.net(torch.tensor([row]))[0].numpy()
         assert np.abs(ours - np.array(logits)).max() < 1e-4
     if len(start) + 200 <= context:
-        assert got["greedy"] == greedy_ids(model, start)
-        assert name == "labels" or len(got["greedy"]) > 100
+        assert output["greedy"] == greedy_ids(model, start)
+        assert name == "labels" or len(output["greedy"]) > 100
     begins = [model.spec.special.get("begin", -1)] if labels else []  # with labels the prompt says it all
-    assert [[*begins, *row] for row in got["encoded"]] == ids
-    assert got["decoded"] == texts
+    assert [[*begins, *row] for row in output["encoded"]] == ids
+    assert output["decoded"] == texts
     end = model.spec.special.get("end")
-    assert got["special"] == [model.spec.special.get("begin", end), end, end]
+    assert output["special"] == [model.spec.special.get("begin", end), end, end]

@@ -79,8 +79,8 @@ def test_belief_is_what_the_loss_is_made_of(gan: Gan) -> None:
     assert isinstance(gan, Discriminates) and not isinstance(gan, Denoises)
     component = gan._assign(batch)
     with torch.no_grad():
-        made = gan._generate_like(component, context)
-        made_logits = gan.discriminator(made, component, torch.float32)
+        generated = gan._generate_like(component, context)
+        made_logits = gan.discriminator(generated, component, torch.float32)
         loss = gan._discriminator_loss(batch, context)
     expected = relativistic_loss(gan.discriminator_logits(batch.x, batch.labels), made_logits).sum()
     assert torch.allclose(loss.total, expected, atol=1e-5)
@@ -92,9 +92,9 @@ def test_flattery_raises_belief(gan: Gan) -> None:
     assert direction.shape == batch.x.shape and not direction.requires_grad
     component, step = gan._assign(batch), 1e-3
     with torch.no_grad():
-        ahead = gan.discriminator(batch.x + step * direction, component, torch.float32)
-        behind = gan.discriminator(batch.x - step * direction, component, torch.float32)
-    measured = (ahead - behind) / (2 * step)
+        above = gan.discriminator(batch.x + step * direction, component, torch.float32)
+        below = gan.discriminator(batch.x - step * direction, component, torch.float32)
+    measured = (above - below) / (2 * step)
     assert torch.allclose(measured, direction.flatten(1).square().sum(1), rtol=0.02, atol=1e-3)
 
 

@@ -43,8 +43,8 @@ def test_variety_sees_one_item_and_few_kinds_of_items() -> None:
     real = torch.randn(32, 3, 8, 9)
     assert float(diversity_ratio(torch.randn(32, 3, 8, 9), real)) == pytest.approx(1.0, abs=0.15)
     assert float(diversity_ratio(real[:1].expand_as(real), real)) == pytest.approx(0.0, abs=1e-3)
-    few = real[:2].repeat(16, 1, 1, 1) + 0.01 * torch.randn(32, 3, 8, 9)
-    assert float(diversity_ratio(few, real)) < 0.05
+    near_copies = real[:2].repeat(16, 1, 1, 1) + 0.01 * torch.randn(32, 3, 8, 9)
+    assert float(diversity_ratio(near_copies, real)) < 0.05
 
 
 def test_variety_of_constant_data_is_one() -> None:

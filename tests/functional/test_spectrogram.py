@@ -71,8 +71,8 @@ def test_shaped_noise_has_the_spectrogram_and_no_pulses() -> None:
     levels = FRAMES.stft(sound).abs().mean(1)[0]  # (T,)
     assert float(torch.corrcoef(torch.stack([levels, magnitude[0, 0]]))[0, 1]) > 0.9
     made_up = griffin_lim(magnitude, FRAMES, 60 * FRAMES.hop, 0, steady_phase(magnitude, FRAMES))
-    few, many = (float(pulses(x.numpy(), FRAMES.rate)[0]) for x in (sound, made_up))
-    assert few < 0.4 < many
+    of_sound, of_pulses = (float(pulses(x.numpy(), FRAMES.rate)[0]) for x in (sound, made_up))
+    assert of_sound < 0.4 < of_pulses
 
 
 def test_noise_begins_where_it_is_said_to() -> None:

@@ -60,14 +60,16 @@ def _lines(seed: int) -> tuple[Outcome, list[Outcome], int, str]:
     return *commands.group(seed), f"seed {seed}"
 
 
-def campaign(only: Sequence[str], seed: int, keep: bool, least: int) -> Iterator[Step]:
+def campaign(only: Sequence[str], seed: int, keep: bool, min_count: int) -> Iterator[Step]:
     """Turns of many files, until every kind of container has had so many: its formats in equal shares."""
-    wanted = {
+    sources = {
         container: [name for name in formats if not only or {name, container, "containers"} & set(only)]
         for container, formats in CONTAINERS.items()
     }
     for turn in itertools.count():
-        due = [(n, names) for names in wanted.values() for n in names if turn * len(names) * containers.MANY < least]
+        due = [
+            (n, names) for names in sources.values() for n in names if turn * len(names) * containers.MANY < min_count
+        ]
         if not due:
             return
         for name, _ in due:
@@ -117,9 +119,9 @@ def _take(turns: Iterator[Step], seconds: float, count: int | None, rows: dict[s
             break
         began = time.monotonic()
         outcome, failures, tried, about = step()
-        known = set(rows.setdefault(name, Row()).signatures)
+        signatures = set(rows.setdefault(name, Row()).signatures)
         rows[name].add(outcome, failures, tried, about, time.monotonic() - began)
-        for signature in rows[name].signatures.keys() - known:
+        for signature in rows[name].signatures.keys() - signatures:
             print(f"{name}: {signature} | {rows[name].signatures[signature]}"[:600].replace("\n", " "), flush=True)
 
 

@@ -115,7 +115,7 @@ def batch(
     outcome = try_files(name, bad, modality, first, path)
     whole, failures = outcome, []
     while outcome.fault is not None and len(failures) < TRIES:
-        files, single = reduce(bad, lambda some: try_files(name, some, modality, first, path))
+        files, single = reduce(bad, lambda subset: try_files(name, subset, modality, first, path))
         single = single or outcome
         failures.append(single)
         if keep:
@@ -132,17 +132,17 @@ def replay(entries: Sequence[dict[str, Any]]) -> dict[str, str]:
     results: dict[str, str] = {}
     key = operator.itemgetter("format")
     for name, own in itertools.groupby(sorted(entries, key=key), key):
-        some = list(own)
-        results[name] = "; ".join(filter(None, _again(name, some)))
+        subset = list(own)
+        results[name] = "; ".join(filter(None, _again(name, subset)))
     return results
 
 
 def _again(name: str, entries: Sequence[dict[str, Any]]) -> Iterator[str]:
     for modality in sorted({entry["modality"] or "" for entry in entries}):
-        some = [entry for entry in entries if (entry["modality"] or "") == modality]
-        files = [data for entry in some for data in corpus.data_of(entry)]
+        subset = [entry for entry in entries if (entry["modality"] or "") == modality]
+        files = [data for entry in subset for data in corpus.data_of(entry)]
         if try_files(name, files, modality or None).fault is None:
             continue
-        for entry in some:
+        for entry in subset:
             outcome = try_files(name, corpus.data_of(entry), modality or None, entry["first"])
             yield f"{', '.join(entry['files'])}: {outcome.fault} {outcome.detail[:200]}" if outcome.fault else ""

@@ -29,12 +29,12 @@ def data_of(entry: dict[str, Any]) -> list[bytes]:
 
 def keep(name: str, files: Sequence[bytes], seed: str, outcome: Outcome, modality: str | None, first: bool) -> bool:
     """Store what fails, unless it is large or as many like it are kept. Returns whether it was stored."""
-    known = [e for e in lines() if e["format"] == name and e["signature"] == outcome.signature]
+    entries = [e for e in lines() if e["format"] == name and e["signature"] == outcome.signature]
     paths = [
         HERE / name / f"{hashlib.sha256(data).hexdigest()[:16]}.{FORMATS[name].ending.lstrip('.')}" for data in files
     ]
     large = sum(map(len, files)) > MOST_BYTES or len(files) > 4
-    if large or len(known) >= ALIKE or any(path.exists() for path in paths):
+    if large or len(entries) >= ALIKE or any(path.exists() for path in paths):
         return False
     for path, data in zip(paths, files, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -57,9 +57,9 @@ def finished(kind: str) -> Path:
     (home / "data").mkdir(parents=True)
     {"text": lambda: prose(home / "data" / "a.txt", 100), "image": lambda: shapes(home / "data", 60),
      "protein": lambda: sequences(home / "data" / "a.fasta", 60)}[KINDS[kind]["data"]]()  # fmt: skip
-    made = run(lambda: _train(kind, home), Limits(cpu=240.0, idle=240.0), quiet=False)
-    if made.fault is not None or made.value is not None:
-        raise RuntimeError(f"no run of {kind} could be made: {made.detail or made.value}\n{made.log}")
+    outcome = run(lambda: _train(kind, home), Limits(cpu=240.0, idle=240.0), quiet=False)
+    if outcome.fault is not None or outcome.value is not None:
+        raise RuntimeError(f"no run of {kind} could be made: {outcome.detail or outcome.value}\n{outcome.log}")
     return home
 
 
@@ -72,15 +72,15 @@ def _train(kind: str, home: Path) -> None:
 def _snapshot(top: Path, place: Path) -> dict[str, Any]:
     """Everything around the run that no verb may touch: kinds, sizes and contents."""
     own = {place / name for name in ("run", "out", "cache", "verb", STATE)}
-    seen: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for folder, folders, files in os.walk(top):
         here = Path(folder)
         folders[:] = [name for name in folders if here / name not in own]
         for name in [*folders, *files]:
             path = here / name
             if path not in own:
-                seen[str(path.relative_to(top))] = path.read_bytes() if path.is_file() else None
-    return seen
+                contents[str(path.relative_to(top))] = path.read_bytes() if path.is_file() else None
+    return contents
 
 
 def _verbs(place: Path, long: list[str]) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ def case(kind: str, seed: int, work: Callable[[Path, list[str]], Any] = _verbs) 
         (place / "victims").mkdir()
         (place / "victims" / "a.txt").write_text("untouched")
         (place / "out").mkdir()
-        done = source.choice(TAMPERS)(source, place / "run")
+        changes = source.choice(TAMPERS)(source, place / "run")
         names = source.sample(sorted(verbs.LONG), LONG_TRIED)
         before = _snapshot(Path(top), place)
         outcome = run(lambda: work(place, names), LIMITS, quiet=False)
@@ -148,7 +148,7 @@ def case(kind: str, seed: int, work: Callable[[Path, list[str]], Any] = _verbs) 
             outcome.detail = f"{(place / 'verb').read_text()}: {outcome.detail}"
         failures += _broken_out(before, _snapshot(Path(top), place))
         outcome.value = None
-    return outcome, failures, f"{done}; {', '.join(names)}"
+    return outcome, failures, f"{changes}; {', '.join(names)}"
 
 
 def _broken_out(before: dict[str, Any], after: dict[str, Any]) -> list[Outcome]:

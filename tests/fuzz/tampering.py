@@ -51,13 +51,13 @@ def _own_code(run: Path) -> tuple[str, str]:
 
 def alter(source: random.Random, run: Path, value: Any) -> tuple[Any, str]:
     """A JSON value with one place in it changed in type, or removed, or one added; and what was done."""
-    *way, last = source.choice([place for place in _places(value) if place] or [()]) or [None]
+    *path_keys, last = source.choice([place for place in _places(value) if place] or [()]) or [None]
     if last is None:
         return source.choice(VALUES), "all of it"
     holder = value
-    for key in way:
+    for key in path_keys:
         holder = holder[key]
-    name = ".".join(map(str, [*way, last]))
+    name = ".".join(map(str, [*path_keys, last]))
     act = source.random()
     if act < 0.2:
         del holder[last]
@@ -78,17 +78,17 @@ def alter(source: random.Random, run: Path, value: Any) -> tuple[Any, str]:
 
 def _json_file(source: random.Random, run: Path, path: Path) -> str:
     """A JSON file with one to three values altered, or made into something that is no JSON object."""
-    shown = str(path.relative_to(run))
+    name = str(path.relative_to(run))
     if source.random() < 0.15:
         broken = source.choice(NO_OBJECT)
         _write(path, broken)
-        return f"{shown} is {broken[:20]!r}"
-    value, done = json.loads(path.read_text()), []
+        return f"{name} is {broken[:20]!r}"
+    value, changes = json.loads(path.read_text()), []
     for _ in range(source.choice((1, 1, 2, 3))):
         value, what = alter(source, run, value)
-        done.append(what)
+        changes.append(what)
     _write(path, json.dumps(value).encode())
-    return f"{shown}: {', '.join(done)}"
+    return f"{name}: {', '.join(changes)}"
 
 
 def config(source: random.Random, run: Path) -> str:
@@ -217,10 +217,10 @@ def checkpoint(source: random.Random, run: Path) -> str:
         (run / "checkpoints" / name).mkdir()
         return f"a checkpoint named {name}"
     folder = source.choice(sorted((run / "checkpoints").iterdir()))
-    done = _json_file(source, run, folder / source.choice(("meta.json", "meta.json", "manifest.json")))
+    marker = _json_file(source, run, folder / source.choice(("meta.json", "meta.json", "manifest.json")))
     if source.random() < 0.8:  # checksums that say nothing, so that the rest is read
         (folder / "manifest.json").write_text('{"step": 2, "sha256": {}}')
-    return f"{done}, stopped"
+    return f"{marker}, stopped"
 
 
 def tokenizer(source: random.Random, run: Path) -> str:

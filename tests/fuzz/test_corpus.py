@@ -17,17 +17,17 @@ TESTS = Path(__file__).parents[1]
 
 def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m fuzz`, in a process of its own: it forks, which a process with threads should not."""
-    own = {"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)]), "OMP_NUM_THREADS": "1"}
+    environment = {"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "fuzz", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | own)
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
 
 
 @pytest.fixture(scope="module")
 def replayed() -> dict[str, str]:
     """What failed of each format that has files in the corpus."""
-    done = fuzz("--replay")
-    assert done.stdout, done.stderr
-    faults: dict[str, str] = json.loads(done.stdout)
+    completed = fuzz("--replay")
+    assert completed.stdout, completed.stderr
+    faults: dict[str, str] = json.loads(completed.stdout)
     return faults
 
 
@@ -48,6 +48,6 @@ def test_every_kept_file_is_small_and_in_the_index(path: str) -> None:
     [(["png", "jsonl", "parquet-images"], 0, 3), (["run protein"], 0, 1), (["commands"], 1, 1)],
 )
 def test_a_short_turn_of_each_kind(kinds: list[str], seed: int, turns: int) -> None:
-    done = fuzz("--no-keep", "--seed", str(seed), "--count", str(turns), "--only", *kinds)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("all")
+    completed = fuzz("--no-keep", "--seed", str(seed), "--count", str(turns), "--only", *kinds)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert completed.stdout.splitlines()[-1].startswith("all")

@@ -90,9 +90,9 @@ def test_a_failure_names_the_code() -> None:
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_mutations_are_a_function_of_the_seed(name: str) -> None:
     good = (b"", b"x", bytes(range(256)) * 3, FORMATS[name].make(0), FORMATS[name].make(3))
-    made = [[mutated(random.Random(seed), name, good, good) for seed in range(60)] for _ in range(2)]
-    assert made[0] == made[1]
-    assert len(set(made[0])) > 20
+    variants = [[mutated(random.Random(seed), name, good, good) for seed in range(60)] for _ in range(2)]
+    assert variants[0] == variants[1]
+    assert len(set(variants[0])) > 20
 
 
 def test_every_mutation_takes_any_bytes() -> None:
@@ -131,7 +131,7 @@ def test_a_failing_batch_comes_down_to_one_file(tmp_path: Path, monkeypatch: pyt
 
 def test_a_batch_that_fails_only_together_is_not_cut_further() -> None:
     files, outcome = containers.reduce(
-        [b"a", b"b", b"c", b"d"], lambda some: Outcome("lost" if {b"a", b"d"} <= set(some) else None)
+        [b"a", b"b", b"c", b"d"], lambda subset: Outcome("lost" if {b"a", b"d"} <= set(subset) else None)
     )
     assert files == [b"a", b"b", b"c", b"d"]
     assert outcome is None or outcome.fault == "lost"
@@ -157,10 +157,10 @@ def small_run(home: Path) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = small_run(tmp_path / "home")
-    monkeypatch.setattr(runs, "finished", lambda kind: made)
-    monkeypatch.setattr(commands, "finished", lambda kind: made)
-    return made
+    home = small_run(tmp_path / "home")
+    monkeypatch.setattr(runs, "finished", lambda kind: home)
+    monkeypatch.setattr(commands, "finished", lambda kind: home)
+    return home
 
 
 def test_every_tamper_alters_the_run(home: Path, tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ def test_a_traceback_of_a_verb_is_seen(home: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_command_lines_are_a_function_of_the_seed() -> None:
-    made = [[commands.arguments(random.Random(seed)) for seed in range(300)] for _ in range(2)]
-    assert made[0] == made[1]
-    assert {line[0] for line in made[0] if line} >= set(commands.FLAGS)
+    lines = [[commands.arguments(random.Random(seed)) for seed in range(300)] for _ in range(2)]
+    assert lines[0] == lines[1]
+    assert {line[0] for line in lines[0] if line} >= set(commands.FLAGS)
 
 
 def test_odd_exit_codes_and_tracebacks_of_the_command_line_are_seen(home: Path) -> None:

@@ -43,9 +43,9 @@ def test_logits_equal_a_stock_qwen3(tied: bool) -> None:
         assert torch.allclose(stock(ids).logits, net(ids), atol=1e-4)
 
 
-@pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
+@pytest.mark.parametrize("offsets", [(), (3, 6)], ids=["sequence", "grid"])
 @pytest.mark.parametrize("first", [1, 2, 7])
-def test_a_later_token_changes_no_earlier_logit(first: int, back: tuple[int, ...]) -> None:
+def test_a_later_token_changes_no_earlier_logit(first: int, offsets: tuple[int, ...]) -> None:
     net = _random(
         DecoderConfig(
             vocab_size=20,
@@ -54,7 +54,7 @@ def test_a_later_token_changes_no_earlier_logit(first: int, back: tuple[int, ...
             num_heads=2,
             mlp_size=24,
             context_length=12,
-            neighbour_offsets=back,
+            neighbour_offsets=offsets,
             num_prefix=3,
         )
     )
@@ -106,8 +106,8 @@ def test_padding_behind_records_is_left_out_and_changes_nothing(monkeypatch: pyt
     weights = rows.gather(counted.flatten())[:, None] * torch.randn(28, 20)
     results = []
     for logits in (net(ids, rows=rows), rows.gather(net(ids).flatten(0, 1))):
-        wanted = weights * logits
-        results.append((wanted, *torch.autograd.grad(wanted.sum(), list(net.parameters()))))
+        weighted = weights * logits
+        results.append((weighted, *torch.autograd.grad(weighted.sum(), list(net.parameters()))))
     assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-3) for a, b in zip(*results, strict=True))
 
 
@@ -139,20 +139,22 @@ def test_cross_entropy_in_bf16_stays_finite_far_from_the_target() -> None:
     assert attention.cross_entropy(logits, torch.tensor([1])).item() == pytest.approx(200.0)
 
 
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_attention_equals_the_fused_kernel(kind: torch.dtype) -> None:
-    at = attention.PositionTables.make(7, 8, 100.0).span(0, 7, kind)
-    joint = torch.randn(2, 7, 3 * 3 * 8).to(kind)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_equals_the_fused_kernel(dtype: torch.dtype) -> None:
+    at = attention.PositionTables.make(7, 8, 100.0).span(0, 7, dtype)
+    joint = torch.randn(2, 7, 3 * 3 * 8).to(dtype)
     q, k, v = joint.view(2, 7, 3, 3, 8).permute(2, 0, 3, 1, 4)
     q, k = (attention.apply_rope(F.rms_norm(t, (8,), eps=attention.EPSILON), at) for t in (q, k))
     fused = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.5)
     ours = attention.causal_attention(joint, at, 3, 0.5)
-    assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if kind == torch.float32 else 3e-2)
+    assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if dtype == torch.float32 else 3e-2)
 
 
-@pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
-@pytest.mark.parametrize("kind", [CachedDecoder, NumpyDecoder])
-def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[CachedDecoder], back: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("offsets", [(), (3, 6)], ids=["sequence", "grid"])
+@pytest.mark.parametrize("decoder_class", [CachedDecoder, NumpyDecoder])
+def test_a_stream_gives_the_logits_of_a_whole_pass(
+    decoder_class: type[CachedDecoder], offsets: tuple[int, ...]
+) -> None:
     net = _random(
         DecoderConfig(
             vocab_size=20,
@@ -161,13 +163,13 @@ def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[CachedDecoder], ba
             num_heads=2,
             mlp_size=24,
             context_length=12,
-            neighbour_offsets=back,
+            neighbour_offsets=offsets,
             num_prefix=2,
         )
     )
     ids = torch.randint(0, 20, (3, 12))
     with torch.inference_mode():
-        stream = kind(net, 3)
+        stream = decoder_class(net, 3)
         given = ids.numpy()
         parts = [stream.feed(given[:, :1]), stream.feed(given[:, 1:5])]
         parts += [stream.feed(given[:, i : i + 1]) for i in range(5, 12)]

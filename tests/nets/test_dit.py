@@ -16,11 +16,11 @@ def test_keeps_the_size_of_any_grid(channels: int, height: int, breadth: int) ->
 
 def test_starts_at_zero_and_learns_from_every_weight() -> None:
     net = DiT(2, 1, num_components=3, hidden_size=32, depth=1, num_heads=2, patch_size=2)
-    x, level, kind = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])
-    assert net(x, level, kind).abs().max() == 0
+    x, level, component = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])
+    assert net(x, level, component).abs().max() == 0
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    net(x, level, kind).square().sum().backward()
+    net(x, level, component).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
 
 

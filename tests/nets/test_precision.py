@@ -16,15 +16,15 @@ def test_what_is_asked_for_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tiles", "dots", "kind"),
+    ("tiles", "dots", "dtype"),
     [(False, False, torch.float32), (True, False, torch.bfloat16), (False, True, torch.bfloat16)],
 )
 def test_bf16_is_taken_where_the_processor_has_either_hardware_for_it(
-    tiles: bool, dots: bool, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    tiles: bool, dots: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: dots, raising=False)
-    assert precision.compute_dtype("auto", CPU) is kind
+    assert precision.compute_dtype("auto", CPU) is dtype
 
 
 def test_an_older_library_is_answered_by_fp32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,19 +27,19 @@ def test_keeps_the_size_of_any_grid(channels: int, height: int, breadth: int, pa
 
 def test_starts_at_zero_and_learns_from_every_weight() -> None:
     net = UNet(2, 1, num_components=3, channels=16, channel_mults=(1, 2), depth=1, patch_size=2)
-    x, level, kind = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])
-    assert net(x, level, kind).abs().max() == 0
+    x, level, component = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])
+    assert net(x, level, component).abs().max() == 0
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    net(x, level, kind).square().sum().backward()
+    net(x, level, component).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
 
 
 def test_computes_in_the_dtype_of_its_input() -> None:
     net = UNet(2, 1, num_components=1, channels=16, channel_mults=(1, 2), depth=1, patch_size=2)
     torch.nn.init.normal_(net.out.weight, std=0.1)
-    x, level, kind = torch.randn(2, 2, 8, 8), torch.rand(2) + 0.1, torch.zeros(2, dtype=torch.long)
-    exact, rough = net(x, level, kind), net(x.bfloat16(), level, kind)
+    x, level, component = torch.randn(2, 2, 8, 8), torch.rand(2) + 0.1, torch.zeros(2, dtype=torch.long)
+    exact, rough = net(x, level, component), net(x.bfloat16(), level, component)
     assert rough.dtype == torch.bfloat16
     torch.testing.assert_close(rough.float(), exact, atol=0.1, rtol=0.1)
 

@@ -22,11 +22,11 @@ def test_keeps_the_size_of_any_clip(frames: int, height: int, breadth: int, grou
 
 def test_starts_at_zero_and_learns_from_every_weight() -> None:
     network = net()
-    x, level, kind = torch.randn(3, 3, 6, 8, 8), torch.rand(3, 6) + 0.1, torch.tensor([0, 1, 2])
-    assert network(x, level, kind).abs().max() == 0
+    x, level, component = torch.randn(3, 3, 6, 8, 8), torch.rand(3, 6) + 0.1, torch.tensor([0, 1, 2])
+    assert network(x, level, component).abs().max() == 0
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    network(x, level, kind).square().sum().backward()
+    network(x, level, component).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
@@ -34,14 +34,14 @@ def test_every_frame_hears_of_every_other_and_of_its_level() -> None:
     network = net(1)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    x, level, kind = torch.randn(1, 3, 6, 8, 8), torch.full((1, 6), 0.5), torch.tensor([0])
-    before = network(x, level, kind)
+    x, level, component = torch.randn(1, 3, 6, 8, 8), torch.full((1, 6), 0.5), torch.tensor([0])
+    before = network(x, level, component)
     other = x.clone()
     other[:, :, 5] += 1.0
-    assert (network(other, level, kind) - before)[:, :, 0].abs().max() > 1e-6
+    assert (network(other, level, component) - before)[:, :, 0].abs().max() > 1e-6
     noisy = level.clone()
     noisy[:, 3] = 2.0
-    assert (network(x, noisy, kind) - before)[:, :, 3].abs().max() > 1e-4
+    assert (network(x, noisy, component) - before)[:, :, 3].abs().max() > 1e-4
 
 
 def test_turns_keep_lengths_and_differ_by_place() -> None:

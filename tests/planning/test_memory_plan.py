@@ -35,11 +35,11 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def transformer() -> Family:
-    kind = load("families", "transformer")
-    config = kind.Config(
+    family_class = load("families", "transformer")
+    config = family_class.Config(
         batch_size=4, layers=2, width=32, heads=2, mlp_size=64, dropout=0.3, ngrams=False, precision="fp32"
     )
-    return build_family(kind, SPEC, config, 0, torch.device("cpu"))
+    return build_family(family_class, SPEC, config, 0, torch.device("cpu"))
 
 
 def test_weights_are_shared_where_copies_do_not_fit(free: Callable[[float], None]) -> None:
@@ -70,10 +70,10 @@ def test_sizes_end_where_memory_does(free: Callable[[float], None], monkeypatch:
 @pytest.mark.parametrize(("name", "spec", "largest"), [("transformer", SPEC, 9), ("diffusion", PICTURES, 9)])
 def test_sizes_grow_with_the_machine(name: str, spec: Tokens | Grid, largest: int) -> None:
     """A CPU measures what it did before there were larger ones."""
-    kind = load("families", name)
-    cpu, gpu = (kind.candidate_sizes(spec, Scale(10**6, 1e9, 3600.0, 0, device)) for device in ("cpu", "cuda"))
+    family_class = load("families", name)
+    cpu, gpu = (family_class.candidate_sizes(spec, Scale(10**6, 1e9, 3600.0, 0, device)) for device in ("cpu", "cuda"))
     assert cpu == (tuple(range(7)) if name == "transformer" else (0, 1, 2, 3))
-    widths = [kind.suggest(spec, Scale(10**6, 1e9, 3600.0, size, "cuda")).width for size in gpu]
+    widths = [family_class.suggest(spec, Scale(10**6, 1e9, 3600.0, size, "cuda")).width for size in gpu]
     assert gpu[-1] == largest and widths == sorted(widths) and widths[-1] > widths[-2] > widths[-3]
 
 

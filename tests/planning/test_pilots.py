@@ -44,6 +44,6 @@ def test_a_description_names_each_family_and_why_the_winner_won() -> None:
     )
     hasty = replace(pilot("gan", 34.0, 12.0), progress=pilots.LEAST_PROGRESS / 2)
     assert pilots.describe_pilots([hasty]).endswith(
-        "too short to tell them apart, so gan went on, which comes closest most often."
+        "too short to tell them apart, so gan went on, which is the closest most often."
     )
     assert "gan and vae are tried on your data first, in 12% of the time" in pilots.describe_trying(["gan", "vae"])

@@ -36,8 +36,8 @@ def test_settings_become_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"budget": "5m", "steps": 3}, "both `budget` and `steps`"),
-        ({"steps": 3, "settings": {"train.train_seconds": 5}}, "both `steps` and the setting train_seconds"),
+        ({"budget": "5m", "steps": 3}, "`budget` and `steps` are mutually exclusive"),
+        ({"steps": 3, "settings": {"train.train_seconds": 5}}, "`steps` and the setting train_seconds are"),
         ({"family": "difusion"}, "did you mean 'diffusion'"),
         ({"modality": "imag"}, "did you mean 'image'"),
         ({"prefer": "best"}, "`prefer` must be one of quality, speed, latent"),

@@ -150,7 +150,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
 def test_what_only_pretends_to_be_safetensors(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(data)
-    with pytest.raises(RunError, match="not a whole safetensors file"):
+    with pytest.raises(RunError, match="not a complete safetensors file"):
         read_tensors(path)
 
 

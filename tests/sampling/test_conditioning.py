@@ -149,7 +149,7 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
 
 
 @pytest.mark.parametrize(
-    ("known", "says"),
+    ("condition", "says"),
     [
         (IMAGE, "`condition` must be a pair"), ((IMAGE,), "`condition` must be a pair"), ("ab", "`condition` must be a pair"),
         ((IMAGE, "abc"), "the mask must be an array"), ((IMAGE, None), "must be an array of true and false"),
@@ -158,9 +158,9 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
         (("nothere.png", MASK), "'nothere.png' cannot be read"), ((b"no image", MASK), "not an image of a known format"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_filled_in(images: anew.Model, known: Any, says: str) -> None:
+def test_what_cannot_be_filled_in(images: anew.Model, condition: Any, says: str) -> None:
     with pytest.raises(anew.ConfigError, match=says) as error:
-        images.sample(1, condition=known)
+        images.sample(1, condition=condition)
     assert "\n" not in str(error.value)
 
 
@@ -170,8 +170,8 @@ def test_an_image_to_fill_in_may_be_a_file(images: anew.Model) -> None:
     path = next((images.folder.path.parent / "data").rglob("*.png"))
     with Image.open(path) as image:
         pixels = np.asarray(image)
-    ways = [images.sample(1, condition=(way, MASK[::-1]))[0] for way in (path, str(path), path.read_bytes(), pixels)]
-    assert all(np.array_equal(way, ways[0]) for way in ways)
+    ways = [images.sample(1, condition=(form, MASK[::-1]))[0] for form in (path, str(path), path.read_bytes(), pixels)]
+    assert all(np.array_equal(form, ways[0]) for form in ways)
     assert np.abs(ways[0].astype(int) - pixels.astype(int)).max() <= 1
 
 
@@ -182,7 +182,7 @@ def test_what_is_given_twice_or_is_no_text(text: anew.Model, images: anew.Model)
         images.sample(1, prompt="x")
     with pytest.raises(anew.ConfigError, match="`prompt` must be a string"):
         text.sample(1, prompt=5)
-    with pytest.raises(anew.ConfigError, match="both `prompt` or `suffix` and `condition`"):
+    with pytest.raises(anew.ConfigError, match="`condition` cannot be combined with `prompt`"):
         text.sample(1, prompt="x", condition=(IMAGE, MASK))
 
 

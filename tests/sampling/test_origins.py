@@ -95,9 +95,9 @@ def test_native_libraries_see_it_in_another_process_alone(tmp_path: Path, monkey
 
     for module in (audio, frames, pixels):
         monkeypatch.setattr(module, "comment", forbidden)
-    for kind in ("png", "wav", "gif", "mp4"):
-        path = tmp_path / f"sample.{kind}"
-        path.write_bytes(written(kind, ORIGIN.to_comment()))
+    for file_format in ("png", "wav", "gif", "mp4"):
+        path = tmp_path / f"sample.{file_format}"
+        path.write_bytes(written(file_format, ORIGIN.to_comment()))
         assert origins_in(path) == [ORIGIN]
 
 

@@ -85,21 +85,21 @@ def test_documents_begin_anew(text: anew.Model, tmp_path: Path) -> None:
 
 def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
     model = trained(names(tmp_path / "names.txt"), tmp_path / "run", steps=5, settings={**FEW, **TINY})
-    shown: list[tuple[str, int, int]] = []
+    reports: list[tuple[str, int, int]] = []
 
     class Shower:
         def message(self, text: str) -> None: ...
         def step(self, result: Any, seconds_left: float | None) -> None: ...
-        def progress(self, task: str, done: int, total: int) -> None:
-            shown.append((task, done, total))
+        def progress(self, task: str, count: int, total: int) -> None:
+            reports.append((task, count, total))
 
     other = names(tmp_path / "other.txt", 3000, seed=9)
     scores = model.score(other, per_item=True, reporter=Shower())
     lines = other.read_text().split()
     assert [item.record for item in scores.items] == list(range(1, len(lines) + 1))
     assert [item.units for item in scores.items] == [len(line) + 1 for line in lines]
-    assert shown[-1] == ("scoring", shown[-1][2], shown[-1][2]) and len(shown) > 1
-    assert all(before[1] <= after[1] for before, after in itertools.pairwise(shown))
+    assert reports[-1] == ("scoring", reports[-1][2], reports[-1][2]) and len(reports) > 1
+    assert all(before[1] <= after[1] for before, after in itertools.pairwise(reports))
 
 
 def test_bounds_of_pictures_have_no_tokens(tmp_path: Path) -> None:

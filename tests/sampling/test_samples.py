@@ -40,9 +40,9 @@ def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
     files = Files()
     samples = thousand(files)
     assert not files.made
-    shown = samples.head(36)
-    paths = shown.save(tmp_path)
-    shown.save(tmp_path)
+    first_samples = samples.head(36)
+    paths = first_samples.save(tmp_path)
+    first_samples.save(tmp_path)
     assert files.made == list(range(36)) and len(paths) == 36
     assert paths[1].read_bytes() == samples[1].tobytes()
 

@@ -36,8 +36,8 @@ def test_completions(api: openai.OpenAI, runs: dict[str, Path]) -> None:
     expected = anew.load(runs["book"], "cpu").sample(2, seed=3, prompt="the ", max_tokens=20)
     assert ["the " + choice.text for choice in answer.choices] == list(expected)
     assert answer.usage is not None and answer.usage.completion_tokens == 40
-    shown = answer.choices[0].logprobs
-    assert shown is not None and "".join(shown.tokens or []) == answer.choices[0].text
+    log_probs = answer.choices[0].logprobs
+    assert log_probs is not None and "".join(log_probs.tokens or []) == answer.choices[0].text
     pieces = api.completions.create(model="book", prompt="the ", max_tokens=20, seed=3, stream=True)
     assert "".join(piece.choices[0].text for piece in pieces) == answer.choices[0].text
 
@@ -71,8 +71,8 @@ def test_an_edit_with_a_mask(api: openai.OpenAI) -> None:
     files = {"image": ("a.png", pixels.png(picture)), "mask": ("b.png", pixels.png(mask))}
     answer = api.images.edit(model="shapes", prompt="bar", n=2, **files)  # type: ignore[call-overload]
     for row in answer.data:
-        made = np.asarray(Image.open(io.BytesIO(base64.b64decode(row.b64_json))))
-        assert (made[:6] == 90).all()
+        generated = np.asarray(Image.open(io.BytesIO(base64.b64decode(row.b64_json))))
+        assert (generated[:6] == 90).all()
 
 
 def test_sound(api: openai.OpenAI) -> None:

@@ -89,8 +89,8 @@ def test_a_record_ends_by_itself(client: TestClient) -> None:
 def test_temperature_zero_takes_the_most_probable(client: TestClient) -> None:
     body = complete(client, "book", "the", temperature=0, n=3, max_tokens=12, logprobs=1)
     assert len(set(texts(body))) == 1
-    shown = body["choices"][0]["logprobs"]
-    assert [next(iter(top)) for top in shown["top_logprobs"]] == shown["tokens"]
+    log_probs = body["choices"][0]["logprobs"]
+    assert [next(iter(top)) for top in log_probs["top_logprobs"]] == log_probs["tokens"]
     assert texts(complete(client, "book", "the", top_k=1, max_tokens=12)) == texts(body)[:1]
 
 
@@ -116,13 +116,13 @@ def test_a_label(client: TestClient, runs: dict[str, Path]) -> None:
 def test_log_probs_of_a_prompt_are_the_bits_of_the_model(client: TestClient, runs: dict[str, Path]) -> None:
     body = complete(client, "names", "corbel", max_tokens=0, echo=True, logprobs=2)
     assert texts(body) == ["corbel"] and body["usage"]["completion_tokens"] == 0
-    shown = body["choices"][0]["logprobs"]
-    assert shown["tokens"] == list("corbel") and shown["text_offset"] == list(range(6))
+    log_probs = body["choices"][0]["logprobs"]
+    assert log_probs["tokens"] == list("corbel") and log_probs["text_offset"] == list(range(6))
     model = anew.load(runs["names"], "cpu")
     ids: Any = model.modality.condition_from_prompt("corbel")
     ((bits, _),) = model.bits([Batch(torch.as_tensor(ids)[None], units=torch.ones(1))])
-    assert -sum(shown["token_logprobs"]) / math.log(2) == pytest.approx(bits, rel=1e-3)
-    assert all(len(top) <= 2 and max(top.values()) <= 0 for top in shown["top_logprobs"])
+    assert -sum(log_probs["token_logprobs"]) / math.log(2) == pytest.approx(bits, rel=1e-3)
+    assert all(len(top) <= 2 and max(top.values()) <= 0 for top in log_probs["top_logprobs"])
 
 
 def test_log_probs_change_nothing_of_the_text(client: TestClient) -> None:

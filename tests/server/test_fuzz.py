@@ -53,10 +53,10 @@ def mutated(value: Any, source: random.Random) -> Any:
     """The value with one place in it replaced, removed or doubled."""
     if isinstance(value, dict) and value and source.random() < 0.8:
         name = source.choice(list(value))
-        rest = {key: part for key, part in value.items() if key != name}
+        without = {key: part for key, part in value.items() if key != name}
         choice = source.random()
         if choice < 0.1:
-            return rest
+            return without
         if choice < 0.2:
             return value | {name + source.choice(["", "s", "\n", "é"]): source.choice(JUNK)}
         return value | {name: mutated(value[name], source)}
@@ -192,5 +192,5 @@ def test_schemathesis_finds_no_fault(runs: dict[str, Path]) -> None:
         pytest.skip("needs the program schemathesis: pipx install schemathesis")
     with listening([runs[name] for name in ("names", "shapes", "tones", "clips")]) as address:
         command = [program, "run", f"{address}/openapi.json", "--checks", "not_a_server_error", "--max-examples", "10"]
-        done = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
+        completed = subprocess.run([*command, "--seed", "1"], capture_output=True, text=True, timeout=600, check=False)
+    assert completed.returncode == 0, completed.stdout[-3000:]

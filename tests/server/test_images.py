@@ -150,12 +150,12 @@ def edit(client: TestClient, files: dict[str, bytes], **fields: str) -> Any:
 def test_what_the_mask_keeps_stays(client: TestClient, runs: dict[str, Path]) -> None:
     answer = edit(client, {"image": png(PICTURE), "mask": png(HALF)}, n="2", seed="7", prompt="bar")
     assert answer.status_code == 200, answer.text
-    made = pictures(answer.json())
-    assert all((picture[:, :6] == PICTURE[:, :6]).all() for picture in made)
-    assert (made[0][:, 6:] != made[1][:, 6:]).any()
+    generated = pictures(answer.json())
+    assert all((picture[:, :6] == PICTURE[:, :6]).all() for picture in generated)
+    assert (generated[0][:, 6:] != generated[1][:, 6:]).any()
     model = anew.load(runs["shapes"], "cpu")
     expected = model.sample(2, seed=7, label="bar", condition=(PICTURE, HALF[..., 3] > 0))
-    assert all(are_close(left, np.asarray(right)) for left, right in zip(made, expected, strict=True))
+    assert all(are_close(left, np.asarray(right)) for left, right in zip(generated, expected, strict=True))
 
 
 def test_the_picture_may_be_its_own_mask(client: TestClient) -> None:

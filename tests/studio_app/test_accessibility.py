@@ -16,8 +16,8 @@ WAYS = ("Generate", "Fill in", "Walk", "How it works", "Two runs")
 def violations(page: Any) -> list[str]:
     """What axe finds on a page as it is now."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    found = axe.Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['target']}" for rule in found for node in rule["nodes"]]
+    violations = axe.Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['target']}" for rule in violations for node in rule["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -36,10 +36,10 @@ def test_ways_to_play_have_no_violation(address: str, browser: Any) -> None:
         with opened(browser, address) as page:
             go(page, f"#/play/{run}")
             page.get_by_text("Done in").wait_for(timeout=120_000)
-            for way in ways:
-                page.get_by_role("tab", name=way, exact=True).click()
+            for tab in ways:
+                page.get_by_role("tab", name=tab, exact=True).click()
                 page.wait_for_timeout(1500)
-                assert violations(page) == [], way
+                assert violations(page) == [], tab
 
 
 # Question, the run that answers it, the clicks from its page, and the words of the answer.

@@ -18,9 +18,9 @@ from studio_runs import client_of, studio_process, write_run
 def refused(folder: Path, *words: str) -> str:
     """What a Studio that cannot be opened says."""
     command = [sys.executable, "-m", "anew", "studio", "--folder", str(folder), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 2, done.stderr
-    return done.stderr.strip()
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert completed.returncode == 2, completed.stderr
+    return completed.stderr.strip()
 
 
 @pytest.mark.slow

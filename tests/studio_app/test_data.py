@@ -76,9 +76,9 @@ def test_examples(tmp_path: Path) -> None:
 
 
 def test_what_anew_sees(tmp_path: Path) -> None:
-    seen = data_report.report(str(shapes(tmp_path / "shapes", 60)), None)
-    assert seen["items"] == 60 and seen["labels"] == ["bar", "disc"] and seen["budgets"]
-    items = seen["sheet"]
+    report = data_report.report(str(shapes(tmp_path / "shapes", 60)), None)
+    assert report["items"] == 60 and report["labels"] == ["bar", "disc"] and report["budgets"]
+    items = report["sheet"]
     assert isinstance(items, list) and 0 < len(items) <= 24
     assert items[0]["kind"] == "picture" and items[0]["src"].startswith("data:image/png;base64,")
     assert {item["label"] for item in items} == {"bar", "disc"}

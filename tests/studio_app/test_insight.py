@@ -114,9 +114,9 @@ def others(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tes
 @pytest.mark.slow
 def test_what_the_critic_believes(others: TestClient) -> None:
     answer, _ = events(others, "critic", run="gan", seed=1)
-    real, made = ([item["belief"] for item in answer[sort]] for sort in ("real", "made"))
-    assert len(real) == len(made) == len(answer["directions"]) == 48
-    pairs = [one > other for one in real for other in made]
+    real, generated = ([item["belief"] for item in answer[sort]] for sort in ("real", "made"))
+    assert len(real) == len(generated) == len(answer["directions"]) == 48
+    pairs = [frame > other for frame in real for other in generated]
     assert answer["told_apart"] == pytest.approx(sum(pairs) / len(pairs))
 
 

@@ -153,7 +153,7 @@ def test_more_of_a_run(start: Path) -> None:
         assert client.post("/api/resume", json={"run": "runs/old", "budget": "later"}).status_code == 400
         assert client.post("/api/resume", json={"run": "runs/old", "budget": "5m"}).status_code == 200
         again = client.post("/api/resume", json={"run": "runs/old"})
-        assert again.status_code == 400 and "waits to be" in again.json()["error"]["message"]
+        assert again.status_code == 400 and "queued for it" in again.json()["error"]["message"]
         assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 400
         assert client.post("/api/compare", json={"runs": ["runs/old"]}).status_code == 400
     first, second = JobStore(start / STATE).all()

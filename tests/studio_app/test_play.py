@@ -47,12 +47,12 @@ def test_what_a_model_can_do(client: TestClient) -> None:
 
 
 def test_samples_are_those_of_the_library(root: Path, client: TestClient) -> None:
-    wanted = anew.load(root / SHAPES).sample(3, seed=7, label="disc", steps=3)
+    expected = anew.load(root / SHAPES).sample(3, seed=7, label="disc", steps=3)
     all_events = events(client, "sample", run=SHAPES, n=3, seed=7, label="disc", settings={"steps": "3"})
     final = all_events[-2]
     assert all_events[0]["draft"] == 1 and all_events[-1] == {"end": True} and final["drafts"] == 3
     assert [item["label"] for item in final["items"]] == ["disc"] * 3
-    for item, sample in zip(final["items"], wanted, strict=True):
+    for item, sample in zip(final["items"], expected, strict=True):
         assert (pixels(item["src"]) == np.asarray(sample).reshape(12, 12)).all()
     texts = [item["text"] for item in made(client, run=NAMES, n=2, seed=1, prompt="an")["items"]]
     assert texts == list(anew.load(root / NAMES).sample(2, seed=1, prompt="an"))

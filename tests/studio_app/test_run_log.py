@@ -57,8 +57,8 @@ def test_a_log_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
 
 
 def test_steps_that_were_taken_back_are_not_drawn(tmp_path: Path) -> None:
-    back = json.dumps({"event": "non_finite", "time": 1.0, "phase": "main", "step": 4, "back_to": 2})
-    lines = [step(1, 1.0), step(2, 2.0), step(3, 9.0), back, step(3, 3.0), "{damaged", '{"event": "step"}']
+    restored = json.dumps({"event": "non_finite", "time": 1.0, "phase": "main", "step": 4, "back_to": 2})
+    lines = [step(1, 1.0), step(2, 2.0), step(3, 9.0), restored, step(3, 3.0), "{damaged", '{"event": "step"}']
     (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n")
     log = RunLog(tmp_path / "events.jsonl")
     log.refresh()

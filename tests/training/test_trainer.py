@@ -27,23 +27,23 @@ from anew.training.validation import Validation
 from toys import POINT, Points, Toy, ToyConfig, TwoPhase
 
 
-def trainer(total: int = 20, kind: type = Toy, micro: int = 16, data: Any = None, **config: Any) -> Trainer:
-    family = build_family(kind, POINT, ToyConfig(**config), 0, torch.device("cpu"))
+def trainer(total: int = 20, family_class: type = Toy, micro: int = 16, data: Any = None, **config: Any) -> Trainer:
+    family = build_family(family_class, POINT, ToyConfig(**config), 0, torch.device("cpu"))
     return Trainer(
         family, data or Points(), StepProgress(total), seed=3, batch_size=16, micro_batch=micro, world=World()
     )
 
 
-@pytest.mark.parametrize("kind", [Toy, TwoPhase])
-def test_a_resumed_run_is_the_same_run(kind: type) -> None:
-    whole = trainer(kind=kind)
+@pytest.mark.parametrize("family_class", [Toy, TwoPhase])
+def test_a_resumed_run_is_the_same_run(family_class: type) -> None:
+    whole = trainer(family_class=family_class)
     losses = [s.losses for s in whole]
-    first = trainer(kind=kind)
+    first = trainer(family_class=family_class)
     steps = iter(first)
     for _ in range(7):
         next(steps)
     state = first.state_dict()
-    second = trainer(kind=kind)
+    second = trainer(family_class=family_class)
     second.load_state_dict(state)
     assert [s.losses for s in second] == losses[7:]
     for name, value in whole.weights().items():
@@ -57,7 +57,7 @@ def test_micro_batches_change_nothing() -> None:
 
 
 def test_gradients_reach_only_the_phase_in_hand() -> None:
-    run = trainer(kind=TwoPhase)
+    run = trainer(family_class=TwoPhase)
     before = {n: p.detach().clone() for n, p in run.family.named_parameters()}
     run.phases = run.phases[:1]
     next(iter(run))
@@ -67,8 +67,8 @@ def test_gradients_reach_only_the_phase_in_hand() -> None:
 
 
 def test_a_phase_acts_within_its_span() -> None:
-    seen = [set(s.losses) for s in trainer(4, TwoPhase)]
-    assert seen == [{"critic"}, {"critic"}, {"critic", "maker"}, {"critic", "maker"}]
+    logged = [set(s.losses) for s in trainer(4, TwoPhase)]
+    assert logged == [{"critic"}, {"critic"}, {"critic", "maker"}, {"critic", "maker"}]
 
 
 class SharedLog(TwoPhase):
@@ -83,11 +83,11 @@ class SharedLog(TwoPhase):
 
 def test_a_name_in_the_logs_is_of_one_phase() -> None:
     with pytest.raises(ValueError, match="two phases log 'error'"):
-        next(iter(trainer(kind=SharedLog)))
+        next(iter(trainer(family_class=SharedLog)))
 
 
 def test_logs_are_means_over_the_batch() -> None:
-    run = trainer(kind=SharedLog, micro=5)
+    run = trainer(family_class=SharedLog, micro=5)
     run.phases = run.phases[:1]
     assert next(iter(run)).logs == {"error": pytest.approx(1.0)}
 

@@ -93,9 +93,9 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
     for number in range(7):
         shutil.copy(place / "data" / f"{number:03d}.png", mixed / f"again-{number}.png")
     report = anew.evaluate(samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out")
-    assert "7 of 127 held-out items stand in the training data too; they are left out." in report.notes
+    assert "7 of 127 held-out items are also in the training data; they are left out." in report.notes
     assert report.copies.found and report.copies.held_out == 120
     with pytest.raises(
-        anew.DataError, match=r"all of 60 items of `held_out` .* stand in the data .* too; give items that"
+        anew.DataError, match=r"all of 60 items of `held_out` .* are also in the data .*; give items that"
     ):
         anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")

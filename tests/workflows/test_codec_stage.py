@@ -139,12 +139,12 @@ def test_a_run_holds_its_codec_and_gives_items(run: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     assert config["spec"]["bounded"] is False
     model = anew.load(run)
-    made = model.sample(3, seed=1)
+    generated = model.sample(3, seed=1)
     real = anew.load(run).modality.base.spec
-    assert made[0].shape[:2] == tuple(real.shape[1:])
-    assert np.array_equal(made[2], model.sample(1, seed=1, first_index=2)[0])
+    assert generated[0].shape[:2] == tuple(real.shape[1:])
+    assert np.array_equal(generated[2], model.sample(1, seed=1, first_index=2)[0])
     with pytest.raises(ConfigError, match="space=pixel"):
-        model.sample(1, condition=(made[0], np.ones(made[0].shape[:2])))
+        model.sample(1, condition=(generated[0], np.ones(generated[0].shape[:2])))
 
 
 def test_images_go_into_latents_and_back(run: Path, folder: Path) -> None:
@@ -171,13 +171,13 @@ def test_a_family_of_tokens_works_on_codes_of_images(coded: Path, folder: Path) 
     assert config["spec"]["kind"] == "tokens" and config["spec"]["shape"] == [6, 6] and config["spec"]["classes"] == 2
     assert config["codec"]["family"]["name"] == "fsq" and config["codec"]["family"]["config"]["levels"] == [3, 3]
     model = anew.load(coded)
-    made = model.sample(3, seed=1)
-    assert made[0].shape == (12, 12) and made.artifacts[0].suffix == ".png"
-    assert np.array_equal(made[2], model.sample(1, seed=1, first_index=2)[0])
+    generated = model.sample(3, seed=1)
+    assert generated[0].shape == (12, 12) and generated.artifacts[0].suffix == ".png"
+    assert np.array_equal(generated[2], model.sample(1, seed=1, first_index=2)[0])
     assert model.sample(2, label="disc").labels == ["disc", "disc"]
     drafts = list(model.stream(1, seed=1))
     assert len(drafts) == 37 and all(d[0].shape == (12, 12) for d in drafts)
-    assert np.array_equal(drafts[-1][0], made[0])
+    assert np.array_equal(drafts[-1][0], generated[0])
     figures = json.loads((coded / "report" / "report.json").read_text())
     assert "frechet_distance" in json.dumps(figures) and not any(
         s["name"].startswith("bits") for s in figures["scores"]
@@ -208,7 +208,7 @@ def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Pa
         model.score(folder)
     with pytest.raises(ConfigError, match="give a family that works on its codes: transformer"):
         anew.train(folder, tmp_path / "a", steps=2, family="fsq")
-    with pytest.raises(ConfigError, match="takes codes alone"):
+    with pytest.raises(ConfigError, match="works on codes only"):
         anew.train(folder, tmp_path / "b", steps=2, family="transformer", settings={"space": "pixel"})
     with pytest.raises(ConfigError, match=r"vae\.width"):
         anew.train(folder, tmp_path / "c", steps=2, family="transformer", settings={"vae.width": "8"})
@@ -261,8 +261,8 @@ def line(*more: Any) -> list[str]:
 
 
 def command(*more: Any) -> None:
-    done = subprocess.run(line(*more), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(line(*more), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ class Heard(SilentReporter):
     def message(self, text: str) -> None:
         self.said.append(text)
 
-    def progress(self, task: str, done: int, total: int) -> None:
-        self.parts.append((task, done, total))
+    def progress(self, task: str, count: int, total: int) -> None:
+        self.parts.append((task, count, total))
 
 
 def test_figures_up_to_the_interruption_are_kept() -> None:
@@ -77,9 +77,9 @@ def test_as_many_samples_as_asked_leave_no_note() -> None:
     assert len(samples) == 300 and notes == [] and not stopped
 
 
-@pytest.mark.parametrize(("enough", "share"), [(40, 0.3), (5000, 0.5)])
+@pytest.mark.parametrize(("min_samples", "share"), [(40, 0.3), (5000, 0.5)])
 def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
-    monkeypatch: pytest.MonkeyPatch, enough: int, share: float
+    monkeypatch: pytest.MonkeyPatch, min_samples: int, share: float
 ) -> None:
     clock = [0.0]
 
@@ -89,7 +89,7 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
             return super().sample(n, seed, first_index)
 
     monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
-    samples, notes, _ = _sampled(Timed(10**6), 5000, enough, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
+    samples, notes, _ = _sampled(Timed(10**6), 5000, min_samples, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
     assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and "for lack of time" in notes[0]
     assert len(samples) >= 40
 

@@ -101,18 +101,18 @@ def test_it_stays_within_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         train_config=SimpleNamespace(film=True), world=SimpleNamespace(is_main=True), plan=SimpleNamespace(train_s=100.0),
         folder=SimpleNamespace(path=tmp_path),
     )  # fmt: skip
-    shown = film.Film(job, SimpleNamespace(shard=False, step=0))  # type: ignore[arg-type]
+    scene = film.Film(job, SimpleNamespace(shard=False, step=0))  # type: ignore[arg-type]
     taken = []
 
     def add(result: Any, begun: float) -> None:
         taken.append(begun)
         now[0] += 0.5
 
-    monkeypatch.setattr(shown, "_add", add)
+    monkeypatch.setattr(scene, "_add", add)
     while now[0] < 100:
         now[0] += 0.1
-        shown(SimpleNamespace(step=1, progress=now[0] / 100))  # type: ignore[arg-type]
-    assert shown.cost <= 0.02 * 100 and len(taken) >= 3 and taken[0] < 15
+        scene(SimpleNamespace(step=1, progress=now[0] / 100))  # type: ignore[arg-type]
+    assert scene.cost <= 0.02 * 100 and len(taken) >= 3 and taken[0] < 15
 
 
 def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

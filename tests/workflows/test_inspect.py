@@ -26,18 +26,18 @@ print([name for name in ("torch._dynamo", "scipy", "sympy") if name in sys.modul
 
 def test_look_loads_no_compiler(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data", 64)
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", LOOK, str(data)], capture_output=True, text=True, timeout=240, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"
 
 
 def test_counting_parameters_takes_no_chance() -> None:
     spec, scale = Grid((3, 16, 16), "CHW", 0, 0.5), Scale(1000, 1e6, 60.0)
-    for kind in (Diffusion, Gan):
-        config, before = kind.suggest(spec, scale), torch.get_rng_state()
-        first = kind.target_examples(spec, config, scale)
-        assert first == kind.target_examples(spec, config, scale) > 0
+    for family_class in (Diffusion, Gan):
+        config, before = family_class.suggest(spec, scale), torch.get_rng_state()
+        first = family_class.target_examples(spec, config, scale)
+        assert first == family_class.target_examples(spec, config, scale) > 0
         assert torch.equal(before, torch.get_rng_state())
 
 

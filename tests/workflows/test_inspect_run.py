@@ -37,8 +37,12 @@ def test_a_finished_run_says_what_it_is_and_how_good(run: Path) -> None:
     assert result.request["steps"] == 6 and result.loss["loss"] > 0 and 0 < result.passes < 1
     assert set(result.grades) <= {"closeness", "variety", "novelty"}
     assert result.commands["more"].startswith("anew sample ")
-    said = repr(result)
-    assert said.startswith(f"run: {run} (finished)") and "6 steps in" in said and "names.txt (text: train " in said
+    sentence = repr(result)
+    assert (
+        sentence.startswith(f"run: {run} (finished)")
+        and "6 steps in" in sentence
+        and "names.txt (text: train " in sentence
+    )
     assert json.loads(json.dumps(result.to_json()))["parameters"] == result.parameters
     assert "<pre>" in result._repr_html_()
 

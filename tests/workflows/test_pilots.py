@@ -63,9 +63,9 @@ def opened(folder: Path) -> Iterator[Dataset]:
 
 @pytest.mark.usefixtures("small_budgets")
 def test_the_winner_goes_on_and_a_replay_needs_no_pilots(data: Path, tmp_path: Path) -> None:
-    said = Lines()
+    lines = Lines()
     run, again = tmp_path / "run", tmp_path / "again"
-    model = anew.train(data, run, budget=BUDGET, settings=SETTINGS, reporter=said)
+    model = anew.train(data, run, budget=BUDGET, settings=SETTINGS, reporter=lines)
     tried = model.record.plan.pilots
     assert {pilot.family for pilot in tried} == {"diffusion", "gan"}
     assert tried[0].family == model.family_name and tried[0].expected <= tried[1].expected
@@ -73,7 +73,7 @@ def test_the_winner_goes_on_and_a_replay_needs_no_pilots(data: Path, tmp_path: P
     assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["checkpoints", "report", "samples"]
     assert tried[0].progress in progress_record(run / NAME)  # steps of the pilot are steps of the run
     sentence = rules.describe_pilots(tried)
-    assert sentence in said.lines
+    assert sentence in lines.lines
     assert json.loads((run / "report" / "report.json").read_text())["notes"][0] == sentence
     assert sentence in (run / "README.md").read_text()
 
@@ -117,24 +117,22 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
         return fit(job, *arguments)
 
     monkeypatch.setattr(pilots, "fit", failing)
-    said = Lines()
-    model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=said)
+    lines = Lines()
+    model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=lines)
     assert model.family_name == "gan" and not model.record.plan.pilots  # nobody was left to judge it against
-    assert "diffusion is out: the loss is not finite" in said.lines
+    assert "diffusion is out: the loss is not finite" in lines.lines
 
 
 @pytest.mark.usefixtures("small_budgets")
-@pytest.mark.parametrize(
-    ("share", "says"), [(0.5, "too short to tell them apart"), (0.0, "no time is left to try gan")]
-)
+@pytest.mark.parametrize(("share", "says"), [(0.5, "too short to tell them apart"), (0.0, "no time left to try gan")])
 def test_where_time_is_short_the_likeliest_family_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, says: str
 ) -> None:
     monkeypatch.setattr(rules, "LEAST_PROGRESS", 1.0)
     monkeypatch.setattr(pilots, "SETUP_SHARE", share)
-    said = Lines()
-    model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=said)
-    assert model.family_name == "diffusion" and any(says in line for line in said.lines)
+    lines = Lines()
+    model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=lines)
+    assert model.family_name == "diffusion" and any(says in line for line in lines.lines)
     assert len(model.record.plan.pilots) == (2 if share else 0)
 
 

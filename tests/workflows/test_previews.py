@@ -50,12 +50,12 @@ class Drawn(list[Any]):
     def save_sheet(self, folder: Path, stem: str) -> None: ...
 
 
-def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
-    """What previews ask of a job; its model draws `made` always."""
-    asked: list[Any] = []
+def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
+    """What previews ask of a job; its model draws `generated` always."""
+    requested: list[Any] = []
 
     def batch(step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        asked.append((step, phase, first, count, size))
+        requested.append((step, phase, first, count, size))
         return Batch(noise(count, step))
 
     modality = SimpleNamespace(
@@ -64,18 +64,18 @@ def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
     record = SimpleNamespace(data=SimpleNamespace(labels=[]), label_shares=[])
     main = SimpleNamespace(name="main", progress_within=lambda progress: progress)
     return SimpleNamespace(
-        train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record=record, asked=asked,
+        train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record=record, asked=requested,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
         trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32), rebuilt=lambda weights: None,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
-        model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode(made[:n]))),
+        model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode(generated[:n]))),
     )  # fmt: skip
 
 
 def said(
-    made: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
+    generated: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
 ) -> tuple[list[Any], Any]:
-    training_job = job(made, spec, path)
+    training_job = job(generated, spec, path)
     monkeypatch.setattr(previews, "Generator", lambda family, modality, labels, label_shares: training_job.model)
     preview = Previews(training_job, training_job.trainer)
     return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], training_job  # type: ignore[arg-type]

@@ -17,10 +17,10 @@ from scores import score
 
 def report(folder: Path | None = None, **more: Any) -> EvaluationReport:
     scores = [score("coverage", 0.75), score("recall", float("nan"))]
-    made = EvaluationReport.of(scores, run="<run> & 'more'\x00", family="gan", modality="image", folder=folder)
+    report = EvaluationReport.of(scores, run="<run> & 'more'\x00", family="gan", modality="image", folder=folder)
     for name, value in more.items():
-        object.__setattr__(made, name, value)
-    return made
+        object.__setattr__(report, name, value)
+    return report
 
 
 def outcomes(text: str, **more: Any) -> list[Outcome]:
@@ -42,7 +42,7 @@ def test_what_was_not_measured_has_not_passed() -> None:
     assert sentences == [
         "recall was not measured",
         "coverag was not measured; did you mean 'coverage'?",
-        "copies were not looked for",
+        "copies were not checked for",
     ]
 
 

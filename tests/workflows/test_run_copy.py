@@ -95,7 +95,7 @@ def test_a_killed_worker_is_restarted_to_the_same_weights(undisturbed: Path, tmp
         os.kill(worker_of(agent.pid, rank), signal.SIGKILL)
         out, _ = agent.communicate(timeout=300)
     assert agent.returncode == 0, out
-    assert f"anew: process {rank} on " in out and "going on from step" in out, out
+    assert f"anew: process {rank} on " in out and "continuing from step" in out, out
     assert weights(folder / "run") == weights(undisturbed)
 
 

@@ -297,9 +297,9 @@ def compare(
     if bool(run_paths) == bool(names):
         raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
     if run_paths and not (data is None and budget is None and steps is None and not settings):
-        raise ConfigError("runs are compared as they are; leave data, budget, steps and settings out")
+        raise ConfigError("finished runs are compared as they are; leave out data, budget, steps and settings")
     if not run_paths and data is None:
-        raise ConfigError("`data` is missing; give what the families are to be trained on")
+        raise ConfigError("`data` is missing; give the data to train the families on")
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
     target = arguments.path("out", out)
     request, listed = None, []

@@ -39,9 +39,9 @@ def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple
 
         folder, world = of_process(world, lambda: open_run(run)), world.on("auto")
         share_record(world, folder)
-        own = Model(folder, str(world.device), trust_code=trust_code) if world.is_main else None
-        share_trained(world, folder, None if own is None else own.family.state_dict())
-        yield own or Model(folder, str(world.device), trust_code=trust_code), world
+        loaded = Model(folder, str(world.device), trust_code=trust_code) if world.is_main else None
+        share_trained(world, folder, None if loaded is None else loaded.family.state_dict())
+        yield loaded or Model(folder, str(world.device), trust_code=trust_code), world
 
 
 def sample_together(
@@ -62,9 +62,7 @@ def sample_together(
     if world is None:
         return model.sample(n, share=share, **request)
     if share is not None:
-        raise ConfigError(
-            "torchrun's processes share all samples; leave out `share`, or start a command for each share"
-        )
+        raise ConfigError("torchrun already divides the samples; leave out `share`, or start one command per share")
     from anew.sampling.together import draw_together, whole_batches
 
     def draw(count: int, first_index: int) -> Samples:

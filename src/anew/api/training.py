@@ -167,10 +167,10 @@ def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
 
 def _create(path: Path, own_file: Path | None) -> RunFolder:
     """A new run. What a killed command left before it wrote config.json is removed."""
-    own = {OWN_FAMILY} if own_file is not None else set()
+    own_names = {OWN_FAMILY} if own_file is not None else set()
     if path.is_dir():
         for left in path.iterdir():
-            if left.name in {lock.NAME, *own} or files.is_temporary(left.name):
+            if left.name in {lock.NAME, *own_names} or files.is_temporary(left.name):
                 left.unlink()
     return RunFolder.create(path)
 
@@ -238,7 +238,7 @@ def resume(
     started = time.monotonic() if started is None else started
     with several_processes() as world:
         if budget is not None and steps is not None:
-            raise ConfigError("both `budget` and `steps` were given; give one of them")
+            raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
         seconds = None if budget is None else parse_duration(budget)
         reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
         path = arguments.optional_path("data", data, DataError)

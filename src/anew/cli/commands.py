@@ -107,7 +107,7 @@ def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: Path, argument
             folder = train(progress).folder.path
         except KeyboardInterrupt:
             if _is_main() and (run / "config.json").exists():
-                saved = "the state is saved; " if progress.steps else ""
+                saved = "state saved; " if progress.steps else ""
                 progress.message(f"{saved}continue with `{command('anew', 'resume', run)}`")
             raise
     if _is_main():
@@ -190,7 +190,7 @@ def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
     for name in names:
         if getattr(arguments, name) != usual.get(name):
             option = "-n" if name == "n" else f"--{name.replace('_', '-')}"
-            raise ConfigError(f"--again takes all from the file, so {option} has no effect; leave it out")
+            raise ConfigError(f"--again repeats what the file records, so {option} has no effect; leave it out")
     return api.again(arguments.again, arguments.run, trust_code=arguments.trust_code)
 
 
@@ -299,9 +299,7 @@ def _studio(arguments: argparse.Namespace, started: float) -> None:
         if arguments.json:
             write_json({"address": address})
         else:
-            write(
-                f"the Studio is at {address}\ntrainings that it starts go on without it; Ctrl-C stops the Studio alone"
-            )
+            write(f"the Studio is at {address}\ntrainings keep running without it; Ctrl-C stops only the Studio")
         sys.stdout.flush()
 
     api.studio(

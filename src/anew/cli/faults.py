@@ -68,13 +68,10 @@ def _mistake(sentence: str, error: BaseException, argv: Sequence[str]) -> int:
 def machine_limit(error: BaseException) -> str | None:
     """The sentence for an error that means a limit of this machine, None for other errors."""
     if out_of_memory(error):
-        return (
-            "there is not enough memory; use a smaller batch_size, width or size, or fewer samples, "
-            "or close other programs"
-        )
+        return "not enough memory; use a smaller batch_size, width or size, or fewer samples, or close other programs"
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         where = f" for {str(error.filename)!r}" if error.filename else ""
-        return f"no space is left on the disk{where}; free some and repeat the command"
+        return f"no space left on the disk{where}; free some space and repeat the command"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many files are open; raise the limit (`ulimit -n`) and repeat the command"
     return None
@@ -82,7 +79,7 @@ def machine_limit(error: BaseException) -> str | None:
 
 def _fault(error: BaseException, argv: Sequence[str]) -> int:
     """Say that this is a bug, and where the bug report was written."""
-    nesting = "the data is nested too deep, or " if isinstance(error, RecursionError) else ""
+    nesting = "the data is nested too deeply, or " if isinstance(error, RecursionError) else ""
     sentence = f"{nesting}this is a bug in Anew ({type(error).__name__})"
     if _debugging(argv):
         write(_traceback(error), sys.stderr)

@@ -165,9 +165,9 @@ def _verbose(p: CommandParser) -> None:
 
 def _look(p: CommandParser) -> None:
     p.add_argument("data", help=f"{DATA_HELP}; or a run")
-    p.add_argument("--modality", help="text, image, video, ..., where DATA holds several")
+    p.add_argument("--modality", help="text, image, video, ... (if DATA contains several)")
     _prefer(p)
-    p.add_argument("--budget", metavar="TIME", help="estimate for this time: 90s, 10m, 2h (default: for several)")
+    p.add_argument("--budget", metavar="TIME", help="estimate for this budget: 90s, 10m, 2h (default: several)")
     _seed(p)
     _settings(p, "a setting of this kind of data; may be repeated (see `anew settings data`)")
 
@@ -198,25 +198,25 @@ def _resume(p: CommandParser) -> None:
 
 
 def _sample(p: CommandParser) -> None:
-    p.add_argument("run", nargs="?", help="folder of the run (with --again: where it is not found by its name)")
-    p.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
+    p.add_argument("run", nargs="?", help="folder of the run (with --again: only if it is not found by its name)")
+    p.add_argument("--out", required=True, metavar="DIR", help="output folder")
     p.add_argument("-n", type=_integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
     _seed(p)
     p.add_argument("--prompt", help="text the sample must start with")
     p.add_argument(
-        "--prompt-file", metavar="FILE", help="file with the prompt; for clips a video, image or frame folder"
+        "--prompt-file", metavar="FILE", help="file with the prompt; for clips: a video, an image or a folder of frames"
     )
     p.add_argument(
         "--suffix", help="text the sample must end with (infilling for code, right-to-left generation for sequences)"
     )
     p.add_argument("--suffix-file", metavar="FILE", help="file with the suffix")
-    p.add_argument("--stop", help="end the text before this string")
+    p.add_argument("--stop", help="stop the text before this string")
     p.add_argument("--label", help="a class of the data (default: classes as common as in the data)")
     p.add_argument(
         "--share",
         type=_share,
         metavar="I/K",
-        help="make only the I-th of K shares of the samples; K processes together make what one would",
+        help="make only the I-th of K shares of the samples; all K together equal one command without it",
     )
     p.add_argument("--again", metavar="FILE", help="make the sample in this file again")
     p.add_argument(
@@ -234,7 +234,7 @@ def _score(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument("data", help=DATA_HELP)
     p.add_argument("--per-item", action="store_true", help="one row for each record, as CSV (or JSON, with --json)")
-    p.add_argument("--out", metavar="FILE.csv", help="write the rows of --per-item into this file")
+    p.add_argument("--out", metavar="FILE.csv", help="write the rows of --per-item to this file")
     _trust_code(p)
 
 
@@ -287,7 +287,7 @@ def _walk(p: CommandParser) -> None:
         "--stops", type=_integer("--stops"), metavar="N", help="number of samples to pass through (default: 5)"
     )
     _seed(p)
-    p.add_argument("--label", help="keep to one class of the data")
+    p.add_argument("--label", help="use one class of the data only")
     p.add_argument("--from", dest="start", metavar="FILE", help="start from the item in this file instead of a sample")
     p.add_argument("--to", dest="end", metavar="FILE", help="end at the item in this file")
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
@@ -304,14 +304,16 @@ def _export(p: CommandParser) -> None:
     )
     p.add_argument("--out", required=True, metavar="PATH", help="folder to create, or FILE.html for html")
     p.add_argument(
-        "--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32, of html f16)"
+        "--number-type",
+        metavar="NAME",
+        help="number format of the weights: f32, f16, bf16, q8_0 (default: f32; html: f16)",
     )
-    p.add_argument("--push", metavar="OWNER/NAME", help="upload the folder of --to hub; a new repository is private")
+    p.add_argument("--push", metavar="OWNER/NAME", help="upload the folder (--to hub); a new repository is private")
     _trust_code(p)
 
 
 def _serve(p: CommandParser) -> None:
-    p.add_argument("run", nargs="+", help="folders of finished runs; a request names one by the last part of its path")
+    p.add_argument("run", nargs="+", help="folders of finished runs; requests name one by its folder name")
     p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     p.add_argument(
         "--port", type=_integer("--port"), default=8000, metavar="N", help="port; 0 takes a free one (default: 8000)"
@@ -331,7 +333,7 @@ def _serve(p: CommandParser) -> None:
     p.add_argument(
         "--chat",
         metavar="plain",
-        help="answer chats, too: `plain` continues the last message as a text (default: chats are refused)",
+        help="also answer chats: `plain` continues the last message as text (default: refuse chats)",
     )
     _trust_code(p)
 
@@ -346,7 +348,7 @@ def _studio(p: CommandParser) -> None:
     p.add_argument(
         "--port", type=_integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"
     )
-    p.add_argument("--no-browser", action="store_true", help="only print the address")
+    p.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
 
 
 def _settings_command(p: CommandParser) -> None:
@@ -371,10 +373,10 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "evaluate": ("measure samples of a run or of any other tool, and check them for copies", _evaluate),
     "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),
-    "export": ("write a run in the format of other programs, which then need no Anew", _export),
-    "serve": ("answer requests over HTTP, in the shapes of OpenAI's interface, until Ctrl-C", _serve),
-    "studio": ("open a page to train, watch and play with models, until Ctrl-C", _studio),
-    "settings": ("list all settings with default, range and meaning", _settings_command),
+    "export": ("write a run in a format that other programs read without Anew", _export),
+    "serve": ("serve runs over HTTP with an OpenAI-compatible API, until Ctrl-C", _serve),
+    "studio": ("open a web page to train, watch and play with models, until Ctrl-C", _studio),
+    "settings": ("list all settings with their default, range and meaning", _settings_command),
     "example": ("write an example data set as ordinary files", _example),
 }
 
@@ -433,5 +435,5 @@ def options_in(sentence: str, argv: Sequence[str]) -> str:
     """A sentence of the library, whose arguments stand in backticks, with the options of the command that was given."""
     _, commands = parsers()
     parser = next((commands[word] for word in argv if word in commands), None)
-    shown = OPTIONS_OF_ARGUMENTS | ({} if parser is None else parser.shown)
-    return re.sub(r"`(\w+)`", lambda match: shown.get(match[1], match[1]), sentence)
+    options = OPTIONS_OF_ARGUMENTS | ({} if parser is None else parser.shown)
+    return re.sub(r"`(\w+)`", lambda match: options.get(match[1], match[1]), sentence)

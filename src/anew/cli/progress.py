@@ -51,7 +51,7 @@ class ProgressLine:
     # ---- what a Reporter has ----
 
     def message(self, text: str) -> None:
-        """Print a sentence; a detail only where it was asked for."""
+        """Print a sentence; a detail only where requested."""
         if text.startswith("  ") and not self.verbose:
             if self.live:
                 self._show_detail(text.strip())
@@ -77,14 +77,14 @@ class ProgressLine:
             self._logged_progress, self._drawn_at = result.progress, now
             write(f"step {result.step:,} ({result.progress:.0%}): {self._state(result, left)}", self.stream)
 
-    def progress(self, task: str, done: int, total: int) -> None:
-        """Show that `done` of `total` parts of something are finished."""
+    def progress(self, task: str, count: int, total: int) -> None:
+        """Show that `count` of `total` parts of something are finished."""
         if self.live:
-            self._draw(task, done, total, f"{done:,} of {total:,}")
-        elif done >= total or done - self._logged_count >= total * LOG_SHARE:
-            self._logged_count = done
-            write(f"{task}: {done:,} of {total:,}", self.stream)
-        if done >= total:
+            self._draw(task, count, total, f"{count:,} of {total:,}")
+        elif count >= total or count - self._logged_count >= total * LOG_SHARE:
+            self._logged_count = count
+            write(f"{task}: {count:,} of {total:,}", self.stream)
+        if count >= total:
             self._logged_count = 0
             self._close_bar()
 
@@ -137,8 +137,8 @@ class ProgressLine:
 
 def clock(seconds: float) -> str:
     """As in "8 s", "1:05" and "2:30:00"."""
-    whole = round(max(0.0, seconds))
-    if whole < 60:
-        return f"{whole} s"
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    rounded = round(max(0.0, seconds))
+    if rounded < 60:
+        return f"{rounded} s"
+    hours, minutes = divmod(rounded // 60, 60)
+    return f"{hours}:{minutes:02}:{rounded % 60:02}" if hours else f"{minutes}:{rounded % 60:02}"

@@ -33,7 +33,7 @@ def describe(summary: Mapping[str, Any]) -> list[Line]:
     lines: list[Line] = [
         [("data:   ", "bold"), (f"{amount}, {_bytes(summary['bytes'])} ({summary['path']})", "")],
         [("model:  ", "bold"), (str(summary["family"]), "bold cyan")],
-        [("because ", "bold"), (summary["why"] or "it was asked for", "")],
+        [("because ", "bold"), (summary["why"] or "requested", "")],
         [],
     ]
     return lines + [[(text, "")] for text in _details(summary)]
@@ -107,7 +107,9 @@ def _copies(copies: Mapping[str, Any] | None) -> str:
     if copies["found"]:
         return f"about {copies['share']:.0%} of the samples are copies of training items"
     if copies["detection_limit"] is None and copies.get("exact_limit") is not None:
-        return f"no copies found; the check would notice {copies['exact_limit']:.0%} or more if exact, not if changed"
+        return (
+            f"no copies found; the check would notice {copies['exact_limit']:.0%} or more if exact, but not if altered"
+        )
     if copies["detection_limit"] is None:
         return "no copies found, but the check was too weak to be sure"
     return f"no copies found; the check would notice {copies['detection_limit']:.0%} or more"

@@ -11,7 +11,9 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,6 +56,27 @@ def write(path: Path, data: bytes) -> None:
         raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
 
 
+def write_by(path: Path, fill: Callable[[Path], object]) -> None:
+    """The same of a file that a library writes, in a temporary folder: it may make files beside it, of whatever rights."""
+    folder = path.with_name(temporary_name(path.name))
+    temporary = folder / path.name
+    try:
+        folder.mkdir()
+        fill(temporary)
+        temporary.chmod(stat.S_IMODE(folder.stat().st_mode) & 0o666)
+        handle = os.open(temporary, os.O_RDWR | _NO_LINK | _BINARY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(temporary, path)
+        folder.rmdir()
+        sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+
+
 def _mend(error: OSError) -> str:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "its folder is gone; do not move or delete it while anew is at work"
@@ -91,44 +114,44 @@ def open_to_append(path: Path) -> TextIO:
     return open(handle, "a", encoding="utf-8", newline="\n")
 
 
-def check_regular(path: Path, most: int | None = None, missing_ok: bool = False) -> None:
-    """RunError where a file is missing, a link, a pipe or another special file, or larger than `most` bytes."""
+def check_regular(path: Path, max_bytes: int | None = None, missing_ok: bool = False) -> None:
+    """RunError where a file is missing, a link, a pipe or another special file, or larger than `max_bytes` bytes."""
     try:
         status = path.lstat()
     except FileNotFoundError:
         if missing_ok:
             return
-        raise RunError(f"{str(path)!r} is missing; the folder is not whole, restore it or train again") from None
+        raise RunError(f"{str(path)!r} is missing, so the folder is incomplete; restore it or train again") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); give another folder") from None
-    _check(path, status, most)
+    _check(path, status, max_bytes)
 
 
-def _check(path: Path, status: os.stat_result, most: int | None) -> None:
+def _check(path: Path, status: os.stat_result, max_bytes: int | None) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise RunError(f"{str(path)!r} is a link; put the file itself there, as `cp -rL` does for a whole folder")
     if not stat.S_ISREG(status.st_mode):
         raise RunError(f"{str(path)!r} is not an ordinary file; restore it or train again")
-    if most is not None and status.st_size > most:
+    if max_bytes is not None and status.st_size > max_bytes:
         raise RunError(
-            f"{str(path)!r} has {status.st_size:,} bytes, more than such a file may have ({most:,}); restore it"
+            f"{str(path)!r} has {status.st_size:,} bytes, more than such a file may have ({max_bytes:,}); restore it"
         )
 
 
-def read(path: Path, most: int) -> bytes:
+def read(path: Path, max_bytes: int) -> bytes:
     """All bytes of an ordinary file; RunError as in `check_regular`."""
-    check_regular(path, most)
+    check_regular(path, max_bytes)
     try:
         with open(os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _BINARY), "rb") as file:
-            _check(path, os.fstat(file.fileno()), most)
-            return file.read(most + 1)
+            _check(path, os.fstat(file.fileno()), max_bytes)
+            return file.read(max_bytes + 1)
     except OSError as error:
         raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
 
 
-def read_json(path: Path, most: int = JSON_BYTES) -> Any:
+def read_json(path: Path, max_bytes: int = JSON_BYTES) -> Any:
     """The JSON value in an ordinary file; RunError where it is missing or damaged."""
-    data = read(path, most)
+    data = read(path, max_bytes)
     try:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # brackets may be nested deeper than the interpreter goes

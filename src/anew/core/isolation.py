@@ -339,7 +339,7 @@ def _tried(function: Callable[[S, X], R], subject: S, item: X) -> R | Exception:
     except (ValueError, AnewError) as error:
         return error if isinstance(error, AnewError) else ValueError(str(error))
     except MemoryError:
-        return ValueError("it takes more memory to decode than a file may")
+        return ValueError("decoding it takes more memory than is allowed")
     except Exception as error:  # readers of libraries raise almost anything on damaged files
         text = str(error).strip().splitlines()
         return ValueError(

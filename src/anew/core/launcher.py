@@ -25,11 +25,11 @@ def count_gpus(environment: Mapping[str, str] = os.environ, devices: str = "/dev
     return count if visible is None else min(count, len([name for name in visible.split(",") if name.strip()]))
 
 
-def processes_to_start(asked: int, device: str) -> int:
+def processes_to_start(requested: int, device: str) -> int:
     """How many processes a training starts on this machine.
 
     Args:
-        asked: What the user wants; 0 for one for each GPU.
+        requested: What the user wants; 0 for one for each GPU.
         device: The setting of that name.
 
     Returns:
@@ -37,8 +37,8 @@ def processes_to_start(asked: int, device: str) -> int:
     """
     if "WORLD_SIZE" in os.environ:
         return 1
-    if asked:
-        return asked
+    if requested:
+        return requested
     if device not in ("auto", "cuda") or count_gpus() < 2:
         return 1
     import torch  # seconds that a machine without GPUs need not spend here

@@ -77,11 +77,11 @@ def _with_parents(base: Path, path: str) -> Iterator[Path]:
 def _left(folder: Path, names: tuple[str, str, str]) -> float:
     limit, used, reclaimable = names
     try:
-        most = (folder / limit).read_text(encoding="ascii").strip()
-        if not most.isdigit():  # "max"
+        limit_bytes = (folder / limit).read_text(encoding="ascii").strip()
+        if not limit_bytes.isdigit():  # "max"
             return math.inf
         taken = float((folder / used).read_text(encoding="ascii"))
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
-        return float(most) - taken + float(statistics.get(reclaimable, 0))
+        return float(limit_bytes) - taken + float(statistics.get(reclaimable, 0))
     except (OSError, ValueError):
         return math.inf

@@ -49,9 +49,9 @@ def _declares(path: Path) -> bool:
 
 def check_name(room: str, name: str) -> None:
     """ConfigError, with the nearest name, where a room has no such member. Imports nothing."""
-    known = available(room)
-    if name not in known:
-        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, known)}")
+    members = available(room)
+    if name not in members:
+        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, members)}")
 
 
 def load(room: str, name: str) -> Any:
@@ -79,7 +79,7 @@ def load_user_family(path: Path) -> Any:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a user's file may raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ConfigError(f"{str(path)!r} cannot be run as Python ({reason}); mend the file") from error
+        raise ConfigError(f"{str(path)!r} cannot be run as Python ({reason}); fix the file") from error
     family = getattr(module, "EXPORT", None)
     missing = next((name for name in FAMILY if not hasattr(family, name)), None)
     if missing is not None:

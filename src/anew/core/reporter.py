@@ -38,8 +38,8 @@ class Reporter(Protocol):
     def step(self, result: FinishedStep, seconds_left: float | None) -> None:
         """Show a finished training step and the seconds until training is over, None where they are not known."""
 
-    def progress(self, task: str, done: int, total: int) -> None:
-        """Show that `done` of `total` parts of a task are done."""
+    def progress(self, task: str, count: int, total: int) -> None:
+        """Show that `count` of `total` parts of a task are done."""
 
 
 class SilentReporter:
@@ -49,4 +49,4 @@ class SilentReporter:
 
     def step(self, result: FinishedStep, seconds_left: float | None) -> None: ...
 
-    def progress(self, task: str, done: int, total: int) -> None: ...
+    def progress(self, task: str, count: int, total: int) -> None: ...

@@ -238,7 +238,7 @@ def route_settings(settings: Mapping[str, object], owners: Mapping[str, type]) -
         prefix, _, name = full_name.rpartition(".")
         candidates = [owner for owner, cls in owners.items() if name in settings_of(cls) and prefix in ("", owner)]
         if not candidates:
-            names = {known for cls in owners.values() for known in settings_of(cls)}
+            names = {field_name for cls in owners.values() for field_name in settings_of(cls)}
             raise _unknown_setting(full_name, name, names)
         text = value if isinstance(value, str) else as_text(value)
         error: ConfigError | None = None
@@ -257,9 +257,9 @@ def _without_none(hint: object) -> object:
 
 
 def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
-    known = sorted(set(names))
-    hint = did_you_mean(name, known)
-    if len(known) > MOST_LISTED and "did you mean" not in hint:
+    candidates = sorted(set(names))
+    hint = did_you_mean(name, candidates)
+    if len(candidates) > MOST_LISTED and "did you mean" not in hint:
         hint = "; `anew settings` lists all, and `anew settings NAME` those of a family or a kind of data"
     return ConfigError(f"unknown setting {full_name!r}{hint}")
 

@@ -24,11 +24,11 @@ def _check_number(name: str, value: object, low: int, high: int) -> None:
         raise ValueError(f"{name} must be a whole number from {low} to {high:,} (got {value!r:.40})")
 
 
-def _check_extents(shape: tuple[int, ...], most: int) -> None:
+def _check_extents(shape: tuple[int, ...], max_values: int) -> None:
     for extent in shape:
-        _check_number("an extent of the shape", extent, 1, most)
-    if math.prod(shape) > most:
-        raise ValueError(f"the shape {shape!r:.60} holds more than {most:,} values")
+        _check_number("an extent of the shape", extent, 1, max_values)
+    if math.prod(shape) > max_values:
+        raise ValueError(f"the shape {shape!r:.60} holds more than {max_values:,} values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +162,8 @@ class Batch:
         return self._map(lambda tensor: tensor[start:stop])
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        others = (self.labels, self.mask, self.units, self.continues)
-        return Batch(change(self.x), *(None if tensor is None else change(tensor) for tensor in others))
+        optional = (self.labels, self.mask, self.units, self.continues)
+        return Batch(change(self.x), *(None if tensor is None else change(tensor) for tensor in optional))
 
 
 @dataclass(frozen=True, slots=True)

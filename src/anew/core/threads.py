@@ -112,12 +112,14 @@ def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: 
         yield from _in_order(pool, function, arguments, workers)
 
 
-def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], ahead: int) -> Iterator[R]:
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], max_ahead: int
+) -> Iterator[R]:
     """Results in the order of the arguments, of which so many are taken ahead."""
     futures: deque[Future[R]] = deque()
     for argument in arguments:
         futures.append(pool.submit(function, argument))
-        if len(futures) > ahead:
+        if len(futures) > max_ahead:
             yield futures.popleft().result()
     while futures:
         yield futures.popleft().result()

@@ -111,12 +111,16 @@ class World:
         """The main process's tensors by name, on the CPU of every process; the others give None."""
         if self.size == 1:
             return dict(tensors or {})
-        own = {} if tensors is None else {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        dtypes = self.broadcast({name: str(tensor.dtype).removeprefix("torch.") for name, tensor in own.items()})
-        shapes = self.broadcast({name: list(tensor.shape) for name, tensor in own.items()})
+        tensors_here = (
+            {} if tensors is None else {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        )
+        dtypes = self.broadcast(
+            {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in tensors_here.items()}
+        )
+        shapes = self.broadcast({name: list(tensor.shape) for name, tensor in tensors_here.items()})
         received = {}
         for name, dtype in dtypes.items():
-            tensor = own[name] if self.is_main else torch.empty(shapes[name], dtype=getattr(torch, dtype))
+            tensor = tensors_here[name] if self.is_main else torch.empty(shapes[name], dtype=getattr(torch, dtype))
             if tensor.numel():
                 with self._collective():
                     dist.broadcast(tensor.reshape(-1).view(torch.uint8), src=0)
@@ -162,11 +166,11 @@ class World:
         if self.size == 1:
             return
         text = json.dumps(value, sort_keys=True)
-        shown = shorten(value) if len(text) <= 40 else ""
+        short_value = shorten(value) if len(text) <= 40 else ""
         digest = hashlib.sha256(text.encode()).hexdigest()
-        entries = self.gather([digest, socket.gethostname(), shown])
-        for rank, (other, host, other_shown) in enumerate(entries):
-            if other != entries[0][0]:
+        entries = self.gather([digest, socket.gethostname(), short_value])
+        for rank, (other_digest, host, other_shown) in enumerate(entries):
+            if other_digest != entries[0][0]:
                 values = f" ({other_shown} and {entries[0][2]})" if other_shown and entries[0][2] else ""
                 raise ConfigError(
                     f"process {rank} on {host!r} differs from process 0 on {entries[0][1]!r} in {name}{values}; {mend}"
@@ -259,12 +263,12 @@ def _attempt(store: c10d.Store, rank: int, size: int) -> str:
 def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
     store.set(f"here/{rank}", socket.gethostname())
     try:
-        store.wait([f"here/{other}" for other in range(size)])
+        store.wait([f"here/{rank_here}" for rank_here in range(size)])
     except Exception as error:  # of several types, by the release of PyTorch
-        missing = [str(other) for other in range(size) if not store.check([f"here/{other}"])]
+        missing = [str(rank_here) for rank_here in range(size) if not store.check([f"here/{rank_here}"])]
         failure = ProcessError(
-            f"process {', '.join(missing)} of {size} did not come within {FORMING.total_seconds():.0f} s; "
-            "look at its host, and start all with the same rendezvous",
+            f"process {', '.join(missing)} of {size} did not connect within {FORMING.total_seconds():.0f} s; "
+            "check its host, and start all with the same rendezvous",
             GONE,
         )
         failure.is_reported = rank != 0
@@ -273,7 +277,7 @@ def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
 
 def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
-        f"the processes could not connect ({_clause(error)}); look at names and ports of the hosts "
+        f"the processes could not connect ({_clause(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network)",
         GONE,
     )

@@ -212,8 +212,8 @@ class Dataset:
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         """(parts that the audit for copies takes as held out: carved ones, else the user's own; if chance alone drew them)."""
-        own = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
-        return (self.carved, self._store.drawn_one_by_one) if self.carved else (own, False)
+        held_out = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
+        return (self.carved, self._store.drawn_one_by_one) if self.carved else (held_out, False)
 
     @property
     def carved(self) -> tuple[str, ...]:
@@ -223,9 +223,11 @@ class Dataset:
     def twins(self, items: Sequence[DecodedItem]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
-        few = len(records) <= ALIKE_ITEMS
+        compares_all = len(records) <= ALIKE_ITEMS
         return (
-            near_duplicates.group_keys(records, self.modality) if few else list(map(near_duplicates.exact_key, records))
+            near_duplicates.group_keys(records, self.modality)
+            if compares_all
+            else list(map(near_duplicates.exact_key, records))
         )
 
     def part_size(self, part: str) -> int:
@@ -322,10 +324,12 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     if path is None:
         check_there(state["path"])
     columns = ColumnChoice.of(state["config"])
-    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False), columns=columns)
+    chosen = detect_modality(
+        path or state["path"], state["modality"], is_requested=state.get("asked", False), columns=columns
+    )
     if chosen.fingerprint != state["fingerprint"]:
         where = path or state["path"]
-        mend = "give its new place as `data`" if path is None else "give the same files, unchanged"
+        mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
 
@@ -339,4 +343,4 @@ def check_there(path: str) -> None:
             f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
         )
     if Path(path).is_absolute() and not Path(path).exists():
-        raise DataError(f"the data of this run is not at {path!r} any more; give its new place as `data`")
+        raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")

@@ -129,13 +129,13 @@ class Modality(ABC):
         return 0.0
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
         """Folders that are one item each (numbered frames); their `FileSlice` points to a folder.
 
         Args:
             root: The source.
             files: Paths in each folder below `root`, sorted.
-            asked: The user says that items are of this modality, so names are enough.
+            is_requested: The user says that items are of this modality, so names are enough.
         """
         return []
 
@@ -320,7 +320,7 @@ class Modality(ABC):
         """
         return None
 
-    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
         """Decoded samples with what was given of them exactly as it was given."""
         return items
 
@@ -341,12 +341,12 @@ class Modality(ABC):
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
-    def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:
+    def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
         """The text of each sample up to a string.
 
         Args:
             x: (n, L) ids of samples.
-            known: (L,) or (n, L) ids that samples start from, or None: no stop is looked for in them.
+            prompt_ids: (L,) or (n, L) ids that samples start from, or None: no stop is looked for in them.
             stop: Where new text ends; it is left out, too.
 
         Returns:

@@ -110,8 +110,8 @@ class AlignmentIndex:
         """Positions (N',) in the order of the `context_length` tokens before them, and these tokens as one number each."""
         positions = np.flatnonzero(self.depth >= self.context_length)
         keys = np.zeros(len(positions), dtype=np.int64)
-        for back in range(self.context_length, 0, -1):
-            keys = keys * self.vocab_size + self.ids[positions - back]
+        for distance in range(self.context_length, 0, -1):
+            keys = keys * self.vocab_size + self.ids[positions - distance]
         order = np.argsort(keys, kind="stable")
         self.keys, self.positions = keys[order], positions[order].astype(np.int32)
 
@@ -128,7 +128,7 @@ class AlignmentExperts:
         positions: (n, E) the known token that each expert predicts next, -1 without an expert.
         scores: (n, E) nats by which the expert did better than how common tokens are.
         hits: (n, E) decayed number of tokens that it predicted.
-        tries: (n, E) decayed number of tokens that it was asked for.
+        tries: (n, E) decayed number of tokens that requested.
     """
 
     def __init__(self, index: AlignmentIndex, n: int, excluded: Ints | None) -> None:
@@ -141,10 +141,10 @@ class AlignmentExperts:
 
     def repeat(self, n: int) -> AlignmentExperts:
         """n rows of what this one row has shown."""
-        other = AlignmentExperts(self.index, n, None)
+        repeated = AlignmentExperts(self.index, n, None)
         for name in ("history", "positions", "scores", "hits", "tries"):
-            setattr(other, name, getattr(self, name).repeat(n, 0))
-        return other
+            setattr(repeated, name, getattr(self, name).repeat(n, 0))
+        return repeated
 
     def predict(self) -> Prediction:
         """What comes next."""
@@ -219,16 +219,16 @@ class AlignmentExperts:
         hits, tries = np.zeros_like(scores), np.zeros_like(scores)
         row, column = np.nonzero(is_good)  # K good proposals
         position = positions[row, column]  # (K,)
-        back = np.arange(1, LOOK_BACK + 1)  # (B,)
-        before = index.ids[np.maximum(position[:, None] - back, 0)]  # (K, B)
+        distance = np.arange(1, LOOK_BACK + 1)  # (B,)
+        before = index.ids[np.maximum(position[:, None] - distance, 0)]  # (K, B)
         recent = history[:, ::-1][row]  # (K, B), the newest first as in `before`
-        exists = (index.depth[position][:, None] >= back) & (recent >= 0)  # (K, B)
+        exists = (index.depth[position][:, None] >= distance) & (recent >= 0)  # (K, B)
         is_hit = (before == recent) & exists
-        hit_weights = (HIT_DECAY ** (back - 1.0)).astype(np.float32)  # (B,)
+        hit_weights = (HIT_DECAY ** (distance - 1.0)).astype(np.float32)  # (B,)
         hits[row, column], tries[row, column] = is_hit @ hit_weights, exists @ hit_weights
         trust = _trust(hits[row, column], tries[row, column])[:, None]
         gain = _log_gain(is_hit, before, recent, trust, index) * exists
-        scores[row, column] = gain @ (SCORE_DECAY ** (back - 1.0)).astype(np.float32)
+        scores[row, column] = gain @ (SCORE_DECAY ** (distance - 1.0)).astype(np.float32)
         return scores, hits, tries
 
     def _matching_positions(self, history: Ints) -> tuple[Positions, Bools]:

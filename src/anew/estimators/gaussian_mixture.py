@@ -91,8 +91,8 @@ class GaussianMixture:
         noise_variance = sigma.square()[:, None]
         variances = self.variances[component]
         total = (variances * noise_variance / (variances + noise_variance)).sum(1)
-        rest = self.residual_variance
-        total = total + (rest * noise_variance / (rest + noise_variance).clamp(min=TINY)).sum(1)
+        residual = self.residual_variance
+        total = total + (residual * noise_variance / (residual + noise_variance).clamp(min=TINY)).sum(1)
         return (total / len(self.centre)).sqrt()
 
     def posterior(self, y: Tensor, sigma: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,7 @@ class Level:
     def build_pairs(self, vocab_size: int) -> None:
         """Raises ValueError where the arrays do not fit each other."""
         if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
-            raise ValueError("the counts do not fit each other")  # before memory is taken for what they say
+            raise ValueError("the counts are inconsistent")  # before memory is taken for what they say
         context = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
         object.__setattr__(self, "pairs", context * vocab_size + self.tokens)
 
@@ -153,8 +153,8 @@ class KneserNey:
             probabilities[rows] *= level.backoff[context, None]
             first = level.starts[context]
             num_pairs = level.starts[context + 1] - first
-            within = np.arange(num_pairs.sum()) - np.repeat(np.cumsum(num_pairs) - num_pairs, num_pairs)
-            pair = np.repeat(first, num_pairs) + within
+            offset = np.arange(num_pairs.sum()) - np.repeat(np.cumsum(num_pairs) - num_pairs, num_pairs)
+            pair = np.repeat(first, num_pairs) + offset
             probabilities[np.repeat(rows, num_pairs), level.tokens[pair]] = level.values[pair]
         return probabilities
 

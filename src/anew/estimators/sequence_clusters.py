@@ -48,9 +48,9 @@ class SequenceClusters:
         parts = [np.zeros(0, dtype=np.int64)]
         for sequence in indices.tolist():
             shared = self._shared(sequence)
-            others = np.flatnonzero(shared)
-            smaller = np.minimum(self.sizes[sequence], self.sizes[others])
-            parts.append(others[shared[others] >= self.threshold * smaller])
+            neighbours = np.flatnonzero(shared)
+            smaller = np.minimum(self.sizes[sequence], self.sizes[neighbours])
+            parts.append(neighbours[shared[neighbours] >= self.threshold * smaller])
         return np.unique(np.concatenate(parts))
 
     def _shared(self, sequence: int) -> Indices:

@@ -141,9 +141,9 @@ class Evaluation(ABC, Generic[ItemT]):
                 continue
             yield from metric()
 
-    def skip(self, what: str, why: str) -> None:
+    def skip(self, measure: str, why: str) -> None:
         """Record what was not measured; the report's notes say it."""
-        self.skipped.append(f"Not measured: {what} ({why}).")
+        self.skipped.append(f"Not measured: {measure} ({why}).")
 
     def scores(self) -> Iterator[Score]:
         """Scores as they are ready, those that carry the answers first; stops before the time is spent."""
@@ -191,16 +191,16 @@ class Evaluation(ABC, Generic[ItemT]):
             compared = (
                 f"{result.train:,} of {result.n_train_total:,} training items and {n_samples:,} of {n_all:,} samples"
             )
-            self.skip("copies of all training items", f"there was time to compare {compared}")
+            self.skip("copies of all training items", f"there was time to compare only {compared}")
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """Real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
-    def run_audit(self, pool: AuditPool[ItemT], most: int | None, n_samples: int) -> CopyTestResult:
-        """The audit of the first samples for copies among the items of a pool, or about `most` of them."""
+    def run_audit(self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int) -> CopyTestResult:
+        """The audit of the first samples for copies among the items of a pool, or about `max_items` of them."""
         assert self.item_type is not None
-        pool = pool if most is None else pool.head(most)
+        pool = pool if max_items is None else pool.head(max_items)
         samples = self.inputs.samples
         result = audit(
             self.item_type,
@@ -358,9 +358,9 @@ def comparisons(samples: int, real: int) -> float:
     return (samples + min(MOST_CONTROLS, real // 2) + min(POSERS, real)) * real
 
 
-def most_within(pairs: float, most: int, pairs_of: Callable[[int], float]) -> int:
-    """The largest number up to `most` whose pairs, which rise with it, are no more than that; 0 where even one takes more."""
-    return bisect_right(range(1, most + 1), pairs, key=pairs_of)
+def most_within(pairs: float, max_count: int, pairs_of: Callable[[int], float]) -> int:
+    """The largest number up to `max_count` whose pairs, which rise with it, are no more than that; 0 where even one takes more."""
+    return bisect_right(range(1, max_count + 1), pairs, key=pairs_of)
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:

@@ -38,10 +38,10 @@ class AuditPool(Generic[ItemT]):
     n_train_total: int
     randomly_held_out: bool = True
 
-    def head(self, most: int) -> AuditPool[ItemT]:
-        """About `most` of the items, in their order: at most half of them held out, unless training items are few."""
-        n_held_out = min(len(self.held_out), max(most // 2, most - len(self.train)))
-        n_train = min(len(self.train), most - n_held_out)
+    def head(self, max_items: int) -> AuditPool[ItemT]:
+        """About `max_items` of the items, in their order: at most half of them held out, unless training items are few."""
+        n_held_out = min(len(self.held_out), max(max_items // 2, max_items - len(self.train)))
+        n_train = min(len(self.train), max_items - n_held_out)
         if n_train == len(self.train) and n_held_out == len(self.held_out):
             return self
         n = len(self.train)

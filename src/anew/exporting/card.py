@@ -14,7 +14,7 @@ from anew.evaluation.reporting.page import format_number
 from anew.sampling.model import Model
 
 LIMITS = """\
-The model knows nothing but its training data, with the faults and biases of it. No licence has been chosen: before sharing,
+The model knows nothing but its training data, including its faults and biases. No licence has been chosen: before sharing,
 set `license` above to what the training data allows."""
 
 
@@ -57,8 +57,10 @@ def metadata(model: Model, library: str, scores: Sequence[Mapping[str, Any]]) ->
         lines += [f"    - type: {yaml_string(str(score['name']))}", f"      name: {yaml_string(str(score['title']))}"]
         lines.append(f"      value: {score['value']:.6g}")
         baselines = {name: score.get(f"{name}_baseline") for name in ("real", "naive")}
-        shown = [f"{name}_baseline: {value:.6g}" for name, value in baselines.items() if isinstance(value, int | float)]
-        lines += [f"      args: {{{', '.join(shown)}}}"] if shown else []
+        arguments = [
+            f"{name}_baseline: {value:.6g}" for name, value in baselines.items() if isinstance(value, int | float)
+        ]
+        lines += [f"      args: {{{', '.join(arguments)}}}"] if arguments else []
     return "\n".join(["---", *lines, "---", ""])
 
 
@@ -82,8 +84,8 @@ def language_model_card(
     """
     report = read_report(model)
     unit = model.item_modality.unit
-    whole = score_value(report, f"bits_per_{unit}")
-    network = score_value(report, f"bits_per_{unit}_network") if left_behind else whole
+    bits = score_value(report, f"bits_per_{unit}")
+    network = score_value(report, f"bits_per_{unit}_network") if left_behind else bits
     scores = [] if network is None else [{"name": f"bits_per_{unit}", "title": f"Bits per {unit}", "value": network}]
     record = model.record
     data = escaped(Path(record.data.path).name or "data")
@@ -92,10 +94,10 @@ def language_model_card(
         f"{head}\n# {escaped(run_name(model))}\n",
         f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
         f"It has {sum(tensor.numel() for tensor in model.family.parameters()):,} parameters and was trained on contexts of "
-        f"{context} tokens; what lies further back is not seen.\n",
+        f"{context} tokens; it does not see further back.\n",
         f"## Use\n\n{use}\n",
         "## How well it predicts\n",
-        _bits_table(unit, whole, network),
+        _bits_table(unit, bits, network),
         "## What differs from the run\n",
         *([f"- {note}" for note in notes] or ["Nothing: network and tokenizer are all that the run has."]),
         f"\n## Limits\n\n{LIMITS}\n",
@@ -125,7 +127,10 @@ def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> s
         "## How good the samples are\n",
         *measured_lines(report),
         "\n## What differs from the run\n",
-        *([f"- {note}" for note in notes] or ["The random numbers: the same seed gives other samples than in Anew."]),
+        *(
+            [f"- {note}" for note in notes]
+            or ["The random numbers: the same seed gives different samples than in Anew."]
+        ),
         f"\n## Limits\n\n{LIMITS}\n",
     ]
     return "\n".join(lines)
@@ -140,18 +145,18 @@ def measured_lines(report: Mapping[str, Any] | None) -> list[str]:
     rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
     for score in report["scores"]:
         cells = (score.get(name) for name in ("value", "real_baseline", "naive_baseline"))
-        shown = " | ".join(format_number(cell) if isinstance(cell, int | float) else "" for cell in cells)
-        rows.append(f"| {escaped(str(score.get('title', score.get('name'))))} | {shown} |")
+        row = " | ".join(format_number(cell) if isinstance(cell, int | float) else "" for cell in cells)
+        rows.append(f"| {escaped(str(score.get('title', score.get('name'))))} | {row} |")
     return [*answers, *(rows if report["scores"] else [])]
 
 
-def _bits_table(unit: str, whole: float | None, network: float | None) -> str:
-    if whole is None:
+def _bits_table(unit: str, bits: float | None, network: float | None) -> str:
+    if bits is None:
         return f"Bits per {unit} of held-out data were not measured; `anew evaluate` on the run measures them.\n"
     export = "not measured; `anew evaluate` on the run does it" if network is None else format_number(network)
     return (
         f"| on held-out data, exact | bits per {unit} |\n|---|---|\n"
-        f"| the run, as `anew sample` draws from it | {format_number(whole)} |\n"
+        f"| the run, as `anew sample` draws from it | {format_number(bits)} |\n"
         f"| this export | {export} |\n"
     )
 

@@ -260,7 +260,7 @@ def _gguf_notes(stock: LanguageModel, is_bytes: bool, difference: float) -> list
         notes.append("characters without a token that stand side by side are read as one of them")
     if stock.never_sampled:
         notes.append(
-            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never does; the network gives them hardly any weight"
+            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never does; the network gives them almost no weight"
         )
     return notes
 

@@ -103,7 +103,7 @@ class Container:
         Raises:
             ConfigError: PyTorch cannot export it, or it needs an operator that the interpreter does not have.
         """
-        known = operators()
+        implemented = operators()
         with _silence(), torch.no_grad():
             try:
                 program = exported(graph).run_decompositions()
@@ -113,7 +113,7 @@ class Container:
                     f"the network {graph.name!r} cannot be exported ({reason[:200] or type(error).__name__})"
                 ) from error
         lowered = _Lowering(program, graph)
-        missing = sorted(lowered.operators() - known)
+        missing = sorted(lowered.operators() - implemented)
         if missing:
             raise ConfigError(
                 f"the network {graph.name!r} needs the operator {missing[0]}, which the interpreter in pages does not have"

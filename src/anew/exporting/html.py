@@ -73,11 +73,11 @@ def page(program: Mapping[str, Any], block: bytes) -> str:
     }
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     head, *pieces = template.split("{{ ")
-    whole = [head]
+    parts = [head]
     for piece in pieces:
-        name, _, rest = piece.partition(" }}")
-        whole += [values[name], rest]
-    return "".join(whole)
+        name, _, tail = piece.partition(" }}")
+        parts += [values[name], tail]
+    return "".join(parts)
 
 
 def _json_text(value: object) -> str:
@@ -135,7 +135,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
     differences = [*notes, *([cost] if cost else [])]
     if number_type != "f32":
         differences.append(f"weights are rounded to {number_type}")
-    differences.append("the random numbers: the same seed gives other samples than in Anew")
+    differences.append("the random numbers: the same seed gives different samples than in Anew")
     modality = model.item_modality.name
     return {
         "name": run_name(model),
@@ -155,16 +155,16 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
 def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> str:
     """What it costs that the network is alone; empty where it is not, or was not measured."""
     unit = model.item_modality.unit
-    whole, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
-    if not notes or whole is None or network is None:
+    bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
+    if not notes or bits is None or network is None:
         return ""
-    return f"held-out data takes {format_number(network)} bits per {unit} by it, and {format_number(whole)} by the whole run"
+    return f"held-out data takes {format_number(network)} bits per {unit} by it, and {format_number(bits)} by the whole run"
 
 
 def _row(score: Mapping[str, Any]) -> list[str]:
     values = (score.get(name) for name in ("value", "real_baseline", "naive_baseline"))
-    shown = [format_number(value) if isinstance(value, int | float) else "" for value in values]
-    return [str(score.get("title", score.get("name"))), *shown]
+    cells = [format_number(value) if isinstance(value, int | float) else "" for value in values]
+    return [str(score.get("title", score.get("name"))), *cells]
 
 
 EXPORT = Html

@@ -134,8 +134,8 @@ def _shown_samples(source: Path) -> list[str]:
     text = source / "samples" / "final.txt"
     if not text.is_file():
         return []
-    shown = files.read(text, MOST_BYTES)[: 4 * MOST_SHOWN].decode("utf-8", "replace")[:MOST_SHOWN]
-    return ["Samples:\n", *(f"    {line}" for line in shown.splitlines()), ""]
+    excerpt = files.read(text, MOST_BYTES)[: 4 * MOST_SHOWN].decode("utf-8", "replace")[:MOST_SHOWN]
+    return ["Samples:\n", *(f"    {line}" for line in excerpt.splitlines()), ""]
 
 
 EXPORT = Hub

@@ -21,31 +21,31 @@ BLOCK = 16  # columns: loops over more cost more than products, and loops over f
 def factored_panel(panel: FLOAT) -> FLOAT:
     columns = op.Range(0, op.Squeeze(op.Shape(panel, start=-1)), 1)
     rows = op.Range(0, op.Squeeze(op.Shape(panel, start=-2, end=-1)), 1)
-    rest = op.Identity(panel)
+    remaining = op.Identity(panel)
     root = op.Mul(panel, 0.0)
     for j in range(op.Squeeze(op.Shape(panel, start=-1))):
         index = op.Reshape(j, [1])
-        row = op.Gather(rest, index, axis=-2)
+        row = op.Gather(remaining, index, axis=-2)
         pivot = op.Sqrt(op.Gather(row, index, axis=-1))
         is_below = op.Cast(op.Unsqueeze(rows >= j, [-1]), to=1)
         is_here = op.Cast(op.Unsqueeze(columns == j, [0]), to=1)
-        column = op.Gather(rest, index, axis=-1) * is_below / pivot
+        column = op.Gather(remaining, index, axis=-1) * is_below / pivot
         root = root + column * is_here
-        rest = rest - column * (row / pivot)
+        remaining = remaining - column * (row / pivot)
     return op.Reshape(root, op.Shape(panel))
 
 
 @script()
 def solved_block(root: FLOAT, right: FLOAT) -> FLOAT:
     rows = op.Range(0, op.Squeeze(op.Shape(root, start=-1)), 1)
-    rest = op.Identity(right)
+    remaining = op.Identity(right)
     solution = op.Mul(right, 0.0)
     for j in range(op.Squeeze(op.Shape(root, start=-1))):
         index = op.Reshape(j, [1])
         column = op.Gather(root, index, axis=-1)
-        row = op.Gather(rest, index, axis=-2) / op.Gather(column, index, axis=-2)
+        row = op.Gather(remaining, index, axis=-2) / op.Gather(column, index, axis=-2)
         solution = solution + op.Cast(op.Unsqueeze(rows == j, [-1]), to=1) * row
-        rest = rest - column * row
+        remaining = remaining - column * row
     return op.Reshape(solution, op.Shape(right))
 
 
@@ -53,16 +53,16 @@ def cholesky(matrices, upper=False, check_errors=False):
     """The lower factors (N, R, R) of positive definite matrices (N, R, R), and a number that nobody reads."""
     if upper:
         raise NotImplementedError("upper factors of Cholesky's decomposition")
-    size, rest, panels = matrices.shape[-1], matrices, []
+    size, remaining, panels = matrices.shape[-1], matrices, []
     for start in range(0, size, BLOCK):
         left = size - start
         width = min(BLOCK, left)
-        panel = _shaped(factored_panel(_cut(rest, (0, left), (0, width))), left, width)
+        panel = _shaped(factored_panel(_cut(remaining, (0, left), (0, width))), left, width)
         panels.append(op.Pad(panel, [0, start, 0, 0, 0, 0], 0.0))
         if width < left:
             below = _cut(panel, (width, left), (0, width))
             square = op.MatMul(below, op.Transpose(below, perm=[0, 2, 1]))
-            rest = op.Sub(_cut(rest, (width, left), (width, left)), square)
+            remaining = op.Sub(_cut(remaining, (width, left), (width, left)), square)
     return op.Concat(*panels, axis=2), op.Size(matrices)
 
 
@@ -73,10 +73,10 @@ def solve_triangular(root, right, upper=False, left=True, unitriangular=False):
     size, columns, solution = root.shape[-1], right.shape[-1], None
     for start in range(0, size, BLOCK):
         stop = min(start + BLOCK, size)
-        rest = _cut(right, (start, stop), (0, columns))
+        remaining = _cut(right, (start, stop), (0, columns))
         if solution is not None:
-            rest = op.Sub(rest, op.MatMul(_cut(root, (start, stop), (0, start)), solution))
-        block = _shaped(solved_block(_cut(root, (start, stop), (start, stop)), rest), stop - start, columns)
+            remaining = op.Sub(remaining, op.MatMul(_cut(root, (start, stop), (0, start)), solution))
+        block = _shaped(solved_block(_cut(root, (start, stop), (start, stop)), remaining), stop - start, columns)
         solution = block if solution is None else op.Concat(solution, block, axis=1)
     return solution
 

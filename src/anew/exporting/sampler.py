@@ -25,7 +25,7 @@ def whole_sampler(model: Model) -> PortableSampler:
     if codec is None:
         return sampler
     if not isinstance(codec, Family):
-        raise ConfigError("the codec of this run hands out no graph, so the run cannot be exported as graphs")
+        raise ConfigError("the codec of this run provides no graph, so the run cannot be exported as graphs")
     in_fp32(codec)
     decoder = codec.portable_decoder()
     last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")

@@ -327,9 +327,7 @@ class Family(nn.Module):
             ConfigError: Its sampling cannot be said in such steps.
         """
         name = type(self).__name__.lower()
-        raise ConfigError(
-            f"the family {name!r} hands out no graphs; a family does that in its `portable_sampler` method"
-        )
+        raise ConfigError(f"the family {name!r} provides no graphs; it would do so in its `portable_sampler` method")
 
     def portable_decoder(self) -> Graph:
         """The graph from latents or codes to items, of a family that serves as a codec."""

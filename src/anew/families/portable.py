@@ -99,9 +99,9 @@ def choose_row(out: str, table: Tensor, row: str) -> dict[str, object]:
     return {"step": "choose_row", "out": out, "table": table.tolist(), "row": row}
 
 
-def label(out: str, none: int) -> dict[str, object]:
-    """The class (n,) of each sample; `none` where there are no classes."""
-    return {"step": "label", "out": out, "none": none}
+def label(out: str, no_label: int) -> dict[str, object]:
+    """The class (n,) of each sample; `no_label` where there are no classes."""
+    return {"step": "label", "out": out, "none": no_label}
 
 
 def run(graph: str, *inputs: str, out: str) -> dict[str, object]:

@@ -59,10 +59,10 @@ def principal_directions(rows: Tensor, count: int) -> tuple[Tensor, Tensor, floa
     """
     _, singular, components = torch.linalg.svd(rows, full_matrices=False)
     directions, deviations = rows.new_zeros(count, rows.shape[1]), rows.new_zeros(count)
-    known = min(count, len(singular))
+    num_directions = min(count, len(singular))
     # The sign of a direction is arbitrary: the largest entry is made positive, so that a map looks the same each time.
-    largest = components[:known].gather(1, components[:known].abs().argmax(1, keepdim=True))
-    directions[:known] = components[:known] * torch.sign(largest)
-    deviations[:known] = singular[:known] / max(1, len(rows) - 1) ** 0.5
-    share = float(singular[:known].square().sum() / singular.square().sum().clamp_min(1e-12))
+    largest = components[:num_directions].gather(1, components[:num_directions].abs().argmax(1, keepdim=True))
+    directions[:num_directions] = components[:num_directions] * torch.sign(largest)
+    deviations[:num_directions] = singular[:num_directions] / max(1, len(rows) - 1) ** 0.5
+    share = float(singular[:num_directions].square().sum() / singular.square().sum().clamp_min(1e-12))
     return directions, deviations, share

@@ -39,10 +39,10 @@ class Frames:
         window = _window(self.size)
         count = spectrum.shape[2]
         pieces = torch.fft.irfft(spectrum, self.size, dim=1) * window[:, None]  # (B, size, T)
-        whole = (1, (count - 1) * self.hop + self.size)
-        added = functional.fold(pieces, whole, (1, self.size), stride=(1, self.hop))[:, 0, 0]
+        output_size = (1, (count - 1) * self.hop + self.size)
+        added = functional.fold(pieces, output_size, (1, self.size), stride=(1, self.hop))[:, 0, 0]
         square = window.square()[None, :, None].expand(1, self.size, count)
-        weight = functional.fold(square, whole, (1, self.size), stride=(1, self.hop))[0, 0, 0]
+        weight = functional.fold(square, output_size, (1, self.size), stride=(1, self.hop))[0, 0, 0]
         edge = (self.size - self.hop) // 2
         return (added / weight.clamp_min(1e-3))[:, edge : edge + length]
 
@@ -110,8 +110,8 @@ def griffin_lim(magnitude: Tensor, frames: Frames, length: int, rounds: int, pha
     last: Tensor | None = None
     for _ in range(rounds):
         real = frames.stft(frames.istft(magnitude * turn, length))
-        ahead = real if last is None else real + MOMENTUM * (real - last)
-        turn, last = ahead / ahead.abs().clamp_min(TINY), real
+        extrapolated = real if last is None else real + MOMENTUM * (real - last)
+        turn, last = extrapolated / extrapolated.abs().clamp_min(TINY), real
     return frames.istft(magnitude * turn, length)
 
 

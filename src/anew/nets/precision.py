@@ -1,4 +1,4 @@
-"""The number type that networks compute in."""
+"""The numerical precision of the networks."""
 
 from __future__ import annotations
 

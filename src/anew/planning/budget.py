@@ -68,12 +68,12 @@ def _reserved(budget: float, context: RunContext) -> float:
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
     """The error for a budget that leaves no time to train; it says a budget that would."""
-    enough = budget
-    while enough - elapsed - _reserved(enough, context) < 2.0:
-        enough += 1.0
+    needed = budget
+    while needed - elapsed - _reserved(needed, context) < 2.0:
+        needed += 1.0
     return BudgetError(
         f"a budget of {budget:g} s leaves no time to train: reading took {elapsed:.1f} s and the report needs "
-        f"{evaluation_slice(budget, context.crowding):.1f} s; give at least {int(enough) + 1}s"
+        f"{evaluation_slice(budget, context.crowding):.1f} s; give at least {int(needed) + 1}s"
     )
 
 
@@ -83,13 +83,13 @@ def check_budget(budget: float) -> None:
     Raises:
         BudgetError: The budget is that small.
     """
-    enough = budget
-    while enough - evaluation_slice(enough) - saving_slice(enough) - calibration_slice(enough) < LEAST_TRAINING:
-        enough += 1.0
-    if enough > budget:
+    needed = budget
+    while needed - evaluation_slice(needed) - saving_slice(needed) - calibration_slice(needed) < LEAST_TRAINING:
+        needed += 1.0
+    if needed > budget:
         raise BudgetError(
             f"a budget of {budget:g} s leaves no time to train: the report alone needs {evaluation_slice(budget):.1f} s; "
-            f"give at least {int(enough) + 1}s, and what reading takes"
+            f"give at least {int(needed) + 1}s, and what reading takes"
         )
 
 
@@ -107,12 +107,12 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     """
     if spent + time_to_train(budget, context) > trained:
         return
-    enough = budget
-    while spent + enough - context.elapsed() - _reserved(enough, context) < GAIN * trained:
-        enough += max(1.0, enough / 50)
+    needed = budget
+    while spent + needed - context.elapsed() - _reserved(needed, context) < GAIN * trained:
+        needed += max(1.0, needed / 50)
     raise BudgetError(
         f"a budget of {budget:g} s is too short to improve this run: it continues from where its learning rate began to fall, "
-        f"{trained - spent:.0f} s of training before its end; give at least {int(enough) + 1}s"
+        f"{trained - spent:.0f} s of training before its end; give at least {int(needed) + 1}s"
     )
 
 

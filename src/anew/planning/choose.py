@@ -55,7 +55,7 @@ def choose_family(
         for candidate in able:
             if preference in families[candidate].preferred_for:
                 return FamilyChoice(candidate, families[candidate])
-    raise ConfigError(f"no family here takes {description}; give a `family` of your own, FILE.py")
+    raise ConfigError(f"no built-in family supports {description}; give a `family` of your own, FILE.py")
 
 
 def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice]:
@@ -72,7 +72,7 @@ def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice
 def choose_families(
     data: TrainingData, request: Request, config: TrainConfig, user_family: type[Family] | None
 ) -> list[FamilyChoice]:
-    """Families that a request leaves open, the likeliest first; a single one where it was asked for.
+    """Families that a request leaves open, the likeliest first; a single one where requested.
 
     Raises:
         ConfigError: No family fits, or the one asked for does not.
@@ -98,15 +98,15 @@ def _requested_family(
     spec: Spec, name: str, as_codec: bool, description: str, user_family: type[Family] | None
 ) -> FamilyChoice:
     family = family_by_name(name, user_family)
-    generators = {n: other for n, other in _all_families().items() if other.generates}
+    generators = {n: generator for n, generator in _all_families().items() if generator.generates}
     if not family.generates and not as_codec:
-        on_its_codes = [n for n, other in generators.items() if family.latent_spec_type in other.spec_types]
+        on_its_codes = [n for n, generator in generators.items() if family.latent_spec_type in generator.spec_types]
         raise ConfigError(
-            f"the family {name!r} is a codec and draws nothing by itself; "
+            f"the family {name!r} is a codec and cannot generate by itself; "
             f"give a family that works on its codes: {' or '.join(on_its_codes)}"
         )
     if not family.supports(spec) and not codecs_for(spec, family):
-        able = [n for n, other in generators.items() if other.supports(spec) or codecs_for(spec, other)]
+        able = [n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)]
         alternatives = " or ".join(able) or "a family of your own, FILE.py"
         raise ConfigError(f"the family {name!r} does not take {description}; give {alternatives}")
     return FamilyChoice(name, family)
@@ -161,7 +161,7 @@ def choose_codec(
     codecs = codecs_for(data.spec, family.family_class)
     takes_data = family.family_class.supports(data.spec)
     if space == "pixel" and not takes_data:
-        raise ConfigError(f"space=pixel does not fit: the family {family.name!r} takes codes alone; leave it out")
+        raise ConfigError(f"space=pixel does not fit: the family {family.name!r} works on codes only; leave it out")
     if space == "latent" and not codecs:
         raise ConfigError(f"space=latent does not fit: {_why_no_codec(data, family)}; leave it out")
     if space == "latent" or not takes_data:

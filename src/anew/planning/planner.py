@@ -161,7 +161,7 @@ def describe_plan(family: str, plan: Plan) -> str:
 def _describe_candidate(candidate: Candidate, chosen_size: int) -> str:
     chosen = ", chosen" if candidate.model_size == chosen_size else ""
     return (
-        f"  size {candidate.model_size}{chosen}: {candidate.parameters:,} parameters, would see {candidate.examples:,.0f} "
+        f"  size {candidate.model_size}{chosen}: {candidate.parameters:,} parameters; would see {candidate.examples:,.0f} "
         f"examples in this time and needs about {candidate.target_examples:,.0f}"
     )
 

@@ -66,9 +66,9 @@ def make_request(
 def check_request(request: Request) -> Request:
     """The request itself; ConfigError where what it asks for excludes each other."""
     if request.budget is not None and request.steps is not None:
-        raise ConfigError("both `budget` and `steps` were given; give one of them")
+        raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
     if trains_by_seconds(request) and request.steps is not None:
-        raise ConfigError("both `steps` and the setting train_seconds were given; give one of them")
+        raise ConfigError("`steps` and the setting train_seconds are mutually exclusive; give one")
     return request
 
 

@@ -12,10 +12,13 @@ class TrainConfig:
     """Settings of the training itself, whatever the family."""
 
     model_size: int = setting(
-        -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
+        -1,
+        "model size: 0 is the smallest, each +1 about doubles the cost of a step; -1: chosen by the budget",
+        low=-1,
+        high=12,
     )
     micro_batch: int = setting(
-        0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0, high=1_000_000
+        0, "rows of a batch processed at once; 0: found by trying", unit="examples", low=0, high=1_000_000
     )
     space: str = setting(
         "auto",
@@ -30,17 +33,15 @@ class TrainConfig:
     )
     recompute: str = setting(
         "auto",
-        "compute activations again instead of keeping them; auto: where memory does not hold those of one example",
+        "compute activations again instead of keeping them; auto: where those of one example do not fit in memory",
         choices=("auto", "on", "off"),
     )
-    train_seconds: float = setting(
-        0.0, "train for exactly this long, all else outside; 0 follows the budget", unit="seconds", low=0.0
-    )
-    previews: int = setting(4, "how often samples are drawn while training", low=0, high=1000)
+    train_seconds: float = setting(0.0, "seconds of training alone; 0: chosen by the budget", unit="seconds", low=0.0)
+    previews: int = setting(4, "number of previews during training", low=0, high=1000)
     film: bool = setting(
         True, "keep a film of the training for the Studio: small frames, at most 2% of the training time"
     )
     checkpoint_seconds: float = setting(30.0, "time between checkpoints", unit="seconds", low=0.0)
     validation: bool = setting(True, "let held-out validation data choose the weights and begin the decay early")
-    evaluate_samples: int = setting(1000, "samples that the report is made from", low=0, high=1_000_000)
+    evaluate_samples: int = setting(1000, "samples that the report measures", low=0, high=1_000_000)
     tensorboard: bool = setting(False, "write TensorBoard files into the run (needs the extra `track`)")

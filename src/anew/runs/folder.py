@@ -19,7 +19,7 @@ from anew.runs.paths import CONFIG
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
 from anew.runs.state import Checkpoint
-from anew.runs.tensors import read_tensors, serialized, write_tensors
+from anew.runs.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from anew.runs.record import Begun, RunRecord
@@ -130,7 +130,8 @@ class RunFolder:
             write_tensors(temporary / STATE, {n: t for n, t in state["tensors"].items() if n not in buffers})
             files.write_json(temporary / META, state["meta"])
             if buffers:
-                self._write_buffers(temporary / BUFFERS, serialized(buffers))
+                write_tensors(temporary / BUFFERS, buffers)
+                self._share_buffers(temporary / BUFFERS)
             sums = {file: _digest(temporary / file) for file in (STATE, META, *([BUFFERS] if buffers else []))}
             files.write_json(temporary / MANIFEST, {"step": state["meta"]["step"], "sha256": sums})
             shutil.rmtree(target, ignore_errors=True)
@@ -174,18 +175,17 @@ class RunFolder:
             ) from error
         self._drop_old()
 
-    def _write_buffers(self, path: Path, data: bytes) -> None:
-        """Buffers of a checkpoint: a second name of the newest one's file where that holds the same, else a file."""
-        digest = hashlib.sha256(data).hexdigest()
+    def _share_buffers(self, path: Path) -> None:
+        """Let the buffers of a checkpoint be a second name of the newest one's file where that holds the same."""
+        digest = _digest(path)
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
             candidate = folder / BUFFERS
             if candidate.is_file() and not candidate.is_symlink() and _digest(candidate) == digest:
-                with contextlib.suppress(
-                    OSError
-                ):  # some file systems have no such links: the file is then written again
-                    os.link(candidate, path)
-                    return
-        files.write(path, data)
+                link = path.with_name(files.temporary_name(path.name))
+                with contextlib.suppress(OSError):  # some file systems have no such links: the file stays as it is
+                    os.link(candidate, link)
+                    os.replace(link, path)
+                return
 
     def _kept(self) -> str:
         try:

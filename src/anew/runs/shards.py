@@ -12,17 +12,19 @@ from anew.runs.state import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributed import ProcessGroup
 
 SHARDS = "shards"  # the folder within a checkpoint
 
 
-def write_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Called by all processes alike. What all hold alike is written once."""
+def write_shards(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGroup) -> None:
+    """Called by all processes alike, which talk by `group`. What all hold alike is written once."""
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
     state = {name: tensor.detach() for name, tensor in tensors.items()}
-    save(state, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    save(state, storage_writer=writer, process_group=group)
 
 
 def read_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +17,25 @@ if TYPE_CHECKING:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """safetensors, atomically."""
-    files.write(path, serialized(tensors))
+    """safetensors, atomically. Names are sorted, so that equal tensors are equal bytes. Straight from the tensors' memory: bytes
+    in between would take as much again, and a thread that makes them would hold up all others."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file  # torch: a run folder opens without it
+
+    def fill(temporary: Path) -> None:
+        try:
+            save_file({name: tensors[name].contiguous() for name in sorted(tensors)}, temporary, {"format": "pt"})
+        except SafetensorError as error:  # of the system: the disk is full, the folder is gone
+            raise _system_error(error, temporary.parent) from error
+
+    files.write_by(path, fill)
 
 
-def serialized(tensors: Mapping[str, Tensor]) -> bytes:
-    """safetensors. Names are sorted, so that equal tensors are equal bytes."""
-    from safetensors.torch import save  # torch: a run folder opens without it
-
-    return save({name: tensors[name].contiguous() for name in sorted(tensors)}, {"format": "pt"})
+def _system_error(error: Exception, folder: Path) -> OSError:
+    """The error of the system that a SafetensorError tells of in words alone."""
+    number = re.search(r"os error (\d+)", str(error))
+    code = int(number[1]) if number else errno.EIO if folder.is_dir() else errno.ENOENT
+    return OSError(code, os.strerror(code))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -35,5 +48,5 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
         raise RunError(
-            f"{str(path)!r} is not a whole safetensors file ({files.clause(error)}); restore it or train again"
+            f"{str(path)!r} is not a complete safetensors file ({files.clause(error)}); restore it or train again"
         ) from None

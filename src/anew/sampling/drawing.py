@@ -115,8 +115,8 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
 
 def unusual_settings(generator: Generator, sampling: Any) -> dict[str, SettingValue]:
     """Sampling settings that are not those that suit the data."""
-    usual, own = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
-    return {name: value for name, value in own.items() if value != usual[name]}  # type: ignore[misc]
+    usual, chosen = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
+    return {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]
 
 
 def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:

@@ -160,7 +160,7 @@ class Generator:
                 if None not in texts:
                     break
         if last is None:
-            raise RunError("the family drew nothing; train the run again")
+            raise RunError("the family returned no samples; train the run again")
         return last.cpu()
 
     def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> Sequence[DecodedItem]:
@@ -235,9 +235,9 @@ class Generator:
     def _items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
         """Samples or drafts as items, with what was given of them as it was given."""
         items = self.modality.decode(x)
-        known = request.condition
-        is_known = known is not None and isinstance(self.spec, Grid) and self.codec is None
-        return self.modality.keep_known(items, known) if known is not None and is_known else items
+        condition = request.condition
+        is_known = condition is not None and isinstance(self.spec, Grid) and self.codec is None
+        return self.modality.keep_known(items, condition) if condition is not None and is_known else items
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
         """Names of classes.

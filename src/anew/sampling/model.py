@@ -131,10 +131,10 @@ class Model(Generator):
             check_int("first_index", first_index),
         )
         stop = check_stop(self.modality, stop)
-        known = self._condition(prompt, suffix, condition)
-        is_given = known is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
+        given_part = self._condition(prompt, suffix, condition)
+        is_given = given_part is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
         origin = request_origin(self, self.identity, seed, label, prompt, suffix, stop, is_given)
-        return draw_samples(self, origin, known, self.sampling_config(sampling), n, first_index, share)
+        return draw_samples(self, origin, given_part, self.sampling_config(sampling), n, first_index, share)
 
     @functools.cached_property
     def identity(self) -> tuple[str, str]:
@@ -216,7 +216,7 @@ class Model(Generator):
         if condition is None:
             return from_prompt
         if from_prompt is not None:
-            raise ConfigError("both `prompt` or `suffix` and `condition` were given; give one of them")
+            raise ConfigError("`condition` cannot be combined with `prompt` or `suffix`; give one")
         return condition_from_mask(self, condition)
 
     # -- latents --------------------------------------------------------------------------------------------------------

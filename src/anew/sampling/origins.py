@@ -99,7 +99,7 @@ def from_comment(comment: str) -> Origin | None:
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        raise ValueError("what it says of its origin is damaged") from None
+        raise ValueError("its record of origin is damaged") from None
     return from_json(value)
 
 
@@ -108,7 +108,7 @@ def from_json(value: object) -> Origin:
     stored = checked(_Stored, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
-        raise ValueError("what it says of its origin is damaged")
+        raise ValueError("its record of origin is damaged")
     return Origin(**{**stored.model_dump(), "batch": (first, count)})
 
 
@@ -129,7 +129,7 @@ def origins_in(path: Path) -> list[Origin]:
         raise ConfigError(f"{str(path)!r} cannot be used: {error}; {advice}") from None
     present = [origin for origin in origins if origin is not None]
     if not present:
-        raise ConfigError(f"{str(path)!r} does not say where it comes from; {advice}")
+        raise ConfigError(f"{str(path)!r} has no record of its origin; {advice}")
     return present
 
 
@@ -146,13 +146,13 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
 
 def _origins_beside(path: Path) -> list[Origin | None]:
     """What files of `side_file` say of a file."""
-    for beside in sorted(path.parent.glob(f"{SIDE}*.json")):
+    for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
-            values = json.loads(files.read(beside, MOST_SIDE_BYTES))
+            values = json.loads(files.read(side_file, MOST_SIDE_BYTES))
         except (ValueError, RecursionError):
-            raise ValueError(f"{beside.name} beside it is damaged") from None
-        if isinstance(values, dict) and isinstance(own := values.get(path.name), list):
-            return [from_json(value) for value in own]
+            raise ValueError(f"{side_file.name} beside it is damaged") from None
+        if isinstance(values, dict) and isinstance(entries := values.get(path.name), list):
+            return [from_json(value) for value in entries]
     return []
 
 

@@ -63,7 +63,7 @@ def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:
 
 
 def _document_batches(
-    modality: Modality, records: Sequence[EncodedRecord], whole: bool
+    modality: Modality, records: Sequence[EncodedRecord], is_whole: bool
 ) -> Iterator[tuple[Ints, Batch]]:
     """Windows of documents, each of which begins without a context."""
     spec = modality.spec
@@ -74,7 +74,7 @@ def _document_batches(
     for number, record in enumerate(records):
         examples = examples_of(modality, [record.row], None)
         assert isinstance(examples, PackedExamples)
-        for batch in examples.scoring(modality, len(record.row) + 1 if whole else at_once, None, None):
+        for batch in examples.scoring(modality, len(record.row) + 1 if is_whole else at_once, None, None):
             if batches and sum(map(len, batches)) + len(batch) > at_once:
                 yield np.concatenate(owners), _concatenated(batches)
                 owners, batches = [], []

@@ -37,8 +37,8 @@ def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[
     if not trust_code:
         raise RunError(f"the family of this run is code ({path}); read it, then give `trust_code` to run it")
     files.check_regular(path, CODE_BYTES)
-    own: type[Family] = load_user_family(path)
-    return own
+    user_family: type[Family] = load_user_family(path)
+    return user_family
 
 
 def own_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family] | None:

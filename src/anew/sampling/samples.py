@@ -65,8 +65,8 @@ class Samples(Sequence[DecodedItem]):
         return len(self._items)
 
     def __add__(self, other: Samples) -> Samples:
-        known = len(self.origins) == len(self) and len(other.origins) == len(other)
-        origins = [*self.origins, *other.origins] if known else []
+        has_origins = len(self.origins) == len(self) and len(other.origins) == len(other)
+        origins = [*self.origins, *other.origins] if has_origins else []
         joined = Samples([*self._items, *other._items], [*self.labels, *other.labels], self.modality, origins)
         moved = {len(self) + index: artifact for index, artifact in other._artifacts.items()}
         joined._artifacts = self._artifacts | moved
@@ -235,8 +235,8 @@ class Samples(Sequence[DecodedItem]):
         return Samples(items, self.labels, self.modality, self.origins, self.first, self.total)
 
     def _repr_html_(self) -> str:
-        shown = range(min(NOTEBOOK_SIZE, len(self)))
-        return f"<div>{''.join(self.artifact(index).html() for index in shown)}</div>"
+        indices = range(min(NOTEBOOK_SIZE, len(self)))
+        return f"<div>{''.join(self.artifact(index).html() for index in indices)}</div>"
 
 
 def _make_folder(folder: str | Path) -> Path:

@@ -145,7 +145,7 @@ class Scores:
             ConfigError: The figures were not asked for by record.
         """
         if not self.items:
-            raise ConfigError("these scores are not by record; give `per_item`")
+            raise ConfigError("these scores are not per record; set `per_item`")
         names = ["file", "record", "name", "tokens", f"{self.unit}s", "log_likelihood", "bits"]
         names += ["bits_per_token", f"bits_per_{self.unit}"]
         if not self.tokens:

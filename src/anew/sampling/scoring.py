@@ -168,15 +168,15 @@ def _score_records(
     sums = np.zeros((len(records), 3))  # bits, units and tokens of each record
     bits_by_part: dict[str, float] = {}
     total = sum(len(record.row) if has_tokens else 1 for record in records)  # tokens, or grids
-    done = 0
+    scored = 0
     workers = use_threads() if generator.device.type == "cpu" else 1
     batches = record_batches(generator.modality, records, generator.family.reads_documents)
     for owners, rows, part_bits in map_in_threads(functools.partial(_score_batch, generator), batches, workers):
         np.add.at(sums, owners, rows)
         for name, bits in part_bits.items():
             bits_by_part[name] = bits_by_part.get(name, 0.0) + bits
-        done += int(rows[:, 2].sum()) if has_tokens else len(rows)
-        reporter.progress("scoring", min(done, total - 1), total)
+        scored += int(rows[:, 2].sum()) if has_tokens else len(rows)
+        reporter.progress("scoring", min(scored, total - 1), total)
     reporter.progress("scoring", total, total)
     items = [
         ItemScore(float(bits), float(units), int(tokens), record.file, record.number, record.name)

@@ -136,21 +136,21 @@ class Catalog:
             raise ApiError(400, message, param="model")
         return entry
 
-    def item_entry(self, name: str, kind: str) -> Entry:
+    def item_entry(self, name: str, output: str) -> Entry:
         """The same of a run that makes such items; ApiError 400 for others."""
         entry = self.entry(name)
-        if entry.kind != kind:
+        if entry.kind != output:
             message = (
                 f"the model {name!r} makes {entry.modality.traits.plural}, which have another path; see /v1/models"
             )
             raise ApiError(400, message, param="model")
         return entry
 
-    def names(self, kind: str = "") -> list[str]:
+    def names(self, output: str = "") -> list[str]:
         """Names of the models that make such items, "text" for those that continue texts; "" for all."""
-        if kind == "text":
+        if output == "text":
             return [entry.name for entry in self.entries if entry.grows_tokens]
-        return [entry.name for entry in self.entries if kind in ("", entry.kind)]
+        return [entry.name for entry in self.entries if output in ("", entry.kind)]
 
     def counts(self) -> list[tuple[str, int, int, bool]]:
         """Of each model its name, works that are carried out, works that wait, and whether it is in memory."""

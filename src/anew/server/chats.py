@@ -25,13 +25,13 @@ def completion_of(body: ChatBody) -> CompletionBody:
         raise bad_request("max_tokens and max_completion_tokens differ; give one", "max_tokens")
     max_tokens = next((number for number in both if number is not None), CHAT_TOKENS)
     same = ("model", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stream", "stream_options", "label")
-    own = {
+    translated = {
         "prompt": messages[-1],
         "stop": list(body.stop),
         "max_tokens": max_tokens,
         "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
     }
-    return CompletionBody.model_validate({name: getattr(body, name) for name in same} | own)
+    return CompletionBody.model_validate({name: getattr(body, name) for name in same} | translated)
 
 
 class ChatAnswer(Answer):
@@ -48,13 +48,13 @@ class ChatAnswer(Answer):
     def _choice(
         self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
     ) -> Json:
-        shown = None if self.body.logprobs is None else {"content": list(map(_token, log_probs)), "refusal": None}
+        choices = None if self.body.logprobs is None else {"content": list(map(_token, log_probs)), "refusal": None}
         role = {"role": "assistant"} if not offset else {}
         message: Json = {**role, "content": text}
         if not self.body.stream:
             message["refusal"] = None
         name = "delta" if self.body.stream else "message"
-        return {"index": index, name: message, "logprobs": shown, "finish_reason": reason}
+        return {"index": index, name: message, "logprobs": choices, "finish_reason": reason}
 
 
 def _token(token: TokenLogProb) -> Json:

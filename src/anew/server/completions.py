@@ -234,8 +234,8 @@ class Answer:
     def _choice(
         self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
     ) -> Json:
-        shown = None if self.body.logprobs is None else _log_probs(log_probs, offset)
-        return {"index": index, "text": text, "logprobs": shown, "finish_reason": reason}
+        choices = None if self.body.logprobs is None else _log_probs(log_probs, offset)
+        return {"index": index, "text": text, "logprobs": choices, "finish_reason": reason}
 
 
 def _log_probs(tokens: Iterable[TokenLogProb], offset: int) -> Json:

@@ -48,10 +48,10 @@ def check_names(headers: Headers, host: str) -> None:
     if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
         raise bad_request("the request must have one Host header")
     if is_loopback(host) and name not in (*LOCAL_NAMES, host):
-        raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
+        raise ApiError(403, "this server answers only to the names of this machine; use 127.0.0.1 or localhost")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
-        raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+        raise ApiError(403, "requests from pages of other sites are refused (Origin)")
 
 
 class Guard:
@@ -170,26 +170,26 @@ def _media(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _body(request: Request, most: int, limits: Limits) -> bytes:
+async def _body(request: Request, max_bytes: int, limits: Limits) -> bytes:
     length = request.headers.get("content-length", "0")
-    _check_size(int(length) if length.isdecimal() and len(length) < 20 else sys.maxsize, most)
+    _check_size(int(length) if length.isdecimal() and len(length) < 20 else sys.maxsize, max_bytes)
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return await _read(request, most)
+            return await _read(request, max_bytes)
     except TimeoutError:
         raise ApiError(408, f"the body did not arrive within {limits.body_seconds:g} s") from None
     except ClientDisconnect:
         raise bad_request("the client went away") from None
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def _read(request: Request, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        _check_size(len(body), most)
+        _check_size(len(body), max_bytes)
     return bytes(body)
 
 
-def _check_size(size: int, most: int) -> None:
-    if size > most:
-        raise ApiError(413, f"the body is larger than {most:,} bytes; send less")
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise ApiError(413, f"the body is larger than {max_bytes:,} bytes; send less")

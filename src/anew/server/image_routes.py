@@ -57,12 +57,12 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
                 f"the family {entry.family} of this model keeps no given pixels; ask a model of diffusion on pixels"
             )
             raise bad_request(message, "model")
-        asked = _request(body, entry)
+        item_wish = _request(body, entry)
         condition = await run_in_threadpool(condition_from_files, entry, files["image"], files.get("mask"))
-        asked = item_request(
-            body, entry, asked.n, label=asked.label, condition=condition, num_partials=asked.num_partials
+        item_wish = item_request(
+            body, entry, item_wish.n, label=item_wish.label, condition=condition, num_partials=item_wish.num_partials
         )
-        return await _pictures(service, request, "image_edit", entry, body, asked)
+        return await _pictures(service, request, "image_edit", entry, body, item_wish)
 
 
 def _request(body: ImageBody, entry: Entry) -> ItemRequest:
@@ -75,10 +75,10 @@ def _request(body: ImageBody, entry: Entry) -> ItemRequest:
 
 
 async def _pictures(
-    service: Service, request: Request, event_name: str, entry: Entry, body: ImageBody, asked: ItemRequest
+    service: Service, request: Request, event_name: str, entry: Entry, body: ImageBody, item_wish: ItemRequest
 ) -> Response:
     """The answer, whole or as a stream of events."""
-    works = works_of(asked, entry, Channel())
+    works = works_of(item_wish, entry, Channel())
     entry.worker.submit(works[:1])
     if body.stream:
 
@@ -93,7 +93,7 @@ async def _pictures(
             {"b64_json": _base64(artifact), "label": label, "index": index}
             for index, (artifact, label) in enumerate(zip(samples.artifacts, samples.labels, strict=True))
         ]
-        facts = {"created": int(time.time()), "size": size_of(entry), "output_format": "png", "seed": asked.seed}
+        facts = {"created": int(time.time()), "size": size_of(entry), "output_format": "png", "seed": item_wish.seed}
         return JSONResponse({**facts, "data": data})
 
     return await service.answer(request, entry, works, whole)
@@ -112,10 +112,10 @@ async def _events(
     async for event in drawn(works, entry, clock):
         is_done = isinstance(event, Finished)
         name = f"{event_name}.{'completed' if is_done else 'partial_image'}"
-        own = {"usage": NO_TOKENS} if isinstance(event, Finished) else {"partial_image_index": event.number}
+        details = {"usage": NO_TOKENS} if isinstance(event, Finished) else {"partial_image_index": event.number}
         for offset, artifact in enumerate(event.samples.artifacts):
             picture = {"b64_json": _base64(artifact), "index": event.first_index + offset}
-            yield {"type": name, "created_at": int(time.time()), **picture, **facts, **own}
+            yield {"type": name, "created_at": int(time.time()), **picture, **facts, **details}
 
 
 def _base64(artifact: Artifact) -> str:

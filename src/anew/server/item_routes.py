@@ -67,9 +67,9 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
 def _sound_file(samples: Samples, entry: Entry, file_format: str | None) -> tuple[bytes, str]:
     """A file of the first sample, and its format: that of the run where no other is asked for."""
     artifact = samples.artifact(0)
-    own = artifact.media.partition("/")[2]
-    if file_format in (None, own):
-        return artifact.data, own
+    media_format = artifact.media.partition("/")[2]
+    if file_format in (None, media_format):
+        return artifact.data, media_format
     assert isinstance(entry.modality, Audio) and file_format is not None
     rate = int(entry.modality.sound_scale()["rate"] or 0)
     return audio.written(np.asarray(samples[0], np.float32), rate, file_format), file_format

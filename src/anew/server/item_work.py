@@ -102,7 +102,7 @@ def _draw(model: Model, works: Sequence[ItemWork]) -> None:
         last = draft
         _show(model, works, request, draft, number, num_drafts)
     if last is None:
-        raise RuntimeError("the family drew nothing")
+        raise RuntimeError("the family returned no samples")
     for work, rows in _parts(works):
         if not work.channel.is_cancelled:
             samples = _samples(model, work, request, last[rows], rows)

@@ -99,10 +99,10 @@ def class_of(entry: Entry, names: Mapping[str, str | None]) -> str | None:
             message = f"this model has no labels, so that {field} cannot choose one; leave it empty"
             raise bad_request(message, field)
         if name not in entry.labels:
-            shown = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")
+            labels = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")
             raise bad_request(
                 f"{field} must be a label of this model (got {shorten(name)}){did_you_mean(name, entry.labels)}; "
-                f"its labels: {shown}",
+                f"its labels: {labels}",
                 field,
             )
     if len(set(chosen.values())) > 1:

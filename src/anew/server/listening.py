@@ -36,8 +36,8 @@ class Server(uvicorn.Server):
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there; ConfigError where it cannot."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        opened = socket.socket(family, kind, protocol)
+        family, socket_type, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, socket_type, protocol)
     except (OSError, UnicodeError):
         raise ConfigError(f"`host` {host!r} is not an address of this machine; give 127.0.0.1 or 0.0.0.0") from None
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,5 +50,5 @@ def listen(host: str, port: int) -> socket.socket:
             raise ConfigError(f"`port` {port} is in use; give another, or 0 for a free one") from None
         if error.errno in (errno.EACCES, errno.EPERM):
             raise ConfigError(f"`port` {port} may not be opened by this user; give one from 1024 on") from None
-        raise ConfigError(f"`host` {host!r} cannot be listened on ({(error.strerror or '').lower()})") from None
+        raise ConfigError(f"`host` {host!r} cannot be used ({(error.strerror or '').lower()})") from None
     return opened

@@ -37,12 +37,14 @@ def condition_from_files(entry: Entry, image: bytes, mask: bytes | None) -> Cond
         if isinstance(alpha, ValueError):
             raise bad_request(f"the {name} cannot be used: {alpha}", name)
         if alpha.shape != (height, width):
-            shown = f"{alpha.shape[1]}x{alpha.shape[0]}"
-            raise bad_request(f"the {name} is {shown}, and this model makes {width}x{height}; scale it to that", name)
+            mask_size = f"{alpha.shape[1]}x{alpha.shape[0]}"
+            raise bad_request(
+                f"the {name} is {mask_size}, and this model makes {width}x{height}; scale it to that", name
+            )
     alpha = alphas["image" if mask is None else "mask"]
     if (alpha >= TRANSPARENT).all():
         source = "image, or send a mask that is" if mask is None else "mask"
-        raise bad_request(f"no pixel is to be made anew: make them transparent in the {source}", "mask")
+        raise bad_request(f"the mask keeps every pixel: make those to be filled in transparent in the {source}", "mask")
     try:
         x = values_of(entry.modality, image)[0]  # (C, H, W)
     except ConfigError as error:

@@ -110,8 +110,8 @@ def _field(name: str, field: Mapping[str, Any], is_required: bool) -> FieldLine:
     parts = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
     takes = " or ".join(dict.fromkeys(_takes(part) for part in parts))
     default = field.get("default")
-    shown = "must be there" if is_required else "" if default in (None, "", []) else json.dumps(default)
-    return FieldLine(name, takes, shown)
+    default_text = "must be there" if is_required else "" if default in (None, "", []) else json.dumps(default)
+    return FieldLine(name, takes, default_text)
 
 
 def _takes(part: Mapping[str, Any]) -> str:

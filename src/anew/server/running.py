@@ -30,7 +30,7 @@ def run_server(
     """Serve until a signal comes; see `anew.api.serve`."""
     if not is_loopback(host) and not keys:
         raise ConfigError(
-            f"`host` {host!r} lets other machines ask; give `api_key`, or 127.0.0.1 for this machine alone"
+            f"`host` {host!r} accepts requests from other machines; give `api_key`, or 127.0.0.1 for this machine alone"
         )
     opened = listen(host, port)
     with contextlib.closing(opened):
@@ -45,8 +45,8 @@ def run_server(
                 timeout_graceful_shutdown=int(limits.stop_seconds),
             )
             number = opened.getsockname()[1]
-            shown = f"[{host}]" if ":" in host else host
-            on_ready(f"http://{shown}:{number}", [entry.name for entry in catalog.entries])
+            shown_host = f"[{host}]" if ":" in host else host
+            on_ready(f"http://{shown_host}:{number}", [entry.name for entry in catalog.entries])
             Server(config).run(sockets=[opened])
         finally:
             catalog.stop()

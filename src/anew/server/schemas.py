@@ -83,6 +83,6 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
             return inlined(parts[reference.rpartition("/")[2]])
         return {name: inlined(part) for name, part in value.items()}
 
-    whole = inlined(schema)
-    assert isinstance(whole, dict)
-    return whole
+    expanded = inlined(schema)
+    assert isinstance(expanded, dict)
+    return expanded

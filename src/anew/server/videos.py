@@ -123,8 +123,8 @@ class Jobs:
             raise ApiError(429, message, code="too_many_videos", headers={"Retry-After": "30"})
         check_size(entry, body.size)
         label = class_of(entry, {"prompt": body.prompt, "label": body.label})
-        asked = item_request(body, entry, 1, label=label, num_partials=PROGRESS_DRAFTS)
-        works = works_of(asked, entry, Channel())
+        item_wish = item_request(body, entry, 1, label=label, num_partials=PROGRESS_DRAFTS)
+        works = works_of(item_wish, entry, Channel())
         entry.worker.submit(works)
         job = Job(f"video_{secrets.token_hex(12)}", entry, body.prompt, works)
         self._jobs[job.id] = job

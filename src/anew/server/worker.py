@@ -128,15 +128,15 @@ class ModelWorker:
             return []
         group = [self._pending.popleft()]
         key, rows = group[0].batch_key(), group[0].size
-        rest: deque[Work] = deque()
+        kept: deque[Work] = deque()
         for work in self._pending:
             fits = key is not None and rows + work.size <= group[0].max_rows and work.batch_key() == key
             if fits:
                 group.append(work)
                 rows += work.size
             else:
-                rest.append(work)
-        self._pending = rest
+                kept.append(work)
+        self._pending = kept
         return group
 
     def _carry_out(self, group: Sequence[Work]) -> None:
@@ -162,7 +162,7 @@ class ModelWorker:
             return from_config_error(error)
         traceback.print_exception(error, file=sys.stderr)
         if out_of_memory(error):
-            return ApiError(503, "there is not enough memory for this request; ask for fewer or shorter samples")
+            return ApiError(503, "not enough memory for this request; ask for fewer or shorter samples")
         if isinstance(error, AnewError):
             return ApiError(500, f"the model {self.name!r} cannot be used; the log of the server says why")
         return ApiError(500, "this is a bug in Anew; the log of the server has its traceback")

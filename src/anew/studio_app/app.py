@@ -130,12 +130,12 @@ def _name(request: Request, field: str) -> str:
     return value
 
 
-def _file(folder: Path, name: str, most: int, media: str) -> Response:
+def _file(folder: Path, name: str, max_bytes: int, media: str) -> Response:
     """An ordinary file of a run."""
     files.check_folder(folder)
     if not (folder / name).exists():
         raise ApiError(404, f"there is no {name} in this run")
-    return Response(files.read(folder / name, most), media_type=media, headers={"content-disposition": "inline"})
+    return Response(files.read(folder / name, max_bytes), media_type=media, headers={"content-disposition": "inline"})
 
 
 def _report(folder: Path, name: str) -> Response:

@@ -48,7 +48,7 @@ def train(
     """
     place = studio.folder.path(data)
     if not place.exists():
-        raise ConfigError(f"{data!r} is not there any more; choose other data")
+        raise ConfigError(f"{data!r} no longer exists; choose other data")
     _check_no_code(family)
     make_request(
         place,
@@ -146,7 +146,7 @@ def stop(studio: Studio, name: str) -> None:
     if job is not None and job.state == "queued":
         studio.jobs.remove(job)
     elif job is None or not studio.jobs.stop(job):
-        raise ApiError(400, "the Studio did not start it, or it has ended; stop it where it was started, with Ctrl-C")
+        raise ApiError(400, "the Studio did not start it, or it has ended; stop it with Ctrl-C where it was started")
 
 
 def discard(studio: Studio, name: str) -> None:
@@ -178,4 +178,4 @@ def check_idle(studio: Studio, name: str, run: Path) -> None:
     """
     job = studio.job_of(name)
     if lock.is_held(run) or (job is not None and (job.state == "queued" or job.is_alive)):
-        raise ApiError(400, "something is at work on this run, or waits to be; stop that first")
+        raise ApiError(400, "a command is running on this run, or queued for it; stop that first")

@@ -86,7 +86,7 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         body = parse(LookBody, await json_body(request, LIMITS))
         place = await run_in_threadpool(studio.folder.path, body.data)
         if not place.exists():
-            raise ApiError(404, f"{shorten(body.data)} is not there any more; choose other data")
+            raise ApiError(404, f"{shorten(body.data)} no longer exists; choose other data")
         if await run_in_threadpool(is_run, place):
             raise bad_request("this is a run, not data; open it in the list of runs")
         async with looks:
@@ -128,9 +128,9 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
     looked_at = visible[: 20 * MAX_ENTRIES]
     folders = [entry.name for entry in looked_at if entry.is_dir()]
     names = [entry.name for entry in looked_at if not entry.is_dir()]
-    shown = [{"name": entry, "is_folder": True} for entry in sorted(folders)]
-    shown += [{"name": entry, "is_folder": False} for entry in sorted(names)]
-    return {"path": studio.folder.name(place), "entries": shown[:MAX_ENTRIES], "count": count, "is_run": is_run(place)}
+    listed = [{"name": entry, "is_folder": True} for entry in sorted(folders)]
+    listed += [{"name": entry, "is_folder": False} for entry in sorted(names)]
+    return {"path": studio.folder.name(place), "entries": listed[:MAX_ENTRIES], "count": count, "is_run": is_run(place)}
 
 
 async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
@@ -157,7 +157,7 @@ async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
         value = json.loads(out)
     except ValueError:
         sys.stderr.buffer.write(complaint)
-        raise AnewError("looking at this data ended early; the terminal of the Studio says why") from None
+        raise AnewError("reading this data failed; the terminal of the Studio says why") from None
     if not isinstance(value, dict) or "error" in value:
         raise bad_request(str(value["error"]))
     return value

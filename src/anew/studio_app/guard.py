@@ -79,13 +79,13 @@ class StudioGuard:
         if scope["method"] not in ("GET", "HEAD") and OWN_HEADER not in headers:
             raise ApiError(403, "only pages of the Studio may change something")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_page:
-            raise ApiError(403, "pages of other sites may not ask the Studio")
+            raise ApiError(403, "requests from pages of other sites are refused")
         return None
 
     def _let_in(self, query: Sequence[tuple[str, str]]) -> Response:
         """The same page without the token in its address, which would stay in the history."""
-        rest = urlencode([(name, value) for name, value in query if name != "token"])
-        answer = RedirectResponse(f"/?{rest}" if rest else "/", 303, {"cache-control": "no-store"})
+        query_left = urlencode([(name, value) for name, value in query if name != "token"])
+        answer = RedirectResponse(f"/?{query_left}" if query_left else "/", 303, {"cache-control": "no-store"})
         answer.set_cookie(
             self.cookie, self.token.decode(), max_age=YEAR_SECONDS, path="/", httponly=True, samesite="strict"
         )

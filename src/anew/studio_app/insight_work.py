@@ -60,7 +60,7 @@ class NoiseWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         family, wish = model.family, self.wish
         if can_be_explained(model) != "noise" or not isinstance(family, Denoises):
-            raise ConfigError("this model does not go from noise to samples step by step")
+            raise ConfigError("this model does not turn noise into samples step by step")
         request = self._request(model)
         levels = list(family.noise_levels(request, wish.seed))
         names = model.label_names(request.labels, request.n)
@@ -82,7 +82,7 @@ class NoiseWork(PlayWork):
         if not self.each_label:
             return model.request(LEVEL_ITEMS, self.wish.seed, label=self.wish.label, sampling=sampling)
         if not model.spec.classes:
-            raise ConfigError("this model knows no labels")
+            raise ConfigError("this model has no labels")
         count = min(MAX_LABELS, model.spec.classes)
         keys = ((self.wish.seed, 0),) * count
         return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)
@@ -151,19 +151,19 @@ class CriticWork(PlayWork):
             raise ConfigError("this model has no critic")
         real, real_labels = data_values(self.player, model, JUDGED)
         request = model.request(len(real), wish.seed, label=wish.label, sampling=model.sampling_config(wish.settings))
-        made = model.generate(request, wish.seed)
+        generated = model.generate(request, wish.seed)
         device = model.device
         real_logits = family.discriminator_logits(
             real.to(device), None if real_labels is None else real_labels.to(device)
         ).cpu()
         made_labels = None if request.labels is None else request.labels.to(device)
-        made_logits = family.discriminator_logits(made.to(device), made_labels).cpu()
+        made_logits = family.discriminator_logits(generated.to(device), made_labels).cpu()
         told_apart = (real_logits[:, None] > made_logits[None]).double().mean()
-        direction = family.input_gradient(made.to(device), made_labels).cpu()
+        direction = family.input_gradient(generated.to(device), made_labels).cpu()
         yield {
             "told_apart": float(told_apart),
             "real": _judged(pictures_of(model, real), real_logits),
-            "made": _judged(pictures_of(model, made), made_logits),
+            "made": _judged(pictures_of(model, generated), made_logits),
             "directions": [_direction(picture) for picture in direction.numpy()],
         }
 

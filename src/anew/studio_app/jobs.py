@@ -81,7 +81,7 @@ class JobStore:
 
     def all(self) -> list[Job]:
         """All jobs in the order of asking; a damaged file is none."""
-        known: dict[str, tuple[int, Job]] = {}
+        jobs: dict[str, tuple[int, Job]] = {}
         try:
             entries = [entry for entry in os.scandir(self.folder) if entry.name.endswith(".json")]
         except OSError:
@@ -91,11 +91,11 @@ class JobStore:
                 stamp = entry.stat(follow_symlinks=False).st_mtime_ns
                 before = self._read.get(entry.name)
                 is_known = before is not None and before[0] == stamp
-                known[entry.name] = before if is_known and before else (stamp, self._load(Path(entry.path)))
+                jobs[entry.name] = before if is_known and before else (stamp, self._load(Path(entry.path)))
             except (OSError, RunError, ValueError):
                 continue
-        self._read = known
-        return sorted((job for _, job in known.values()), key=lambda job: job.id)
+        self._read = jobs
+        return sorted((job for _, job in jobs.values()), key=lambda job: job.id)
 
     def _load(self, path: Path) -> Job:
         return checked(Job, files.read_json(path, FILE_BYTES), path.name)
@@ -129,7 +129,7 @@ class JobStore:
     def remove(self, job: Job) -> None:
         """Forget a job that is not running, and what it said."""
         with self.changing():
-            current = next((other for other in self.all() if other.id == job.id), None)
+            current = next((candidate for candidate in self.all() if candidate.id == job.id), None)
             if current is not None and current.state != "running":
                 for suffix in (".json", ".log"):
                     (self.folder / f"{job.id:06d}{suffix}").unlink(missing_ok=True)

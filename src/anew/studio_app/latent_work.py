@@ -92,15 +92,15 @@ class SoftnessWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         wish = self.wish
-        own = model.sampling_config(wish.settings)
-        if not hasattr(own, "temperature") or can_be_explained(model) != "map":
+        usual = model.sampling_config(wish.settings)
+        if not hasattr(usual, "temperature") or can_be_explained(model) != "map":
             raise ConfigError("this model has no noise of detail that could be turned down")
         for temperature in TEMPERATURES:
             sampling = model.sampling_config({**wish.settings, "temperature": str(temperature)})
             request = model.request(SOFT_ITEMS, wish.seed, label=wish.label, sampling=sampling)
-            made = model.generate(request, wish.seed)
+            generated = model.generate(request, wish.seed)
             # Neighbouring pixels of a soft picture differ little.
-            detail = sum(float(made.diff(dim=axis).abs().mean()) for axis in (2, 3))
-            yield {"temperature": temperature, "items": pictures_of(model, made), "detail": detail}
+            detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (2, 3))
+            yield {"temperature": temperature, "items": pictures_of(model, generated), "detail": detail}
         real, _ = data_values(self.player, model, 64)
         yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (2, 3))}

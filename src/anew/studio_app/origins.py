@@ -1,4 +1,4 @@
-"""Where a file that Anew made comes from: its run in this Studio, and what it was asked for."""
+"""Where a file that Anew made comes from: its run in this Studio, and what requested."""
 
 from __future__ import annotations
 

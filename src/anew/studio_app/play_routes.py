@@ -182,10 +182,10 @@ def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDAr
 
 def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> Condition:
     """What lies outside of a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
-    kind = can_fill_in(model)
-    if kind not in ("ends", "stretch"):
+    filling = can_fill_in(model)
+    if filling not in ("ends", "stretch"):
         raise bad_request("this model does not make a stretch of time anew", "anew")
-    frames = x.shape[1] if kind == "ends" else x.shape[2]
+    frames = x.shape[1] if filling == "ends" else x.shape[2]
     first, stop = round(stretch[0] * frames), round(stretch[1] * frames)
     if first >= stop:
         raise bad_request("the stretch that is made anew holds no frame; make it longer", "anew")
@@ -193,7 +193,7 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
         raise bad_request("all of the sample would be made anew; keep a part of it", "anew")
     place = torch.arange(frames)
     kept = ((place < first) | (place >= stop)).float()
-    mask = kept[:, None, None] if kind == "ends" else kept
+    mask = kept[:, None, None] if filling == "ends" else kept
     return Condition(x, mask.expand(x.shape[1:])[None])
 
 

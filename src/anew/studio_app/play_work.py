@@ -136,8 +136,8 @@ class AboutWork(PlayWork):
 def _example(run: Path) -> str:
     """The beginning of the text that the run's film reads."""
     tokens = film.scene_facts(run).get("tokens")
-    known = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
-    return "".join(known).strip()[:EXAMPLE_CHARACTERS]
+    texts = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
+    return "".join(texts).strip()[:EXAMPLE_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ class TokenWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         family, modality = model.family, model.item_modality
         if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
-            raise ConfigError("this model does not grow texts token by token")
+            raise ConfigError("this model does not generate text token by token")
         wish = self.wish
         sampling = model.sampling_config({**wish.settings, "max_tokens": str(self.max_tokens)})
         condition = condition_from_prompt(model.modality, wish.prompt or "", None)
@@ -248,13 +248,13 @@ def token_event(
     weights: NDArray[np.float32],
     end_id: int,
     cuts: Mapping[str, float],
-    most: int = MAX_TOP,
+    max_tokens: int = MAX_TOP,
 ) -> Json:
     """A token with its probability and the most probable ones, each also with what is left of it after temperature and cuts."""
     probabilities = weights.astype(np.float64) / max(float(weights.sum(dtype=np.float64)), 1e-300)
     drawn_from = filter_probabilities(torch.from_numpy(probabilities)[None], **cuts)[0]  # type: ignore[arg-type]
     drawn_from = drawn_from / drawn_from.sum()
-    best = np.argsort(-probabilities, kind="stable")[:most].tolist()
+    best = np.argsort(-probabilities, kind="stable")[:max_tokens].tolist()
     entropy = -float((probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum())
     return {
         "text": token_text(modality, token, end_id),
@@ -300,9 +300,9 @@ class WalkWork(PlayWork):
 class NearestWork(PlayWork):
     """The training item nearest to a sample, as the report finds it."""
 
-    def __init__(self, player: Player, channel: Channel[object], made: str, index: int) -> None:
+    def __init__(self, player: Player, channel: Channel[object], sample_name: str, index: int) -> None:
         super().__init__(player, channel)
-        self.made, self.index = made, index
+        self.made, self.index = sample_name, index
 
     def events(self, model: Model) -> Iterator[Json]:
         sample = self.player.made(self.made, self.index)[self.index]
@@ -314,7 +314,7 @@ class NearestWork(PlayWork):
         finally:
             data.close()
         if not content.pairs:
-            raise ConfigError("no training item was found to compare with")
+            raise ConfigError("there is no training item to compare with")
         pair = content.pairs[0]
         nearest = None if pair.nearest is None else _shown(pair.nearest)
         yield {

@@ -26,7 +26,7 @@ def event(report: RaceReport) -> dict[str, object]:
         "step": report.step,
         "seconds": round(report.seconds, 2),
         "points": np.round(report.points.numpy().astype(float), 4).tolist(),
-        "sheet": data_address("image/png", sheet(list(levels), columns=6, gap=2, least=32)),
+        "sheet": data_address("image/png", sheet(list(levels), columns=6, gap=2, min_side=32)),
         "inside": round(report.inside, 4),
         "covered": round(report.covered, 4),
         "is_last": report.is_last,

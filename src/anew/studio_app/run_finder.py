@@ -39,29 +39,29 @@ class RunFinder:
     def find(self) -> list[Path]:
         """The folders of all runs, sorted by name."""
         runs: list[Path] = []
-        seen: dict[str, _Listing] = {}
+        listings: dict[str, _Listing] = {}
         todo = [(str(self.root), 0)]
-        while todo and len(seen) < MAX_FOLDERS:
+        while todo and len(listings) < MAX_FOLDERS:
             folder, depth = todo.pop()
             listing = self._listing(folder)
             if listing is None:
                 continue
-            seen[folder] = listing
+            listings[folder] = listing
             if listing.has_config and self._holds_run(folder):
                 runs.append(Path(folder))
             elif depth < DEPTH:
                 todo += [(os.path.join(folder, name), depth + 1) for name in listing.folders]
-        self._listings = seen
-        self._is_run = {folder: value for folder, value in self._is_run.items() if folder in seen}
+        self._listings = listings
+        self._is_run = {folder: value for folder, value in self._is_run.items() if folder in listings}
         return sorted(runs)
 
     def _listing(self, folder: str) -> _Listing | None:
         """What a folder holds; None where it is gone."""
         try:
             stamp = os.stat(folder).st_mtime_ns
-            known = self._listings.get(folder)
-            if known is not None and known.stamp == stamp:
-                return known
+            cached = self._listings.get(folder)
+            if cached is not None and cached.stamp == stamp:
+                return cached
             with os.scandir(folder) as entries:
                 first = list(itertools.islice(entries, MAX_ENTRIES))
             folders = [e.name for e in first if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
@@ -74,7 +74,7 @@ class RunFinder:
             stamp = os.lstat(os.path.join(folder, CONFIG)).st_mtime_ns
         except OSError:
             return False
-        known = self._is_run.get(folder)
-        if known is None or known[0] != stamp:
-            known = self._is_run[folder] = (stamp, is_run(Path(folder)))
-        return known[1]
+        cached = self._is_run.get(folder)
+        if cached is None or cached[0] != stamp:
+            cached = self._is_run[folder] = (stamp, is_run(Path(folder)))
+        return cached[1]

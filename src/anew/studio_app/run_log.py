@@ -39,13 +39,13 @@ class Curve:
             self.steps.pop()
             self.values.pop()
 
-    def thinned(self, most: int) -> tuple[list[int], list[float]]:
-        """At most about `most` of the points, each one of the log: the least and the largest of every stretch, and the last."""
+    def thinned(self, max_points: int) -> tuple[list[int], list[float]]:
+        """At most about `max_points` of the points, each one of the log: the least and the largest of every stretch, and the last."""
         count = len(self.steps)
-        if count <= most:
+        if count <= max_points:
             return list(self.steps), list(self.values)
         values = np.frombuffer(self.values, np.float64)
-        edges = np.linspace(0, count, max(2, most // 2) + 1).astype(int)
+        edges = np.linspace(0, count, max(2, max_points // 2) + 1).astype(int)
         kept = {0, count - 1}
         for start, end in itertools.pairwise(edges):
             part = values[start:end]
@@ -53,8 +53,8 @@ class Curve:
         places = sorted(kept)
         return [self.steps[place] for place in places], [self.values[place] for place in places]
 
-    def smoothed(self, most: int) -> tuple[list[int], list[float]]:
-        """At most about `most` points of the exponential average over a fortieth of the steps, without a bias at the start."""
+    def smoothed(self, max_points: int) -> tuple[list[int], list[float]]:
+        """At most about `max_points` points of the exponential average over a fortieth of the steps, without a bias at the start."""
         decay = 1.0 - 1.0 / max(1.0, len(self.values) / SMOOTHED_SHARE)
         average, weight = 0.0, 0.0
         averages = array("d")
@@ -63,7 +63,7 @@ class Curve:
             weight = decay * weight + (1.0 - decay)
             averages.append(average / weight)
         count = len(averages)
-        places = sorted({*range(0, count, max(1, count // most)), *([count - 1] if count else [])})
+        places = sorted({*range(0, count, max(1, count // max_points)), *([count - 1] if count else [])})
         return [self.steps[place] for place in places], [averages[place] for place in places]
 
 

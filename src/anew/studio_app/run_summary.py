@@ -156,7 +156,7 @@ def copying_test(run: Path) -> dict[str, object]:
     copies = report.get("copies") if isinstance(report, dict) else None
     if not isinstance(copies, dict):
         return {}
-    shown = (
+    fields = (
         "found",
         "p",
         "verdict",
@@ -169,7 +169,7 @@ def copying_test(run: Path) -> dict[str, object]:
         "controls",
         "picture",
     )
-    return {name: copies[name] for name in shown if name in copies}
+    return {name: copies[name] for name in fields if name in copies}
 
 
 def losses(step: Mapping[str, Any]) -> dict[str, float]:

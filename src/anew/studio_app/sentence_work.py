@@ -64,22 +64,22 @@ class SentenceWork(PlayWork):
         condition = condition_from_prompt(model.modality, self.wish.prompt or "", None)
         assert condition is not None
         ids = torch.as_tensor(condition.x).flatten().long()
-        most = min(MAX_READ, spec.length)
-        return ids[:most], len(ids) > most
+        max_tokens = min(MAX_READ, spec.length)
+        return ids[:max_tokens], len(ids) > max_tokens
 
     @staticmethod
     def _looks(family: Attends, ids: Tensor, labels: Tensor | None, model: Model) -> Json:
         """The attention of all heads over the whole sentence, as bytes."""
-        whole = torch.cat((ids, ids[-1:]))  # the last token is an input, too; what is asked of it does not matter here
-        weights = family.attention_weights(Batch(whole[None], labels).to(model.device))[
+        inputs = torch.cat((ids, ids[-1:]))  # the last token is an input, too; what is asked of it does not matter here
+        weights = family.attention_weights(Batch(inputs[None], labels).to(model.device))[
             :, :, 0
         ]  # (layers, heads, L, L)
         skipped = weights.shape[2] - len(ids)  # a label in front
-        shown = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
-        levels = shown.mul(255).round().clamp(0, 255).byte().cpu().numpy()
+        heads = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
+        levels = heads.mul(255).round().clamp(0, 255).byte().cpu().numpy()
         return {
             "heads": weights.shape[1],
-            "shown": len(shown),
+            "shown": len(heads),
             "attention": base64.b64encode(levels.tobytes()).decode(),
         }
 

@@ -24,17 +24,17 @@ def shown_items(samples: Samples, is_draft: bool = False) -> list[dict[str, obje
         is_draft: Whether to leave out what takes long: of sound and clips only pictures are shown.
     """
     pictures = samples.pictures()
-    shown = []
+    entries = []
     for index, label in enumerate(samples.labels):
         picture = (
             None
             if pictures is None
             else data_address("image/png", png(shrink(pictures[index], PICTURE_SIDE), LEAST_SIDE))
         )
-        shown.append(
+        entries.append(
             (_pictured(picture) if is_draft and picture else _shown(samples, index, picture)) | {"label": label}
         )
-    return shown
+    return entries
 
 
 def _pictured(picture: str) -> dict[str, object]:

@@ -95,9 +95,9 @@ class StartFolder:
         temporary.mkdir(mode=0o700)
         try:
             files.write_text(temporary / IDENTITY, identity)
-            known = _known(identity)
-            known.parent.mkdir(parents=True, exist_ok=True)
-            files.write(known, b"")
+            record = _known(identity)
+            record.parent.mkdir(parents=True, exist_ok=True)
+            files.write(record, b"")
             temporary.rename(self.state)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)

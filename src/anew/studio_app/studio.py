@@ -74,9 +74,9 @@ class Studio:
     def _summary(self, name: str, path: Path, job: Job | None) -> dict[str, object]:
         """Made anew where something changed, or as long as somebody works on it."""
         stamp = (signature(path), job)
-        known = self._summaries.get(name)
-        if known is not None and known[0] == stamp and known[1]["state"] in ("finished", "damaged"):
-            return known[1]
+        cached = self._summaries.get(name)
+        if cached is not None and cached[0] == stamp and cached[1]["state"] in ("finished", "damaged"):
+            return cached[1]
         value = run_summary.summary(name, path, job)
         self._summaries[name] = (stamp, value)
         return value

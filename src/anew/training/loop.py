@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -18,9 +16,9 @@ from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue
 from anew.runs.folder import DECAY_START, RunFolder
-from anew.runs.shards import SHARDS, write_shards
 from anew.runs.state import Checkpoint
 from anew.training.distributed import broadcast_checkpoint, shared_shards
+from anew.training.saving import CheckpointSaver
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
@@ -64,15 +62,12 @@ class TrainingLoop:
         self.checkpoint_seconds = checkpoint_seconds
         self.spent = spent
         self.say = say
+        self.saver = CheckpointSaver(trainer, folder, validation, spent, say, self._write_saved)
         self._has_warned = False
-        self._last_checkpoint = ""
         self._initial_state: Checkpoint | None = None
-        self._saved_at = 0.0
-        self._save_seconds = 0.0
         self._previous_progress = 0.0
         self._kept_decay_start = False
         self._threads = 0
-        self._has_told_whole = False
 
     def run(self) -> Outcome:
         """Train until the plan is done or a signal comes.
@@ -81,16 +76,24 @@ class TrainingLoop:
             TrainingError: Losses stay non-finite.
         """
         self._initial_state = self._learned_state()
-        self._saved_at = time.monotonic()
-        restores = 0
-        with _stop_on_signals(self.trainer):
-            while (error := self._train()) is not None:
-                restores += 1
-                self._restore_last_good(error, restores)
-            self._save()
-            if self.trainer.world.any(self.trainer.stopping):
-                return "interrupted"
+        self.saver.saved_at = time.monotonic()
+        try:
+            with _stop_on_signals(self.trainer):
+                self._train_to_end()
+                if self.trainer.world.any(self.trainer.stopping):
+                    return "interrupted"
+        except BaseException:
+            self.saver.end()
+            raise
         return "finished" if self.trainer.early_decay is None else "stopped_early"
+
+    def _train_to_end(self) -> None:
+        restores = 0
+        while (error := self._train()) is not None:
+            restores += 1
+            self._restore_last_good(error, restores)
+        self._save(is_last=True)
+        self.trainer.world.barrier()
 
     def _train(self) -> NonFinite | None:
         """Train until the plan is done (None) or a loss is not finite."""
@@ -133,9 +136,10 @@ class TrainingLoop:
         if self._is_last_before_decay(result):
             self._kept_decay_start = True
             self._save(DECAY_START)
-        waited = time.monotonic() - self._saved_at
-        is_due = waited >= max(self.checkpoint_seconds, CHECKPOINT_SHARE * self._save_seconds)
-        if self.trainer.world.broadcast(is_due):
+        self.saver.poll()
+        waited = time.monotonic() - self.saver.saved_at
+        is_due = waited >= max(self.checkpoint_seconds, CHECKPOINT_SHARE * self.saver.cost_seconds)
+        if self.trainer.world.broadcast(is_due and not self.saver.is_busy):
             self._save()
 
     def _is_last_before_decay(self, result: StepResult) -> bool:
@@ -149,69 +153,33 @@ class TrainingLoop:
     def _learned_state(self) -> Checkpoint:
         """Where to go back to while nothing is saved yet: learned weights alone, since buffers can be large."""
         state = self.trainer.live_state() if self.trainer.shard else self.trainer.state_dict()
-        buffers = self._buffer_names()
+        buffers = self.saver.buffer_names()
         tensors = {n: t.clone() for n, t in state["tensors"].items() if n not in buffers}
         return {"tensors": tensors, "meta": state["meta"]}
 
-    def _buffer_names(self) -> set[str]:
-        """Tensors of the state that no gradient changes."""
-        learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
-        return {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
-
-    def _state(self, is_live: bool = False) -> Checkpoint:
-        """What a checkpoint holds: whole tensors on the main process, or those that each process computes with."""
-        state = self.trainer.live_state() if is_live else self.trainer.state_dict()
-        state["buffers"] = self._buffer_names()
-        state["meta"]["spent"] = self.spent()
-        if self.validation is not None:
-            tensors, meta = self.validation.state_dict()
-            state["tensors"].update(tensors if is_live else self.trainer.collect(tensors))
-            state["meta"].update(meta)
-        return state
-
-    def _save(self, name: str | None = None) -> None:
-        begin = time.monotonic()
-        name = name or f"step-{self.trainer.step:08d}"
-        if not (self.trainer.shard and self._save_shards(name)):
-            state = self._state()
-            if self.trainer.world.is_main:
-                self.folder.save(name, state)
-        if self.trainer.world.is_main and self.events is not None:
-            self.events.write("checkpoint", step=self.trainer.step, name=name)
+    def _save(self, name: str | None = None, *, is_last: bool = False) -> None:
+        """Begin a checkpoint of this step. What happened up to it is on the disk before it is, so that it can be replayed."""
+        if self.events is not None:
             self.events.flush()
-        self.trainer.world.barrier()
-        self._last_checkpoint = name
+        self.saver.save(name or f"step-{self.trainer.step:08d}", is_last=is_last)
         self._initial_state = None
-        self._saved_at = time.monotonic()
-        self._save_seconds = self._saved_at - begin
 
-    def _save_shards(self, name: str) -> bool:
-        """A checkpoint that each process writes its part of; False where one does not see the folder, on another machine."""
-        world = self.trainer.world
-        temporary = self.folder.begin_shards(name) if world.is_main else None
-        place = Path(world.broadcast("" if temporary is None else str(temporary.resolve())))
-        if world.any(not place.is_dir()):
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
-            if not self._has_told_whole:
-                self.say("the machines share no disk, so the first process collects whole checkpoints")
-            self._has_told_whole = True
-            return False
-        state = self._state(is_live=True)
-        write_shards(place / SHARDS, state["tensors"])
-        if temporary is not None:
-            self.folder.finish_shards(name, temporary, state["meta"])
-        return True
+    def _write_saved(self, step: int, name: str) -> None:
+        if self.events is not None:
+            self._write("checkpoint", step=step, name=name)
+            self.events.flush()
 
     def _last_good_state(self) -> Checkpoint:
         """That of the last checkpoint, which the main process has; before the first one, the initial state."""
         world = self.trainer.world
-        if not self._last_checkpoint and self.trainer.shard:
+        self.saver.wait()
+        last = self.saver.last_name
+        if not last and self.trainer.shard:
             assert self._initial_state is not None
             return self._initial_state
         state = self._initial_state if world.is_main else None
-        if self._last_checkpoint and world.is_main:
-            state = self.folder.checkpoint(self._last_checkpoint)
+        if last and world.is_main:
+            state = self.folder.checkpoint(last)
         state = shared_shards(world, state) or broadcast_checkpoint(world, state)
         assert state is not None, "until the first checkpoint there is an initial state"
         return state
@@ -224,7 +192,7 @@ class TrainingLoop:
         if restores > MOST_RESTORES:
             raise TrainingError(
                 f"{error}, and going back to step {step} {MOST_RESTORES} times with a lower learning rate did not help; "
-                "set a lower learning rate, or look at the data for values out of range"
+                "set a lower learning rate, or check the data for values out of range"
             ) from error
         lr_scale = self.trainer.lr_scale * 0.5
         self.trainer.load_state_dict(state)

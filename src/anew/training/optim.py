@@ -138,9 +138,9 @@ class Optimizer:
             momentum = self._slot("momentum", name, parameter)
             momentum.lerp_(grad, 1.0 - group.momentum)
             nesterov.append(gather_full(torch.lerp(grad, momentum, group.momentum)).flatten(1))
-        whole = torch.stack(nesterov)  # (n, rows, columns)
-        rows, columns = whole.shape[1:]
-        updates = orthogonalize(whole) * max(1.0, rows / columns) ** 0.5
+        stacked = torch.stack(nesterov)  # (n, rows, columns)
+        rows, columns = stacked.shape[1:]
+        updates = orthogonalize(stacked) * max(1.0, rows / columns) ** 0.5
         for (_, parameter), update in zip(parameters, updates, strict=True):
             if group.weight_decay:
                 parameter.mul_(1.0 - lr * group.weight_decay)

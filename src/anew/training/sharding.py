@@ -61,8 +61,8 @@ class ShardedNetworks:
             assert isinstance(shard.data, DTensor)
             gathered.append(nn.Parameter(shard.data.full_tensor(), requires_grad=shard.requires_grad))
         try:
-            for parameter, whole in zip(self.parameters, gathered, strict=True):
-                parameter.place(whole)
+            for parameter, gathered_tensor in zip(self.parameters, gathered, strict=True):
+                parameter.place(gathered_tensor)
             yield gathered
         finally:
             self._place_shards()
@@ -109,15 +109,15 @@ class Reducer:
 
     def __init__(self, networks: ShardedNetworks, gathered: list[nn.Parameter]) -> None:
         pairs = zip(networks.parameters, gathered, strict=True)
-        self._waiting = [(parameter.shard, whole) for parameter, whole in pairs if whole.requires_grad]
+        self._waiting = [(parameter.shard, full) for parameter, full in pairs if full.requires_grad]
         self._size = networks.world.size
         self._ready: set[nn.Parameter] = set()
-        for _, whole in self._waiting:
-            whole.register_post_accumulate_grad_hook(self._mark_ready)  # type: ignore[no-untyped-call]
+        for _, full in self._waiting:
+            full.register_post_accumulate_grad_hook(self._mark_ready)  # type: ignore[no-untyped-call]
 
-    def _mark_ready(self, whole: Tensor) -> None:
-        assert isinstance(whole, nn.Parameter)
-        self._ready.add(whole)
+    def _mark_ready(self, full: Tensor) -> None:
+        assert isinstance(full, nn.Parameter)
+        self._ready.add(full)
         while self._waiting and self._waiting[-1][1] in self._ready:
             self._reduce(*self._waiting.pop())
 
@@ -125,10 +125,10 @@ class Reducer:
         while self._waiting:
             self._reduce(*self._waiting.pop())
 
-    def _reduce(self, shard: nn.Parameter, whole: nn.Parameter) -> None:
+    def _reduce(self, shard: nn.Parameter, full: nn.Parameter) -> None:
         assert isinstance(shard.data, DTensor)
-        mine = torch.zeros_like(whole) if whole.grad is None else whole.grad
-        whole.grad = None
+        mine = torch.zeros_like(full) if full.grad is None else full.grad
+        full.grad = None
         partial = DTensor.from_local(mine, shard.data.device_mesh, [Partial()], run_check=False)
         gradient = partial.redistribute(placements=shard.data.placements) / self._size
         shard.grad = gradient if shard.grad is None else shard.grad + gradient

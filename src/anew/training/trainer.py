@@ -296,9 +296,9 @@ class Trainer:
         """The tensors, whole, on the CPU of the main process; one after another, so that no process holds much of others."""
         collected = {}
         for name, tensor in tensors.items():
-            whole = gather_full(tensor).detach()
+            gathered = gather_full(tensor).detach()
             if self.world.is_main:
-                collected[name] = whole.cpu().contiguous()
+                collected[name] = gathered.cpu().contiguous()
         return collected
 
     def load_state_dict(self, state: Checkpoint) -> None:
@@ -312,16 +312,16 @@ class Trainer:
             for name, optimizer in self.optimizers.items():
                 optimizer.make_slots(strip_prefix(stored, f"optimizer/{name}/"))
             live = self.live_state()["tensors"]
-            wanted = {name for name in stored if not name.startswith("best/")}
-            if live.keys() != wanted:
-                raise RuntimeError(f"{sorted(live.keys() ^ wanted)[0]!r} is missing, here or in the checkpoint")
+            expected = {name for name in stored if not name.startswith("best/")}
+            if live.keys() != expected:
+                raise RuntimeError(f"{sorted(live.keys() ^ expected)[0]!r} is missing, here or in the checkpoint")
             read_shards(state["shards"], live)
             self._load_meta(state["meta"])
             return
         saved: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
         for name, value in state["tensors"].items():
-            part, _, rest = name.partition("/")
-            saved.setdefault(part, {})[rest] = value
+            part, _, name_in_part = name.partition("/")
+            saved.setdefault(part, {})[name_in_part] = value
         current = self.family.state_dict()
         parameters = dict(self.family.named_parameters())
         buffers = {n: v for n, v in current.items() if n not in parameters and n not in saved["weights"]}

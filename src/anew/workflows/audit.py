@@ -154,13 +154,13 @@ class Sets:
         num_overlapping = sum(_key(item) in self._training_keys for item in items)
         if num_overlapping == len(items):
             raise DataError(
-                f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} stand in the data {self.real.path!r} too; "
+                f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} are also in the data {self.real.path!r}; "
                 "give items that the generator was not trained on"
             )
         if not num_overlapping:
             return []
         return [
-            f"{num_overlapping:,} of {len(items):,} held-out items stand in the training data too; they are left out."
+            f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:

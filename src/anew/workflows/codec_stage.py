@@ -83,9 +83,9 @@ def run_codec_stage(
         KeyboardInterrupt: The stage was stopped; its state is saved.
     """
     if request.plan_from is not None:
-        other = RunFolder.open(Path(request.plan_from))
-        record = other.record()
-        codec, description = restore_codec(record, other.path, context.world.device), record.codec
+        source_run = RunFolder.open(Path(request.plan_from))
+        record = source_run.record()
+        codec, description = restore_codec(record, source_run.path, context.world.device), record.codec
         assert description is not None, "restore_codec() refuses a run without a codec"
     else:
         stage_request = _stage_request(request, train_config, context, data, generator, codec_name)
@@ -115,7 +115,7 @@ def _learn(
         checkpoint = latest_checkpoint(job)
     else:
         context.reporter.message(
-            f"stage 1 of 2: learning a codec ({name}), which turns {data.modality.traits.plural} into something smaller"
+            f"stage 1 of 2: training a codec ({name}), which compresses {data.modality.traits.plural} into latents"
         )
         train_config = train_config_of(request)
         check_settings(request, data, choice, codec=None)

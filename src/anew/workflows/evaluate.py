@@ -99,9 +99,9 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
-    enough = enough_samples(model.item_spec, dataset.part_size("test"))
+    min_samples = enough_samples(model.item_spec, dataset.part_size("test"))
     if world is None:
-        samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
+        samples, notes, stopped = _sampled(model, n, min_samples, seed, seconds, reporter)
     else:
         samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
@@ -139,11 +139,11 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
         in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
         if not in_time:
             measurements.notes.append(
-                "The time was up: what is missing here was not measured; `evaluate` takes the time it needs."
+                "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
             )
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
-        reporter.message("stopped; what was measured so far is written")
+        reporter.message("stopped; the report holds what was measured so far")
     measurements.too_few = evaluation.too_few
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
@@ -188,9 +188,7 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
             return evaluation.report_content()
     except TimeIsUp:
         pairs = [SamplePair(evaluation.report_item(sample), None) for sample in evaluation.inputs.samples[:BRIEF]]
-        return ReportContent(
-            pairs=pairs, explanation="The nearest training items were not looked for: the time was up."
-        )
+        return ReportContent(pairs=pairs, explanation="The nearest training items were not searched for: time was up.")
 
 
 def enough_samples(spec: Spec, held_out: int) -> int:
@@ -204,10 +202,10 @@ def enough_samples(spec: Spec, held_out: int) -> int:
 
 
 def _sampled(
-    model: Model, n: int, enough: int, seed: int, seconds: float | None, reporter: Reporter
+    model: Model, n: int, min_samples: int, seed: int, seconds: float | None, reporter: Reporter
 ) -> tuple[Samples, list[str], bool]:
     """Up to n samples, a chunk at a time; a note where there are fewer; whether it was stopped by hand, after enough for
-    metrics. Sampling ends after SHARE of the seconds, or MOST_SHARE where there are not `enough` before."""
+    metrics. Sampling ends after SHARE of the seconds, or MOST_SHARE where there are not `min_samples` before."""
     begin = time.monotonic()
     pace, stopped = Pace(), False
     n = max(1, n)
@@ -228,13 +226,13 @@ def _sampled(
         samples += more
         reporter.progress("sampling", len(samples), n)
         pace.add(chunk, time.monotonic() - chunk_begin)
-        most = min(256, GROWTH * chunk, n - len(samples))
-        chunk = most
+        max_chunk = min(256, GROWTH * chunk, n - len(samples))
+        chunk = max_chunk
         if seconds is not None:
-            spent, missing = time.monotonic() - begin, enough - len(samples)
-            chunk = min(most, max(pace.affordable(SHARE * seconds - spent), 0))
+            spent, missing = time.monotonic() - begin, min_samples - len(samples)
+            chunk = min(max_chunk, max(pace.affordable(SHARE * seconds - spent), 0))
             if missing > 0 and chunk < missing:
-                chunk = min(most, missing, pace.affordable(MOST_SHARE * seconds - spent))
+                chunk = min(max_chunk, missing, pace.affordable(MOST_SHARE * seconds - spent))
     why = "stopped by hand" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
     return samples, notes, stopped
@@ -266,12 +264,12 @@ class Pace:
         """Samples that a chunk of these seconds has, at most 256. Of one chunk alone half of the time counts as fixed."""
         if seconds <= 0.0:
             return 0
-        n, took = self._chunks[-1]
-        others = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
-        each = 0.5 * took / n
-        if others:
-            each = max((took - others[-1][1]) / (n - others[-1][0]), 0.25 * took / n)
-        fixed = max(took - each * n, 0.0)
+        n, chunk_seconds = self._chunks[-1]
+        other_sizes = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
+        each = 0.5 * chunk_seconds / n
+        if other_sizes:
+            each = max((chunk_seconds - other_sizes[-1][1]) / (n - other_sizes[-1][0]), 0.25 * chunk_seconds / n)
+        fixed = max(chunk_seconds - each * n, 0.0)
         return int(min(256, max(seconds - fixed, 0.0) / max(each, 1e-9)))
 
 
@@ -310,14 +308,14 @@ def evaluation_inputs(
 
 def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     """Classes of n samples of the seed and of real items; None where the run has none."""
-    asked = model.sample_labels(n, seed)
-    if asked is None:
+    requested = model.sample_labels(n, seed)
+    if requested is None:
         return None
 
     def labels_of(part: str) -> Callable[[int], tuple[list[str], Integers]]:
         return lambda count: data.item_labels(part, count, seed)
 
-    return Labels(labels_of("train"), labels_of("test"), asked.numpy())
+    return Labels(labels_of("train"), labels_of("test"), requested.numpy())
 
 
 def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
@@ -365,9 +363,9 @@ def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str)
         return model.bits(data.scoring(part))
     begin = time.monotonic()
     probe = model.bits(data.scoring(part, limit=PROBE))
-    took = time.monotonic() - begin
-    most = 0.7 * (allowed - took) / max(took, 1e-6) * sum(units for _, units in probe)
-    return probe if most <= PROBE else model.bits(data.scoring(part, limit=most), allowed - took)
+    seconds = time.monotonic() - begin
+    max_units = 0.7 * (allowed - seconds) / max(seconds, 1e-6) * sum(units for _, units in probe)
+    return probe if max_units <= PROBE else model.bits(data.scoring(part, limit=max_units), allowed - seconds)
 
 
 def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:

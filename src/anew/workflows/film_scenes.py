@@ -134,17 +134,17 @@ class MapScene:
 
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
         begun = time.monotonic()
-        made, labels = self._make(family, self.num_made or LEAST_MADE)
+        generated, labels = self._make(family, self.num_made or LEAST_MADE)
         if not self.num_made:  # how long the first few took says how many there is time for
             affordable = LEAST_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)
             self.num_made = int(max(LEAST_MADE, min(REAL, affordable // LEAST_MADE * LEAST_MADE)))
-            made, labels = self._make(family, self.num_made)
-        arrays: Arrays = {"made": _float32(self.plane.places(pooled(made)))}
-        facts: dict[str, object] = {"made": len(made)}
+            generated, labels = self._make(family, self.num_made)
+        arrays: Arrays = {"made": _float32(self.plane.places(pooled(generated)))}
+        facts: dict[str, object] = {"made": len(generated)}
         if self.is_bounded:
-            arrays["made_sheet"] = thumbnails(made)
+            arrays["made_sheet"] = thumbnails(generated)
         if isinstance(family, Discriminates):
-            arrays |= self._beliefs(family, made, labels)
+            arrays |= self._beliefs(family, generated, labels)
         if isinstance(family, Codec) and self.is_bounded:
             restored = family.decode(family.encode(self.real[:PAIRS].to(family.device))).float().cpu()
             arrays["restored_sheet"] = thumbnails(restored)
@@ -162,23 +162,23 @@ class MapScene:
         sampling = sampling_config(type(family).Sampling, self.job.data.modality.traits)
         labels = None if self.labels is None else self.labels.repeat(-(-count // len(self.labels)))[:count]
         request = SampleRequest(count, labels, sampling=sampling)
-        *_, made = family.sample(request, self.job.plan.seed)
-        return made.float().cpu(), labels
+        *_, generated = family.sample(request, self.job.plan.seed)
+        return generated.float().cpu(), labels
 
-    def _beliefs(self, family: Discriminates, made: Tensor, labels: Tensor | None) -> Arrays:
+    def _beliefs(self, family: Discriminates, generated: Tensor, labels: Tensor | None) -> Arrays:
         """What the critic says of both sorts and of the plane itself, and where made items would have to go."""
         device = self.job.world.device
-        own = None if labels is None else labels.to(device)
+        device_labels = None if labels is None else labels.to(device)
         ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
         places = torch.cartesian_prod(ticks, ticks).flip(1)  # rows from the top, (x, y) each
         on_plane = unpooled(self.plane.points(places), tuple(self.spec.shape))
         if self.is_bounded:
             on_plane = on_plane.clamp(-1, 1)
         real_labels = None if self.labels is None else self.labels.to(device)
-        gradient = family.input_gradient(made.to(device), own).cpu()
+        gradient = family.input_gradient(generated.to(device), device_labels).cpu()
         return {
             "real_belief": _float32(family.discriminator_logits(self.real.to(device), real_labels)),
-            "made_belief": _float32(family.discriminator_logits(made.to(device), own)),
+            "made_belief": _float32(family.discriminator_logits(generated.to(device), device_labels)),
             "field": _float32(family.discriminator_logits(on_plane.to(device), None)),
             "push": _float32(self.plane.along(pooled(gradient))),
         }
@@ -195,11 +195,11 @@ class TextScene:
     def __init__(self, job: TrainingJob, spec: Tokens) -> None:
         part = "validation" if job.data.part_size("validation") else "train"
         source = next(iter(job.data.scoring(part)))
-        whole = source.rows(0, 1)
-        length = min(TEXT_TOKENS, whole.x.shape[1] - 1)
-        if whole.mask is not None:
-            length = max(1, min(length, int((whole.mask[0] > 0).nonzero().max()) + 1))
-        self.batch = Batch(whole.x[:, : length + 1], whole.labels).to(job.world.device)
+        first_row = source.rows(0, 1)
+        length = min(TEXT_TOKENS, first_row.x.shape[1] - 1)
+        if first_row.mask is not None:
+            length = max(1, min(length, int((first_row.mask[0] > 0).nonzero().max()) + 1))
+        self.batch = Batch(first_row.x[:, : length + 1], first_row.labels).to(job.world.device)
         self.job, self.spec = job, spec
 
     def fixed(self) -> tuple[Arrays, dict[str, object]]:
@@ -213,8 +213,8 @@ class TextScene:
         bits = -family.network_log_probs(self.batch)[0] / math.log(2)  # (L,)
         weights = family.attention_weights(self.batch)[:, :, 0]  # (layers, heads, L, L)
         skipped = weights.shape[2] - (self.batch.x.shape[1] - 1)  # a label in front
-        shown = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
-        levels = shown.mul(255).round().clamp(0, 255).byte().cpu().numpy()
+        heads = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
+        levels = heads.mul(255).round().clamp(0, 255).byte().cpu().numpy()
         facts: dict[str, object] = {"heads": weights.shape[1], "bits": float(bits.mean())}
         return {"token_bits": _float32(bits), "attention": levels}, facts
 

@@ -229,15 +229,15 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
     """Validation data that calibration reads: as much as was planned, or as there is time for; a replay reads as much."""
     if not job.data.part_size("validation"):
         return
-    plan, most, deadline = job.plan, None, float("inf")
+    plan, max_batches, deadline = job.plan, None, float("inf")
     if job.request.plan_from is not None:
-        most = events_file.calibration_record(Path(job.request.plan_from) / events_file.NAME)
+        max_batches = events_file.calibration_record(Path(job.request.plan_from) / events_file.NAME)
     elif plan.budget_s is not None:
         deadline = time.monotonic() + calibration_slice(plan.budget_s)
     count = 0
     try:
         for batch in job.data.scoring("validation", limit=plan.calibration_units):
-            if count == most or (count and time.monotonic() > deadline):
+            if count == max_batches or (count and time.monotonic() > deadline):
                 break
             count += 1
             yield from job.data.modality.orderings(batch)

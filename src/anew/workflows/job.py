@@ -80,8 +80,8 @@ class TrainingJob:
 
     def write_status(self, status: Status, data: DataRecord | None = None) -> None:
         """Write config.json with this status, and with what is known of the data now, where that changed."""
-        known = (data or self.record.data).model_copy(update={"learned": self.data.modality.state()})
-        self.folder.write_config(self.record.model_copy(update={"status": status, "data": known}))
+        data_record = (data or self.record.data).model_copy(update={"learned": self.data.modality.state()})
+        self.folder.write_config(self.record.model_copy(update={"status": status, "data": data_record}))
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
         """The family on this process alone, with these weights, ready to sample."""
@@ -163,8 +163,8 @@ def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: Tra
     if (is_forced or most_rows == 0) and train_config.recompute != "off":
         if can_recompute(family.phases()):
             recompute_blocks(family)
-            why = "as asked" if is_forced else "memory does not hold those of one example"
-            plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are computed again: {why}"))
+            why = "as asked" if is_forced else "those of one example do not fit in memory"
+            plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are recomputed: {why}"))
             most_rows = None
         elif is_forced:
             raise ConfigError("`recompute` needs a family of one network with blocks; leave it out")
@@ -252,7 +252,7 @@ def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
     path = job.folder.path / WEIGHTS
     if not path.exists():
         job.context.reporter.message(
-            f"{WEIGHTS} is missing; going on from the checkpoints, without a comparison with the previous weights"
+            f"{WEIGHTS} is missing; continuing from the checkpoints, without comparing with the previous weights"
         )
         return None
     return read_tensors(path)
@@ -261,9 +261,9 @@ def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
 def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint | None]) -> None:
     logged = len(events_file.progress_record(job.folder.path / events_file.NAME)) if job.world.is_main else 0
     logged = job.world.broadcast(logged)
-    done = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
-    if steps <= done:
-        raise ConfigError(f"`steps` {steps} is no more than the {done} steps that are done; give a larger total")
+    done_steps = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
+    if steps <= done_steps:
+        raise ConfigError(f"`steps` {steps} is not more than the {done_steps} steps already done; give a larger total")
 
 
 def _seconds_trained(job: TrainingJob) -> float:

@@ -112,9 +112,9 @@ class Judge:
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
         generator = Generator(family, job.data.modality, job.record.data.labels, job.record.label_shares)
         items: list[DecodedItem] = []
-        most = min(len(self.validation), len(self.train))
-        while len(items) < most and (not items or time.monotonic() - begin < seconds):
-            count = min(LEAST_ITEMS, most - len(items))
+        max_items = min(len(self.validation), len(self.train))
+        while len(items) < max_items and (not items or time.monotonic() - begin < seconds):
+            count = min(LEAST_ITEMS, max_items - len(items))
             items += list(generator.generate_samples(count, self.seed, first_index=len(items)))
         return self.embed(items)
 
@@ -194,7 +194,7 @@ class Pilots:
         end = time.monotonic() + seconds
         names = " and ".join(choice.name for choice in choices)
         self.context.reporter.message(
-            f"trying {names} on your data for {seconds:.0f} s; the better one is trained further"
+            f"trying {names} on your data for {seconds:.0f} s; the better one is then trained further"
         )
         trials = [Trial(choice, RunFolder(self.folder.path / FOLDER / choice.name)) for choice in choices]
         trials = self._set_up(trials, seconds, end)
@@ -223,7 +223,7 @@ class Pilots:
 
         def set_up(trial: Trial) -> None:
             if len(ready) > 0 and self.context.world.broadcast(time.monotonic() > latest):
-                self.context.reporter.message(f"no time is left to try {trial.choice.name}")
+                self.context.reporter.message(f"no time left to try {trial.choice.name}")
                 return
             reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the others
             trial.folder.path.mkdir(parents=True, exist_ok=True)
@@ -271,7 +271,7 @@ class Pilots:
                 act(trial)
             except TrainingError as failure:
                 failures.append(failure)
-                self.context.reporter.message(f"{trial.choice.name} is out: {failure}")
+                self.context.reporter.message(f"{trial.choice.name} failed: {failure}")
         if len(failures) == len(trials):
             raise failures[-1]
 

@@ -87,11 +87,11 @@ def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
     return torch.stack(rows)
 
 
-def collapse(made: Tensor, real: Tensor) -> str | None:
+def collapse(generated: Tensor, real: Tensor) -> str | None:
     """A warning by name where items made (n, C, H, W) have less than COLLAPSED of the variety of real ones."""
-    if len(made) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
+    if len(generated) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
         return None
-    share = float(diversity_ratio(made, real))
+    share = float(diversity_ratio(generated, real))
     if share >= COLLAPSED:
         return None
     return (

@@ -172,8 +172,8 @@ class Racer:
         """Its samples from the same start each time, and how they lie."""
         with self.trainer.averaged() as family:
             request = SampleRequest(SHOWN, sampling=type(family).Sampling())
-            *_, made = family.sample(request, self.seed)
-        pictures = from_tokens(made) if self.reads_tokens else made[:, 0].float()
+            *_, generated = family.sample(request, self.seed)
+        pictures = from_tokens(generated) if self.reads_tokens else generated[:, 0].float()
         points = points_of(pictures)
         distance = torch.cdist(points, self.points)  # (n, items)
         inside = float((distance.amin(1) <= NEAR).float().mean())

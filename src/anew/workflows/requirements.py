@@ -113,7 +113,7 @@ def _outcome(report: EvaluationReport, requirement: Requirement) -> Outcome:
 def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outcome:
     copies = report.copies
     if copies is None:
-        return Outcome(requirement, False, "copies were not looked for")
+        return Outcome(requirement, False, "copies were not checked for")
     outcome = f"about {copies.share:.1%} of the samples are copies" if copies.found else "no copies were found"
     return Outcome(requirement, not copies.found, f"{outcome} (p = {copies.p:.2g})")
 

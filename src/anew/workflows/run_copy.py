@@ -42,10 +42,10 @@ def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:
     """
     if world.size == 1:
         return folder.read()
-    own = folder.read() if world.is_main else None
-    fields = world.broadcast({} if own is None else own.model_dump(mode="json"))
+    record_here = folder.read() if world.is_main else None
+    fields = world.broadcast({} if record_here is None else record_here.model_dump(mode="json"))
     record_class: type[Begun | RunRecord] = Begun if fields["status"] == "begun" else RunRecord
-    record = record_class.model_validate(fields) if own is None else own
+    record = record_class.model_validate(fields) if record_here is None else record_here
     if not world.is_main:
         folder.write_config(record)
     _share_files(world, folder)

@@ -191,9 +191,7 @@ def _begin_job(
         job = begin_job(folder, request, train_config, context, data, choice)
     else:
         stage = codec_stage.run_codec_stage(folder, request, train_config, context, data, choice, codec_name)
-        context.reporter.message(
-            f"stage 2 of 2: learning the generator ({choice.name}) on what the codec makes of the data"
-        )
+        context.reporter.message(f"stage 2 of 2: training the generator ({choice.name}) on the output of the codec")
         job = begin_job(
             folder,
             request,
@@ -291,8 +289,8 @@ def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
     steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
     seconds = float(steps[-1].get("seconds") or 0.0) if steps else 0.0
     if not is_given_more or not seconds:
-        return f"going on from step {step:,}"
-    text = f"going on from step {step:,} of {steps[-1]['step']:,}"
+        return f"continuing from step {step:,}"
+    text = f"continuing from step {step:,} of {steps[-1]['step']:,}"
     if step < steps[-1]["step"]:
         text += ", where the learning rate began to fall"
     if job.plan.train_s is not None:

@@ -96,16 +96,16 @@ def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     notes = " ".join(data.scan.notes)
     refused = {r.name: r.reason for r in data.scan.refusals}
     assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is not a residue"}
-    for words in ("by content", "lower case", "held gaps", "held a stop", "share their name"):
+    for words in ("by content", "lower case", "contained gaps", "contained a stop", "share their name"):
         assert words in notes
     data.close()
 
 
 def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_path: Path) -> None:
     source = random.Random(1)
-    many = "".join(f">s{i}\n{''.join(source.choices('ACGT', k=60))}\n" for i in range(40))
+    short_records = "".join(f">s{i}\n{''.join(source.choices('ACGT', k=60))}\n" for i in range(40))
     long = "".join(f">long{i}\n" + "".join(source.choices("ACGT", k=100_000)) + "\n" for i in range(12))
-    data = Dataset.open(file(tmp_path / "d", "a.fna.gz", gzip.compress((many + long).encode(), mtime=0)))
+    data = Dataset.open(file(tmp_path / "d", "a.fna.gz", gzip.compress((short_records + long).encode(), mtime=0)))
     spec = data.fit(SIZE)
     assert "DNA" in " ".join(data.scan.notes) and "protein" not in " ".join(data.scan.notes)
     assert data.modality.layout == "list" and spec.length == 1024  # type: ignore
@@ -115,7 +115,7 @@ def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_pat
     genome.close()
     genome = Dataset.open(tmp_path / "g", settings={"direction": "both"})
     genome.fit(SIZE)
-    assert "direction=both is left out" in " ".join(genome.scan.notes)
+    assert "direction=both is ignored" in " ".join(genome.scan.notes)
     with pytest.raises(ConfigError, match="as one text"):
         genome.modality.condition_from_prompt("", "ACG")  # type: ignore[attr-defined]
     genome.close()
@@ -161,7 +161,7 @@ def test_labels_come_from_headers_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "sentence"),
     [
         ("family", "none of the 100 headers that were read has PF, IPR, "), ("folder", "lie in no class folders"),
         (r"G=(\w+)", r"none of the 100 headers that were read has what matches G=(\w+), so no classes"),
@@ -169,10 +169,10 @@ def test_labels_come_from_headers_on_request(tmp_path: Path) -> None:
         (r"(Genus b)", "50 of the 100 headers that were read have what matches (Genus b); the others are of the class 'other'"),
     ],
 )  # fmt: skip
-def test_labels_that_headers_do_not_hold_are_said(tmp_path: Path, labels: str, said: str) -> None:
+def test_labels_that_headers_do_not_hold_are_said(tmp_path: Path, labels: str, sentence: str) -> None:
     data = Dataset.open(sequences(tmp_path / "a.fasta", 100), settings={"labels": labels})
-    assert f"labels={labels}: " in " ".join(data.scan.notes) and said in " ".join(data.scan.notes)
-    assert len(data.scan.labels) == 2 * ("of the class" in said)
+    assert f"labels={labels}: " in " ".join(data.scan.notes) and sentence in " ".join(data.scan.notes)
+    assert len(data.scan.labels) == 2 * ("of the class" in sentence)
     data.close()
 
 
@@ -263,11 +263,11 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
     padded = np.zeros((2, 12), dtype=np.int64)
     for at, row in enumerate(rows):
         padded[at, : len(row)] = row
-    forward, back = modality.orderings(modality.batch(padded, None, np.array([5, 7])))
-    assert modality.decode(back.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
-    assert back.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
+    forward, backward = modality.orderings(modality.batch(padded, None, np.array([5, 7])))
+    assert modality.decode(backward.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
+    assert backward.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
     assert modality.decode(modality.condition_from_prompt("", "VLA").tolist()) == ["VLA"]
-    with pytest.raises(ConfigError, match="an end can be given alone"):
+    with pytest.raises(ConfigError, match="needs a run trained with direction=both"):
         modality.condition_from_prompt("MK", "VLA")
     with pytest.raises(ConfigError, match="is not a residue"):
         modality.condition_from_prompt("M1")
@@ -284,20 +284,20 @@ def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "prompt"),
     [
         (b">one the first\nMKV\nLA\n>two\nWW\n", "MKVLA"), (b"MKV\nLA\n", "MKVLA"), (gzip.compress(b">a\nMK\n", mtime=0), "MK"),
         (b">one\n>two\nMK\n", "no sequence"), (b"", "no sequence"), (b"RIFF\x00\x00\x00\x01", "is binary"),
     ],
 )  # fmt: skip
-def test_the_first_sequence_of_a_file_is_a_prompt(tmp_path: Path, content: bytes, found: str) -> None:
+def test_the_first_sequence_of_a_file_is_a_prompt(tmp_path: Path, content: bytes, prompt: str) -> None:
     path = tmp_path / "x.fasta"
     path.write_bytes(content)
-    if " " in found:
-        with pytest.raises(ValueError, match=found):
+    if " " in prompt:
+        with pytest.raises(ValueError, match=prompt):
             Protein(ProteinConfig()).prompt_file(path)
     else:
-        assert Protein(ProteinConfig()).prompt_file(path) == found
+        assert Protein(ProteinConfig()).prompt_file(path) == prompt
 
 
 def test_the_alphabets_hold_their_unknown() -> None:

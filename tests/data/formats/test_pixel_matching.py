@@ -106,5 +106,5 @@ def test_paletted_png(channels: int) -> None:
     written = Pillow.open(io.BytesIO(pixels.png(image, paletted=True)))
     assert written.mode == "P"
     assert (np.asarray(written.convert("RGBA" if channels == 4 else "RGB")) == image).all()
-    many = np.random.default_rng(0).integers(0, 255, (20, 20, channels)).astype(np.uint8)
-    assert (np.asarray(Pillow.open(io.BytesIO(pixels.png(many, paletted=True)))) == many).all()
+    noise = np.random.default_rng(0).integers(0, 255, (20, 20, channels)).astype(np.uint8)
+    assert (np.asarray(Pillow.open(io.BytesIO(pixels.png(noise, paletted=True)))) == noise).all()

@@ -49,9 +49,9 @@ def test_first_examples_need_two_shards_and_shards_of_names_them() -> None:
     late = order.slots_of(np.arange(25_000, 25_500), "main")
     assert len(set(late.shards.tolist())) > 30
     for index in (0, 150, 25_000, 29_999):
-        number, group, ahead = order.upcoming(index)
-        wanted = order.shards_of(number, group, ahead)
-        assert set(order.slots_of(np.arange(index, index + 1), "main").shards.tolist()) <= set(wanted)
+        number, group, above = order.upcoming(index)
+        expected = order.shards_of(number, group, above)
+        assert set(order.slots_of(np.arange(index, index + 1), "main").shards.tolist()) <= set(expected)
 
 
 def test_the_next_group_is_wanted_before_it_begins() -> None:

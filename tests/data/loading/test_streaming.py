@@ -72,13 +72,15 @@ def test_images_batches_are_pure_and_cached(tmp_path: Path, small_blocks: None) 
 
 
 def test_no_image_is_encoded_twice(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
+    names_read: list[str] = []
     encode = ImageKind.encode_many
     monkeypatch.setattr(
-        ImageKind, "encode_many", lambda self, items: (seen.extend(item.name for item in items), encode(self, items))[1]
+        ImageKind,
+        "encode_many",
+        lambda self, items: (names_read.extend(item.name for item in items), encode(self, items))[1],
     )
     data = opened(pictures(tmp_path / "d", 150), tmp_path / "c")
-    assert sum(len(b) for b in data.sweep()) == data.scan.parts["train"] == len(seen) == len(set(seen))
+    assert sum(len(b) for b in data.sweep()) == data.scan.parts["train"] == len(names_read) == len(set(names_read))
     data.close()
 
 
@@ -201,10 +203,10 @@ def shard(n: int) -> EncodedShard:
 
 
 def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
-    made: list[int] = []
+    encoded: list[int] = []
 
     def make(number: int) -> EncodedShard:
-        made.append(number)
+        encoded.append(number)
         return shard(number)
 
     shards = ShardCache([str(i) for i in range(30)], make, DiskCache(tmp_path, "x"))
@@ -214,21 +216,21 @@ def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(made) == list(range(30)) and shards.get(7).values[0, 0] == 7
+    assert sorted(encoded) == list(range(30)) and shards.get(7).values[0, 0] == 7
     shards.close()
 
 
 def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path) -> None:
-    made: list[int] = []
+    encoded: list[int] = []
 
     def make(number: int) -> EncodedShard:
-        made.append(number)
+        encoded.append(number)
         return shard(number)
 
     shards = ShardCache([str(i) for i in range(9)], make, DiskCache(tmp_path, "x"), memory=3 * shard(0).bytes)
     for i in [*range(9), *range(9)]:
         assert shards.get(i).values[0, 0] == i
-    assert made == list(range(9)) and len(shards._kept) == 3
+    assert encoded == list(range(9)) and len(shards._kept) == 3
     assert shards.get(0).refusals == [["a", "b"]]
 
 

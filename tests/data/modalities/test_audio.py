@@ -47,10 +47,10 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
     data = encoded(x, 16_000, form, subtype)
     assert Audio.sniff(data[:4096]) >= 0.8
     modality = surveyed(encoded(x, 16_000))
-    got, wanted = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
-    size = [np.abs(np.fft.rfft(wave))[20:400] for wave in (got, wanted)]
+    output, expected = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
+    size = [np.abs(np.fft.rfft(wave))[20:400] for wave in (output, expected)]
     assert np.corrcoef(size)[0, 1] > 0.98  # MP3 and Vorbis shift a little
-    assert np.abs(got).max() == pytest.approx(0.95, abs=0.01)
+    assert np.abs(output).max() == pytest.approx(0.95, abs=0.01)
 
 
 def test_rates_and_channels_are_brought_to_one_and_said() -> None:
@@ -68,7 +68,7 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "not a sound of a known format"),
+        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "not a sound file of a known format"),
         (encoded(np.zeros(0)), "holds no samples"),
         (encoded(np.ones(8)), "only 1 ms long"),
         (encoded(np.zeros(4000)), "silent"),
@@ -231,8 +231,8 @@ def test_shapes_follow_files_and_budget() -> None:
     assert (whole.rate, whole.bands) == (48_000, 80)  # three minutes on two threads keep the rate
     for entry in (minute, longer, hours):
         assert entry.window >= 4 * entry.hop and entry.frames % 16 == 0
-    asked = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
-    assert asked.rate == 22_050 and asked.seconds == pytest.approx(4.0, rel=0.05)
+    requested = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
+    assert requested.rate == 22_050 and requested.seconds == pytest.approx(4.0, rel=0.05)
 
 
 def test_twins_at_another_level_and_depth_share_a_signature() -> None:
@@ -250,8 +250,8 @@ def test_loudness_is_kept_where_asked() -> None:
     modality = surveyed(loud, level="keep")
     modality.fit([Item(str(i), d) for i, d in enumerate((loud, quiet) * 6)], SIZE, ())
     rows = np.stack([modality.encode(Item("x", d)) for d in (loud, quiet)])
-    back = modality.decode(modality.batch(rows, None, None).x)
-    assert 5 < np.abs(back[0]).max() / np.abs(back[1]).max() < 20
+    decoded = modality.decode(modality.batch(rows, None, None).x)
+    assert 5 < np.abs(decoded[0]).max() / np.abs(decoded[1]).max() < 20
 
 
 def test_shards_hold_sound_too(tmp_path: Path) -> None:
@@ -274,11 +274,11 @@ def test_a_low_rate_is_refused() -> None:
 
 
 def test_files_are_ordinary() -> None:
-    for kind in ("wav", "flac"):
-        modality = surveyed(encoded(tone(0)), file=kind)
+    for file_format in ("wav", "flac"):
+        modality = surveyed(encoded(tone(0)), file=file_format)
         artifact = modality.save_item(tone(1))
         x, rate = soundfile.read(io.BytesIO(artifact.data))
-        assert artifact.media == f"audio/{kind}" and rate == 8000 and np.abs(x - tone(1)).max() < 1e-4
+        assert artifact.media == f"audio/{file_format}" and rate == 8000 and np.abs(x - tone(1)).max() < 1e-4
 
 
 def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:

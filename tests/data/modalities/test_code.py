@@ -76,10 +76,12 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
 def test_a_filled_gap_is_the_whole_file(sizes: tuple[int, int]) -> None:
     modality = fitted()
     prefix, suffix, middle = program(1, sizes[0]), program(2, sizes[1]), "x = 1\n"
-    known = modality.condition_from_prompt(prefix, suffix)
-    window = len(known) - int((known == modality.spec.special[FIM[0]]).nonzero()[0])
+    condition = modality.condition_from_prompt(prefix, suffix)
+    window = len(condition) - int((condition == modality.spec.special[FIM[0]]).nonzero()[0])
     assert window <= modality.spec.length
-    drawn = torch.cat((known, torch.from_numpy(modality.tokenizer.encode(middle).astype(np.int64)), torch.tensor([0])))
+    drawn = torch.cat(
+        (condition, torch.from_numpy(modality.tokenizer.encode(middle).astype(np.int64)), torch.tensor([0]))
+    )
     drawn[-1] = modality.spec.special["end"]
     assert modality.decode(drawn[None]) == [prefix + middle + suffix]
     with pytest.raises(ConfigError, match="fills no gaps"):
@@ -158,5 +160,5 @@ def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) ->
     data = Dataset.open(folder)
     reasons = [r.reason for r in data.scan.refusals]
     assert len(reasons) == 3 and "longer than 400" in reasons[1] and "not SMILES" in reasons[0]  # another reason first
-    assert "a name behind the molecule" in " ".join(data.scan.notes)
+    assert "a name after the molecule" in " ".join(data.scan.notes)
     data.close()

@@ -28,9 +28,9 @@ MINUTE = DataBudget(60.0, 100, 10_000, 1)
 HOUR = DataBudget(3600.0, 100, 10_000, 1)
 
 
-def encoded(image: Pillow.Image, kind: str = "PNG", **options: Any) -> bytes:
+def encoded(image: Pillow.Image, file_format: str = "PNG", **options: Any) -> bytes:
     out = io.BytesIO()
-    image.save(out, format=kind, **options)
+    image.save(out, format=file_format, **options)
     return out.getvalue()
 
 
@@ -83,9 +83,9 @@ def test_formats_without_loss(kind: str) -> None:
 
 
 def test_jpeg_and_webp() -> None:
-    for kind, options in (("JPEG", {"quality": 95, "subsampling": 0}), ("WEBP", {"lossless": True})):
+    for file_format, options in (("JPEG", {"quality": 95, "subsampling": 0}), ("WEBP", {"lossless": True})):
         smooth = Pillow.fromarray(coloured()).resize((64, 64))
-        data = encoded(smooth, kind, **options)
+        data = encoded(smooth, file_format, **options)
         assert np.abs(through(fitted(data), data).astype(int) - np.asarray(smooth)).mean() < 3
 
 
@@ -293,9 +293,9 @@ def test_labels_condition_unless_off_or_too_many() -> None:
     assert off.spec.classes == 0
     assert off.batch(off.encode(Item("x", ramp()))[None], np.array([1]), None).labels is None
     assert fitted(ramp(), labels=("only",)).spec.classes == 0
-    many = fitted(ramp(), labels=tuple(map(str, range(60))))
-    assert many.spec.classes == 0
-    assert any("too many" in note for note in many.remarks())
+    modality = fitted(ramp(), labels=tuple(map(str, range(60))))
+    assert modality.spec.classes == 0
+    assert any("too many" in note for note in modality.remarks())
 
 
 def test_batch_is_fast_and_of_the_right_kind() -> None:
@@ -307,12 +307,12 @@ def test_batch_is_fast_and_of_the_right_kind() -> None:
     assert (float(batch.x.min()), float(batch.x.max())) == (-1.0, pytest.approx(1.0))
     assert batch.labels is not None and str(batch.labels.dtype) == "torch.int64"
     assert batch.units is not None and float(batch.units[0]) == 784
-    took = []
+    seconds = []
     for _ in range(20):
         start = time.process_time()
         modality.batch(rows, None, None)
-        took.append(time.process_time() - start)
-    assert min(took) < 1e-3
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 1e-3
 
 
 @settings(max_examples=40, deadline=None)
@@ -361,9 +361,9 @@ def test_refusals_are_clauses() -> None:
 def test_cut_off_bodies_are_refused_when_encoded() -> None:
     noise = Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     modality = fitted(encoded(noise))
-    for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
-        data = encoded(noise, kind)
-        with pytest.raises(ValueError, match=r"damaged|cut off|header"):
+    for file_format in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
+        data = encoded(noise, file_format)
+        with pytest.raises(ValueError, match=r"damaged|truncated|header"):
             modality.encode(Item("a", data[: len(data) // 2]))
         (result,) = modality.encode_many([Item("a", data[: len(data) // 2])])
         assert isinstance(result, str)
@@ -384,8 +384,8 @@ FITTED = fitted(coloured())
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_altered_files_never_raise_anything_else(data: st.DataObject) -> None:
-    kind = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "TGA", "PPM"]))
-    body = bytearray(encoded(Pillow.fromarray(coloured()), kind))
+    file_format = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "TGA", "PPM"]))
+    body = bytearray(encoded(Pillow.fromarray(coloured()), file_format))
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     item = Item("x", bytes(body))
@@ -438,7 +438,7 @@ def test_large_photographs_decode_at_a_fraction() -> None:
     data = encoded(image, "JPEG")
     modality = Image(ImageConfig(size="32x24"))
     modality.fit(items(data), MINUTE, ())
-    reduced = pixels.load(pixels.open_image(data), enough=modality._decoding_size((1600, 1200), 32, 24))
+    reduced = pixels.load(pixels.open_image(data), min_size=modality._decoding_size((1600, 1200), 32, 24))
     assert reduced.width <= 400
     expected = np.asarray(image.resize((32, 24), Pillow.Resampling.BICUBIC)).astype(int)
     assert np.abs(through(modality, data) - expected).mean() < 6
@@ -446,9 +446,9 @@ def test_large_photographs_decode_at_a_fraction() -> None:
 
 def test_what_is_known_of_a_sample_is_kept_exactly() -> None:
     modality = fitted(coloured(), coloured())
-    made = modality.decode(np.zeros((2, 3, 12, 16), np.float32))
-    known = torch.from_numpy(modality.batch(modality.encode(Item("one", coloured()))[None], None, None).x.numpy()[0])
+    items = modality.decode(np.zeros((2, 3, 12, 16), np.float32))
+    values = torch.from_numpy(modality.batch(modality.encode(Item("one", coloured()))[None], None, None).x.numpy()[0])
     mask = torch.zeros(1, 12, 16)
     mask[:, :5] = 1.0
-    for item in modality.keep_known(made, Condition(known, mask)):
-        assert (item[:5] == coloured()[:5]).all() and (item[5:] == made[0][5:]).all()
+    for item in modality.keep_known(items, Condition(values, mask)):
+        assert (item[:5] == coloured()[:5]).all() and (item[5:] == items[0][5:]).all()

@@ -43,12 +43,12 @@ def test_encodings(data: bytes, text: str, encoding: str) -> None:
 
 
 def test_what_was_guessed_is_said() -> None:
-    kind = Text(TextConfig())
+    modality = Text(TextConfig())
     old, both = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
     for name, data in (("a.txt", old), ("b.txt", old), ("c.txt", both), ("d.txt", "naïve".encode("utf-16"))):
         for _ in range(2):
-            kind.read(Item(name, data))
-    assert kind.remarks() == [
+            modality.read(Item(name, data))
+    assert modality.remarks() == [
         "2 files are not UTF-8; read as Windows-1252: a.txt, b.txt",
         "1 file is UTF-8 in part only; 2 lines that are not were read as Windows-1252: c.txt",
     ]
@@ -62,7 +62,7 @@ def test_binary_is_refused(data: bytes) -> None:
 
 
 def test_a_head_may_stop_inside_a_character() -> None:
-    assert decode_text("é".encode()[:1], whole=False) == ("", "utf-8")
+    assert decode_text("é".encode()[:1], is_complete=False) == ("", "utf-8")
 
 
 def test_what_is_a_list() -> None:
@@ -98,52 +98,52 @@ def test_records_have_no_line_ends() -> None:
 
 
 def fitted(text: str, **settings: object) -> tuple[Text, list[Item]]:
-    kind = Text(TextConfig(**settings))  # type: ignore[arg-type]
+    modality = Text(TextConfig(**settings))  # type: ignore[arg-type]
     item = Item("file.txt", text.encode())
-    kind.inspect([item])
-    items = list(kind.split_records(item))
-    kind.fit(items, SIZE, ())
-    return kind, items
+    modality.inspect([item])
+    items = list(modality.split_records(item))
+    modality.fit(items, SIZE, ())
+    return modality, items
 
 
 def test_list_has_begin_end_and_counts_line_ends() -> None:
-    kind, items = fitted(names())
-    assert kind.layout == "list" and not kind.spec.packed and len(items) == 400
-    ids = kind.encode(items[5])
-    assert ids[0] == kind.spec.special["begin"] and ids[-1] == kind.spec.special["end"]
-    assert kind.decode(ids[None])[0] == items[5].data
-    assert kind.widths()[ids[1:]].sum() == kind.units(items[5]) == len(items[5].data) + 1
+    modality, items = fitted(names())
+    assert modality.layout == "list" and not modality.spec.packed and len(items) == 400
+    ids = modality.encode(items[5])
+    assert ids[0] == modality.spec.special["begin"] and ids[-1] == modality.spec.special["end"]
+    assert modality.decode(ids[None])[0] == items[5].data
+    assert modality.widths()[ids[1:]].sum() == modality.units(items[5]) == len(items[5].data) + 1
 
 
 def test_many_lines_at_once_are_the_same_as_one_by_one() -> None:
-    kind, items = fitted(names())
+    modality, items = fitted(names())
     odd = [*items[:20], Item("new", "émile東"), Item("x", "z"), Item("y", "🎉")]
-    for first, many in zip([kind.encode(item) for item in odd], kind.encode_many(odd), strict=True):
+    for first, many in zip([modality.encode(item) for item in odd], modality.encode_many(odd), strict=True):
         assert not isinstance(many, str) and first.tolist() == many.tolist()
 
 
 def test_batch_masks_padding_and_counts_characters() -> None:
-    kind, items = fitted(names())
-    rows = np.full((2, kind.spec.length + 1), kind.spec.special["end"], dtype=np.uint16)
+    modality, items = fitted(names())
+    rows = np.full((2, modality.spec.length + 1), modality.spec.special["end"], dtype=np.uint16)
     lengths = []
     for row, item in zip(rows, items[:2], strict=True):
-        ids = kind.encode(item)
+        ids = modality.encode(item)
         row[: len(ids)] = ids
         lengths.append(len(ids))
-    batch = kind.batch(rows, None, np.array(lengths))
+    batch = modality.batch(rows, None, np.array(lengths))
     assert batch.mask is not None and batch.mask.sum(1).tolist() == [n - 1 for n in lengths]
     assert batch.units is not None and batch.units.tolist() == [len(i.data) + 1 for i in items[:2]]
 
 
 def test_layout_and_tokens_can_be_set() -> None:
-    kind, items = fitted(names(), layout="document", tokens="bpe", vocab=300, context=24)
-    assert kind.spec.packed and len(items) == 1 and kind.spec.length == 24
-    assert 257 <= kind.spec.vocab <= 300
+    modality, items = fitted(names(), layout="document", tokens="bpe", vocab=300, context=24)
+    assert modality.spec.packed and len(items) == 1 and modality.spec.length == 24
+    assert 257 <= modality.spec.vocab <= 300
 
 
 def test_single_document_has_no_end_and_many_have() -> None:
-    kind, _ = fitted(PROSE)
-    assert kind.spec.special == {"rare": len(set(PROSE))}
+    modality, _ = fitted(PROSE)
+    assert modality.spec.special == {"rare": len(set(PROSE))}
     other = Text(TextConfig())
     other.fit([Item("a", PROSE), Item("b", PROSE)], SIZE, ())
     end = other.spec.special["end"]
@@ -154,12 +154,15 @@ def test_single_document_has_no_end_and_many_have() -> None:
 
 def test_rare_ids_are_those_of_unseen_characters() -> None:
     for text, layout in ((PROSE, "document"), (names(), "list")):
-        kind, items = fitted(text, layout=layout, tokens="characters")
-        low, after = kind.spec.special["rare"], min(kind.spec.special.get("begin", kind.spec.vocab), kind.spec.vocab)
+        modality, items = fitted(text, layout=layout, tokens="characters")
+        low, after = (
+            modality.spec.special["rare"],
+            min(modality.spec.special.get("begin", modality.spec.vocab), modality.spec.vocab),
+        )
         assert after - low == 17
-        assert not any(((ids >= low) & (ids < after)).any() for ids in map(kind.encode, items))
-        unseen = kind.tokenizer.encode("東")
-        assert ((unseen >= low) & (unseen < after)).all() and kind.tokenizer.decode(unseen.tolist()) == "東"
+        assert not any(((ids >= low) & (ids < after)).any() for ids in map(modality.encode, items))
+        unseen = modality.tokenizer.encode("東")
+        assert ((unseen >= low) & (unseen < after)).all() and modality.tokenizer.decode(unseen.tolist()) == "東"
     many = Text(TextConfig(tokens="characters"))
     many.fit([Item("a", "".join(map(chr, range(0x4E00, 0x4E00 + 1100))))], SIZE, ())
     assert "rare" not in many.spec.special  # some letters of the train part are escaped
@@ -167,11 +170,11 @@ def test_rare_ids_are_those_of_unseen_characters() -> None:
 
 def test_state_restores_the_same(tmp_path) -> None:  # type: ignore[no-untyped-def]
     for text, settings in ((names(), {}), (PROSE, {"tokens": "bpe"}), (PROSE, {"tokens": "characters"})):
-        kind, items = fitted(text, **settings)
-        kind.save(tmp_path)
+        modality, items = fitted(text, **settings)
+        modality.save(tmp_path)
         again = Text(TextConfig())
-        again.restore(kind.state(), tmp_path)
-        assert again.spec == kind.spec and again.encode(items[0]).tolist() == kind.encode(items[0]).tolist()
+        again.restore(modality.state(), tmp_path)
+        assert again.spec == modality.spec and again.encode(items[0]).tolist() == modality.encode(items[0]).tolist()
 
 
 def test_too_little_text() -> None:
@@ -180,10 +183,10 @@ def test_too_little_text() -> None:
 
 
 def test_prompt_of_a_list_is_one_line() -> None:
-    kind, _ = fitted(names())
-    assert kind.condition_from_prompt("ab").tolist()[0] == kind.spec.special["begin"]
+    modality, _ = fitted(names())
+    assert modality.condition_from_prompt("ab").tolist()[0] == modality.spec.special["begin"]
     with pytest.raises(ConfigError, match="one line"):
-        kind.condition_from_prompt("a\nb")
+        modality.condition_from_prompt("a\nb")
 
 
 def test_choice_grows_with_the_text() -> None:

@@ -117,11 +117,11 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     video = data.modality
     assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
     assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
-    made = list(video.split_records(Item("0.mp4", FileSlice(tmp_path / "0.mp4"))))
-    assert {item.group for item in made} == {"0.mp4"}
-    assert made[0].data.at[0] == 0 and made[-1].data.at[1] == 300
-    assert all(a.data.at[1] == b.data.at[0] for a, b in pairwise(made))
-    late = video.encode(made[-1]).astype(int)  # read by seeking: its frames are the bright ones
+    clips = list(video.split_records(Item("0.mp4", FileSlice(tmp_path / "0.mp4"))))
+    assert {item.group for item in clips} == {"0.mp4"}
+    assert clips[0].data.at[0] == 0 and clips[-1].data.at[1] == 300
+    assert all(a.data.at[1] == b.data.at[0] for a, b in pairwise(clips))
+    late = video.encode(clips[-1]).astype(int)  # read by seeking: its frames are the bright ones
     assert late[:, :, 12:].mean() > 180
     data.close()
 
@@ -143,7 +143,7 @@ def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> 
     (tmp_path / "uneven.gif").write_bytes(gif([100, 300, 100, 200]))
     data = fitted(tmp_path)
     video = data.modality
-    assert any("frames a second" in note for note in data.scan.notes)
+    assert any("frames per second" in note for note in data.scan.notes)
     assert any("differ in size" in note for note in data.scan.notes)
     uneven = frames.timing(tmp_path / "uneven.gif")
     assert not uneven.steady and uneven.at(10.0).tolist() == [0, 1, 1, 1, 2, 3, 3]
@@ -156,8 +156,8 @@ def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> 
 def test_frames_of_gifs_are_exact(tmp_path: Path, width: int, mode: str) -> None:
     shown = np.random.default_rng(width).integers(0, 2, (5, 19, width, len(mode)), dtype=np.uint8) * 255
     shown[..., :3] *= shown[..., 3:] // 255 if mode == "RGBA" else 1
-    first, *rest = map(Image.fromarray, shown)
-    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=100, disposal=2)
+    first, *later = map(Image.fromarray, shown)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=later, duration=100, disposal=2)
     pictures = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 64)
     assert [picture.mode for picture in pictures] == [mode] * 5
     for picture, values in zip(pictures, shown, strict=True):
@@ -183,7 +183,7 @@ def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("empty", "empty"), ("text", "not a video"), ("one frame", "single frame"), ("cut gif", "cut off"),
+    [("empty", "empty"), ("text", "not a video"), ("one frame", "single frame"), ("cut gif", "truncated"),
      ("cut mp4", "not a video"), ("sound", "no video stream"), ("gone", "cannot be read")],
 )  # fmt: skip
 def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> No
     reason = video.validate_header(Item("a", FileSlice(path)))
     if reason is None:  # its index says that all is there
         timing = frames.timing(path)
-        with pytest.raises(ValueError, match="cut off"):
+        with pytest.raises(ValueError, match="truncated"):
             frames.pictures(path, list(range(len(timing.times))), timing.times, 64)
 
 
@@ -248,9 +248,9 @@ def test_prompts_are_beginnings_and_ends(tmp_path: Path) -> None:
     assert isinstance(video, Video)
     path = tmp_path / "start.gif"
     path.write_bytes(moving_dot(0, frames=3))
-    known = video.condition_from_prompt(video.prompt_file(path))
-    assert known.x.shape == (3, 7, 16, 16) and known.mask is not None
-    assert known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
+    condition = video.condition_from_prompt(video.prompt_file(path))
+    assert condition.x.shape == (3, 7, 16, 16) and condition.mask is not None
+    assert condition.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
     both = video.condition_from_prompt(str(path), str(path))
     assert both.mask is not None and both.mask.flatten().tolist() == [1, 1, 1, 0, 1, 1, 1]
     long = tmp_path / "long.gif"
@@ -274,8 +274,8 @@ def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
     image.save(tmp_path / "still.gif", duration=100, loop=0)
     image.convert("L").save(tmp_path / "grey.jpg")
     for path in (target, tmp_path / "still.gif", tmp_path / "grey.jpg"):
-        known = video.condition_from_prompt(video.prompt_file(path), str(target))
-        assert known.mask is not None and known.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 1]
+        condition = video.condition_from_prompt(video.prompt_file(path), str(target))
+        assert condition.mask is not None and condition.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 1]
     assert (
         np.abs(
             np.asarray(video.condition_from_prompt(str(target)).x[:, 0])
@@ -284,8 +284,8 @@ def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
         ).max()
         < 1e-5
     )
-    known = video.condition_from_prompt(video.prompt_file(target.parent))
-    assert known.mask is not None and known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
+    condition = video.condition_from_prompt(video.prompt_file(target.parent))
+    assert condition.mask is not None and condition.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
     (tmp_path / "cut.gif").write_bytes(moving_dot(5)[:-200])
     (tmp_path / "words.txt").write_text("no picture")
     for odd in (tmp_path / "cut.gif", tmp_path / "words.txt", tmp_path):
@@ -400,8 +400,8 @@ def test_samples_get_the_colours_of_the_data_and_end_where_they_stop() -> None:
     x[:, :, 3:] = x[:, :, 2:3]
     clips = video.decode(x)
     assert [len(clip) for clip in clips] == [3] * 4
-    known = {tuple(colour) for colour in rows.transpose(0, 2, 3, 4, 1).reshape(-1, 3)}
-    assert {tuple(colour) for clip in clips for colour in clip.reshape(-1, 3)} <= known
+    palette = {tuple(colour) for colour in rows.transpose(0, 2, 3, 4, 1).reshape(-1, 3)}
+    assert {tuple(colour) for clip in clips for colour in clip.reshape(-1, 3)} <= palette
     assert np.mean([np.mean(clip == item) for clip, item in zip(clips, video.to_items(rows), strict=True)]) > 0.98
     plain = Video(VideoConfig())
     plain.spec = video.spec

@@ -150,7 +150,7 @@ def test_one_damaged_table_of_several_is_named_and_left_out(tmp_path: Path) -> N
     assert [item.label for item in opened.read(shard) if isinstance(item, Item)] == ["red", None]
     assert any("b/metadata.csv" in note and "no class" in note for note in opened.notes)
     (tmp_path / "a" / "metadata.csv").unlink()
-    with pytest.raises(DataError, match="mend it or take it away"):  # now nothing says what the classes are
+    with pytest.raises(DataError, match="fix or remove it"):  # now nothing says what the classes are
         Source.open(tmp_path, KINDS)
 
 
@@ -173,7 +173,11 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
     ("name", "data", "reason"),
     [
         ("fake.parquet", b"nothing of the kind", "fake.parquet was refused: "),
-        ("train-images-idx3-ubyte", b"\0\0\x08\x03\0\0", "train-images-idx3-ubyte was refused: its header is cut off"),
+        (
+            "train-images-idx3-ubyte",
+            b"\0\0\x08\x03\0\0",
+            "train-images-idx3-ubyte was refused: its header is truncated",
+        ),
     ],
 )
 def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: str, data: bytes, reason: str) -> None:

@@ -30,7 +30,10 @@ def picture(seed: int = 90) -> bytes:
 
 def sorted_kinds(folder: Path) -> dict[str, list[str]]:
     listing = list_files(folder)
-    return {kind: [f.path for f in own] for kind, own in sort_files(listing.files, listing.root, KINDS).files.items()}
+    return {
+        modality: [f.path for f in own]
+        for modality, own in sort_files(listing.files, listing.root, KINDS).files.items()
+    }
 
 
 def write(folder: Path, **files: bytes) -> Path:
@@ -77,8 +80,8 @@ def test_large_folders_are_sampled_and_mixed_ones_opened(tmp_path: Path, monkeyp
 
 
 def test_recordings_stay_whole_or_in_runs() -> None:
-    many = [f"{i // 3}" for i in range(3 * MANY_RECORDINGS)]
-    keys, notes = keep_groups_together(range(len(many)), many, 0.1)
+    recordings = [f"{i // 3}" for i in range(3 * MANY_RECORDINGS)]
+    keys, notes = keep_groups_together(range(len(recordings)), recordings, 0.1)
     assert len(set(keys)) == MANY_RECORDINGS and str(MANY_RECORDINGS) in notes[0]
     keys, notes = keep_groups_together(range(400), ["one"] * 400, 0.1)
     assert len(set(keys)) == 40 and "runs of 10" in notes[0]
@@ -100,12 +103,12 @@ def test_the_fingerprint_follows_content(tmp_path: Path) -> None:
     assert fingerprint == detect_modality(str(tmp_path / "d"), None).fingerprint
 
 
-@pytest.mark.parametrize("wanted", [None, "audio"])
-def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, wanted: str | None) -> None:
+@pytest.mark.parametrize("requested", [None, "audio"])
+def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, requested: str | None) -> None:
     for index in range(3):
         (tmp_path / f"{index}.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(64))
     with pytest.raises(DataError, match=r"3 \.m4a\); convert \.m4a files to WAV, FLAC, OGG or MP3, which are read"):
-        detect_modality(str(tmp_path), wanted)
+        detect_modality(str(tmp_path), requested)
     (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
     with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
         detect_modality(str(tmp_path), "audio")

@@ -47,11 +47,11 @@ class Rows:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Names that the stub of `datasets` knows -> what `load_dataset` gives."""
-    known: dict[str, Any] = {}
+    names: dict[str, Any] = {}
 
     def load_dataset(path: str, name: str | None = None) -> Any:
         try:
-            return known[f"{path}:{name}" if name else path]
+            return names[f"{path}:{name}" if name else path]
         except KeyError:
             raise ConnectionError(f"Couldn't reach {path!r} on the Hub\nlong advice") from None
 
@@ -61,7 +61,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     stub.Image = lambda decode: SimpleNamespace(decode=decode)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", stub)
     monkeypatch.setattr("anew.data.sources.hub._reached", lambda path: True)
-    return known
+    return names
 
 
 def test_text_splits_and_configuration(hub: dict[str, Any]) -> None:
@@ -152,8 +152,8 @@ def test_the_real_package_on_a_local_file(tmp_path: Path, monkeypatch: pytest.Mo
     Pillow.fromarray(np.zeros((4, 4), np.uint8)).save(out, "PNG")
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
     columns = {"image": [{"bytes": out.getvalue(), "path": None}] * 3, "label": [0, 1, 1]}
-    made = datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns, features=features)})
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_: made)
+    dataset = datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns, features=features)})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: dataset)
     monkeypatch.setattr("anew.data.sources.hub._reached", lambda path: True)
     reader = open_hub("me/pictures", {})
     (shard,) = reader.shards("image")

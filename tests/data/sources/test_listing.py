@@ -38,7 +38,7 @@ def test_links_that_lead_nowhere_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "dangling").symlink_to("missing")
     reasons = refused(tmp_path)
-    assert "cannot be read" in reasons["itself"] and reasons["dangling"] == "is a link to nothing"
+    assert "cannot be read" in reasons["itself"] and reasons["dangling"] == "is a broken link"
 
 
 def test_what_is_not_a_regular_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def test_every_search_finds_the_next_record(seed: int, monkeypatch: pytest.Monke
 def test_one_long_record_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_starts, "CHUNK", 1024)
     data = b">r\n" + b"ACDE\n" * 20_000
-    asked = list(range(1, len(data), 500))
-    random.Random(1).shuffle(asked)
+    places = list(range(1, len(data), 500))
+    random.Random(1).shuffle(places)
     starts, stream = RecordStarts(), Counted(data)
-    assert {starts.after(stream, at, len(data), b"\n", b">") for at in asked} == {len(data)}
+    assert {starts.after(stream, at, len(data), b"\n", b">") for at in places} == {len(data)}
     assert stream.taken < 3 * len(data)

@@ -16,8 +16,8 @@ from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import DataBudget
 
 
-def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:
-    owner: type[Modality] = load("data", kind)
+def kept(modality: str, *names: str) -> tuple[list[str], list[str]]:
+    owner: type[Modality] = load("data", modality)
     files, notes = drop_duplicate_formats([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
     return [file.path for file in files], notes
 

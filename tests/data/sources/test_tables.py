@@ -51,8 +51,8 @@ def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
     return open_reader([File(name, (folder / name).stat().st_size, 1) for name in files], folder, {})
 
 
-def everything(opened: TableReader, kind: str = "text") -> list[Item | SkippedItem]:
-    return [records for shard in opened.shards(kind) for records in opened.read(shard)]
+def everything(opened: TableReader, modality: str = "text") -> list[Item | SkippedItem]:
+    return [records for shard in opened.shards(modality) for records in opened.read(shard)]
 
 
 def texts(opened: TableReader) -> list[Any]:
@@ -272,7 +272,7 @@ def test_metadata_gives_classes_by_file_name(tmp_path: Path) -> None:
 def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "metadata.parquet").write_bytes(b"nothing of the kind")
-    with pytest.raises(DataError, match=r"metadata\.parquet.*mend it or take it away"):
+    with pytest.raises(DataError, match=r"metadata\.parquet.*fix or remove it"):
         metadata(tmp_path / "metadata.parquet")
 
 

@@ -39,8 +39,8 @@ def reader(folder: Path, data: bytes, name: str = "shard.tar") -> ArchiveReader:
     return open_reader([File(name, len(data), 1)], folder, KINDS)
 
 
-def everything(opened: ArchiveReader, kind: str) -> list[Item | SkippedItem]:
-    return [records for shard in opened.shards(kind) for records in opened.read(shard)]
+def everything(opened: ArchiveReader, modality: str) -> list[Item | SkippedItem]:
+    return [records for shard in opened.shards(modality) for records in opened.read(shard)]
 
 
 def shard(count: int = 10) -> dict[str, bytes]:
@@ -123,7 +123,7 @@ def test_a_cut_off_shard_gives_what_stands_before(tmp_path: Path) -> None:
     entries = {f"{i}.txt": bytes([65 + i]) * 1000 for i in range(8)}
     opened = reader(tmp_path, tar(entries, form=tarfile.USTAR_FORMAT)[: 5 * 1536 + 700])
     assert len(everything(opened, "text")) == 5
-    assert "cut off" in opened.refusals[0].reason
+    assert "truncated" in opened.refusals[0].reason
 
 
 def test_what_is_no_tar(tmp_path: Path) -> None:

@@ -64,11 +64,11 @@ def test_too_few_to_split() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"), [(range(3), "3 image items are"), ([7] * 1000, r"1000 image items \(1 diff")]
+    ("keys", "sentence"), [(range(3), "3 image items are"), ([7] * 1000, r"1000 image items \(1 diff")]
 )
-def test_fewer_than_ten_different_items_are_refused(keys: Iterable[int], said: str) -> None:
+def test_fewer_than_ten_different_items_are_refused(keys: Iterable[int], sentence: str) -> None:
     own, carve = list(keys), [split.VALIDATION, split.TEST]
-    with pytest.raises(DataError, match=f"{said}.*give at least 10 different ones"):
+    with pytest.raises(DataError, match=f"{sentence}.*give at least 10 different ones"):
         split.check(split.assign_parts(own, [1] * len(own), 0.1, carve), carve, "image item", len(set(own)))
     split.check(
         np.array([split.TRAIN, split.VALIDATION, split.TEST], dtype=np.uint8), [], "image item"
@@ -89,15 +89,15 @@ def test_far_line_ends_do_not_cost_a_part(every: int) -> None:
 @given(st.lists(st.text("ab \n", min_size=1, max_size=400), min_size=1, max_size=6), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_spans_cut_nothing_away(texts: list[str], both: bool) -> None:
-    wanted = [split.VALIDATION, split.TEST] if both else [split.VALIDATION]
+    held_out = [split.VALIDATION, split.TEST] if both else [split.VALIDATION]
     try:
-        pieces = split.split_spans([Item(str(i), text) for i, text in enumerate(texts)], wanted)
+        pieces = split.split_spans([Item(str(i), text) for i, text in enumerate(texts)], held_out)
     except DataError as error:
         assert "characters" in str(error) and sum(map(len, texts)) < 50
         return
     assert "".join(item.data for item, _ in pieces) == "".join(texts)
     assert sum(item.begins for item, _ in pieces) == sum(item.ends for item, _ in pieces) == len(texts)
-    assert {part for _, part in pieces} <= {split.TRAIN, *wanted}
+    assert {part for _, part in pieces} <= {split.TRAIN, *held_out}
 
 
 def test_spans_hold_out_their_share_at_line_ends() -> None:
@@ -126,6 +126,6 @@ def test_small_data_holds_out_what_a_report_needs() -> None:
 
 
 def test_a_test_part_that_can_only_show_faults_is_said() -> None:
-    few, enough = (np.array([split.TRAIN] * 5 * n + [split.TEST] * n, dtype=np.uint8) for n in (24, 300))
-    assert "24 items to test can show faults" in split.split_notes(few, 0, False)[-1]
-    assert not any("to test can" in note for note in split.split_notes(enough, 0, False))
+    small, large = (np.array([split.TRAIN] * 5 * n + [split.TEST] * n, dtype=np.uint8) for n in (24, 300))
+    assert "24 test items can show faults" in split.split_notes(small, 0, False)[-1]
+    assert not any("test items can" in note for note in split.split_notes(large, 0, False))

@@ -68,13 +68,15 @@ def test_what_is_drawn_follows_the_distribution(mixer: ContextMixer) -> None:
     rows = mixer.rows(1, 20)
     for token in text(12, seed=7).astype(np.int64):
         mixer.observe(rows, np.array([token]))
-    many, probabilities = repeated_memory(rows, n), network(1, 8).repeat(n, 0)
+    repeated, probabilities = repeated_memory(rows, n), network(1, 8).repeat(n, 0)
     expected = mixer.step(rows, mixer.joints(1), probabilities[:1])[0]
     tokens = np.full(n, -1)
-    chances = mixer.draw(many, mixer.joints(n), probabilities, ((np.arange(n) + 0.5) / n).astype(np.float32), tokens)
+    chances = mixer.draw(
+        repeated, mixer.joints(n), probabilities, ((np.arange(n) + 0.5) / n).astype(np.float32), tokens
+    )
     np.testing.assert_allclose(np.bincount(tokens, minlength=VOCAB) / n, expected, atol=2 / n)
     np.testing.assert_allclose(chances, expected[tokens], rtol=1e-4)
-    given = mixer.draw(many, mixer.joints(n), probabilities, np.zeros(n, dtype=np.float32), tokens.copy())
+    given = mixer.draw(repeated, mixer.joints(n), probabilities, np.zeros(n, dtype=np.float32), tokens.copy())
     np.testing.assert_allclose(given, chances)
 
 

@@ -20,9 +20,9 @@ def test_features_are_the_same_for_the_same_text_and_finite_for_any() -> None:
 
 
 def test_bigrams_hold_only_pairs_of_the_data_and_not_its_longer_runs() -> None:
-    made = bigrams(TEXTS, 40, np.random.default_rng(0))
-    known = Counter(t[i : i + 2] for t in TEXTS for i in range(len(t) - 1))
-    inner = [t[i : i + 2] for t in made for i in range(len(t) - 1)]
-    assert np.mean([pair in known for pair in inner]) > 0.8  # a new beginning stands where a text ended
-    assert {len(t) for t in made} <= {len(t) for t in TEXTS} and len(made) == 40
+    generated = bigrams(TEXTS, 40, np.random.default_rng(0))
+    expected = Counter(t[i : i + 2] for t in TEXTS for i in range(len(t) - 1))
+    inner = [t[i : i + 2] for t in generated for i in range(len(t) - 1)]
+    assert np.mean([pair in expected for pair in inner]) > 0.8  # a new beginning stands where a text ended
+    assert {len(t) for t in generated} <= {len(t) for t in TEXTS} and len(generated) == 40
     assert bigrams(["one long text without an end"], 2, np.random.default_rng(1))[0][0] == "o"

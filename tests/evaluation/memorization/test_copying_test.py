@@ -129,9 +129,9 @@ def test_earlier_counts(values: list[int]) -> None:
 
 
 @given(st.integers(0, 20_000))
-def test_steps_rise_to_the_last(most: int) -> None:
-    steps = copying_test.steps_to(most)
-    assert len(steps) == 0 if most < copying_test.FIRST else steps[0] == copying_test.FIRST and steps[-1] == most
+def test_steps_rise_to_the_last(last: int) -> None:
+    steps = copying_test.steps_to(last)
+    assert len(steps) == 0 if last < copying_test.FIRST else steps[0] == copying_test.FIRST and steps[-1] == last
     assert (np.diff(steps) > 0).all() and (steps[1:] <= np.ceil(steps[:-1] * 1.13) + 1).all()
 
 

@@ -65,8 +65,8 @@ def test_feature_search_equals_scikit_learn(seed: int) -> None:
     item, apart = search.nearest(
         np.arange(20), np.arange(20, 80), lambda chosen: tensor[torch.from_numpy(chosen)][:, None]
     )
-    known = NearestNeighbors(n_neighbors=1).fit(rows[20:].astype(np.float32))
-    distance, place = known.kneighbors(rows[:20].astype(np.float32))
+    reference = NearestNeighbors(n_neighbors=1).fit(rows[20:].astype(np.float32))
+    distance, place = reference.kneighbors(rows[:20].astype(np.float32))
     np.testing.assert_allclose(apart, distance[:, 0], rtol=1e-4)
     assert (item == place[:, 0] + 20).mean() > 0.95
 

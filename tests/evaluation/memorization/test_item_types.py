@@ -42,7 +42,7 @@ def test_copied_passages_are_found_in_place() -> None:
     assert result.found and result.distance == "longest verbatim passage"
     for pair in result.pairs:
         assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
-    assert audit_texts(samples, train, held, seed=0, most=50, controls=False).samples == 50
+    assert audit_texts(samples, train, held, seed=0, max_samples=50, controls=False).samples == 50
 
 
 def test_spans_of_few_documents_are_permuted_as_one() -> None:
@@ -56,8 +56,8 @@ def test_spans_of_few_documents_are_permuted_as_one() -> None:
 def test_copied_records_are_found() -> None:
     source = np.random.default_rng(0)
     letters = list("abcdefgh")
-    made = ["".join(source.choice(letters, 12)) for _ in range(700)]
-    train, held, samples = made[:250], made[250:500], made[500:]
+    strings = ["".join(source.choice(letters, 12)) for _ in range(700)]
+    train, held, samples = strings[:250], strings[250:500], strings[500:]
     assert not audit(RECORDS, samples, train, held, seed=0).found
     result = audit(RECORDS, [*train[:30], *samples[30:]], train, held, seed=0)
     assert result.found and result.pairs[0].distance == 0.0

@@ -106,8 +106,8 @@ def test_longest_matches_of_several_texts_and_of_none() -> None:
     result = longest_matches(["a brown fox jumped", "nothing here to see", "", "héllo lazy dog 🐶"], training)
     assert [None if m is None else m.length for m in result] == [15, None, None, 9]
     assert longest_matches(["anything at all"], codes("")) == [None]
-    many = "".join(map(chr, range(0x4E00, 0x5200)))  # more letters than a byte tells apart
-    assert longest_matches([many[300:700]], codes("ab" + many)) == [Match(0, 400, 302)]
+    letters = "".join(map(chr, range(0x4E00, 0x5200)))  # more letters than a byte tells apart
+    assert longest_matches([letters[300:700]], codes("ab" + letters)) == [Match(0, 400, 302)]
 
 
 def test_what_repeats_everywhere_takes_no_more_time() -> None:
@@ -123,12 +123,12 @@ def test_what_repeats_everywhere_takes_no_more_time() -> None:
 @settings(max_examples=100, deadline=None)
 def test_covered_equals_a_plain_loop(text: str, training: str) -> None:
     k = 4
-    known = np.sort(window_hashes(codes(training), k)) if len(training) >= k else np.zeros(0, dtype=np.uint64)
+    hashes = np.sort(window_hashes(codes(training), k)) if len(training) >= k else np.zeros(0, dtype=np.uint64)
     inside = set()
     for start in range(len(text) - k + 1):
         if text[start : start + k] in training:
             inside |= set(range(start, start + k))
-    assert covered(text, known, k) == len(inside)
+    assert covered(text, hashes, k) == len(inside)
 
 
 def plain_distance(a: str, b: str) -> int:
@@ -158,9 +158,9 @@ def test_the_nearest_of_many_long_records_equals_the_least_of_all_distances() ->
     source = np.random.default_rng(0)
     ancestor = "".join(source.choice(list("ACDEFGHIKLMNPQRSTVWY"), 400))
 
-    def variant(most: int) -> str:
+    def variant(max_count: int) -> str:
         letters = list(ancestor)
-        for _ in range(source.integers(1, most + 1)):
+        for _ in range(source.integers(1, max_count + 1)):
             place = source.integers(len(letters))
             letters[place : place + 1] = source.choice(["", "A", "WW"])
         return "".join(letters)

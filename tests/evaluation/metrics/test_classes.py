@@ -34,13 +34,25 @@ def rows(numbers: Any, seed: int, apart: float = 4.0) -> LabelledFeatures:
     return LabelledFeatures(source.normal(size=(len(numbers), 6)) + apart * np.eye(6)[numbers], np.asarray(numbers))
 
 
-def found(made: Any, asked: Any = None, apart: float = 4.0, known: int = 400) -> tuple[dict[str, Score], list[str]]:
-    """Scores where samples are of the classes `made`, and were asked to be of the classes `asked`."""
+def found(
+    generated: Any, requested: Any = None, apart: float = 4.0, num_train: int = 400
+) -> tuple[dict[str, Score], list[str]]:
+    """Scores where samples are of the classes `generated`, and were asked to be of the classes `requested`."""
     left: list[str] = []
-    samples = LabelledFeatures(rows(made, 3, apart).rows, np.asarray(made if asked is None else asked))
-    sets = [rows(labels(n, seed), seed, apart) for n, seed in ((known, 0), (500, 1), (500, 2))]
+    samples = LabelledFeatures(
+        rows(generated, 3, apart).rows, np.asarray(generated if requested is None else requested)
+    )
+    sets = [rows(labels(n, seed), seed, apart) for n, seed in ((num_train, 0), (500, 1), (500, 2))]
     class_metrics = ClassMetrics(
-        NAMES, sets[0], samples, sets[1], sets[2], None, "items", 0, lambda what, why: left.append(f"{what} {why}")
+        NAMES,
+        sets[0],
+        samples,
+        sets[1],
+        sets[2],
+        None,
+        "items",
+        0,
+        lambda measure, why: left.append(f"{measure} {why}"),
     )
     return {s.name: s for s in class_metrics.scores()}, left
 
@@ -63,8 +75,8 @@ def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
     )
     assert scores["label_accuracy"].value < 0.5 and mix.to_json()["note"] == mix.note
     varied = {"diversity": score("diversity", 1.0, real_baseline=1.0)}
-    said = verdict([*scores.values(), *varied.values()])["variety"]
-    assert "The class mix differs from the data's: 'cat' is too common" in said
+    sentence = verdict([*scores.values(), *varied.values()])["variety"]
+    assert "The class mix differs from the data's: 'cat' is too common" in sentence
     assert grade([*scores.values(), *varied.values()])["variety"] == "fair"
 
 
@@ -84,10 +96,10 @@ def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("apart", "known", "why"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
+    ("apart", "num_train", "why"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
 )
-def test_where_a_probe_tells_nothing_it_is_said(apart: float, known: int, why: str) -> None:
-    scores, left = found(labels(500, 5), apart=apart, known=known)
+def test_where_a_probe_tells_nothing_it_is_said(apart: float, num_train: int, why: str) -> None:
+    scores, left = found(labels(500, 5), apart=apart, num_train=num_train)
     assert not scores and len(left) == 1 and why in left[0]
 
 
@@ -103,28 +115,28 @@ def test_a_probe_is_as_large_as_its_time() -> None:
 
 def pictures(numbers: Any, seed: int) -> list[Any]:
     """One corner is bright: which one is the class."""
-    source, made = np.random.default_rng(seed), []
+    source, images = np.random.default_rng(seed), []
     for number in numbers:
         image = source.integers(0, 90, (16, 16))
         row, column = divmod(int(number), 2)
         image[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] += 150
-        made.append(image.astype(np.uint8))
-    return made
+        images.append(image.astype(np.uint8))
+    return images
 
 
 def test_every_kind_with_labels_measures_them(make_inputs: Callable[..., EvaluationInputs]) -> None:
     parts = {name: labels(n, seed) for name, n, seed in (("train", 900, 0), ("test", 300, 1))}
 
     def items(name: str, seed: int) -> Callable[[int], list[Any]]:
-        made = pictures(parts[name], seed)
-        return lambda n: made[:n]
+        images = pictures(parts[name], seed)
+        return lambda n: images[:n]
 
     def told(name: str) -> Callable[[int], Any]:
         return lambda n: (NAMES, parts[name][:n])
 
-    asked = labels(200, 2)
-    given = Labels(told("train"), told("test"), asked)
-    base = make_inputs([], [], pictures(asked, 2), labels=given)
+    labels_asked = labels(200, 2)
+    given = Labels(told("train"), told("test"), labels_asked)
+    base = make_inputs([], [], pictures(labels_asked, 2), labels=given)
     base = replace(base, train=items("train", 0), test=items("test", 1))
     scores = {s.name: s for s in IMAGE(base).scores()}
     assert scores["label_accuracy"].value > 0.95 and scores["label_accuracy"].real_baseline > 0.95
@@ -138,6 +150,6 @@ def test_where_no_training_items_are_left_for_a_probe_it_is_said(make_inputs: Ca
     train, test = labels(25, 0), labels(60, 1)
     given = Labels(lambda n: (NAMES, train[:n]), lambda n: (NAMES, test[:n]), labels(40, 2))
     base = make_inputs([], [], pictures(labels(40, 2), 2), labels=given)
-    few = IMAGE(replace(base, train=lambda n: pictures(train, 0)[:n], test=lambda n: pictures(test, 1)[:n]))
-    assert "label_histogram" not in {s.name for s in few.scores()}
-    assert any("no training images are left to train a classifier on" in text for text in few.skipped)
+    few_items = IMAGE(replace(base, train=lambda n: pictures(train, 0)[:n], test=lambda n: pictures(test, 1)[:n]))
+    assert "label_histogram" not in {s.name for s in few_items.scores()}
+    assert any("no training images are left to train a classifier on" in text for text in few_items.skipped)

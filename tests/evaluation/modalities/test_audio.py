@@ -87,13 +87,15 @@ def test_probe_separates_what_can_be_separated() -> None:
 
 
 def test_what_is_shown_can_be_seen_and_heard() -> None:
-    shown = AudioEvaluation(make_inputs([*tones(1000, 1), *tones(0, 20)])).report_content()
-    first, second = shown.pairs[:2]
+    content = AudioEvaluation(make_inputs([*tones(1000, 1), *tones(0, 20)])).report_content()
+    first, second = content.pairs[:2]
     assert first.close and first.caption == "exact copy" and not second.close
     assert first.sample.media_type == "audio/wav" and first.sample.media == b"RIFF"
-    assert shown.sheet is not None and shown.real_sheet is not None and shown.layout == "players"
+    assert content.sheet is not None and content.real_sheet is not None and content.layout == "players"
     assert (
-        len(shown.samples) == 12 and len(shown.real) == 6 and all(item.media for item in [*shown.samples, *shown.real])
+        len(content.samples) == 12
+        and len(content.real) == 6
+        and all(item.media for item in [*content.samples, *content.real])
     )
 
 

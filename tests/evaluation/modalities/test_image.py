@@ -106,9 +106,11 @@ def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., E
 
 
 def test_shown_pairs_name_copies(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
-    shown = EXPORT(make_inputs(*real, [real[0][7], *rings(30, 2)])).report_content()
-    assert shown.pairs[0].caption == "exact copy" and shown.pairs[0].close and "difference" in shown.pairs[1].caption
-    assert shown.sheet.startswith(b"\x89PNG") and "typically" in shown.explanation
+    content = EXPORT(make_inputs(*real, [real[0][7], *rings(30, 2)])).report_content()
+    assert (
+        content.pairs[0].caption == "exact copy" and content.pairs[0].close and "difference" in content.pairs[1].caption
+    )
+    assert content.sheet.startswith(b"\x89PNG") and "typically" in content.explanation
 
 
 def test_spectrum_of_a_wave_stands_at_its_ring() -> None:

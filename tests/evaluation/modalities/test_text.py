@@ -82,9 +82,9 @@ def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
     )
     assert result["repetition_rate"].value == pytest.approx(1 / len(samples))
     assert result["bits_per_character_kneser_ney"].n == sum(len(t) + 1 for t in test)
-    shown = evaluation.report_content()
-    assert shown.layout == "rows" and shown.pairs[0].caption == "identical"
-    assert shown.pairs[0].nearest.text == train[0]
+    content = evaluation.report_content()
+    assert content.layout == "rows" and content.pairs[0].caption == "identical"
+    assert content.pairs[0].nearest.text == train[0]
 
 
 def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -100,9 +100,9 @@ def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable
 
     train = [variant() for _ in range(400)]
     samples = [train[7], *(variant() for _ in range(11))]
-    shown = EXPORT(make_inputs(train, train[:1], samples, packed=False)).report_content()
-    assert "The nearest of 400 training records:" in shown.explanation
-    for sample, pair in zip(samples, shown.pairs, strict=True):
+    content = EXPORT(make_inputs(train, train[:1], samples, packed=False)).report_content()
+    assert "The nearest of 400 training records:" in content.explanation
+    for sample, pair in zip(samples, content.pairs, strict=True):
         edits = min(Levenshtein.distance(sample, record) for record in train)
         assert pair.nearest is not None and Levenshtein.distance(sample, pair.nearest.text) == edits
         assert pair.caption == ("identical" if edits == 0 else "1 edit" if edits == 1 else f"{edits} edits")
@@ -114,8 +114,8 @@ def test_of_very_long_records_some_are_searched_and_said(
 ) -> None:
     monkeypatch.setattr("anew.evaluation.modalities.text.EDIT_WORK", 1)
     train = [f"record number {n}" * 20 for n in range(50)]
-    shown = EXPORT(make_inputs(train, train[:1], ["record"], packed=False)).report_content()
-    assert "The nearest of 20 training records, drawn at random:" in shown.explanation
+    content = EXPORT(make_inputs(train, train[:1], ["record"], packed=False)).report_content()
+    assert "The nearest of 20 training records, drawn at random:" in content.explanation
 
 
 def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -128,34 +128,34 @@ def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., Evalu
 
 def test_shown_match_is_what_stands_in_training(make_inputs: Callable[..., EvaluationInputs]) -> None:
     sample = "QQQ " + TRAIN[0][1000:1060] + " QQQ"
-    shown = EXPORT(make_inputs(TRAIN, TEST, [sample, "☃" * 20])).report_content().pairs
-    start, stop = shown[0].sample.mark
-    assert sample[start:stop] == shown[0].nearest.marked[1] and stop - start >= 60
-    assert shown[1].sample.mark == (0, 0) and shown[1].nearest is None
+    pairs = EXPORT(make_inputs(TRAIN, TEST, [sample, "☃" * 20])).report_content().pairs
+    start, stop = pairs[0].sample.mark
+    assert sample[start:stop] == pairs[0].nearest.marked[1] and stop - start >= 60
+    assert pairs[1].sample.mark == (0, 0) and pairs[1].nearest is None
 
 
 def test_of_a_long_training_text_part_is_searched_and_said(
     make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
-    assert "in the " in shown.explanation and "not searched" not in shown.explanation
+    content = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
+    assert "in the " in content.explanation and "not searched" not in content.explanation
     monkeypatch.setattr("anew.evaluation.modalities.text.TRAINING_MOST", 5_000)
-    shown = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
-    assert "in 5,000 characters of the training text (the rest was not searched)" in shown.explanation
+    content = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
+    assert "in 5,000 characters of the training text (the rest was not searched)" in content.explanation
 
 
 def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    asked: list[float | None] = []
+    requested: list[float | None] = []
 
     def bits(seconds: float | None) -> list[tuple[float, float]]:
-        asked.append(seconds)
+        requested.append(seconds)
         return [(10.0, 5.0)] * 40
 
     begin = time.process_time()
     big = [prose(200_000, 3)]
     evaluation = EXPORT(make_inputs(big, TEST, ["some text " * 80], bits=bits, seconds=0.2))
     names = [s.name for s in evaluation.scores()]
-    assert "bits_per_character" in names and asked[0] is not None and 0 <= asked[0] <= 0.2
+    assert "bits_per_character" in names and requested[0] is not None and 0 <= requested[0] <= 0.2
     assert "bits_per_character_kneser_ney" not in names and len(evaluation.skipped) >= 3
     assert time.process_time() - begin < 4.0
 

@@ -17,15 +17,15 @@ from anew.evaluation.modalities.video import EXPORT, energy, speeds, stack_clips
 def dots(n: int, seed: int, pace: int = 1) -> list[np.ndarray[Any, Any]]:
     """Squares that move `pace` pixels a frame, in 5 or 6 frames of 16 x 16."""
     source = np.random.default_rng(seed)
-    made = []
+    clips = []
     for _ in range(n):
         clip = np.full((5 + source.integers(2), 16, 16, 3), 30, np.uint8)
         row, start, colour = source.integers(12), source.integers(5), source.integers(60, 255, 3)
         for frame in range(len(clip)):
             left = start + pace * frame
             clip[frame, row : row + 4, left : left + 4] = colour
-        made.append(clip)
-    return made
+        clips.append(clip)
+    return clips
 
 
 def measured(make: Callable[..., EvaluationInputs], samples: list[Any]) -> dict[str, Any]:
@@ -54,11 +54,11 @@ def test_faster_motion_is_seen(make_inputs: Callable[..., EvaluationInputs]) -> 
 
 def test_clips_are_shown_moving_and_frame_by_frame(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train = dots(60, 0)
-    shown = EXPORT(make_inputs(train, dots(40, 1), train[:10], modality=SimpleNamespace(rate=10.0))).report_content()
-    assert shown.layout == "players" and shown.pairs[0].close and shown.pairs[0].caption == "exact copy"
-    for data in (shown.sheet, shown.real_sheet, shown.pairs[0].sample.picture):
+    content = EXPORT(make_inputs(train, dots(40, 1), train[:10], modality=SimpleNamespace(rate=10.0))).report_content()
+    assert content.layout == "players" and content.pairs[0].close and content.pairs[0].caption == "exact copy"
+    for data in (content.sheet, content.real_sheet, content.pairs[0].sample.picture):
         assert data is not None and Image.open(io.BytesIO(data)).format == "PNG"
-    assert shown.pairs[0].sample.media_type == "video/mp4" and b"ftyp" in (shown.pairs[0].sample.media or b"")[:12]
+    assert content.pairs[0].sample.media_type == "video/mp4" and b"ftyp" in (content.pairs[0].sample.media or b"")[:12]
 
 
 def test_a_copied_frame_is_enough_for_a_copy() -> None:

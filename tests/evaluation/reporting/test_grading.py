@@ -25,14 +25,14 @@ def auc(value: float, half: float, n: int, real: float = 0.5) -> Score:
 
 
 def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_said() -> None:
-    few = auc(0.49, 0.19, 40)  # the worse end, 68%, would be a difference that matters
-    assert grade([few])["closeness"] == "too_few"
-    grading = graded([few], "closeness")
+    small = auc(0.49, 0.19, 40)  # the worse end, 68%, would be a difference that matters
+    assert grade([small])["closeness"] == "too_few"
+    grading = graded([small], "closeness")
     assert grading is not None and grading.n == 40 and 250 <= grading.needed <= 400
-    assert figures([few])["closeness"] == f"40 compared; about {grading.needed} would do"
-    said = verdict([few])["closeness"]
-    assert said.startswith("Too few to tell: 40 samples were compared with as many held-out items, and about ")
-    assert "95% interval 30% to 68%" in said
+    assert figures([small])["closeness"] == f"40 compared; about {grading.needed} would do"
+    sentence = verdict([small])["closeness"]
+    assert sentence.startswith("Too few to tell: 40 samples were compared with as many held-out items, and about ")
+    assert "95% interval 30% to 68%" in sentence
     assert grade([auc(0.49, 0.057, 400)])["closeness"] == "good"
 
 
@@ -44,15 +44,17 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
     grading = graded(parts, "closeness")
     assert grading is not None and grading.grade == "too_few" and grading.n == 1000
     assert figures(parts)["closeness"] == "the classifier two-sample test was not measured"
-    said = verdict(parts)["closeness"]
-    assert said.startswith("Not settled: the classifier two-sample test was not measured; the notes say why. So far: ")
-    assert "5,993" not in said
+    sentence = verdict(parts)["closeness"]
+    assert sentence.startswith(
+        "Not settled: the classifier two-sample test was not measured; the notes say why. So far: "
+    )
+    assert "5,993" not in sentence
 
 
 def test_training_and_held_out_items_that_differ_are_said() -> None:
-    words = "Training and held-out items differ in kind: a classifier tells them apart 64% of the time"
+    words = "Training and held-out items differ systematically: a classifier tells them apart 64% of the time"
     assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]
-    assert "differ in kind" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
+    assert "differ systematically" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
 
 
 def test_few_items_hide_no_plain_difference() -> None:
@@ -132,7 +134,7 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         rows = np.random.default_rng(seed).normal(size=(3, n, 8))
         sets = FeatureSets(rows[0], rows[1], rows[2])
         comparison = FeatureComparison.of(sets, seed, lambda share: False)
-        grades.append(grade(list(fidelity_scores(comparison, lambda what, why: None))))
+        grades.append(grade(list(fidelity_scores(comparison, lambda measure, why: None))))
     expected = "good" if n == 400 else "too_few"
     assert sum(result == {"closeness": expected, "variety": expected} for result in grades) >= 7
 

@@ -43,9 +43,9 @@ def test_winners_and_ties() -> None:
     assert [e.name for e in best_runs(three, "path_length")] == ["vae"]
     assert [e.name for e in best_runs(three, "fine_detail")] == ["diffusion:pixel", "gan"]
     assert best_runs([VAE], "path_length") == best_runs(three, "coverage") == []
-    said = findings(three)
-    assert any("diffusion:pixel and gan, too close to call (" in s and "real data 2" in s for s in said)
-    assert any(s.startswith("Fastest sampling: gan (") for s in said)
+    sentences = findings(three)
+    assert any("diffusion:pixel and gan, too close to call (" in s and "real data 2" in s for s in sentences)
+    assert any(s.startswith("Fastest sampling: gan (") for s in sentences)
 
 
 def test_both_as_good_as_real_data_is_a_tie() -> None:
@@ -87,6 +87,6 @@ def test_who_copies_is_said_before_who_wins() -> None:
     copies = {"found": True, "verdict": "Copying found: about 40% of the samples.", "samples": 100}
     copier = RunResult("gan", "gan", scores={"frechet_distance": score("frechet_distance", 1.0)}, copies=copies)
     other = RunResult("vae", "vae", scores={"frechet_distance": score("frechet_distance", 9.0)})
-    first, *rest = findings([copier, other])
-    assert first == "gan: Copying found: about 40% of the samples. (100 samples) What it wins, it may owe to that."
-    assert rest and "no copying test" in copy_summary(other)
+    first, *other_findings = findings([copier, other])
+    assert first == "gan: Copying found: about 40% of the samples. (100 samples) Its good scores may be due to that."
+    assert other_findings and "no copying test" in copy_summary(other)

@@ -46,7 +46,7 @@ def test_a_u_net_follows_moves_by_its_patches() -> None:
 @pytest.mark.parametrize("level", [0, 1, 7])
 def test_turning_back_undoes_turning(level: int) -> None:
     x = torch.randn(3, 2 * 6 * 10)
-    assert torch.equal(turned(turned(x, (2, 6, 10), level), (2, 6, 10), level, back=True), x)
+    assert torch.equal(turned(turned(x, (2, 6, 10), level), (2, 6, 10), level, inverse=True), x)
 
 
 def ramps(count: int, seed: int) -> Tensor:

@@ -65,7 +65,7 @@ def test_the_first_code_names_the_class() -> None:
 def test_what_is_learned_is_the_way_back() -> None:
     spec = Grid((1, 12, 12), "CHW", 0, 0.5)
     family, data = made(spec, precision="fp32"), Made(spec)
-    data.batch = lambda step, *rest: Made(spec).batch(0, *rest)  # type: ignore[method-assign]
+    data.batch = lambda step, *remaining: Made(spec).batch(0, *remaining)  # type: ignore[method-assign]
     losses = [s.losses["autoencoder"] for s in _trained(family, data, 60)]
     assert losses[-1] < 0.7 * losses[0]
 
@@ -82,12 +82,12 @@ def test_a_discriminator_comes_in_where_it_is_asked_for() -> None:
     spec = Grid((3, 10, 12), "CHW", 0, 0.5)
     family = made(spec, adversarial_weight=0.1, adversarial_start=0.5)
     before = {n: p.detach().clone() for n, p in family.discriminator.named_parameters()}
-    seen = []
+    logged = []
     for stepped in training(family, spec, 4):
-        seen.append(sorted(stepped.losses))
-        if len(seen) == 2:
+        logged.append(sorted(stepped.losses))
+        if len(logged) == 2:
             assert all(torch.equal(before[n], p) for n, p in family.discriminator.named_parameters())
-    assert seen == [
+    assert logged == [
         ["autoencoder"],
         ["autoencoder"],
         ["autoencoder", "discriminator"],

@@ -33,11 +33,11 @@ def drawn(prior: CoarsePrior, n: int, label: torch.Tensor | None = None) -> tupl
 
 def test_draws_are_spread_like_the_data_and_clusters_are_as_common() -> None:
     x, label = tones()
-    made, _ = drawn(fitted(), 20_000)
-    bright = made.mean((1, 2, 3)) > 0
+    generated, _ = drawn(fitted(), 20_000)
+    bright = generated.mean((1, 2, 3)) > 0
     assert float(bright.float().mean()) == pytest.approx(float(label.float().mean()), abs=0.02)
     for result in (0, 1):
-        mine, theirs = made[bright == bool(result)].flatten(1), x[label == result].flatten(1)
+        mine, theirs = generated[bright == bool(result)].flatten(1), x[label == result].flatten(1)
         torch.testing.assert_close(mine.mean(0), theirs.mean(0), atol=0.02, rtol=0)
         torch.testing.assert_close(torch.cov(mine.T), torch.cov(theirs.T), atol=0.02, rtol=0)
 
@@ -46,17 +46,17 @@ def test_numbers_of_an_item_lead_back_to_it() -> None:
     x = tones()[0][:50]
     prior = fitted()
     component = prior.assign(x, None)
-    back = prior(prior.latents_of(x, component), functional.one_hot(component, prior.num_components).float())
-    assert float((back - x).square().mean()) < 0.02 * float(x.var(0).mean())
+    decoded = prior(prior.latents_of(x, component), functional.one_hot(component, prior.num_components).float())
+    assert float((decoded - x).square().mean()) < 0.02 * float(x.var(0).mean())
 
 
 def test_a_label_has_clusters_of_its_own() -> None:
     x, label = tones()
     prior = fitted(num_clusters=4, classes=2)
     assert torch.equal(prior.component_class[prior.assign(x, label)], label)
-    made, component = drawn(prior, 200, torch.ones(200, dtype=torch.long))
+    generated, component = drawn(prior, 200, torch.ones(200, dtype=torch.long))
     assert bool((prior.component_class[component] == 1).all())
-    assert float(made.mean()) > 0.5
+    assert float(generated.mean()) > 0.5
     _, component = drawn(prior, 4000, torch.full((4000,), -1))
     assert float((prior.component_class[component] == 1).float().mean()) == pytest.approx(0.25, abs=0.04)
 
@@ -65,8 +65,8 @@ def test_large_items_are_modelled_small() -> None:
     prior = CoarsePrior((3, 130, 70), 4, 2, 0)
     prior.fit([Batch(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0)))])
     assert len(prior.centre) < 3 * 40 * 40
-    made, _ = drawn(prior, 2)
-    assert made.shape == (2, 3, 130, 70)
+    generated, _ = drawn(prior, 2)
+    assert generated.shape == (2, 3, 130, 70)
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -74,8 +74,8 @@ def test_few_items_and_many_clusters(n: int) -> None:
     x, _ = tones(n)
     prior = CoarsePrior((2, 8, 6), 6, 5, 0)
     prior.fit([Batch(x)])
-    made, component = drawn(prior, 10)
-    assert bool(torch.isfinite(made).all())
+    generated, component = drawn(prior, 10)
+    assert bool(torch.isfinite(generated).all())
     assert bool((prior.weights[component] > 0).all())
     assert bool(torch.isfinite(prior.latents_of(x, prior.assign(x, None))).all())
 
@@ -100,10 +100,10 @@ def test_a_class_that_was_not_seen_has_a_cluster_of_its_own() -> None:
     x, _ = tones(60)
     prior = CoarsePrior((2, 8, 6), 6, 6, 3)
     prior.fit([Batch(x, torch.arange(60) % 2)])
-    asked = torch.full((20,), 2)
-    made, component = drawn(prior, 20, asked)
-    assert component.unique().tolist() == [2] and bool(torch.isfinite(made).all())
-    assert prior.assign(x[:20], asked).unique().tolist() == [2]
+    components = torch.full((20,), 2)
+    generated, component = drawn(prior, 20, components)
+    assert component.unique().tolist() == [2] and bool(torch.isfinite(generated).all())
+    assert prior.assign(x[:20], components).unique().tolist() == [2]
 
 
 def test_clusters_that_never_occur_are_not_drawn() -> None:

@@ -112,8 +112,8 @@ def test_latents_lead_to_the_samples_and_back() -> None:
     torch.testing.assert_close(next(family.generate(latents, request)), x)
     inverted = family.encode_to_latents(x)
     assert inverted.shape == latents.shape
-    back = next(family.generate(inverted, SampleRequest(3)))
-    assert float((back - x).square().mean()) < 0.25 * float((x.roll(1, 0) - x).square().mean())
+    decoded = next(family.generate(inverted, SampleRequest(3)))
+    assert float((decoded - x).square().mean()) < 0.25 * float((x.roll(1, 0) - x).square().mean())
     assert torch.equal(inverted, family.encode_to_latents(x))
     middle = family.interpolate(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(middle[[0, 2]], latents[:2], atol=1e-5, rtol=0)

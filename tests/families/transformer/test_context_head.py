@@ -40,12 +40,12 @@ def windows(ids: torch.Tensor, length: int = 16, stride: int = 8, whole: bool = 
 @pytest.fixture(scope="module")
 def family() -> Transformer:
     torch.manual_seed(0)
-    made = Transformer(TEXT, TransformerConfig(**SMALL, ngrams=False, contexts=True))  # type: ignore[arg-type]
-    for parameter in made.parameters():
+    family = Transformer(TEXT, TransformerConfig(**SMALL, ngrams=False, contexts=True))  # type: ignore[arg-type]
+    for parameter in family.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    made.fit_closed_form([Batch(stream(2000)[None])])
-    made.calibrate(windows(stream(400, seed=2)))
-    return made.eval()
+    family.fit_closed_form([Batch(stream(2000)[None])])
+    family.calibrate(windows(stream(400, seed=2)))
+    return family.eval()
 
 
 def test_a_document_is_read_on_over_its_windows(family: Transformer) -> None:

@@ -108,13 +108,13 @@ def test_a_sample_depends_on_seed_and_index_alone(spec: Tokens) -> None:
     family = _counted(spec)
     sampling = TransformerSampling(max_tokens=40)
     label = torch.tensor([0, 1, 2, 0, 1]) if spec.classes else None
-    many = _last(family, SampleRequest(5, labels=label, sampling=sampling, first_index=10))
+    batched = _last(family, SampleRequest(5, labels=label, sampling=sampling, first_index=10))
     sample = _last(
         family, SampleRequest(1, labels=None if label is None else label[3:4], sampling=sampling, first_index=13)
     )
-    assert torch.equal(many[3, : sample.shape[1]], sample[0])
+    assert torch.equal(batched[3, : sample.shape[1]], sample[0])
     assert not torch.equal(
-        many, _last(family, SampleRequest(5, labels=label, sampling=sampling, first_index=10), seed=1)
+        batched, _last(family, SampleRequest(5, labels=label, sampling=sampling, first_index=10), seed=1)
     )
 
 
@@ -173,8 +173,8 @@ def test_rare_ids_are_not_drawn_unless_the_prompt_has_them(counted: bool, temper
     spec = Tokens(vocab=12, length=16, special={"rare": 3, "end": 11})
     family = _counted(spec) if counted else _family(spec, ngrams=False)
     sampling = TransformerSampling(temperature=temperature, max_tokens=20)
-    for known in (None, Condition(torch.tensor([11, 1, 2]))):
-        drawn = _last(family, SampleRequest(8, condition=known, sampling=sampling))
+    for condition in (None, Condition(torch.tensor([11, 1, 2]))):
+        drawn = _last(family, SampleRequest(8, condition=condition, sampling=sampling))
         assert not ((drawn >= 3) & (drawn < 11)).any()
     prompts = Condition(torch.tensor([[11, 1, 2], [11, 1, 5]]).repeat(4, 1))
     drawn = _last(family, SampleRequest(8, condition=prompts, sampling=sampling))

@@ -22,8 +22,8 @@ def test_against_each_expert_it_costs_little_more() -> None:
         log_probs = -scale * source.exponential(size=(50, 100, 3))
         cost = -shared_log_probs(FixedShare(50), log_probs).sum(1) / np.log(2)
         for i, prior in enumerate(PRIOR):
-            most = -log_probs[:, :, i].sum(1) / np.log(2) - np.log2(prior) - 99 * np.log2(1 - SWITCH_RATE)
-            assert (cost <= most + 1e-9).all()
+            bound = -log_probs[:, :, i].sum(1) / np.log(2) - np.log2(prior) - 99 * np.log2(1 - SWITCH_RATE)
+            assert (cost <= bound + 1e-9).all()
 
 
 def test_it_may_turn_from_one_expert_to_another_and_back() -> None:

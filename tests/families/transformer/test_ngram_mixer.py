@@ -77,12 +77,12 @@ def test_one_row_repeated_is_that_row(aligned: bool) -> None:
     ids = source.integers(0, 7, (1, 10))
     network = softmax(source.normal(size=(9, 7)).astype(np.float32))[1]
     log_probs = mixer.target_log_probs(mixer.contexts(ids[:, :-1]), network, ids[:, 1:])
-    first, many = MixerState(mixer, 1), MixerState(mixer, 4)
-    for state, rows in ((first, 1), (many, 4)):
+    first, state_of_four = MixerState(mixer, 1), MixerState(mixer, 4)
+    for state, rows in ((first, 1), (state_of_four, 4)):
         assert len(list(mixer.replay(ids.repeat(rows, 0), log_probs.repeat(rows, 1), state))) == 9
     logits = source.normal(size=(4, 7)).astype(np.float32)
     contexts = mixer.last_contexts(ids.repeat(4, 0))
-    chances = [mixer.step(contexts, logits, state) for state in (first.repeat(4), many)]
+    chances = [mixer.step(contexts, logits, state) for state in (first.repeat(4), state_of_four)]
     np.testing.assert_allclose(*chances, rtol=1e-5)
 
 
@@ -109,10 +109,10 @@ def test_the_past_forgets_and_bounds_a_single_surprise() -> None:
 def test_counts_that_do_badly_on_a_record_lose_weight_there() -> None:
     """Half of the rows follow the counted source, half another one that the network knows as well."""
     source = np.random.default_rng(1)
-    known, other = np.arange(2000) % 7, (2 * np.arange(2000)) % 7
+    cycle, other = np.arange(2000) % 7, (2 * np.arange(2000)) % 7
     mixer = NgramMixer(vocab_size=7, order=1)
-    mixer.fit_counts([known])
-    rows = np.stack([(known if i % 2 else other)[i : i + 60] for i in range(40)])
+    mixer.fit_counts([cycle])
+    rows = np.stack([(cycle if i % 2 else other)[i : i + 60] for i in range(40)])
     network = np.full((40, 59, 7), 0.05, dtype=np.float32)
     np.put_along_axis(network, rows[:, 1:, None], 0.7, 2)
     wrong = source.random((40, 59)) < 0.3

@@ -68,8 +68,8 @@ def trained(classes: int = 2, steps: int = 250) -> Vae:
     return family
 
 
-def last(family: Vae, n: int, label: Tensor | None = None, seed: int = 3, first: int = 0, **how: Any) -> Tensor:
-    return list(family.sample(SampleRequest(n, label, None, cfg.from_json(VaeSampling, how), first), seed))[-1]
+def last(family: Vae, n: int, label: Tensor | None = None, seed: int = 3, first: int = 0, **settings: Any) -> Tensor:
+    return list(family.sample(SampleRequest(n, label, None, cfg.from_json(VaeSampling, settings), first), seed))[-1]
 
 
 def test_it_is_a_codec_of_unit_deviation() -> None:
@@ -107,9 +107,9 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
     optimiser = torch.optim.Adam(prior.parameters(), 3e-3)
     source = torch.Generator().manual_seed(0)
     for step in range(200):
-        kind = torch.randint(2, (32,), generator=source)
-        z = (2.0 * kind[:, None, None] - 1) + 0.1 * torch.randn((32, 8, 2), generator=source)
-        labels = torch.where(torch.rand(32, generator=source) < 0.3, 2, kind)
+        component = torch.randint(2, (32,), generator=source)
+        z = (2.0 * component[:, None, None] - 1) + 0.1 * torch.randn((32, 8, 2), generator=source)
+        labels = torch.where(torch.rand(32, generator=source) < 0.3, 2, component)
         loss = prior.loss(z, labels, StepContext(0, step), torch.float32).mean()
         optimiser.zero_grad()
         loss.backward()
@@ -117,8 +117,10 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
     numbers = torch.randn((256, 2), generator=source)
     with torch.no_grad():
         both = [
-            prior.sample(numbers, torch.full((256,), kind), torch.float32, steps=12, solver="multistep", guidance=1.0)
-            for kind in (0, 1, 2)
+            prior.sample(
+                numbers, torch.full((256,), component), torch.float32, steps=12, solver="multistep", guidance=1.0
+            )
+            for component in (0, 1, 2)
         ]
     assert float((both[0] + 1).square().mean().sqrt()) < 0.4
     assert float((both[1] - 1).square().mean().sqrt()) < 0.4

@@ -107,7 +107,7 @@ def _clauses() -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror or error})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise ValueError(f"its content is not a sound of a known format, or damaged ({_clause(error)})") from None
+        raise ValueError(f"it is not a sound file of a known format, or is damaged ({_clause(error)})") from None
 
 
 def _clause(error: BaseException) -> str:
@@ -122,8 +122,10 @@ def head(data: SoundData) -> Head:
         raise ValueError(f"{head.channels} channels at {head.rate} Hz are out of range")
     if head.frames <= 0:
         raise ValueError("it holds no samples")
-    if head.frames > (most := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
-        raise ValueError(f"its header claims {head.frames:,} samples, where its bytes hold at most {int(most):,}")
+    if head.frames > (max_samples := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
+        raise ValueError(
+            f"its header claims {head.frames:,} samples, where its bytes hold at most {int(max_samples):,}"
+        )
     if head.seconds < SHORTEST:
         raise ValueError(f"it is only {1000 * head.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")
     return head
@@ -142,7 +144,7 @@ def read(data: SoundData, start: int, stop: int) -> tuple[Samples, int]:
     clip = recording(data) if isinstance(data, FileSlice) and data.at is not None else None
     mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
     if not len(mono):
-        raise ValueError("it holds no samples, or is cut off")
+        raise ValueError("it contains no samples, or is truncated")
     if not np.isfinite(mono).all():
         raise ValueError("it holds values that are not numbers (NaN or infinite)")
     return mono, rate
@@ -182,8 +184,8 @@ def trimmed(x: Samples, rate: int) -> Samples:
     """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
     heard(x)
     step = max(1, round(STEP * rate))
-    whole = np.pad(x, (0, -len(x) % step)).reshape(-1, step)
-    level = np.sqrt(np.square(whole, dtype=np.float64).mean(axis=1))
+    windows = np.pad(x, (0, -len(x) % step)).reshape(-1, step)
+    level = np.sqrt(np.square(windows, dtype=np.float64).mean(axis=1))
     loud = np.flatnonzero(level > max(EDGE * level.max(), SILENT / 4))
     return x[max(loud[0] - 1, 0) * step : (loud[-1] + 2) * step]
 

@@ -66,18 +66,18 @@ def values_of(size: DataBudget | None) -> float:
 def choose(heads: Sequence[Head], size: DataBudget | None, seconds: float | None, rate: int | None) -> Shape:
     """The shape of clips for files with these headers. seconds, rate: what the user asks for."""
     values = values_of(size)
-    bands = next(bands for least, bands in reversed(BANDS) if values >= least)
-    own = float(np.median([head.rate for head in heads]))
-    if values >= WHOLE_RATE[0] and own > TOP_RATES[bands]:
+    bands = next(bands for min_values, bands in reversed(BANDS) if values >= min_values)
+    usual_rate = float(np.median([head.rate for head in heads]))
+    if values >= WHOLE_RATE[0] and usual_rate > TOP_RATES[bands]:
         bands = max(bands, WHOLE_RATE[1])
-    chosen = rate or next((r for r in RATES if r >= min(own, TOP_RATES[bands]) - 1), RATES[-1])
-    if rate is None and own < RATES[0]:
-        chosen = round(own)
-    most = max(ROUND, int(values / bands) // ROUND * ROUND)
+    chosen = rate or next((r for r in RATES if r >= min(usual_rate, TOP_RATES[bands]) - 1), RATES[-1])
+    if rate is None and usual_rate < RATES[0]:
+        chosen = round(usual_rate)
+    max_frames = max(ROUND, int(values / bands) // ROUND * ROUND)
     usual = float(np.quantile([head.seconds for head in heads], USUAL))
-    target_seconds = seconds or float(np.clip(min(usual, most * HOP), *SECONDS))
+    target_seconds = seconds or float(np.clip(min(usual, max_frames * HOP), *SECONDS))
     # As many frames as the budget has where the hop stays above its least, else fewer.
-    frames = max(ROUND, min(most, int(target_seconds / SHORT_HOP) // ROUND * ROUND))
+    frames = max(ROUND, min(max_frames, int(target_seconds / SHORT_HOP) // ROUND * ROUND))
     if target_seconds / frames > HOP:
         frames = math.ceil(target_seconds / HOP / ROUND) * ROUND
     hop = max(1, math.ceil(target_seconds * chosen / frames / 8) * 8)

@@ -27,9 +27,9 @@ def sizes(shape: Sequence[int]) -> tuple[int, int]:
 
 def learned(samples: Values, real: Values) -> PixelMatching:
     """From samples and real clips, both (n, C, T, H, W) in [-1, 1]."""
-    made, true = (as_levels(np.concatenate([frames_first(c) for c in as_array(x)])) for x in (samples, real))
+    generated, true = (as_levels(np.concatenate([frames_first(c) for c in as_array(x)])) for x in (samples, real))
     # Frames of one clip are alike, so that a part of them in order would be that of few clips.
-    return PixelMatching.learned(made, true[np.random.default_rng(0).permutation(len(true))])
+    return PixelMatching.learned(generated, true[np.random.default_rng(0).permutation(len(true))])
 
 
 def matched(clips: Numbers, matching: PixelMatching) -> Iterator[Numbers]:
@@ -49,11 +49,11 @@ def shown(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
     return [np.stack([pixels.shown(frame) for frame in clip]) for clip in clips]
 
 
-def keep_known(items: Sequence[DecodedItem], known: Condition) -> list[NDArray[np.uint8]]:
+def keep_known(items: Sequence[DecodedItem], condition: Condition) -> list[NDArray[np.uint8]]:
     """Clips with what was given of them as it was given; known: (C, T, H, W) and a mask."""
-    values = frames_first(as_array(known.x))  # (T, C, H, W)
-    mask = np.ones(1) if known.mask is None else as_array(known.mask)
-    masks = np.broadcast_to(mask, known.x.shape)[0] >= 1.0  # (T, H, W)
+    values = frames_first(as_array(condition.x))  # (T, C, H, W)
+    mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
+    masks = np.broadcast_to(mask, condition.x.shape)[0] >= 1.0  # (T, H, W)
     kept = []
     for item in items:
         clip = np.array(item)

@@ -41,7 +41,7 @@ def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, no
     if see_through:
         return 4
     if any(map(pixels.transparent, frames)):
-        notes.append("Few clips are transparent: they are flattened on white (channels=rgba keeps transparency).")
+        notes.append("Few clips are transparent, so they are flattened on white (channels=rgba keeps transparency).")
     return 3 if any(map(pixels.coloured, frames)) else 1
 
 
@@ -56,20 +56,20 @@ def even_size(
     sizes: Sequence[tuple[int, int]],
     size: DataBudget,
     side_limit: Callable[[DataBudget], int],
-    wanted: tuple[int, int] | None,
+    requested: tuple[int, int] | None,
     frame: str,
     notes: list[str],
 ) -> tuple[int, int]:
     """(width, height), both even as video files want it. side_limit: pixels a side that a budget affords."""
-    width, height = wanted or chosen_size(sizes, side_limit(size), frame)
+    width, height = requested or chosen_size(sizes, side_limit(size), frame)
     chosen = (width + width % 2, height + height % 2)
-    fitting = {"crop": "scaled to cover and cut at the middle", "pad": "set in the middle of a canvas"}[frame]
+    fitting = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}[frame]
     if len(set(sizes)) > 1:
         low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
         notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {chosen[0]}x{chosen[1]}.")
     elif chosen != sizes[0]:
-        whole = enough(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
-        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{whole}"
-        why = "as asked" if wanted else f"to fit {size.describe()}; {keeps}"
+        hint = enough(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
+        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{hint}"
+        why = "as asked" if requested else f"to fit {size.describe()}; {keeps}"
         notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
     return chosen

@@ -41,8 +41,8 @@ class Alphabet:
 
     def nearest(self, letter: str) -> str:
         """What another letter is read as: U of RNA among DNA as a T, and the other way; else unknown."""
-        other = {"T": "U", "U": "T"}.get(letter, "")
-        return other if other and other in self.letters else self.unknown
+        counterpart = {"T": "U", "U": "T"}.get(letter, "")
+        return counterpart if counterpart and counterpart in self.letters else self.unknown
 
 
 ALPHABETS = {
@@ -108,8 +108,8 @@ def _lines(text: str) -> Iterator[str]:
 def cleaned(sequence: str) -> tuple[str, bool]:
     """(residues in upper case without gaps, and without stops at the end; whether there were gaps)."""
     upper = sequence.upper()
-    whole = _GAPS.sub("", upper)
-    return whole.rstrip("*"), len(whole) < len(upper)
+    letters = _GAPS.sub("", upper)
+    return letters.rstrip("*"), len(letters) < len(upper)
 
 
 def given(part: str, alphabet: Alphabet) -> str:
@@ -145,15 +145,17 @@ def inflated(data: bytes) -> bytes:
     """The bytes of a file, whether gzip or not. Raises ValueError (one clause) for damage and for what is too large."""
     if not is_packed(data):
         return data
-    most = limits.FASTA.inflated
+    max_bytes = limits.FASTA.inflated
     try:
         with gzip.open(io.BytesIO(data)) as stream:
-            whole = stream.read(most + 1)
+            inflated = stream.read(max_bytes + 1)
     except DAMAGE:
         raise ValueError("is damaged gzip data") from None
-    if len(whole) > most:
-        raise ValueError(f"inflates to more than {limits.size(most)}; unpack it, since plain files are read in pieces")
-    return whole
+    if len(inflated) > max_bytes:
+        raise ValueError(
+            f"inflates to more than {limits.size(max_bytes)}; unpack it, since plain files are read in pieces"
+        )
+    return inflated
 
 
 def decoded(data: bytes) -> str:
@@ -166,7 +168,7 @@ def looks_like(head: bytes) -> bool:
     if is_packed(head):
         head = _head_inflated(head)
     try:
-        text = decode_text(head, whole=False)[0]
+        text = decode_text(head, is_complete=False)[0]
     except ValueError:
         return False
     lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]

@@ -49,19 +49,19 @@ class Headers:
 
     def _missed(self) -> list[str]:
         named = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
-        asked, headers = f"labels={self.setting}", f"{self._looked:,} headers that were read"
+        setting, headers = f"labels={self.setting}", f"{self._looked:,} headers that were read"
         if not self.read:
             where = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
-            return [f"{asked}: the sequences {where}, so no classes are learned"] if len(self._classes) < 2 else []
+            return [f"{setting}: the sequences {where}, so no classes are learned"] if len(self._classes) < 2 else []
         if not self._looked:
-            return [f"{asked}: the sequences have no headers, so no classes are learned"]
+            return [f"{setting}: the sequences have no headers, so no classes are learned"]
         if not named:
-            return [f"{asked}: none of the {headers} has {self._sought}, so no classes are learned"]
+            return [f"{setting}: none of the {headers} has {self._sought}, so no classes are learned"]
         if len(self._classes) < 2:
-            return [f"{asked}: each of the {headers} says {named[0]!r}, so no classes are learned"]
+            return [f"{setting}: each of the {headers} says {named[0]!r}, so no classes are learned"]
         n = sum(self._classes[name] for name in named)
-        rest = f"{asked}: {n:,} of the {headers} have {self._sought}; the others are of the class {OTHER!r}"
-        return [rest] if n < self._classes.total() else []
+        sentence = f"{setting}: {n:,} of the {headers} have {self._sought}; the others are of the class {OTHER!r}"
+        return [sentence] if n < self._classes.total() else []
 
 
 def _pattern(text: str) -> tuple[re.Pattern[str], str]:

@@ -48,30 +48,32 @@ def in_order(folder: Path) -> list[Path]:
     return [file for _, file in sorted(zip(counted, files, strict=True))]
 
 
-def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
+def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
     """All folders of pictures that count up by one, if most of some of them hold frames, and with them those in which a few
     numbers are missing; else none. asked: all folders of numbered pictures are taken for frames without a look."""
-    named = {folder: [path.rpartition("/")[2] for path in own] for folder, own in files.items()}
-    if asked:
-        return [folder for folder, own in named.items() if len(own) > 1 and numbers(own) is not None]
-    missing = {folder: _missing(own) for folder, own in named.items()}
+    named = {folder: [path.rpartition("/")[2] for path in names] for folder, names in files.items()}
+    if is_requested:
+        return [folder for folder, names in named.items() if len(names) > 1 and numbers(names) is not None]
+    missing = {folder: _missing(names) for folder, names in named.items()}
     complete = [folder for folder, share in missing.items() if not share]
     gaps = [folder for folder, share in missing.items() if 0 < share <= GAPS]
-    some = complete[:: max(1, len(complete) // LOOKED)][:LOOKED]
-    firsts = [_small(in_order(root / folder)[:1]) for folder in some]
+    sampled = complete[:: max(1, len(complete) // LOOKED)][:LOOKED]
+    firsts = [_small(in_order(root / folder)[:1]) for folder in sampled]
     confirmed = [
-        _moves(root / folder, [f for at, f in enumerate(firsts) if at != place]) for place, folder in enumerate(some)
+        _moves(root / folder, [f for at, f in enumerate(firsts) if at != place]) for place, folder in enumerate(sampled)
     ]
     clips = 4 * sum(confirmed) >= 3 * len(confirmed) > 0
     return [*complete, *(gaps if len(gaps) <= len(complete) else [])] if clips else []
 
 
-def _moves(folder: Path, others: Sequence[NDArray[np.float32]]) -> bool:
+def _moves(folder: Path, other_firsts: Sequence[NDArray[np.float32]]) -> bool:
     """Whether neighbours are far more alike than pictures that lie apart: in other folders, or half of this one away."""
-    shown = in_order(folder)
-    starts = np.linspace(0, len(shown) - 2, min(LOOKED, len(shown) - 1)).round().astype(int)
-    before, after = _small([shown[i] for i in starts]), _small([shown[i + 1] for i in starts])
-    far = [f for f in others if len(f)] or [_small([shown[(i + len(shown) // 2) % len(shown)]]) for i in starts]
+    frames = in_order(folder)
+    starts = np.linspace(0, len(frames) - 2, min(LOOKED, len(frames) - 1)).round().astype(int)
+    before, after = _small([frames[i] for i in starts]), _small([frames[i + 1] for i in starts])
+    far = [f for f in other_firsts if len(f)] or [
+        _small([frames[(i + len(frames) // 2) % len(frames)]]) for i in starts
+    ]
     if not len(before) or len(before) != len(after):
         return False
     apart = float(np.mean([np.abs(before - f).mean() for f in far if len(f)] or [0.0]))
@@ -90,7 +92,7 @@ def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
     thumbnails = []
     for path in paths:
         try:
-            image = pixels.to_eight_bits(pixels.load(pixels.open_image(read_whole(path)), enough=(32, 32)))
+            image = pixels.to_eight_bits(pixels.load(pixels.open_image(read_whole(path)), min_size=(32, 32)))
             grey = pixels.stored(image, 1)[0]
             thumbnails.append(np.asarray(Image.fromarray(grey).resize((16, 16)), dtype=np.float32))
         except OSError as error:
@@ -98,10 +100,10 @@ def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
     return np.stack(thumbnails) if thumbnails else np.zeros((0, 16, 16), dtype=np.float32)
 
 
-def picture(path: Path, enough: int) -> Image.Image:
+def picture(path: Path, min_side: int) -> Image.Image:
     """A frame as 8-bit picture; ValueError (one clause) where it is damaged."""
     try:
         data = read_whole(path)
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read ({error.strerror})") from None
-    return pixels.to_eight_bits(pixels.load(pixels.open_image(data), enough=(2 * enough, 2 * enough)))
+    return pixels.to_eight_bits(pixels.load(pixels.open_image(data), min_size=(2 * min_side, 2 * min_side)))

@@ -115,14 +115,14 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
     if not head:
         raise ValueError("the file is empty")
     if head in _GIF and b";" not in tail:
-        raise ValueError("its body is cut off")
+        raise ValueError("it is truncated")
     try:
         # Naming the format saves half of what opening costs.
         container_format = "gif" if head in _GIF else None
         place: str | io.BytesIO = str(data) if isinstance(data, Path) else io.BytesIO(data)
         container = av.open(place, format=container_format, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, OSError):
-        raise ValueError("its content is not a video of a known format, or its header is damaged") from None
+        raise ValueError("it is not a video of a known format, or its header is damaged") from None
     with container:
         streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
         if not streams:
@@ -133,7 +133,7 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
         try:
             yield container, stream
         except av.error.FFmpegError:
-            raise ValueError("its body is damaged or cut off") from None
+            raise ValueError("it is damaged or truncated") from None
 
 
 def timing(data: Data) -> Timing:
@@ -154,9 +154,9 @@ def _timing_of_file(path: Path, size: int, stamp: int) -> Timing:
 
 def _timing(data: Data) -> Timing:
     if isinstance(data, Path) and data.is_dir():
-        shown = frame_folders.in_order(data)[:FRAMES]
-        width, height = frame_folders.picture(shown[0], 1 << 15).size
-        return Timing(width, height, np.arange(len(shown)) / UNTIMED, len(shown) / UNTIMED, True)
+        paths = frame_folders.in_order(data)[:FRAMES]
+        width, height = frame_folders.picture(paths[0], 1 << 15).size
+        return Timing(width, height, np.arange(len(paths)) / UNTIMED, len(paths) / UNTIMED, True)
     with _opened(data) as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height
         if not width * height:
@@ -165,7 +165,7 @@ def _timing(data: Data) -> Timing:
             raise ValueError(f"frames of {width}x{height} are over the limit of {PIXELS >> 20} megapixels")
         gif = container.format.name == "gif"
         bounds = limits.VIDEO
-        used, most = (min(bounds.gif_frames, FRAMES), bounds.gif_pixels) if gif else (FRAMES, bounds.pixels)
+        used, max_pixels = (min(bounds.gif_frames, FRAMES), bounds.gif_pixels) if gif else (FRAMES, bounds.pixels)
         base, times, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
@@ -173,10 +173,10 @@ def _timing(data: Data) -> Timing:
             if len(times) > used:
                 times, more = times[:used], True
                 break
-            if width * height * len(times) > most:
-                raise ValueError(f"its frames of {width}x{height} are over {most >> 30} gigapixels together")
+            if width * height * len(times) > max_pixels:
+                raise ValueError(f"its frames of {width}x{height} are over {max_pixels >> 30} gigapixels together")
         if not more and len(times) < 0.9 * stream.frames:
-            raise ValueError(f"its body is cut off: {len(times)} of {stream.frames} frames are there")
+            raise ValueError(f"it is truncated: {len(times)} of {stream.frames} frames are there")
         usual = float(stream.average_rate or 0) or 10.0
     return _timed(width, height, sorted(times), usual, more)
 
@@ -195,7 +195,7 @@ def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: fl
     return Timing(width, height, times, float(times[-1] + last), steady, cut)
 
 
-def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], enough: int) -> list[Image.Image]:
+def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], min_side: int) -> list[Image.Image]:
     """The frames with these numbers (rising, repeats allowed) as RGB or RGBA.
 
     times: of all frames, as `timing` gives them; enough: pixels of the shorter side after which detail is of no use.
@@ -203,7 +203,7 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], e
     """
     if isinstance(data, Path) and data.is_dir():
         shown = frame_folders.in_order(data)
-        return [frame_folders.picture(shown[number], enough) for number in requested]
+        return [frame_folders.picture(shown[number], min_side) for number in requested]
     by_index: dict[int, Image.Image] = {}
     todo = sorted(set(requested))
     with _opened(data) as (container, stream):
@@ -219,19 +219,19 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], e
                 number = int(np.argmin(np.abs(times - shown)))
             number = number if number is not None else 0
             if number in todo:
-                by_index[number] = _picture(frame, enough)
+                by_index[number] = _picture(frame, min_side)
             if number >= todo[-1]:
                 break
             number += 1
     if not by_index or len(by_index) < len(todo) - 1:
-        raise ValueError("its body is damaged or cut off: frames are missing")
-    known = np.array(sorted(by_index))
-    places = (np.searchsorted(known, np.asarray(requested), side="right") - 1).clip(0)
-    return [by_index[number] for number in known[places].tolist()]
+        raise ValueError("it is damaged or truncated: frames are missing")
+    indices = np.array(sorted(by_index))
+    places = (np.searchsorted(indices, np.asarray(requested), side="right") - 1).clip(0)
+    return [by_index[number] for number in indices[places].tolist()]
 
 
-def _picture(frame: Any, enough: int) -> Image.Image:
-    ratio = min(1.0, 2.0 * enough / min(frame.width, frame.height))
+def _picture(frame: Any, min_side: int) -> Image.Image:
+    ratio = min(1.0, 2.0 * min_side / min(frame.width, frame.height))
     size = max(1, round(frame.width * ratio)), max(1, round(frame.height * ratio))
     if frame.format.name == "bgra" and size == (frame.width, frame.height):  # of GIFs: nothing to convert
         mode, values = "BGRA", frame.to_ndarray()
@@ -267,20 +267,20 @@ def still(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
-def enlarged(clip: NDArray[np.uint8], least: int = 128) -> NDArray[np.uint8]:
-    """(T, H, W) or (T, H, W, C) enlarged by a whole factor until the shorter side reaches `least`: smaller ones are hard to see in a
+def enlarged(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
+    """(T, H, W) or (T, H, W, C) enlarged by a whole factor until the shorter side reaches `min_side`: smaller ones are hard to see in a
     player, and lose their colours in an MP4, which keeps them at half the size."""
-    factor = max(1, -(-least // min(clip.shape[1:3])))
+    factor = max(1, -(-min_side // min(clip.shape[1:3])))
     return clip.repeat(factor, 1).repeat(factor, 2)
 
 
-def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", least: int = 128) -> bytes:
+def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int = 128) -> bytes:
     """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, `enlarged`, what is see-through on white; perhaps with
     a comment in ASCII."""
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
-    frames = [_on_white(frame) for frame in enlarged(clip, least)]
+    frames = [_on_white(frame) for frame in enlarged(clip, min_side)]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
     out = io.BytesIO()
     codec = next(name for name in ENCODERS if name in av.codecs_available)
@@ -346,5 +346,5 @@ def _indexed(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bytes]:
         table = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], 1).astype(np.uint8)
         return places.reshape(packed.shape).astype(np.uint8), table.tobytes()
     tall = Image.fromarray(values.reshape(-1, values.shape[2], 3))
-    few = tall.quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    return np.array(few).reshape(packed.shape), bytes(few.getpalette() or [])
+    palette = tall.quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return np.array(palette).reshape(packed.shape), bytes(palette.getpalette() or [])

@@ -33,7 +33,7 @@ def why_documents(texts: Sequence[str]) -> list[str | None]:
     return [why_document(text, 1) for text in texts] if None in reasons else reasons
 
 
-def why_document(text: str, least: int = LEAST_LINES) -> str | None:
+def why_document(text: str, min_lines: int = LEAST_LINES) -> str | None:
     """None if the text is a list, else the first reason (one clause) why it is a document. least: lines of a list."""
     lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
     lines = [line.rstrip("\r") for line in lines]
@@ -41,7 +41,7 @@ def why_document(text: str, least: int = LEAST_LINES) -> str | None:
         lines.pop()
     full = [line for line in lines if line.strip()]
     n = len(full)
-    if n < least:
+    if n < min_lines:
         return f"it has {n} lines"
     return _shape(lines, full) or _flow(full)
 

@@ -101,12 +101,12 @@ class Recordings:
         with self._lock:
             if file is not None and name not in self._whole:
                 self._keep(name, file)
-            whole = self._whole.get(name)
-            if whole is not None:
+            decoded = self._whole.get(name)
+            if decoded is not None:
                 self._whole.move_to_end(name)
-                whole.file.seek(2 * start)
-                samples = np.frombuffer(whole.file.read(2 * (stop - start)), dtype=np.float16)
-                return samples.astype(np.float32), whole.rate
+                decoded.file.seek(2 * start)
+                samples = np.frombuffer(decoded.file.read(2 * (stop - start)), dtype=np.float16)
+                return samples.astype(np.float32), decoded.rate
             numbers = range(start // STRETCH, (stop - 1) // STRETCH + 1)
             if file is None and any((name, number) not in self._stretches for number in numbers):
                 return None

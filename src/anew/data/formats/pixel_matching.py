@@ -114,11 +114,11 @@ class PixelMatching(Record):
     def learned(cls, samples: Numbers, real: Numbers) -> PixelMatching:
         """From samples and training images, both (n, C, H, W) levels; those of the images are whole numbers."""
         count = max(8, COMPARED_PIXELS // (real.shape[2] * real.shape[3]))
-        some = real[:count].astype(np.float32)
+        subset = real[:count].astype(np.float32)
         x = np.clip(samples.astype(np.float32), 0.0, 255.0)
         steps: list[Step] = []
         for learn in _learners(real):
-            steps.append(learn(x, some))
+            steps.append(learn(x, subset))
             x = pixel_steps.matched(x, [steps[-1].model_dump()])
         return cls(steps=tuple(steps))
 

@@ -62,17 +62,17 @@ def palette(x: Array, colours: Sequence[Sequence[int]], lenience: float) -> Arra
     table = np.asarray(colours, dtype=np.float32)  # (P, C)
     index = nearest(x, table)
     if lenience > 0.0 and min(index.shape[1:]) > 1:
-        farther, other = nearest_of_neighbours(x, table, index)
-        index = np.where(alone(index) & (farther <= lenience), other, index)
+        farther, neighbour_index = nearest_of_neighbours(x, table, index)
+        index = np.where(alone(index) & (farther <= lenience), neighbour_index, index)
     return np.ascontiguousarray(np.moveaxis(table[index], -1, 1))
 
 
 def neighbourhood(x: Array, sharpness: float) -> Array:
     """(n, C, H, W) the mean of each pixel's eight neighbours, weighted by likeness: squared distance to the power of -sharpness."""
     total, weight = np.zeros_like(x), np.zeros((len(x), 1, *x.shape[2:]), dtype=np.float32)
-    for other in shifts(x):
-        likeness = ((((other - x) ** 2).sum(axis=1, keepdims=True) + EVEN) / EVEN) ** -sharpness
-        total += likeness * other
+    for shifted in shifts(x):
+        likeness = ((((shifted - x) ** 2).sum(axis=1, keepdims=True) + EVEN) / EVEN) ** -sharpness
+        total += likeness * shifted
         weight += likeness
     return np.asarray(total / weight, dtype=np.float32)
 
@@ -89,19 +89,19 @@ def nearest(x: Array, table: Array) -> Array:
 def nearest_of_neighbours(x: Array, table: Array, index: Array) -> tuple[Array, Array]:
     """(n, H, W) how much farther than its own colour the nearest colour of a pixel's neighbours is, and its number."""
     target = np.moveaxis(x, 1, -1)  # (n, H, W, C)
-    own = np.sqrt(((target - table[index]) ** 2).sum(-1))
+    distance_here = np.sqrt(((target - table[index]) ** 2).sum(-1))
     best, choice = np.full(index.shape, np.inf, dtype=np.float32), index
-    for other in shifts(index):
-        distance = np.sqrt(((target - table[other]) ** 2).sum(-1))
-        choice, best = np.where(distance < best, other, choice), np.minimum(distance, best)
-    return best - own, choice
+    for shifted in shifts(index):
+        distance = np.sqrt(((target - table[shifted]) ** 2).sum(-1))
+        choice, best = np.where(distance < best, shifted, choice), np.minimum(distance, best)
+    return best - distance_here, choice
 
 
 def alone(index: Array) -> Array:
     """(n, H, W) whether no neighbour has the same number."""
     is_alone = np.ones(index.shape, dtype=np.bool_)
-    for other in shifts(index):
-        is_alone &= other != index
+    for shifted in shifts(index):
+        is_alone &= shifted != index
     return is_alone
 
 
@@ -114,9 +114,9 @@ def shifts(x: Array) -> Iterator[Array]:
             yield padded[..., down : down + height, right : right + width]
 
 
-def distances(x: Array, other: Array) -> Array:
+def distances(x: Array, colour: Array) -> Array:
     """(n, H, W) Euclidean, over the channels."""
-    return np.asarray(np.sqrt(((x - other) ** 2).sum(axis=1)), dtype=np.float32)
+    return np.asarray(np.sqrt(((x - colour) ** 2).sum(axis=1)), dtype=np.float32)
 
 
 def as_pixel(colour: Sequence[int]) -> Array:

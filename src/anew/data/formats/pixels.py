@@ -82,7 +82,7 @@ def _from_bytes(data: bytes) -> Image.Image:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
         except UnidentifiedImageError:
-            raise ValueError("its content is not an image of a known format") from None
+            raise ValueError("it is not an image of a known format") from None
         except Exception as error:  # Pillow's readers raise almost anything on damaged headers
             raise ValueError(f"its header is damaged ({_clause(error)})") from None
     return image
@@ -99,20 +99,20 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def load(image: Image.Image, enough: tuple[int, int] | None = None) -> Image.Image:
+def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.Image:
     """The decoded first frame, turned upright, in its own mode.
 
-    enough: (width, height) after which detail is of no use: JPEG then decodes to a smaller size, many times faster.
+    min_size: (width, height) after which detail is of no use: JPEG then decodes to a smaller size, many times faster.
     Raises ValueError (one clause) where the body is damaged or cut off.
     """
     try:
-        if enough is not None:
+        if min_size is not None:
             turned = image.info.get("anew_turn", 1) >= 5
-            image.draft(image.mode, enough[::-1] if turned else enough)
+            image.draft(image.mode, min_size[::-1] if turned else min_size)
         image.load()
         return ImageOps.exif_transpose(image) if image.info.get("anew_turn", 1) != 1 else image
     except Exception as error:
-        raise ValueError(f"its body is damaged or cut off ({_clause(error)})") from None
+        raise ValueError(f"it is damaged or truncated ({_clause(error)})") from None
 
 
 def _clause(error: BaseException) -> str:
@@ -179,13 +179,13 @@ def levels(spans: list[Levels], floating: bool) -> Levels:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def to_eight_bits(image: Image.Image, known: Levels | None = None) -> Image.Image:
-    """A loaded image as L, RGB or RGBA; `known`: black and white of deep images (None: from this image alone).
+def to_eight_bits(image: Image.Image, given_levels: Levels | None = None) -> Image.Image:
+    """A loaded image as L, RGB or RGBA; `given_levels`: black and white of deep images (None: from this image alone).
 
     Raises ValueError (one clause) for colour spaces without a conversion.
     """
     if is_deep(image):
-        low, high = known or levels([span(image)], image.mode == "F")
+        low, high = given_levels or levels([span(image)], image.mode == "F")
         values = np.asarray(image)  # (H, W)
         eight = np.empty(values.shape, dtype=np.uint8)
         for part, out in zip(_strips(values), _strips(eight), strict=True):

@@ -12,11 +12,11 @@ from anew.data import limits
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not be waited for
 
 
-def read_whole(path: str | Path, most: int | None = None) -> bytes:
+def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
     """The bytes of a regular file; most: how many it may have, `limits.WHOLE.bytes` by default.
 
     Raises OSError where it cannot be read, ValueError (one clause) where it is larger or not a regular file."""
-    most = limits.WHOLE.bytes if most is None else most
+    max_bytes = limits.WHOLE.bytes if max_bytes is None else max_bytes
     # A path object and a stream would take three times as long as reading a small file does.
     opened = os.open(path, _FLAGS)
     try:
@@ -25,20 +25,20 @@ def read_whole(path: str | Path, most: int | None = None) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(info.st_mode):
             raise ValueError("is not a regular file")
-        if info.st_size > most:
-            raise ValueError(too_large(info.st_size, most))
+        if info.st_size > max_bytes:
+            raise ValueError(too_large(info.st_size, max_bytes))
         # One more byte than it has tells whether it grew.
         pieces = [os.read(opened, info.st_size + 1)]
-        while pieces[-1] and sum(map(len, pieces)) <= most:
+        while pieces[-1] and sum(map(len, pieces)) <= max_bytes:
             pieces.append(os.read(opened, 1 << 20))
     finally:
         os.close(opened)
     data = b"".join(pieces) if len(pieces) > 2 else pieces[0]
-    if len(data) > most:
-        raise ValueError(too_large(len(data), most))
+    if len(data) > max_bytes:
+        raise ValueError(too_large(len(data), max_bytes))
     return data
 
 
-def too_large(size: int, most: int) -> str:
+def too_large(size: int, max_bytes: int) -> str:
     """One clause."""
-    return f"is larger ({limits.size(size)}) than what is read whole ({limits.size(most)})"
+    return f"is larger ({limits.size(size)}) than what is read whole ({limits.size(max_bytes)})"

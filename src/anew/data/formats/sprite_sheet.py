@@ -52,12 +52,12 @@ def sprite_sheet(
 
 
 def _frame(x: int, y: int, width: int, height: int) -> dict[str, object]:
-    whole = {"x": 0, "y": 0, "w": width, "h": height}
+    full_cell = {"x": 0, "y": 0, "w": width, "h": height}
     return {
-        "frame": whole | {"x": x, "y": y},
+        "frame": full_cell | {"x": x, "y": y},
         "rotated": False,
         "trimmed": False,
-        "spriteSourceSize": whole,
+        "spriteSourceSize": full_cell,
         "sourceSize": {"w": width, "h": height},
     }
 

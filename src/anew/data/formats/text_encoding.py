@@ -21,7 +21,7 @@ def plain(head: bytes) -> bool:
     return len(head) - len(head.translate(None, bytes([*range(9), *range(14, 27)]))) <= len(head) / 200
 
 
-def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
+def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
     """The text of a file and the encoding it was read in. whole: False where the data may stop inside a character.
 
     UTF-8 or what a byte order mark says; otherwise Windows-1252, in which the bytes it leaves open are read as Latin-1.
@@ -31,11 +31,11 @@ def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             body = data[len(bom) :]
-            return body.decode(encoding, "replace" if whole else "ignore"), encoding
+            return body.decode(encoding, "replace" if is_complete else "ignore"), encoding
     if data.count(0) > len(data) / 1000:
         raise ValueError("is binary (it holds NUL bytes)")
     try:
-        return codecs.getincrementaldecoder("utf-8")().decode(data, final=whole), "utf-8"
+        return codecs.getincrementaldecoder("utf-8")().decode(data, final=is_complete), "utf-8"
     except UnicodeDecodeError:
         pass
     controls = sum(data.count(byte) for byte in range(32) if byte not in (9, 10, 12, 13, 27))

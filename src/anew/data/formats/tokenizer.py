@@ -111,13 +111,13 @@ class Characters:
         self._table[table] = np.arange(len(letters), dtype=np.uint16)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], most: int = 1024) -> Characters:
-        """The `most` frequent characters of the texts."""
+    def fit(cls, texts: Iterable[str], max_characters: int = 1024) -> Characters:
+        """The `max_characters` frequent characters of the texts."""
         counts: dict[int, int] = {}
         for text in texts:
             for point, n in zip(*np.unique(code_points(text), return_counts=True), strict=True):
                 counts[int(point)] = counts.get(int(point), 0) + int(n)
-        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:most])
+        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:max_characters])
         return cls("".join(map(chr, kept)), complete=len(kept) == len(counts))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
@@ -223,16 +223,16 @@ class SubWords:
         # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
         numbers: dict[str, int] = {}
         which = np.fromiter((numbers.setdefault(word, len(numbers)) for word in pieces), np.int64, len(pieces))
-        known = self._words
-        new = [word for word in numbers if word not in known]
+        cached = self._words
+        new = [word for word in numbers if word not in cached]
         encoded: dict[str, NDArray[np.uint16]] = {}
         if new:
             encodings = self._model.encode_batch_fast(new, add_special_tokens=False)
             encoded = {word: np.array(row.ids, np.uint16) for word, row in zip(new, encodings, strict=True)}
-            if len(known) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
-                known = self._words = {word: known[word] for word in numbers if word in known}
-            known.update((word, ids) for word, ids in encoded.items() if len(word) <= _LONGEST_KEPT)
-        return _joined([known[word] if word in known else encoded[word] for word in numbers], which)
+            if len(cached) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
+                cached = self._words = {word: cached[word] for word in numbers if word in cached}
+            cached.update((word, ids) for word, ids in encoded.items() if len(word) <= _LONGEST_KEPT)
+        return _joined([cached[word] if word in cached else encoded[word] for word in numbers], which)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
@@ -269,7 +269,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
     if state["kind"] == Characters.kind:
         letters, complete = state["letters"], state["complete"]
         if not isinstance(letters, str) or not isinstance(complete, bool):
-            raise DataError("the letters of the text are not as they were saved; the run folder is not whole")
+            raise DataError("the letters of the text are not as they were saved; the run folder is damaged")
         return Characters(letters, complete)
     path = folder / "tokenizer.json"
     data = files.read_json(path)
@@ -277,7 +277,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
         data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
         book = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
-        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
+        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
     if book.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
     return book
@@ -315,6 +315,6 @@ def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArra
 
 def _byte_of_letter() -> dict[str, int]:
     """The byte that each letter of the ByteLevel alphabet stands for (printable bytes are themselves, the rest follow 256)."""
-    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    rest = [byte for byte in range(256) if byte not in own]
-    return {chr(byte): byte for byte in own} | {chr(256 + i): byte for i, byte in enumerate(rest)}
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    unprintable = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(unprintable)}

@@ -67,14 +67,14 @@ class EpochOrder:
             starts = self._starts(epoch)
             groups = np.searchsorted(starts, at, side="right")
             for group in np.unique(groups).tolist():
-                own = rows[groups == group]
+                in_group = rows[groups == group]
                 first = int(starts[group - 1]) if group else 0
-                slot = self._perm(phase, number, group)[index[own] % self.total - first] + first
+                slot = self._perm(phase, number, group)[index[in_group] % self.total - first] + first
                 where = np.searchsorted(epoch.ends, slot, side="right")
-                shards[own] = epoch.order[where]
-                size = self.slots[shards[own]]
+                shards[in_group] = epoch.order[where]
+                size = self.slots[shards[in_group]]
                 inside = slot - (epoch.ends[where] - size)
-                fractions[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
+                fractions[in_group] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
         return Slot(shards, fractions)
 
     @staticmethod
@@ -93,11 +93,11 @@ class EpochOrder:
         # Ahead of use by a quarter of a group: evenly, since a burst would take time from training.
         return number, group, int(np.ceil((share + 0.25) * len(self._next(number, group))))
 
-    def shards_of(self, number: int, group: int, ahead: int) -> list[int]:
-        """The shards of a group, and the first `ahead` of the group after it."""
+    def shards_of(self, number: int, group: int, num_ahead: int) -> list[int]:
+        """The shards of a group, and the first `num_ahead` of the group after it."""
         epoch = self._epoch(number)
-        own: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
-        return own + self._next(number, group)[:ahead]
+        current: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
+        return current + self._next(number, group)[:num_ahead]
 
     def _next(self, number: int, group: int) -> list[int]:
         epoch, group = self._epoch(number), group + 1
@@ -140,10 +140,10 @@ class EpochOrder:
         return permutation
 
 
-def _kept(store: OrderedDict[K, V], name: K, make: Callable[[], V], most: int) -> V:
-    """store[name], made if missing; the store keeps the `most` latest."""
+def _kept(store: OrderedDict[K, V], name: K, make: Callable[[], V], capacity: int) -> V:
+    """store[name], made if missing; the store keeps the `capacity` latest."""
     if name not in store:
-        while len(store) >= most:
+        while len(store) >= capacity:
             store.popitem(last=False)
         store[name] = make()
     return store[name]

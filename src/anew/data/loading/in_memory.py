@@ -125,8 +125,8 @@ class InMemoryStore:
                 f"the text has only {total} {self.modality.unit}s; at least 1,000 are needed to train on some and hold others out"
             )
         pieces = split.split_spans(joined([self.items[i] for i in train]), held_out)
-        rest = np.flatnonzero(base != split.TRAIN)
-        sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in held_out]
+        held_out_items = np.flatnonzero(base != split.TRAIN)
+        sizes = [sum(len(item.data) for item, piece_part in pieces if piece_part == part) for part in held_out]
         n = sum(1 for _, part in pieces if part == held_out[-1])
         lengths = " and ".join(
             f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, held_out, strict=True)
@@ -134,18 +134,18 @@ class InMemoryStore:
         self.notes.append(
             f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {lengths}"
         )
-        self.documents = len({item.name for item, _ in pieces}) + len(rest)
-        self.items = [item for item, _ in pieces] + [self.items[i] for i in rest]
-        self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[rest]])
+        self.documents = len({item.name for item, _ in pieces}) + len(held_out_items)
+        self.items = [item for item, _ in pieces] + [self.items[i] for i in held_out_items]
+        self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[held_out_items]])
 
     def _split_items(
         self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int], by_size: bool
     ) -> None:
-        own = [self.items[i] for i in train]
-        keys = near_duplicates.group_keys(own, self.modality)
-        sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
-        share = split.held_out_share(len(own), split.ENOUGH_ITEMS)
-        relatives = self.modality.sequence_clusters(own)
+        train_items = [self.items[i] for i in train]
+        keys = near_duplicates.group_keys(train_items, self.modality)
+        sizes = [self.modality.units(item) for item in train_items] if by_size else [1] * len(train_items)
+        share = split.held_out_share(len(train_items), split.ENOUGH_ITEMS)
+        relatives = self.modality.sequence_clusters(train_items)
         more: list[str] = []
         if relatives is None:
             parts, more = split.assign_parts(keys, sizes, share, held_out), clusters.no_clusters_note(self.modality)
@@ -164,8 +164,8 @@ class InMemoryStore:
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
         counts = np.bincount(self.parts, minlength=len(split.NAMES))
-        shown = split.NAMES if counts[split.TEST_CLUSTERS] else split.NAMES[: split.TEST_CLUSTERS]
-        return {name: int(counts[i]) for i, name in enumerate(shown)}
+        names = split.NAMES if counts[split.TEST_CLUSTERS] else split.NAMES[: split.TEST_CLUSTERS]
+        return {name: int(counts[i]) for i, name in enumerate(names)}
 
     def of(self, part: int) -> list[Item]:
         """The items of a part in order."""
@@ -223,7 +223,7 @@ class InMemoryStore:
         """One ordered pass."""
         return self._rows[part].sweep(self.modality, limit)
 
-    def rows(self, part: int, enough: int = 0) -> Examples:
+    def rows(self, part: int, min_rows: int = 0) -> Examples:
         """The encoded examples of a part, always all."""
         return self._rows[part]
 

@@ -171,10 +171,10 @@ class RecordExamples:
         self.units = _units(counted, widths)
         starts = np.cumsum(lengths) - lengths
         pieces = np.maximum(-(-(lengths - 1) // self.length), 1)
-        within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        place = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
         self.owner = np.repeat(np.arange(len(lengths)), pieces)
-        self.starts = starts[self.owner] + within * self.length
-        self.lengths = np.minimum(lengths[self.owner] - within * self.length, self.length + 1)
+        self.starts = starts[self.owner] + place * self.length
+        self.lengths = np.minimum(lengths[self.owner] - place * self.length, self.length + 1)
         self.records = (starts, lengths)
         self.count = len(self.starts)
         self._span = np.arange(self.length + 1)
@@ -262,12 +262,12 @@ def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[
 def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:
     """(windows, 3): start, and first and last+1 counted target within the window, so that n targets count once each."""
     stride = min(max(stride, 1), length)
-    done = min(length, n)
-    out = [(0, 0, done)]
-    while done < n:
-        stop = min(done + stride, n)
-        out.append((stop - length, done - stop + length, length))
-        done = stop
+    scored = min(length, n)
+    out = [(0, 0, scored)]
+    while scored < n:
+        stop = min(scored + stride, n)
+        out.append((stop - length, scored - stop + length, length))
+        scored = stop
     return np.array(out, dtype=np.int64)
 
 

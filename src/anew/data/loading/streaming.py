@@ -85,11 +85,11 @@ class StreamingStore:
         self._fit_shards: list[int] = []
         numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
         for number in numbers:
-            own = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
-            if not holds(self.modality, own) and number != numbers[-1]:
+            records = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
+            if not holds(self.modality, records) and number != numbers[-1]:
                 continue
             self._fit_shards.append(number)
-            items += own
+            items += records
             self._fit_bytes += self._train_bytes(number)
             text = bool(items) and isinstance(items[0].data, str)
             if self._fit_bytes >= FIT_BYTES if text else len(items) >= FIT_ITEMS:
@@ -151,7 +151,7 @@ class StreamingStore:
         shard = self._store.get(name)
         if name not in self._seen:
             self._seen.add(name)
-            self.refusals.add(SkippedItem(str(name), str(reason), *rest) for name, reason, *rest in shard.refusals)
+            self.refusals.add(SkippedItem(str(name), str(reason), *counts) for name, reason, *counts in shard.refusals)
         return shard
 
     def _view(self, number: int) -> Examples:
@@ -211,14 +211,14 @@ class StreamingStore:
 
     # ---- reading parts ----
 
-    def _first_views(self, enough: int) -> Iterator[Examples]:
+    def _first_views(self, min_rows: int) -> Iterator[Examples]:
         """Train examples shard by shard in the order of training until there are enough."""
         for place in self._order.first():
             view = self._view(self._train[place])
             if view.count:
                 yield view
-                enough -= view.count
-            if enough <= 0:
+                min_rows -= view.count
+            if min_rows <= 0:
                 return
 
     def _limit(self, limit: int | None) -> int:
@@ -238,38 +238,38 @@ class StreamingStore:
             yield from view.sweep(self.modality, min(left, view.count))
             left -= view.count
 
-    def rows(self, part: int, enough: int = 0) -> Examples:
-        """All examples of a held-out part; of train those of a first sweep, or `enough` where that is more."""
+    def rows(self, part: int, min_rows: int = 0) -> Examples:
+        """All examples of a held-out part; of train those of a first sweep, or `min_rows` where that is more."""
         examples = self._held.get(part)
-        if examples is None or (part == split.TRAIN and examples.count < min(enough, 0.9 * self._order.total)):
-            names = self._train_shards(enough) if part == split.TRAIN else self._held_shards(part, len(self._shards))
+        if examples is None or (part == split.TRAIN and examples.count < min(min_rows, 0.9 * self._order.total)):
+            names = self._train_shards(min_rows) if part == split.TRAIN else self._held_shards(part, len(self._shards))
             examples = self._held[part] = self._examples([self._encoded(name) for name in names], part)
             if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return examples
 
-    def _train_shards(self, enough: int) -> list[int]:
+    def _train_shards(self, min_rows: int) -> list[int]:
         """The first shards in the order of training that hold so many examples."""
         order = self._order.first()
         counts = np.cumsum(self._order.slots[order])
-        stop = int(np.searchsorted(counts, max(enough, self._limit(None)))) + 1
+        stop = int(np.searchsorted(counts, max(min_rows, self._limit(None)))) + 1
         while stop < len(order) and not any(len(self._encoded(self._train[place]).parts) for place in order[:stop]):
             stop += 1
         return [self._train[place] for place in order[:stop]]
 
     def _held_shards(self, part: int, offset: int = 0) -> list[int]:
-        own = [b + offset for b in range(len(self._shards)) if self._split.share(b, part) > 0]
-        if len(own) > OWN_SHARDS and isinstance(self._split.parts[own[0] - offset], int):
-            return [own[i] for i in np.linspace(0, len(own) - 1, OWN_SHARDS).round().astype(int)]
-        return own
+        held_shards = [b + offset for b in range(len(self._shards)) if self._split.share(b, part) > 0]
+        if len(held_shards) > OWN_SHARDS and isinstance(self._split.parts[held_shards[0] - offset], int):
+            return [held_shards[i] for i in np.linspace(0, len(held_shards) - 1, OWN_SHARDS).round().astype(int)]
+        return held_shards
 
     def text(self, part: int, limit: int) -> Iterator[Item]:
         """Items of a part as they are read, at least `limit` characters where there are so many."""
         held = part != split.TRAIN
         numbers = self._held_shards(part) if held else [self._train[place] for place in self._order.first()]
         for number in numbers:
-            for record, own in self._encoder.items(number, held):
-                if isinstance(record, Item) and own == part and limit > 0:
+            for record, record_part in self._encoder.items(number, held):
+                if isinstance(record, Item) and record_part == part and limit > 0:
                     yield record
                     limit -= len(record.data)
             if limit <= 0:
@@ -295,9 +295,9 @@ def _chosen(shards: Sequence[EncodedShard], part: int | None, tokens: bool) -> t
     labels: list[NDArray[np.int64]] = []
     for shard in shards:
         keep = np.ones(len(shard.parts), dtype=bool) if part is None else shard.parts == part
-        whole: Sequence[Numbers] = shard.values  # type: ignore[assignment]
+        records: Sequence[Numbers] = shard.values  # type: ignore[assignment]
         if tokens:
-            whole = np.split(shard.values, np.cumsum(shard.lengths)[:-1])
-        values += [value for value, kept in zip(whole, keep, strict=True) if kept] if len(keep) else []
+            records = np.split(shard.values, np.cumsum(shard.lengths)[:-1])
+        values += [value for value, kept in zip(records, keep, strict=True) if kept] if len(keep) else []
         labels.append(shard.labels[keep])
     return values, np.concatenate([np.zeros(0, dtype=np.int64), *labels])

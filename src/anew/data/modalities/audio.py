@@ -39,13 +39,13 @@ _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 class AudioConfig:
     """How sound is brought to clips of one length, and clips to a spectrogram."""
 
-    seconds: float = setting(0.0, "length of a clip; 0 follows files and budget", unit="s", low=0.0, high=60.0)
-    rate: int = setting(0, "samples a second; 0 follows files and budget", unit="Hz", low=0, high=96_000)
+    seconds: float = setting(0.0, "clip length; 0: chosen by files and budget", unit="s", low=0.0, high=60.0)
+    rate: int = setting(0, "sample rate; 0: chosen by files and budget", unit="Hz", low=0, high=96_000)
     trim: bool = setting(True, "cut silence off both ends of a file")
     level: str = setting("clip", "bring every clip to the same peak, or keep loudness", choices=("clip", "keep"))
     rounds: int = setting(2, "rounds of Griffin-Lim that find the phase of a sample", low=0, high=1000)
-    file: str = setting("wav", "format of samples", choices=("wav", "flac"))
-    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
+    file: str = setting("wav", "file format of samples", choices=("wav", "flac"))
+    labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
 class Audio(Modality):
@@ -130,7 +130,7 @@ class Audio(Modality):
         self.clip_shape = audio_clips.choose(heads, budget, config.seconds or None, config.rate or None)
         steps = []
         if config.trim:
-            steps.append("silence is cut off both ends")
+            steps.append("silence is trimmed at both ends")
         if config.level == "clip":
             steps.append("every clip is brought to the same peak")
         notes = audio_clips.describe_files(heads, self.clip_shape, budget)
@@ -212,7 +212,7 @@ class Audio(Modality):
         self.spec = Grid((1, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.std())
         if std < MIN_STD:
-            self.notes.append("The clips sampled hold all but the same sound: there is hardly anything to learn.")
+            self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD))
         return self.spec
 

@@ -52,13 +52,13 @@ class ImageConfig:
 
     size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
-    frame: str = setting("auto", "images of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    frame: str = setting("auto", "images of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(
-        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+        True, "match samples to the data: its alpha values, flat colours, palette and share of specks"
     )
-    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
-    image_column: str = setting("", "column of a table that holds the images; empty finds it by its name")
-    label_column: str = setting("", "column of a table that holds the classes; empty finds it by its name")
+    labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
+    image_column: str = setting("", "table column of the images; empty: found by its name")
+    label_column: str = setting("", "table column of the classes; empty: found by its name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Image(Modality):
 
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one picture that differ in encoding alone or in little else."""
-        image = pixels.load(pixels.open_image(item.data), enough=(64, 64))
+        image = pixels.load(pixels.open_image(item.data), min_size=(64, 64))
         levels = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
 
@@ -196,7 +196,7 @@ class Image(Modality):
         rows = [pixels.stored(pixels.shaped(image, width, height, self._frame), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         if std < MIN_STD:
-            self.notes.append("The images sampled are all but one flat colour: there is hardly anything to learn.")
+            self.notes.append("The sampled images are almost all one flat colour: there is hardly anything to learn.")
         classes = class_count(self.config.labels, labels, size.items, "images", self.notes)
         self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
         return self.spec
@@ -225,7 +225,7 @@ class Image(Modality):
         if not side:
             return Glimpse(size)
         if not isinstance(item.data, np.ndarray):
-            image = pixels.load(image, enough=(side, side))
+            image = pixels.load(image, min_size=(side, side))
         decoded_pixels = max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
         if pixels.is_deep(image):
             thumbnail = pixels.reduced(np.asarray(image), 2 * side)
@@ -243,7 +243,7 @@ class Image(Modality):
             return 4
         if any(image.mode == "RGBA" for image in images):
             self.notes.append(
-                "Few images are transparent: they are flattened on white (channels=rgba keeps transparency)."
+                "Few images are transparent, so they are flattened on white (channels=rgba keeps transparency)."
             )
         return 3 if any(map(pixels.coloured, images)) else 1
 
@@ -258,9 +258,7 @@ class Image(Modality):
         chosen = self._fixed_size or chosen_size(sizes, max_side, self._frame)
         if sizes_differ:
             smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
-            framing = (
-                "scaled to cover and cut at the middle" if self._frame == "crop" else "set in the middle of a canvas"
-            )
+            framing = "scaled to cover and cropped at the centre" if self._frame == "crop" else "centred on a canvas"
             self.notes.append(
                 f"Images differ in size (from {_by(smallest)} to {_by(largest)}): each is {framing} at {_by(chosen)}."
             )
@@ -277,7 +275,7 @@ class Image(Modality):
         channels, height, width = self._grid.shape
         image = pixels.open_image(item.data)
         if not isinstance(item.data, np.ndarray):
-            image = pixels.load(image, enough=self._decoding_size(pixels.size_of(image), width, height))
+            image = pixels.load(image, min_size=self._decoding_size(pixels.size_of(image), width, height))
             image = pixels.smaller(image, 4 * max(width, height))
         image = pixels.to_eight_bits(image, self._levels)
         return pixels.stored(pixels.shaped(image, width, height, self._frame), channels)
@@ -328,10 +326,10 @@ class Image(Modality):
     def calibrate(self, samples: Values, real: Values) -> None:
         self.matching = PixelMatching.learned(as_levels(as_array(samples)), as_levels(as_array(real)))
 
-    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
         shape = self._grid.shape
-        values = np.broadcast_to(as_array(known.x), (len(items), *shape))
-        mask = np.ones(1) if known.mask is None else as_array(known.mask)
+        values = np.broadcast_to(as_array(condition.x), (len(items), *shape))
+        mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
         masks = np.broadcast_to(mask, (len(items), *shape))[:, 0] >= 1.0  # (n, H, W)
         kept = []
         for item, value, is_known in zip(items, values, masks, strict=True):

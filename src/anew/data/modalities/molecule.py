@@ -26,9 +26,9 @@ class MoleculeConfig:
 
     tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
     vocab: int = setting(
-        0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
+        0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = setting(0, "tokens that the model sees at once; 0 follows the data", unit="tokens", low=0, high=8192)
+    context: int = setting(0, "context length in tokens; 0: chosen by the data", unit="tokens", low=0, high=8192)
 
 
 class Molecule(Text):
@@ -86,16 +86,16 @@ class Molecule(Text):
             return f"is longer than {MAX_CHARACTERS} characters"
         if self.generated or _is_smiles(item.data):
             return None
-        return "is not SMILES (it holds what no molecule is written with)"
+        return "is not SMILES (it contains characters that SMILES does not use)"
 
     def remarks(self) -> list[str]:
         notes = super().remarks()
         with_names = sum(names for names, _ in self._left_out.values())
         comments = sum(count for _, count in self._left_out.values())
         if with_names:
-            notes.append(f"{with_names:,} lines have a name behind the molecule, which is left out")
+            notes.append(f"{with_names:,} lines have a name after the molecule, which is ignored")
         if comments:
-            notes.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
+            notes.append(f"{comments:,} lines begin with {COMMENT} and are ignored as comments")
         return notes
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:

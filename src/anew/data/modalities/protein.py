@@ -40,10 +40,10 @@ KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # few letters need 
 
 # What is said of sequences that were mended in reading, by what was wrong with them.
 MENDED = {
-    "lower": "had lower case, read as upper case",
-    "gaps": "held gaps, which were taken out (an alignment?)",
-    "stops": "held a stop (*) inside, read as an unknown residue",
-    "foreign": "held letters outside the alphabet, read as unknown residues (T and U as each other)",
+    "lower": "was in lower case, read as upper case",
+    "gaps": "contained gaps, which were removed (an alignment?)",
+    "stops": "contained a stop (*), read as an unknown residue",
+    "foreign": "contained letters outside the alphabet, read as unknown residues (T and U as each other)",
 }
 
 
@@ -51,15 +51,13 @@ MENDED = {
 class ProteinConfig:
     """How sequences are read."""
 
-    alphabet: str = setting("auto", "what the letters are", choices=("auto", *fasta.ALPHABETS))
+    alphabet: str = setting("auto", "alphabet of the sequences", choices=("auto", *fasta.ALPHABETS))
     layout: str = setting(
         "auto", "whether each sequence is a record, or all are one text", choices=("auto", "list", "document")
     )
-    context: int = setting(
-        0, "residues that the model sees at once; 0 follows the data", unit="residues", low=0, high=8192
-    )
+    context: int = setting(0, "context length in residues; 0: chosen by the data", unit="residues", low=0, high=8192)
     direction: str = setting(
-        "forward", "from first to last residue, or half of the time from last to first", choices=("forward", "both")
+        "forward", "learn from first to last residue, or in both directions", choices=("forward", "both")
     )
     labels: str = setting(
         "off", "classes: off, folder, or from headers: organism, family, or a pattern with one (group)"
@@ -96,9 +94,9 @@ class Residues:
         """Letters in the order of the alphabet, those first that the texts hold."""
         occurring = set().union(*map(set, texts))
         letters = fasta.ALPHABETS[alphabet].all
-        known = [letter for letter in letters if letter in occurring]
+        letters_seen = [letter for letter in letters if letter in occurring]
         unseen = [letter for letter in letters if letter not in occurring]
-        return cls(alphabet, "".join(known + unseen), len(known))
+        return cls(alphabet, "".join(letters_seen + unseen), len(letters_seen))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         """(n,) ids of the letters."""
@@ -178,7 +176,7 @@ class Protein(Text):
         if self.alphabet == "auto":
             self.alphabet = fasta.recognised(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
-            notes.append(f"the letters are {name}, by what occurs; the setting alphabet says otherwise")
+            notes.append(f"the letters are {name}, judging by the letters found (setting: alphabet)")
         if self.config.layout != "auto":
             self.layout = "list" if self.config.layout == "list" else "document"
         elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:
@@ -188,7 +186,7 @@ class Protein(Text):
         else:
             self.layout = "list"
         if self.config.direction == "both" and self.layout == "document":
-            notes.append("direction=both is left out: one text is learned from first to last residue only")
+            notes.append("direction=both is ignored: one long text is learned from first to last residue only")
         return notes
 
     def _records(self, item: Item) -> Iterator[fasta.Record]:
@@ -254,7 +252,7 @@ class Protein(Text):
                 notes.append(f"{count:,} sequence{'s' if count != 1 else ''} {remark}")
         if bare := self._mended["bare"]:
             files_have = "1 file has" if bare == 1 else f"{bare:,} files have"
-            notes.append(f"{files_have} no header (>), so that all its lines were read as one sequence")
+            notes.append(f"{files_have} no header (>), so all its lines were read as one sequence")
         repeated = sum(count for count in self._name_counts.values() if count > 1)
         if repeated:
             notes.append(f"{repeated:,} records share their name with another; each is kept")
@@ -375,12 +373,12 @@ class Protein(Text):
         if suffix:
             if self.layout == "document":
                 raise ConfigError(
-                    "this run learned its sequences as one text, from first to last residue only, so that no end can be given; "
+                    "this run learned its sequences as one text, from first to last residue only, so it takes no `suffix`; "
                     "give a `prompt` instead"
                 )
             if "back" not in special or prompt:
                 raise ConfigError(
-                    "an end can be given alone, to a run that was trained with direction=both; give a `prompt` instead"
+                    "a `suffix` needs a run trained with direction=both, and no `prompt` beside it; give a `prompt` instead"
                 )
             return torch.tensor([special["back"], *self.tokenizer.encode(end[::-1]).tolist()])
         opening = special.get("begin", special.get("end"))

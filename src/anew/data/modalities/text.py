@@ -37,15 +37,13 @@ class TextConfig:
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = setting(
-        0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
+        0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = setting(
-        0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
-    )
+    context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
-    text_column: str = setting("", "column of a table that holds the text; empty finds it by its name")
+    text_column: str = setting("", "table column of the text; empty: found by its name")
 
 
 class TokenChoice(NamedTuple):
@@ -133,18 +131,18 @@ class Text(Modality):
             return []
         if all(objection is None for objection in objections):
             self.layout = "list"
-            return [f"each line is a record of its own ({line_records.RULE}); layout=document reads it as one text"]
+            return [f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"]
         most_lines = max(text.count("\n") for text in texts)
         if most_lines >= line_records.LEAST_LINES and len(texts) <= 3:
             objection = next(objection for objection in objections if objection is not None)
-            return [f"read as a document, not a list of lines: {objection}; layout=list takes each line as a record"]
+            return [f"read as one document, not a list of lines: {objection}; layout=list reads each line as a record"]
         return []
 
     def _inspect_rows(self, rows: Sequence[str]) -> list[str]:
         short_rows = sum(len(row) <= line_records.LONGEST and "\n" not in row.strip("\n") for row in rows)
         if len(rows) >= line_records.LEAST_LINES and short_rows >= 0.99 * len(rows):
             self.layout = "list"
-            return ["each row is a short record of its own; layout=document joins the rows into one text"]
+            return ["each row is a separate short record; layout=document joins the rows into one text"]
         return []
 
     def _read_or_none(self, item: Item) -> str | None:
@@ -182,7 +180,7 @@ class Text(Modality):
         if not head.strip():
             return "is empty"
         try:
-            decode_text(head, whole=False)
+            decode_text(head, is_complete=False)
         except ValueError as error:
             return str(error)
         return None
@@ -308,8 +306,8 @@ class Text(Modality):
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
-    def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:
-        prompts = [[]] if known is None else _as_lists(known) or [[]]  # of each sample, or one for all
+    def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
+        prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]  # of each sample, or one for all
         return [self._truncate_at(row, prompts[index % len(prompts)], stop) for index, row in enumerate(_as_lists(x))]
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:

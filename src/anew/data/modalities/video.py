@@ -47,14 +47,14 @@ class VideoConfig:
     """How clips are brought to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
-    frames: int = setting(0, "most frames of a clip; 0 follows the data and the budget", low=0, high=MAX_FRAMES)
-    rate: float = setting(0.0, "frames a second; 0 takes what most files have", unit="frames/s", low=0.0, high=240.0)
+    frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
+    rate: float = setting(0.0, "frames per second; 0: as most files have", unit="frames/s", low=0.0, high=240.0)
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
-    frame: str = setting("auto", "clips of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    frame: str = setting("auto", "clips of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(
-        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+        True, "match samples to the data: its alpha values, flat colours, palette and share of specks"
     )
-    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
+    labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ class Video(Modality):
         return frames.moving(head)
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
-        return frame_folders.folders_of_frames(root, files, asked)
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
+        return frame_folders.folders_of_frames(root, files, is_requested)
 
     @property
     def _grid(self) -> Grid:
@@ -152,13 +152,12 @@ class Video(Modality):
         rates_differ = (np.abs(rates / self._source_rate - 1.0) >= frames.STEADY).any()
         if rates_differ or not all(timing.steady for timing in timings):
             notes.append(
-                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames a second, not all at a steady pace: "
+                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames per second, not all at a steady rate: "
                 f"all are read at {self._source_rate:.3g}."
             )
         if any(timing.cut for timing in timings):
             notes.append(
-                f"Of videos of over {frames.FRAMES:,} frames, and of GIFs of over {limits.VIDEO.gif_frames:,}, only the first so many are "
-                "used."
+                f"Only the first {frames.FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
             )
         frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
         return [*notes, *self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))]
@@ -188,13 +187,13 @@ class Video(Modality):
         reason = "as asked" if self.config.frames else f"to fit {budget.describe()}"
         if not videos_are_clips:
             return [
-                f"Videos of up to {max(frame_counts):,} frames are cut into clips of {max_frames} frames at {self.rate:.3g} a "
+                f"Videos of up to {max(frame_counts):,} frames are cut into clips of {max_frames} frames at {self.rate:.3g} per "
                 f"second: {reason}."
             ]
         if self._stride > 1:
             needed = math.ceil(round(usual_count))
             keeps = "" if self.config.frames else _what_keeps(needed, budget)
-            return [f"Of {self._stride} frames of a clip one is learned, at most {max_frames} in all: {reason}{keeps}."]
+            return [f"One frame in {self._stride} of a clip is used, at most {max_frames} in all: {reason}{keeps}."]
         return []
 
     def split_records(self, item: Item) -> Iterator[Item]:
@@ -254,7 +253,7 @@ class Video(Modality):
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
         shortest, longest = min(sample.frame_counts), max(sample.frame_counts)
         if shortest < longest:
-            self.notes.append(f"clips have {shortest} to {longest} frames; the model learns their lengths too")
+            self.notes.append(f"clips have {shortest} to {longest} frames; the model also learns their lengths")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
         many_transparent = sum(map(pixels.transparent, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
@@ -347,8 +346,8 @@ class Video(Modality):
     def calibrate(self, samples: Values, real: Values) -> None:
         self.matching = clip_matching.learned(samples, real)
 
-    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
-        return clip_matching.keep_known(items, known)
+    def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
+        return clip_matching.keep_known(items, condition)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         """An MP4, and beside it a GIF of the size of the data; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""

@@ -41,8 +41,8 @@ def without_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
         return data, []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return described, [
-        f"{', '.join(names[:_NAMED])}{more} left out: by name, a description of the data (give such a file by itself to learn "
-        "from it)"
+        f"{', '.join(names[:_NAMED])}{more} ignored: by its name, a description of the data (give such a file by itself to train "
+        "on it)"
     ]
 
 

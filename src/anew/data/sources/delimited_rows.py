@@ -47,8 +47,8 @@ class DelimitedFile:
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
         quote = b'"' if self._is_csv else None
         with path.open("rb") as stream:
-            start, whole = _rows_until(stream, 0, min(SHARD_BYTES, size), quote)
-        if not whole and _row_end(start, False, quote) is None:
+            start, ends_in_row_end = _rows_until(stream, 0, min(SHARD_BYTES, size), quote)
+        if not ends_in_row_end and _row_end(start, False, quote) is None:
             raise ValueError(_too_long())
         if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise ValueError("it is UTF-16; save it as UTF-8")
@@ -90,9 +90,9 @@ class DelimitedFile:
         with self.path.open("rb") as stream:
             start = _row_start(stream, span.start, span.inside, quote)
             # What follows is parsed with the right parity, so the end is found by reading on from a known row start.
-            data, whole = _rows_until(stream, start, span.stop, quote)
+            data, ends_in_row_end = _rows_until(stream, start, span.stop, quote)
         yield from self._parse(data, first=span.start == 0)
-        if not whole:
+        if not ends_in_row_end:
             yield Broken(_too_long())
 
     def _quoted(self, spans: int) -> list[bool]:
@@ -129,11 +129,11 @@ class DelimitedFile:
                 elif row:
                     yield Broken(f"the row has {len(row)} cells for {len(self._header)} columns")
         except csv.Error as error:
-            yield Broken(f"the rest of its shard cannot be read ({error})")
+            yield Broken(f"the rest of its part cannot be read ({error})")
 
 
 def _too_long() -> str:
-    return f"a row is longer than {limits.size(limits.ROWS.row)} (a quote that never closes?)"
+    return f"a row is longer than {limits.size(limits.ROWS.row)} (a missing closing quote?)"
 
 
 def _decoded(data: bytes, first: bool) -> str:
@@ -214,5 +214,5 @@ def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -
 
 def in_order(columns: Sequence[str], limit: int = 12) -> str:
     """Column names for a sentence."""
-    shown = ", ".join(columns[:limit])
-    return shown + (f" and {len(columns) - limit} more" if len(columns) > limit else "")
+    listed = ", ".join(columns[:limit])
+    return listed + (f" and {len(columns) - limit} more" if len(columns) > limit else "")

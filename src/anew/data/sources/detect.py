@@ -41,40 +41,40 @@ class Sorted:
 
 
 def sort_files(
-    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], asked: str | None = None
+    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], requested: str | None = None
 ) -> Sorted:
     """modalities: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     by_suffix: dict[str, list[File]] = {}
     out = Sorted()
-    files = _gathered(files, root, modalities, out, asked)
+    files = _gathered(files, root, modalities, out, requested)
     for file in files:
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
-    few = len(files) <= OPENED
-    for suffix, own in by_suffix.items():
-        _Group(suffix, suffixes.get(suffix), own, root, modalities).into(out, few)
+    opens_all = len(files) <= OPENED
+    for suffix, same_suffix in by_suffix.items():
+        _Group(suffix, suffixes.get(suffix), same_suffix, root, modalities).into(out, opens_all)
     for own_files in out.files.values():
         own_files.sort()
     return out
 
 
 def _gathered(
-    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], out: Sorted, asked: str | None
+    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], out: Sorted, requested: str | None
 ) -> Sequence[File]:
     """The files without those whose folders are one item each."""
     folders: dict[str, list[File]] = {}
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)
     for name, modality in modalities.items():
-        paths = {folder: [f.path for f in own] for folder, own in folders.items() if folder}
-        taken = modality.folders(root, paths, name == asked)
+        paths = {folder: [f.path for f in frames] for folder, frames in folders.items() if folder}
+        taken = modality.folders(root, paths, name == requested)
         for folder in taken:
-            own = folders.pop(folder)
-            whole = File(folder, sum(f.bytes for f in own), max(f.stamp for f in own))
-            out.files.setdefault(name, []).append(whole)
+            frames = folders.pop(folder)
+            clip = File(folder, sum(f.bytes for f in frames), max(f.stamp for f in frames))
+            out.files.setdefault(name, []).append(clip)
         if taken:
             out.gathered.append(f"{len(taken)} folders of numbered pictures are taken as one {name} item each")
-    return [file for own in folders.values() for file in own] if out.gathered else files
+    return [file for frames in folders.values() for file in frames] if out.gathered else files
 
 
 class _Group:
@@ -90,9 +90,9 @@ class _Group:
     ) -> None:
         self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
 
-    def into(self, out: Sorted, few: bool) -> None:
+    def into(self, out: Sorted, opens_all: bool) -> None:
         """Sort the files into what was found so far; few: each may be looked at."""
-        looked = list(self.files) if few else self.files[:: max(1, len(self.files) // SAMPLED)]
+        looked = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
         claims = {file.path: self._claims(file, out) for file in looked}
         weak = self._weak(list(claims.values()))
         if len(looked) < len(self.files):

@@ -37,11 +37,11 @@ def open_reader(
     modalities: Mapping[str, type[Modality]],
     classes: Mapping[str, str | None] | None = None,
     once: bool = False,
-    asked: str | None = None,
+    requested: str | None = None,
 ) -> FolderReader:
     """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once, asked: see
     `Source.open`."""
-    return FolderReader(files, root, modalities, classes or {}, once, asked)
+    return FolderReader(files, root, modalities, classes or {}, once, requested)
 
 
 class _Part(NamedTuple):
@@ -62,14 +62,14 @@ class FolderReader:
         modalities: Mapping[str, type[Modality]],
         classes: Mapping[str, str | None],
         once: bool,
-        asked: str | None,
+        requested: str | None,
     ) -> None:
         self._root = root
         self._owners = modalities
         self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
         self.labels: tuple[str, ...] | None = ()
-        sorted_files = sort_files(files, root, modalities, asked)
+        sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files
         self.notes: list[str] = sorted_files.notes
         self.refusals: list[SkippedItem] = sorted_files.refusals
@@ -79,18 +79,20 @@ class FolderReader:
                     self._files[name], modalities[name], [f.path for f in files]
                 )
                 self.notes = [*self.notes, *notes]
-        self.counts: Mapping[str, int] = {name: len(own) for name, own in self._files.items()}
-        self.bytes: Mapping[str, int] = {name: sum(f.bytes for f in own) for name, own in self._files.items()}
+        self.counts: Mapping[str, int] = {name: len(of_modality) for name, of_modality in self._files.items()}
+        self.bytes: Mapping[str, int] = {
+            name: sum(f.bytes for f in of_modality) for name, of_modality in self._files.items()
+        }
 
     def shards(self, modality: str) -> list[Shard]:
         files = [f for f in self._files[modality] if f.bytes]
         self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[modality] if not f.bytes]
         owner = self._owners[modality]
         if not owner.traits.is_text:  # each is read whole, or decoded from end to end
-            most = owner.traits.max_file_bytes or (limits.WHOLE.bytes if not owner.traits.reads_file_slices else 0)
-            large = [f for f in files if most and f.bytes > most]
-            self.refusals += [SkippedItem(f.path, too_large(f.bytes, most)) for f in large]
-            files = [f for f in files if not most or f.bytes <= most]
+            max_bytes = owner.traits.max_file_bytes or (limits.WHOLE.bytes if not owner.traits.reads_file_slices else 0)
+            large = [f for f in files if max_bytes and f.bytes > max_bytes]
+            self.refusals += [SkippedItem(f.path, too_large(f.bytes, max_bytes)) for f in large]
+            files = [f for f in files if not max_bytes or f.bytes <= max_bytes]
         if owner.traits.labels_from_filenames:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
@@ -178,7 +180,7 @@ def _shuffled(file: File) -> bytes:
 def _chunked(
     files: Sequence[File],
     parts: Mapping[str, str | None],
-    most: int,
+    max_items: int,
     most_bytes: int | None,
     streamed: bool = False,
 ) -> list[Shard]:
@@ -187,11 +189,11 @@ def _chunked(
     for file in files:
         by_part.setdefault(parts[file.path], []).append(file)
     shards: list[Shard] = []
-    for part, own in sorted(by_part.items(), key=lambda pair: pair[0] or ""):
+    for part, part_files in sorted(by_part.items(), key=lambda pair: pair[0] or ""):
         chunk: list[File] = []
         size = 0
-        for file in own:
-            if chunk and (len(chunk) == most or (most_bytes is not None and size + file.bytes > most_bytes)):
+        for file in part_files:
+            if chunk and (len(chunk) == max_items or (most_bytes is not None and size + file.bytes > most_bytes)):
                 shards.append(_shard(chunk, part, streamed))
                 chunk, size = [], 0
             chunk.append(file)

@@ -207,7 +207,7 @@ def open_hub(name: str, modalities: Mapping[str, type[Modality]], choice: Column
     except Exception as error:  # the hub's client, its network and every format raise their own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
         if not reached:
-            reason = "the hub does not answer, and it was not loaded before"
+            reason = "the hub does not answer, and there is no local copy"
         raise DataError(
             f"{name!r} is not a path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
             "owner/name or owner/name:config of a public data set"

@@ -62,7 +62,7 @@ class IdxReader:
             pair.labels = self._labels(labels.pop(key_of(path), None), heads, shape[0])
             self._pairs[path] = pair
         for path in labels.values():
-            self._refuse(path, "its images are missing: no idx file of the same name holds them")
+            self._refuse(path, "its images are missing: no idx file of the same name contains them")
         items = sum(pair.shape[0] for pair in self._pairs.values())
         self.counts: Mapping[str, int] = {"image": items} if items else {}
         self.bytes: Mapping[str, int] = (
@@ -113,7 +113,7 @@ class IdxReader:
                     raise ValueError("its header is not that of an idx file")
                 sizes = stream.read(4 * axes)
                 if len(sizes) < 4 * axes:
-                    raise ValueError("its header is cut off")
+                    raise ValueError("its header is truncated")
                 shape = struct.unpack(f">{axes}I", sizes)
                 if math.prod(shape) == 0:
                     raise ValueError("its header says that it is empty")
@@ -142,7 +142,7 @@ class IdxReader:
             self._refuse(path, f"it cannot be read ({error})")
             return None
         if len(data) < shape[0] * dtype.itemsize:
-            self._refuse(path, "it is cut off: fewer labels than its header says")
+            self._refuse(path, "it is truncated: fewer labels than its header says")
             return None
         return np.frombuffer(data, dtype)
 
@@ -165,7 +165,7 @@ class IdxReader:
         if images < shape[0]:
             missing = shape[0] - images
             self._refuse(
-                file.path, f"it is cut off: {missing} of the {shape[0]} images that its header names are missing"
+                file.path, f"it is truncated: {missing} of the {shape[0]} images that its header names are missing"
             )
         if packed and images * each > self._inflated:
             self._refuse(

@@ -47,13 +47,13 @@ def list_files(place: Path) -> Listing:
         raise DataError(f"{str(place)!r} is {_named(info.st_mode)}; give a folder or a file")
     out = Listing(place, [], 0, [])
     hidden = 0
-    seen: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
+    visited: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
     todo = [""]
     while todo:
         folder = todo.pop()
         try:
             with os.scandir(f"{place}/{folder}") as entries:
-                hidden += sum(_add(entry, folder, out, todo, seen) for entry in entries)
+                hidden += sum(_add(entry, folder, out, todo, visited) for entry in entries)
         except OSError as error:
             if not folder:
                 raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
@@ -69,7 +69,7 @@ def _info(place: Path) -> os.stat_result:
         raise DataError(f"{shortened(str(place))!r} cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], seen: set[tuple[int, int]]) -> bool:
+def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], visited: set[tuple[int, int]]) -> bool:
     """Put an entry where it belongs; whether it is hidden."""
     if entry.name.startswith(".") or entry.name == "__pycache__":
         return True
@@ -77,7 +77,7 @@ def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], se
     try:
         info = entry.stat()
     except FileNotFoundError:
-        _refuse(out, path, "is a link to nothing" if entry.is_symlink() else "vanished while the folder was listed")
+        _refuse(out, path, "is a broken link" if entry.is_symlink() else "vanished while the folder was listed")
         return False
     except OSError as error:
         _refuse(out, path, f"cannot be read ({error.strerror})")
@@ -86,8 +86,8 @@ def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], se
         out.files.append(File(path, info.st_size, info.st_mtime_ns))
     elif not stat.S_ISDIR(info.st_mode):
         _refuse(out, path, f"is {_named(info.st_mode)}, not a file")
-    elif (info.st_dev, info.st_ino) not in seen:
-        seen.add((info.st_dev, info.st_ino))
+    elif (info.st_dev, info.st_ino) not in visited:
+        visited.add((info.st_dev, info.st_ino))
         todo.append(f"{path}/")
     return False
 

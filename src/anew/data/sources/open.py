@@ -40,15 +40,15 @@ class Chosen:
 
 
 def detect_modality(
-    path: str, requested: str | None, once: bool = False, asked: bool = True, columns: ColumnChoice | None = None
+    path: str, requested: str | None, once: bool = False, is_requested: bool = True, columns: ColumnChoice | None = None
 ) -> Chosen:
     """List the path and take the requested modality, or the one of most items (of most bytes where that is a draw). once: see
     `Source.open`; asked: the user says the requested one, see `Modality.folders`; columns: those of tables that the user names."""
     modalities: dict[str, type[Modality]] = {name: load("data", name) for name in available("data")}
     if requested is not None and requested not in modalities:
         raise DataError(f"unknown modality {requested!r}{did_you_mean(requested, modalities)}")
-    asked = asked and requested is not None
-    source = Source.open(path, modalities, once, requested if asked else None, columns)
+    is_requested = is_requested and requested is not None
+    source = Source.open(path, modalities, once, requested if is_requested else None, columns)
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
         held = ", ".join(f"{n} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
@@ -60,7 +60,7 @@ def detect_modality(
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
         raise DataError("; ".join(filter(None, [sentence, _advice(source, {requested: modalities[requested]})])))
     modality = requested or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
-    other = {name: n for name, n in source.counts.items() if name != modality and n}
+    left_out = {name: n for name, n in source.counts.items() if name != modality and n}
     notes = _notes(modality, usable, requested)
     if advice := _advice(source, {modality: modalities[modality]}):
         notes.append(f"some files are left out; {advice}")
@@ -68,8 +68,10 @@ def detect_modality(
     if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
         raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{why}")
-    whole = modalities[modality].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
-    return Chosen(source, modality, shards, whole, other, notes, _fingerprint(modality, shards, source), asked)
+    fits_memory = modalities[modality].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
+    return Chosen(
+        source, modality, shards, fits_memory, left_out, notes, _fingerprint(modality, shards, source), is_requested
+    )
 
 
 def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
@@ -98,12 +100,14 @@ def _refused(source: Source) -> str:
 
 
 def _notes(modality: str, counts: dict[str, int], requested: str | None) -> list[str]:
-    rest = {name: n for name, n in counts.items() if name != modality}
-    if not rest:
+    left_out = {name: n for name, n in counts.items() if name != modality}
+    if not left_out:
         return []
-    held = ", ".join(f"{n} {name}" for name, n in sorted(rest.items()))
+    held = ", ".join(f"{n} {name}" for name, n in sorted(left_out.items()))
     why = "as asked" if requested else "since most items are"
-    return [f"{modality} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(rest))})"]
+    return [
+        f"training on {modality}, {why}; ignoring {held} (choose with the modality {' or '.join(sorted(left_out))})"
+    ]
 
 
 def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
@@ -164,7 +168,7 @@ def classes_of(
         ]
     if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
         class_source = "labels" if modality.traits.labels_from_content else "folders"
-        return (), [f"{len(labels)} {class_source} for {items} items are taken as an order, not as classes"]
+        return (), [f"{len(labels)} {class_source} for {items} items are taken as a numbering, not as classes"]
     return labels, []
 
 

@@ -232,8 +232,8 @@ def _samples(
     """One value that is not empty by column, from the first rows. Raises ValueError (one clause) where none can be read."""
     group = next(number for number, rows in enumerate(group_rows) if rows)
     row_bytes = _bytes_of_group(metadata, group, columns) // group_rows[group]
-    most = SHARD_ITEMS if row_bytes * SHARD_ITEMS <= SAMPLED_BYTES else SAMPLED_ROWS
-    rows = min(most, group_rows[group])
+    max_rows = SHARD_ITEMS if row_bytes * SHARD_ITEMS <= SAMPLED_BYTES else SAMPLED_ROWS
+    rows = min(max_rows, group_rows[group])
     request = RowsRequest(path, group, rows, tuple(columns), row_bytes, bounds)
     answer = read_rows(request, (0, bounds.shard(rows * row_bytes)))
     if answer.too_large:

@@ -23,10 +23,10 @@ class RecordStarts:
             place = bisect_right(self._gaps, (at, size + 1))
             if place and self._gaps[place - 1][1] >= at:
                 return self._gaps[place - 1][1]
-            behind = self._gaps[place] if place < len(self._gaps) else None
-            start = _search(stream, at, size if behind is None else behind[0], line_end, record)
+            gap = self._gaps[place] if place < len(self._gaps) else None
+            start = _search(stream, at, size if gap is None else gap[0], line_end, record)
             if start is None:
-                start = size if behind is None else behind[1]
+                start = size if gap is None else gap[1]
                 del self._gaps[place : place + 1]
             self._gaps.insert(place, (at, start))
             return start

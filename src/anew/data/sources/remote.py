@@ -90,20 +90,22 @@ def address_of(text: str) -> str | None:
     match = _ADDRESS.fullmatch(text)
     if match is None or len(match[1]) == 1:  # one letter is a drive
         return None
-    scheme, rest = match[1], match[2]
-    if scheme == "hf" and not rest.startswith("datasets/"):  # the name of a data set, which is read by its rows
+    scheme, remainder = match[1], match[2]
+    if scheme == "hf" and not remainder.startswith("datasets/"):  # the name of a data set, which is read by its rows
         return None
     if scheme not in SCHEMES:
         schemes = ", ".join(f"{name}://" for name in SCHEMES if name != "memory")
-        raise DataError(f"addresses of {scheme}:// are not read{did_you_mean(scheme, SCHEMES)}; give one of {schemes}")
-    if "::" in rest:
+        raise DataError(
+            f"addresses of {scheme}:// are not supported{did_you_mean(scheme, SCHEMES)}; give one of {schemes}"
+        )
+    if "::" in remainder:
         raise DataError(f"the address {without_query(text)!r} holds '::'; give one address")
-    if "@" in rest.partition("/")[0] and scheme in ("s3", "gs", "http", "https"):
+    if "@" in remainder.partition("/")[0] and scheme in ("s3", "gs", "http", "https"):
         raise DataError(
             f"an address of {scheme}:// must hold no user or key, since runs keep it; leave them to the provider's own "
             "settings (environment variables or its configuration file)"
         )
-    address = f"{scheme}://{rest}"
+    address = f"{scheme}://{remainder}"
     if without_query(address) != address:
         _signed[without_query(address)] = address
     return address
@@ -111,8 +113,12 @@ def address_of(text: str) -> str | None:
 
 def without_query(address: str) -> str:
     """The address without what may be secret in it: a signed address carries its key behind the question mark."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].partition('#')[0]}" if rest and scheme in ("http", "https") else address
+    scheme, _, remainder = address.partition("://")
+    return (
+        f"{scheme}://{remainder.partition('?')[0].partition('#')[0]}"
+        if remainder and scheme in ("http", "https")
+        else address
+    )
 
 
 def local_copy(address: str) -> LocalCopy:
@@ -127,21 +133,23 @@ def local_copy(address: str) -> LocalCopy:
     Raises:
         DataError: It does not exist, may not be read, holds nothing, does not fit, or the store fails for a minute.
     """
-    shown = without_query(address)
-    address = _signed.get(shown, address)
-    folder = _folder_of(shown)
+    public_address = without_query(address)
+    address = _signed.get(public_address, address)
+    folder = _folder_of(public_address)
     folder.mkdir(parents=True, exist_ok=True)
     system, path = _opened(address)
     listing, is_file, refusals = _listed(system, path, address)
     with FileLock(folder / LOCK):
-        copy = _Copy(system, folder, shown)
+        copy = _Copy(system, folder, public_address)
         copy.bring(listing)
     refusals += copy.refusals
     if len(copy.refusals) == len(listing):
         first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
-        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and your permissions")
+        raise DataError(
+            f"nothing from {public_address!r} could be copied{first}; check the address and your permissions"
+        )
     size = sum(file.bytes or 0 for file in listing.values())
-    note = f"{shown} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
+    note = f"{public_address} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
     return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
 
 
@@ -150,8 +158,8 @@ def is_known(address: str) -> bool:
     return (_folder_of(without_query(address)) / MANIFEST).is_file()
 
 
-def _folder_of(shown: str) -> Path:
-    return files.cache_root(None) / "remote" / hashlib.blake2b(shown.encode(), digest_size=12).hexdigest()
+def _folder_of(public_address: str) -> Path:
+    return files.cache_root(None) / "remote" / hashlib.blake2b(public_address.encode(), digest_size=12).hexdigest()
 
 
 def _opened(address: str) -> tuple[FileSystem, str]:
@@ -167,7 +175,7 @@ def _opened(address: str) -> tuple[FileSystem, str]:
     return opened
 
 
-def _reached(action: Callable[[], R], shown: str) -> R:
+def _reached(action: Callable[[], R], public_address: str) -> R:
     """What an action on a store returns. It is tried again for RETRY_S.
 
     Raises:
@@ -178,15 +186,19 @@ def _reached(action: Callable[[], R], shown: str) -> R:
         try:
             return action()
         except FileNotFoundError:
-            raise DataError(f"there is nothing at {shown!r}; check the address") from None
+            raise DataError(f"there is nothing at {public_address!r}; check the address") from None
         except PermissionError as error:
-            raise DataError(f"{shown!r} may not be read ({_reason(error)}); check your rights there") from None
+            raise DataError(
+                f"{public_address!r} cannot be read ({_reason(error)}); check your permissions there"
+            ) from None
         except Exception as error:  # each provider's client has errors of its own, with no base in common
             if "Credentials" in type(error).__name__:
-                raise DataError(f"{shown!r} cannot be read ({_reason(error)}); set those of the provider") from None
+                raise DataError(
+                    f"{public_address!r} cannot be read ({_reason(error)}); set those of the provider"
+                ) from None
             if _is_settled(error) or time.monotonic() - begin + pause > RETRY_S:
                 raise DataError(
-                    f"{shown!r} cannot be read ({_reason(error)}); check the address and the network"
+                    f"{public_address!r} cannot be read ({_reason(error)}); check the address and the network"
                 ) from None
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
@@ -206,17 +218,19 @@ def _reason(error: BaseException) -> str:
 
 def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, RemoteFile], bool, list[SkippedItem]]:
     """(files by relative path, whether the address is one file, what has a name that cannot be kept)."""
-    shown = without_query(address)
+    public_address = without_query(address)
     system.invalidate_cache()
-    info = _reached(lambda: system.info(path), shown)
+    info = _reached(lambda: system.info(path), public_address)
     if info.get("type") != "directory":
-        name = unquote(PurePosixPath(urlsplit(shown).path).name) or "data"
+        name = unquote(PurePosixPath(urlsplit(public_address).path).name) or "data"
         if not _is_safe(name):
-            raise DataError(f"the file at {shown!r} has a name that cannot be kept on a disk")
+            raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
         return {name: _remote_file(path, info)}, True, []
     if address.startswith("http"):
-        raise DataError(f"{shown!r} is a folder, and web servers do not list theirs; give the address of one file")
-    entries = _reached(lambda: system.find(path, detail=True), shown)
+        raise DataError(
+            f"{public_address!r} is a folder, and web servers do not list theirs; give the address of one file"
+        )
+    entries = _reached(lambda: system.find(path, detail=True), public_address)
     root = str(info["name"]).rstrip("/") + "/"
     listing, refusals = {}, []
     for key, about in sorted(entries.items()):
@@ -226,9 +240,9 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
         if _is_safe(name):
             listing[name] = _remote_file(key, about)
         else:
-            refusals.append(SkippedItem(name, "has a name that cannot be kept on a disk"))
+            refusals.append(SkippedItem(name, "has a name that no file on this disk can have"))
     if not listing:
-        raise DataError(f"{shown!r} holds no files; check the address")
+        raise DataError(f"{public_address!r} holds no files; check the address")
     return listing, False, refusals
 
 

@@ -22,17 +22,17 @@ def drop_duplicate_formats(
     apart = {_stem(name)[0] for name in names if _SINGLE.fullmatch(_stem(name)[1])}
     sheets = [f for f in files if _stem(f.path)[0] in apart and _SHEET.fullmatch(_stem(f.path)[1])]
     kept = [f for f in files if f not in set(sheets)]
-    notes = [f"left out: {_listed(sheets)}, sheets of samples that lie beside them"] if sheets else []
+    notes = [f"left out: {_listed(sheets)}, sheets of the samples beside them"] if sheets else []
     if modality.traits.is_text:  # `list.c` and `list.h` are two
         return kept, notes
     same: dict[tuple[str, str], list[File]] = defaultdict(list)
     for file in kept:
         same[_stem(file.path)].append(file)
     # The format that is this kind's alone (a GIF may be an image), then what was packed the least.
-    best = {max(own, key=lambda f: (suffix_of(f.path) in modality.suffixes, f.bytes)) for own in same.values()}
+    best = {max(copies, key=lambda f: (suffix_of(f.path) in modality.suffixes, f.bytes)) for copies in same.values()}
     again = [f for f in kept if f not in best]
     if again:
-        notes.append(f"left out: {_listed(again)}, which differ from another sample in their ending alone")
+        notes.append(f"left out: {_listed(again)}, which differ from another sample only in their extension")
     return [f for f in kept if f in best], notes
 
 

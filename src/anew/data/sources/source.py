@@ -46,7 +46,7 @@ class Source:
         path: str | Path,
         modalities: Mapping[str, type[Modality]],
         once: bool = False,
-        asked: str | None = None,
+        requested: str | None = None,
         choice: ColumnChoice | None = None,
     ) -> Source:
         """List a folder, a file, an address or a hub name. once: it holds samples, and none of them counts twice (`once`). asked: the
@@ -60,18 +60,18 @@ class Source:
             )
         try:
             place = Path(text).expanduser()
-            there = place.exists()
+            exists = place.exists()
         except OSError as error:
             raise DataError(f"{shortened(text)!r} cannot be read ({error.strerror})") from None
         except RuntimeError:
             raise DataError(f"{shortened(text)!r} names the home of an unknown user; give a folder or a file") from None
-        if there:
-            return cls._open_files(text, place, modalities, once, asked, choice or ColumnChoice())
+        if exists:
+            return cls._open_files(text, place, modalities, once, requested, choice or ColumnChoice())
         address = None if is_hub_name(text) else address_of(text)
         if address is not None:
             copy = local_copy(address)
             source = cls._open_files(
-                without_query(address), copy.place, modalities, once, asked, choice or ColumnChoice()
+                without_query(address), copy.place, modalities, once, requested, choice or ColumnChoice()
             )
             source._refusals += copy.refusals
             source._notes.append(copy.note)
@@ -91,14 +91,14 @@ class Source:
         place: Path,
         modalities: Mapping[str, type[Modality]],
         once: bool,
-        asked: str | None,
+        requested: str | None,
         choice: ColumnChoice,
     ) -> Source:
         root, files, hidden, refusals = list_files(place)
         if not files:
-            some = f"; {hidden} hidden files are left out" if hidden else ""
-            some += f"; {named(refusals)}" if refusals else ""
-            raise DataError(f"{text!r} holds no files{some}; give a folder with text, images, sound or clips")
+            left_out = f"; {hidden} hidden files are left out" if hidden else ""
+            left_out += f"; {named(refusals)}" if refusals else ""
+            raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
         check_is_no_run(text, place, files)
@@ -111,15 +111,15 @@ class Source:
         if "tables" not in by_reader:
             choice.check(text, ())
         readers: list[Reader] = []
-        for name, own in sorted(by_reader.items()):
+        for name, reader_files in sorted(by_reader.items()):
             if name == "folder":
                 from anew.data.sources import folder
 
-                readers.append(folder.open_reader(own, root, modalities, classes, once, asked))
+                readers.append(folder.open_reader(reader_files, root, modalities, classes, once, requested))
             else:
                 more = (choice,) if name == "tables" else ()
                 module = importlib.import_module(f"anew.data.sources.{name}")
-                readers.append(module.open_reader(own, root, modalities, *more))
+                readers.append(module.open_reader(reader_files, root, modalities, *more))
         return cls(text, readers, notes, refusals)
 
     @property
@@ -137,9 +137,9 @@ class Source:
         shards: list[Shard] = []
         for reader in self.readers:
             if reader.counts.get(modality):
-                own = reader.shards(modality)
-                self._home.update((shard.name, reader) for shard in own)
-                shards.extend(own)
+                reader_shards = reader.shards(modality)
+                self._home.update((shard.name, reader) for shard in reader_shards)
+                shards.extend(reader_shards)
         return shards
 
     def labels(self, modality: str) -> tuple[str, ...] | None:

@@ -41,7 +41,7 @@ class TableReader:
         self._tables: dict[str, tuple[File, DelimitedFile | ParquetFile, Columns]] = {}
         self.counts: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
-        known: list[set[str] | None] = []
+        label_sets: list[set[str] | None] = []
         for file in files:
             opened = self._open(file)
             if opened is None:
@@ -51,14 +51,16 @@ class TableReader:
             if not self._is_usable(file, table, columns):
                 continue
             self._tables[file.path] = (file, table, columns)
-            known.append(_labels(table, columns))
+            label_sets.append(_labels(table, columns))
             for modality in ("text", "image"):
                 if columns.of(modality):
                     self.counts[modality] = self.counts.get(modality, 0) + table.count
                     self.bytes[modality] = self.bytes.get(modality, 0) + file.bytes
         self._choice.check(files[0].path if len(files) == 1 else str(root), list(columns_of_all))
-        sets = [labels for labels in known if labels is not None]
-        self.labels: tuple[str, ...] | None = tuple(sorted(set().union(*sets))) if len(sets) == len(known) else None
+        sets = [labels for labels in label_sets if labels is not None]
+        self.labels: tuple[str, ...] | None = (
+            tuple(sorted(set().union(*sets))) if len(sets) == len(label_sets) else None
+        )
         self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()})
 
     def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
@@ -191,7 +193,7 @@ def metadata(path: Path) -> dict[str, str | None]:
             if isinstance(cell := row.get(column), str)
         }
     except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as a table: {error}; mend it or take it away") from None
+        raise DataError(f"{str(path)!r} cannot be read as a table: {error}; fix or remove it") from None
 
 
 def open_reader(

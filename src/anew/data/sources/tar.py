@@ -109,13 +109,13 @@ class ArchiveReader:
                 for name, place in members(stream):
                     self._add(by_stem, file.path, name, place)
             except ValueError as error:
-                self.refusals.append(SkippedItem(file.path, f"{error}; what stands before it is used"))
-        known: dict[tuple[str, ...], dict[str, str]] = {}
+                self.refusals.append(SkippedItem(file.path, f"{error}; the part before it is used"))
+        endings_of: dict[tuple[str, ...], dict[str, str]] = {}
         for sample in by_stem.values():
             endings = tuple(sample.places)
-            if endings not in known:
-                known[endings] = _endings(endings, self._owners)
-            sample.endings = known[endings]
+            if endings not in endings_of:
+                endings_of[endings] = _endings(endings, self._owners)
+            sample.endings = endings_of[endings]
         archive.samples = [s for s in by_stem.values() if s.endings]
         if len({s.stem.rpartition("/")[0] for s in archive.samples}) > 1:
             # Folders in an archive are often classes one after another; shards must each be a fair mix.
@@ -179,8 +179,8 @@ class ArchiveReader:
                 if modality in sample.endings:
                     part = part_of(path) or part_of(str(PurePosixPath(sample.stem).parent / "_"))
                     by_part.setdefault(part, []).append(index)
-            for part, own in by_part.items():
-                for chunk, size in _chunks(archive.samples, own, modality):
+            for part, members in by_part.items():
+                for chunk, size in _chunks(archive.samples, members, modality):
                     name = f"{path}#{chunk[0]}" if part is None else f"{path}#{part}{chunk[0]}"
                     shards.append(
                         Shard(name, len(chunk), size, (path, modality, tuple(chunk)), part, archive.file.stamp)
@@ -224,19 +224,19 @@ class _View(io.RawIOBase):
 def split_name(name: str) -> tuple[str, str]:
     """(stem, ending): WebDataset splits the last part of a member's name at its first dot."""
     folder, slash, last = name.rpartition("/")
-    first, dot, rest = last.partition(".")
-    return folder + slash + first, (dot + rest).lower()
+    first, dot, suffixes = last.partition(".")
+    return folder + slash + first, (dot + suffixes).lower()
 
 
 def _shuffled(sample: _Sample) -> bytes:
     return hashlib.blake2b(sample.stem.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunks(samples: Sequence[_Sample], own: Sequence[int], modality: str) -> Iterator[tuple[list[int], int]]:
+def _chunks(samples: Sequence[_Sample], members: Sequence[int], modality: str) -> Iterator[tuple[list[int], int]]:
     """Runs of samples of about one shard, with their bytes."""
     chunk: list[int] = []
     size = 0
-    for index in own:
+    for index in members:
         chunk.append(index)
         size += samples[index].places[samples[index].endings[modality]].size
         if len(chunk) >= SHARD_ITEMS or (modality == "text" and size >= SHARD_BYTES):
@@ -310,7 +310,7 @@ def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
             length = int(fields.get("size", length))
         start = at + _RECORD
         if start + length > size:
-            raise ValueError(f"it is cut off at byte {size}")
+            raise ValueError(f"it is truncated at byte {size}")
         if flag in (b"x", b"L"):
             fields.update(_pax_fields(stream.read(min(length, limits.TAR.header)), flag))
         elif flag != b"g":

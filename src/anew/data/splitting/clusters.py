@@ -41,8 +41,8 @@ def assign_parts_with_clusters(
         why = _too_large(relatives, n_in_large) if too_few else _too_few(n_held, n_clusters)
         return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(relatives, why)]
     parts = np.full(n, TRAIN, dtype=np.uint8)
-    others = np.flatnonzero(cluster < 0)
-    parts[others] = assign_parts(hashes[others].tolist(), [1] * len(others), share, held_out)
+    unclustered = np.flatnonzero(cluster < 0)
+    parts[unclustered] = assign_parts(hashes[unclustered].tolist(), [1] * len(unclustered), share, held_out)
     # Half of validation is at random; the other half are clusters.
     parts[(parts == VALIDATION) & (splitmix64(hashes + np.uint64(1)) % 2 == 0)] = TRAIN
     in_clusters = np.flatnonzero(cluster >= 0)
@@ -84,7 +84,9 @@ def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
 
 def _too_few(n_held: int, n_clusters: int) -> str:
     clusters = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
-    return f"{n_held:,} sequences to hold out would be {clusters} of relatives alone, and at least {LEAST_ITEMS} are needed"
+    return (
+        f"{n_held:,} held-out sequences would be {clusters} of relatives alone, and at least {LEAST_ITEMS} are needed"
+    )
 
 
 def _no_clusters(relatives: SequenceClusters, why: str) -> str:

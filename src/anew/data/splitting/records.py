@@ -38,8 +38,8 @@ def content_key(item: Item) -> int:
 def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
     """The same for near-copies too, as the modality's signature knows them; a ValueError (one clause) in the place of an item
     that cannot be used."""
-    asked = [item for item in items if item.begins and item.ends and not isinstance(item.data, str)]
-    signatures = isolation.each(modality, "signature", asked)
+    complete = [item for item in items if item.begins and item.ends and not isinstance(item.data, str)]
+    signatures = isolation.each(modality, "signature", complete)
     for item in items:
         signature = next(signatures) if item.begins and item.ends and not isinstance(item.data, str) else None
         if isinstance(signature, ValueError):
@@ -103,8 +103,8 @@ class Records:
 
     def _alike(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
         """The keys of these; None where no more are looked for."""
-        most = min(BODIES - self._bodies, len(items)) if len(self.keys) < ALIKE_ITEMS else 0
-        for result in alike_keys(modality, items[:most]):
+        max_compared = min(BODIES - self._bodies, len(items)) if len(self.keys) < ALIKE_ITEMS else 0
+        for result in alike_keys(modality, items[:max_compared]):
             more = len(self.keys) < ALIKE_ITEMS
             self._bodies += more
             yield result if more else None

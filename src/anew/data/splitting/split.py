@@ -68,7 +68,7 @@ def keep_groups_together(
         n_before[name] += 1
         shared.append(key_of_run.setdefault(run, key))
     if whole_recordings:
-        return shared, [f"what was cut out of one of the {len(recordings)} recordings is in one part"]
+        return shared, [f"clips that were cut from one of the {len(recordings)} recordings stay in one part"]
     if 10 * sum(n_before.values()) < len(keys):  # too few to be worth a sentence
         return shared, []
     subject = "1 recording is" if len(recordings) == 1 else f"{len(recordings)} recordings are"
@@ -78,10 +78,10 @@ def keep_groups_together(
     ]
 
 
-def held_out_share(amount: float, enough: float) -> float:
-    """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `enough`; still more where
+def held_out_share(amount: float, target: float) -> float:
+    """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `target`; still more where
     that would be less than NEEDED_ITEMS."""
-    share = float(np.clip(enough / max(amount, 1), SHARE, LARGEST_SHARE))
+    share = float(np.clip(target / max(amount, 1), SHARE, LARGEST_SHARE))
     return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
 
@@ -141,9 +141,9 @@ def check(
         return
     copies = "" if n_different in (None, len(parts)) else f" ({n_different} different, copies count once)"
     items = f"1 {noun} is" if len(parts) == 1 else f"{len(parts)} {noun}s{copies} are"
-    others = f" (others were refused: {named(skipped)})" if skipped else ""
+    refused = f" (others were refused: {named(skipped)})" if skipped else ""
     raise DataError(
-        f"{items} too few to train on some and hold others out; give at least {LEAST_ITEMS} different ones{others}"
+        f"{items} too few to train on some and hold others out; give at least {LEAST_ITEMS} different ones{refused}"
     )
 
 
@@ -160,8 +160,8 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
         )
     if 0 < counts[TEST] < FEW_TO_JUDGE:
         notes.append(
-            f"{counts[TEST]} items to test can show faults of samples, but are too few to confirm that they are as good as real "
-            f"ones; that takes some {ENOUGH_ITEMS}"
+            f"{counts[TEST]} test items can show faults of samples, but are too few to confirm that samples are as good as real "
+            f"items; that takes about {ENOUGH_ITEMS}"
         )
     return notes
 
@@ -185,7 +185,7 @@ def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tupl
         for place, part in enumerate(held_out):
             marks.append((stop - round(sum(shares[place:]) * (stop - start)), part))
     pieces = _cut(documents, marks)
-    if any(part not in {own for _, own in pieces} for part in (TRAIN, *held_out)):
+    if any(part not in {piece_part for _, piece_part in pieces} for part in (TRAIN, *held_out)):
         raise DataError(
             f"{total:,} characters of text are too few to train on some and hold others out; give more text"
         )

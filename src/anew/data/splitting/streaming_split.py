@@ -41,7 +41,7 @@ def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[
     if not named - {"train"}:
         return code, both, []
     if all(shard.part not in (None, "train") for shard in shards):
-        note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split anew"
+        note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split again"
         return dict.fromkeys([None, *split.NAMES], split.TRAIN), both, [note]
     if named >= {"validation", "test"}:
         code |= {"validation": split.VALIDATION, "test": split.TEST}
@@ -82,15 +82,17 @@ class SourceSplit:
 
     def items(self, shard: int, listed: int, part: int) -> float:
         """How many records of the part a shard of so many listed items holds, estimated where it was not read."""
-        own = self.parts[shard]
-        return (
-            listed * self.records_per_item * float(own == part) if isinstance(own, int) else float((own == part).sum())
-        )
+        parts = self.parts[shard]
+        if isinstance(parts, int):
+            return listed * self.records_per_item * float(parts == part)
+        return float((parts == part).sum())
 
     def share(self, shard: int, part: int) -> float:
         """The share of a shard's records that belong to the part."""
-        own = self.parts[shard]
-        return float(own == part) if isinstance(own, int) else float((own == part).mean()) if len(own) else 0.0
+        parts = self.parts[shard]
+        if isinstance(parts, int):
+            return float(parts == part)
+        return float((parts == part).mean()) if len(parts) else 0.0
 
     def repeats(self, item: Item, modality: Modality) -> bool:
         """Whether a train item is a copy of a held-out one."""
@@ -115,21 +117,21 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     for part in {split.VALIDATION, split.TEST} & set(base):
         if base.count(part) > OWN_SHARDS:
             notes.append(
-                f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spread"
+                f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spaced"
             )
     result = SourceSplit(list(base), held_out, notes=notes)
     listed = modality.layout == "list"
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not held_out:
         if listed:  # how many lines a shard has, from some of them
-            some = train[:: max(1, len(train) // COUNTED_SHARDS)]
-            records = sum(isinstance(record, Item) for b in some for record in expanded(source, shards[b], modality))
-            result.records_per_item = max(records / max(sum(shards[b].items for b in some), 1), 1.0)
+            sampled = train[:: max(1, len(train) // COUNTED_SHARDS)]
+            records = sum(isinstance(record, Item) for b in sampled for record in expanded(source, shards[b], modality))
+            result.records_per_item = max(records / max(sum(shards[b].items for b in sampled), 1), 1.0)
         return result
     notes += clusters.no_clusters_note(modality)
     items = sum(shards[i].items for i in train)
-    most = STREAM_BYTES if modality.traits.reads_file_slices else PASS_BYTES
-    cheap = items <= PASS_ITEMS and sum(shards[i].bytes for i in train) <= most
+    max_bytes = STREAM_BYTES if modality.traits.reads_file_slices else PASS_BYTES
+    cheap = items <= PASS_ITEMS and sum(shards[i].bytes for i in train) <= max_bytes
     # Pieces of one large document are no documents of their own.
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
@@ -149,16 +151,16 @@ def _split_by_content(
     bodies, reads_bodies = _Bodies(source, shards, modality, contents, result), _reads_bodies(modality)
     if reads_bodies:
         bodies.empty_shards()
-    own = bodies.usable
-    share = split.held_out_share(len(own), split.ENOUGH_ITEMS)
-    recordings = [contents.recordings[i] for i in own]
-    runs, notes = split.keep_groups_together([contents.keys[i] for i in own], recordings, share)
+    usable = bodies.usable
+    share = split.held_out_share(len(usable), split.ENOUGH_ITEMS)
+    recordings = [contents.recordings[i] for i in usable]
+    runs, notes = split.keep_groups_together([contents.keys[i] for i in usable], recordings, share)
     result.drawn_one_by_one = 10 * sum(name is not None for name in recordings) < len(recordings)
-    kept = dict(zip(own.tolist(), runs, strict=True))
+    kept = dict(zip(usable.tolist(), runs, strict=True))
     for _ in range(MOST_ROUNDS):
-        own = bodies.usable
-        bodies.parts[own] = split.assign_parts(
-            [kept[i] for i in own], [contents.sizes[i] for i in own], share, result.held_out
+        usable = bodies.usable
+        bodies.parts[usable] = split.assign_parts(
+            [kept[i] for i in usable], [contents.sizes[i] for i in usable], share, result.held_out
         )
         if not reads_bodies or not bodies.held():
             break
@@ -175,15 +177,17 @@ def _split_by_content(
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
     if len(contents.keys) > ALIKE_ITEMS:
-        result.notes.append(f"near copies were looked for among {ALIKE_ITEMS:,} items only; exact ones among all")
+        result.notes.append(
+            f"near-duplicates were searched for among {ALIKE_ITEMS:,} items only, exact duplicates among all"
+        )
 
 
 def _enough(
-    parts: NDArray[np.uint8], result: SourceSplit, others: Sequence[SkippedItem], noun: str, different: int
+    parts: NDArray[np.uint8], result: SourceSplit, more_skipped: Sequence[SkippedItem], noun: str, different: int
 ) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
     refused = SkippedItems()
-    refused.add([*result.refusals, *others])
+    refused.add([*result.refusals, *more_skipped])
     if not len(parts) and refused.count:
         raise DataError(f"none of the {refused.count} {noun}s can be used{refused.sentence()}")
     try:
@@ -220,8 +224,8 @@ class _Bodies:
         left = MOST_EMPTY_RECORDS
         for number in np.unique(shard_of[~self._seen]).tolist():
             todo = np.flatnonzero(~self._seen & (shard_of == number))
-            some = todo[_evenly_spread(len(todo))]
-            if self.read(some) == len(some) and len(todo) <= left:
+            batch = todo[_evenly_spread(len(todo))]
+            if self.read(batch) == len(batch) and len(todo) <= left:
                 self.read(todo[~self._seen[todo]])
                 left -= len(todo)
 
@@ -254,8 +258,8 @@ def holds(modality: Modality, records: Sequence[Item]) -> bool:
     """Whether a few records, evenly spread, show one that can be used; always, where the modality does not tell."""
     if not _reads_bodies(modality):
         return True
-    some = [records[place] for place in _evenly_spread(len(records))]
-    return any(reason is None for _, reason in reasons(modality, "validate_body", some))
+    sampled = [records[place] for place in _evenly_spread(len(records))]
+    return any(reason is None for _, reason in reasons(modality, "validate_body", sampled))
 
 
 def _evenly_spread(n: int) -> NDArray[np.intp]:
@@ -283,8 +287,8 @@ def _split_by_shards(
     names = " and ".join(split.NAMES[part] for part in result.held_out)
     result.notes.append(
         f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({held / items:.1%}), drawn at random, "
-        f"go to {names}; what repeats an item of theirs is dropped from train; the rest is read in random order, so that what "
-        "a budget cannot read is missed at random"
+        f"go to {names}; copies of their items are dropped from train; the rest is read in random order, so a short "
+        "budget sees a random part of it"
     )
 
 
@@ -310,8 +314,8 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
     for i in train:
         name = name if shards[i].continues else shards[i].name
         first[i] = name
-    whole = modality.traits.reads_file_slices and len(set(first.values())) >= split.MANY_RECORDINGS
-    return sorted(train, key=lambda i: (near_duplicates.name_hash(first[i] if whole else shards[i].name), i))
+    by_recording = modality.traits.reads_file_slices and len(set(first.values())) >= split.MANY_RECORDINGS
+    return sorted(train, key=lambda i: (near_duplicates.name_hash(first[i] if by_recording else shards[i].name), i))
 
 
 def _remember(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> int:

@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 @compiled_inner
 def gather_path(
-    own: Memory,
+    memory: Memory,
     base: Memory,
     document: Memory,
     keys: Keys,
@@ -40,31 +40,34 @@ def gather_path(
 
     Args:
         own, base: Whose tallies are added up.
-        document: What the document holds so far; `own`, but while the train part is learned.
+        document: What the document holds so far; `memory`, but while the train part is learned.
         keys: (C,) of the contexts.
         tree: The questions.
         token: Whose path it is.
         places: To be filled in.
-        spots: (C, 2) receives where the contexts were found in `own`.
+        spots: (C, 2) receives where the contexts were found in `memory`.
         at: (D+1,) is used.
 
     Returns:
         The longest order of tokens that was seen.
     """
     depth, shared, order = tree.depth[token], tree.shared[token], 0
-    own_counts, base_counts = Counts(own.heads, own.entries, own.used), Counts(base.heads, base.entries, base.used)
-    for kind in range(KINDS):
+    own_counts, base_counts = (
+        Counts(memory.heads, memory.entries, memory.used),
+        Counts(base.heads, base.entries, base.used),
+    )
+    for k in range(KINDS):
         at[: depth + 1] = 0
-        if kind == 0:
-            recent = _gather_plain(own, base, tree, token, places)
+        if k == 0:
+            recent = _gather_plain(memory, base, tree, token, places)
         else:
-            recent = tally(base_counts, keys[kind], shared, depth, at, spots[kind])
-            own_recent = tally(own_counts, keys[kind], shared, depth, at, spots[kind])
+            recent = tally(base_counts, keys[k], shared, depth, at, spots[k])
+            own_recent = tally(own_counts, keys[k], shared, depth, at, spots[k])
             recent = own_recent if own_recent >= 0 else recent
-            _spread(tree.bits[token], depth, at, places.ones[kind], places.zeros[kind])
-        if recent >= 0 and kind < TOKEN_ORDERS:
-            order = kind
-        _set_sides(places.sides[kind], tree.bits[token], depth, recent)
+            _spread(tree.bits[token], depth, at, places.ones[k], places.zeros[k])
+        if recent >= 0 and k < TOKEN_ORDERS:
+            order = k
+        _set_sides(places.sides[k], tree.bits[token], depth, recent)
     _gather_document(document, keys, tree, token, places, at)
     return order
 
@@ -75,8 +78,8 @@ def _gather_document(document: Memory, keys: Keys, tree: CodeTree, token: Index,
     depth, bits, spot = tree.depth[token], tree.bits[token], np.zeros(2, np.int64)
     counts = Counts(document.heads, document.entries, document.used)
     for i in range(len(LOCAL_KINDS)):
-        kind, source = LOCAL_KINDS[i], KINDS + i
-        if kind == 0:
+        order, source = LOCAL_KINDS[i], KINDS + i
+        if order == 0:
             last = _last_token(document, document)
             recent = np.int64(tree.shared[token, last - 1]) if last else -1
             for d in range(depth):
@@ -84,7 +87,7 @@ def _gather_document(document: Memory, keys: Keys, tree: CodeTree, token: Index,
                 places.zeros[source, d], places.ones[source, d] = document.plain[node, 0], document.plain[node, 1]
         else:
             at[: depth + 1] = 0
-            recent = tally(counts, keys[kind], tree.shared[token], depth, at, spot)
+            recent = tally(counts, keys[order], tree.shared[token], depth, at, spot)
             _spread(bits, depth, at, places.ones[source], places.zeros[source])
         _set_sides(places.sides[source], bits, depth, recent)
 
@@ -107,53 +110,53 @@ def _spread(bits: NDArray[np.uint8], depth: Index, at: Ints, ones: NDArray[np.in
 
 
 @compiled_inner
-def _gather_plain(own: Memory, base: Memory, tree: CodeTree, token: Index, places: Places) -> Index:
+def _gather_plain(memory: Memory, base: Memory, tree: CodeTree, token: Index, places: Places) -> Index:
     """The tallies of order 0; returns how many answers the last token shares, -1 without one."""
     for d in range(tree.depth[token]):
         node = tree.nodes[token, d]
-        places.zeros[0, d] = own.plain[node, 0] + base.plain[node, 0]
-        places.ones[0, d] = own.plain[node, 1] + base.plain[node, 1]
-    last = _last_token(own, base)
+        places.zeros[0, d] = memory.plain[node, 0] + base.plain[node, 0]
+        places.ones[0, d] = memory.plain[node, 1] + base.plain[node, 1]
+    last = _last_token(memory, base)
     return np.int64(tree.shared[token, last - 1]) if last else -1
 
 
 @compiled_inner
-def _last_token(own: Memory, base: Memory) -> Index:
-    """The last token + 1 of `own`, else of `base`; 0 without one."""
-    return np.int64(own.plain[-1, 0] if own.plain[-1, 0] else base.plain[-1, 0])
+def _last_token(memory: Memory, base: Memory) -> Index:
+    """The last token + 1 of `memory`, else of `base`; 0 without one."""
+    return np.int64(memory.plain[-1, 0] if memory.plain[-1, 0] else base.plain[-1, 0])
 
 
 @compiled_inner
-def gather_nodes(own: Memory, base: Memory, keys: Keys, tree: CodeTree, places: Places) -> Index:
+def gather_nodes(memory: Memory, base: Memory, keys: Keys, tree: CodeTree, places: Places) -> Index:
     """The same of all questions."""
     order = 0
     places.sides[:] = 2
-    for kind in range(KINDS):
-        zeros, ones = places.zeros[kind], places.ones[kind]
+    for k in range(KINDS):
+        zeros, ones = places.zeros[k], places.ones[k]
         zeros[:], ones[:] = 0, 0
-        if kind == 0:
+        if k == 0:
             for node in range(len(zeros)):
-                zeros[node] = own.plain[node, 0] + base.plain[node, 0]
-                ones[node] = own.plain[node, 1] + base.plain[node, 1]
-            last = _last_token(own, base)
+                zeros[node] = memory.plain[node, 0] + base.plain[node, 0]
+                ones[node] = memory.plain[node, 1] + base.plain[node, 1]
+            last = _last_token(memory, base)
         else:
-            base_last = _add_paths(base, keys[kind], tree, zeros, ones)
-            last = _add_paths(own, keys[kind], tree, zeros, ones)
+            base_last = _add_paths(base, keys[k], tree, zeros, ones)
+            last = _add_paths(memory, keys[k], tree, zeros, ones)
             last = last if last else base_last
         if not last:
             continue
-        if kind < TOKEN_ORDERS:
-            order = kind
-        _mark_path(places.sides[kind], tree, last)
+        if k < TOKEN_ORDERS:
+            order = k
+        _mark_path(places.sides[k], tree, last)
     for i in range(len(LOCAL_KINDS)):
         zeros, ones = places.zeros[KINDS + i], places.ones[KINDS + i]
         if LOCAL_KINDS[i] == 0:
             for node in range(len(zeros)):
-                zeros[node], ones[node] = own.plain[node, 0], own.plain[node, 1]
-            last = _last_token(own, own)
+                zeros[node], ones[node] = memory.plain[node, 0], memory.plain[node, 1]
+            last = _last_token(memory, memory)
         else:
             zeros[:], ones[:] = 0, 0
-            last = _add_paths(own, keys[LOCAL_KINDS[i]], tree, zeros, ones)
+            last = _add_paths(memory, keys[LOCAL_KINDS[i]], tree, zeros, ones)
         if last:
             _mark_path(places.sides[KINDS + i], tree, last)
     return order
@@ -169,11 +172,11 @@ def _mark_path(sides: NDArray[np.uint8], tree: CodeTree, last: Index) -> None:
 @compiled_inner
 def take_places(every: Places, nodes: NDArray[np.int32], count: Index, taken: Places) -> None:
     """Copy what is known of `count` questions from the places of all questions."""
-    for kind in range(SOURCES):
+    for source in range(SOURCES):
         for place in range(count):
-            taken.zeros[kind, place] = every.zeros[kind, nodes[place]]
-            taken.ones[kind, place] = every.ones[kind, nodes[place]]
-            taken.sides[kind, place] = every.sides[kind, nodes[place]]
+            taken.zeros[source, place] = every.zeros[source, nodes[place]]
+            taken.ones[source, place] = every.ones[source, nodes[place]]
+            taken.sides[source, place] = every.sides[source, nodes[place]]
     for place in range(count):
         taken.expected[place] = every.expected[nodes[place]]
 
@@ -199,12 +202,12 @@ def _add_paths(
 
 
 @compiled_inner
-def match(own: Memory, base: Memory) -> tuple[Index, Index]:
+def match(memory: Memory, base: Memory) -> tuple[Index, Index]:
     """The token that a match expects, -1 without one, and the class of its length."""
-    length = own.link[2]
+    length = memory.link[2]
     if length == 0:
         return -1, 0
-    expected = base.text[own.link[1]] if own.link[3] else own.text[own.link[1]]
+    expected = base.text[memory.link[1]] if memory.link[3] else memory.text[memory.link[1]]
     if length < EXACT_MATCHES:
         return np.int64(expected), length
     return np.int64(expected), min(EXACT_MATCHES + (length - EXACT_MATCHES) // MATCH_STEP, MATCHES - 1)

@@ -89,13 +89,13 @@ def learn_joint(
     token: Index,
     contexts: Floats,
     network: Floats,
-    seen: tuple[Index, Index],
+    statistics: tuple[Index, Index],
     count: Index,
     rate: np.float32,
 ) -> None:
     """Move each set of weights towards the first `count` answers of a token, once all of them are known: what `draw_step` gives
     all tokens depends on no answer."""
-    order, last = seen
+    order, last = statistics
     for d in range(count):
         a, b, node = contexts[d], network[d], np.int64(tree.nodes[token, d])
         rows = joint_rows(a, b, order, np.int64(d), node, last)

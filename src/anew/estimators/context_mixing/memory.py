@@ -16,24 +16,24 @@ Ints = NDArray[np.int64]
 
 @compiled_inner
 def remember(
-    own: Memory, base: Memory, keys: Keys, tree: CodeTree, token: Index, spots: Ints, spelling: Spelling
+    memory: Memory, base: Memory, keys: Keys, tree: CodeTree, token: Index, spots: Ints, spelling: Spelling
 ) -> None:
     """Count a token, and read it. spots: (C, 2) where its contexts were found, -1 where nobody looked."""
-    counts = Counts(own.heads, own.entries, own.used)
-    for kind in range(1, KINDS):
-        add(counts, keys[kind], token, spots[kind, 0], spots[kind, 1])
+    counts = Counts(memory.heads, memory.entries, memory.used)
+    for order in range(1, KINDS):
+        add(counts, keys[order], token, spots[order, 0], spots[order, 1])
     for d in range(tree.depth[token]):
-        own.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
-    own.plain[-1, 0] = token + 1
-    advance(own.history, token, spelling)
-    _follow(own, base, token, np.int64(1))
+        memory.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
+    memory.plain[-1, 0] = token + 1
+    advance(memory.history, token, spelling)
+    _follow(memory, base, token, np.int64(1))
 
 
 @compiled_inner
-def pass_by(own: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
+def pass_by(memory: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
     """Read a token that is neither counted nor ever matched."""
-    advance(own.history, token, spelling)
-    _follow(own, base, token, np.int64(0))
+    advance(memory.history, token, spelling)
+    _follow(memory, base, token, np.int64(0))
 
 
 @compiled_inner
@@ -48,10 +48,10 @@ def note(document: Memory, keys: Keys, tree: CodeTree, token: Index) -> None:
 
 
 @compiled_inner
-def _follow(own: Memory, base: Memory, token: Index, is_kept: Index) -> None:
+def _follow(memory: Memory, base: Memory, token: Index, is_kept: Index) -> None:
     """Append a token to the text, and find out what it matches. is_kept: whether it can be matched itself."""
-    link, text = own.link, own.text
-    expected, _ = match(own, base)
+    link, text = memory.link, memory.text
+    expected, _ = match(memory, base)
     text[link[0]] = token
     link[0] += 1
     if expected == token:
@@ -63,22 +63,22 @@ def _follow(own: Memory, base: Memory, token: Index, is_kept: Index) -> None:
         link[2] = 0  # the text ends there
     key = np.uint64(1)
     for i in range(LEAST_MATCH):
-        key = mixed(key, own.history[TOKENS + i])
+        key = mixed(key, memory.history[TOKENS + i])
     slot = np.int64(key >> np.uint64(30))
-    own_slot = slot & (len(own.table) - 1)
+    own_slot = slot & (len(memory.table) - 1)
     if link[2] == 0:
-        _seek(own, own.text, own.table[own_slot], np.int64(0))
+        _seek(memory, memory.text, memory.table[own_slot], np.int64(0))
     if link[2] == 0:
-        _seek(own, base.text, base.table[slot & (len(base.table) - 1)], np.int64(1))
+        _seek(memory, base.text, base.table[slot & (len(base.table) - 1)], np.int64(1))
     if is_kept:
-        own.table[own_slot] = link[0]
+        memory.table[own_slot] = link[0]
 
 
 @compiled_inner
-def _seek(own: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
+def _seek(memory: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
     """Follow the text from a position on, where its last tokens are the same."""
-    length, read = 0, own.link[0]
-    while length < min(LONGEST_MATCH, position, read) and text[position - 1 - length] == own.text[read - 1 - length]:
+    length, read = 0, memory.link[0]
+    while length < min(LONGEST_MATCH, position, read) and text[position - 1 - length] == memory.text[read - 1 - length]:
         length += 1
     if length >= LEAST_MATCH:
-        own.link[1], own.link[2], own.link[3] = position, length, is_base
+        memory.link[1], memory.link[2], memory.link[3] = position, length, is_base

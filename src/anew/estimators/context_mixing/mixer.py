@@ -389,5 +389,5 @@ def _check_tokens(ids: Tokens | Ints, vocab_size: int) -> None:
         raise ValueError(f"tokens must be among 0 to {vocab_size - 1} (got {int(ids.min())} to {int(ids.max())})")
 
 
-def _power_of_two(least: int) -> int:
-    return 1 << max(0, least - 1).bit_length()
+def _power_of_two(at_least: int) -> int:
+    return 1 << max(0, at_least - 1).bit_length()

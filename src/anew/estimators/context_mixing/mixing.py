@@ -181,21 +181,23 @@ def fill_inputs(maps: Maps, tables: Tables, places: Places, count: Index, match_
     curves, zeros, ones, inputs = maps.curves, places.zeros, places.ones, places.inputs
     hit = maps.hits[match_class]
     for place in range(count):
-        for kind in range(SOURCES):
-            one, zero = np.int64(ones[kind, place]), np.int64(zeros[kind, place])
-            if one + zero == 0:
-                inputs[place, kind], places.curves[place, kind] = 0, -1
+        for source in range(SOURCES):
+            count_one, zero = np.int64(ones[source, place]), np.int64(zeros[source, place])
+            if count_one + zero == 0:
+                inputs[place, source], places.curves[place, source] = 0, -1
                 continue
-            if one < SMALL and zero < SMALL:
-                log_odds = tables.log_odds[one, zero]
+            if count_one < SMALL and zero < SMALL:
+                log_odds = tables.log_odds[count_one, zero]
             else:
-                log_odds = np.float32(math.log((one + LINE_PRIOR) / (zero + LINE_PRIOR)))
+                log_odds = np.float32(math.log((count_one + LINE_PRIOR) / (zero + LINE_PRIOR)))
             at = knot_place(log_odds)
             below = np.int64(at)
             fraction = at - np.float32(below)
-            knot = ((kind * SIZES + size_class(one + zero)) * SIDES + places.sides[kind, place]) * KNOTS + below
-            places.curves[place, kind], places.fractions[place, kind] = knot, fraction
-            inputs[place, kind] = curves[knot] + (curves[knot + 1] - curves[knot]) * fraction
+            knot = (
+                (source * SIZES + size_class(count_one + zero)) * SIDES + places.sides[source, place]
+            ) * KNOTS + below
+            places.curves[place, source], places.fractions[place, source] = knot, fraction
+            inputs[place, source] = curves[knot] + (curves[knot + 1] - curves[knot]) * fraction
         answer = places.expected[place]
         inputs[place, SOURCES] = 0
         if answer < 2:
@@ -294,12 +296,12 @@ def learn_curves(
     table, hits = tables.probabilities, maps.hits
     for place in range(count):
         bit = np.float32(bits[place])
-        for kind in range(SOURCES):
-            knot = knots[place, kind]
+        for source in range(SOURCES):
+            knot = knots[place, source]
             if knot >= 0:
-                gradient = (bit - squash(table, inputs[place, kind])) * rates.curves
-                curves[knot] += gradient * (ONE - fractions[place, kind])
-                curves[knot + 1] += gradient * fractions[place, kind]
+                gradient = (bit - squash(table, inputs[place, source])) * rates.curves
+                curves[knot] += gradient * (ONE - fractions[place, source])
+                curves[knot + 1] += gradient * fractions[place, source]
         if places.expected[place] < 2:
             is_hit = np.float32(places.expected[place] == bits[place])
             hits[match_class] = max(hits[match_class] + (is_hit - squash(table, hits[match_class])) * HIT_RATE, 0)

@@ -57,7 +57,7 @@ Tokens = NDArray[np.int32]
 @compiled
 def read(
     ids: Tokens,
-    own: Memory,
+    memory: Memory,
     base: Memory,
     document: Memory,
     tree: CodeTree,
@@ -68,13 +68,13 @@ def read(
     logits: Floats,
     orders: Ints,
 ) -> None:
-    """Read a text into `own`.
+    """Read a text into `memory`.
 
     Args:
         ids: (T,).
-        own: What grows.
+        memory: What grows.
         base: What was read before, and stays as it is.
-        document: What the document holds so far: `own`, but while the train part is learned.
+        document: What the document holds so far: `memory`, but while the train part is learned.
         tree: The questions.
         spelling: Of the tokens.
         maps: What is learned, where rates are above 0.
@@ -89,12 +89,12 @@ def read(
     for t in range(len(ids)):
         token = np.int64(ids[t])
         depth, bits = tree.depth[token], tree.bits[token]
-        context_keys(own.history, keys)
-        order = gather_path(own, base, document, keys, tree, token, places, spots, at)
-        expected, match_class = match(own, base)
+        context_keys(memory.history, keys)
+        order = gather_path(memory, base, document, keys, tree, token, places, spots, at)
+        expected, match_class = match(memory, base)
         expect_path(places, tree, token, expected)
         fill_inputs(maps, tables, places, depth, match_class)
-        last = np.int64(own.history[TOKENS])
+        last = np.int64(memory.history[TOKENS])
         row = order * MATCHES + match_class
         mix(maps, tables, places, tree.nodes[token], bits, depth, row, last, keys[1], rates)
         if rates.weights > 0:
@@ -103,19 +103,19 @@ def read(
         for d in range(depth):
             logits[t, d] = places.logits[d]
         orders[t] = order
-        remember(own, base, keys, tree, token, spots, spelling)
+        remember(memory, base, keys, tree, token, spots, spelling)
 
 
 @compiled
-def recall(ids: Tokens, own: Memory, base: Memory, tree: CodeTree, spelling: Spelling, is_counted: bool) -> None:
-    """Read a text (T,) into `own`, without predicting it. is_counted: whether it tells anything of what comes later."""
+def recall(ids: Tokens, memory: Memory, base: Memory, tree: CodeTree, spelling: Spelling, is_counted: bool) -> None:
+    """Read a text (T,) into `memory`, without predicting it. is_counted: whether it tells anything of what comes later."""
     keys, spots = np.zeros(KINDS, np.uint64), np.full((KINDS, 2), -1)
     for t in range(len(ids)):
         if is_counted:
-            context_keys(own.history, keys)
-            remember(own, base, keys, tree, np.int64(ids[t]), spots, spelling)
+            context_keys(memory.history, keys)
+            remember(memory, base, keys, tree, np.int64(ids[t]), spots, spelling)
         else:
-            pass_by(own, base, np.int64(ids[t]), spelling)
+            pass_by(memory, base, np.int64(ids[t]), spelling)
 
 
 @compiled_inner
@@ -146,7 +146,7 @@ def _network_logit(mass: Doubles, node: Index) -> np.float32:
 
 @compiled
 def draw_step(
-    own: Memory,
+    memories: Memory,
     base: Memory,
     tree: CodeTree,
     maps: Maps,
@@ -158,7 +158,7 @@ def draw_step(
     """What comes next in each row by contexts and network together.
 
     Args:
-        own: What each row has read; a first axis of n in front of every array.
+        memories: What each row has read; a first axis of n in front of every array.
         base: What was read before.
         tree: The questions.
         maps: What was learned.
@@ -171,7 +171,7 @@ def draw_step(
     every, taken, keys = make_places(count), make_places(count), np.zeros(KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
-        memory = row_of(own, row)
+        memory = row_of(memories, row)
         context_keys(memory.history, keys)
         order = gather_nodes(memory, base, keys, tree, every)
         expected, match_class = match(memory, base)
@@ -184,7 +184,7 @@ def draw_step(
 
 @compiled
 def draw_tokens(
-    own: Memory,
+    memories: Memory,
     base: Memory,
     tree: CodeTree,
     maps: Maps,
@@ -210,15 +210,15 @@ def draw_tokens(
     every, taken, keys = make_places(count), make_places(np.int64(1)), np.zeros(KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
-        memory = row_of(own, row)
+        memory = row_of(memories, row)
         context_keys(memory.history, keys)
         order = gather_nodes(memory, base, keys, tree, every)
         expected, match_class = match(memory, base)
         expect_nodes(every, tree, expected)
         network_mass(probabilities[row], tree, mass)
-        seen = (order, match_class, np.int64(memory.history[TOKENS]))
+        statistics = (order, match_class, np.int64(memory.history[TOKENS]))
         weights = joint_of(joint, row)
-        _walk(every, taken, tree, maps, weights, tables, mass, seen, keys[1], row, uniform, rate, tokens, chances)
+        _walk(every, taken, tree, maps, weights, tables, mass, statistics, keys[1], row, uniform, rate, tokens, chances)
 
 
 @compiled_inner
@@ -230,7 +230,7 @@ def _walk(
     joint: Joint,
     tables: Tables,
     mass: Doubles,
-    seen: tuple[Index, Index, Index],
+    statistics: tuple[Index, Index, Index],
     key: np.uint64,
     row: Index,
     uniform: Floats,
@@ -239,7 +239,7 @@ def _walk(
     chances: Doubles,
 ) -> None:
     """One token, from the root down. See `_descend` and `draw_tokens`; taken: room for one place."""
-    order, match_class, last = seen
+    order, match_class, last = statistics
     level, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     still = Rates(np.float32(0), np.float32(0), np.float32(0))
     left, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
@@ -293,7 +293,7 @@ def _descend(
     joint: Joint,
     tables: Tables,
     mass: Doubles,
-    seen: tuple[Index, Index, Index],
+    statistics: tuple[Index, Index, Index],
     key: np.uint64,
     mixed: Floats,
 ) -> None:
@@ -307,11 +307,11 @@ def _descend(
         joint: Weights.
         tables: Functions of a few values.
         mass: (V-1, 2) of the network below either answer.
-        seen: The longest order that was seen, the class of the match, and the last token + 1.
+        statistics: The longest order that was seen, the class of the match, and the last token + 1.
         key: Of the context of order 1.
         mixed: Receives the probabilities.
     """
-    order, match_class, last = seen
+    order, match_class, last = statistics
     reach, level = np.zeros(len(mass)), np.zeros(len(mass), np.int32)
     bits, still = np.zeros(len(mass), np.uint8), Rates(np.float32(0), np.float32(0), np.float32(0))
     reach[0], count = 1.0, np.int64(1)
@@ -319,9 +319,9 @@ def _descend(
         take_places(every, level, count, taken)
         fill_inputs(maps, tables, taken, count, match_class)
         mix(maps, tables, taken, level, bits, count, order * MATCHES + match_class, last, key, still)
-        asked, count = level[:count].copy(), np.int64(0)
-        for place in range(len(asked)):
-            node = np.int64(asked[place])
+        parents, count = level[:count].copy(), np.int64(0)
+        for place in range(len(parents)):
+            node = np.int64(parents[place])
             network = _network_logit(mass, node)
             contexts = taken.logits[place]
             rows = joint_rows(contexts, network, order, np.int64(tree.levels[node]), node, last)
@@ -374,10 +374,12 @@ def _leave_to_network(
 
 
 @compiled
-def observe(own: Memory, base: Memory, tree: CodeTree, spelling: Spelling, tokens: Tokens, is_counted: bool) -> None:
+def observe(
+    memories: Memory, base: Memory, tree: CodeTree, spelling: Spelling, tokens: Tokens, is_counted: bool
+) -> None:
     """Read a token (n,) in each row; see `recall`."""
     for row in range(len(tokens)):
-        recall(tokens[row : row + 1], row_of(own, row), base, tree, spelling, is_counted)
+        recall(tokens[row : row + 1], row_of(memories, row), base, tree, spelling, is_counted)
 
 
 @compiled

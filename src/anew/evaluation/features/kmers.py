@@ -62,12 +62,12 @@ def _plain(text: str) -> list[float]:
     return [float(np.log1p(len(text))), float(np.log1p(length)), len(set(text)) / n, text.count("\n") / n, *shares]
 
 
-def bigrams(train: Sequence[str], n: int, source: np.random.Generator, most: int = 100_000) -> list[str]:
+def bigrams(train: Sequence[str], n: int, source: np.random.Generator, max_characters: int = 100_000) -> list[str]:
     """n texts of a chain of characters by pairs, each as long as a random training text: a naive generator.
 
-    most: training characters that are counted."""
+    max_characters: training characters that are counted."""
     ends = "\x00"  # stands before and after a text
-    x = codes(ends + ends.join(t for t in train if t)[:most].rstrip(ends) + ends)
+    x = codes(ends + ends.join(t for t in train if t)[:max_characters].rstrip(ends) + ends)
     alphabet, ids = np.unique(x, return_inverse=True)
     order = np.argsort(
         ids[:-1], kind="stable"

@@ -42,9 +42,9 @@ class Embedding:
             source = generator("embedding", seed, extents, level, inner)
             weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=source)
             # Filters without a mean answer to edges and texture; every second one keeps its mean, for tone.
-            ones = (1,) * (extents + 1)
-            edges = weight - weight.flatten(1).mean(1).view(-1, *ones)
-            weight = torch.where((torch.arange(width) % 2 == 0).view(-1, *ones), weight, edges)
+            trailing = (1,) * (extents + 1)
+            edges = weight - weight.flatten(1).mean(1).view(-1, *trailing)
+            weight = torch.where((torch.arange(width) % 2 == 0).view(-1, *trailing), weight, edges)
             bias = torch.empty(width).uniform_(-0.2, 0.2, generator=source)
             self._weights.append((weight * math.sqrt(2.0 / (inner * 3**extents)), bias))
             inner = width
@@ -93,8 +93,8 @@ class Embedding:
         return torch.cat([p.flatten(1) for p in parts], dim=1)  # (n, r)
 
     def _shrunk(self, x: Tensor) -> Tensor:
-        most = LARGEST[self.extents]
-        size = [min(s, most) for s in x.shape[2:]]
+        max_extent = LARGEST[self.extents]
+        size = [min(s, max_extent) for s in x.shape[2:]]
         if size == list(x.shape[2:]):
             return x
         if self.extents == 3:  # no antialiased form exists in three dimensions: means of whole cells instead

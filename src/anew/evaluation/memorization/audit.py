@@ -136,8 +136,8 @@ class Audit(Generic[ItemT]):
         held_out = self.pool[~self.is_train[self.pool]]
         if not len(held_out):
             return self._without_proof(of_samples, "reference")
-        control, rest = self._set_aside(held_out)
-        control_p = None if self.randomly_held_out else self._least_control_p(control, rest)
+        control, remaining_pool = self._set_aside(held_out)
+        control_p = None if self.randomly_held_out else self._least_control_p(control, remaining_pool)
         if control_p is not None and control_p <= FOUND:
             return self._without_proof(of_samples, "shifted", control_p)
         touched = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
@@ -146,19 +146,19 @@ class Audit(Generic[ItemT]):
         match_test = self._match_test(nearests)
         match = match_test.run(np.arange(self.n_samples), labels, self.source)
         planted: list[PlantedControl] = []
-        reference = self._reference(of_samples, control, rest) if scan.p <= FOUND else None
+        reference = self._reference(of_samples, control, remaining_pool) if scan.p <= FOUND else None
         training_distance = None
         if self._affords(remaining, "planted copies"):
-            base, ratios = unsuspicious(scan, match, self.n_samples), self._ratios(control, rest)
+            base, ratios = unsuspicious(scan, match, self.n_samples), self._ratios(control, remaining_pool)
             planting = Planting(nearests, labels, base, ratios, match_test, self.planted, self.n_samples)
             planted = planting.run(self.source, self.n_samples * self.visible_share, remaining, self.skipped)
             self._picture = planting.picture(scan, planted)
         if self._affords(remaining, "the distance from training data"):
             training_distance = self._training_distance(of_samples, held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
-            control_p = self._control_p(control, rest)
+            control_p = self._control_p(control, remaining_pool)
         if reference is None and self._affords(remaining, "the reference test"):
-            reference = self._reference(of_samples, control, rest)
+            reference = self._reference(of_samples, control, remaining_pool)
         return self._result(of_samples, scan, match, reference, planted, control_p, training_distance, match_test)
 
     def _affords(self, remaining: Callable[[], float], control: str) -> bool:
@@ -237,37 +237,37 @@ class Audit(Generic[ItemT]):
         share = float(self.is_train[self.pool[first]].mean())
         return MatchTest(singles, real, [d.step for d in distances], len(self.pool), n_held_out, share)
 
-    def _ratios(self, control: Indices, rest: Indices) -> list[Array]:
+    def _ratios(self, control: Indices, remaining_pool: Indices) -> list[Array]:
         """Ratios of real items that pose as samples, (h,) for each distance; empty where there are none."""
-        if not len(control) or not len(rest):
+        if not len(control) or not len(remaining_pool):
             return []
         key = control.tobytes()
         if self._control_ratios[0] != key:
-            self._control_ratios = key, [d.nearest_real(control, rest).ratio for d in self.distances]
+            self._control_ratios = key, [d.nearest_real(control, remaining_pool).ratio for d in self.distances]
         return self._control_ratios[1]
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
         """Up to half of these real items (whole groups) to pose as samples, and the pool without them."""
         groups, sizes = np.unique(self.groups[real], return_counts=True)
         order = self.source.permutation(len(groups))
-        most = max(int((np.cumsum(sizes[order]) <= MOST_CONTROLS).sum()), 1)
-        chosen = np.isin(self.groups[self.pool], groups[order[: min(most, len(groups) // 2)]])
+        max_groups = max(int((np.cumsum(sizes[order]) <= MOST_CONTROLS).sum()), 1)
+        chosen = np.isin(self.groups[self.pool], groups[order[: min(max_groups, len(groups) // 2)]])
         return self.pool[chosen], self.pool[~chosen]
 
-    def _least_control_p(self, control: Indices, rest: Indices) -> float | None:
+    def _least_control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
         """The less p of held-out and of training items that pose as samples, times two: are their labels exchangeable?"""
         train_control, train_rest = self._set_aside(self.pool[self.is_train[self.pool]])
-        ps = (self._control_p(control, rest), self._control_p(train_control, train_rest))
+        ps = (self._control_p(control, remaining_pool), self._control_p(train_control, train_rest))
         return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
 
-    def _control_p(self, control: Indices, rest: Indices) -> float | None:
+    def _control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
         """p of real items posing as samples of a generator that copies nothing."""
-        if not len(control) or self.is_train[rest].all():
+        if not len(control) or self.is_train[remaining_pool].all():
             self.notes.append("Not measured: the control with held-out items in the copying test (there are too few).")
             return None
-        nearests = [distance.nearest_real(control, rest) for distance in self.distances]
+        nearests = [distance.nearest_real(control, remaining_pool) for distance in self.distances]
         touched = np.concatenate([nearest.item for nearest in nearests])
-        labels = LabelPermutations(self.is_train, self.groups, rest, touched, source=self.source)
+        labels = LabelPermutations(self.is_train, self.groups, remaining_pool, touched, source=self.source)
         return copying_test.scan(nearests, labels, self.source).p
 
     def _training_distance(self, of_samples: Sequence[NearestReal], held_out: Indices) -> TrainingDistance:
@@ -284,26 +284,26 @@ class Audit(Generic[ItemT]):
         half = 1.96 * float(np.sqrt(variance))
         return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
 
-    def _reference(self, of_samples: Sequence[NearestReal], control: Indices, rest: Indices) -> ReferenceResult | None:
+    def _reference(self, of_samples: Sequence[NearestReal], control: Indices, pool: Indices) -> ReferenceResult | None:
         """Samples against real items that pose as samples, both outside of the rest of the pool."""
-        ratios = self._ratios(control, rest)
+        ratios = self._ratios(control, pool)
         if not ratios:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
             return None
-        nearests = [self._nearest_in(n, d, rest) for n, d in zip(of_samples, self.distances, strict=True)]
+        nearests = [self._nearest_in(n, d, pool) for n, d in zip(of_samples, self.distances, strict=True)]
         return least_reference(nearests, ratios, self.source)
 
-    def _nearest_in(self, nearest: NearestReal, distance: Distance, rest: Indices) -> NearestReal:
+    def _nearest_in(self, nearest: NearestReal, distance: Distance, remaining_pool: Indices) -> NearestReal:
         """The samples' nearest in a part of the pool: only what led to an item that is not there is searched again."""
         queries = np.arange(self.n_real, self.n_real + self.n_samples)
         item, nearest_own = nearest.item.copy(), nearest.nearest_own.copy()
         distances, scale = nearest.distance.copy(), nearest.scale.copy()
-        moved = ~np.isin(item, rest)
+        moved = ~np.isin(item, remaining_pool)
         if moved.any():
-            item[moved], distances[moved] = distance.nearest(queries[moved], rest)
-        rescaled = moved | ~np.isin(nearest.nearest_own, rest)
+            item[moved], distances[moved] = distance.nearest(queries[moved], remaining_pool)
+        rescaled = moved | ~np.isin(nearest.nearest_own, remaining_pool)
         if rescaled.any():
-            fresh = distance.with_scale(item[rescaled], distances[rescaled], rest)
+            fresh = distance.with_scale(item[rescaled], distances[rescaled], remaining_pool)
             scale[rescaled], nearest_own[rescaled] = fresh.scale, fresh.nearest_own
         return NearestReal(item, distances, scale, nearest_own)
 
@@ -354,8 +354,8 @@ class Audit(Generic[ItemT]):
 def unsuspicious(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
     """Samples that copies are planted among: all, less those that were found to be copies."""
     rows = scan.order[scan.k :] if scan.p <= FOUND and scan.k < n_samples else scan.order
-    others = rows[~np.isin(rows, match.rows)] if match.p <= FOUND else rows
-    return others if len(others) else rows
+    unmatched = rows[~np.isin(rows, match.rows)] if match.p <= FOUND else rows
+    return unmatched if len(unmatched) else rows
 
 
 def count_identical(of_samples: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:

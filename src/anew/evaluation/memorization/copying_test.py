@@ -122,10 +122,10 @@ class LabelPermutations:
             raise ValueError("a group of near-duplicates has items in train and held-out; leave those out first")
         touched_groups = np.unique(groups[touched])
         n_train, n_touched = int(group_label.sum()), len(touched_groups)
-        ones = source.hypergeometric(n_train, len(pool_groups) - n_train, n_touched, size=repeats)  # (r,)
+        num_train = source.hypergeometric(n_train, len(pool_groups) - n_train, n_touched, size=repeats)  # (r,)
         rank = source.random((repeats, n_touched)).argsort(axis=1).argsort(axis=1)  # (r, groups)
         truth = group_label[np.searchsorted(pool_groups, touched_groups)][None]
-        self.rows = np.concatenate([truth, rank < ones[:, None]]).astype(np.uint8)  # (1 + r, groups)
+        self.rows = np.concatenate([truth, rank < num_train[:, None]]).astype(np.uint8)  # (1 + r, groups)
         self.share = float(train[pool].mean())
         self._groups, self._touched_groups = groups, touched_groups
 
@@ -136,9 +136,9 @@ class LabelPermutations:
         """
         truth = self.rows[row].copy()
         truth[self.columns(items)] = 1
-        other = copy.copy(self)
-        other.rows = np.concatenate([truth[None], np.delete(self.rows, [0, row], axis=0)[:repeats]])
-        return other
+        relabelled = copy.copy(self)
+        relabelled.rows = np.concatenate([truth[None], np.delete(self.rows, [0, row], axis=0)[:repeats]])
+        return relabelled
 
     def columns(self, items: Indices) -> Indices:
         """Which column of `rows` holds the label of each item."""
@@ -222,12 +222,12 @@ def _steps(nearest: NearestReal, order: Indices) -> Indices:
     return steps_to(int((nearest.ratio[order] < 1.0).sum()))
 
 
-def steps_to(most: int) -> Indices:
-    """4, 5, 6, ... growing by 12% each, and `most`; none where `most` is under 4."""
-    if most < FIRST:
+def steps_to(last_step: int) -> Indices:
+    """4, 5, 6, ... growing by 12% each, and `last_step`; none where `last_step` is under 4."""
+    if last_step < FIRST:
         return np.zeros(0, dtype=np.intp)
-    count = int(np.log(max(most / FIRST, 1.0)) / np.log(STEP)) + 1
-    return np.unique(np.append(np.round(FIRST * STEP ** np.arange(count)), most).astype(np.intp))
+    count = int(np.log(max(last_step / FIRST, 1.0)) / np.log(STEP)) + 1
+    return np.unique(np.append(np.round(FIRST * STEP ** np.arange(count)), last_step).astype(np.intp))
 
 
 def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:

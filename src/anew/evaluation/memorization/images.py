@@ -45,9 +45,9 @@ class PixelDistance(Distance):
         self._search = Search(self._images.flatten(1), np.asarray(groups))
 
     def regrouped(self, groups: Integers) -> PixelDistance:
-        other = copy.copy(self)
-        other._search = self._search.regrouped(groups)
-        return other
+        regrouped = copy.copy(self)
+        regrouped._search = self._search.regrouped(groups)
+        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         def variants(rows: Indices) -> Tensor:
@@ -69,13 +69,13 @@ class ClipDistance(Distance):
         self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
 
     def regrouped(self, groups: Integers) -> ClipDistance:
-        other = copy.copy(self)
-        other._inner = self._inner.regrouped(np.repeat(np.asarray(groups), self._frames))
-        return other
+        regrouped = copy.copy(self)
+        regrouped._inner = self._inner.regrouped(np.repeat(np.asarray(groups), self._frames))
+        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        within = np.arange(self._frames)
-        query_frames, pool_frames = ((rows[:, None] * self._frames + within).ravel() for rows in (queries, pool))
+        frame = np.arange(self._frames)
+        query_frames, pool_frames = ((rows[:, None] * self._frames + frame).ravel() for rows in (queries, pool))
         item, distance = self._inner.nearest(query_frames, pool_frames)
         distance = distance.reshape(len(queries), -1)
         rows, best = np.arange(len(queries)), distance.argmin(axis=1)
@@ -94,9 +94,9 @@ class EmbeddingDistance(Distance):
         self._search = Search(self._features[:, 0], np.asarray(groups))
 
     def regrouped(self, groups: Integers) -> EmbeddingDistance:
-        other = copy.copy(self)
-        other._search = self._search.regrouped(groups)
-        return other
+        regrouped = copy.copy(self)
+        regrouped._search = self._search.regrouped(groups)
+        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         return self._search.nearest(queries, pool, lambda rows: self._features[torch.from_numpy(rows)])
@@ -157,9 +157,9 @@ class Search:
 
     def regrouped(self, groups: Integers) -> Search:
         """The same rows in other groups."""
-        other = copy.copy(self)
-        other._group = np.unique(groups, return_inverse=True)[1]
-        return other
+        regrouped = copy.copy(self)
+        regrouped._group = np.unique(groups, return_inverse=True)[1]
+        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices, variants: Callable[[Indices], Tensor]) -> tuple[Indices, Array]:
         """variants: gives (q, v, d) of queries' indices."""
@@ -175,8 +175,8 @@ class Search:
     def bounds(self, x: Tensor) -> Tensor:
         """(n, d) to (n, b): distances there are at most those of x."""
         inside = x @ self._basis
-        rest = (x.square().sum(dim=1) - inside.square().sum(dim=1)).clamp_min(0.0).sqrt()
-        return torch.cat([inside, rest[:, None]], dim=1)
+        residual = (x.square().sum(dim=1) - inside.square().sum(dim=1)).clamp_min(0.0).sqrt()
+        return torch.cat([inside, residual[:, None]], dim=1)
 
     def _pool(self, pool: Indices) -> Tensor:
         """(b + 1, p): with a query's bounding values and a last 1 it multiplies to half the squared bound, less the
@@ -262,9 +262,11 @@ class _Best:
         if not len(rows):
             return
         candidates = tile[rows] < upper_bound[rows][:, None]
-        many = candidates.sum(dim=1) * MANY > tile.shape[1]
-        if many.any():  # a loose bound, as sharpened images have: all distances by one product are cheaper than pairs
-            candidates[many] &= self._may_be_nearer(rows[many] + row_start, pool_start, tile.shape[1], slack)
+        is_loose = candidates.sum(dim=1) * MANY > tile.shape[1]
+        if (
+            is_loose.any()
+        ):  # a loose bound, as sharpened images have: all distances by one product are cheaper than pairs
+            candidates[is_loose] &= self._may_be_nearer(rows[is_loose] + row_start, pool_start, tile.shape[1], slack)
         row, column = torch.nonzero(candidates).T
         self.compare(rows[row] + row_start, column + pool_start)
 
@@ -285,10 +287,10 @@ class _Best:
             real = self._pool[column]
             square = (self._flat[row] - self._rows[real]).square().sum(dim=1)
             query = row // self.n_variants
-            least = self.square.scatter_reduce(0, query, square, "amin")
-            better = (square == least[query]) & (square < self.square[query])
+            nearest_square = self.square.scatter_reduce(0, query, square, "amin")
+            better = (square == nearest_square[query]) & (square < self.square[query])
             self.item[query[better]] = real[better]
-            self.square = least
+            self.square = nearest_square
 
     def result(self) -> tuple[Indices, Array]:
         return self.item.numpy().astype(np.intp), self.square.double().sqrt().numpy()
@@ -299,11 +301,11 @@ def basis(rows: Tensor, size: int) -> Tensor:
 
     Any orthonormal columns give a valid bound; these give a tight one.
     """
-    some = rows[:: max(len(rows) // 2000, 1)]
-    some = some - some.mean(dim=0)
+    sampled = rows[:: max(len(rows) // 2000, 1)]
+    sampled = sampled - sampled.mean(dim=0)
     span = torch.empty(rows.shape[1], size).normal_(generator=generator("basis", rows.shape[1]))
     for _ in range(4):
-        span = torch.linalg.qr(some.T @ (some @ span))[0]
+        span = torch.linalg.qr(sampled.T @ (sampled @ span))[0]
     return span
 
 
@@ -317,14 +319,14 @@ def nearest_pixels(images: Numbers, training: Numbers) -> tuple[NDArray[np.intp]
     images (n, ...), training (m, ...): uint8 of the same shape.
     """
     flat = images.reshape(len(images), -1).astype(np.float32)
-    least = np.full(len(flat), np.inf)
+    nearest_value = np.full(len(flat), np.inf)
     index = np.zeros(len(flat), dtype=np.intp)
     for start in range(0, len(training), CHUNK):
         part = training[start : start + CHUNK].reshape(-1, flat.shape[1]).astype(np.float32)
         square = (flat * flat).sum(1)[:, None] + (part * part).sum(1)[None] - 2.0 * (flat @ part.T)
         nearest = square.argmin(axis=1)
         value = square[np.arange(len(flat)), nearest]
-        index = np.where(value < least, nearest + start, index)
-        least = np.minimum(value, least)
+        index = np.where(value < nearest_value, nearest + start, index)
+        nearest_value = np.minimum(value, nearest_value)
     exact = ((flat - training[index].reshape(len(flat), -1).astype(np.float32)) ** 2).mean(axis=1)
     return index, np.sqrt(exact.astype(np.float64))

@@ -75,11 +75,11 @@ def jpeg_image(image: Numbers) -> Numbers:
     plain = plain[..., 0] if plain.ndim == 3 and colours == 1 else plain
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(plain)).save(file, "JPEG", quality=QUALITY)
-    back = np.asarray(Image.open(file))
+    decoded = np.asarray(Image.open(file))
     if image.ndim == 2:
-        return back
-    back = back[..., None] if back.ndim == 2 else back
-    return np.concatenate([back, image[..., colours:]], axis=2)
+        return decoded
+    decoded = decoded[..., None] if decoded.ndim == 2 else decoded
+    return np.concatenate([decoded, image[..., colours:]], axis=2)
 
 
 def edited(text: str, source: np.random.Generator, share: float = EDITS) -> str:
@@ -88,13 +88,13 @@ def edited(text: str, source: np.random.Generator, share: float = EDITS) -> str:
     alphabet = sorted(set(text)) or ["?"]
     for _ in range(max(round(share * len(text)), 1)):
         edit, place = source.integers(3), int(source.integers(max(len(characters), 1)))
-        other = alphabet[source.integers(len(alphabet))]
+        replacement = alphabet[source.integers(len(alphabet))]
         if edit == 0:
-            characters.insert(place, other)
+            characters.insert(place, replacement)
         elif edit == 1:
             del characters[place : place + 1]
         else:
-            characters[place : place + 1] = [other]
+            characters[place : place + 1] = [replacement]
     return "".join(characters)
 
 
@@ -152,7 +152,7 @@ def audit_texts(
     held_out: Sequence[str],
     *,
     width: int = PASSAGE,
-    most: int | None = None,
+    max_samples: int | None = None,
     most_real: int | None = None,
     randomly_held_out: bool = True,
     seed: int = 0,
@@ -167,7 +167,7 @@ def audit_texts(
     Args:
         samples, train, held_out: Texts.
         width: Characters of a passage.
-        most: Passages of samples that are compared, drawn at random; None: all.
+        max_samples: Passages of samples that are compared, drawn at random; None: all.
         most_real: Passages of training and held-out texts together; None: all.
         randomly_held_out, seed, controls, remaining: See `audit`.
     """
@@ -177,7 +177,7 @@ def audit_texts(
         passages(train, width, block),
         passages(held_out, width, block),
     )
-    sample_rows = _choose_groups(np.arange(len(of_samples)), most, source)
+    sample_rows = _choose_groups(np.arange(len(of_samples)), max_samples, source)
     most_held_out = None if most_real is None else max(most_real // 2, most_real - len(of_train))
     held_out_rows = _choose_groups(of_held_out.group, most_held_out, source)
     most_train = None if most_real is None else most_real - len(held_out_rows)
@@ -214,13 +214,13 @@ def _in_texts(
     )
 
 
-def _choose_groups(groups: Indices, most: int | None, source: np.random.Generator) -> Indices:
-    """Indices of about `most` items of whole groups drawn at random, rising; all of them where they are no more."""
-    if most is None or len(groups) <= most:
+def _choose_groups(groups: Indices, max_items: int | None, source: np.random.Generator) -> Indices:
+    """Indices of about `max_items` items of whole groups drawn at random, rising; all of them where they are no more."""
+    if max_items is None or len(groups) <= max_items:
         return np.arange(len(groups))
     different, sizes = np.unique(groups, return_counts=True)
     order = source.permutation(len(different))
-    last = max(int(np.searchsorted(np.cumsum(sizes[order]), most, side="right")), 1)
+    last = max(int(np.searchsorted(np.cumsum(sizes[order]), max_items, side="right")), 1)
     return np.flatnonzero(np.isin(groups, different[order[:last]]))
 
 

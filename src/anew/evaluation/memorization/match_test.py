@@ -71,12 +71,12 @@ def posing(distance: Distance, posers: Indices, pool: Indices) -> NearestReal:
     """The nearest other real item of each of some items of the pool, with the scale that item has without the poser: at least
     that, since posers that are each other's nearest are left out a part at a time."""
     near = distance.nearest_real(posers, pool)
-    own, scale = near.nearest_own.copy(), near.scale.copy()
+    nearest_own, scale = near.nearest_own.copy(), near.scale.copy()
     for rows in np.array_split(np.flatnonzero(near.nearest_own == posers), PARTS):
-        others = np.setdiff1d(pool, posers[rows])
-        if len(rows) and len(others):
-            own[rows], scale[rows] = distance.nearest(near.item[rows], others)
-    return replace(near, nearest_own=own, scale=scale)
+        other_rows = np.setdiff1d(pool, posers[rows])
+        if len(rows) and len(other_rows):
+            nearest_own[rows], scale[rows] = distance.nearest(near.item[rows], other_rows)
+    return replace(near, nearest_own=nearest_own, scale=scale)
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,15 @@ class PassageDistance(Distance):
         self._lcp = np.concatenate([np.zeros(1, np.int32), lcp[:-1]]).astype(np.int32)  # with the one before
         starts = np.concatenate([[0], np.cumsum(sizes + 1)])
         text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes + 1)
-        rest = (starts[1:][text] - 1 - np.arange(len(joined))).astype(np.int32)  # characters up to the end of the text
-        self._text, self._rest = text[self._order], rest[self._order]  # of each suffix, in their order
+        remaining = (starts[1:][text] - 1 - np.arange(len(joined))).astype(
+            np.int32
+        )  # characters up to the end of the text
+        self._text, self._rest = text[self._order], remaining[self._order]  # of each suffix, in their order
 
     def regrouped(self, groups: Integers) -> PassageDistance:
-        other = copy.copy(self)
-        other._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
-        return other
+        regrouped = copy.copy(self)
+        regrouped._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, length = self.longest(queries, pool)
@@ -149,9 +151,9 @@ class EditDistance(Distance):
         self.step = 1.0 / max(float(np.median([len(record) for record in self._records] or [1])), 1.0)
 
     def regrouped(self, groups: Integers) -> EditDistance:
-        other = copy.copy(self)
-        other._group = np.asarray(groups)
-        return other
+        regrouped = copy.copy(self)
+        regrouped._group = np.asarray(groups)
+        return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
@@ -239,8 +241,8 @@ def longest_matches(texts: Sequence[str], training: Codes, k: int = 8) -> list[M
     owners = np.repeat(np.arange(len(rows)), [len(row) + 1 for row in rows])
     ends = len(training) + np.cumsum([len(row) + 1 for row in rows])
     owner = owners[start - len(training) - 1]
-    rest = ends[owner] - start  # characters of the text from there
-    length = np.maximum(_shared(ids, start, before, rest), _shared(ids, start, after, rest))
+    remaining = ends[owner] - start  # characters of the text from there
+    length = np.maximum(_shared(ids, start, before, remaining), _shared(ids, start, after, remaining))
     matches: list[Match | None] = []
     for number, end in enumerate(ends):
         places = np.flatnonzero(owner == number)
@@ -277,15 +279,15 @@ def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]
     return order[rank], padded[low][run], padded[high][run]
 
 
-def _shared(ids: Integers, places: Places, others: Places, most: Places) -> Places:
+def _shared(ids: Integers, places: Places, other_places: Places, limits: Places) -> Places:
     """Characters that are the same from two places on, at most so many; 0 where there is no other place."""
     length = np.zeros(len(places), dtype=np.intp)
-    alive = np.flatnonzero((others >= 0) & (most > 0))
+    alive = np.flatnonzero((other_places >= 0) & (limits > 0))
     window = np.arange(32)
     while len(alive):
         offset = length[alive, None] + window
-        a, b = (np.minimum(start[alive, None] + offset, len(ids) - 1) for start in (places, others))
-        same = (ids[a] == ids[b]) & (offset < most[alive, None])
+        a, b = (np.minimum(start[alive, None] + offset, len(ids) - 1) for start in (places, other_places))
+        same = (ids[a] == ids[b]) & (offset < limits[alive, None])
         length[alive] += np.where(same.all(axis=1), len(window), same.argmin(axis=1))
         alive = alive[same.all(axis=1)]
     return length
@@ -315,19 +317,19 @@ def nearest_record(text: str, records: Sequence[str]) -> tuple[int, int]:
     """
     gaps = np.abs(np.array([len(record) for record in records], dtype=np.int64) - len(text))
     order = np.argsort(gaps, kind="stable")
-    best, least = -1, 0
+    best, smallest = -1, 0
     for start in range(0, len(order), AT_ONCE):
         part = order[start : start + AT_ONCE]
-        if best >= 0 and gaps[part[0]] > least:
+        if best >= 0 and gaps[part[0]] > smallest:
             break
         distances = process.cdist(
             [text],
             [records[i] for i in part],
             scorer=Levenshtein.distance,
-            score_cutoff=least if best >= 0 else None,
+            score_cutoff=smallest if best >= 0 else None,
             dtype=np.int64,
         )[0]
         nearest, index = int(distances.min()), int(part[distances == distances.min()].min())
-        if best < 0 or (nearest, index) < (least, best):
-            best, least = index, nearest
-    return best, least
+        if best < 0 or (nearest, index) < (smallest, best):
+            best, smallest = index, nearest
+    return best, smallest

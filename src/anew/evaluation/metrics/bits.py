@@ -33,8 +33,8 @@ UNITS = {
 }
 # Rows beside the model's own bits: naive models, file formats, parts of the model.
 REFERENCES = {
-    "network": ("… its network alone", "The model without what is counted beside it."),
-    "kneser_ney": ("… n-gram counts (Kneser-Ney)", "Only counts what follows what."),
+    "network": ("… its network alone", "The model without the counts that are mixed in."),
+    "kneser_ney": ("… n-gram counts (Kneser-Ney)", "Counts which symbol follows which, and nothing else."),
     "clusters_kneser_ney": ("… n-gram counts, new families", "The same counts on the held-out families."),
     "uniform": ("… uniform", "Knows nothing but the alphabet."),
     "unigram": ("… frequencies alone", "Knows how common each residue is."),

@@ -104,15 +104,15 @@ class ClassMetrics:
         yield self._accuracy(predicted, accuracy)
 
     def _mix(self, probe: Probe, predicted: NDArray[np.intp], accuracy: float) -> Iterator[Score]:
-        held_out, train, asked = self.held_out, self.train, ""
+        held_out, train, of_requested = self.held_out, self.train, ""
         if self._asked_for_other_mix():
             labels = self.samples.labels
             if not np.isin(labels, held_out.labels).all() or not np.isin(held_out.labels, train.labels).all():
                 self.skip("the class mix", "some classes that were asked for have no held-out items")
                 return
             held_out, train = held_out.matched_to(labels), train.matched_to(labels)
-            asked = " of the classes asked for"
-        real, other = probe(held_out.rows), probe(train.rows)
+            of_requested = " of the classes asked for"
+        real, train_classes = probe(held_out.rows), probe(train.rows)
 
         def distance(a: Rows, b: Rows) -> float:
             return total_variation(a, b, len(self.names))
@@ -125,22 +125,22 @@ class ClassMetrics:
             value,
             low=low,
             high=None if high is None else min(high, 1.0),
-            real_baseline=distance(other, real),
+            real_baseline=distance(train_classes, real),
             naive_baseline=None if self.naive is None else distance(probe(self.naive), real),
             n=len(predicted),
-            source=f"total variation distance of class shares, samples against held-out {self.noun}{asked}, by a classifier "
+            source=f"total variation distance of class shares, samples against held-out {self.noun}{of_requested}, by a classifier "
             f"trained on {n_trained:,} {self.noun} (right on {accuracy:.0%} of held-out ones)",
-            note=self._largest_differences(predicted, real, asked),
+            note=self._largest_differences(predicted, real, of_requested),
         )
 
     def _asked_for_other_mix(self) -> bool:
         """Whether the samples' labels follow other frequencies than the data's, as where one class was asked for."""
-        n_classes, asked = len(self.names), self.samples.labels
+        n_classes, requested = len(self.names), self.samples.labels
         usual = total_variation(self.train.labels, self.held_out.labels, n_classes)
-        only_one = len(np.unique(asked)) == 1
-        return only_one or total_variation(asked, self.held_out.labels, n_classes) > OTHER_MIX + 2.0 * usual
+        only_one = len(np.unique(requested)) == 1
+        return only_one or total_variation(requested, self.held_out.labels, n_classes) > OTHER_MIX + 2.0 * usual
 
-    def _largest_differences(self, predicted: NDArray[np.intp], real: NDArray[np.intp], asked: str) -> str:
+    def _largest_differences(self, predicted: NDArray[np.intp], real: NDArray[np.intp], of_requested: str) -> str:
         """The class that is most over-represented and the one most under-represented, where chance does not explain them."""
         shares, real_shares = (class_shares(x, len(self.names)) for x in (predicted, real))
         middle, difference = (shares + real_shares) / 2.0, shares - real_shares
@@ -150,7 +150,7 @@ class ClassMetrics:
         for words, sign in (("too common", 1.0), ("too rare", -1.0)):
             worst = int((sign * difference * (sign * z >= SURE)).argmax())
             if sign * z[worst] >= SURE:
-                figures = f"{shares[worst]:.0%} of samples, {real_shares[worst]:.0%} of real {self.noun}{asked}"
+                figures = f"{shares[worst]:.0%} of samples, {real_shares[worst]:.0%} of real {self.noun}{of_requested}"
                 clauses.append(f"{self.names[worst]!r} is {words} ({figures})")
         return ", ".join(clauses)
 

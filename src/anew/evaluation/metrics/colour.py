@@ -19,7 +19,7 @@ COLOUR_DISTANCE = MetricSpec(
     "How far the mix of colours is from that of real images (0 = the same, 1 = no colour in common).",
     maximum=1.0,
     tolerance=Tolerance(
-        "closeness", 0.08, 0.35, "colours are differently common (divergence {value:.2f}; real data: {real:.2f})"
+        "closeness", 0.08, 0.35, "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})"
     ),
 )
 LIGHTNESS, CHROMA = 16, 9  # steps of lightness, and of each of the two axes of colour

@@ -42,7 +42,7 @@ def pixel_noise(images: Images) -> Array:
     x = grey(images)
     middle = x[:, 1:-1, 1:-1]
     neighbours = (x[:, :-2, 1:-1], x[:, 2:, 1:-1], x[:, 1:-1, :-2], x[:, 1:-1, 2:])
-    nearest = np.minimum.reduce([np.abs(middle - other) for other in neighbours])
+    nearest = np.minimum.reduce([np.abs(middle - neighbour) for neighbour in neighbours])
     return np.asarray(255.0 * nearest.mean((1, 2)))
 
 

@@ -38,19 +38,19 @@ class ItemStatistic:
     what: str
 
 
-def statistic_spec(name: str, title: str, what: str) -> MetricSpec:
+def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
     """The metric of a statistic. what: it is, a noun phrase ("sharpness alone")."""
     return MetricSpec(
         name,
         title,
-        f"How often a sample is told from a real item by its {what} (0.5 = guessing, 1 = always).",
+        f"How often a sample is told from a real item by its {quantity} (0.5 = guessing, 1 = always).",
         minimum=0.5,
         maximum=1.0,
         tolerance=Tolerance(
             "closeness",
             SMALL,
             LARGE,
-            f"a sample is told from a real item by its {what} {{value:.0%}} of the time (guessing: 50%)",
+            f"a sample is told from a real item by its {quantity} {{value:.0%}} of the time (guessing: 50%)",
             exact_baseline=0.5,
         ),
     )
@@ -76,5 +76,5 @@ def _told_apart(a: Rows, b: Rows) -> tuple[float, float, float]:
     value, variance = auc(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     half = 1.96 * float(np.sqrt(variance))
     ends = abs(value - half - 0.5), abs(value + half - 0.5)
-    least = 0.0 if abs(value - 0.5) <= half else min(ends)
-    return 0.5 + abs(value - 0.5), 0.5 + least, min(0.5 + max(ends), 1.0)
+    nearest_end = 0.0 if abs(value - 0.5) <= half else min(ends)
+    return 0.5 + abs(value - 0.5), 0.5 + nearest_end, min(0.5 + max(ends), 1.0)

@@ -31,9 +31,9 @@ KERNEL_DISTANCE = MetricSpec(
 Kernel = Callable[[Rows, Rows], Array]
 
 
-def median_bandwidth(x: Rows, most: int = 1000) -> float:
-    """Median distance between different rows of x (the first `most`): the usual width of an RBF kernel."""
-    rows = x[:most]
+def median_bandwidth(x: Rows, max_rows: int = 1000) -> float:
+    """Median distance between different rows of x (the first `max_rows`): the usual width of an RBF kernel."""
+    rows = x[:max_rows]
     distances = np.sqrt(squared_distances(rows, rows)[np.triu_indices(len(rows), 1)])
     middle = float(np.median(distances)) if len(distances) else 0.0
     return middle if middle > 0.0 else 1.0

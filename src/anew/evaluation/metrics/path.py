@@ -27,7 +27,7 @@ PATH_LENGTH = MetricSpec(
 PATH_EVENNESS = MetricSpec(
     "path_evenness",
     "Interpolation evenness",
-    "Mean step over the largest step: 1 is even; near 0 it stands still and then jumps.",
+    "Mean step divided by the largest step: 1 is even; near 0, it stands still and then jumps.",
     better="higher",
     group=Group.INTERPOLATION,
     maximum=1.0,

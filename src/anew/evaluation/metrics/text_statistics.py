@@ -27,7 +27,7 @@ BIGRAM_DIVERGENCE = MetricSpec(
 FOURGRAM_DIVERGENCE = MetricSpec(
     "fourgram_divergence",
     "Runs of four characters",
-    "The same for runs of four: whether the pieces of words are those of the data.",
+    "The same for runs of four characters: whether pieces of words are like those of the data.",
     maximum=1.0,
     order=20,
     award="Closest to the data",
@@ -41,12 +41,12 @@ FOURGRAM_DIVERGENCE = MetricSpec(
 ZIPF_DISTANCE = MetricSpec(
     "zipf_distance",
     "Word frequencies",
-    "How differently word frequencies fall from the commonest to the rarest (0 = the same).",
+    "How differently word frequencies fall off from the most common to the rarest word (0 = the same).",
 )
 REPETITION_RATE = MetricSpec(
     "repetition_rate",
     "Repetition",
-    "Share of passages that repeat an earlier one. Real text has some; much more is a fault.",
+    "Share of passages that repeat an earlier one. Real text repeats itself a little; much more is a fault.",
     group=Group.DIVERSITY,
     maximum=1.0,
     tolerance=Tolerance(
@@ -56,7 +56,7 @@ REPETITION_RATE = MetricSpec(
 VERBATIM_SHARE = MetricSpec(
     "verbatim_share",
     "Verbatim",
-    "Share of the generated text that stands word for word in the training data.",
+    "Share of the generated text that appears word for word in the training data.",
     group=Group.NOVELTY,
     maximum=1.0,
 )
@@ -147,7 +147,7 @@ class TextStatistics:
             high=high,
             real_baseline=float(real_rows[:, 0].sum() / max(real_rows[:, 1].sum(), 1.0)),
             n=int(rows[:, 1].sum()),
-            source=f"share of {REPEAT}-character passages that stand earlier in the same sample; real: held-out text",
+            source=f"share of {REPEAT}-character passages that occur earlier in the same sample; real: held-out text",
         )
 
     def _verbatim(self) -> Iterator[Score]:
@@ -173,7 +173,7 @@ class TextStatistics:
             high=high,
             real_baseline=float(real_rows[:, 0].sum() / real_rows[:, 1].sum()),
             n=int(rows[:, 1].sum()),
-            source=f"share of characters in passages of {PASSAGE} or more that stand in the training text; real: held-out text",
+            source=f"share of characters in passages of {PASSAGE} or more that occur in the training text; real: held-out text",
         )
 
 
@@ -199,10 +199,10 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
     return key
 
 
-def zipf_slope(words: Sequence[str], most: int = 500) -> float | None:
+def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
     """Slope of log frequency over log rank of the commonest words that occur at least twice; None under 20 of them."""
     _, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
-    counts = np.sort(counts[counts >= 2])[::-1][:most]
+    counts = np.sort(counts[counts >= 2])[::-1][:max_words]
     if len(counts) < 20:
         return None
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])

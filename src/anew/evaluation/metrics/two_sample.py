@@ -75,8 +75,8 @@ def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult
 def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
     """Area under the ROC curve of ratings (p,) and (q,), ties by half, and its variance (DeLong et al. 1988)."""
 
-    def share_below(values: Rows, others: Rows) -> Array:
-        order = np.sort(others)
+    def share_below(values: Rows, reference: Rows) -> Array:
+        order = np.sort(reference)
         below = np.searchsorted(order, values) + np.searchsorted(order, values, side="right")
         return np.asarray(below / (2.0 * len(order)))
 
@@ -130,7 +130,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
         real_baseline=real,
         naive_baseline=naive,
         n=result.n,
-        note="a classifier that learns from more may tell more" if result.n < ENOUGH else "",
+        note="a classifier trained on more items may separate them better" if result.n < ENOUGH else "",
         source=comparison.source("a kernel classifier trained on one half and tested on the other"),
     )
 

@@ -13,7 +13,7 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 KNOWN_WORDS = MetricSpec(
     "known_words",
     "Known words",
-    "Share of words that stand in the training text.",
+    "Share of words that occur in the training text.",
     better="higher",
     maximum=1.0,
     tolerance=Tolerance(
@@ -22,29 +22,29 @@ KNOWN_WORDS = MetricSpec(
 )
 NEW_WORDS = MetricSpec(
     "new_words",
-    "New words that look like words",
-    "Share of words that are not in the training text, but made of its letter triples.",
+    "New words that look real",
+    "Share of words that are not in the training text but consist of its letter triples.",
     maximum=1.0,
     role="fact",
 )
 BROKEN_WORDS = MetricSpec(
     "broken_words",
     "Broken words",
-    "Share of words that are not in the training text and hold a letter triple that no word there has.",
+    "Share of words that are not in the training text and contain a letter triple that no word there has.",
     maximum=1.0,
     tolerance=Tolerance("closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})"),
 )
 KNOWN_PAIRS = MetricSpec(
     "known_pairs",
     "Known word pairs",
-    "Share of pairs of neighbouring known words that stand so in the training text: what word salad lacks.",
+    "Share of pairs of neighbouring known words that also occur in the training text; low for word salad.",
     better="higher",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",
         0.06,
         0.2,
-        "{value:.0%} of pairs of words stand in the training text (real text: {real:.0%})",
+        "{value:.0%} of pairs of words occur in the training text (real text: {real:.0%})",
         least=2_000,
     ),
 )
@@ -70,15 +70,15 @@ class Vocabulary:
 
     def counts(self, text: str) -> tuple[int, int, int]:
         """(known, new, broken) words of a text."""
-        known = new = broken = 0
+        num_known = new = broken = 0
         for word in words(text):
             if word in self._ids:
-                known += 1
+                num_known += 1
             elif all(run in self._runs for run in runs(word)):
                 new += 1
             else:
                 broken += 1
-        return known, new, broken
+        return num_known, new, broken
 
     def pair_counts(self, text: str) -> tuple[int, int]:
         """(known, all) pairs of neighbouring words that are both known."""

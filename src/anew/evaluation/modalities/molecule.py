@@ -14,7 +14,7 @@ from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 VALID_SHARE = MetricSpec(
     "valid_share",
     "Valid",
-    "Share of samples that are molecules at all.",
+    "Share of samples that are valid molecules.",
     better="higher",
     maximum=1.0,
     tolerance=Tolerance(

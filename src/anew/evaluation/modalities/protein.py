@@ -35,13 +35,13 @@ COMPOSITION_DISTANCE = MetricSpec(
     "How far the frequencies of residues are from those of held-out sequences (0 = the same, 1 = nothing in common).",
     maximum=1.0,
     tolerance=Tolerance(
-        "closeness", 0.01, 0.05, "residues are differently common (divergence {value:.3f}; real data: {real:.3f})"
+        "closeness", 0.01, 0.05, "the mix of residues differs (divergence {value:.3f}; real data: {real:.3f})"
     ),
 )
 REPEAT_SHARE = MetricSpec(
     "repeat_share",
     "Internal repeats",
-    "Share of short pieces that stand earlier in the same sequence.",
+    "Share of short pieces that occur earlier in the same sequence.",
     group=Group.DIVERSITY,
     maximum=1.0,
 )
@@ -180,7 +180,7 @@ class ProteinEvaluation(TextEvaluation):
             high=high,
             real_baseline=float(real_rows[:, 0].sum() / max(real_rows[:, 1].sum(), 1.0)),
             n=len(sets[0]),
-            source=f"share of pieces of {PIECE} residues that stand earlier in the same sequence; real: held-out",
+            source=f"share of pieces of {PIECE} residues that occur earlier in the same sequence; real: held-out",
         )
 
     def _nearest(self, sets: Sets) -> Iterator[Score]:

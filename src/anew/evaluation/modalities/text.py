@@ -76,16 +76,16 @@ class TextEvaluation(Evaluation[str]):
             return super().pool_size(pool)
         return sum(map(len, [*pool.train, *pool.held_out])) // PASSAGE
 
-    def run_audit(self, pool: AuditPool[str], most: int | None, n_samples: int) -> CopyTestResult:
+    def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int) -> CopyTestResult:
         if self.records:
-            return super().run_audit(pool, most, n_samples)
+            return super().run_audit(pool, max_items, n_samples)
         samples = [str(text) for text in self.inputs.samples[:n_samples]]
         result = audit_texts(
             samples,
             pool.train,
             pool.held_out,
-            most=MOST,
-            most_real=most,
+            max_samples=MOST,
+            most_real=max_items,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
             remaining=self.total_clock.remaining,
@@ -117,16 +117,16 @@ class TextEvaluation(Evaluation[str]):
         return self._nearest_records(samples) if self.records else self._longest_passages(samples)
 
     def _longest_passages(self, samples: list[str]) -> ReportContent:
-        most = TRAINING_MOST if self.total_clock.remaining() > SEARCH_SECONDS else TRAINING_MOST // 8
-        training = "\n".join(self._part("train", most))
+        max_items = TRAINING_MOST if self.total_clock.remaining() > SEARCH_SECONDS else TRAINING_MOST // 8
+        training = "\n".join(self._part("train", max_items))
         searched = f"the {len(training):,} characters of the training text"
-        if len(training) >= most:
+        if len(training) >= max_items:
             searched = f"{len(training):,} characters of the training text (the rest was not searched)"
         samples = [text[:PAIR_LENGTH] for text in samples]
         pairs = []
         for text, match in zip(samples, longest_matches(samples, codes(training)), strict=True):
             if match is None:
-                pairs.append(SamplePair(ReportItem(text=text), None, "not even eight characters in a row in common"))
+                pairs.append(SamplePair(ReportItem(text=text), None, "fewer than eight characters in a row in common"))
                 continue
             start, stop = max(match.place - CONTEXT, 0), match.place + match.length
             nearest = ReportItem(text=training[start : stop + CONTEXT], mark=(match.place - start, stop - start))
@@ -134,8 +134,8 @@ class TextEvaluation(Evaluation[str]):
             pairs.append(SamplePair(sample, nearest, f"{match.length} characters in a row in common"))
         return ReportContent(
             pairs=pairs,
-            explanation=f"Marked: the longest passage of each sample that also stands word for word in {searched}, and what "
-            "surrounds it there. Real texts share passages, too: set phrases and names.",
+            explanation=f"Marked: the longest passage of each sample that also occurs word for word in {searched}, with its "
+            "surroundings there. Real texts share passages too, such as set phrases and names.",
             closest_pairs=self.closest_pairs,
         )
 
@@ -143,7 +143,7 @@ class TextEvaluation(Evaluation[str]):
         longest = max(map(len, [*samples, *map(str, self.inputs.train(RECORDS_MEASURED))]), default=1)
         searched = max(min(RECORDS_SEARCHED, EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED)
         training = [str(text) for text in self.inputs.train(searched)]
-        some = ", drawn at random" if len(training) == searched else ""
+        drawn = ", drawn at random" if len(training) == searched else ""
         pairs = []
         for text in samples:
             index, edits = nearest_record(text, training)
@@ -152,7 +152,7 @@ class TextEvaluation(Evaluation[str]):
             pairs.append(SamplePair(ReportItem(text=text), nearest, caption))
         return ReportContent(
             pairs=pairs,
-            explanation=f"The nearest of {len(training):,} training records{some}: the one with the fewest characters to insert, "
+            explanation=f"The nearest of {len(training):,} training records{drawn}: the one with the fewest characters to insert, "
             "delete or replace. Short records can match by chance; the copying test says whether they do so too often.",
             closest_pairs=self.closest_pairs,
         )
@@ -262,12 +262,12 @@ class TextEvaluation(Evaluation[str]):
         n_train, n_test = (sum(map(self._units, part)) for part in (train, test))
         return f"{n_train:,} training and {n_test:,} test {self.unit}s"
 
-    def _part(self, part: str, most: int) -> list[str]:
-        """Texts of a part in order, up to `most` characters."""
-        if (part, most) not in self._texts:
+    def _part(self, part: str, max_items: int) -> list[str]:
+        """Texts of a part in order, up to `max_items` characters."""
+        if (part, max_items) not in self._texts:
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
-            self._texts[part, most] = [] if read is None else read(most)
-        return self._texts[part, most]
+            self._texts[part, max_items] = [] if read is None else read(max_items)
+        return self._texts[part, max_items]
 
     # ---- generated text beside held-out text ----
 

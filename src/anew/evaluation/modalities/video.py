@@ -44,7 +44,7 @@ FRAME_DISTANCE = MetricSpec(
 FRAME_DIFFERENCE_DISTANCE = MetricSpec(
     "frame_difference_distance",
     "Changes between frames",
-    "Distance between what changes from frame to frame in samples and in real clips.",
+    "Distance between the changes from frame to frame in samples and in real clips.",
 )
 MOTION_DISTANCE = MetricSpec(
     "motion_distance",
@@ -57,7 +57,7 @@ MOTION_DISTANCE = MetricSpec(
 MOTION_SPECTRUM_DISTANCE = MetricSpec(
     "motion_spectrum_distance",
     "Speed of motion",
-    "How differently slow and fast changes are mixed than in real clips, in decibels (0 = the same).",
+    "How much the mix of slow and fast changes differs from real clips, in decibels (0 = the same).",
     tolerance=Tolerance(
         "closeness", 1.0, 4.0, "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
     ),
@@ -133,8 +133,8 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def _motion(self) -> Iterator[Score]:
         """The energy of what changes from frame to frame, and how fast it changes."""
-        most = max(VALUES // int(np.prod(self.sets["samples"][0].shape)), 20)
-        clips = [self.sets[part][:most] for part in ("samples", "test", "train")]
+        max_clips = max(VALUES // int(np.prod(self.sets["samples"][0].shape)), 20)
+        clips = [self.sets[part][:max_clips] for part in ("samples", "test", "train")]
         energies = Compared(*(np.array([energy(clip) for clip in part]) for part in clips))  # each (n,)
         share = float(energies.samples.mean()) / max(float(energies.test.mean()), 1e-12)
         source = f"mean square of frame differences against held-out clips, in decibels; {share:.2f} of real motion"
@@ -232,9 +232,9 @@ def decibels(a: Numbers, b: Numbers) -> float:
     return float(abs(10.0 * np.log10((a.mean() + 1e-9) / (b.mean() + 1e-9))))
 
 
-def strip(clip: Clip, most: int = 8) -> Clip:
+def strip(clip: Clip, max_frames: int = 8) -> Clip:
     """Frames side by side, at most so many, evenly spread."""
-    chosen = np.linspace(0, len(clip) - 1, min(len(clip), most)).round().astype(int)
+    chosen = np.linspace(0, len(clip) - 1, min(len(clip), max_frames)).round().astype(int)
     return np.concatenate(list(clip[chosen]), axis=1)
 
 

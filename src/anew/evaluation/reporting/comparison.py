@@ -199,7 +199,7 @@ def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
     galleries = []
     for run in runs:
         frames = [shrink(np.asarray(frame)) for path in run.paths[:PATHS] for frame in path]
-        image = sheet(frames, columns=len(run.paths[0]), gap=2, least=40) if frames else None
+        image = sheet(frames, columns=len(run.paths[0]), gap=2, min_side=40) if frames else None
         galleries.append(Gallery(run.name, image, explanation=run.no_interpolation))
     return galleries if any(gallery.image for gallery in galleries) else []
 

@@ -83,8 +83,8 @@ class Part:
         ends = self.score.interval
         if ends is None:
             return ""
-        shown = [f"{end:.0%}" if self.score.spec.maximum == 1.0 else f"{end:.2g}" for end in ends]
-        return " to ".join(shown)
+        bounds = [f"{end:.0%}" if self.score.spec.maximum == 1.0 else f"{end:.2g}" for end in ends]
+        return " to ".join(bounds)
 
     def to_json(self) -> dict[str, object]:
         """What report.json holds of it."""
@@ -121,7 +121,7 @@ def part_of(score: Score) -> Part | None:
     excess = sign * (score.value - real) / scale
     ends = score.interval
     if ends is None:
-        grade = _grade(tolerance, excess, excess, math.inf, enough=False)
+        grade = _grade(tolerance, excess, excess, math.inf, has_enough=False)
         return Part(score, tolerance, excess, None, None, grade, 0.0)
     better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
     if tolerance.exact_baseline is not None:
@@ -135,16 +135,16 @@ def part_of(score: Score) -> Part | None:
     if score.better == "closer to real":  # both sides are worse
         excess, low, high = abs(excess), max(low, -high), max(abs(low), abs(high))
     times_needed = (POWER * (high - low) / 2.0 / tolerance.small) ** 2
-    grade = _grade(tolerance, excess, low, high, enough=times_needed <= 1.0)
+    grade = _grade(tolerance, excess, low, high, has_enough=times_needed <= 1.0)
     return Part(score, tolerance, excess, low, high, grade, times_needed)
 
 
-def _grade(tolerance: Tolerance, excess: float, low: float, high: float, enough: bool) -> Grade:
+def _grade(tolerance: Tolerance, excess: float, low: float, high: float, has_enough: bool) -> Grade:
     if low > tolerance.large:
         return "poor"
     if high <= tolerance.small:
         return "good"
-    if low > tolerance.small or (excess > tolerance.small and low > tolerance.small / 3.0) or enough:
+    if low > tolerance.small or (excess > tolerance.small and low > tolerance.small / 3.0) or has_enough:
         return "fair"
     return "too_few"
 
@@ -186,25 +186,26 @@ class Grading:
 
 def graded(scores: Sequence[Score], question: Question) -> Grading | None:
     """The grade of a question by all parts that answer it; None where there is none."""
-    own = [part for part in parts(scores) if part.tolerance.question == question]
-    if not own:
+    answers = [part for part in parts(scores) if part.tolerance.question == question]
+    if not answers:
         return None
     if class_mix_warning({score.name: score for score in scores}):
-        own = [
-            replace(p, grade="fair") if p.score.name == LABEL_HISTOGRAM.name and p.grade != "poor" else p for p in own
+        answers = [
+            replace(p, grade="fair") if p.score.name == LABEL_HISTOGRAM.name and p.grade != "poor" else p
+            for p in answers
         ]
-    own.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
-    decisive = [part for part in own if part.tolerance.decisive]
-    n = min((part.score.n for part in decisive), default=min(part.score.n for part in own))
-    unsettled = [part for part in own if part.tolerance.decisive or part.grade == "too_few"]
-    grade = own[0].grade
+    answers.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
+    decisive = [part for part in answers if part.tolerance.decisive]
+    n = min((part.score.n for part in decisive), default=min(part.score.n for part in answers))
+    unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
+    grade = answers[0].grade
     if grade == "good" and (not decisive or n < LEAST_FOR_GOOD):
         grade = "too_few"
     needed = 0
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
         needed = _round(min(max(needed, LEAST_FOR_GOOD) if needed > n else max(ENOUGH, 2 * n), MOST_NEEDED))
-    return Grading(grade, tuple(own), n, needed, bool(decisive))
+    return Grading(grade, tuple(answers), n, needed, bool(decisive))
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:
@@ -216,8 +217,8 @@ def baseline_warning(scores: Iterable[Score]) -> str:
     if score.real_baseline - 0.5 <= half + TOLD_APART:
         return ""
     return (
-        f"Training and held-out items differ in kind: a classifier tells them apart {score.real_baseline:.0%} of the time (guessing: "
-        "50%). So the figures of real data are a weak reference: samples may differ from either by as much."
+        f"Training and held-out items differ systematically: a classifier tells them apart {score.real_baseline:.0%} of the time "
+        "(guessing: 50%). So the figures of real data are a weak reference: samples may differ as much from either set."
     )
 
 

@@ -16,11 +16,11 @@ from anew.evaluation.score import Score
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
 
 LIMITS = """\
-The model knows nothing but its training data, with the faults and biases of it. The scores say how close the samples are
-to that data; they do not promise privacy. No licence has been chosen: before sharing, set `license` above to what the
+The model knows nothing but its training data, including its faults and biases. The scores say how close the samples are
+to that data; they are no guarantee of privacy. No licence has been chosen: before sharing, set `license` above to what the
 training data allows."""
 KEEPS_RECORDS = """
-`model.safetensors` holds the training records themselves, unless they were of no use to it (setting `aligned`).
+`model.safetensors` contains the training records themselves, unless they did not help (setting `aligned`).
 """
 
 

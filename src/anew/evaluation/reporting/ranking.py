@@ -124,7 +124,7 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 def findings(runs: Sequence[RunResult]) -> list[str]:
     """Who copies, then who wins what here, a sentence a question."""
     copiers = [run for run in runs if run.copies and run.copies["found"]]
-    sentences = [f"{run.name}: {copy_summary(run)} What it wins, it may owe to that." for run in copiers]
+    sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     candidates: dict[str, list[MetricSpec]] = {}
     for spec in ranked_metrics(runs):
         if spec.award:
@@ -146,14 +146,14 @@ def copy_summary(run: RunResult) -> str:
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     """Who is best by a metric, with its numbers and those of the others."""
     winners = best_runs(runs, spec.name)
-    others = [run for run in runs if spec.name in run.scores and run not in winners]
-    others.sort(key=lambda run: badness(run.scores[spec.name]))
+    losers = [run for run in runs if spec.name in run.scores and run not in winners]
+    losers.sort(key=lambda run: badness(run.scores[spec.name]))
 
     def value(run: RunResult) -> str:
         return spec.format_value(run.scores[spec.name].value)
 
     clauses = [f"{within_sentence(spec.title)} {listed([value(run) for run in winners])}"]
-    compared = [f"{run.name} {value(run)}" for run in others]
+    compared = [f"{run.name} {value(run)}" for run in losers]
     real = winners[0].scores[spec.name].real_baseline
     compared += [] if real is None else [f"real data {spec.format_value(real)}"]
     clauses += [", ".join(compared)] if compared else []
@@ -190,19 +190,19 @@ class Claim:
         return {"claim": self.claim, "outcome": self.outcome, "evidence": self.evidence}
 
 
-NOT_TESTED = "no two runs here can be compared in this"
+NOT_TESTED = "no two runs here can be compared on this"
 
 
 def claims(runs: Sequence[RunResult]) -> list[Claim]:
     """What textbooks say of the families, beside what was measured on this data."""
     vae, gan, diffusion = (_trained(runs, family) for family in ("vae", "gan", "diffusion"))
     families = dict.fromkeys(run.family for run in runs if run.family != "diffusion")
-    others = [run for family in families for run in _trained(runs, family)]
+    rivals = [run for family in families for run in _trained(runs, family)]
     return [
         _all_better("A VAE interpolates more smoothly than a GAN", vae, gan, ("path_length", "path_evenness")),
         _all_better("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), _compare_detail),
-        _best_quality(diffusion, others),
-        _all_better("Diffusion is the slowest to sample", others, diffusion, ("seconds_per_1000",)),
+        _best_quality(diffusion, rivals),
+        _all_better("Diffusion is the slowest to sample", rivals, diffusion, ("seconds_per_1000",)),
     ]
 
 
@@ -225,8 +225,8 @@ def _compare_detail(a: Score, b: Score) -> int:
 
 def _all_better(
     claim: str,
-    these: Sequence[RunResult],
-    those: Sequence[RunResult],
+    left: Sequence[RunResult],
+    right: Sequence[RunResult],
     names: Sequence[str],
     compare: Callable[[Score, Score], int] = _compare,
 ) -> Claim:
@@ -234,18 +234,18 @@ def _all_better(
     outcomes = [
         compare(a.scores[name], b.scores[name])
         for name in names
-        for a, b in itertools.product(comparable(these, name), comparable(those, name))
+        for a, b in itertools.product(comparable(left, name), comparable(right, name))
         if name in a.scores and name in b.scores
     ]
     if not outcomes:
         return Claim(claim, "not tested", NOT_TESTED)
     clauses = []
     for name in names:
-        scores = {run.name: run.scores[name] for run in (*these, *those) if name in run.scores}
+        scores = {run.name: run.scores[name] for run in (*left, *right) if name in run.scores}
         title = within_sentence(next(iter(scores.values())).spec.title)
         clauses.append(f"{title}: {', '.join(f'{run} {score.value:.3g}' for run, score in scores.items())}")
     if "path_length" in names:
-        clauses += _realism_clause([*these, *those])
+        clauses += _realism_clause([*left, *right])
     return Claim(claim, _outcome(outcomes), "; ".join(clauses))
 
 
@@ -257,12 +257,12 @@ def _outcome(outcomes: Sequence[int]) -> Outcome:
     return "no" if all(outcome <= 0 for outcome in outcomes) else "partly"
 
 
-def _best_quality(diffusion: Sequence[RunResult], others: Sequence[RunResult]) -> Claim:
+def _best_quality(diffusion: Sequence[RunResult], rivals: Sequence[RunResult]) -> Claim:
     """The best diffusion against the best of the others."""
     claim, name = "Diffusion has the best quality", "frechet_distance"
     best_diffusion, best_other = (
         min((run for run in side if name in run.scores), key=lambda run: badness(run.scores[name]), default=None)
-        for side in (diffusion, others)
+        for side in (diffusion, rivals)
     )
     if best_diffusion is None or best_other is None:
         return Claim(claim, "not tested", NOT_TESTED)

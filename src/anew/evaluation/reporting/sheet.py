@@ -30,14 +30,14 @@ def rgb(image: Numbers) -> NDArray[np.uint8]:
     return values[..., :3]
 
 
-def zoom(height: int, width: int, least: int = 56) -> int:
-    """Whole factor that makes tiny images at least `least` pixels wide: blurring them would hide what was made."""
-    return max(1, math.ceil(least / max(height, width)))
+def zoom(height: int, width: int, min_side: int = 56) -> int:
+    """Whole factor that makes tiny images at least `min_side` pixels wide: blurring them would hide what was made."""
+    return max(1, math.ceil(min_side / max(height, width)))
 
 
-def png(image: Numbers, least: int = 56) -> bytes:
+def png(image: Numbers, min_side: int = 56) -> bytes:
     """One image as PNG, enlarged by a whole factor where tiny."""
-    return sheet([image], columns=1, gap=0, least=least)
+    return sheet([image], columns=1, gap=0, min_side=min_side)
 
 
 def sheet(
@@ -46,13 +46,13 @@ def sheet(
     columns: int | None = None,
     labels: Sequence[str] | None = None,
     gap: int = 4,
-    least: int = 56,
+    min_side: int = 56,
 ) -> bytes:
     """PNG bytes of uint8 images in rows, each at the top left of its cell; labels stand under them."""
     if not images:
         raise ValueError("a sheet needs at least one image")
     pictures = [rgb(i) for i in images]
-    factor = zoom(max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures), least)
+    factor = zoom(max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures), min_side)
     pictures = [np.repeat(np.repeat(p, factor, axis=0), factor, axis=1) for p in pictures]
     height, width = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
     # As wide as tall where nothing is asked: wide pictures stand in fewer columns.
@@ -74,9 +74,9 @@ def sheet(
     return buffer.getvalue()
 
 
-def shrink(image: Numbers, most: int = 128) -> Numbers:
-    """An image of at most `most` pixels a side, by whole strides of means: the report stays small."""
-    step = -(-max(image.shape[:2]) // most)
+def shrink(image: Numbers, max_side: int = 128) -> Numbers:
+    """An image of at most `max_side` pixels a side, by whole strides of means: the report stays small."""
+    step = -(-max(image.shape[:2]) // max_side)
     if step == 1:
         return image
     height, width = (s // step * step for s in image.shape[:2])

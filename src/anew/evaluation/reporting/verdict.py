@@ -191,9 +191,9 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
         return f"{sentence}."
     saved = 100.0 * (counts.value - model.value) / counts.value
     if abs(saved) < 0.5:
-        return f"{sentence}, about as many as mere n-gram counts ({counts.value:.2f})."
+        return f"{sentence}, about as many as n-gram counts ({counts.value:.2f})."
     word = "fewer" if saved > 0 else "more"
-    return f"{sentence}, {abs(saved):.0f}% {word} than mere n-gram counts ({counts.value:.2f})."
+    return f"{sentence}, {abs(saved):.0f}% {word} than n-gram counts ({counts.value:.2f})."
 
 
 def _overfitting(scores: Sequence[Score]) -> str:
@@ -214,6 +214,6 @@ def _verbatim(scores: Mapping[str, Score]) -> str:
     if score is None or score.real_baseline is None:
         return ""
     return (
-        f"{score.value:.1%} of the generated text stands word for word in the training data "
+        f"{score.value:.1%} of the generated text appears word for word in the training data "
         f"(held-out text: {score.real_baseline:.1%})."
     )

@@ -90,11 +90,11 @@ class Sampler:
         denoised = before = y
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             before, denoised = denoised, self.run(step["graph"], y, np.full(n, sigma, np.float32), *inputs)[0]
-            ahead = denoised
+            extrapolated = denoised
             if i > 0 and sigma_next > 0:
                 ratio = np.log(sigma / sigma_next) / np.log(sigmas[i - 1] / sigma)
-                ahead = denoised + np.float32(0.5) * ratio * (denoised - before)
-            y = ahead + (sigma_next / sigma) * (y - ahead)
+                extrapolated = denoised + np.float32(0.5) * ratio * (denoised - before)
+            y = extrapolated + (sigma_next / sigma) * (y - extrapolated)
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
     def _tokens(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
@@ -119,8 +119,8 @@ class Sampler:
             else:
                 fed = np.concatenate([read, ids[:, -1:]], 1)
             positions = np.arange(read.shape[1], fed.shape[1])
-            beside = [self._neighbour(positions, offset, step["prefix"]) for offset in step["offsets"]]
-            neighbours = [np.stack([fed[:, index] for index in beside], 1)] if beside else []
+            indices = [self._neighbour(positions, offset, step["prefix"]) for offset in step["offsets"]]
+            neighbours = [np.stack([fed[:, index] for index in indices], 1)] if indices else []
             logits, *cache = self.run(step["graph"], fed[:, positions], positions, *cache, *neighbours)
             read = fed
             new = _drawn(_filtered(logits[:, : step["vocab"]], step), next(uniforms))
@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=16, help="how many samples (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--label", help="a class (default: as common as in the data)")
-    parser.add_argument("--out", default="samples", help="folder for the files (default: samples)")
+    parser.add_argument("--out", default="samples", help="output folder (default: samples)")
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the program's own folder out
     sampler = Sampler(Path(__file__).parent)

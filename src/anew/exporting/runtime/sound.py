@@ -95,8 +95,8 @@ def griffin_lim(magnitude: Array, phase: Array, item: Scale) -> Array:
     turn, last = np.exp(1j * phase), None
     for _ in range(item["rounds"]):
         real = stft(istft(magnitude * turn, item), item)
-        ahead = real if last is None else real + MOMENTUM * (real - last)
-        turn, last = ahead / np.maximum(np.abs(ahead), TINY), real
+        extrapolated = real if last is None else real + MOMENTUM * (real - last)
+        turn, last = extrapolated / np.maximum(np.abs(extrapolated), TINY), real
     return istft(magnitude * turn, item)
 
 

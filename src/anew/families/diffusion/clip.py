@@ -149,13 +149,13 @@ class ClipLayout(Layout):
         return torch.all(mask.view(len(mask), *self.spec.shape).flatten(3), 3).all(1)
 
     def sampled_parts(
-        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known: KnownValues | None
+        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known_values: KnownValues | None
     ) -> Tensor | None:
         position = torch.arange(self.num_parts, device=number.device)
         assert isinstance(mixture, ClipMixture)
         counts = mixture.length_counts[component]  # (n, T)
-        if known is not None:  # no shorter than what is known of it
-            has_known = known.mask.view(len(number), *self.spec.shape).flatten(3).any(3).any(1)  # (n, T)
+        if known_values is not None:  # no shorter than what is known of it
+            has_known = known_values.mask.view(len(number), *self.spec.shape).flatten(3).any(3).any(1)  # (n, T)
             known_length = (has_known * (position + 1)).amax(1, keepdim=True)
             counts = torch.where(position + 1 >= known_length, counts, 0.0)
             is_last = (position == self.num_parts - 1).float()

@@ -37,10 +37,10 @@ def clean_estimates(
 ) -> Tensor:
     """(n, *shape) clean items that noisy ones (n, *shape) are taken for, each as one of the component nearest to it, or to
     `near` (n, *shape)."""
-    own = None if labels is None or not family.spec.classes else labels.to(family.device)
+    labels_here = None if labels is None or not family.spec.classes else labels.to(family.device)
     rows = noisy.flatten(1).float().to(family.device)  # (n, D)
     nearest = rows if near is None else near.flatten(1).float().to(family.device)
-    component = family.mixture.assign(nearest, own)
+    component = family.mixture.assign(nearest, labels_here)
     return family._to_items(family._denoise(rows, torch.tensor(sigma), component))
 
 

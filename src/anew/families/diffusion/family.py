@@ -130,14 +130,14 @@ class Diffusion(Family):
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Fit the mixture to the first examples of the sweep."""
         batches: list[Batch] = []
-        most = self.layout.most_fit_examples
+        max_examples = self.layout.most_fit_examples
         for batch in sweep:
             batches.append(batch.to("cpu"))
-            if sum(map(len, batches)) >= most:
+            if sum(map(len, batches)) >= max_examples:
                 break
-        x = torch.cat([batch.x.float() for batch in batches])[:most]
-        labels = _concatenate([batch.labels for batch in batches], most) if self.spec.classes else None
-        part_mask = _concatenate([batch.mask for batch in batches], most)
+        x = torch.cat([batch.x.float() for batch in batches])[:max_examples]
+        labels = _concatenate([batch.labels for batch in batches], max_examples) if self.spec.classes else None
+        part_mask = _concatenate([batch.mask for batch in batches], max_examples)
         rank = self.mixture_basis.shape[1]
         mixture = self.layout.fit_mixture(x, part_mask, labels, rank, self.config.num_components)
         for field in fields(mixture):
@@ -201,23 +201,23 @@ class Diffusion(Family):
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
         sampling: DiffusionSampling = request.sampling or DiffusionSampling()
-        known = _known_values(request.condition, request.n, self.spec.shape, self.device)
+        known_values = _known_values(request.condition, request.n, self.spec.shape, self.device)
         noise = self._noise(request, seed)
-        component = self._choose_component(request, noise["kind"][:, 0], known)
+        component = self._choose_component(request, noise["kind"][:, 0], known_values)
         start = self.mixture.sample(component, noise["inside"], noise["outside"])
         part_mask = None
         if not sampling.frames:
-            part_mask = self.layout.sampled_parts(self.mixture, component, noise["kind"][:, -1], known)
-        known_parts = None if known is None else self.layout.known_parts(known.mask)
-        if known is not None:
-            start = torch.where(known.mask, known.values, start)
+            part_mask = self.layout.sampled_parts(self.mixture, component, noise["kind"][:, -1], known_values)
+        known_parts = None if known_values is None else self.layout.known_parts(known_values.mask)
+        if known_values is not None:
+            start = torch.where(known_values.mask, known_values.values, start)
 
         level = itertools.count()
 
         def denoise(y: Tensor, sigma: Tensor) -> Tensor:
             part_sigma = sigma.expand(request.n, self.layout.num_parts)
-            if known is not None and known_parts is not None:
-                y = torch.where(self.mixture.per_value(known_parts), known.values, y)
+            if known_values is not None and known_parts is not None:
+                y = torch.where(self.mixture.per_value(known_parts), known_values.values, y)
                 part_sigma = torch.where(known_parts, self.config.sigma_min * self.spec.std, part_sigma)
             if tap is not None:
                 tap(y, sigma)
@@ -227,7 +227,7 @@ class Diffusion(Family):
                 denoised = self._denoise_wrapped(y, part_sigma, next(level))
             else:
                 denoised = self._denoise_guided(y, part_sigma, component, sampling.guidance)
-            return denoised if known is None else torch.where(known.mask, known.values, denoised)
+            return denoised if known_values is None else torch.where(known_values.mask, known_values.values, denoised)
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
         for denoised in SOLVERS[sampling.solver](denoise, start + sigmas[0] * noise["noise"], sigmas):
@@ -235,9 +235,9 @@ class Diffusion(Family):
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
         """The steps of `sample`, for stills."""
-        given: list[tuple[Tensor, Tensor]] = []
-        for estimate in self._sample_window(request, seed, lambda y, sigma: given.append((y, sigma))):
-            y, sigma = given[-1]
+        inputs: list[tuple[Tensor, Tensor]] = []
+        for estimate in self._sample_window(request, seed, lambda y, sigma: inputs.append((y, sigma))):
+            y, sigma = inputs[-1]
             yield NoiseLevel(float(sigma), y.view(len(y), *self.spec.shape), estimate)
 
     def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
@@ -275,15 +275,15 @@ class Diffusion(Family):
         rows = torch.stack([torch.randn(sum(counts.values()), generator=source) for source in sources])
         return dict(zip(counts, torch.split(rows.to(self.device), list(counts.values()), 1), strict=True))
 
-    def _choose_component(self, request: SampleRequest, number: Tensor, known: KnownValues | None) -> Tensor:
+    def _choose_component(self, request: SampleRequest, number: Tensor, known_values: KnownValues | None) -> Tensor:
         """(n,) a component for each sample: by its weight, or the nearest one where values are known."""
         weights = self.mixture_weights.expand(request.n, -1)  # (n, K)
         labels = class_labels(request, self.spec.classes)
         if labels is not None:
             weights = weights * (self.mixture_component_class == labels.to(self.device)[:, None])
-        if known is not None:
+        if known_values is not None:
             centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
-            distance = ((known.values[:, None] - centres).square() * known.mask[:, None]).sum(2)  # (n, K)
+            distance = ((known_values.values[:, None] - centres).square() * known_values.mask[:, None]).sum(2)  # (n, K)
             nearest = distance.masked_fill(weights == 0, torch.inf).argmin(1)
             return torch.where(weights.sum(1) > 0, nearest, self.any_component)
         cumulative = weights.cumsum(1)
@@ -302,7 +302,7 @@ class Diffusion(Family):
         """The same of images that wrap, at the noise level of this number. Of no component: turned images are of none."""
         y = turned(y, self.spec.shape, level)
         component = torch.full((len(y),), self.any_component, device=y.device)
-        return turned(self._denoise(y, sigma, component, wraps=True), self.spec.shape, level, back=True)
+        return turned(self._denoise(y, sigma, component, wraps=True), self.spec.shape, level, inverse=True)
 
     def _denoise(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
         """(n, D) denoised estimate at levels (n, F) or () of its parts, in rows that stay in a processor's cache."""
@@ -377,10 +377,10 @@ def _known_values(
         raise ConfigError(f"known values must have the shape {shape} (got {x_shape})") from error
 
 
-def _concatenate(parts: list[Tensor | None], most: int) -> Tensor | None:
-    """The rows of all parts, at most `most`; None where a part is missing."""
+def _concatenate(parts: list[Tensor | None], max_rows: int) -> Tensor | None:
+    """The rows of all parts, at most `max_rows`; None where a part is missing."""
     present = [part for part in parts if part is not None]
-    return torch.cat(present)[:most] if present and len(present) == len(parts) else None
+    return torch.cat(present)[:max_rows] if present and len(present) == len(parts) else None
 
 
 EXPORT = Diffusion

@@ -109,7 +109,7 @@ class Layout(ABC):
         return None
 
     def sampled_parts(
-        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known: KnownValues | None
+        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known_values: KnownValues | None
     ) -> Tensor | None:
         """(n, F) which parts samples of these components have, by a normal number (n,) each; None: all."""
         return None

@@ -50,11 +50,11 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
 
     position = torch.arange(family.layout.num_parts)
 
-    least = family.config.sigma_min * family.spec.std
+    smallest_sigma = family.config.sigma_min * family.spec.std
 
-    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor, given: Tensor) -> Tensor:
+    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor, is_known: Tensor) -> Tensor:
         is_there = position <= last[:, None]  # (n, F)
-        part_sigma = torch.where(given > 0.5, least, sigma[:, None])
+        part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
         part_sigma = torch.where(is_there, part_sigma, torch.inf)
         flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
         return family.denoised(flat, part_sigma, component).view(-1, *shape)
@@ -73,22 +73,22 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.normal("noise", *shape),
         portable.run("start", "component", "inside", "outside", out="start"),
     )
-    shown = portable.denoise("denoiser", "start", sigmas, "component", out="x", noise="noise", clip=is_bounded)
+    denoising = portable.denoise("denoiser", "start", sigmas, "component", out="x", noise="noise", clip=is_bounded)
     if not isinstance(mixture, ClipMixture):
         graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
-        return PortableSampler(graphs, (*drawing, shown))
+        return PortableSampler(graphs, (*drawing, denoising))
     last = {"last": torch.tensor([0, family.layout.num_parts - 1])}
-    given = {"given": torch.zeros(2, family.layout.num_parts)}
+    is_known = {"given": torch.zeros(2, family.layout.num_parts)}
     clip_graphs = (
         starting,
-        Graph("denoiser", owner, denoise_parts, noisy | rows | last | given, ("denoised",)),
+        Graph("denoiser", owner, denoise_parts, noisy | rows | last | is_known, ("denoised",)),
         Graph("holder", owner, hold, {"x": noisy["y"]} | last, ("held",)),
     )
     steps = (
         *drawing,
         portable.choose_row("last", mixture.length_counts, "component"),
         portable.normal("given", family.layout.num_parts, scale=0.0),  # 1 for frames that y holds without noise
-        {**shown, "inputs": ["component", "last", "given"], "out": "clip"},
+        {**denoising, "inputs": ["component", "last", "given"], "out": "clip"},
         portable.run("holder", "clip", "last", out="x"),
     )
     return PortableSampler(clip_graphs, steps)

@@ -45,8 +45,8 @@ class Wrapped(nn.Module):
         return margin if margin <= side else side // self.multiple * self.multiple
 
 
-def turned(x: Tensor, shape: tuple[int, ...], level: int, back: bool = False) -> Tensor:
+def turned(x: Tensor, shape: tuple[int, ...], level: int, inverse: bool = False) -> Tensor:
     """Images x (B, D) of `shape` (C, H, W) turned about both axes as far as it is due at the level of this number, or back."""
     shifts = [round(level * turn * side) % side for turn, side in zip(TURNS, shape[1:], strict=True)]
-    sign = -1 if back else 1
+    sign = -1 if inverse else 1
     return torch.roll(x.view(-1, *shape), [sign * shift for shift in shifts], (2, 3)).flatten(1)

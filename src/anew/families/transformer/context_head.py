@@ -94,10 +94,10 @@ class ContextState:
         """n samples that have all shown what this one has."""
         from anew.estimators.context_mixing.mixer import repeated_joint, repeated_memory
 
-        other = copy(self)
-        other.share = self.share.repeat(n)
-        other.rows, other.joint = repeated_memory(self.rows, n), repeated_joint(self.joint, n)
-        return other
+        repeated = copy(self)
+        repeated.share = self.share.repeat(n)
+        repeated.rows, repeated.joint = repeated_memory(self.rows, n), repeated_joint(self.joint, n)
+        return repeated
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
         """ids: (n,) that stand in front, or were drawn."""
@@ -201,7 +201,7 @@ class ContextHead(nn.Module):
         starts, text = arrays["spelling_starts"], arrays["text"]
         fits = len(starts) == self.vocab_size + 1 and int(starts[0]) == 0 and int(starts[-1]) == len(arrays["spelling"])
         if not fits or bool((np.diff(starts) < 0).any()):
-            raise ValueError("the spellings of the tokens do not fit each other")
+            raise ValueError("the spellings of the tokens are inconsistent")
         if bool((text < 0).any()) or bool((text >= self.vocab_size).any()):
             raise ValueError("the text that was read has other tokens")
         expected = {**first_maps(self.vocab_size)._asdict(), **_with_prefix(first_joint(self.vocab_size)._asdict())}
@@ -319,14 +319,14 @@ class ContextHead(nn.Module):
         expert = (uniform[:, None] >= edges).sum(1)  # (n,)
         low = np.where(expert > 0, np.take_along_axis(edges, np.maximum(expert - 1, 0)[:, None], 1)[:, 0], 0.0)
         width = np.take_along_axis(edges, expert[:, None], 1)[:, 0] - low
-        rest = np.clip((uniform - low) / width, 0.0, 1.0 - 2.0**-24).astype(
+        rescaled = np.clip((uniform - low) / width, 0.0, 1.0 - 2.0**-24).astype(
             np.float32
         )  # uniform again, given the expert
-        by_network = token_choice.sample_tokens(network, rest)
-        by_chance = token_choice.sample_tokens(self.uniform[None].repeat(len(rest), 0), rest)
+        by_network = token_choice.sample_tokens(network, rescaled)
+        by_chance = token_choice.sample_tokens(self.uniform[None].repeat(len(rescaled), 0), rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        chances = self.mixer.draw(state.rows, state.joint, network, rest, tokens)
+        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens)
         state.propose_drawn(np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1))
         return tokens
 

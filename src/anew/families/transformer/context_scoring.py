@@ -54,8 +54,8 @@ def path_logits(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> PathLog
     @torch.inference_mode()
     def of_piece(piece: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         log_probs = logits_of(piece).flatten(0, 1).log_softmax(-1)
-        own = log_probs.gather(1, piece.x[:, 1:].flatten()[:, None])[:, 0]
-        return head.path_logits(log_probs.exp().cpu().numpy(), _targets(piece)), own.cpu().numpy()
+        target_log_probs = log_probs.gather(1, piece.x[:, 1:].flatten()[:, None])[:, 0]
+        return head.path_logits(log_probs.exp().cpu().numpy(), _targets(piece)), target_log_probs.cpu().numpy()
 
     pieces = list(pieces_of(batch))
     workers = min(len(pieces), available_threads()) if batch.x.device.type == "cpu" else 1

@@ -202,8 +202,8 @@ class Transformer(Family, TokenTaps):
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
-            own = {name: shape for name, shape in shapes.items() if name.startswith(f"{prefix}.")}
-            head.allocate_buffers({name.removeprefix(f"{prefix}."): shape for name, shape in own.items()})
+            head_shapes = {name: shape for name, shape in shapes.items() if name.startswith(f"{prefix}.")}
+            head.allocate_buffers({name.removeprefix(f"{prefix}."): shape for name, shape in head_shapes.items()})
 
     def check_state(self) -> None:
         for head in self._heads.values():
@@ -216,14 +216,14 @@ class Transformer(Family, TokenTaps):
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is None or not self.mixer.is_fitted:
             return
-        most = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // self.spec.vocab)
+        max_targets = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // self.spec.vocab)
         inputs: list[GateInputs] = []
         targets: list[NDArray[np.int64]] = []
         for batch in sweep:
             batch_inputs, batch_targets, counts = self._gate_inputs(self.mixer, batch)
             inputs.append(batch_inputs.rows(counts))
             targets.append(batch_targets[counts])
-            if sum(map(len, targets)) >= most:
+            if sum(map(len, targets)) >= max_targets:
                 break
         if sum(map(len, targets)):
             self.mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))

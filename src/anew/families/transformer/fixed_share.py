@@ -63,9 +63,9 @@ class FixedShare:
 
     def repeat(self, n: int) -> FixedShare:
         """n rows of what this one row has earned."""
-        other = FixedShare(n)
-        other.weights[:] = self.weights
-        return other
+        repeated = FixedShare(n)
+        repeated.weights[:] = self.weights
+        return repeated
 
     def restore_uniform(self) -> None:
         """Give the last expert, the uniform one, its prior weight again.

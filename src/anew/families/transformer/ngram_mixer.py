@@ -91,9 +91,9 @@ class RecentScores:
 
     def repeat(self, n: int) -> RecentScores:
         """n rows of what this one row has shown."""
-        other = RecentScores(n, self._sums.shape[1])
-        other._sums, other._weight = self._sums.repeat(n, 0), self._weight
-        return other
+        repeated = RecentScores(n, self._sums.shape[1])
+        repeated._sums, repeated._weight = self._sums.repeat(n, 0), self._weight
+        return repeated
 
     def add(self, *log_probs: NDArray[np.floating]) -> None:
         """Take the next token of every row; (n,) log-probabilities that each model gave it."""
@@ -115,11 +115,11 @@ class MixerState:
 
     def repeat(self, n: int) -> MixerState:
         """n rows that have all shown what this one row has."""
-        other = copy(self)
-        other.recent = self.recent.repeat(n)
-        other.experts = None if self.experts is None else self.experts.repeat(n)
-        other.share = self.share.repeat(n)
-        return other
+        repeated = copy(self)
+        repeated.recent = self.recent.repeat(n)
+        repeated.experts = None if self.experts is None else self.experts.repeat(n)
+        repeated.share = self.share.repeat(n)
+        return repeated
 
     def begin(self, ids: Ints) -> None:
         """ids: (n,) that stand in front, and are not targets."""
@@ -220,7 +220,7 @@ class NgramMixer(nn.Module):
         if ids is not None and lengths is not None:
             inside = bool(((ids >= 0) & (ids < self.vocab_size)).all()) and bool((lengths > 0).all())
             if not inside or int(lengths.sum()) != len(ids):
-                raise ValueError("the aligned records do not fit each other")
+                raise ValueError("the aligned records are inconsistent")
 
     def clear_cache(self) -> None:
         """To be called when buffers have changed."""
@@ -229,8 +229,8 @@ class NgramMixer(nn.Module):
     @property
     def counts(self) -> KneserNey:
         if self._counts is None:
-            own = {"gate", *RECORD_DTYPES}
-            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name not in own}
+            own_buffers = {"gate", *RECORD_DTYPES}
+            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name not in own_buffers}
             self._counts = KneserNey.restore(self.vocab_size, arrays)
             self._gate = self.gate.cpu().numpy()
         return self._counts

@@ -172,17 +172,17 @@ class TokenSampler:
         kept /= np.maximum(kept.sum(1, keepdims=True), 1e-30)
         return kept
 
-    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, known: Ints | None) -> Ints:
+    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
         """(n,) tokens that follow ids (n, L): what is known, else what is drawn."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
-        is_direct = self.mixer is not None and self.is_unfiltered and self.allowed is None and known is None
+        is_direct = self.mixer is not None and self.is_unfiltered and self.allowed is None and prompt_ids is None
         if self.keeps_weights or not is_direct:
             self.weights = self._mix(logits, ids)
-        if known is not None:
-            return known
+        if prompt_ids is not None:
+            return prompt_ids
         if is_direct and self.mixer is not None:
             return self.mixer.draw(ids, logits, self.state, self._uniform())
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())

@@ -46,51 +46,61 @@ AUTO_TEMPERATURE = -1.0
 
 @dataclass(frozen=True, slots=True)
 class VaeConfig:
-    batch_size: int = setting(64, "examples a step", low=1, high=1_000_000)
-    width: int = setting(48, "channels at the largest size", low=8, high=4096)
-    channel_mults: tuple[int, ...] = setting((1, 2), "channels of each size, as multiples of width", low=1, high=64)
-    depth: int = setting(1, "blocks a size and side", low=1, high=64)
-    patch_size: int = setting(2, "side of the patches that the networks see as one position", low=1, high=64)
-    latent_channels: int = setting(8, "channels of the bottom latents", low=1, high=256)
-    top_dim: int = setting(32, "numbers in the top latents", low=1, high=4096)
+    batch_size: int = setting(64, "examples per step", low=1, high=1_000_000)
+    width: int = setting(48, "channels at the highest resolution", low=8, high=4096)
+    channel_mults: tuple[int, ...] = setting(
+        (1, 2), "channels at each resolution, as multiples of width", low=1, high=64
+    )
+    depth: int = setting(1, "blocks per resolution, in encoder and decoder each", low=1, high=64)
+    patch_size: int = setting(2, "patch size: the networks see a square of this side as one position", low=1, high=64)
+    latent_channels: int = setting(
+        8, "channels of the bottom latents, which keep their place in the image", low=1, high=256
+    )
+    top_dim: int = setting(32, "size of the top latent vector", low=1, high=4096)
     num_mixtures: int = setting(1, "logistic distributions in the mixture of each pixel", low=1, high=64)
     beta: float = setting(
-        1.0, "weight of what bottom latents cost beyond the top ones; 1 is the bound", low=0.0, high=100.0
+        1.0, "weight of the KL divergence of the bottom latents given the top; 1: the ELBO", low=0.0, high=100.0
     )
-    beta_top: float = setting(1.0, "weight of what top latents cost; 1 is the bound", low=0.0, high=100.0)
+    beta_top: float = setting(1.0, "weight of the KL divergence of the top latents; 1: the ELBO", low=0.0, high=100.0)
     free_bits: float = setting(
-        0.0, "divergence of each bottom channel and of the top that costs nothing", unit="nats", low=0.0, high=100.0
+        0.0,
+        "KL divergence of each bottom channel, and of the top, that is not penalised",
+        unit="nats",
+        low=0.0,
+        high=100.0,
     )
-    kl_warmup: float = setting(0.1, "share of the first phase in which both weights rise from 0", low=0.0, high=1.0)
-    top_only_prob: float = setting(
-        0.25, "share of examples that are decoded from what the top alone says", low=0.0, high=1.0
+    kl_warmup: float = setting(
+        0.1, "KL warm-up: share of the first phase in which both weights rise from 0", low=0.0, high=1.0
     )
-    prior_share: float = setting(0.4, "last share of the run, in which the prior is learned", low=0.0, high=0.9)
-    prior_width: int = setting(384, "hidden numbers of the prior's network", low=8, high=8192)
-    prior_depth: int = setting(3, "layers of the prior's network", low=1, high=64)
-    prior_repeats: int = setting(16, "noise levels that the prior sees of each example of a step", low=1, high=1024)
-    label_dropout: float = setting(0.1, "share of examples whose label is hidden from the prior", low=0.0, high=1.0)
-    muon_lr: float = setting(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
-    adamw_lr: float = setting(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
-    decay: float = setting(0.5, "last share of each phase in which the learning rate falls", low=0.0, high=1.0)
-    ema_width: float = setting(0.05, "relative width of the average of weights", low=0.0, high=0.25)
-    weight_decay: float = setting(0.0, "decoupled weight decay of matrices", low=0.0, high=10.0)
-    precision: str = setting("auto", "number type that networks compute in", choices=("auto", "fp32", "bf16"))
+    top_only_prob: float = setting(0.25, "share of examples decoded from the top latents alone", low=0.0, high=1.0)
+    prior_share: float = setting(0.4, "share of the run, at its end, in which the prior is learned", low=0.0, high=0.9)
+    prior_width: int = setting(384, "hidden size of the prior network", low=8, high=8192)
+    prior_depth: int = setting(3, "layers of the prior network", low=1, high=64)
+    prior_repeats: int = setting(16, "noise levels per example and step in the training of the prior", low=1, high=1024)
+    label_dropout: float = setting(0.1, "label dropout of the prior, for guidance", low=0.0, high=1.0)
+    muon_lr: float = setting(0.02, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
+    adamw_lr: float = setting(0.002, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
+    decay: float = setting(0.5, "share of each phase, at its end, in which the learning rate decays", low=0.0, high=1.0)
+    ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
+    weight_decay: float = setting(0.0, "decoupled weight decay of the weight matrices", low=0.0, high=10.0)
+    precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
 
 
 @dataclass(frozen=True, slots=True)
 class VaeSampling:
-    prior: str = setting("learned", "where top latents come from", choices=("learned", "normal"))
-    steps: int = setting(20, "noise levels that top latents pass through in the learned prior", low=1, high=1000)
-    solver: str = setting("multistep", "rule that moves from noise level to noise level", choices=tuple(SOLVERS))
+    prior: str = setting("learned", "where top latents are drawn from", choices=("learned", "normal"))
+    steps: int = setting(20, "sampling steps of the learned prior", low=1, high=1000)
+    solver: str = setting("multistep", "solver for the steps from noise level to noise level", choices=tuple(SOLVERS))
     temperature: float = setting(
         AUTO_TEMPERATURE,
         "how much bottom latents vary around what the top says; -1: as much as the detail of held-out items needs",
         low=-1.0,
         high=2.0,
     )
-    pixels: str = setting("mean", "what is taken of each pixel's distribution", choices=("mean", "sample"))
-    guidance: float = setting(1.0, "how much the label counts; 1 is the plain model", low=0.0, high=20.0)
+    pixels: str = setting(
+        "mean", "each pixel is the mean of its distribution, or a sample of it", choices=("mean", "sample")
+    )
+    guidance: float = setting(1.0, "guidance strength of the label; 1: no guidance", low=0.0, high=20.0)
 
 
 class Vae(Family):

@@ -53,10 +53,10 @@ def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
         if count < 1:
             break
         result.samples += _drawn(model, count, seed, drawn)[0]
-    took = time.monotonic() - begin
+    seconds = time.monotonic() - begin
     n_drawn = len(result.samples)
     source = f"{n_drawn:,} samples on {model.device.type}, {torch.get_num_threads()} threads, no files written"
-    result.add_cost(SECONDS_PER_1000, 1000 * took / n_drawn, source)
+    result.add_cost(SECONDS_PER_1000, 1000 * seconds / n_drawn, source)
     if isinstance(model.spec, Tokens) or not passes:
         result.add_cost(PASSES_PER_1000, 1000 * drafts, "drafts: a pass for each symbol")
     else:
@@ -72,7 +72,7 @@ def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedIte
     for draft in model.family.sample(request, seed):
         last, drafts = draft, drafts + 1
     if last is None:
-        raise ConfigError("the family drew nothing; train the run again")
+        raise ConfigError("the family returned no samples; train the run again")
     return list(model.modality.decode(last.cpu())), drafts
 
 
@@ -161,9 +161,9 @@ def _add_bits(model: Model, result: RunResult, data: Dataset, seed: int) -> None
     """Bits of held-out items, where the family has a likelihood of them."""
     if getattr(model, "codec", None) is not None:
         return
-    most = BITS_ITEMS * float(torch.Size(data.spec.shape).numel()) if isinstance(data.spec, Grid) else None
+    max_units = BITS_ITEMS * float(torch.Size(data.spec.shape).numel()) if isinstance(data.spec, Grid) else None
     try:
-        pairs = model.bits(data.scoring("test", limit=most), BITS_SECONDS)
+        pairs = model.bits(data.scoring("test", limit=max_units), BITS_SECONDS)
     except ConfigError:
         return
     bits, units = torch.tensor(pairs, dtype=torch.float64).T.numpy()

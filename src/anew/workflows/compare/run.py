@@ -89,11 +89,11 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
         before = files.read_json(out / REQUEST)
         if ("runs" in before) != ("runs" in request):
             raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")
-        other = next((k for k in {**before, **request} if before.get(k) != request.get(k)), None)
-        if other is not None:
-            was, now = before.get(other), request.get(other)
+        difference = next((k for k in {**before, **request} if before.get(k) != request.get(k)), None)
+        if difference is not None:
+            was, now = before.get(difference), request.get(difference)
             raise ConfigError(
-                f"`out` {str(out)!r} holds another comparison ({other} was {was}, now {now}); give another"
+                f"`out` {str(out)!r} holds another comparison ({difference} was {was}, now {now}); give another"
             )
         return
     try:
@@ -171,16 +171,16 @@ def _measure_and_write(
 
 def _check_comparable(records: Mapping[str, RunRecord]) -> None:
     """RunError where runs are of different data, or of images of different shapes."""
-    first, *rest = records
-    for other in rest:
-        data, other_data = records[first].data, records[other].data
+    first, *other_runs = records
+    for other_run in other_runs:
+        data, other_data = records[first].data, records[other_run].data
         if data.fingerprint != other_data.fingerprint:
-            raise RunError(f"the runs {first!r} and {other!r} are of different data; give runs of the same data")
+            raise RunError(f"the runs {first!r} and {other_run!r} are of different data; give runs of the same data")
         shapes = [d.learned.get("shape") for d in (data, other_data)]
         if shapes[0] != shapes[1]:
             sizes = ["x".join(map(str, s or ())) for s in shapes]
             raise RunError(
-                f"the runs {first!r} and {other!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
+                f"the runs {first!r} and {other_run!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
                 "whose scores cannot be compared; train both with the same setting size"
             )
 

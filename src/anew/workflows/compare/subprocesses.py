@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A family that is to be trained, as it was asked for ("diffusion:latent"); folder: its run in the comparison."""
+    """A family that is to be trained, as requested ("diffusion:latent"); folder: its run in the comparison."""
 
     name: str
     folder: Path
@@ -45,11 +45,11 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
 
     listed = families.split(",") if isinstance(families, str) else families
     listed = [name.strip() for name in listed if name.strip()]
-    known = available("families")
+    names = available("families")
     for name in listed:
         family, colon, space = name.partition(":")
-        if family not in known:
-            raise ConfigError(f"unknown family {family!r}{did_you_mean(family, known)}")
+        if family not in names:
+            raise ConfigError(f"unknown family {family!r}{did_you_mean(family, names)}")
         if colon and space not in SPACES:
             raise ConfigError(f"unknown space {space!r} in {name!r}{did_you_mean(space, SPACES)}")
     twice = next((name for name in listed if listed.count(name) > 1), None)
@@ -121,7 +121,7 @@ def _train(
     command: The arguments of the process; None where the run is finished.
     """
     if command is None:
-        say(f"{entry.name}: is trained already")
+        say(f"{entry.name}: already trained")
         return ""
     say(f"{entry.name}: {shell('anew', *command)}")
     begin, last, reason = time.monotonic(), "", ""
@@ -149,7 +149,7 @@ def _train(
             elif line.startswith("step "):
                 say(f"{entry.name}: {line.strip()}")
     if process.returncode != 0:
-        return reason or last or f"it ended with code {process.returncode}"
+        return reason or last or f"it exited with code {process.returncode}"
     if not _finished(entry.folder):
         return "it was stopped; the same command continues it"
     say(f"{entry.name}: done in {time.monotonic() - begin:.0f} s")

@@ -1,0 +1,110 @@
+"""Saving: what a checkpoint takes from the training, when the training waits for it and when a thread writes a copy.
+
+    python bench/saving.py [--layers 2 6] [--width 768] [--rounds 5] [--window 20]
+
+A Transformer on random tokens, in windows of so many steps: without a checkpoint, with one that the training waits for, with one in
+the background, in turns. Of each kind the medians over the rounds: seconds that the training stood still (of a window), processor
+seconds that the window took more than one without; and the share of the time where a checkpoint is due every 30 seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from _common import Table, parser
+from _memory import SPEC, Noise
+from anew.core import settings as cfg
+from anew.core.registry import load
+from anew.core.world import World
+from anew.families.base import Scale
+from anew.planning.build import build_family, count_parameters
+from anew.runs.folder import RunFolder
+from anew.training.progress import StepProgress
+from anew.training.saving import CheckpointSaver
+from anew.training.trainer import Trainer
+
+KINDS = ("none", "waiting", "background")
+DUE_S = 30.0
+
+
+def make_trainer(layers: int, width: int) -> Trainer:
+    owner = load("families", "transformer")
+    shape = {"layers": layers, "width": width, "heads": width // 64, "mlp_size": 8 * width // 3}
+    suggested = cfg.to_json(owner.suggest(SPEC, Scale(10_000, 640_000.0, None, 0)))
+    config = cfg.from_json(owner.Config, suggested | shape | {"precision": "fp32", "ngrams": False, "dropout": 0.0})
+    family = build_family(owner, SPEC, config, 0, torch.device("cpu"))
+    return Trainer(family, Noise(), StepProgress(10**9), seed=1, batch_size=4, micro_batch=4, world=World())
+
+
+def window(steps: Callable[[], object], count: int, saver: CheckpointSaver, kind: str, number: int) -> dict[str, float]:
+    """Wall and processor seconds of so many steps, and those that the training stood still."""
+    begin, processor, stood = time.monotonic(), time.process_time(), 0.0
+    if kind != "none":
+        saver.save(f"step-{number:08d}", is_last=kind == "waiting")
+        stood = time.monotonic() - begin
+    for _ in range(count):
+        steps()
+    wall = time.monotonic() - begin
+    saver.wait()
+    return {"wall": wall, "processor": time.process_time() - processor, "stood": stood}
+
+
+def rows(layers: int, width: int, rounds: int, count: int, work: Path) -> list[dict[str, object]]:
+    trainer = make_trainer(layers, width)
+    saver = CheckpointSaver(trainer, RunFolder(work), None, lambda: 0.0, print, lambda step, name: None)
+    iterator = iter(trainer)
+    windows: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    for _ in range(3):
+        next(iterator)
+    for number, kind in itertools.product(range(rounds), KINDS):
+        windows[kind].append(window(lambda: next(iterator), count, saver, kind, number))
+
+    def median(kind: str, name: str) -> float:
+        return statistics.median(entry[name] for entry in windows[kind])
+
+    made = []
+    for kind in KINDS[1:]:
+        more = statistics.median(
+            entry["processor"] - plain["processor"] for entry, plain in zip(windows[kind], windows["none"], strict=True)
+        )
+        made.append(
+            {
+                "weights": count_parameters(trainer.family),
+                "kind": kind,
+                "step_s": round(median("none", "wall") / count, 3),
+                "stood_s": round(median(kind, "stood"), 3),
+                "window_s": round(median(kind, "wall"), 2),
+                "without_s": round(median("none", "wall"), 2),
+                "more_processor_s": round(more, 2),
+                "stood_percent_of_30s": round(100 * median(kind, "stood") / DUE_S, 2),
+            }
+        )
+    return made
+
+
+def main() -> None:
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--layers", type=int, nargs="+", default=[2, 6])
+    arguments.add_argument("--width", type=int, default=768)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--window", type=int, default=20, help="steps")
+    given = arguments.parse_args()
+    torch.set_num_threads(max(1, len(given.cores)))
+    given.work.mkdir(parents=True, exist_ok=True)
+    table = Table("saving")
+    for layers in given.layers:
+        with tempfile.TemporaryDirectory(dir=given.work) as work:
+            for row in rows(layers, given.width, given.rounds, given.window, Path(work)):
+                table.add(**row)
+    table.show()
+
+
+if __name__ == "__main__":
+    main()

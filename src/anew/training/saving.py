@@ -1,0 +1,299 @@
+"""Checkpoints while the training goes on: the state is copied between two steps, and a thread writes the copy."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from anew.core.memory import free_memory
+from anew.runs.folder import RunFolder
+from anew.runs.shards import SHARDS, write_shards
+from anew.runs.state import Checkpoint
+from anew.training.distributed import is_sharded
+from anew.training.trainer import Trainer
+from anew.training.validation import Validation
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+    from torch.distributed.device_mesh import DeviceMesh
+
+COPIES = 1.5  # of the state that memory must hold beside it: the copy, and room for what else may grow meanwhile
+
+
+class BackgroundWriter:
+    """A thread that does one thing at a time. What goes wrong in it is raised where it is waited for."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self.processor_seconds = 0.0  # of the last work
+
+    @property
+    def is_busy(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Do the work in the background; the one before must have been waited for."""
+        assert self._thread is None, "what was begun is waited for first"
+
+        def run() -> None:
+            begin = time.thread_time()
+            try:
+                work()
+            except BaseException as error:  # whatever it is, the training hears of it
+                self._error = error
+            self.processor_seconds = time.thread_time() - begin
+
+        # A daemon, since one that waits for a process that is gone must not keep this one from ending.
+        self._thread = threading.Thread(target=run, name="checkpoint", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when the work is done; what went wrong in it is raised."""
+        if self._thread is None:
+            return
+        self._thread.join()
+        self._thread = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+
+class CheckpointSaver:
+    """Saves the state of a training as checkpoints of its run; the training waits only until the state is copied.
+
+    Args:
+        trainer: What is trained.
+        folder: Where checkpoints go.
+        validation: Its state belongs to a checkpoint.
+        spent: Seconds of training so far.
+        say: Where a sentence goes that is said once.
+        on_saved: Called with step and name of a checkpoint that is whole on the disk, on the training's thread.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: RunFolder,
+        validation: Validation | None,
+        spent: Callable[[], float],
+        say: Callable[[str], None],
+        on_saved: Callable[[int, str], None],
+    ) -> None:
+        self.trainer = trainer
+        self.folder = folder
+        self.validation = validation
+        self.spent = spent
+        self.say = say
+        self.on_saved = on_saved
+        self.last_name = ""  # of the checkpoint that was begun last
+        self.saved_at = time.monotonic()
+        self._writer = BackgroundWriter()
+        self._group: ProcessGroup | None = None
+        self._host_mesh: DeviceMesh | None = None
+        self._copy_seconds = 0.0
+        self._in_flight: tuple[int, str] | None = None
+        self._said: set[str] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._writer.is_busy
+
+    @property
+    def cost_seconds(self) -> float:
+        """What the last checkpoint took from the training: the time that it stood, and on a CPU the writer's share of it."""
+        is_shared = self.trainer.world.device.type == "cpu"
+        return self._copy_seconds + (self._writer.processor_seconds if is_shared else 0.0)
+
+    def save(self, name: str, *, is_last: bool = False) -> None:
+        """Begin a checkpoint of the state as it is; called by all processes alike.
+
+        Args:
+            name: Of the checkpoint.
+            is_last: The training is over, so that nothing is copied: return when it is whole on the disk.
+        """
+        self.wait()
+        begin = time.monotonic()
+        step = self.trainer.step
+        write = self._shards_writer(name, is_last) if self.trainer.shard else None
+        if write is None:
+            write = self._whole_writer(name, is_last)
+        self._in_flight = (step, name)
+        self.last_name = name
+        self._writer.start(write)
+        self.saved_at = time.monotonic()
+        self._copy_seconds = self.saved_at - begin
+        if is_last:
+            self.wait()
+
+    def poll(self) -> None:
+        """Take note of a checkpoint that is done; what went wrong with it is raised."""
+        if self._in_flight is not None and not self._writer.is_busy:
+            self.wait()
+
+    def wait(self) -> None:
+        """Return when the checkpoint that was begun is whole on the disk; what went wrong with it is raised."""
+        in_flight, self._in_flight = self._in_flight, None
+        self._writer.wait()
+        if in_flight is not None:
+            self.on_saved(*in_flight)
+
+    def end(self) -> None:
+        """After an error: let the checkpoint that was begun become whole, and raise nothing more."""
+        if not self.trainer.shard:  # other processes may be gone, whose parts would be waited for
+            with contextlib.suppress(Exception):
+                self._writer.wait()
+
+    def buffer_names(self) -> set[str]:
+        """Tensors of the state that no gradient changes."""
+        learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
+        return {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
+
+    # -- what is written ------------------------------------------------------------------------------------------------
+
+    def _meta(self, learned: Checkpoint) -> dict[str, Any]:
+        """The numbers of a checkpoint: those of the trainer, the clock and the validation."""
+        meta = learned["meta"] | {"spent": self.spent()}
+        return meta if self.validation is None else meta | self.validation.state_dict()[1]
+
+    def _best(self) -> dict[str, Tensor]:
+        """Weights that validation keeps. Nothing changes them in place, so they need no copy."""
+        return {} if self.validation is None else self.validation.state_dict()[0]
+
+    def _whole_writer(self, name: str, is_last: bool) -> Callable[[], None]:
+        """What writes a checkpoint of whole tensors: the main process's work, and nothing on the others."""
+        trainer = self.trainer
+        learned = trainer.live_state()
+        best = self._best()
+        if trainer.shard:  # all processes are needed to gather
+            learned["tensors"], best = trainer.collect(learned["tensors"]), trainer.collect(best)
+        if not trainer.world.is_main:
+            return _nothing
+        is_copied = not is_last and self._has_room(learned["tensors"].values())
+        tensors, ready = copied(learned["tensors"]) if is_copied else (learned["tensors"], _nothing)
+        state: Checkpoint = {"tensors": tensors | best, "meta": self._meta(learned), "buffers": self.buffer_names()}
+
+        def write() -> None:
+            ready()
+            self.folder.save(name, state)
+
+        return self._now_or_later(write, is_copied)
+
+    def _shards_writer(self, name: str, is_last: bool) -> Callable[[], None] | None:
+        """What writes this process's part of a checkpoint; None where one does not see the folder, on another machine."""
+        world = self.trainer.world
+        temporary = self.folder.begin_shards(name) if world.is_main else None
+        place = Path(world.broadcast("" if temporary is None else str(temporary.resolve())))
+        if world.any(not place.is_dir()):
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+            self._say_once("the machines share no disk, so the first process collects whole checkpoints")
+            return None
+        learned = self.trainer.live_state()
+        meta, live = self._meta(learned), learned["tensors"] | self._best()
+        is_copied = not is_last and not world.any(not self._has_room(live.values()))
+        tensors, ready = copied(live, self._mesh()) if is_copied else (live, _nothing)
+        group = self._own_group()
+
+        def write() -> None:
+            ready()
+            write_shards(place / SHARDS, tensors, group)
+            if temporary is not None:
+                self.folder.finish_shards(name, temporary, meta)
+
+        return self._now_or_later(write, is_copied)
+
+    @staticmethod
+    def _now_or_later(write: Callable[[], None], later: bool) -> Callable[[], None]:
+        if later:
+            return write
+        write()
+        return _nothing
+
+    def _mesh(self) -> DeviceMesh:
+        """All processes, each with its part in the memory of its host."""
+        if self._host_mesh is None:
+            from torch.distributed.device_mesh import init_device_mesh
+
+            self._host_mesh = init_device_mesh("cpu", (self.trainer.world.size,))
+        return self._host_mesh
+
+    def _own_group(self) -> ProcessGroup:
+        """Of the thread alone: messages of the training and of the writer must not be taken for each other."""
+        if self._group is None:
+            from torch.distributed import new_group
+
+            self._group = new_group(backend="gloo")
+        return self._group
+
+    def _has_room(self, tensors: Iterable[Tensor]) -> bool:
+        """Whether memory holds a copy. Where it does not, the training waits until the checkpoint is written, which is said."""
+        size = sum(_local(tensor).nbytes for tensor in tensors)
+        if COPIES * size <= free_memory(torch.device("cpu")):
+            return True
+        self._say_once("memory does not hold a copy of the state, so the training waits for each checkpoint")
+        return False
+
+    def _say_once(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self.say(sentence)
+
+
+def _nothing() -> None:
+    pass
+
+
+def copied(
+    tensors: Mapping[str, Tensor], mesh: DeviceMesh | None = None
+) -> tuple[dict[str, Tensor], Callable[[], None]]:
+    """The tensors copied to the CPU, and what waits until they are there. From a GPU they go to pinned memory, behind the work
+    that is queued already and ahead of what follows, so that nobody waits.
+
+    Args:
+        tensors: By name; of sharded ones this process's part is copied.
+        mesh: The processes that share those, on their CPUs.
+    """
+    has_gpu = any(tensor.device.type == "cuda" for tensor in tensors.values())
+    copies = {name: _copied(tensor.detach(), mesh) for name, tensor in tensors.items()}
+    if not has_gpu:
+        return copies, _nothing
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    done.record()
+    return copies, done.synchronize
+
+
+def _copied(tensor: Tensor, mesh: DeviceMesh | None) -> Tensor:
+    part = _to_host(_local(tensor))
+    if mesh is None or not is_sharded(tensor):
+        return part
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(tensor, DTensor)
+    shape, stride = tensor.shape, tensor.stride()
+    return DTensor.from_local(part, mesh, tensor.placements, run_check=False, shape=shape, stride=stride)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process holds."""
+    if not is_sharded(tensor):
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(tensor, DTensor)
+    return tensor.to_local()
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    if tensor.device.type != "cuda":
+        return tensor.to("cpu", copy=True).contiguous()
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return pinned.copy_(tensor, non_blocking=True)
