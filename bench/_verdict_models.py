@@ -77,13 +77,16 @@ def write(cases: Cases, items: list[Any], folder: Path) -> None:
 def read(cases: Cases, folder: Path) -> list[Any]:
     """Samples as items of the same form as the real ones."""
     real = cases.items[0]
-    paths = sorted(folder.glob("[0-9]*")) or sorted(
-        folder.glob("*")
-    )  # one file a sample, beside a sheet of all; or one file
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [
+        path for path in visible if path.name[0].isdigit()
+    ] or visible  # one file a sample, beside a sheet; or one file
     if isinstance(real, str):
         texts = [path.read_text(encoding="utf-8") for path in paths]
         if cases.pieces > 1:
             return [text[:STRETCH] for text in texts if len(text) >= STRETCH]
+        if texts[0].startswith(">"):
+            return ["".join(record.split("\n")[1:]) for text in texts for record in text.split(">")[1:]]
         return [line for text in texts for line in text.split("\n") if line]
     if real.dtype == np.uint8:
         return [picture(path, real) for path in paths]

@@ -47,6 +47,16 @@ def compared(own: Mapping[str, Any], other: Mapping[str, Any], parts: set[str]) 
     }
 
 
+def copied(run: Path, to: Path) -> Path:
+    """A copy of a run that finds its data."""
+    shutil.copytree(run, to)
+    config = json.loads((to / "config.json").read_text())
+    for section, name in (("request", "data"), ("data", "path")):
+        config[section][name] = str((run / config[section][name]).resolve())
+    (to / "config.json").write_text(json.dumps(config))
+    return to
+
+
 def main() -> None:
     build = parser(__doc__)
     build.add_argument("runs", nargs="+", type=Path, help="finished runs of one modality, two at least")
@@ -56,7 +66,7 @@ def main() -> None:
     rows = Table("agreement")
     copies, own = [], {}
     for number, run in enumerate(arguments.runs):  # evaluate adds a report to a run
-        copies.append(Path(shutil.copytree(run, place / f"{number}-{run.parent.name}-{run.name}")))
+        copies.append(copied(run, place / f"{number}-{run.parent.name}-{run.name}"))
         own[copies[-1]] = json.loads((run / "report" / "report.json").read_text())
     parts = {part["name"] for report in own.values() for part in report["parts"]}
     out = place / "compared"

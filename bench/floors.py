@@ -88,10 +88,15 @@ def main() -> None:
         network, chance = score.bits_per_unit_by_part["network"], score.tokens * uniform / score.units
         ratio = score.bits_per_unit / min(network, chance)
         rows.add(
-            run=given.run.parent.name, text=name, bits=score.bits_per_unit, network=network, uniform=chance, ratio=ratio,
+            run=given.run.parent.name,
+            text=name,
+            bits=score.bits_per_unit,
+            network=network,
+            uniform=chance,
+            ratio=ratio,
             worst_record=max(item.bits / max(item.tokens * uniform, 1e-9) for item in score.items),
             passes=ratio <= ASKED,
-        )  # fmt: skip
+        )
     rows.show()
 
 

@@ -145,9 +145,12 @@ def speed(arguments: argparse.Namespace, rows: Table) -> None:
         completed = pinned(command, arguments.cores, place).check()
         figures = completed.json()
         rows.add(
-            case=f"speed: {what}", **figures, cpu_s=completed.cpu, peak_gb=completed.peak / 1e9,
+            case=f"speed: {what}",
+            **figures,
+            cpu_s=completed.cpu,
+            peak_gb=completed.peak / 1e9,
             passes=figures["seconds"] < allowed and completed.peak < 2e9,
-        )  # fmt: skip
+        )
 
 
 def twins(arguments: argparse.Namespace) -> Iterator[_novelty_twins.Twins]:

@@ -118,8 +118,13 @@ def measure(options: argparse.Namespace, place: Path) -> None:
             client.get("/api/run?run=runs/long-0")
             time.sleep(0.5)
             sizes.append(tree_memory(process.pid))
-        rows.add(what=f"{options.pages} pages for {options.seconds:.0f} s", memory_before_mb=before / 1e6, memory_first_mb=sizes[0] / 1e6,
-                 memory_last_mb=sizes[-1] / 1e6, peak_mb=max(sizes) / 1e6)  # fmt: skip
+        rows.add(
+            what=f"{options.pages} pages for {options.seconds:.0f} s",
+            memory_before_mb=before / 1e6,
+            memory_first_mb=sizes[0] / 1e6,
+            memory_last_mb=sizes[-1] / 1e6,
+            peak_mb=max(sizes) / 1e6,
+        )
     finally:
         end_group(process)
     rows.show()

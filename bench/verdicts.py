@@ -88,10 +88,16 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         few_items = [row for row in selected if row["case"] == "real" and row["n"] < ENOUGH]
         accused = sum(bool({"fair", "poor"} & {row["closeness"], row["variety"]}) for row in few_items)
         yield {
-            "data": name, "different": len(different), "ticks": ticks, "close": close, "real": len(is_enough), "refused": refused,
-            "real_few": len(few_items), "accused": accused,
+            "data": name,
+            "different": len(different),
+            "ticks": ticks,
+            "close": close,
+            "real": len(is_enough),
+            "refused": refused,
+            "real_few": len(few_items),
+            "accused": accused,
             "passes": ticks <= 0.02 * len(different) and refused <= 0.05 * len(is_enough),
-        }  # fmt: skip
+        }
 
 
 def main() -> None:

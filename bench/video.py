@@ -89,8 +89,14 @@ def run(arguments: argparse.Namespace, subject: Subject, place: Path, row: str, 
     np.save(folder / "samples.npy", generated)
     sheet(generated, folder / "samples.png")
     spent, steps = train_seconds(folder / "run")
-    return {**subject.judged(generated), "train_s": spent, "steps": steps, "wall": trained.wall, "cpu": trained.cpu,
-            "sample_cpu": drawn.cpu}  # fmt: skip
+    return {
+        **subject.judged(generated),
+        "train_s": spent,
+        "steps": steps,
+        "wall": trained.wall,
+        "cpu": trained.cpu,
+        "sample_cpu": drawn.cpu,
+    }
 
 
 def sheet(clips: Clips, path: Path, rows: int = 16, zoom: int = 2) -> None:

@@ -142,8 +142,14 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
 
 
-_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed",
-                 "invalid buffer size", "bytes was requested but")  # fmt: skip
+_MEMORY_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "storage size calculation overflowed",
+    "invalid buffer size",
+    "bytes was requested but",
+)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import signal
@@ -153,3 +154,17 @@ def test_a_pipe_as_a_prompt_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     os.mkfifo(tmp_path / "pipe")
     assert main(["sample", str(tmp_path), "--out", "x", "--prompt-file", str(tmp_path / "pipe")]) == MISTAKE
     assert "is not an ordinary file" in capsys.readouterr().err
+
+
+def test_the_code_is_where_torchrun_looks_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, KeyboardInterrupt())
+    place = tmp_path / "ended.json"
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(place))
+    assert main(LOOK) == STOPPED
+    assert not place.exists()  # this process was not started by torchrun: the file is for another one to write
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
+    assert main(LOOK) == STOPPED
+    message = json.loads(place.read_text())["message"]
+    assert message["errorCode"] == STOPPED and "exit code 75" in message["message"]

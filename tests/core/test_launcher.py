@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from anew.cli import main
 from anew.core import launcher
 from anew.core.launcher import count_gpus, processes_to_start
 from processes import SOURCES
@@ -59,3 +60,18 @@ def test_a_training_starts_its_processes(tmp_path: Path) -> None:
     refused = anew(tmp_path, *words, "--set", "width=24")
     assert refused.returncode == 2
     assert [line.partition(" ")[0] for line in refused.stderr.splitlines()] == ["starting", "anew:"], refused.stderr
+
+
+def test_a_resumed_run_is_trained_on_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    monkeypatch.setattr("anew.cli.count_gpus", lambda: 4)
+    monkeypatch.setattr(launcher, "count_gpus", lambda: 4)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("anew.cli.launch", lambda processes, words, begun: started.append(processes) or 0)
+    monkeypatch.setattr("anew.cli.commands.run", lambda arguments, begun: 0)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    devices = {"one": "cuda:1", "all": "cuda"}
+    monkeypatch.setattr("anew.api.device_of", lambda run: devices[run])
+    for run in devices:
+        assert main(["resume", run]) == 0
+    assert started == [4]

@@ -127,6 +127,14 @@ def test_state_is_json_and_reopens_the_same(source: Path, tmp_path: Path) -> Non
         Dataset.reopen(state, tmp_path, str(moved))
 
 
+def test_a_run_that_held_out_other_items_is_not_judged_by_its_training_items(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text(names(500))
+    state = opened(tmp_path).state()
+    parts = {"train": 400, "validation": 50, "test": 50}
+    with pytest.raises(DataError, match=r"holds out other items .* \(400 were to train on, now 350\)"):
+        Dataset.reopen({**state, "parts": parts}, tmp_path)
+
+
 def test_open_like_scores_other_data(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(prose())
     data = opened(tmp_path / "a.txt")

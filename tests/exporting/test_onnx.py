@@ -21,7 +21,7 @@ from anew.core.random import generator
 from anew.core.specs import SampleRequest
 from anew.exporting.onnx import traced
 from anew.families.portable import Graph
-from samples import clips, shapes, tones
+from samples import clips, shapes, stereo_tones, tones
 
 from .conftest import TINY_CONV, train
 from .families import OWN_FAMILY
@@ -119,10 +119,10 @@ def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, 
 
 
 @pytest.mark.slow
-def test_sound_is_that_of_the_run(tmp_path: Path) -> None:
-    run = train(
-        tones(tmp_path / "data", 30), tmp_path / "run", {**TINY_CONV, "space": "pixel"}, steps=3, family="diffusion"
-    )
+@pytest.mark.parametrize("make_data", [tones, stereo_tones])
+def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int], Path]) -> None:
+    data, settings = make_data(tmp_path / "data", 30), {**TINY_CONV, "space": "pixel"}
+    run = train(data, tmp_path / "run", settings, steps=3, family="diffusion")
     model, sampler = exported(run, tmp_path / "out")
     output = assert_diffusion_agrees(model, sampler)
     sys.path.insert(0, str(tmp_path / "out"))
@@ -135,8 +135,8 @@ def test_sound_is_that_of_the_run(tmp_path: Path) -> None:
     ours = model.modality.decode(torch.from_numpy(output))
     for wave, path in zip(ours, paths, strict=True):
         theirs, rate = soundfile.read(path)
-        assert rate == model.modality.clip_shape.rate and len(theirs) == len(wave)
-        assert np.abs(np.corrcoef(theirs, wave)[0, 1]) > 0.99
+        assert rate == model.modality.clip_shape.rate and theirs.shape == wave.shape
+        assert np.corrcoef(theirs.flatten(), wave.flatten())[0, 1] > (0.99 if wave.ndim == 1 else 0.95)
 
 
 def uniforms(seed: int) -> np.ndarray[Any, Any]:

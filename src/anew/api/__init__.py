@@ -10,7 +10,7 @@ from anew.api.measure import check_requirements, compare, evaluate, look, parse_
 from anew.api.sampling import again, loaded_together, sample_together
 from anew.api.serving import serve
 from anew.api.studio_page import studio
-from anew.api.training import load, resume, train
+from anew.api.training import device_of, is_begun, load, resume, train
 from anew.planning.folder_names import default_report, default_run
 from anew.sampling.scores import new_csv_file
 from anew.workflows.inspect_run import RunInspection
@@ -24,11 +24,13 @@ __all__ = [
     "compare",
     "default_report",
     "default_run",
+    "device_of",
     "evaluate",
     "example",
     "examples",
     "export",
     "export_targets",
+    "is_begun",
     "load",
     "loaded_together",
     "look",

@@ -1,4 +1,4 @@
-"""What there is to choose from: settings and example data."""
+"""Lists to choose from: settings and example data sets."""
 
 from __future__ import annotations
 

@@ -6,15 +6,16 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anew.api.sampling import loaded_together
-from anew.api.training import load, open_run
+from anew.api.training import is_run_at, load, open_run, run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.reporter import Reporter
 from anew.core.settings import check_int
-from anew.errors import ConfigError, DataError, RunError, shorten
+from anew.data.types import DecodedItem
+from anew.errors import ConfigError, DataError, shorten
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -71,7 +72,7 @@ def look(
         UserError: The data or an argument cannot be used.
         RunError: The run was edited or is damaged.
     """
-    path = arguments.path("data", data, DataError)
+    path = open_run(data).path if is_run_at(data) else arguments.path("data", data, DataError)
     arguments.choice("prefer", prefer, PREFERENCES)
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
@@ -91,7 +92,7 @@ def look(
 
 def score(
     run: str | Path,
-    data: str | Path | Sequence[Any],
+    data: str | Path | Sequence[DecodedItem | bytes],
     *,
     limit: float | None = None,
     per_item: bool = False,
@@ -290,7 +291,7 @@ def compare(
         UserError: Something given cannot be used, in one sentence.
     """
     n = check_int("n", n, 1, MOST_MEASURED)
-    run_paths = [arguments.path("runs", run, RunError) for run in arguments.several("runs", runs)]
+    run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]
     names = arguments.several("families", families)
     not_a_name = next((name for name in names if not isinstance(name, str)), None)
     if not_a_name is not None:
@@ -318,8 +319,8 @@ def _lock_of(run: str | Path) -> AbstractContextManager[None]:
     return open_run(run).locked() if int(os.environ.get("RANK", "0")) == 0 else nullcontext()
 
 
-def read_report(run: str | Path) -> dict[str, Any]:
-    """What report.json of a finished run holds.
+def read_report(run: str | Path) -> dict[str, object]:
+    """Read report/report.json of a finished run.
 
     Raises:
         RunError: It is missing or damaged.

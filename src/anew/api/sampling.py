@@ -47,7 +47,7 @@ def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple
 def sample_together(
     model: Model, world: World | None, n: int, *, share: tuple[int, int] | None = None, **request: Any
 ) -> Samples:
-    """What `model.sample` gives, drawn by all processes of a world, which call this alike.
+    """Sample as `model.sample` does, shared by all processes of a world; each must call this with the same arguments.
 
     Args:
         model: As `loaded_together` gives it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from anew.api.training import run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.extras import require
@@ -48,7 +49,7 @@ def serve(
         DataError: The extra `serve` is missing.
         RunError: A run is not finished, or is damaged.
     """
-    folders = [arguments.path("runs", run) for run in arguments.several("runs", runs)]
+    folders = [run_place("runs", run, ConfigError) for run in arguments.several("runs", runs)]
     if not folders:
         raise ConfigError("`runs` must hold at least one run (got an empty list)")
     address = arguments.optional_text("host", host)

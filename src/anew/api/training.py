@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from anew.core import arguments, files
+from anew.core.addresses import WRITABLE, run_address
 from anew.core.durations import parse_duration
 from anew.core.registry import load_user_family
 from anew.core.reporter import Reporter
-from anew.errors import ConfigError, DataError, RunError, command
+from anew.errors import ConfigError, DataError, RunError, UserError, command
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -35,6 +36,8 @@ from anew.runs.record import Begun, Request, RunRecord
 if TYPE_CHECKING:
     from anew.core.world import World
     from anew.sampling.model import Model
+
+ADDRESSES_OF_RUNS = tuple(f"{scheme}:/" for scheme in WRITABLE)
 
 Cleanup: TypeAlias = Literal["files", "folder"]
 
@@ -99,7 +102,7 @@ def train(
             request = replay_request(request, arguments.path("plan", plan))
         elif steps is None and budget is None and not trains_by_seconds(request):
             request = replace(request, budget=parse_duration(DEFAULT_BUDGET))
-        path = default_run(data) if run is None else arguments.path("run", run)
+        path = default_run(data) if run is None else run_place("run", run, ConfigError, whole=True)
         return _train(world, path, request, reporter, started, own_file)
 
 
@@ -191,7 +194,7 @@ def several_processes() -> Iterator[World | None]:
 
 
 def _on_main(world: World | None, decide: Callable[[], bool]) -> bool:
-    """What the main process decides, on all."""
+    """The main process's answer, on all processes."""
     if world is None:
         return decide()
     return world.broadcast(world.is_main and decide())
@@ -243,12 +246,12 @@ def resume(
         reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
         path = arguments.optional_path("data", data, DataError)
         continuation = Continuation(None if path is None else str(path), check_steps(steps), seconds)
-        return _continue(world, lambda: open_run(run), continuation, reporter, started, trust_code)
+        return _continue(world, lambda: open_run(run, whole=True), continuation, reporter, started, trust_code)
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What a run is given when it goes on.
+    """Options for training an existing run further.
 
     Attributes:
         data: Where its data lies now, None where it lay.
@@ -326,5 +329,68 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
     return Model(open_run(run), device, trust_code=arguments.switch("trust_code", trust_code))
 
 
-def open_run(run: str | Path) -> RunFolder:
-    return RunFolder.open(arguments.path("run", run, RunError))
+def open_run(run: str | Path, *, whole: bool = False) -> RunFolder:
+    """The folder of a run, or the one of the cache that stands for its address.
+
+    Args:
+        run: A folder or an address.
+        whole: Whether the checkpoints of an address are needed here too.
+    """
+    path, address = run_place("run", run, whole=whole), run_address(run)
+    if address is not None and not (path / CONFIG).exists():
+        raise RunError(f"there is no run at {address!r}; check the address")
+    return RunFolder.open(path)
+
+
+def run_place(name: str, run: object, error: type[UserError] = RunError, *, whole: bool = False) -> Path:
+    """The folder that a run is given as; of an address, the one of the cache that stands for it, with what the store holds.
+
+    Args:
+        name: The argument, for the sentence.
+        run: A folder or an address, whether a run is there or not.
+        error: Raised where it is neither.
+        whole: Whether the checkpoints of an address are needed here too.
+
+    Raises:
+        RunError: The store cannot be read.
+    """
+    address = run_address(run)
+    if address is None:
+        return arguments.path(name, run, error)
+    from anew.runs.mirror import Mirror
+
+    mirror = Mirror(address)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one alone touches the run
+        mirror.fetch(whole=whole)
+    return mirror.folder
+
+
+def device_of(run: str | Path) -> str:
+    """The device that a run was asked to be trained on, as its settings say."""
+    record = open_run(run, whole=True).read()
+    if not isinstance(record, Begun):
+        return str(record.train.get("device", "auto"))
+    settings = record.request.settings
+    return str(settings.get("train.device", settings.get("device", "auto")))
+
+
+def is_begun(run: str | Path) -> bool:
+    """Whether a run has begun here, in its folder or in the one of the cache that stands for its address."""
+    address = run_address(run)
+    if address is None:
+        return (Path(run) / CONFIG).exists()
+    from anew.runs.mirror import place_of
+
+    return (place_of(address) / CONFIG).exists()
+
+
+def is_run_at(data: object) -> bool:
+    """Whether what is given is the address of a run."""
+    if not isinstance(data, str | os.PathLike) or not os.fspath(data).startswith(ADDRESSES_OF_RUNS):
+        return False
+    address = run_address(data)
+    if address is None:
+        return False
+    from anew.runs.mirror import Mirror
+
+    return Mirror(address).exists()

@@ -20,7 +20,7 @@ from anew.cli.faults import STOPPED, exit_code
 from anew.cli.parser import options_in, parse
 from anew.cli.terminal import write
 from anew.core.allocator import keep_freed_memory
-from anew.core.launcher import STARTED, launch, processes_to_start
+from anew.core.launcher import STARTED, count_gpus, launch, processes_to_start
 from anew.core.openmp import limit_spinning
 
 
@@ -63,13 +63,23 @@ def _launched(arguments: argparse.Namespace, words: list[str], started: float) -
     """The exit code of a training that several processes have carried out; None where this one is to do it."""
     if arguments.command not in ("train", "resume"):
         return None
-    settings = dict(getattr(arguments, "set", ()))
-    device = str(settings.get("train.device", settings.get("device", "auto")))
-    processes = processes_to_start(arguments.processes, device)
+    processes = processes_to_start(arguments.processes, _device(arguments))
     if processes < 2:
         return None
     write(f"starting {processes} processes, {'as asked' if arguments.processes else 'one for each GPU'}", sys.stderr)
     return launch(processes, words, started)
+
+
+def _device(arguments: argparse.Namespace) -> str:
+    """The device that a training was asked for: by this command, or by the one that began its run."""
+    if arguments.command == "resume":
+        if arguments.processes or count_gpus() < 2:
+            return "auto"  # no matter: nothing follows from it
+        from anew import api
+
+        return api.device_of(arguments.run)
+    settings = dict(getattr(arguments, "set", ()))
+    return str(settings.get("train.device", settings.get("device", "auto")))
 
 
 def _end_with_parent() -> None:

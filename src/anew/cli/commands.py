@@ -63,7 +63,7 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
 def _train(arguments: argparse.Namespace, started: float) -> None:
 
     # Named here already: an interrupted training returns no model that would say it.
-    run = api.default_run(checked.path("data", arguments.data)) if arguments.run is None else arguments.run
+    run = str(api.default_run(checked.path("data", arguments.data))) if arguments.run is None else arguments.run
 
     def train(progress: ProgressLine) -> anew.Model:
         return api.train(
@@ -81,7 +81,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
             started=started,
         )
 
-    _to_the_end(train, Path(run), arguments)
+    _to_the_end(train, run, arguments)
 
 
 def _resume(arguments: argparse.Namespace, started: float) -> None:
@@ -97,33 +97,34 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
             started=started,
         )
 
-    _to_the_end(resume, Path(arguments.run), arguments)
+    _to_the_end(resume, arguments.run, arguments)
 
 
-def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: Path, arguments: argparse.Namespace) -> None:
+def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: str, arguments: argparse.Namespace) -> None:
     """Train with progress, then say how good the run is and where; or how to continue, if it was interrupted."""
     with _progress(arguments) as progress:
         try:
-            folder = train(progress).folder.path
+            folder = train(progress).folder
         except KeyboardInterrupt:
-            if _is_main() and (run / "config.json").exists():
+            if _is_main() and api.is_begun(run):
                 saved = "state saved; " if progress.steps else ""
                 progress.message(f"{saved}continue with `{command('anew', 'resume', run)}`")
             raise
     if _is_main():
-        _print_run(folder, arguments)
+        _print_run(folder.path, arguments, folder.address)
 
 
-def _print_run(folder: Path, arguments: argparse.Namespace) -> None:
+def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None = None) -> None:
 
     report = api.read_report(folder)
     if arguments.json:
-        write_json({"folder": str(folder), "report": report})
+        kept = {} if address is None else {"address": address}
+        write_json({"folder": str(folder), **kept, "report": report})
         return
     _print([[], *closing(report), []])
     if arguments.verbose:
         _print([*score_table(report), []])
-    _print(places(folder, report))
+    _print(places(folder, report, address))
 
 
 def _is_main() -> bool:
@@ -195,13 +196,13 @@ def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
 
 
 def _print_notes(model: anew.Model) -> None:
-    """What the user should know of the model, beside the output."""
+    """Print what the user should know about the model, on standard error."""
     for note in model.notes:
         write(note, sys.stderr)
 
 
 def _request(arguments: argparse.Namespace) -> str:
-    """What identifies a command that writes files."""
+    """The request that identifies a command that writes files."""
     return json.dumps({name: value for name, value in vars(arguments).items() if name not in PRESENTATION})
 
 

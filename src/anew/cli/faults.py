@@ -1,13 +1,15 @@
-"""How a command ends: exit codes, and sentences for errors that carry none of their own."""
+"""Exit codes of commands, and sentences for errors that carry none of their own."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import platform
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +25,12 @@ DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = (
     3,
     75,
 )  # 75 is EX_TEMPFAIL: the same again, or `resume`, continues
+LAUNCHER_FILE = "TORCHELASTIC_ERROR_FILE"
+MEANINGS = {
+    FAULT: "a fault of Anew or of the machine",
+    MISTAKE: "something given cannot be used; one process says what",
+    STOPPED: "stopped, with its state saved; the same command again continues",
+}
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "pillow", "av")
 
@@ -35,6 +43,25 @@ def exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callab
         argv: Its words.
         with_options: Turns the names of arguments in a sentence of the library into options of the command.
     """
+    code = _exit_code(work, argv, with_options)
+    if code != DONE:
+        _tell_launcher(code)
+    return code
+
+
+def _tell_launcher(code: int) -> None:
+    """Leave the exit code where torchrun looks for it: torchrun itself ends with 1, whatever its processes end with, but copies
+    this file, with the code of the process that failed first, to where its own TORCHELASTIC_ERROR_FILE says."""
+    path = os.environ.get(LAUNCHER_FILE)
+    if not path or "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    text = f"anew ended with exit code {code}: {MEANINGS.get(code, 'see what it printed')}"
+    about = {"py_callstack": "", "timestamp": str(int(time.time()))}
+    with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as file:
+        json.dump({"message": {"message": text, "errorCode": code, "extraInfo": about}}, file)
+
+
+def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callable[[str], str]) -> int:
     try:
         return work()
     except ProcessError as error:

@@ -15,6 +15,7 @@ TAGLINE = (
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
 MOST_PROCESSES = 1024
+RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"
 MODALITY_HELP = "text, image, video, ... (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
@@ -174,7 +175,11 @@ def _look(p: CommandParser) -> None:
 
 def _train(p: CommandParser) -> None:
     p.add_argument("data", help=DATA_HELP)
-    p.add_argument("--run", metavar="DIR", help="folder to create for the run (default: runs/NAME-N)")
+    p.add_argument(
+        "--run",
+        metavar="DIR",
+        help="folder to create for the run, or an address (s3://, gs://, az://) (default: runs/NAME-N)",
+    )
     p.add_argument("--budget", metavar="TIME", help="wall-clock time for everything: 90s, 10m, 2h (default: 10m)")
     _steps(p, "train for N steps instead of a budget; repeating the command repeats the run exactly")
     p.add_argument("--plan", metavar="RUN", help="repeat the plan and the step schedule of another run")
@@ -188,7 +193,7 @@ def _train(p: CommandParser) -> None:
 
 
 def _resume(p: CommandParser) -> None:
-    p.add_argument("run", help="folder of the run")
+    p.add_argument("run", help=RUN_HELP)
     p.add_argument("--budget", metavar="TIME", help="additional time: 90s, 10m, 2h")
     _steps(p, "new total number of steps")
     p.add_argument("--data", help="new location of the data, if it has moved")
@@ -198,7 +203,7 @@ def _resume(p: CommandParser) -> None:
 
 
 def _sample(p: CommandParser) -> None:
-    p.add_argument("run", nargs="?", help="folder of the run (with --again: only if it is not found by its name)")
+    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (with --again: only if it is not found by its name)")
     p.add_argument("--out", required=True, metavar="DIR", help="output folder")
     p.add_argument("-n", type=_integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
     _seed(p)
@@ -231,7 +236,7 @@ def _sample(p: CommandParser) -> None:
 
 
 def _score(p: CommandParser) -> None:
-    p.add_argument("run", help="folder of the run")
+    p.add_argument("run", help=RUN_HELP)
     p.add_argument("data", help=DATA_HELP)
     p.add_argument("--per-item", action="store_true", help="one row for each record, as CSV (or JSON, with --json)")
     p.add_argument("--out", metavar="FILE.csv", help="write the rows of --per-item to this file")
@@ -239,7 +244,7 @@ def _score(p: CommandParser) -> None:
 
 
 def _evaluate(p: CommandParser) -> None:
-    p.add_argument("run", nargs="?", help="folder of the run (or give --samples)")
+    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (or give --samples)")
     p.add_argument("-n", type=_integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
     p.add_argument("--samples", metavar="DIR", help="samples of another tool, instead of a run")
     p.add_argument(
@@ -280,7 +285,7 @@ def _compare(p: CommandParser) -> None:
 
 
 def _walk(p: CommandParser) -> None:
-    p.add_argument("run", help="folder of the run")
+    p.add_argument("run", help=RUN_HELP)
     p.add_argument("--out", required=True, metavar="DIR", help="folder for strip.png, walk.gif and frames/")
     p.add_argument("-n", type=_integer("-n"), default=60, metavar="N", help="number of frames (default: 60)")
     p.add_argument(
@@ -295,7 +300,7 @@ def _walk(p: CommandParser) -> None:
 
 
 def _export(p: CommandParser) -> None:
-    p.add_argument("run", help="folder of the run")
+    p.add_argument("run", help=RUN_HELP)
     p.add_argument(
         "--to",
         required=True,

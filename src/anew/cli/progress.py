@@ -1,4 +1,4 @@
-"""How a long command is going: a progress bar on a terminal, plain lines in a log."""
+"""Progress of a long command: a progress bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from anew.cli.terminal import lines, write
+from anew.core.reporter import FinishedStep
 from anew.errors import printable
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ProgressLine:
         else:
             self._bar.console.print(lines(text), highlight=False, markup=False, soft_wrap=True)
 
-    def step(self, result: Any, left: float | None) -> None:
+    def step(self, result: FinishedStep, left: float | None) -> None:
         """Show a finished step. left: seconds until the end of training, None where they are not known."""
         self.steps += 1
         now = time.monotonic()
@@ -90,7 +91,7 @@ class ProgressLine:
 
     # ---- drawing ----
 
-    def _state(self, result: Any, left: float | None) -> str:
+    def _state(self, result: FinishedStep, left: float | None) -> str:
         """As in "loss 0.1234, 950 examples/s, 1:05 left"."""
         words = [f"{'loss' if name == 'main' else name} {value:.4f}" for name, value in result.losses.items()]
         (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]

@@ -1,4 +1,4 @@
-"""What a command found, in the few lines that people read: the data, the end of a run, settings, figures."""
+"""Results of commands in the few lines that people read: the data, the end of a run, settings, figures."""
 
 from __future__ import annotations
 
@@ -115,19 +115,22 @@ def _copies(copies: Mapping[str, Any] | None) -> str:
     return f"no copies found; the check would notice {copies['detection_limit']:.0%} or more"
 
 
-def places(folder: Path, report: Mapping[str, Any]) -> list[Line]:
-    """Where the files of a finished run are, and the two commands that may come next."""
+def places(folder: Path, report: Mapping[str, Any], address: str | None = None) -> list[Line]:
+    """Where the files of a finished run are, and two commands to try next. address: where it is kept besides."""
+    run = address or folder
     samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
     rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]
-    sample = command("anew", "sample", folder, "--out", "DIR", "-n", "100")
+    if address is not None:
+        rows.append(("kept at", address))
+    sample = command("anew", "sample", run, "--out", "DIR", "-n", "100")
     grades = [report.get("grades", {}).get(question) for question in QUESTIONS]
-    evaluate = command("anew", "evaluate", folder)
+    evaluate = command("anew", "evaluate", run)
     if grades[0] == "good":
         further = ("surer", evaluate)
     elif None in grades:
         further = ("answers", evaluate)  # it takes the time that they need
     else:
-        further = ("better", command("anew", "resume", folder, "--budget", "10m"))
+        further = ("better", command("anew", "resume", run, "--budget", "10m"))
     rows += [("more", sample), further]
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
 
@@ -151,7 +154,7 @@ def _number(value: float | None) -> str:
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[Line]:
-    """What `anew score` found: a line for each of several files, then the figures of all of them. scores: as JSON."""
+    """The result of `anew score`: a line for each of several files, then the figures of all of them. scores: as JSON."""
     files = scores.get("files", ())
     lines: list[Line] = []
     if len(files) > 1:

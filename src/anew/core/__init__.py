@@ -1,1 +1,1 @@
-"""What every package uses: specs, settings, randomness, files, threads."""
+"""Basics that every package uses: specs, settings, randomness, files, threads."""

@@ -1,4 +1,4 @@
-"""How the C library of this process gives memory back. For the command line, whose process serves nothing else."""
+"""How the C library of this process returns memory. For the command line only, whose process serves nothing else."""
 
 from __future__ import annotations
 

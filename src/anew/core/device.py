@@ -1,4 +1,4 @@
-"""Which device is used, and its global random numbers."""
+"""The device that is used, and its global random numbers."""
 
 from __future__ import annotations
 

@@ -317,7 +317,7 @@ def serve() -> NoReturn:
 def _timed(
     function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float, null: int
 ) -> Iterator[R | Exception]:
-    """What the function makes of each; the process ends where one item takes more than so many seconds."""
+    """Apply the function to each item; the process ends when one item takes longer than the limit in seconds."""
     slack, armed = min(1.0, seconds / 4), -1e9  # to arm it for every item would cost a thread each
     try:
         for item in items:

@@ -26,7 +26,7 @@ def count_gpus(environment: Mapping[str, str] = os.environ, devices: str = "/dev
 
 
 def processes_to_start(requested: int, device: str) -> int:
-    """How many processes a training starts on this machine.
+    """Number of processes that a training starts on this machine.
 
     Args:
         requested: What the user wants; 0 for one for each GPU.

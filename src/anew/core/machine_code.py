@@ -1,4 +1,4 @@
-"""Where machine code is kept that Numba makes, without loading Numba."""
+"""The folder in which Numba keeps machine code; does not load Numba."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anew.core.files import cache_root
 
 @functools.cache
 def machine_code_folder(sources: Path) -> Path:
-    """Where the machine code of a folder of sources is kept: another place for other contents.
+    """The folder for the machine code of a folder of sources; it changes with their contents.
 
     Numba compares only the file of the function itself, though the machine code holds what the function calls in other files too.
     """

@@ -26,7 +26,7 @@ MEND = "the same command again goes on from the last checkpoint"
 
 
 class Store(Protocol):
-    """What is asked of a key-value store that all processes reach; `torch.distributed.TCPStore` is one."""
+    """The part of a key-value store shared by all processes that is used here; `torch.distributed.TCPStore` has it."""
 
     def set(self, key: str, value: str) -> object: ...
 
@@ -59,7 +59,7 @@ class Verdict:
 
 
 class Peer:
-    """What is known of another process, by its heartbeats."""
+    """State of another process, as its heartbeats report it."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank

@@ -1,4 +1,4 @@
-"""How threads of this process wait for each other. For the command line, whose process serves nothing else."""
+"""How threads of this process wait for each other. For the command line only, whose process serves nothing else."""
 
 from __future__ import annotations
 

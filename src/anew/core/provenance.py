@@ -1,4 +1,4 @@
-"""What made a run: the version of this package, the command, the environment."""
+"""Provenance of a run: the version of this package, the command, the environment."""
 
 from __future__ import annotations
 

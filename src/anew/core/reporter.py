@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class FinishedStep(Protocol):
-    """What a reporter may read of a training step; `training.trainer.StepResult` is one.
+    """The part of a training step that a reporter may read; `training.trainer.StepResult` has it.
 
     Attributes:
         step: Number of finished steps.

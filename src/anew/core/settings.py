@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, TypeVar, cast
 
 from anew.errors import ConfigError, did_you_mean, shorten
 
@@ -31,7 +31,7 @@ _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", st
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a setting means and which values it may take.
+    """Meaning and allowed values of a setting.
 
     Attributes:
         help: One line for the list of settings.
@@ -92,7 +92,7 @@ def settings_of(cls: type) -> dict[str, Setting]:
 
 
 def subset(values: Mapping[str, V], cls: type) -> dict[str, V]:
-    """Those of the values that are settings of a dataclass."""
+    """The subset of the values that are settings of a dataclass."""
     allowed = settings_of(cls)
     return {name: value for name, value in values.items() if name in allowed}
 
@@ -103,14 +103,14 @@ def check(config: object) -> None:
         setting.check(name, getattr(config, name))
 
 
-def check_int(name: str, value: Any, low: int = 0, high: int = MAX_INT) -> int:
+def check_int(name: str, value: object, low: int = 0, high: int = MAX_INT) -> int:
     """The value as an int; it may be one of NumPy's.
 
     Raises:
         ConfigError: It is not a whole number from low to high.
     """
     try:
-        number = operator.index(value)
+        number = operator.index(cast(SupportsIndex, value))
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):

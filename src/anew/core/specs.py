@@ -168,15 +168,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is given of a sample: one type for a prompt, a prefix and an inpainting mask.
+    """The known part of a sample: one type for a prompt, a prefix and an inpainting mask.
 
     Attributes:
         x: For Tokens, ids that the sample starts with, (L,) or (n, L). For a Grid, values (*shape) or (n, *shape).
         mask: For a Grid, 1 where x is to be kept, of x's shape or (1, H, W); None keeps all of it. None for Tokens.
+        items: Where x are latents of a codec, what is given of the items themselves.
     """
 
     x: Tensor
     mask: Tensor | None = None
+    items: Condition | None = None
 
 
 @runtime_checkable
@@ -197,7 +199,7 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """What a sampler is asked for. Sample i depends on (seed, first_index + i) alone, never on the batch it came in.
+    """A request to a sampler. Sample i depends on (seed, first_index + i) alone, never on the batch it came in.
 
     Attributes:
         n: Number of samples.

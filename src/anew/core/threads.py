@@ -81,12 +81,12 @@ _SINGLE = _SingleThread()
 
 @functools.cache
 def _blas_libraries() -> ThreadpoolController:
-    """Those that this process has loaded; to look for them takes a while. OpenMP is left to PyTorch."""
+    """BLAS libraries that this process has loaded, cached because the search is slow. OpenMP is left to PyTorch."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def measure_crowding(cpu_seconds: float = 0.1) -> float:
-    """How many times longer than on idle cores work of one thread takes now, at least 1: other programs want them too.
+    """Slowdown of single-threaded work by other programs, at least 1 (idle cores).
 
     Args:
         cpu_seconds: Of processor time that are spent on measuring.

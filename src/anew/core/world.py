@@ -140,7 +140,7 @@ class World:
         return [json.loads(bytes(text.numpy())) for text in texts]
 
     def gather_bytes(self, data: bytes) -> list[bytes]:
-        """What each process gives, in their order, on the main one; nothing on the others."""
+        """The bytes of all processes, in their order, on the main one; an empty list on the others."""
         if self.size == 1:
             return [data]
         lengths = self.gather(len(data))
@@ -215,7 +215,7 @@ _joined: list[World] = []  # the world of this process, once it is formed
 
 
 def num_processes() -> int:
-    """How many processes torchrun started for this training."""
+    """Number of processes that torchrun started for this training."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -321,7 +321,7 @@ def together() -> Iterator[World]:
             raise reason from None
         monitor.fail("stopped", GONE)
         raise
-    except Exception as error:
+    except Exception as error:  # whatever it is, the other processes hear of it
         if is_connection_fault(error):
             raise monitor.explain(_clause(error)) from error
         monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_clause(error)})", 1)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core import settings as configs
+from anew.core.addresses import address_of
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
@@ -22,7 +23,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
-from anew.data.sources.remote import address_of, is_known
+from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
@@ -115,7 +116,7 @@ class Dataset:
 
     @property
     def scan(self) -> DatasetSummary:
-        """What was found so far: most bodies are read, and some refused, only when they are used."""
+        """Summary of what was found so far: most bodies are read, and some refused, only when they are used."""
         if hasattr(self, "_store"):
             self._store.refusals.write_to(self._scan)
         return self._scan
@@ -268,6 +269,7 @@ class Dataset:
         Raises DataError where the data is not what the run was trained on."""
         data = cls._restored(_same(state, path), state, folder)
         data._divide()
+        _check_division(state["parts"], data.scan.parts)
         data._store.rates = dict(state["rates"])
         data._encode()
         data.scan.notes = list(state["notes"])
@@ -332,6 +334,15 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
         mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
+
+
+def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
+    """Raises DataError where the same items are divided otherwise than the run did: it would be judged by what it was trained on."""
+    if dict(parts) != dict(parts_now) and sum(parts.values()) == sum(parts_now.values()):
+        raise DataError(
+            f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were to train on, now "
+            f"{parts_now.get('train', 0):,}), so held-out items could be training items; train again, or use that version"
+        )
 
 
 def check_there(path: str) -> None:

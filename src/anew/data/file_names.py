@@ -1,4 +1,4 @@
-"""What the name of a file says: its ending, the part it belongs to, and its class."""
+"""Information in file names: extension, part and class."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import functools
 import re
 from collections.abc import Collection
 
-_PART = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
-         "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
+_PART = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
 _PROGRAMS = frozenset(
     f".{s}" for s in ("py", "js", "ts", "c", "h", "cc", "cpp", "go", "java", "rs", "rb", "php", "sh", "r")
 )

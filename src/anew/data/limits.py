@@ -1,4 +1,4 @@
-"""What the bytes of each format may hold at most: the one place for bounds on data that comes from anybody.
+"""Upper limits on the contents of each file format: the one place for bounds on data from untrusted sources.
 
 A file is small on the disk and may still stand for any amount of memory or time: it is sparse, packed, or its header
 lies. Each format says here where it ends, as one frozen dataclass and its one instance; readers ask the instance and

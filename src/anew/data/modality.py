@@ -1,12 +1,13 @@
-"""How items of one sort become tensors and back. One file a modality; `EXPORT = TheClass` registers it."""
+"""Interface of modalities: items of one sort to tensors and back. One file a modality; `EXPORT = TheClass` registers it."""
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
 
 Layout = Literal["items", "list", "document"]
+G = TypeVar("G", contravariant=True)
 """What a file holds: items that stand alone, a list of records, or one running text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModalityTraits:
-    """What holds for all items of a modality.
+    """Properties common to all items of a modality.
 
     Attributes:
         singular: What one item is called; an `s` behind it makes it several.
@@ -74,7 +76,7 @@ class ModalityTraits:
 
     @property
     def plural(self) -> str:
-        """What several items are called."""
+        """The noun for several items."""
         return f"{self.singular}s"
 
 
@@ -197,7 +199,7 @@ class Modality(ABC):
 
     @abstractmethod
     def encode(self, item: Item) -> Numbers:
-        """What is stored of an item.
+        """The stored form of an item.
 
         Returns:
             (n,) unsigned ids for `Tokens`; for a `Grid` an array of one shape for all items, that of `spec` or one that
@@ -244,7 +246,7 @@ class Modality(ABC):
         return [batch]
 
     def augment(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
-        """What training makes of a batch (other orders of the same tokens).
+        """A batch as training sees it (for example other orders of the same tokens).
 
         Args:
             batch: Rows as they are stored.
@@ -256,7 +258,8 @@ class Modality(ABC):
 
     @abstractmethod
     def decode(self, x: Values) -> Sequence[DecodedItem]:
-        """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound."""
+        """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound, (N, 2)
+        of stereo."""
 
     def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
         """Stored rows (n, ...) of real items as items; by default what the model's input decodes to."""
@@ -308,7 +311,7 @@ class Modality(ABC):
         raise ConfigError(f"{self.name} data has no pixels to enlarge; leave scale out")
 
     def calibration_size(self) -> tuple[int, int]:
-        """How many samples and how many training items `calibrate` compares; (0, 0): there is nothing that it learns."""
+        """Numbers of samples and of training items that `calibrate` compares; (0, 0): it has nothing to learn."""
         return 0, 0
 
     def calibrate(self, samples: Values, real: Values) -> None:
@@ -327,7 +330,7 @@ class Modality(ABC):
     # ---- prompts ----
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor | Condition:
-        """What samples start from, given the beginning and the end of an item as a user writes them.
+        """The condition that samples start from, given the beginning and the end of an item as a user writes them.
 
         Raises:
             ConfigError: The modality takes no prompts, or no suffixes.
@@ -361,7 +364,7 @@ class Modality(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, object]:
-        """What `inspect` and `fit` found, as JSON values (kept in config.json)."""
+        """Results of `inspect` and `fit`, as JSON values (kept in config.json)."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
@@ -383,6 +386,45 @@ def each(
             yield item, next(results) if isinstance(item, Item) else None
 
 
+class GlimpseSample(Protocol[G]):
+    """Collected glimpses of the first items, by which a modality chooses a shape."""
+
+    first_error: str  # why the first unusable item cannot be used
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no more items are needed."""
+
+    @property
+    def needs_bodies(self) -> bool:
+        """Whether bodies of more items are to be decoded."""
+
+    def add(self, glimpse: G) -> None:
+        """Count an item in."""
+
+
+def collect_glimpses(
+    modality: Modality, items: Iterable[Item], sample: GlimpseSample[G], side: int, piece: int
+) -> None:
+    """Add glimpses (`modality.glimpse`) of items to a sample until it is complete.
+
+    Args:
+        modality: Has a method `glimpse(item, side)`; side 0 asks for the header alone.
+        items: Read until the sample is complete.
+        sample: Receives the glimpses, and the reason of the first item without one.
+        side: Pixels a side that decoded bodies need.
+        piece: Items between two looks at whether more bodies are needed.
+    """
+    remaining = iter(items)
+    while not sample.is_complete and (chunk := list(itertools.islice(remaining, piece))):
+        glimpses = isolation.each(modality, "glimpse", chunk, side if sample.needs_bodies else 0)
+        for item, glimpse in zip(chunk, glimpses, strict=True):
+            if isinstance(glimpse, ValueError):
+                sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
+            else:
+                sample.add(glimpse)
+
+
 def reasons(
     modality: Modality, method: str, items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, str | None]]:
@@ -398,7 +440,7 @@ def no_prompt_error(name: str, prompt: str, suffix: str) -> ConfigError:
 
 
 def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plural: str, notes: list[str]) -> int:
-    """How many classes condition the generator: all or none.
+    """Number of classes that condition the generator: all or none.
 
     Args:
         labels_setting: "auto" or "off".

@@ -1,4 +1,4 @@
-"""What was skipped: all counted; of each reason the first files kept, and of a file with many such records one line."""
+"""Skipped items: all are counted; of each reason the first files are kept, with one line for a file with many such records."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SkippedItems:
 
 @dataclass(slots=True)
 class _Line:
-    """What was skipped of one file for one reason: the first record, and how many."""
+    """Skipped records of one file with one reason: the first record, and how many."""
 
     first: SkippedItem
     count: int = field(default=1)
@@ -72,7 +72,7 @@ class _Line:
 
 
 def skipped(summary: DatasetSummary) -> list[str]:
-    """What was skipped, the first few by name, as lines for people."""
+    """Lines about skipped items for people, the first few by name."""
     if not summary.refused:
         return []
     lines = [f"skipped {item.name}: {item.reason}" for item in summary.refusals[:SHOWN]]

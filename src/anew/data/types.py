@@ -156,7 +156,7 @@ class Artifact:
     comment: str = ""
 
     def html(self) -> str:
-        """What shows or plays it in a notebook."""
+        """HTML that shows or plays it in a notebook."""
         player = _PLAYERS.get(self.media.partition("/")[0])
         if player is None:
             return f"<pre>{html.escape(self.text or '')}</pre>"
@@ -172,7 +172,7 @@ _PLAYERS = {
 
 @dataclass(frozen=True, slots=True)
 class DataBudget:
-    """What sizes of items and models follow from.
+    """The budget that sizes of items and models are derived from.
 
     Attributes:
         seconds: The whole time budget; None: a number of steps was given instead.
@@ -207,7 +207,7 @@ class DataBudget:
 
 @dataclass(slots=True)
 class DatasetSummary:
-    """What was found in a source; counts are of items.
+    """Summary of the items found in a source; all counts are of items.
 
     Attributes:
         modality: Name of the modality.
@@ -232,5 +232,5 @@ class DatasetSummary:
     notes: list[str] = field(default_factory=list)
 
     def left_out(self) -> dict[str, object]:
-        """How many items were refused so far, and some by name, as JSON values."""
+        """Number of items refused so far, and some by name, as JSON values."""
         return {"refused": self.refused, "refusals": [f"{item.name}: {item.reason}" for item in self.refusals]}

@@ -38,7 +38,7 @@ Positions = NDArray[np.int32]
 
 
 class Prediction(NamedTuple):
-    """What n rows expect next.
+    """Predictions of the next token for n rows.
 
     Attributes:
         probabilities: (n, V), above 0.
@@ -147,7 +147,7 @@ class AlignmentExperts:
         return repeated
 
     def predict(self) -> Prediction:
-        """What comes next."""
+        """Predict the next token."""
         n, index = len(self.positions), self.index
         for first in range(0, n, ROWS):
             self._propose(slice(first, min(first + ROWS, n)))
@@ -250,7 +250,7 @@ class AlignmentExperts:
 
 
 def suggest_context_length(num_tokens: int, frequencies: Floats) -> int:
-    """How many last tokens make a place a proposal: as many as few places share at random."""
+    """Length of the context by which places are proposed, long enough that few places match it at random."""
     entropy = max(float(-(frequencies * np.log(frequencies)).sum()), 0.1)
     length = round(math.log(max(num_tokens, 1) / CHANCE_HITS) / entropy) if num_tokens > CHANCE_HITS else 1
     longest_key = int(62 / math.log2(max(len(frequencies), 2)))  # tokens that fit into one 64-bit number

@@ -1,4 +1,4 @@
-"""What of a distribution has a closed form: a mixture of Gaussians over principal components, fitted in one pass.
+"""Closed-form density model: a mixture of Gaussians over principal components, fitted in one pass.
 
 It serves diffusion twice: its posterior mean is the best linear denoiser of a component, which a network need only
 correct; and at high noise its noised samples are those of the data, so that sampling may start there. To a GAN it gives

@@ -155,7 +155,7 @@ def _numbered(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
 
 
 class NearestSequences:
-    """Which of n sequences share the most of their k-mers with another one. Short k-mers: distant relatives share some."""
+    """Search for those of n sequences that share the most k-mers with another one. Short k-mers also find distant relatives."""
 
     def __init__(self, sequences: Sequence[str], k: int = 3) -> None:
         self.k, self.n = k, len(sequences)

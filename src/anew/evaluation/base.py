@@ -1,4 +1,4 @@
-"""What every evaluation measures, whatever the modality, and in which time. It knows no family, trainer or run."""
+"""Measurements common to all modalities, and the time they may take. Knows no family, trainer or run."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ class Evaluation(ABC, Generic[ItemT]):
 
     @abstractmethod
     def embedder(self, train: Sequence[ItemT]) -> Embedder[ItemT]:
-        """What turns items into features (n, d); may take centre and scale from a few training items."""
+        """Function from items to features (n, d); may take centre and scale from a few training items."""
 
     def probe_embedder(self) -> Embedder[ItemT] | None:
-        """What gives features (n, d) that tell classes better than those of `embedder`; None: those do."""
+        """Function from items to features (n, d) that separate classes better than those of `embedder`; None: use those."""
         return None
 
     def naive(self, train: Sequence[ItemT], n: int, source: np.random.Generator) -> list[ItemT]:
@@ -106,7 +106,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     @abstractmethod
     def report_content(self) -> ReportContent:
-        """What the report displays of the samples: a sheet, and the nearest training item of each; with `closest_pairs`."""
+        """Content of the report: a sheet of samples, and the nearest training item of each; with `closest_pairs`."""
 
     def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
         """A suspicious sample and its nearest training item; usual: the distance of that to its nearest real item."""
@@ -114,7 +114,7 @@ class Evaluation(ABC, Generic[ItemT]):
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
     def report_item(self, item: ItemT) -> ReportItem:
-        """How an item stands on the page: its picture, or its text."""
+        """An item as the page shows it: its picture, or its text."""
         picture = None if self.inputs.modality is None else self.inputs.modality.picture(item)
         return ReportItem(text=str(item)) if picture is None else ReportItem(sheet.png(sheet.shrink(picture)))
 
@@ -234,7 +234,7 @@ class Evaluation(ABC, Generic[ItemT]):
         yield Score(bits_spec(self.unit), float(rows.mean()), low=low, high=high, n=len(rows), source=source)
 
     def _gap(self) -> Iterator[Score]:
-        """How much better training items are predicted than held-out ones."""
+        """Bits by which training items are predicted better than held-out ones."""
         bits = self.inputs.gradient_bits
         if bits is None:
             return
@@ -301,7 +301,7 @@ class Evaluation(ABC, Generic[ItemT]):
     # ---- classes ----
 
     def _class_metrics(self, features: FeatureSets) -> Iterator[Score]:
-        """What a probe says of the classes of samples, where the run has some."""
+        """Metrics of a classifier on the classes of samples, where the run has some."""
         labels = self.inputs.labels
         if labels is None or not self.sets:
             return
@@ -354,7 +354,7 @@ def too_few_of(name: str, n: int) -> str:
 
 
 def comparisons(samples: int, real: int) -> float:
-    """How many pairs of items an audit compares, but for a factor: real items that pose as samples are compared too."""
+    """Number of pairs of items an audit compares, up to a factor: real items that pose as samples are compared too."""
     return (samples + min(MOST_CONTROLS, real // 2) + min(POSERS, real)) * real
 
 

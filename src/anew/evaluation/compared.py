@@ -18,7 +18,7 @@ X = TypeVar("X")  # an item
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What is measured of each item, a row (or number) an item.
+    """Statistics of each item, one row (or number) per item.
 
     Attributes:
         samples: Of generated items.

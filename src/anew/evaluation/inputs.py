@@ -1,4 +1,4 @@
-"""What an evaluation receives, and the time it may take."""
+"""Inputs of an evaluation, and the time it may take."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """What readers and programs need to know of a metric, whatever its value.
+    """Description of a metric for readers and programs, whatever its value.
 
     Attributes:
         name: The key in JSON files and in Python, snake_case.

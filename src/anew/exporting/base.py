@@ -1,7 +1,8 @@
-"""What every export target is, and how its folder is written: whole, or not at all."""
+"""Interface of export targets, and writing of their folder: complete, or not at all."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from anew.sampling.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         target: Name of the target.
@@ -89,7 +90,7 @@ class Target(ABC):
 
 
 def check_number_type(target: type[Target], number_type: str | None) -> str:
-    """How weights are stored: the one that was asked for, or the target's default."""
+    """The number type of the weights: the requested one, or the target's default."""
     if number_type is None:
         return target.number_types[0]
     if number_type not in target.number_types:
@@ -143,9 +144,12 @@ def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
         (temporary if suffix is None else next(temporary.iterdir())).rename(out)
         files.sync_folder(out.parent)
     except OSError as error:
-        raise RunError(
-            f"cannot write {str(out)!r} ({error.strerror}); free some space or give another folder"
-        ) from error
+        # A library may raise one without a number, such as NumPy of a file that is cut short.
+        reason = error.strerror or str(error)
+        raise RunError(f"cannot write {str(out)!r} ({reason}); free some space or give another folder") from error
+    except RunError as error:
+        inside = re.escape(str(temporary)) + ("" if suffix is None else r"[^']*")
+        raise RunError(re.sub(inside, lambda _: str(out), str(error))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -19,7 +19,7 @@ set `license` above to what the training data allows."""
 
 
 def read_report(model: Model) -> Mapping[str, Any] | None:
-    """What report.json of the run holds; None where it was not measured."""
+    """Contents of the run's report.json; None where it was not measured."""
     folder = model.folder.path
     return report_record.read_report(folder) if (folder / REPORT / "report.json").exists() else None
 
@@ -131,7 +131,7 @@ def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> s
 
 
 def measured_lines(report: Mapping[str, Any] | None) -> list[str]:
-    """What the report of the run answers, and its figures with baselines."""
+    """Answers and figures of the run's report, with baselines."""
     if report is None:
         return ["Nothing was measured; `anew evaluate` on the run does it."]
     answers = [f"- {escaped(answer)}" for answer in report.get("verdict", {}).values()]

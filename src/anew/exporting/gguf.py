@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ def _add_sizes(writer: GGUFWriter, stock: LanguageModel) -> None:
 
 def _add_sampling(writer: GGUFWriter, model: Model) -> None:
     """The run's own sampling, which llama.cpp takes where no other is asked for."""
-    sampling = model.sampling_config()
+    sampling: Any = model.sampling_config()
     writer.add_sampling_temp(sampling.temperature)
     writer.add_sampling_top_k(sampling.top_k)
     writer.add_sampling_top_p(sampling.top_p)

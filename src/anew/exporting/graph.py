@@ -156,7 +156,7 @@ def _silence() -> Iterator[None]:
 
 
 def rounded(tensor: Tensor, number_type: str) -> Tensor:
-    """What the interpreter reads of a tensor that is stored so."""
+    """The values that the interpreter reads of a tensor stored so."""
     stored_type, data = _stored(tensor.detach().cpu().contiguous(), number_type)
     if stored_type == "f16":
         values = np.frombuffer(data, np.float16).astype(np.float32)
@@ -168,7 +168,7 @@ def rounded(tensor: Tensor, number_type: str) -> Tensor:
 
 
 def _stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
-    """How a tensor is stored, and its bytes."""
+    """The stored type of a tensor, and its bytes."""
     if tensor.dtype not in TYPES and not tensor.dtype.is_floating_point:
         raise ConfigError(f"tensors of {tensor.dtype} cannot be exported; the family must use float32, int64 or bool")
     if tensor.dtype in (torch.bool, torch.uint8):

@@ -91,7 +91,7 @@ def _script_text(text: str) -> str:
 
 
 def _item(model: Model) -> dict[str, Any]:
-    """What a sample is, and the numbers that write it."""
+    """Description of a sample for the page, and the numbers that write it."""
     modality: Any = model.item_modality
     if not isinstance(modality, Text) or not isinstance(model.item_spec, Tokens):
         return {**item_format(model), "name": modality.name, "shape": list(model.item_spec.shape)}
@@ -108,7 +108,7 @@ def _item(model: Model) -> dict[str, Any]:
 
 
 def _tokenizer(modality: Text) -> dict[str, object]:
-    """What the page needs to read and write the ids of a text."""
+    """Tokenizer data with which the page reads and writes the ids of a text."""
     tokenizer = modality.tokenizer
     if not isinstance(tokenizer, SubWords):
         letters = tokenizer.state()["letters"]
@@ -152,7 +152,7 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
 
 
 def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> str:
-    """What it costs that the network is alone; empty where it is not, or was not measured."""
+    """The cost of leaving out everything but the network; empty where nothing is left out, or it was not measured."""
     unit = model.item_modality.unit
     bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
     if not notes or bits is None or network is None:

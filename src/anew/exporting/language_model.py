@@ -23,7 +23,7 @@ REPLACEMENT = "\ufffd"
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """What a stock language model consists of.
+    """A run's language model in stock parts.
 
     Attributes:
         decoder: The network.

@@ -1,4 +1,4 @@
-"""What several families derive alike: a ladder of network sizes, and the groups of parameters that Muon and AdamW train."""
+"""Helpers shared by families: a ladder of network sizes, and the parameter groups of Muon and AdamW."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every family is: a module that says which data it supports, how it learns (phases) and how it samples (drafts).
+"""Interface of families: a module with the data it supports, its training (phases) and its sampling (drafts).
 
 A family knows specs, functions, estimators and nets, and neither data nor trainer nor command line.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     class FamilyConfig(DataclassInstance, Protocol):
-        """What the `Config` of every family has."""
+        """Settings common to the `Config` of all families."""
 
         @property
         def batch_size(self) -> int: ...
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a family may derive its sizes from.
+    """The scale from which a family derives its sizes.
 
     Attributes:
         items: Examples in the train split (windows or records for tokens).
@@ -108,7 +108,7 @@ def class_labels(request: SampleRequest, classes: int) -> Tensor | None:
 
 
 def count_parameters(make: Callable[[], nn.Module]) -> int:
-    """How many parameters a network would have. The global random state stays as it is."""
+    """Number of parameters that a network would have. The global random state is left unchanged."""
     # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.
     with torch.random.fork_rng(devices=[]):
         return sum(p.numel() for p in make().parameters())
@@ -190,7 +190,7 @@ class Family(nn.Module):
 
     @classmethod
     def plan_notes(cls, spec: Any, scale: Scale, config: Any) -> tuple[str, ...]:
-        """What people should know of a plan beside its sizes, one sentence each."""
+        """Notes for people on a plan besides its sizes, one sentence each."""
         return ()
 
     @classmethod
@@ -231,7 +231,7 @@ class Family(nn.Module):
         """
 
     def optimizer(self) -> OptimizerConfig:
-        """How the parameters of the one phase move, where there is one."""
+        """Optimizer configuration of the one phase, for families with one."""
         raise NotImplementedError
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
@@ -239,14 +239,14 @@ class Family(nn.Module):
         raise NotImplementedError
 
     def phases(self) -> tuple[Phase, ...]:
-        """What is trained, in the order in which phases act within a step."""
+        """The training phases, in the order in which they act within a step."""
         return (Phase("main", self, self.loss, self.optimizer()),)
 
     def on_step_end(self, logs: Mapping[str, float]) -> None:
         """Called after each step with its logs, the same on every process: where a controller moves its own buffers."""
 
     def warning(self, progress: float) -> str | None:
-        """What the user should know of a training that goes wrong, a sentence, or None; said once a run."""
+        """A warning about a training that goes wrong, one sentence, or None; reported once per run."""
         return None
 
     # -- sample ---------------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ class Family(nn.Module):
         return 1
 
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
-        """What samples start from, the space in which `interpolate` moves.
+        """Starting points of samples, in the space in which `interpolate` moves.
 
         Returns:
             (n, K), row i a function of (seed, request.first_index + i).
@@ -304,7 +304,7 @@ class Family(nn.Module):
         return {}
 
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """What `bits` and `bits_by_part` give; in one pass where a family can."""
+        """Results of `bits` and `bits_by_part`, in one pass where a family can."""
         return self.bits(batch), self.bits_by_part(batch)
 
     # -- export ---------------------------------------------------------------------------------------------------------
@@ -331,6 +331,10 @@ class Family(nn.Module):
 
     def portable_decoder(self) -> Graph:
         """The graph from latents or codes to items, of a family that serves as a codec."""
+        raise NotImplementedError
+
+    def portable_encoder(self) -> Graph:
+        """The graph from items to latents on a grid, of a family that serves as a codec with such latents."""
         raise NotImplementedError
 
     def check_state(self) -> None:

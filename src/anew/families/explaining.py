@@ -1,4 +1,4 @@
-"""What families can show of how they work, besides samples: taps on the ordinary path, not copies of it."""
+"""Views into how families work, besides samples: taps on the ordinary path, not copies of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Denoises(Protocol):
         ...
 
     def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
-        """What noisy items are taken for.
+        """Clean estimates of noisy items.
 
         Args:
             noisy: (n, *shape) items with noise.
@@ -48,7 +48,7 @@ class Denoises(Protocol):
         ...
 
     def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
-        """How far clean estimates are from items, by noise level.
+        """Distance of clean estimates from the items, by noise level.
 
         Args:
             x: (n, *shape) items.
@@ -66,7 +66,7 @@ class Discriminates(Protocol):
     """A family with a critic that tells real items from made ones."""
 
     def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """How real items look to the critic.
+        """The discriminator's logits of real items.
 
         Args:
             x: (n, *shape) items.
@@ -95,7 +95,7 @@ class Attends(Protocol):
     """A family that reads tokens with attention, perhaps beside models that count."""
 
     def attention_weights(self, batch: Batch) -> Tensor:
-        """Where each head looked while it read.
+        """Attention weights of each head.
 
         Returns:
             (layers, heads, B, L, L): the share that each input position took from each one up to it. A label, where there
@@ -108,7 +108,7 @@ class Attends(Protocol):
         ...
 
     def log_probs_by_side(self, batch: Batch) -> dict[str, Tensor]:
-        """What each side of the model gave each target of one text, without any other.
+        """Log-probabilities of each target of one text by each side of the model alone.
 
         Returns:
             (B, L) nats by name: "network"; "counts" and perhaps "records", where such stand beside it; and "together", whose

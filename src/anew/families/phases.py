@@ -1,4 +1,4 @@
-"""How a family learns: phases, each a module with a loss and an optimizer. The trainer knows these types and no family."""
+"""Training phases, each a module with a loss and an optimizer. The trainer knows these types and no family."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ParameterGroup:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerConfig:
-    """How the parameters of a phase move.
+    """Optimizer settings of a phase's parameters.
 
     Attributes:
         groups: Parameter groups, in the order in which they are tried.

@@ -54,7 +54,7 @@ def lazy_rows(step: int, first_row: int, count: int, interval: int) -> Tensor:
 
 @torch.no_grad()
 def diversity_ratio(generated: Tensor, real: Tensor) -> Tensor:
-    """How far apart generated items lie, as a share of how far apart real ones do: about 1 when all is well.
+    """Mean distance between generated items, as a share of that between real ones: about 1 when all is well.
 
     The smaller of two ratios: of mean distances (all items alike) and of mean distances to the nearest other item (few
     kinds of items, each many times). 1 where real items are all alike or there is but one.

@@ -1,4 +1,4 @@
-"""How likely 8-bit values are under mixtures of logistic distributions (PixelCNN++, arXiv 1701.05517, section 2.1).
+"""Log-likelihood of 8-bit values under mixtures of logistic distributions (PixelCNN++, arXiv 1701.05517, section 2.1).
 
 Values lie on the 256 levels of [-1, 1]; the mass of a level is the integral of the density over its bin, and the
 outermost bins reach to infinity, so that all masses sum to 1.

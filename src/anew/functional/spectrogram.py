@@ -21,7 +21,7 @@ BLEND = 0.15  # of a frequency, within which tones below give way to noise above
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """How a clip of N samples is cut: windows (Hann) of `size` samples every `hop`, N / hop of them, centred on their hop."""
+    """Framing of a clip of N samples: windows (Hann) of `size` samples every `hop`, N / hop of them, centred on their hop."""
 
     rate: int
     size: int

@@ -20,7 +20,7 @@ ROW_MULTIPLE = 64  # unpadded rows are a multiple of it, where there are so many
 
 @dataclass(frozen=True, slots=True)
 class PositionTables:
-    """What depends on positions alone, in the dtype that is computed in.
+    """Tables that depend on positions alone, in the computing dtype.
 
     Attributes:
         cos: (L, D) of angles repeated over both halves.
@@ -178,7 +178,7 @@ def _inverse_rms(x: Tensor) -> Tensor:
 
 
 def _remove_radial(grad: Tensor, y: Tensor) -> Tensor:
-    """What a norm lets through of a gradient, before its scale: grad - y mean(grad y)."""
+    """Gradient through a norm, before its scale: grad - y mean(grad y)."""
     radial = (grad * y).mean(-1, keepdim=True)
     return torch.addcmul(grad, y, radial, value=-1.0)
 

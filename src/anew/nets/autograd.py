@@ -1,4 +1,4 @@
-"""What a function with a backward pass of its own keeps for it."""
+"""Saved state of functions with a backward pass of their own."""
 
 from __future__ import annotations
 

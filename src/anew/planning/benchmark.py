@@ -1,4 +1,4 @@
-"""What this machine can do: seconds of a training step at a few sizes, and the rows of a batch that memory holds."""
+"""Measurements of this machine: seconds of a training step at a few sizes, and the rows of a batch that memory holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a wall-clock budget is divided: reading, training, calibration, the report, leaving."""
+"""Division of a wall-clock budget: reading, training, calibration, the report, leaving."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def suggest_config(
 def agreed_config(
     family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object], world: World
 ) -> FamilyConfig:
-    """What the main process suggests, on all processes: what a suggestion follows from may differ by machine."""
+    """The main process's suggested config, on all processes: suggestions may differ by machine."""
     config = suggest_config(family_class, spec, scale, overrides)
     if world.size == 1:
         return config

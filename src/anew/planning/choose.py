@@ -1,4 +1,4 @@
-"""Which family learns the data, through which codec, and whose settings may be named."""
+"""Choice of the family, of its codec, and of the settings that may be named."""
 
 from __future__ import annotations
 

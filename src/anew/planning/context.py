@@ -1,4 +1,4 @@
-"""What holds for all that one command trains, its codec included."""
+"""State common to everything that one command trains, its codec included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TrainingData: TypeAlias = Dataset | LatentDataset  # what a family learns from: 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What holds for all that one command trains, its codec included.
+    """State common to everything that one command trains, its codec included.
 
     Attributes:
         reporter: Who shows the progress.

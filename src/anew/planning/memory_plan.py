@@ -1,4 +1,4 @@
-"""What of a training memory cannot hold: whether weights are sharded among processes, and activations computed again."""
+"""Plan for memory: whether weights are sharded among processes, and whether activations are recomputed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each pa
 
 
 def choose_parallel(setting: str, family: Family, world: World) -> tuple[Parallel, str]:
-    """How the processes share a model, and a sentence that says why, empty where there is one process.
+    """The way in which processes share a model, and a sentence that says why, empty where there is one process.
 
     Args:
         setting: What the user asked for: "auto", "ddp" or "fsdp".

@@ -1,4 +1,4 @@
-"""Which of several trainings that have just begun is to go on: how long they may take, what is expected of each at the end.
+"""Choice between trainings that have just begun: how long they may take, and what is expected of each at the end.
 
 The rules alone; `workflows/pilots.py` trains and measures.
 """
@@ -53,7 +53,7 @@ def num_kept(pilots: int) -> int:
 
 
 def describe_trying(families: Sequence[str]) -> str:
-    """What a budget that is large enough will do with families that could win, a sentence; empty where there is no choice."""
+    """A sentence on the families that a large enough budget would try first; empty where there is no choice."""
     if len(families) < 2:
         return ""
     return (

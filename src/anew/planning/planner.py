@@ -30,7 +30,7 @@ LEAST_CALIBRATION_UNITS = 4_000.0
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
-    """What a family derives its sizes from."""
+    """The scale from which a family derives its sizes."""
     return Scale(
         items=data.train_items,
         units=data.train_units,

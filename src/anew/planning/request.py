@@ -1,4 +1,4 @@
-"""What a user asks of a training, checked before anything is read or made. Without PyTorch."""
+"""A user's request for a training, checked before anything is read or made. Without PyTorch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from anew.core import arguments
+from anew.core.addresses import address_of, without_query
 from anew.core.durations import parse_duration
 from anew.core.registry import check_name
 from anew.core.settings import SettingValue, as_text, check_int
 from anew.data.file_names import is_hub_name
-from anew.data.sources.remote import address_of, without_query
 from anew.errors import ConfigError, DataError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import PREFERENCES, Request, requested
@@ -102,7 +102,7 @@ def is_there(path: Path) -> bool:
 
 
 def resolve_data(data: str | Path) -> str:
-    """Where the data lies, whatever folder a later `resume` is called from.
+    """Absolute path or address of the data, whatever folder a later `resume` is called from.
 
     Raises:
         DataError: It is neither there nor the name of a data set of the hub.

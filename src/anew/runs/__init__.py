@@ -1,1 +1,1 @@
-"""What is in a run folder, and how it is read, written and locked. A run may come from anybody: nothing in it is believed."""
+"""Run folders: how they are read, written and locked. A run may come from anybody, so nothing in it is trusted."""

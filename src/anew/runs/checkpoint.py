@@ -1,4 +1,4 @@
-"""What the JSON files of a checkpoint hold."""
+"""Contents of the JSON files of a checkpoint."""
 
 from __future__ import annotations
 

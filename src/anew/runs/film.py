@@ -83,7 +83,7 @@ def read(run: Path, step: int | None) -> bytes:
 
 
 def scene_facts(run: Path) -> dict[str, object]:
-    """What all frames share, without arrays; empty without a readable film."""
+    """Facts common to all frames, without arrays; empty without a readable film."""
     try:
         data = read(run, None)
         size = int.from_bytes(data[:8], "little")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from anew.core import files
 from anew.errors import RunError, command, shorten
 from anew.runs import lock
-from anew.runs.paths import CONFIG
+from anew.runs.paths import CONFIG, STORE_STATE
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
 from anew.runs.state import Checkpoint
@@ -95,24 +95,59 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else writes into the run meanwhile; RunError says who does so already."""
-        with lock.locked(self.path):
+        with lock.locked(self.path), self._kept_at_address():
             yield
 
+    @contextmanager
+    def _kept_at_address(self) -> Iterator[None]:
+        """What stands for a run at an address is written back to it."""
+        if not self._may_be_at_address:
+            yield
+            return
+        from anew.runs import mirror
+
+        with mirror.kept(self.path):
+            yield
+
+    @property
+    def _may_be_at_address(self) -> bool:
+        return (self.path.parent / STORE_STATE).is_file()
+
+    @property
+    def address(self) -> str | None:
+        """Where the run is kept, if it is not this folder alone."""
+        if not self._may_be_at_address:
+            return None
+        from anew.runs import mirror
+
+        store = mirror.of_folder(self.path)
+        return None if store is None else store.address
+
+    def note_checkpoint(self) -> str | None:
+        """A checkpoint is whole: let the store of the run know. Returns why it could not be written lately, where it could not."""
+        if not self._may_be_at_address:
+            return None
+        from anew.runs import mirror
+
+        return mirror.note_change(self.path)
+
     def read(self) -> Begun | RunRecord:
-        """What config.json says; RunError where it does not fit. `Begun` before the plan is made."""
+        """Contents of config.json; RunError where it does not fit. `Begun` before the plan is made."""
         from anew.runs import record  # pydantic: it takes longer to import than all that comes before
 
         return record.read(self.path / CONFIG)
 
     def record(self) -> RunRecord:
-        """What config.json says of a run that has a plan; RunError where it has none yet."""
+        """Contents of config.json of a run that has a plan; RunError where it has none yet."""
         record = self.read()
         if record.status == "begun":
             raise RunError(f"{str(self.path)!r} was stopped before training began; finish it with `anew resume`")
         return record
 
     def write_config(self, record: Begun | RunRecord) -> None:
-        files.write_json(self.path / CONFIG, relative_paths(record.model_dump(), self.path))
+        # A folder that stands for an address lies elsewhere on each machine, so that nothing can be said from there.
+        config = record.model_dump() if self.address else relative_paths(record.model_dump(), self.path)
+        files.write_json(self.path / CONFIG, config)
 
     def save(self, name: str, state: Checkpoint) -> None:
         """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last.

@@ -1,4 +1,4 @@
-"""Where a run's data lies, as config.json keeps it: from the run folder, so that both can move together and no home is named."""
+"""Paths in config.json: relative to the run folder, so that both can move together and no home directory is named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RELATIVE = ("./", "../")  # names of the hub never begin so
 
 
 def relative_paths(config: Mapping[str, object], folder: Path) -> JsonObject:
-    """What config.json in `folder` says, with absolute paths as seen from there; on another drive of Windows they stay."""
+    """Contents of config.json in `folder`, with absolute paths made relative to it; on another drive of Windows they stay."""
 
     def relative(path: str) -> str:
         if not os.path.isabs(path):

@@ -49,7 +49,7 @@ Settings = dict[str, object]  # of a dataclass of settings, which checks them
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Request:
-    """What the user asked for. budget: seconds in all; steps: their number; family: a name, or `family.py` in the run;
+    """The user's request. budget: seconds in all; steps: their number; family: a name, or `family.py` in the run;
     plan_from: a run whose plan is replayed; fit_seconds: the budget that sizes followed from, where a plan is replayed."""
 
     data: Text
@@ -94,7 +94,7 @@ class Pilot:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Plan:
-    """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
+    """The plan of a training; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
     the first step, since sums round differently with another number of them. parallel: how several processes share the model;
     recompute: whether activations are computed again instead of kept."""
 
@@ -120,7 +120,7 @@ class Plan:
 
 
 class FamilyRecord(Record):
-    """Which family, and its Config."""
+    """The family and its Config."""
 
     name: FamilyName
     config: Settings
@@ -139,7 +139,7 @@ class CodecRecord(Record):
 
 
 class DataRecord(Record):
-    """What `Dataset.state` gives. learned: the modality's own, which it checks."""
+    """The state of a data set (`Dataset.state`). learned: the modality's own, which it checks."""
 
     path: Text
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]

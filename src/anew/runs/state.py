@@ -1,4 +1,4 @@
-"""What a checkpoint holds, in memory."""
+"""Contents of a checkpoint, in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user gives of samples, checked: their beginning and end, a class, a text to stop at."""
+"""Conditions that a user gives, checked: beginning and end, class, a text to stop at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def condition_from_prompt(modality: Modality, prompt: object, suffix: object) -> Condition | None:
-    """What samples begin and end with, in the values of a run.
+    """The condition from the beginning and end of samples, in the values of a run.
 
     Args:
         modality: The kind of data as the family sees it.

@@ -1,4 +1,4 @@
-"""How a model shows itself: one line, and a small table in a notebook."""
+"""Displays of a model: one line, and a small table in a notebook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def model_html(generator: Generator, record: RunRecord, folder: Path, notes: Seq
 
 
 def model_facts(generator: Generator, record: RunRecord, folder: Path) -> dict[str, str]:
-    """What a user wants to know of a model at sight, by name."""
+    """Facts about a model that users want to see at once, by name."""
     spec = generator.item_spec
     size = f"up to {spec.length} tokens" if isinstance(spec, Tokens) else " x ".join(map(str, spec.shape))
     parameters = sum(parameter.numel() for parameter in generator.family.parameters())

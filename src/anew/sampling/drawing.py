@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anew.core import settings as cfg
 from anew.core.settings import SettingValue, check_int
@@ -16,6 +16,9 @@ from anew.sampling.generator import SAMPLE_BATCH, Generator
 from anew.sampling.origins import LONGEST_TEXT, Origin
 from anew.sampling.samples import Samples
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 MAX_SAMPLES = 1_000_000  # in one call
 MAX_SHARES = 100_000
 
@@ -24,7 +27,7 @@ def draw_samples(
     generator: Generator,
     origin: Origin,
     condition: Condition | None,
-    sampling: Any,
+    sampling: DataclassInstance,
     n: int,
     first_index: int = 0,
     share: tuple[int, int] | None = None,
@@ -72,7 +75,7 @@ def request_origin(
     stop: str | None = None,
     is_given: bool = False,
 ) -> Origin:
-    """What holds for all samples of a request, as their files will say it.
+    """The origin common to all samples of a request, as their files record it.
 
     Args:
         generator: What draws.
@@ -113,7 +116,7 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
     return min(n, (number - 1) * num_units // of * unit), min(n, number * num_units // of * unit)
 
 
-def unusual_settings(generator: Generator, sampling: Any) -> dict[str, SettingValue]:
+def unusual_settings(generator: Generator, sampling: DataclassInstance) -> dict[str, SettingValue]:
     """Sampling settings that are not those that suit the data."""
     usual, chosen = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
     return {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,12 +20,17 @@ from anew.sampling.conditioning import class_index
 from anew.sampling.origins import MAX_BATCH
 from anew.sampling.samples import Samples
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SAMPLE_BATCH = MAX_BATCH
 STOP_CHECK_STEPS = 16  # drafts between two looks for the stop text: decoding all of them would cost more than it saves
 
 
-def sampling_config(owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None) -> Any:
-    """What `Generator.sampling_config` gives, for this `Sampling` of a family and these traits of the data."""
+def sampling_config(
+    owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None
+) -> DataclassInstance:
+    """The sampling settings of a family (its `Sampling`) for data with these traits."""
     values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
     return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
@@ -52,12 +57,12 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
-        """Where the family samples."""
+        """The device on which the family samples."""
         return self.family.device
 
     @property
     def spec(self) -> Spec:
-        """What the family generates: items, or latents of a codec."""
+        """The spec that the family generates: items, or latents of a codec."""
         return self.family.spec
 
     @property
@@ -67,14 +72,19 @@ class Generator:
 
     @property
     def item_spec(self) -> Spec:
-        """What an item is, whatever the family works on."""
+        """The spec of an item, whatever the family works on."""
         return self.item_modality.spec
+
+    @property
+    def fills_in(self) -> bool:
+        """Whether a part of an item can be given, so that the rest is made anew."""
+        return self.family.fills_in and (self.codec is None or isinstance(self.spec, Grid))
 
     @property
     def family_name(self) -> str:
         return type(self.family).__name__.lower()
 
-    def sampling_config(self, settings: Mapping[str, object] | None = None) -> Any:
+    def sampling_config(self, settings: Mapping[str, object] | None = None) -> DataclassInstance:
         """The family's Sampling with these settings, else those that suit the data.
 
         Args:
@@ -122,7 +132,7 @@ class Generator:
         sampling: object = None,
         first_index: int = 0,
     ) -> SampleRequest:
-        """What the family is asked for.
+        """The request to the family.
 
         Args:
             n: How many samples.
@@ -236,8 +246,11 @@ class Generator:
         """Samples or drafts as items, with what was given of them as it was given."""
         items = self.modality.decode(x)
         condition = request.condition
-        is_known = condition is not None and isinstance(self.spec, Grid) and self.codec is None
-        return self.modality.keep_known(items, condition) if condition is not None and is_known else items
+        if condition is not None and self.codec is not None:
+            condition = condition.items
+        if condition is None or not isinstance(self.spec, Grid):
+            return items
+        return self.item_modality.keep_known(items, condition)
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
         """Names of classes.

@@ -123,7 +123,7 @@ def latent_walk(
     ends: tuple[GivenItem, GivenItem] | None,
     sampling: Mapping[str, SettingValue],
 ) -> Walk:
-    """What `Model.walk` returns."""
+    """The walk that `Model.walk` returns."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
         raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {shorten(ends)})")
     n = _frame_count(n, 2 if ends else stops)

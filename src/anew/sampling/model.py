@@ -120,7 +120,8 @@ class Model(Generator):
             **sampling: The family's sampling settings, as in `anew sample --set`.
 
         Returns:
-            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips or (N,) float32 sound. `save` writes files.
+            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips or (N,) float32 sound,
+            (N, 2) of stereo. `save` writes files.
 
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
@@ -138,7 +139,7 @@ class Model(Generator):
 
     @functools.cached_property
     def identity(self) -> tuple[str, str]:
-        """What files of samples call it: the name of the run, and a digest of the weights, those of a codec included."""
+        """Identity of the model in files of samples: the name of the run, and a digest of the weights, those of a codec included."""
         modules = [self.family, *([self.codec] if isinstance(self.codec, nn.Module) else [])]
         return self.folder.path.resolve().name, weights_digest(modules)
 
@@ -211,7 +212,7 @@ class Model(Generator):
         return latent_walk(self, n, stops=stops, seed=seed, label=label, ends=ends, sampling=sampling)
 
     def _condition(self, prompt: object, suffix: object, condition: object) -> Condition | None:
-        """What samples start from, in the values of the run; None: from nothing."""
+        """The condition of samples, in the values of the run; None: unconditional."""
         from_prompt = condition_from_prompt(self.modality, prompt, suffix)
         if condition is None:
             return from_prompt
@@ -325,7 +326,7 @@ class Model(Generator):
         return bits_of_batches(self, batches, seconds, part)
 
     def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """What each part of a mixed model (network, n-gram counts) would reach alone.
+        """Bits that each part of a mixed model (network, n-gram counts) would reach alone.
 
         Args:
             batches: As `Dataset.scoring` gives them.

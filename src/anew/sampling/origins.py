@@ -1,4 +1,4 @@
-"""Where a sample comes from, as the comment of its file: enough to make it once more."""
+"""Origin of a sample, kept as a comment in its file: enough to make it once more."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a sample follows from.
+    """Origin of a sample.
 
     Attributes:
         run: Name of the run's folder.
@@ -65,7 +65,7 @@ class Origin:
     version: str = __version__
 
     def to_json(self) -> dict[str, object]:
-        """What is not the default."""
+        """Values other than the defaults."""
         values = dataclasses.asdict(self).items()
         return {name: value for name, value in values if value is not None and value is not False}
 
@@ -92,7 +92,7 @@ class _Stored(Record):
 
 
 def from_comment(comment: str) -> Origin | None:
-    """What a comment says; None where it says nothing of it. Raises ValueError (one clause) for what is damaged."""
+    """The origin in a comment; None where it holds none. Raises ValueError (one clause) for damaged ones."""
     _, mark, text = comment.partition(MARK)
     if not mark:
         return None
@@ -104,7 +104,7 @@ def from_comment(comment: str) -> Origin | None:
 
 
 def from_json(value: object) -> Origin:
-    """What a file of anybody says. Raises ValueError (one clause) for what is damaged."""
+    """The origin in JSON values of an untrusted file. Raises ValueError (one clause) for damaged ones."""
     stored = checked(_Stored, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
@@ -145,7 +145,7 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
 
 
 def _origins_beside(path: Path) -> list[Origin | None]:
-    """What files of `side_file` say of a file."""
+    """Origins of a file's samples, from the `side_file` beside it."""
     for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
             values = json.loads(files.read(side_file, MOST_SIDE_BYTES))

@@ -17,7 +17,8 @@ from anew.data.loading.rows import GridExamples, PackedExamples, RecordExamples,
 from anew.data.modality import Modality
 from anew.data.types import EncodedRecord
 
-TOKENS_AT_ONCE = 8192  # of a batch, padding included
+TOKENS_AT_ONCE = 8192  # of a batch of windows
+RECORD_TOKENS_AT_ONCE = 4096  # of a batch of records, padding included: its activations nearly stay in a core's cache
 GRIDS_AT_ONCE = 32
 Ints = NDArray[np.int64]
 
@@ -52,11 +53,11 @@ def record_batches(
 
 
 def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:
-    """Indices in this order, from short to long, in pieces of at most TOKENS_AT_ONCE padded tokens."""
+    """Indices in this order, from short to long, in pieces of at most RECORD_TOKENS_AT_ONCE padded tokens."""
     first = 0
     while first < len(order):
         stop = first + 1
-        while stop < len(order) and (stop + 1 - first) * int(lengths[order[stop]]) <= TOKENS_AT_ONCE:
+        while stop < len(order) and (stop + 1 - first) * int(lengths[order[stop]]) <= RECORD_TOKENS_AT_ONCE:
             stop += 1
         yield order[first:stop]
         first = stop

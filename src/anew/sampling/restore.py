@@ -1,4 +1,4 @@
-"""What a run says, made into objects: its family, codec, modality and weights. Code in a run runs only where it is trusted."""
+"""Restoring of a run: its family, codec, modality and weights as objects. Code in a run is executed only where it is trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model drew: items now, ordinary files of them when they are saved or shown."""
+"""Samples of a model: items now, ordinary files when they are saved or shown."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class Samples(Sequence[DecodedItem]):
 
     @property
     def on_sheet(self) -> int:
-        """How many `save_sheet` shows, the first."""
+        """Number of samples that `save_sheet` shows, from the first."""
         return len(self) if self.head(1).pictures() is None else min(SHEET_SIZE, len(self))
 
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:

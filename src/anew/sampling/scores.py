@@ -16,7 +16,7 @@ from anew.errors import ConfigError
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How likely something is under a model.
+    """Likelihood of data under a model.
 
     Attributes:
         bits: -log2 of its probability, or the bound that the family gives.

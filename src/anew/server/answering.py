@@ -28,7 +28,7 @@ class ClientGoneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What all routes of a server share.
+    """State common to all routes of a server.
 
     Attributes:
         catalog: Its models.

@@ -93,7 +93,7 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """What the router refuses."""
+    """Answer to requests that the router refuses."""
     assert isinstance(error, HTTPException)
     messages = {404: "unknown path; /docs and /openapi.json list all of them", 405: "this path takes another method"}
     message = messages.get(error.status_code, str(error.detail))

@@ -102,7 +102,7 @@ class Body(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """What a stream carries beside its pieces."""
+    """Options of a stream."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -111,7 +111,7 @@ class StreamOptions(BaseModel):
 
 
 class TextBody(Body):
-    """What requests for text have in common."""
+    """Fields common to requests for text."""
 
     max_tokens: Tokens | None = None
     temperature: Temperature | None = None

@@ -26,7 +26,7 @@ Json = dict[str, object]
 
 
 def requests_of(body: CompletionBody, entry: Entry) -> list[TextRequest]:
-    """What each prompt of a body asks for. Takes a while for long prompts: not in the event loop.
+    """The text requests of each prompt of a body. Slow for long prompts, so not for the event loop.
 
     Raises:
         ApiError: 400; the body does not fit the model, or asks for too much.
@@ -165,7 +165,7 @@ class Answer:
 
     @property
     def object_name(self) -> str:
-        """What OpenAI calls such an answer."""
+        """OpenAI's name for such an answer."""
         return "text_completion"
 
     async def pieces(self, clock: RequestClock) -> AsyncIterator[Piece]:

@@ -1,4 +1,4 @@
-"""What goes wrong in a request, in the one shape that OpenAI's clients read."""
+"""Errors of requests, in the one shape that OpenAI's clients read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TYPES = {
 
 
 class ErrorBody(TypedDict):
-    """What stands under "error"."""
+    """The object under "error"."""
 
     message: str
     type: str
@@ -77,7 +77,7 @@ def from_validation(error: ValidationError) -> ApiError:
 
 
 def from_config_error(error: ConfigError, param: str | None = None) -> ApiError:
-    """What the library refuses; its arguments are called as the fields of a request."""
+    """An answer for an error of the library; its arguments are renamed to the fields of a request."""
     message = str(error)
     named = re.match(r"`?(\w+)`?=|.*?`(\w+)`", message)
     return bad_request(message, param or (named and (named[1] or named[2])) or None)

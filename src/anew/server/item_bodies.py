@@ -18,7 +18,7 @@ SettingName = Annotated[str, Strict(), Field(pattern="^[a-z_]{1,60}$")]
 
 
 class ItemsBody(Body):
-    """What all of them may hold; none of it is OpenAI's."""
+    """Fields common to requests for items; none of them is OpenAI's."""
 
     seed: Seed | None = None
     label: Label | None = None

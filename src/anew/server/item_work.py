@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from anew.core.specs import Condition, SampleRequest
 from anew.sampling.drawing import request_origin, unusual_settings
+from anew.sampling.latents import in_own_values
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
 from anew.server.work import Channel, Work, threads_for
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 @dataclass(frozen=True, slots=True)
 class ItemRequest:
-    """What is asked for.
+    """A request for items.
 
     Attributes:
         first_index: Index of the first sample.
@@ -40,7 +44,7 @@ class ItemRequest:
     seed: int
     label: str | None
     condition: Condition | None
-    sampling: Any
+    sampling: DataclassInstance
     stop: str | None = None
     prompt: str | None = None
     suffix: str | None = None
@@ -112,14 +116,15 @@ def _draw(model: Model, works: Sequence[ItemWork]) -> None:
 
 
 def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
-    """What all works ask for, as one batch."""
+    """The request of all works together, as one batch."""
     requests = [work.request for work in works]
     labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
     keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
+    condition = _joint_condition(requests)
     return SampleRequest(
         len(keys),
         torch.cat([label for label in labels if label is not None]) if model.spec.classes else None,
-        _joint_condition(requests),
+        None if condition is None else in_own_values(model, condition),
         requests[0].sampling,
         requests[0].first_index,
         tuple(keys) if len(requests) > 1 else None,
@@ -167,13 +172,15 @@ def _show(
 def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
     """Rows of the batch as items."""
     labels = None if request.labels is None else request.labels[rows]
-    part = replace(request, n=len(x), labels=labels, condition=work.request.condition)
+    given = work.request.condition
+    condition = None if given is None else replace(given, items=given)
+    part = replace(request, n=len(x), labels=labels, condition=condition)
     items = model.decode_items(x.cpu(), part, work.request.stop)
     return Samples(items, model.label_names(labels, len(items)), model.item_modality)
 
 
 def _origins(model: Model, request: ItemRequest) -> list[Origin]:
-    """Where the samples come from, as if the request had been drawn alone."""
+    """Origins of the samples, as if the request had been drawn alone."""
     is_text = request.prompt is not None or request.suffix is not None
     is_given = request.condition is not None and not is_text
     common = request_origin(

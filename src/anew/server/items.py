@@ -33,7 +33,7 @@ def item_request(
     condition: Condition | None = None,
     num_partials: int = 0,
 ) -> ItemRequest:
-    """What a body asks for.
+    """The item request of a body.
 
     Args:
         body: What was sent.
@@ -125,7 +125,7 @@ def size_of(entry: Entry) -> str:
 
 
 def prompt_condition(body: SamplesBody, entry: Entry) -> Condition | None:
-    """What samples of text begin and end with; for other kinds there is no such thing.
+    """The condition from prompt and suffix of a text; None for other modalities.
 
     Raises:
         ApiError: 400; the model takes none, or not this one.

@@ -1,4 +1,4 @@
-"""How much a client may ask for, and how long it waits."""
+"""Limits of requests: how much a client may ask for, and how long it waits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_LOG_PROBS = 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server grants.
+    """Limits of one server.
 
     Attributes:
         body_bytes: Of a request.

@@ -1,4 +1,4 @@
-"""Which pixels of a picture are to be made anew: those that its mask shows as transparent, as OpenAI's clients say it."""
+"""Masks: the pixels to be filled in are those that the mask shows as transparent, as OpenAI's clients send it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRANSPARENT = 128  # alpha below which a pixel is made anew
 
 
 def condition_from_files(entry: Entry, image: bytes, mask: bytes | None) -> Condition:
-    """What samples keep of a picture. Takes a while: not in the event loop.
+    """The condition that keeps part of a picture. Slow, so not for the event loop.
 
     Args:
         entry: Whose samples are meant.

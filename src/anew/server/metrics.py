@@ -1,4 +1,4 @@
-"""What a server counts, as Prometheus text, under the names that vLLM gives such figures: its dashboards work unchanged."""
+"""Metrics of a server as Prometheus text, under vLLM's names, so that its dashboards work unchanged."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RequestClock:
 
 
 class _Queues(Collector):
-    """What is true at the moment of asking."""
+    """Gauges, read at the moment of asking."""
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts

@@ -115,7 +115,7 @@ def _field(name: str, field: Mapping[str, Any], is_required: bool) -> FieldLine:
 
 
 def _takes(part: Mapping[str, Any]) -> str:
-    """What a field takes, in words."""
+    """Values that a field takes, in words."""
     if "enum" in part or "const" in part:
         choices = part.get("enum", [part.get("const")])
         more = f" and {len(choices) - MOST_SHOWN} more" if len(choices) > MOST_SHOWN else ""

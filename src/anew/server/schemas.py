@@ -1,4 +1,4 @@
-"""What the page of the interface says of bodies and answers; handlers read bodies themselves, so it is said by hand."""
+"""Schemas of bodies and answers for the reference page; handlers read bodies themselves, so these are written by hand."""
 
 from __future__ import annotations
 

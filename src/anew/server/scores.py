@@ -50,7 +50,7 @@ class ScoreWork(Work):
 
 
 def items_of(body: ScoreBody, entry: Entry) -> list[str | bytes]:
-    """What is to be scored; ApiError 400."""
+    """Items to score; ApiError 400."""
     if not entry.is_scored:
         raise bad_request(f"the model {entry.name!r} has no likelihood, so that nothing can be scored", "model")
     texts = [body.input] if isinstance(body.input, str) else body.input

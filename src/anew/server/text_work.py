@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from anew.families.base import SamplesTokens, TokenDraft
 from anew.sampling.generator import STOP_CHECK_STEPS
 from anew.sampling.model import Model
 from anew.server.work import Channel, Work, threads_for
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SECONDS_BETWEEN_PIECES = 0.03  # of a stream; a client sees no difference, and decoding a text again costs
 FinishReason = Literal["stop", "length"]
@@ -44,7 +47,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class TextRequest:
-    """What is asked for one prompt.
+    """A request for one prompt.
 
     Attributes:
         first_index: Place of the first sample among the choices of the answer.
@@ -69,7 +72,7 @@ class TextRequest:
     label: str | None
     max_tokens: int
     stops: tuple[str, ...]
-    sampling: Any
+    sampling: DataclassInstance
     num_log_probs: int | None
     reads_prompt: bool
     streams: bool
@@ -230,7 +233,7 @@ class Row:
 
 
 def _num_certain(text: str, stops: Sequence[str]) -> int:
-    """How many characters no further token can change: no unfinished character, no beginning of a stop."""
+    """Number of characters that no further token can change: no unfinished character, no beginning of a stop."""
     certain = len(text.rstrip("\ufffd"))
     for stop in stops:
         longest = min(len(stop) - 1, certain)

@@ -100,7 +100,7 @@ class Jobs:
         return self.service.limits
 
     def all(self) -> Iterable[Job]:
-        """Those that are made or kept, the newest first."""
+        """Videos that are being made or kept, newest first."""
         self._forget_old()
         return reversed(self._jobs.values())
 

@@ -1,4 +1,4 @@
-"""What the event loop and the thread of a model say to each other."""
+"""Messages between the event loop and the thread of a model."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class ModelWorker:
             if self._model is None:
                 self._model = self._load()
             group[0].run(self._model, group)
-        except Exception as error:
+        except Exception as error:  # whatever it is, clients get an answer and the thread goes on
             fault = self._as_fault(error)
             for work in group:
                 work.fail(fault)
@@ -155,7 +155,7 @@ class ModelWorker:
                 self._seconds_per_group += 0.3 * (time.monotonic() - begun - self._seconds_per_group)
 
     def _as_fault(self, error: Exception) -> ApiError:
-        """What the client is answered; all that may name paths stays in the log."""
+        """The error that the client gets; anything that may name paths stays in the log."""
         if isinstance(error, ApiError):
             return error
         if isinstance(error, ConfigError):

@@ -1,4 +1,4 @@
-"""What Anew sees in data, as JSON on standard output: `python -m anew.studio_app.data_report PATH [MODALITY]`.
+"""Report on data as JSON on standard output: `python -m anew.studio_app.data_report PATH [MODALITY]`.
 
 A process of its own: it may be ended at any time, and what it reads is a stranger's.
 """

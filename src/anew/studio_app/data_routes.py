@@ -134,7 +134,7 @@ def _listing(studio: Studio, name: str) -> dict[str, object]:
 
 
 async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
-    """What the report on data says; its process ends when the page goes away."""
+    """The report on data, from a process that ends when the page goes away."""
     process = await asyncio.create_subprocess_exec(
         *own_command("anew.studio_app.data_report", *words),
         stdin=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What the Studio answers where something goes wrong: one sentence, which the page shows as it is."""
+"""Errors of the Studio: one sentence, which the page shows as it is."""
 
 from __future__ import annotations
 

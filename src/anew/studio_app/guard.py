@@ -66,7 +66,7 @@ class StudioGuard:
         await self.app(scope, receive, _with_headers(send))
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
-        """What is answered at once; None where the app may answer."""
+        """An answer without the app; None where the app is to answer."""
         is_page = scope["method"] == "GET" and scope["path"] == "/"
         if is_page and (query := parse_qsl(scope["query_string"].decode("latin-1"))):
             token = next((value for name, value in query if name == "token"), "")

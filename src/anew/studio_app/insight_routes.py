@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import FastAPI
 from pydantic import Field, Strict
@@ -15,12 +16,13 @@ from anew.server.limits import MAX_ROWS
 from anew.studio_app.insight_work import CriticWork, FieldWork, NoiseWork
 from anew.studio_app.job_routes import LIMITS, RunBody
 from anew.studio_app.latent_work import MapWork, PlaceWork, SoftnessWork
-from anew.studio_app.play_streams import WishBody, player_of, stream
+from anew.studio_app.play_streams import MakeWork, WishBody, player_of, stream
 from anew.studio_app.players import Players
 from anew.studio_app.sentence_work import SentenceWork
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]
+BodyT = TypeVar("BodyT", bound=RunBody)
 
 
 class PlacesBody(RunBody):
@@ -38,51 +40,21 @@ class NoiseBody(WishBody):
 def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
     """Add the routes."""
 
-    @app.post("/noise")
-    async def noise(request: Request) -> Response:
-        body = parse(NoiseBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run),
-            lambda player, channel: NoiseWork(player, channel, body.wish(1), body.each_label),
-        )
+    def add(path: str, body_type: type[BodyT], work_of: Callable[[BodyT], MakeWork]) -> None:
+        async def answer(request: Request) -> Response:
+            body = parse(body_type, await json_body(request, LIMITS))
+            return stream(await player_of(studio, players, body.run), work_of(body))
 
-    @app.post("/field")
-    async def field(request: Request) -> Response:
-        body = parse(RunBody, await json_body(request, LIMITS))
-        return stream(await player_of(studio, players, body.run), FieldWork)
+        app.add_api_route(path, answer, methods=["POST"])
 
-    @app.post("/sentence")
-    async def sentence(request: Request) -> Response:
-        body = parse(WishBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run),
-            lambda player, channel: SentenceWork(player, channel, body.wish(1)),
-        )
-
-    @app.post("/softness")
-    async def softness(request: Request) -> Response:
-        body = parse(WishBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run),
-            lambda player, channel: SoftnessWork(player, channel, body.wish(1)),
-        )
-
-    @app.post("/critic")
-    async def critic(request: Request) -> Response:
-        body = parse(WishBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run),
-            lambda player, channel: CriticWork(player, channel, body.wish(1)),
-        )
-
-    @app.post("/map")
-    async def latent_map(request: Request) -> Response:
-        body = parse(RunBody, await json_body(request, LIMITS))
-        return stream(await player_of(studio, players, body.run), MapWork)
-
-    @app.post("/place")
-    async def place(request: Request) -> Response:
-        body = parse(PlacesBody, await json_body(request, LIMITS))
-        return stream(
-            await player_of(studio, players, body.run), lambda player, channel: PlaceWork(player, channel, body.places)
-        )
+    add(
+        "/noise",
+        NoiseBody,
+        lambda body: lambda player, channel: NoiseWork(player, channel, body.wish(1), body.each_label),
+    )
+    add("/field", RunBody, lambda body: FieldWork)
+    add("/sentence", WishBody, lambda body: lambda player, channel: SentenceWork(player, channel, body.wish(1)))
+    add("/softness", WishBody, lambda body: lambda player, channel: SoftnessWork(player, channel, body.wish(1)))
+    add("/critic", WishBody, lambda body: lambda player, channel: CriticWork(player, channel, body.wish(1)))
+    add("/map", RunBody, lambda body: MapWork)
+    add("/place", PlacesBody, lambda body: lambda player, channel: PlaceWork(player, channel, body.places))

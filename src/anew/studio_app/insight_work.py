@@ -1,4 +1,4 @@
-"""How a model works, shown on its own data: from noise to samples, and the critic's belief."""
+"""Insight into a model on its own data: from noise to samples, and the discriminator's belief."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class NoiseWork(PlayWork):
 
 
 class FieldWork(PlayWork):
-    """Where a denoiser would move items of a plane, at each noise level: the field that samples follow, as far as it is flat."""
+    """The vector field that a denoiser gives on a plane at each noise level, projected onto the plane."""
 
     def events(self, model: Model) -> Iterator[Json]:
         family = model.family
@@ -139,7 +139,7 @@ def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None
 
 
 class CriticWork(PlayWork):
-    """What the critic believes of real and of made items, and in which direction made ones would fool it."""
+    """The discriminator's belief in real and generated items, and the directions in which generated ones would fool it better."""
 
     def __init__(self, player: Player, channel: Channel[object], wish: Wish) -> None:
         super().__init__(player, channel)

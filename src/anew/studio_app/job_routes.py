@@ -43,7 +43,7 @@ class TrainBody(Body):
 
 
 class RunBody(Body):
-    """What names a run alone."""
+    """A body that names a run alone."""
 
     run: ShortText
 

@@ -135,7 +135,7 @@ class JobStore:
                     (self.folder / f"{job.id:06d}{suffix}").unlink(missing_ok=True)
 
     def log_path(self, job: Job) -> Path:
-        """Where the job's output goes."""
+        """Path of the job's output."""
         return self.folder / f"{job.id:06d}.log"
 
     def last_words(self, job: Job) -> list[str]:

@@ -47,7 +47,7 @@ class MapWork(PlayWork):
 
     @staticmethod
     def _directions(codec: Codec, latents: torch.Tensor, model: Model) -> list[Json]:
-        """What changes along each of the strongest directions, from the middle."""
+        """Items along each of the strongest directions, from the middle."""
         rows = latents.flatten(1)
         centre = rows.mean(0)
         directions, deviations, _ = principal_directions(rows - centre, DIRECTIONS)

@@ -1,4 +1,4 @@
-"""Where a file that Anew made comes from: its run in this Studio, and what requested."""
+"""Origin of a file that Anew made: its run in this Studio, and the request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anew.studio_app.studio import Studio
 
 
 def origin_of(studio: Studio, data: bytes) -> dict[str, object]:
-    """What a file says of its origin, as JSON values, with the runs of this Studio that have the name it gives.
+    """The recorded origin of a file, as JSON values, with the runs of this Studio that have the name it gives.
 
     Raises:
         ApiError: 400 it says nothing.

@@ -181,7 +181,7 @@ def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDAr
 
 
 def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> Condition:
-    """What lies outside of a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
+    """Mask of everything outside a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
     filling = can_fill_in(model)
     if filling not in ("ends", "stretch"):
         raise bad_request("this model does not make a stretch of time anew", "anew")

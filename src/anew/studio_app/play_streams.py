@@ -1,4 +1,4 @@
-"""What all routes of playing share: the model of a run, wishes, and works answered as streams of events."""
+"""Helpers shared by the play routes: the model of a run, wishes, and works answered as streams of events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 
 class WishBody(RunBody):
-    """What every wish says."""
+    """Fields common to all wishes."""
 
     seed: Seed = 0
     label: ShortText | None = None
@@ -41,7 +41,7 @@ async def player_of(studio: Studio, players: Players, name: str) -> Player:
 
 
 async def work_events(player: Player, make: MakeWork) -> AsyncIterator[dict[str, object]]:
-    """What a work says, until its end; it is cancelled when nobody listens any more."""
+    """Events of a work until its end; it is cancelled when nobody listens any more."""
     channel: Channel[object] = Channel()
     work = make(player, channel)
     player.worker.submit([work])

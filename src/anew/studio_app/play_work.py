@@ -1,4 +1,4 @@
-"""What a model is asked for while one plays with it; the events go to the page as they come."""
+"""Works of the play page on a model; events go to the page as they come."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class PlayWork(Work):
 
     @abstractmethod
     def events(self, model: Model) -> Iterator[Json]:
-        """What the page is told, in order."""
+        """Events for the page, in order."""
 
 
 def can_be_explained(model: Model) -> str:
-    """Which way to look into a model there is: "sentence", "noise", "critic", "map"; "" where there is none here."""
+    """The view into a model that exists: "sentence", "noise", "critic", "map"; "" without one."""
     family = model.family
     if model.codec is None and isinstance(family, Attends) and isinstance(model.item_modality, Text):
         return "sentence"
@@ -95,16 +95,16 @@ def can_be_explained(model: Model) -> str:
 
 
 def can_fill_in(model: Model) -> str:
-    """What of an item may be given so that the rest is made: "paint" a part of a picture away, "ends" of a clip, a "stretch"
+    """The part of an item that may be given so that the rest is made: "paint" a part of a picture away, "ends" of a clip, a "stretch
     of a sound; "" where nothing."""
     spec = model.item_spec
-    if not isinstance(spec, Grid) or model.codec is not None or not model.family.fills_in:
+    if not isinstance(spec, Grid) or not model.fills_in:
         return ""
     return {"image": "paint", "video": "ends", "audio": "stretch"}.get(model.item_modality.name, "")
 
 
 class AboutWork(PlayWork):
-    """What can be done with a model."""
+    """Capabilities of a model."""
 
     def events(self, model: Model) -> Iterator[Json]:
         spec, modality = model.item_spec, model.item_modality
@@ -142,7 +142,7 @@ def _example(run: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What samples a page wants; fields as in `Model.sample`."""
+    """Samples that a page asks for; fields as in `Model.sample`."""
 
     n: int
     seed: int

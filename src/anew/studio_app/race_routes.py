@@ -38,7 +38,7 @@ def add_race(app: FastAPI) -> None:
 
 
 async def _lines(body: RaceBody) -> AsyncIterator[str]:
-    """What the process says, as server-sent events; it ends when the page goes away."""
+    """Lines of the process, as server-sent events; it ends when the page goes away."""
     if AT_ONCE.locked():
         yield f"data: {json.dumps({'waiting': True})}\n\n"
     async with AT_ONCE:

@@ -17,7 +17,7 @@ MAX_FOLDERS = 5_000
 
 @dataclass(slots=True)
 class _Listing:
-    """What a folder held when its time of change was `stamp`."""
+    """Contents of a folder when its time of change was `stamp`."""
 
     stamp: int
     folders: list[str]
@@ -56,7 +56,7 @@ class RunFinder:
         return sorted(runs)
 
     def _listing(self, folder: str) -> _Listing | None:
-        """What a folder holds; None where it is gone."""
+        """Contents of a folder; None where it is gone."""
         try:
             stamp = os.stat(folder).st_mtime_ns
             cached = self._listings.get(folder)

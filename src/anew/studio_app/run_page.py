@@ -1,4 +1,4 @@
-"""What the page of one run shows: its plan, its curves, its samples through time, its warnings and its last words."""
+"""Contents of a run's page: its plan, curves, samples through time, warnings and last words."""
 
 from __future__ import annotations
 

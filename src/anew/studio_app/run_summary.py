@@ -1,4 +1,4 @@
-"""What the page says of a run: its state in one word and one sentence, how far it is, and what it has made."""
+"""Summary of a run for the page: its state in one word and one sentence, its progress, and its outputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RunState:
 
 
 def read_record(run: Path) -> Begun | RunRecord | str:
-    """What config.json says, or the sentence of why it says nothing."""
+    """Contents of config.json, or a sentence on why it cannot be read."""
     try:
         return RunFolder.open(run).read()
     except AnewError as error:
@@ -145,7 +145,7 @@ def grades(run: Path) -> dict[str, str]:
 
 
 def copying_test(run: Path) -> dict[str, object]:
-    """What the report says of copies, with the picture of the test; empty without one."""
+    """Result of the report's copying test, with its picture; empty without one."""
     copies = (report_if_whole(run) or {}).get("copies") or {}
     fields = (
         "found",
@@ -169,7 +169,7 @@ def losses(step: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
-    """What the list shows of a run, as JSON values."""
+    """A run's entry in the list, as JSON values."""
     record = read_record(run)
     state = state_of(run, record, job)
     value: dict[str, object] = {

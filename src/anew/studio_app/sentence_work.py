@@ -84,7 +84,7 @@ class SentenceWork(PlayWork):
         }
 
     def _next(self, model: Model, modality: Text, end_id: int) -> Json | None:
-        """What may come next, before and after temperature and cuts."""
+        """Candidates for the next token, before and after temperature and cuts."""
         wish, family = self.wish, model.family
         if not isinstance(family, SamplesTokens):
             return None

@@ -18,7 +18,7 @@ from anew.workflows.inspect_run import is_run
 
 
 class Studio:
-    """What the routes ask.
+    """State of the Studio, for the routes.
 
     Args:
         folder: Where it was started.
@@ -59,7 +59,7 @@ class Studio:
         return next((job for job in reversed(self.jobs.all()) if job.run == name), None)
 
     def summaries(self) -> list[dict[str, object]]:
-        """What the list shows, the newest first."""
+        """Entries of the list, newest first."""
         self.folder.check_there()
         with self._lock:
             newest = {job.run: job for job in self.jobs.all()}
@@ -92,7 +92,7 @@ class Studio:
     # ---- comparisons ----
 
     def comparisons(self) -> list[dict[str, object]]:
-        """Those that were asked for here, the newest first."""
+        """Comparisons that were started here, newest first."""
         jobs = [job for job in self.jobs.all() if job.verb == "compare"]
         return [self._comparison(job) for job in reversed(jobs)]
 
@@ -124,7 +124,7 @@ class Studio:
     # ---- queue ----
 
     def _signatures(self) -> Mapping[str, Signature]:
-        """What the watcher compares; it also sees that somebody works through the queue."""
+        """Signatures that the watcher compares; it also restarts the queue's runner where none is alive."""
         jobs = self.jobs.all()
         self._keep_running(jobs)
         values = {name: signature(path) for name, path in self.runs().items()}

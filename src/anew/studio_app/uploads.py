@@ -41,7 +41,7 @@ def new_upload(folder: StartFolder, name: str) -> str:
 
 
 def target_of(folder: StartFolder, upload: str, path: str) -> Path:
-    """Where a file of an upload goes.
+    """Path of a file of an upload.
 
     Raises:
         ApiError: The upload is none, or the path leads out of it.

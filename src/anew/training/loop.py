@@ -1,4 +1,4 @@
-"""What happens beside the steps: checkpoints, validation, going back after a non-finite loss, a clean stop on a signal."""
+"""The training loop around the steps: checkpoints, validation, going back after a non-finite loss, a clean stop on a signal."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ class TrainingLoop:
         self.say = say
         self.saver = CheckpointSaver(trainer, folder, validation, spent, say, self._write_saved)
         self._has_warned = False
+        self._said: set[str] = set()
         self._initial_state: Checkpoint | None = None
         self._previous_progress = 0.0
         self._kept_decay_start = False
@@ -151,7 +152,7 @@ class TrainingLoop:
         return self._previous_progress < start <= result.progress + step_length + 1e-9
 
     def _learned_state(self) -> Checkpoint:
-        """Where to go back to while nothing is saved yet: learned weights alone, since buffers can be large."""
+        """State to go back to before the first checkpoint: learned weights alone, since buffers can be large."""
         state = self.trainer.live_state() if self.trainer.shard else self.trainer.state_dict()
         buffers = self.saver.buffer_names()
         tensors = {n: t.clone() for n, t in state["tensors"].items() if n not in buffers}
@@ -168,9 +169,13 @@ class TrainingLoop:
         if self.events is not None:
             self._write("checkpoint", step=step, name=name)
             self.events.flush()
+        note = self.folder.note_checkpoint()
+        if note is not None and note not in self._said:
+            self._said.add(note)
+            self.say(f"{note}; the training goes on")
 
     def _last_good_state(self) -> Checkpoint:
-        """That of the last checkpoint, which the main process has; before the first one, the initial state."""
+        """State of the last checkpoint, which the main process has; before the first one, the initial state."""
         world = self.trainer.world
         self.saver.wait()
         last = self.saver.last_name

@@ -1,4 +1,4 @@
-"""How far a run is: by steps, by the clock, or by the log of another run. Progress, not steps, drives the schedule."""
+"""Progress of a run: by steps, by the clock, or by the log of another run. Progress, not steps, drives the schedule."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _recomputed(forward: Callable[..., object]) -> Callable[..., object]:
 
 
 def _same_randomness() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """What surrounds a block the first time, and when it is computed again: dropout draws the same numbers."""
+    """Context around a block in both passes: dropout draws the same numbers when it is recomputed."""
     context = random.active_context()
     if context is None:
         return nullcontext(), nullcontext()

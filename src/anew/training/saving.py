@@ -109,7 +109,7 @@ class CheckpointSaver:
 
     @property
     def cost_seconds(self) -> float:
-        """What the last checkpoint took from the training: the time that it stood, and on a CPU the writer's share of it."""
+        """Seconds that the last checkpoint took from the training: the pause, and on a CPU the writer's share of it."""
         is_shared = self.trainer.world.device.type == "cpu"
         return self._copy_seconds + (self._writer.processor_seconds if is_shared else 0.0)
 
@@ -169,7 +169,7 @@ class CheckpointSaver:
         return {} if self.validation is None else self.validation.state_dict()[0]
 
     def _whole_writer(self, name: str, is_last: bool) -> Callable[[], None]:
-        """What writes a checkpoint of whole tensors: the main process's work, and nothing on the others."""
+        """Writer of a checkpoint of whole tensors, on the main process; does nothing on the others."""
         trainer = self.trainer
         learned = trainer.live_state()
         best = self._best()
@@ -188,7 +188,7 @@ class CheckpointSaver:
         return self._now_or_later(write, is_copied)
 
     def _shards_writer(self, name: str, is_last: bool) -> Callable[[], None] | None:
-        """What writes this process's part of a checkpoint; None where one does not see the folder, on another machine."""
+        """Writer of this process's part of a checkpoint; None where some process, on another machine, cannot see the folder."""
         world = self.trainer.world
         temporary = self.folder.begin_shards(name) if world.is_main else None
         place = Path(world.broadcast("" if temporary is None else str(temporary.resolve())))

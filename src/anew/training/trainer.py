@@ -29,7 +29,7 @@ TINY = 1e-12  # a count of zero stays harmless
 
 
 class Batches(Protocol):
-    """What the trainer asks of data: rows of a step's global batch, a pure function of its arguments."""
+    """The data interface of the trainer: rows of a step's global batch, a pure function of its arguments."""
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch: ...
 

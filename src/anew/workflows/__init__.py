@@ -1,1 +1,1 @@
-"""What each verb does, from its request to its result."""
+"""Implementation of the verbs, each from its request to its result."""

@@ -134,7 +134,7 @@ class Sets:
         return self.held_out is not None or bool(self.held_out_parts)
 
     def summary(self) -> str:
-        """What is compared with what, a sentence."""
+        """A sentence on which items are compared with which."""
         if self.held_out is not None:
             held_out = f" and with held-out items of {self.held_out.path!r}"
         elif self.held_out_parts:
@@ -199,7 +199,7 @@ class Sets:
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
 
     def inputs(self, features: FeatureSets | None) -> EvaluationInputs[DecodedItem]:
-        """What an evaluation of the samples receives."""
+        """Inputs of an evaluation of the samples."""
         train, test = self._train_and_test()
         return EvaluationInputs(
             modality=self.real.modality,

@@ -1,4 +1,4 @@
-"""Where a family works: on the data itself, or on the latents of a codec that is learned first, inside the same budget.
+"""The codec stage: a family works on the data itself, or on the latents of a codec that is learned first, inside the same budget.
 
 The first stage is an ordinary run in the folder `codec/` of the run, so that a kill loses nothing of it. Once it is over
 its weights are `codec.safetensors` and its description is in config.json; the folder goes.
@@ -46,7 +46,7 @@ NOT_OF_A_STAGE = {
 
 @dataclass(frozen=True)
 class CodecStage:
-    """What the first stage leaves to the second.
+    """Result of the first stage, for the second.
 
     Attributes:
         data: The data as latents or codes.
@@ -138,7 +138,7 @@ def _stage_request(
     generator: FamilyChoice,
     codec_name: str,
 ) -> Request:
-    """What is asked of the first stage: its share of the time, or as many steps as the second."""
+    """The request of the first stage: its share of the time, or as many steps as the second."""
     codec_class = family_by_name(codec_name)
     settings = {f"{codec_name}.{name}": str(value) for name, value in (codec_class.codec_config or {}).items()}
     settings |= {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from anew.core.arrays import Integers
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
@@ -15,6 +14,7 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
 from anew.core.world import World
 from anew.data.dataset import Dataset
+from anew.data.held_out import held_out_items, held_out_labels, held_out_size
 from anew.data.skipped import skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
@@ -99,7 +99,7 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
-    min_samples = enough_samples(model.item_spec, dataset.part_size("test"))
+    min_samples = enough_samples(model.item_spec, held_out_size(dataset))
     if world is None:
         samples, notes, stopped = _sampled(model, n, min_samples, seed, seconds, reporter)
     else:
@@ -182,7 +182,7 @@ def _look_for_copies(
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
-    """What the report shows of the samples; without their nearest training items where the search goes on beyond `stop_at`."""
+    """Items for the report; without nearest training items if the search takes longer than `stop_at`."""
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             return evaluation.report_content()
@@ -194,7 +194,7 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
 def enough_samples(spec: Spec, held_out: int) -> int:
     """Samples with which closeness and variety can usually be told, no more than there are held-out items to compare with.
 
-    held_out: items of the test part. Passages of long text are judged in pieces, of which each holds several.
+    held_out: items that samples are compared with. Passages of long text are judged in pieces, of which each holds several.
     """
     if isinstance(spec, Tokens) and spec.packed:
         return -(-ENOUGH // PIECES)
@@ -251,7 +251,7 @@ def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Sample
 
 
 class Pace:
-    """How long chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
+    """Model of the time that chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
 
     def __init__(self) -> None:
         self._chunks: list[tuple[int, float]] = []
@@ -281,7 +281,7 @@ def evaluation_inputs(
     seed: int,
     features: FeatureSets | None = None,
 ) -> EvaluationInputs[DecodedItem]:
-    """What an evaluation of these samples of a model receives."""
+    """Inputs of an evaluation of these samples of a model."""
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
@@ -289,7 +289,7 @@ def evaluation_inputs(
         modality=data.modality.base,
         spec=model.item_spec,
         train=lambda n: data.items("train", n, seed),
-        test=lambda n: data.items("test", n, seed),
+        test=lambda n: held_out_items(data, n, seed),
         train_text=(lambda limit: data.text("train", limit)) if text else None,
         test_text=(lambda limit: data.text("test", limit)) if text else None,
         samples=samples,
@@ -312,10 +312,11 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     if requested is None:
         return None
 
-    def labels_of(part: str) -> Callable[[int], tuple[list[str], Integers]]:
-        return lambda count: data.item_labels(part, count, seed)
-
-    return Labels(labels_of("train"), labels_of("test"), requested.numpy())
+    return Labels(
+        train=lambda count: data.item_labels("train", count, seed),
+        test=lambda count: held_out_labels(data, count, seed),
+        samples=requested.numpy(),
+    )
 
 
 def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:

@@ -61,7 +61,7 @@ class Film:
         return total >= LEAST_SECONDS and self.cost + expected <= allowed
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
-        """How long this training is likely to take from here on, with what has passed."""
+        """Expected seconds of this training in all, including those that have passed."""
         planned = self.job.plan.train_s
         return planned if planned is not None else elapsed / max(progress, 1e-3)
 

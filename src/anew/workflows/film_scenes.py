@@ -1,4 +1,4 @@
-"""What the frames of a film show: items on a fixed map, or one fixed text as the network reads it.
+"""Scenes of a film: items on a fixed map, or one fixed text as the network reads it.
 
 Legend for shapes: n items, L tokens, D values of a pooled item.
 """
@@ -39,7 +39,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 class Scene(Protocol):
-    """What stays the same in a film, and what changes."""
+    """The constant and the changing part of a film."""
 
     def fixed(self) -> tuple[Arrays, dict[str, object]]:
         """Arrays and facts of the scene's own file."""
@@ -166,7 +166,7 @@ class MapScene:
         return generated.float().cpu(), labels
 
     def _beliefs(self, family: Discriminates, generated: Tensor, labels: Tensor | None) -> Arrays:
-        """What the critic says of both sorts and of the plane itself, and where made items would have to go."""
+        """The discriminator's belief in real and generated items and on the plane, and its gradient at generated items."""
         device = self.job.world.device
         device_labels = None if labels is None else labels.to(device)
         ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
@@ -185,7 +185,7 @@ class MapScene:
 
 
 class TextScene:
-    """How likely each token of one held-out text is to the network, and where its heads look.
+    """Probability of each token of one held-out text under the network, and its attention weights.
 
     Args:
         job: What is trained, on Tokens.

@@ -80,7 +80,7 @@ def fit(
 
 
 def _use_planned_threads(job: TrainingJob) -> None:
-    """What is fitted before and after the steps is summed by as many threads as the plan says, so that a replay is equal."""
+    """Use the planned number of threads for sums before and after the steps, so that a replay is equal."""
     if job.plan.threads is not None:
         use_threads(min(job.plan.threads, available_threads()))
 
@@ -98,7 +98,7 @@ def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
 
 
 def _progress(job: TrainingJob, spent: float) -> Progress:
-    """What says how far the training is. spent: its seconds in earlier processes."""
+    """Progress of the training. spent: its seconds in earlier processes."""
     plan = job.plan
     if job.request.plan_from is not None:
         log = Path(job.request.plan_from) / events_file.NAME
@@ -117,7 +117,7 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
 
 
 def _thread_replay(log: Path) -> Callable[[int], None]:
-    """What is called with each step before it is taken: it sets the threads that the log names, as far as there are so many."""
+    """Callback before each step that sets the number of threads in the log, as far as there are so many."""
     threads = events_file.thread_record(log)
 
     def use(step: int) -> None:

@@ -82,7 +82,7 @@ class SkippedFile:
 
 @dataclass(frozen=True, repr=False)
 class Inspection:
-    """What `anew.look` finds out about data.
+    """Result of `anew.look` on data.
 
     Attributes:
         path: Where it lies, as it was given.
@@ -154,7 +154,7 @@ class Inspection:
         return "\n".join([self._headline(), *(f"  {line}" for line in self._details())])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """HTML for notebooks."""
         details = "".join(f"<li>{html.escape(line)}</li>" for line in self._details())
         return f"<p><b>{html.escape(self._headline())}</b></p><ul>{details}</ul>"
 
@@ -199,7 +199,7 @@ def inspect_data(
     settings: Mapping[str, object] | None = None,
     visit: Callable[[Dataset], None] = lambda data: None,
 ) -> Inspection:
-    """What the data at a path is, and what can be learned from it; see `anew.look`.
+    """Describe the data at a path and what can be learned from it; see `anew.look`.
 
     Args:
         path: A folder, a file or a hub name.
@@ -252,7 +252,7 @@ def inspect_data(
 
 
 def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
-    """What the other preferences would choose, by preference."""
+    """Choices of the other preferences, by preference."""
     alternatives: dict[str, Alternative] = {}
     for preference in PREFERENCES:
         name, family = choose_family(spec, None, preference)
@@ -262,7 +262,7 @@ def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
 
 
 def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
-    """What budgets would buy, from less than a second of measuring."""
+    """Estimates for budgets, from less than a second of measuring."""
     candidates = _candidates(data, choice, max(*BUDGETS, *budgets))
     estimates = []
     for budget in budgets:

@@ -28,7 +28,7 @@ STATUS = {
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class RunInspection:
-    """What `anew.look` says of a run.
+    """Result of `anew.look` on a run.
 
     Attributes:
         path: The folder, as it was given.
@@ -46,7 +46,7 @@ class RunInspection:
         passes: Over the training data, about.
         loss: Of the last step, by phase.
         report: What report.json holds; None where nothing was measured.
-        commands: What may come next, by what it does.
+        commands: Suggested commands, by purpose.
     """
 
     path: str
@@ -94,7 +94,7 @@ class RunInspection:
         }
 
     def facts(self) -> dict[str, str]:
-        """What people read, a line each, by title."""
+        """Facts for people, one line each, by title."""
         lines = {"run": f"{self.path} ({STATUS[self.status]})", "data": self._data_line()}
         if self.family:
             size = f"up to {self.shape[0]} tokens" if len(self.shape) == 1 else " x ".join(map(str, self.shape))
@@ -118,7 +118,7 @@ class RunInspection:
         return "\n  ".join([*lines, *(f"{purpose}: {text}" for purpose, text in self.commands.items())])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """HTML for notebooks."""
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
@@ -135,19 +135,19 @@ def is_run(path: Path) -> bool:
 
 
 def inspect_run(path: Path) -> RunInspection:
-    """What a run is; RunError where its config.json does not fit."""
+    """Describe a run; RunError where its config.json does not fit."""
     folder = RunFolder.open(path)
-    record = folder.read()
+    record, run = folder.read(), folder.address or str(path)
     if isinstance(record, Begun):
         request = record.request
         return RunInspection(
-            path=str(path),
+            path=run,
             status=record.status,
             data=request.data,
             modality=request.modality or "",
             family=request.family or "",
             request=to_json(request),
-            commands=_commands(path, record.status, None),
+            commands=_commands(run, record.status, None),
         )
     steps = [event for event in events.read(path / events.NAME) if event["event"] == "step"]
     report = report_if_whole(path) if record.status == "finished" else None
@@ -155,7 +155,7 @@ def inspect_run(path: Path) -> RunInspection:
     examples = float(last.get("examples", 0))
     expected = (plan.steps or plan.expected_steps or 0) * plan.batch
     return RunInspection(
-        path=str(path),
+        path=run,
         status=record.status,
         request=to_json(record.request),
         modality=record.data.modality,
@@ -170,7 +170,7 @@ def inspect_run(path: Path) -> RunInspection:
         passes=(plan.epochs or 0.0) * examples / expected if expected else 0.0,
         loss={name: value for name, value in last.items() if name.startswith("loss")},
         report=report,
-        commands=_commands(path, record.status, report),
+        commands=_commands(run, record.status, report),
     )
 
 
@@ -179,12 +179,12 @@ def _family_name(record: RunRecord) -> str:
     return f"{record.family.name}{codec}"
 
 
-def _commands(path: Path, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
-    """What may come next, by what it does."""
-    resume = command("anew", "resume", path)
+def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
+    """Contents of report.json; None where it is missing or damaged."""
+    resume = command("anew", "resume", run)
     if status != "finished":
         return {"finish": resume}
-    commands = {"more": command("anew", "sample", path, "--out", "DIR", "-n", "100")}
+    commands = {"more": command("anew", "sample", run, "--out", "DIR", "-n", "100")}
     if report is None:
-        commands["measure"] = command("anew", "evaluate", path)
-    return commands | {"longer": command("anew", "resume", path, "--budget", "10m")}
+        commands["measure"] = command("anew", "evaluate", run)
+    return commands | {"longer": command("anew", "resume", run, "--budget", "10m")}

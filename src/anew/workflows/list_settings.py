@@ -54,7 +54,7 @@ class SettingInfo:
 
     @property
     def values(self) -> str:
-        """What it may be, in words: "0 to 1", "auto, pixel, latent", "true or false"."""
+        """Allowed values in words: "0 to 1", "auto, pixel, latent", "true or false"."""
         if self.choices:
             return ", ".join(self.choices)
         if self.minimum is not None and self.maximum is not None:
@@ -95,7 +95,7 @@ def _all_settings() -> Iterator[SettingInfo]:
 
 
 def _settings_of(config: type, owner: str, group: str) -> Iterator[SettingInfo]:
-    """Those of one dataclass."""
+    """Settings of one dataclass."""
     types_by_name = typing.get_type_hints(config)
     defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(config)}
     for name, setting in settings_of(config).items():

@@ -119,7 +119,7 @@ class Judge:
         return self.embed(items)
 
     def compare(self, trials: Sequence[Trial]) -> list[Pilot]:
-        """What is known of trials that have features, by as many samples of each."""
+        """Comparison of trials that have features, by as many samples of each."""
         n = min(len(trial.features) for trial in trials if trial.features is not None)
         validation = self.validation[:n]
         starts = range(0, max(1, len(self.train) - n + 1), n)

@@ -1,4 +1,4 @@
-"""Which is which: four families learn the same cloud of points beside each other, each in its own way.
+"""A race: four families learn the same cloud of points side by side, each in its own way.
 
 Every point is a small picture of a soft dot, so that all families can learn it as they learn pictures, and the middle of the
 dot that a made picture shows is a point of the plane again. Time is shared out in slices, the same to each.
@@ -36,7 +36,7 @@ EDGE = 0.22  # of the side: dots do not touch it
 
 @dataclass(frozen=True, slots=True)
 class RaceReport:
-    """How far a family is.
+    """Progress of a family in the race.
 
     Attributes:
         family: Its name.

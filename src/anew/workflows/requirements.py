@@ -1,4 +1,4 @@
-"""What a report must not say, for checks that run by themselves: conditions, which of them hold, a badge and a JUnit file."""
+"""Requirements on a report for automatic checks: conditions, which of them hold, a badge and a JUnit file."""
 
 from __future__ import annotations
 

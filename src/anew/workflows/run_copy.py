@@ -1,4 +1,4 @@
-"""What the other processes know of a run. The main process alone reads and writes the run folder, which need not be on a
+"""Copies of a run for the other processes. The main process alone reads and writes the run folder, which need not be on a
 shared disk; each other one has a small copy in a folder of its own, which goes when it ends."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def folder_of_copy() -> RunFolder:
 
 
 def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:
-    """What config.json of the run says, on all processes; its small files are in every copy then.
+    """Share config.json of the run with all processes; its small files are then in every copy.
 
     Args:
         world: The processes.
@@ -59,7 +59,7 @@ def share_record(world: World, folder: RunFolder) -> RunRecord:
 
 
 def share_trained(world: World, folder: RunFolder, weights: Mapping[str, Tensor] | None = None) -> None:
-    """What the main process wrote at the end of a training, in every copy: weights and config.json.
+    """Share the results of a training, from the main process to every copy: weights and config.json.
 
     Args:
         world: The processes.

@@ -1,4 +1,4 @@
-"""Where the report of a run goes, and what is written of it: report/ holds the best-founded one of the present weights."""
+"""Place and contents of the report of a run: report/ holds the best-founded one of the present weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CURVE_POINTS = 1000  # of the training curve that a report draws
 
 @dataclass
 class Measurements:
-    """What an evaluation measured, all of it or up to where it was stopped."""
+    """Results of an evaluation, complete or up to where it was stopped."""
 
     scores: list[Score] = field(default_factory=list)
     copies: CopyTestResult | None = None
@@ -43,7 +43,7 @@ class Measurements:
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int) -> Basis:
-    """What a report of a run's present weights rests on.
+    """The basis of a report on a run's present weights.
 
     Args:
         run: The run's folder.
@@ -89,7 +89,7 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
 
 
 def _basis(run: Path) -> Basis | None:
-    """What the report of a run rests on; None where there is none, or where it does not say."""
+    """The basis of the report in a folder; None where there is none, or where it gives none."""
     value = (report_if_whole(run) or {}).get("basis")
     try:
         basis = Basis(**value) if value else None
@@ -174,7 +174,7 @@ def save_samples(samples: Samples, folder: Path) -> None:
 
 
 def warnings(folder: Path) -> list[str]:
-    """What training warned of, in its last part, as sentences: a run that was given more time may have recovered."""
+    """Warnings of the last part of training, as sentences: a run that was given more time may have recovered."""
     texts = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"]]
     return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
 

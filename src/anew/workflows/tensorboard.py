@@ -22,7 +22,7 @@ def check_tensorboard(config: TrainConfig) -> None:
 
 @contextmanager
 def tensorboard_listeners(config: TrainConfig, folder: Path, is_main: bool) -> Iterator[list[Listener]]:
-    """What is called after each step, if anything; its file is complete and closed after the context.
+    """Callbacks after each step, if any; their file is complete and closed after the context.
 
     Args:
         config: Its `tensorboard` says whether anything is written.

@@ -135,7 +135,7 @@ def _begin(
 def _context(
     train_config: TrainConfig, reporter: Reporter, started: float, user_family: type[Family] | None
 ) -> RunContext:
-    """What holds for all of a training; releases that differ between its processes are refused."""
+    """The context of a training; processes with different releases are refused."""
     world = world_of_processes.join().on(train_config.device)
     world.check_same("the version of anew", __version__, SAME_COMMAND)
     world.check_same("the version of PyTorch", torch.__version__, SAME_COMMAND)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
+from anew.core.specs import Grid
 from anew.data.dataset import Dataset
 from anew.data.formats import audio, audio_clips
 from anew.data.loading import streaming
@@ -55,7 +57,7 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
 
 def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     stereo = np.stack([tone(2, 44_100), tone(2, 44_100)], 1)
-    modality = Audio(AudioConfig())
+    modality = Audio(AudioConfig(channels="mono"))
     notes = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
     assert any("8,000 to 44,100 Hz are resampled" in s for s in notes) and any("Stereo is mixed" in s for s in notes)
     first, second = (
@@ -252,6 +254,41 @@ def test_loudness_is_kept_where_asked() -> None:
     rows = np.stack([modality.encode(Item("x", d)) for d in (loud, quiet)])
     decoded = modality.decode(modality.batch(rows, None, None).x)
     assert 5 < np.abs(decoded[0]).max() / np.abs(decoded[1]).max() < 20
+
+
+def panned(seed: int) -> NDArray[np.float32]:
+    """(N, 2) a tone, left and right in turn, in noise of each channel's own."""
+    far = 0.25 if seed % 2 else 1.0
+    noise = np.random.default_rng(seed).normal(0.0, 0.02, (len(tone(0)), 2)).astype(np.float32)
+    return tone(seed)[:, None] * np.asarray([far, 1.25 - far], np.float32) + noise
+
+
+def test_stereo_is_kept_where_files_have_it() -> None:
+    files = [encoded(panned(i)) for i in range(12)]
+    modality = surveyed(*files)
+    spec = modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    assert isinstance(spec, Grid) and spec.shape[0] == 3 and modality.sound_scale()["channels"] == 2
+    rows = np.stack([modality.encode(Item("x", data)) for data in files])
+    for seed, item in enumerate(modality.decode(modality.batch(rows, None, None).x)):
+        assert item.shape == (modality.clip_shape.length, 2)
+        left, right = np.abs(item).max(0)
+        assert (left > 2 * right) == (seed % 2 == 0) and (right > 2 * left) == (seed % 2 == 1)
+    x, _ = soundfile.read(io.BytesIO(modality.save_item(item).data))
+    assert x.ndim == 2 and x.shape[1] == 2
+    again = Audio(AudioConfig())
+    again.restore(modality.state(), Path())
+    assert np.array_equal(
+        again.decode(modality.batch(rows, None, None).x)[0], modality.decode(modality.batch(rows, None, None).x)[0]
+    )
+
+
+def test_channels_that_are_alike_are_one() -> None:
+    files = [encoded(np.stack([tone(i)] * 2, 1)) for i in range(8)]
+    modality = surveyed(*files)
+    spec = modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    assert isinstance(spec, Grid) and spec.shape[0] == 1
+    assert any("Both channels" in remark for remark in modality.remarks())
+    assert modality.encode(Item("x", files[0])).ndim == 1
 
 
 def test_shards_hold_sound_too(tmp_path: Path) -> None:

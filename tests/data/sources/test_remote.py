@@ -12,11 +12,12 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from anew.core import files
+from anew.core import addresses, files
+from anew.core.addresses import address_of, without_query
 from anew.data.dataset import Dataset, check_there
 from anew.data.modalities.text import Text
 from anew.data.sources import remote
-from anew.data.sources.remote import address_of, local_copy, without_query
+from anew.data.sources.remote import local_copy
 from anew.data.sources.source import Source
 from anew.errors import DataError
 from anew.planning.request import resolve_data
@@ -56,7 +57,7 @@ def test_what_is_an_address(text: str, address: str | None) -> None:
     ("text", "message"),
     [
         ("s4://bucket/x", "did you mean 's3'"),
-        ("ftp://host/x", "addresses of ftp:// are not read"),
+        ("ftp://host/x", "addresses of ftp:// are not supported"),
         ("s3://key:secret@bucket/x", "must hold no user or key"),
         ("https://me:pw@host/x", "must hold no user or key"),
         ("https://host/a.zip::s3://b", "give one address"),
@@ -99,7 +100,7 @@ def test_only_what_changed_is_fetched_again(store: fsspec.AbstractFileSystem, mo
 def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(addresses.time, "sleep", lambda seconds: None)
     original, failures = type(store).get_file, {"/bucket/books/05.txt": 2}
 
     def unsure(self: object, rpath: str, lpath: str, **more: object) -> object:
@@ -113,12 +114,12 @@ def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
     monkeypatch.setattr(type(store), "get_file", unsure)
     copy = local_copy("memory://bucket/books")
     assert [refusal.name for refusal in copy.refusals] == ["07.txt"]
-    assert "may not be read" in copy.refusals[0].reason
+    assert "check your permissions" in copy.refusals[0].reason
     assert (copy.place / "05.txt").exists() and not list(copy.place.glob(".*.part"))
 
 
 def test_an_outage_ends_in_a_sentence(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "RETRY_S", 0.0)
+    monkeypatch.setattr(addresses, "RETRY_S", 0.0)
     monkeypatch.setattr(type(store), "find", lambda *args, **more: (_ for _ in ()).throw(OSError("gone?token=abc")))
     with pytest.raises(DataError, match="cannot be read") as caught:
         local_copy("memory://bucket/books")

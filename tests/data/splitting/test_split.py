@@ -119,7 +119,9 @@ def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
 
 
 def test_small_data_holds_out_what_a_report_needs() -> None:
-    assert split.held_out_share(187, split.ENOUGH_ITEMS) * 187 == pytest.approx(split.NEEDED_ITEMS)
+    assert split.held_out_share(1_200, split.ENOUGH_ITEMS) * 1_200 == pytest.approx(split.NEEDED_ITEMS)
+    assert split.held_out_share(2_000, split.ENOUGH_ITEMS) == split.LARGEST_SHARE
+    assert split.held_out_share(500, split.ENOUGH_ITEMS) == split.NEEDED_SHARE
     assert split.held_out_share(40, split.ENOUGH_ITEMS) == split.NEEDED_SHARE
     assert split.held_out_share(3_657, split.ENOUGH_ITEMS) * 3_657 == pytest.approx(split.ENOUGH_ITEMS)
     assert split.held_out_share(100_000, split.ENOUGH_ITEMS) == split.SHARE
@@ -127,5 +129,5 @@ def test_small_data_holds_out_what_a_report_needs() -> None:
 
 def test_a_test_part_that_can_only_show_faults_is_said() -> None:
     small, large = (np.array([split.TRAIN] * 5 * n + [split.TEST] * n, dtype=np.uint8) for n in (24, 300))
-    assert "24 test items can show faults" in split.split_notes(small, 0, False)[-1]
-    assert not any("test items can" in note for note in split.split_notes(large, 0, False))
+    assert "24 held-out items can show faults" in split.split_notes(small, 0, False)[-1]
+    assert not any("held-out items can" in note for note in split.split_notes(large, 0, False))

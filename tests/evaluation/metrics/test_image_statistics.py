@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.colour import CELLS, colour_counts, colour_distance, oklab
-from anew.evaluation.metrics.image_statistics import colours, grid_energy, image_statistics
+from anew.evaluation.metrics.image_statistics import BLACK, WHITE, colours, grid_energy, image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 
 Images = NDArray[np.uint8]
@@ -74,6 +74,15 @@ def test_each_fault_is_seen_in_sixty_images(fault: str, name: str) -> None:
 
 def test_real_images_are_not_accused() -> None:
     assert max(found("none").values()) < 0.6
+
+
+def test_white_that_is_not_quite_white_is_seen() -> None:
+    source = np.random.default_rng(0)
+    real = np.where(source.random((180, 16, 16)) < 0.3, source.integers(249, 256, (180, 16, 16)), 3).astype(np.uint8)
+    pale = np.where(real[:60] > 200, real[:60] - 8, real[:60])
+    scores = {s.spec.name: compare(s, *map(s.compute, (pale, real[60:120], real[120:]))) for s in (WHITE, BLACK)}
+    assert (scores["pure_white"].low or 0.0) > 0.9 and scores["pure_black"].value < 0.6
+    assert (WHITE.compute(np.full((2, 4, 4), 100, dtype=np.uint8)) == 0.5).all()  # nothing near to white
 
 
 def test_a_grid_too_faint_to_be_seen_is_none() -> None:

@@ -27,6 +27,8 @@ NAMES = [
     "pixel_noise",
     "grid_energy",
     "colour_count",
+    "pure_white",
+    "pure_black",
     "colour_distance",
     "spectrum_distance",
 ]

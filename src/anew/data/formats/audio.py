@@ -1,6 +1,6 @@
-"""Sound files -> mono samples at one rate, through soundfile and soxr: headers, stretches, limits.
+"""Sound files -> samples at one rate, mono or stereo, through soundfile and soxr: headers, stretches, limits.
 
-Legend for shapes: N samples, C channels.
+Legend for shapes: N samples, C channels. Samples are (N,) of mono and (N, 2) of stereo sound.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ atexit.register(_IN_ORDER.close)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the header of a file says. frames: samples a channel."""
+    """Header of a sound file. frames: samples per channel."""
 
     rate: int
     channels: int
@@ -139,19 +139,28 @@ def _bytes(data: SoundData) -> int:
         raise ValueError(f"it cannot be read ({error.strerror})") from None
 
 
-def read(data: SoundData, start: int, stop: int) -> tuple[Samples, int]:
-    """((N,) mono samples from `start` up to `stop`, rate). Raises ValueError (one clause)."""
+def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Samples, int]:
+    """((N,) or (N, 2) samples from `start` up to `stop`, rate). channels: 1 or 2. Raises ValueError (one clause)."""
     clip = recording(data) if isinstance(data, FileSlice) and data.at is not None else None
-    mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
-    if not len(mono):
+    values, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
+    if not len(values):
         raise ValueError("it contains no samples, or is truncated")
-    if not np.isfinite(mono).all():
+    if not np.isfinite(values).all():
         raise ValueError("it holds values that are not numbers (NaN or infinite)")
-    return mono, rate
+    return with_channels(values, channels), rate
+
+
+def with_channels(x: Samples, channels: int) -> Samples:
+    """Samples (N,) or (N, C) as (N,) or (N, 2): mixed, or a single channel twice. Of more than two channels, which may stand
+    anywhere, the mix is taken."""
+    if x.ndim == 2 and x.shape[1] == channels == 2:
+        return x
+    mono = x if x.ndim == 1 else x[:, 0] if x.shape[1] == 1 else x.mean(axis=1, dtype=np.float32)
+    return np.ascontiguousarray(mono if channels == 1 else np.stack([mono, mono], axis=1))
 
 
 def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tuple[Samples, int]:
-    """The same unchecked, from the file. clip: the recording's name, where this is one of its clips."""
+    """The same with the file's channels (N, C), unchecked. clip: the recording's name, where this is one of its clips."""
     with _left_open(data, clip) if clip else _opened(data) as file:
         if (stop - start) * file.channels > DECODED:
             raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
@@ -162,12 +171,11 @@ def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tup
             file.seek(min(start, max(int(file.frames) - 1, 0)))
         with quiet() if mpeg else nullcontext():
             values = file.read(stop - start, dtype="float32", always_2d=True)  # (N, C)
-        mono = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32)
-        return np.ascontiguousarray(mono), int(file.samplerate)
+        return values, int(file.samplerate)
 
 
 def resampled(x: Samples, rate: int, new_rate: int) -> Samples:
-    """(N,) at another rate, band-limited."""
+    """At another rate, band-limited."""
     if rate == new_rate:
         return x
     soxr = require("soxr", extra="audio", purpose="reading sound")
@@ -184,30 +192,36 @@ def trimmed(x: Samples, rate: int) -> Samples:
     """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
     heard(x)
     step = max(1, round(STEP * rate))
-    windows = np.pad(x, (0, -len(x) % step)).reshape(-1, step)
-    level = np.sqrt(np.square(windows, dtype=np.float64).mean(axis=1))
+    windows = np.pad(_power(x), (0, -len(x) % step)).reshape(-1, step)
+    level = np.sqrt(windows.mean(axis=1))
     loud = np.flatnonzero(level > max(EDGE * level.max(), SILENT / 4))
     return x[max(loud[0] - 1, 0) * step : (loud[-1] + 2) * step]
 
 
+def _power(x: Samples) -> NDArray[np.float64]:
+    """(N,) squares of samples, a mean of both channels."""
+    square = np.square(x, dtype=np.float64)
+    return square if square.ndim == 1 else square.mean(axis=1)
+
+
 def without_tail(x: Samples, rate: int) -> Samples:
     """A clip up to where it falls silent for good, and a little longer; all of a silent one."""
-    heard = np.flatnonzero(np.abs(x) > SILENT)
+    heard = np.flatnonzero(np.abs(x).reshape(len(x), -1).max(axis=1) > SILENT)
     return x[: heard[-1] + 1 + round(STEP * rate)] if len(heard) else x
 
 
 def fitted(x: Samples, length: int) -> Samples:
-    """(length,): the loudest stretch of a longer clip, or a shorter one with silence behind it."""
+    """`length` samples: the loudest stretch of a longer clip, or a shorter one with silence behind it."""
     if len(x) <= length:
-        return np.pad(x, (0, length - len(x)))
-    power = np.concatenate([[0.0], np.cumsum(np.square(x, dtype=np.float64))])
+        return np.pad(x, ((0, length - len(x)), *[(0, 0)] * (x.ndim - 1)))
+    power = np.concatenate([[0.0], np.cumsum(_power(x))])
     start = int(np.argmax(power[length:] - power[:-length]))
     return x[start : start + length]
 
 
 def faded(x: Samples, edge: int) -> Samples:
     """With both ends brought to zero within `edge` samples, so that a cut is no click."""
-    ramp = np.linspace(0.0, 1.0, edge, endpoint=False, dtype=np.float32)
+    ramp = np.linspace(0.0, 1.0, edge, endpoint=False, dtype=np.float32).reshape(-1, *[1] * (x.ndim - 1))
     x = x.copy()
     x[:edge] *= ramp
     x[len(x) - edge :] *= ramp[::-1]
@@ -223,7 +237,8 @@ def written(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes
     """A file of format "wav" or "flac", 16 bits, perhaps with a comment in ASCII."""
     soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
-    with soundfile.SoundFile(out, "w", rate, 1, "PCM_16", format=file_format.upper()) as file:
+    channels = 1 if x.ndim == 1 else x.shape[1]
+    with soundfile.SoundFile(out, "w", rate, channels, "PCM_16", format=file_format.upper()) as file:
         if comment:
             file.comment = comment
         file.write(np.clip(x, -1.0, 1.0))

@@ -1,4 +1,4 @@
-"""What a clip of sound is: seconds, rate, bands and frames that a budget affords, and how long recordings are cut."""
+"""Shape of sound clips: seconds, rate, channels, bands and frames that a budget affords, and how long recordings are cut."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ ROUND = 16  # frames come in multiples, which halve well inside a network
 SECONDS = (0.25, 10.0)  # of a clip, unless asked for
 LONG = 2.0  # a file longer than so many clips is cut into clips
 USUAL = 0.98  # of the files should fit into one clip
+STEREO_SHARE = 0.2  # of the files have two channels where stereo is learned: the others then sound from the middle
+CHANNELS = {"auto": None, "mono": 1, "stereo": 2}  # setting -> channels; None: as files and budget have it
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """rate in Hz; hop and window in samples; bands x frames is what the model sees; cut: files longer than a few clips are
-    cut into clips (else each file is one clip)."""
+    """rate in Hz; hop and window in samples; bands x frames is what the model sees; channels: 1 or 2, of the sound."""
 
     rate: int
     hop: int
     window: int
     bands: int
     frames: int
+    channels: int = 1
 
     @property
     def length(self) -> int:
@@ -63,8 +65,14 @@ def values_of(size: DataBudget | None) -> float:
     return float(np.clip(48.0**2 * (size.thread_seconds / 60.0) ** 0.36, 32.0**2, 128.0 * 640.0))
 
 
-def choose(heads: Sequence[Head], size: DataBudget | None, seconds: float | None, rate: int | None) -> Shape:
-    """The shape of clips for files with these headers. seconds, rate: what the user asks for."""
+def choose(
+    heads: Sequence[Head],
+    size: DataBudget | None,
+    seconds: float | None,
+    rate: int | None,
+    channels: int | None = None,
+) -> Shape:
+    """The shape of clips for files with these headers. seconds, rate, channels: what the user asks for."""
     values = values_of(size)
     bands = next(bands for min_values, bands in reversed(BANDS) if values >= min_values)
     usual_rate = float(np.median([head.rate for head in heads]))
@@ -82,7 +90,8 @@ def choose(heads: Sequence[Head], size: DataBudget | None, seconds: float | None
         frames = math.ceil(target_seconds / HOP / ROUND) * ROUND
     hop = max(1, math.ceil(target_seconds * chosen / frames / 8) * 8)
     window = 2 ** max(5, round(math.log2(WINDOW * chosen)), math.ceil(math.log2(4 * hop)))
-    return Shape(chosen, hop, window, min(bands, window // 4), frames)
+    stereo = sum(head.channels == 2 for head in heads) >= STEREO_SHARE * len(heads) and values >= WHOLE_RATE[0]
+    return Shape(chosen, hop, window, min(bands, window // 4), frames, channels or (2 if stereo else 1))
 
 
 def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[tuple[int, int]] | None:
@@ -111,8 +120,9 @@ def describe_files(heads: Sequence[Head], shape: Shape, size: DataBudget | None)
     if set(rates) != {shape.rate}:
         rates_in_files = f"{min(rates):,} Hz" if len(rates) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
         out.append(f"Files of {rates_in_files} are resampled to {shape.rate:,} Hz.")
-    if channels > 1:
-        out.append("Stereo is mixed to mono." if channels == 2 else f"{channels} channels are mixed to one.")
+    if channels > 1 and shape.channels == 1:
+        mixed = "Stereo is mixed to mono" if channels == 2 else f"{channels} channels are mixed to one"
+        out.append(f"{mixed} (channels=stereo keeps two).")
     long = sum(h.seconds >= LONG * shape.seconds for h in heads)
     over = sum(shape.seconds < h.seconds for h in heads) - long
     if long:

@@ -1,6 +1,7 @@
 """Stored clips -> log-mel magnitudes in [-1, 1], and back to a sound, for which a phase is found.
 
-Legend for shapes: B clips, N samples, M bands, T frames.
+Legend for shapes: B clips, N samples, M bands, T frames. Clips are (N,) of mono and (N, 2) of stereo sound. A grid has one
+channel, the level; of stereo sound two more, see `anew.functional.stereo`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How stored clips are scaled, and what sounds are made of.
+    """Scaling of stored clips, and the grid that sounds are generated from.
 
     Attributes:
         shape: Of the clips.
@@ -53,15 +54,16 @@ class Scale:
 
     @classmethod
     def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> Scale:
-        """For stored rows (n, N); keep: their loudness is not levelled, so the loudest clip is brought to `peak`."""
+        """For stored rows (n, N) or (n, N, 2); keep: their loudness is not levelled, so the loudest clip is brought to `peak`."""
         gain = peak / max(float(np.abs(rows).max()) / STORED, audio.SILENT) if keep else 1.0
         loudest = cls(shape, 0.0, gain).decibels(rows).flatten(1).amax(1)  # (n,)
         scale = cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
-        return replace(scale, noise_from=scale._pulsing_as_real(rows[:COMPARED]))
+        mono = replace(scale, shape=replace(shape, channels=1))
+        return replace(scale, noise_from=mono._pulsing_as_real(_mixed(rows[:COMPARED])))
 
     @property
     def frames(self) -> Frames:
-        """How clips are cut."""
+        """Frames that clips are cut into."""
         from anew.functional.spectrogram import Frames
 
         return Frames(self.shape.rate, self.shape.window, self.shape.hop)
@@ -72,7 +74,7 @@ class Scale:
         from anew.functional.spectrogram import noise_share
 
         frames, rate = self.frames, self.shape.rate
-        magnitude = self._magnitudes(self.grid(rows))
+        magnitude = self._magnitudes(self.grid(rows)[:, 0])
         tones = self._tones(magnitude, rounds=0)
         real, all_tones = (float(pulses(x, rate).mean()) for x in (rows, tones.numpy()))
         tonal, noisy = frames.stft(tones), frames.stft(self._noise(magnitude))
@@ -86,34 +88,61 @@ class Scale:
         return best
 
     def decibels(self, rows: Numbers) -> Tensor:
-        """(B, N) stored -> (B, M, T)."""
+        """(B, N) or (B, N, 2) stored -> (B, M, T): of two channels their mean power."""
+        return self._level(self._spectra(rows))
+
+    def _spectra(self, rows: Numbers) -> list[Tensor]:
+        """(B, F, T) of each channel."""
         import torch
 
-        from anew.functional.spectrogram import mel_bank
-
-        shape = self.shape
         x = torch.from_numpy(np.asarray(rows, dtype=np.float32)) * (self.gain / STORED)
-        size = self.frames.stft(x).abs()
-        level: Tensor = 20.0 * (mel_bank(shape.rate, shape.window, shape.bands) @ size).clamp_min(1e-7).log10()
+        return [self.frames.stft(channel) for channel in (x.unbind(2) if x.ndim == 3 else [x])]
+
+    def _level(self, spectra: list[Tensor]) -> Tensor:
+        """(B, M, T) decibels of spectra (B, F, T)."""
+        size = spectra[0].abs()
+        if len(spectra) == 2:
+            size = ((size.square() + spectra[1].abs().square()) / 2.0).sqrt()
+        level: Tensor = 20.0 * (self._bank @ size).clamp_min(1e-7).log10()
         return level
 
-    def grid(self, rows: Numbers) -> Tensor:
-        """(B, N) stored -> (B, M, T) in [-1, 1]."""
-        return ((self.decibels(rows) - self.top) * (2.0 / DEEP) + 1.0).clamp(-1.0, 1.0)
+    @property
+    def _bank(self) -> Tensor:
+        from anew.functional.spectrogram import mel_bank
 
-    def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
-        """(B, 1, M, T) in [-1, 1] -> (N,) each: magnitudes of the bands; below `noise_from` a phase that lets tones go on, then
-        `rounds` of Griffin-Lim; above it noise."""
+        return mel_bank(self.shape.rate, self.shape.window, self.shape.bands)
+
+    def grid(self, rows: Numbers) -> Tensor:
+        """(B, N) or (B, N, 2) stored -> (B, 1 or 3, M, T) in [-1, 1]."""
         import torch
 
+        from anew.functional.stereo import stereo_image
+
+        spectra = self._spectra(rows)
+        level = ((self._level(spectra) - self.top) * (2.0 / DEEP) + 1.0).clamp(-1.0, 1.0)[:, None]
+        if len(spectra) == 1:
+            return level
+        return torch.cat([level, stereo_image(spectra[0], spectra[1], self._bank)], 1)
+
+    def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
+        """(B, 1 or 3, M, T) in [-1, 1] -> (N,) or (N, 2) each: magnitudes of the bands; below `noise_from` a phase that lets
+        tones go on, then `rounds` of Griffin-Lim; above it noise."""
+        import torch
+
+        from anew.functional.stereo import placed
+
         waves: list[audio.Samples] = []
-        for part in torch.split(torch.as_tensor(x).detach().float().cpu()[:, 0], AT_ONCE):
-            grid = torch.where(_is_tail(part, self.tail), -torch.ones_like(part), part)
-            waves += list(self._sound(self._magnitudes(grid), rounds).numpy() / np.float32(self.gain))
+        for part in torch.split(torch.as_tensor(x).detach().float().cpu(), AT_ONCE):
+            level, image = part[:, 0], part[:, 1:].nan_to_num()
+            level = torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
+            sound = self._sound(self._magnitudes(level), rounds)
+            if image.shape[1]:
+                sound = placed(sound, image, self.frames, self._bank)
+            waves += list(sound.numpy() / np.float32(self.gain))
         return waves
 
     def ending_as(self, samples: Values, real: Values) -> Scale:
-        """The scale with which samples (n, 1, M, T) are on average as long as clips (m, 1, M, T)."""
+        """The scale with which samples (n, C, M, T) are on average as long as clips (m, C, M, T)."""
         import torch
 
         longest = float((~_is_tail(torch.as_tensor(real)[:, 0], -1.0))[:, 0].float().sum(1).mean())
@@ -127,12 +156,11 @@ class Scale:
         """(B, F, T) of all frequencies, from (B, M, T) in [-1, 1]."""
         import torch
 
-        from anew.functional.spectrogram import from_mel, mel_bank
+        from anew.functional.spectrogram import from_mel
 
         unit = grid.nan_to_num().clamp(-1.0, 1.0)  # (B, M, T)
         bands = 10.0 ** (((unit - 1.0) * (DEEP / 2.0) + self.top) / 20.0)
-        bank = mel_bank(self.shape.rate, self.shape.window, self.shape.bands)
-        return from_mel(torch.where(unit <= -1.0, torch.zeros_like(bands), bands), bank)
+        return from_mel(torch.where(unit <= -1.0, torch.zeros_like(bands), bands), self._bank)
 
     def _sound(self, magnitude: Tensor, rounds: int) -> Tensor:
         """(B, N) of magnitudes (B, F, T)."""
@@ -164,7 +192,7 @@ class Scale:
         return shaped_noise(magnitude, self.frames, torch.from_numpy(noise))
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
-        """(H, W, 3) of (N,) samples: the spectrogram in colour, low tones below."""
+        """(H, W, 3) of (N,) or (N, 2) samples: the spectrogram in colour, low tones below."""
         level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED)[0].numpy()[::-1]
         unit = np.clip((level - self.top) / DEEP + 1.0, 0.0, 1.0)
         tall, wide = (max(1, -(-PICTURE // side)) for side in unit.shape)
@@ -173,6 +201,11 @@ class Scale:
             np.interp(large, np.linspace(0.0, 1.0, len(COLOURS)), column) for column in zip(*COLOURS, strict=True)
         ]
         return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def _mixed(rows: Numbers) -> Numbers:
+    """(n, N) of (n, N) or (n, N, 2)."""
+    return rows if rows.ndim == 2 else rows.mean(axis=2)
 
 
 def _is_tail(grid: Tensor, level: float) -> Tensor:

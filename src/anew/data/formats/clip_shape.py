@@ -1,4 +1,4 @@
-"""What one shape of clips follows from: sizes, colours and classes that were seen. Each says what it decides in `notes`."""
+"""Derivation of one clip shape: size, colours and classes from those that were seen. Each function adds its decision to `notes`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, no
 
 
 def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
-    """How clips of another shape come to it: "crop" or "pad"."""
+    """How clips of another shape are fitted: "crop" or "pad"."""
     if setting != "auto":
         return setting
     return "pad" if len(set(sizes)) > 1 and see_through and size is None else "crop"

@@ -40,7 +40,7 @@ class Alphabet:
         return self.letters + self.more
 
     def nearest(self, letter: str) -> str:
-        """What another letter is read as: U of RNA among DNA as a T, and the other way; else unknown."""
+        """The letter that a foreign letter is read as: U of RNA among DNA as T, and the reverse; else unknown."""
         counterpart = {"T": "U", "U": "T"}.get(letter, "")
         return counterpart if counterpart and counterpart in self.letters else self.unknown
 

@@ -42,7 +42,7 @@ class Headers:
         return next((g.strip() for g in match.groups() if g), OTHER) if match else OTHER
 
     def remarks(self) -> list[str]:
-        """What was missed in the records up to the first time that this is asked: sources may be read again later."""
+        """Remarks on records read up to the first call: sources may be read again later."""
         if self._said is None:
             self._said = self._missed() if self.setting != "off" and self._classes else []
         return self._said
@@ -65,7 +65,7 @@ class Headers:
 
 
 def _pattern(text: str) -> tuple[re.Pattern[str], str]:
-    """What finds a class in a header, and what it looks for in words."""
+    """The pattern that finds a class in a header, and a description of it in words."""
     if text in LABELS:
         return LABELS[text]
     try:

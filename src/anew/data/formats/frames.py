@@ -58,7 +58,7 @@ class Timing:
 
 
 def moving(head: bytes) -> float:
-    """How surely a file that begins with `head` holds moving pictures."""
+    """Confidence from 0 to 1 that a file beginning with `head` is a video."""
     if head[4:8] == b"ftyp":
         return 0.0 if head[8:12] in _NO_VIDEO else 0.9
     if head.startswith(_CONTAINERS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
@@ -69,7 +69,7 @@ def moving(head: bytes) -> float:
 
 
 def animated(head: bytes) -> float:
-    """How surely a GIF that begins so has more than one frame: certainly where a second one begins within `head`."""
+    """Confidence from 0 to 1 that a GIF beginning so has more than one frame: 1 where a second one begins within `head`."""
     at, frames, hints = 13 + _table(head[10:11]), 0, 0.0
     while at + 2 <= len(head) and head[at] in b"!,":
         if head[at] == 0x2C:
@@ -137,7 +137,7 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
 
 
 def timing(data: Data) -> Timing:
-    """What the headers of all frames say, without decoding any. Raises ValueError (one clause) for what is no video."""
+    """Times of all frames, from their headers, without decoding any. Raises ValueError (one clause) for anything but a video."""
     if not isinstance(data, Path):
         return _timing(data)
     try:
@@ -332,9 +332,15 @@ def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
         more["comment"] = comment
     # Pillow takes milliseconds, the format hundredths of a second.
     images[0].save(
-        out, "GIF", save_all=True, append_images=images[1:], duration=max(20, 10 * round(100 / rate)), loop=0,
-        optimize=False, **more,
-    )  # fmt: skip
+        out,
+        "GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=max(20, 10 * round(100 / rate)),
+        loop=0,
+        optimize=False,
+        **more,
+    )
     return out.getvalue()
 
 

@@ -49,7 +49,7 @@ def _temporary(path: Path, limit: int) -> IO[bytes]:
 
 
 def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
-    """What a gzip file of one or more members holds, up to the very byte where it is damaged (`gzip` gives up earlier)."""
+    """Contents of a gzip file of one or more members, up to the very byte where it is damaged (`gzip` gives up earlier)."""
     left = b""
     while left or (left := stream.read(CHUNK)):
         member = zlib.decompressobj(wbits=31)

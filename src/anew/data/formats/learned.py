@@ -1,4 +1,4 @@
-"""What a modality learned, as a run holds it: types and ranges are checked before anything is made of it."""
+"""Learned state of the modalities, as runs hold it: types and ranges are checked before anything is built from it."""
 
 from __future__ import annotations
 

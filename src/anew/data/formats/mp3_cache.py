@@ -1,6 +1,7 @@
 """Recordings of a format in which a seek is slow and loud (MP3), decoded in order, once, so that clips are read from the result.
 
-What is decoded lies in files without a name, which the system removes with the process. Legend for shapes: N samples, C channels.
+What is decoded lies in files without a name, which the system removes with the process.
+Legend for shapes: N samples, C channels: two of stereo, one of all else, mixed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from anew.data.types import FileSlice
 DISK = 4 * 1024**3  # bytes of decoded recordings kept on the disk: 12 hours at 44,100 Hz; the longest unused go first
 FILES = 64  # of them
 STRETCH = 1 << 23  # samples decoded at a time of a recording that is longer, or has no room on the disk
-STRETCHES = 4  # of them, kept in memory: 64 MB
+STRETCHES = 4  # of them, kept in memory: 64 MB of mono, 128 MB of stereo
 PIECE = 1 << 16  # values decoded at once: what is lost before a place that is damaged
 LARGEST = 60_000.0  # value that two bytes hold; a level of 1 is full scale
 # How lines begin that the decoder writes about frames it mends.
@@ -36,11 +37,12 @@ Recording: TypeAlias = tuple[str, int, int]  # its path, its size, and what chan
 
 
 class _Whole(NamedTuple):
-    """file: (N,) float16 samples of all channels mixed."""
+    """file: (N, C) float16 samples."""
 
     file: IO[bytes]
     bytes: int
     rate: int
+    channels: int
 
 
 class OpenSound(Protocol):
@@ -74,7 +76,7 @@ class _Stretch(NamedTuple):
 
 
 def recording(file_slice: FileSlice) -> Recording | None:
-    """What the clips cut out of one recording share, and nothing else does; None where it has vanished."""
+    """State shared by the clips cut out of one recording, and by nothing else; None where the file has vanished."""
     if file_slice.body is not None:
         return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
     try:
@@ -96,7 +98,7 @@ class Recordings:
     def read(
         self, name: Recording, start: int, stop: int, file: OpenSound | None = None
     ) -> tuple[NDArray[np.float32], int] | None:
-        """((N,) samples from `start` up to `stop`, rate) of a recording; None where it is not decoded yet and there is no
+        """((N, C) samples from `start` up to `stop`, rate) of a recording; None where it is not decoded yet and there is no
         file. file: the recording, open."""
         with self._lock:
             if file is not None and name not in self._whole:
@@ -104,9 +106,10 @@ class Recordings:
             decoded = self._whole.get(name)
             if decoded is not None:
                 self._whole.move_to_end(name)
-                decoded.file.seek(2 * start)
-                samples = np.frombuffer(decoded.file.read(2 * (stop - start)), dtype=np.float16)
-                return samples.astype(np.float32), decoded.rate
+                frame = 2 * decoded.channels
+                decoded.file.seek(frame * start)
+                samples = np.frombuffer(decoded.file.read(frame * (stop - start)), dtype=np.float16)
+                return samples.astype(np.float32).reshape(-1, decoded.channels), decoded.rate
             numbers = range(start // STRETCH, (stop - 1) // STRETCH + 1)
             if file is None and any((name, number) not in self._stretches for number in numbers):
                 return None
@@ -116,7 +119,7 @@ class Recordings:
 
     def _keep(self, name: Recording, file: OpenSound) -> None:
         """Decode all of it onto the disk, if there is room."""
-        size = 2 * int(file.frames)
+        size = 2 * _kept_channels(file) * int(file.frames)
         folder = cache_root(None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +146,8 @@ class Recordings:
             assert file is not None, "all stretches are there where no file is"
             with quiet():
                 file.seek(min(number * STRETCH, max(int(file.frames) - 1, 0)))
-                samples = np.concatenate([np.zeros(0, np.float16), *_pieces(file, STRETCH)])
+                empty = np.zeros((0, _kept_channels(file)), np.float16)
+                samples = np.concatenate([empty, *_pieces(file, STRETCH)])
             while len(self._stretches) >= STRETCHES:
                 self._stretches.popitem(last=False)
             stretch = self._stretches[name, number] = _Stretch(samples, number * STRETCH, int(file.samplerate))
@@ -180,11 +184,15 @@ def _written(file: OpenSound, folder: Path) -> _Whole:
     except OSError:
         out.close()
         raise
-    return _Whole(out, size, int(file.samplerate))
+    return _Whole(out, size, int(file.samplerate), _kept_channels(file))
+
+
+def _kept_channels(file: OpenSound) -> int:
+    return 2 if file.channels == 2 else 1
 
 
 def _pieces(file: OpenSound, n: int) -> Iterator[NDArray[np.float16]]:
-    """The next n samples of an open sound file, piece by piece; fewer where it ends or is damaged before."""
+    """(N, C) the next n samples of an open sound file, piece by piece; fewer where it ends or is damaged before."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     while n > 0:
         try:
@@ -193,6 +201,6 @@ def _pieces(file: OpenSound, n: int) -> Iterator[NDArray[np.float16]]:
             return
         if not len(values):
             return
-        mono = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32)
-        yield np.clip(mono, -LARGEST, LARGEST).astype(np.float16)
+        kept = values if values.shape[1] <= 2 else values.mean(axis=1, keepdims=True, dtype=np.float32)
+        yield np.clip(kept, -LARGEST, LARGEST).astype(np.float16)
         n -= len(values)

@@ -159,7 +159,7 @@ def curve(samples: Numbers, real: Numbers) -> Curve:
 
 
 def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
-    """What makes each step from samples, as the steps before leave them, and real images."""
+    """Functions that learn each step from samples, as the steps before leave them, and real images."""
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
     if has_alpha:
         yield AlphaStep.learned

@@ -111,7 +111,7 @@ def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.I
             image.draft(image.mode, min_size[::-1] if turned else min_size)
         image.load()
         return ImageOps.exif_transpose(image) if image.info.get("anew_turn", 1) != 1 else image
-    except Exception as error:
+    except Exception as error:  # Pillow's decoders raise almost anything on damaged bodies
         raise ValueError(f"it is damaged or truncated ({_clause(error)})") from None
 
 

@@ -16,7 +16,7 @@ MOST_SIDE = 4096  # pixels a side of a sheet: what engines load as one texture
 
 
 def capacity(height: int, width: int) -> int:
-    """How many images of this size one sheet holds."""
+    """Number of images of this size that one sheet holds."""
     return (MOST_SIDE // height) * (MOST_SIDE // width)
 
 

@@ -6,9 +6,12 @@ import codecs
 
 MIXED = "utf-8 and cp1252"
 _BOMS = (
-    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
-)  # fmt: skip
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 
 def plain(head: bytes) -> bool:
@@ -48,7 +51,7 @@ def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
 
 
 def guessed_lines(data: bytes) -> int:
-    """How many lines are not UTF-8."""
+    """Number of lines that are not UTF-8."""
     return sum(not _is_utf8(line) for line in data.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""What a picture says of transparency, decoded where a file of anybody does no harm; see `core/isolation.py`."""
+"""Transparency statistics of a picture, decoded in a worker because files may be hostile; see `core/isolation.py`."""
 
 from __future__ import annotations
 

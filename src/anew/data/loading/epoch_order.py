@@ -29,7 +29,7 @@ def shuffled(n: int, key: int) -> NDArray[np.int64]:
 
 @dataclass(slots=True)
 class Slot:
-    """Where some examples lie. shards: (B,) numbers of shards; fractions: (B,) shares of the shard's content in [0, 1)."""
+    """Positions of examples. shards: (B,) numbers of shards; fractions: (B,) shares of the shard's content in [0, 1)."""
 
     shards: NDArray[np.int64]
     fractions: NDArray[np.float64]

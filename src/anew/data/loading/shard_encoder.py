@@ -80,7 +80,7 @@ class ShardEncoder:
 
 
 class _Pile:
-    """What is encoded so far of one shard."""
+    """The encoded part of one shard so far."""
 
     def __init__(self) -> None:
         self.values: list[Numbers] = []

@@ -30,6 +30,8 @@ PEAK = 0.95  # largest value of a levelled clip
 FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
 SEARCHED_SECONDS = 120.0  # seconds of a file that is one clip which are looked through for its loudest stretch
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
+ALIKE = 1e-4  # power of the difference of two channels, as a share of theirs, that is hardly heard (-40 dB)
+DIFFERENT_SHARE = 0.05  # of the clips have channels that differ where stereo is learned
 SIGNATURE_RISE = 1.5  # decibels between neighbours that another encoding of the same clip keeps
 
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
@@ -37,11 +39,14 @@ _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 
 @dataclass(frozen=True, slots=True)
 class AudioConfig:
-    """How sound is brought to clips of one length, and clips to a spectrogram."""
+    """Settings for cutting sound into clips of one length, and clips into spectrograms."""
 
     seconds: float = setting(0.0, "clip length; 0: chosen by files and budget", unit="s", low=0.0, high=60.0)
     rate: int = setting(0, "sample rate; 0: chosen by files and budget", unit="Hz", low=0, high=96_000)
     trim: bool = setting(True, "cut silence off both ends of a file")
+    channels: str = setting(
+        "auto", "channels of clips; auto follows files and budget", choices=tuple(audio_clips.CHANNELS)
+    )
     level: str = setting("clip", "bring every clip to the same peak, or keep loudness", choices=("clip", "keep"))
     rounds: int = setting(2, "rounds of Griffin-Lim that find the phase of a sample", low=0, high=1000)
     file: str = setting("wav", "file format of samples", choices=("wav", "flac"))
@@ -49,7 +54,7 @@ class AudioConfig:
 
 
 class Audio(Modality):
-    """Clips of mono sound. Items are (N,) float32 in [-1, 1]; stored as int16."""
+    """Clips of sound. Items are (N,) float32 in [-1, 1], or (N, 2) of stereo; stored as int16."""
 
     name = "audio"
     suffixes = frozenset(
@@ -127,7 +132,8 @@ class Audio(Modality):
         if not heads:  # others are refused by name when they are read
             raise DataError("no sound file of the sample can be read")
         config = self.config
-        self.clip_shape = audio_clips.choose(heads, budget, config.seconds or None, config.rate or None)
+        channels = audio_clips.CHANNELS[config.channels]
+        self.clip_shape = audio_clips.choose(heads, budget, config.seconds or None, config.rate or None, channels)
         steps = []
         if config.trim:
             steps.append("silence is trimmed at both ends")
@@ -139,7 +145,7 @@ class Audio(Modality):
         return notes
 
     def head(self, item: Item) -> audio.Head:
-        """What the header of a file says. Raises ValueError (one clause)."""
+        """Header of a sound file. Raises ValueError (one clause)."""
         return audio.head(item.data)
 
     def split_records(self, item: Item) -> Iterator[Item]:
@@ -168,18 +174,19 @@ class Audio(Modality):
     # ---- reading ----
 
     def samples(self, item: Item) -> audio.Samples:
-        """(N,) of a clip as it is learned. Raises ValueError (one clause)."""
+        """(N,) or (N, 2) of a clip as it is learned. Raises ValueError (one clause)."""
         shape = self._shape
         slice_bounds = _slice_bounds(item)
         if isinstance(item.data, np.ndarray):
-            x, rate = np.asarray(item.data, dtype=np.float32).reshape(-1), shape.rate
+            x, rate = audio.with_channels(np.asarray(item.data, dtype=np.float32), shape.channels), shape.rate
             if not np.isfinite(x).all():
                 raise ValueError("it holds values that are not numbers (NaN or infinite)")
         elif slice_bounds is not None:
-            x, rate = audio.read(item.data, *slice_bounds)
+            x, rate = audio.read(item.data, *slice_bounds, shape.channels)
         else:
             head = audio.head(item.data)
-            x, rate = audio.read(item.data, 0, min(head.frames, round(SEARCHED_SECONDS * head.rate)))
+            stop = min(head.frames, round(SEARCHED_SECONDS * head.rate))
+            x, rate = audio.read(item.data, 0, stop, shape.channels)
         x = audio.resampled(x, rate, shape.rate)
         trimmed = audio.trimmed(x, shape.rate)  # says where there is nothing to hear
         x = audio.fitted(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
@@ -200,24 +207,27 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        levels = _coarse_spectrogram(self.samples(item))  # (12, 16)
+        levels = _coarse_spectrogram(audio.with_channels(self.samples(item), 1))  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
-        rows = self._first_clips(items)  # (n, N) int16
-        shape, self.notes = self._shape, []
+        rows, self.notes = self._first_clips(items), []  # (n, N) or (n, N, 2) int16
+        if self._shape.channels == 2 and self.config.channels == "auto" and not _differ(rows):
+            self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
+            self.notes.append("Both channels of the clips sampled are alike: mono sound is learned.")
+        shape = self._shape
         self._scale = Scale.of(shape, rows, self.config.level == "keep", PEAK)
         classes = class_count(self.config.labels, labels, size.items, "clips", self.notes)
-        self.spec = Grid((1, shape.bands, shape.frames), "CHW", classes)
-        std = float(self.batch(rows, None, None).x.std())
+        self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
+        std = float(self.batch(rows, None, None).x.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD))
         return self.spec
 
     def _first_clips(self, items: Iterable[Item]) -> NDArray[np.int16]:
-        """(n, N) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
+        """(n, N) or (n, N, 2) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
         clips: list[NDArray[np.int16]] = []
         first_error = ""
         for item, clip in each(self, "encode", items):
@@ -247,13 +257,13 @@ class Audio(Modality):
         if self._grid.classes and labels is not None:
             label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
         units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
-        return Batch(self._scale.grid(rows)[:, None], label, None, units)
+        return Batch(self._scale.grid(rows), label, None, units)
 
     def to_items(self, rows: Numbers) -> list[audio.Samples]:
         return list(np.asarray(rows, dtype=np.float32) / np.float32(32767.0))
 
     def decode(self, x: Values) -> list[audio.Samples]:
-        """(n, 1, M, T) in [-1, 1] -> (N,) float32 each: magnitudes of the bands, then a phase for them."""
+        """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         return [self._levelled(wave) for wave in self._scale.waves(x, self.config.rounds)]
 
     def calibration_size(self) -> tuple[int, int]:
@@ -263,7 +273,9 @@ class Audio(Modality):
         self._scale = self._scale.ending_as(samples, real)
 
     def _levelled(self, x: audio.Samples) -> audio.Samples:
-        return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
+        if self.config.level == "clip" or np.abs(x).max() > 1.0:  # made softer as a whole: cut peaks would crackle
+            return audio.levelled(x, PEAK if self.config.level == "clip" else 1.0)
+        return x
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         extension = self.config.file
@@ -286,6 +298,7 @@ class Audio(Modality):
             "hop": shape.hop,
             "bands": shape.bands,
             "length": shape.length,
+            "channels": shape.channels,
         }
         peak = PEAK if self.config.level == "clip" else None
         scale = {"depth": DEEP, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
@@ -319,6 +332,14 @@ class Audio(Modality):
 def _slice_bounds(item: Item) -> tuple[int, int] | None:
     """(first frame, frame behind the last) of a clip that was cut out of a file; None: the item is all there is."""
     return item.data.at if isinstance(item.data, FileSlice) else None
+
+
+def _differ(rows: NDArray[np.int16]) -> bool:
+    """Whether some of stored clips (n, N, 2) have two channels that can be told apart."""
+    channels = rows.astype(np.float32)
+    apart = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
+    together = np.square(channels).sum(axis=(1, 2))
+    return float((apart > ALIKE * together).mean()) >= DIFFERENT_SHARE
 
 
 def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ MIN_GAP_WINDOW = 8  # tokens of a window that is worth a gap
 
 @dataclass(frozen=True, slots=True)
 class CodeConfig:
-    """How programs become tokens."""
+    """Settings for turning programs into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = setting(
@@ -161,7 +161,7 @@ class Code(Text):
         return self.tokenizer.decode([i for i in ids if 0 <= i < self.tokenizer.size])
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
-        """What stands behind a gap stays, and no `stop` is looked for in it."""
+        """The text after a gap is kept, and `stop` is not searched for in it."""
         if self.spec.special[FIM[0]] not in prompt:
             return super()._truncate_at(row, prompt, stop)
         before, middle, after = self._split_gap(row)
@@ -202,7 +202,7 @@ class Code(Text):
 
 
 def _cut(row: Sequence[int], token: int) -> tuple[list[int], list[int]]:
-    """What stands before and after the first `token`; all is before it where there is none."""
+    """Parts before and after the first `token`; all is before it where there is none."""
     ids = list(row)
     index = ids.index(token) if token in ids else len(ids)
     return ids[:index], ids[index + 1 :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from anew.core import isolation
 from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
@@ -21,7 +19,7 @@ from anew.data import limits
 from anew.data.formats import learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, chosen_size
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
-from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count
+from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
 
@@ -48,7 +46,7 @@ _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """How images are brought to one shape."""
+    """Settings for fitting images to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
@@ -63,7 +61,7 @@ class ImageConfig:
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What `fit` learns of one image.
+    """What `fit` needs to know of one image.
 
     Attributes:
         size: (width, height) of the image.
@@ -82,7 +80,7 @@ class Glimpse:
 
 @dataclass(slots=True)
 class _Sample:
-    """What `fit` learns of all images of the sample.
+    """What `fit` needs to know of all images of the sample.
 
     Attributes:
         sizes: (width, height) of each.
@@ -100,7 +98,12 @@ class _Sample:
     kept_pixels: int = 0
 
     @property
-    def wants_pixels(self) -> bool:
+    def is_complete(self) -> bool:
+        """Whether enough images were seen."""
+        return len(self.sizes) >= SIZED_IMAGES
+
+    @property
+    def needs_bodies(self) -> bool:
         """Whether more images are to be decoded."""
         if len(self.thumbnails) >= DECODED_IMAGES:
             return False
@@ -203,14 +206,8 @@ class Image(Modality):
 
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
         """Look at images, and at thumbnails of about `side` pixels of as many as are decoded."""
-        sample, remaining = _Sample(), iter(items)
-        while len(sample.sizes) < SIZED_IMAGES and (chunk := list(itertools.islice(remaining, CHUNK))):
-            glimpses = isolation.each(self, "glimpse", chunk, side if sample.wants_pixels else 0)
-            for item, glimpse in zip(chunk, glimpses, strict=True):
-                if isinstance(glimpse, ValueError):
-                    sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
-                else:
-                    sample.add(glimpse)
+        sample = _Sample()
+        collect_glimpses(self, items, sample, side, CHUNK)
         return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:

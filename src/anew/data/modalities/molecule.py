@@ -22,7 +22,7 @@ _OPENS = re.compile(r"[\[A-Za-z*]")  # dates, numbers, addresses of machines are
 
 @dataclass(frozen=True, slots=True)
 class MoleculeConfig:
-    """How molecules become tokens."""
+    """Settings for turning molecules into tokens."""
 
     tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
     vocab: int = setting(

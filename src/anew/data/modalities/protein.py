@@ -49,7 +49,7 @@ MENDED = {
 
 @dataclass(frozen=True, slots=True)
 class ProteinConfig:
-    """How sequences are read."""
+    """Settings for reading sequences."""
 
     alphabet: str = setting("auto", "alphabet of the sequences", choices=("auto", *fasta.ALPHABETS))
     layout: str = setting(

@@ -33,7 +33,7 @@ FEW_TEXTS = 50  # below this, pieces are cut out of the texts; of more texts, wh
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
-    """How text becomes tokens."""
+    """Settings for turning text into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = setting(

@@ -6,7 +6,6 @@ grid's repeats its last one; `Batch.mask` tells which are its own, and what is w
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
 from anew.data.formats.pixel_matching import PixelMatching, as_unit
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
-from anew.data.modality import Modality, ModalityTraits, class_count
+from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
@@ -44,7 +43,7 @@ LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long vide
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """How clips are brought to one shape."""
+    """Settings for fitting clips to one shape."""
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
     frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
@@ -59,7 +58,7 @@ class VideoConfig:
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What `fit` learns of one clip.
+    """What `fit` needs to know of one clip.
 
     Attributes:
         size: (width, height) of its frames.
@@ -74,7 +73,7 @@ class Glimpse:
 
 @dataclass(slots=True)
 class _Sample:
-    """What `fit` learns of all clips; first_error: why the first one that cannot be used cannot be."""
+    """What `fit` needs to know of all clips; first_error: why the first unusable one cannot be used."""
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
     frame_counts: list[int] = field(default_factory=list)
@@ -83,7 +82,12 @@ class _Sample:
     kept_pixels: int = 0
 
     @property
-    def wants_frames(self) -> bool:
+    def is_complete(self) -> bool:
+        """Never: sizes and lengths of all clips count."""
+        return False
+
+    @property
+    def needs_bodies(self) -> bool:
         """Whether frames of more clips are to be decoded."""
         count = len(self.clips)
         return count < DECODED_CLIPS and (self.kept_pixels < KEPT_PIXELS or count < MIN_DECODED)
@@ -269,14 +273,8 @@ class Video(Modality):
 
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
         """Look at all clips, and at frames of about `side` pixels of the first ones."""
-        sample, remaining = _Sample(), iter(items)
-        while chunk := list(itertools.islice(remaining, isolation.PIECE)):
-            glimpses = isolation.each(self, "glimpse", chunk, side if sample.wants_frames else 0)
-            for item, glimpse in zip(chunk, glimpses, strict=True):
-                if isinstance(glimpse, ValueError):
-                    sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
-                else:
-                    sample.add(glimpse)
+        sample = _Sample()
+        collect_glimpses(self, items, sample, side, isolation.PIECE)
         return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:
@@ -433,7 +431,7 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
 
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
-    """What keeps so many frames of a clip, as the end of a sentence."""
+    """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
     more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
     return f"; frames={frames_needed} keeps more{more}"
 

@@ -1,1 +1,1 @@
-"""Where records come from: folders, tables, archives, the hub."""
+"""Sources of records: folders, tables, archives, the hub."""

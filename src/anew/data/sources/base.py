@@ -1,4 +1,4 @@
-"""Where items come from. A source is a list of shards, each cheap to list without opening and read as one unit.
+"""Interface of sources. A source is a list of shards, each cheap to list without opening and read as one unit.
 
 A reader is one file here with a function `open_reader(files, root, modalities) -> Reader`:
 `folders` (image files, text files and spans of large ones), `tables` (jsonl, csv, parquet), `archive` (tar shards),
@@ -94,7 +94,7 @@ class OpenReader(Protocol):
 
 
 def reader_of(path: str) -> str:
-    """The module name under `anew.data` that reads this file: tables, archive, idx, else folders."""
+    """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder."""
     suffix = suffix_of(path)
     if suffix in _TABLES:
         return "tables"

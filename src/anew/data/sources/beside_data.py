@@ -1,4 +1,4 @@
-"""What lies in a folder and is not data: descriptions, what file managers leave behind, and runs of this program."""
+"""Files in a data folder that are not data: descriptions, leftovers of file managers, and runs of this program."""
 
 from __future__ import annotations
 

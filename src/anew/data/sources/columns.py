@@ -1,4 +1,4 @@
-"""Which columns of a table are text, images and classes, and what their cells hold."""
+"""Columns of tables: which hold text, images and classes, and how their cells are read."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def is_image(cell: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a table lies. folder: what paths in its cells are relative to; root: the data folder, which they may not leave."""
+    """Place of a table. folder: base of relative paths in its cells; root: the data folder, which they may not leave."""
 
     folder: Path
     root: Path

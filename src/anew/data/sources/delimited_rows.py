@@ -163,7 +163,7 @@ def _delimiter(start: bytes, suffix: str) -> str:
 
 
 def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None) -> int:
-    """Where the first row begins at or after `start`; where none does within the bytes of a row, some place behind them."""
+    """Offset of the first row that begins at or after `start`; where none does within the bytes of a row, some place behind them."""
     if start == 0:
         return 0
     stream.seek(start - 1)

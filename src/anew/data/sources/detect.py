@@ -1,4 +1,4 @@
-"""Which modality each file of a listing belongs to: its content decides, its ending is a hint."""
+"""Assignment of files to modalities: content decides, the extension is a hint."""
 
 from __future__ import annotations
 

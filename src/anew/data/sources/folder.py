@@ -113,7 +113,7 @@ class FolderReader:
         ]
 
     def _name_classes(self, files: Sequence[File]) -> None:
-        """Where nothing else tells classes: the first word of names like `dog_3.wav`, `0_anna_12.wav`, if all are so."""
+        """Classes from file names, used where nothing else gives any: the first word (`dog_3.wav`, `0_anna_12.wav`), if all have one."""
         if self._classes or len(files) < 2 or any(label_of(f.path) is not None for f in files):
             return
         named = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}

@@ -23,7 +23,7 @@ SAMPLED = 64  # rows whose text is measured to say how many make a shard
 
 
 class HubRows(Protocol):
-    """What is used of a `datasets.Dataset`."""
+    """The part of a `datasets.Dataset` that is used here."""
 
     features: Mapping[str, object]
     column_names: Sequence[str]

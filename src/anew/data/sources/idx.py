@@ -177,7 +177,7 @@ class IdxReader:
 
 
 def key_of(path: str) -> str:
-    """What the two files of a pair share: the path without its ending and without the word images or labels."""
+    """The key that the two files of a pair share: the path without its extension and without the word images or labels."""
     pure = PurePosixPath(path)
     stem = _ROLE.sub("*", _ENDING.sub("", pure.name), count=1)
     return str(pure.with_name(stem or "*")).lower()

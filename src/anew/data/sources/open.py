@@ -1,4 +1,4 @@
-"""What a source is: the modality of most of its items, its shards, its classes, its fingerprint."""
+"""Choice of what to learn from a source: the modality of most of its items, its shards, classes and fingerprint."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def detect_modality(
 
 
 def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
-    """What to convert files to whose formats these modalities do not read; empty where there are none."""
+    """Advice on converting files of formats that these modalities do not read; empty where there are none."""
     formats = {
         suffix: form
         for modality in modalities.values()

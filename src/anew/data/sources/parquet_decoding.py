@@ -35,7 +35,7 @@ CURSORS = 2  # row groups that stay open: one that training reads and one that i
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a file holds.
+    """Description of a file.
 
     Attributes:
         columns: Names of the columns without lists.
@@ -52,7 +52,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class RowsRequest:
-    """Which rows to read.
+    """The rows to read.
 
     Attributes:
         path: The file.

@@ -1,4 +1,4 @@
-"""Where records of several lines begin in a large file that is read in spans."""
+"""Starts of records of several lines in a large file that is read in spans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a folder of samples are the same sample again: in another format, or on a sheet of many."""
+"""Duplicates in a folder of samples: the same sample in another format, or on a sheet of many."""
 
 from __future__ import annotations
 

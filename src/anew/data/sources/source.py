@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from anew.core.addresses import address_of, without_query
 from anew.data.file_names import is_hub_name, suffix_of
 from anew.data.modality import Modality
 from anew.data.skipped import named
@@ -15,7 +16,7 @@ from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
 from anew.data.sources.beside_data import check_is_no_run, without_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, list_files, shortened
-from anew.data.sources.remote import address_of, local_copy, without_query
+from anew.data.sources.remote import local_copy
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -129,7 +130,7 @@ class Source:
 
     @property
     def refusals(self) -> list[SkippedItem]:
-        """What could not be listed."""
+        """Files that could not be listed."""
         return [*self._refusals, *(refusal for reader in self.readers for refusal in reader.refusals)]
 
     def shards(self, modality: str) -> list[Shard]:

@@ -137,7 +137,7 @@ def _rows(
 
 
 def _row_name(path: str, where: Span | Piece, number: int) -> str:
-    """Where a row stands: its number in the file, or in its row group or span where only that is known."""
+    """Name of a row: its number in the file, or in its row group or span where only that is known."""
     if isinstance(where, Piece):
         return f"{path}#{where.group}:{where.start + number}"
     return f"{path}#{number}" if where.start == 0 else f"{path}@{where.start}#{number}"

@@ -28,7 +28,7 @@ _END = b"\0" * _RECORD
 
 
 class Place(NamedTuple):
-    """Where the bytes of a member lie in its (inflated) archive."""
+    """Place of a member's bytes in its (inflated) archive."""
 
     start: int
     size: int

@@ -1,1 +1,1 @@
-"""Which records are held out."""
+"""Splitting of records into training and held-out parts."""

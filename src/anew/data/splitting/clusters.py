@@ -54,7 +54,7 @@ def assign_parts_with_clusters(
 
 
 def _n_scored(cluster: NDArray[np.int64], n_clusters: int, target: float, held_out: Sequence[int]) -> int:
-    """How many of the records, cluster by cluster, are for TEST_CLUSTERS: whole clusters up to the target."""
+    """Number of records, cluster by cluster, that go to TEST_CLUSTERS: whole clusters up to the target."""
     if TEST not in held_out:
         return 0
     if VALIDATION not in held_out:

@@ -1,4 +1,4 @@
-"""Which items are copies of each other, or nearly so: they share a key, and stay in one part."""
+"""Duplicates and near-duplicates: such items share a key, and stay in one part."""
 
 from __future__ import annotations
 

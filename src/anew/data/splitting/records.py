@@ -31,7 +31,7 @@ def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item 
 
 
 def content_key(item: Item) -> int:
-    """What byte-equal twins share; pieces of one long text share its name."""
+    """Key shared by byte-equal items; pieces of one long text share its name."""
     return near_duplicates.exact_key(item if item.begins and item.ends else Item(item.name, item.name))
 
 

@@ -21,10 +21,8 @@ SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGE
 LARGEST_SHARE = 0.10  # more would cost training more than a surer score is worth
 ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow for it: reports can tell with so many
 ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 256
-FEW_TO_JUDGE = 150  # items of a test part under which a report cannot confirm that samples are as good as real ones
-NEEDED_ITEMS = (
-    24  # of a held-out part without which next to nothing could be measured (it takes 20, some may be unusable)
-)
+FEW_TO_JUDGE = 150  # held-out items under which a report cannot confirm that samples are as good as real ones
+NEEDED_ITEMS = 150  # of each of both held-out parts, which make ENOUGH_ITEMS together
 NEEDED_SHARE = 0.15  # to which the share of a part may grow for that
 VALIDATION_SPAN = (
     0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
@@ -80,7 +78,7 @@ def keep_groups_together(
 
 def held_out_share(amount: float, target: float) -> float:
     """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `target`; still more where
-    that would be less than NEEDED_ITEMS."""
+    that would be less than NEEDED_ITEMS, up to NEEDED_SHARE."""
     share = float(np.clip(target / max(amount, 1), SHARE, LARGEST_SHARE))
     return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
@@ -158,9 +156,10 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
         notes.append(
             f"{n_copies:,} of {len(parts):,} items {repeat} another, exactly or nearly; copies stay in one part"
         )
-    if 0 < counts[TEST] < FEW_TO_JUDGE:
+    n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
+    if counts[TEST] and n_held_out < FEW_TO_JUDGE:
         notes.append(
-            f"{counts[TEST]} test items can show faults of samples, but are too few to confirm that samples are as good as real "
+            f"{n_held_out} held-out items can show faults of samples, but are too few to confirm that samples are as good as real "
             f"items; that takes about {ENOUGH_ITEMS}"
         )
     return notes
@@ -220,7 +219,7 @@ def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tu
 
 
 def _line_end(text: str, position: int, reach: int) -> int:
-    """Where the line (or word) ends that `position` lies in, if that is less than `reach` away; else `position`."""
+    """End of the line (or word) that contains `position`, if that is less than `reach` away; else `position`."""
     if position >= len(text):
         return len(text)
     for mark in ("\n", " "):

@@ -1,4 +1,4 @@
-"""How a streamed source is divided without reading all of it: by content where a pass is cheap, else by whole shards."""
+"""Splitting of a streamed source without reading all of it: by content where a pass is cheap, else by whole shards."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SourceSplit:
     records_per_item: float = 1.0
 
     def items(self, shard: int, listed: int, part: int) -> float:
-        """How many records of the part a shard of so many listed items holds, estimated where it was not read."""
+        """Number of records of the part in a shard that lists so many items, estimated where it was not read."""
         parts = self.parts[shard]
         if isinstance(parts, int):
             return listed * self.records_per_item * float(parts == part)

@@ -75,7 +75,7 @@ def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
 
 
 def _middle(mass: Doubles, low: int, high: int) -> int:
-    """Where low .. high is cut so that both sides weigh about the same. mass: cumulated from the left."""
+    """Cut of low .. high such that both sides weigh about the same. mass: cumulated from the left."""
     half = (mass[low] + mass[high]) / 2
     middle = min(max(int(np.searchsorted(mass, half)), low + 1), high - 1)
     if middle > low + 1 and half - mass[middle - 1] < mass[middle] - half:

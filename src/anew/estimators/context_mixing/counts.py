@@ -1,4 +1,4 @@
-"""What followed each context, in compiled loops: keys of contexts, and a hash table from keys to symbols with their tallies.
+"""Counts of the symbols that followed each context, in compiled loops: keys of contexts, and a hash table of tallies by key.
 
 A key is a hash of what stands before a token, so two contexts may share one by accident: of 4 billion checks, once.
 

@@ -1,4 +1,4 @@
-"""What memory tells of questions: how often either answer followed each context, and what a match expects.
+"""Statistics in memory for each question: how often either answer followed each context, and what a match expects.
 
 Legend for shapes: C kinds of context, D questions of the longest path, V tokens.
 """
@@ -215,7 +215,7 @@ def match(memory: Memory, base: Memory) -> tuple[Index, Index]:
 
 @compiled_inner
 def expect_path(places: Places, tree: CodeTree, token: Index, expected: Index) -> None:
-    """What a match expects of a token's questions."""
+    """Answers that a match expects to a token's questions."""
     common = np.int64(tree.shared[token, expected]) if expected >= 0 else -1
     for d in range(tree.depth[token]):
         answer = tree.bits[token, d] if common > d else 1 - tree.bits[token, d]
@@ -224,7 +224,7 @@ def expect_path(places: Places, tree: CodeTree, token: Index, expected: Index) -
 
 @compiled_inner
 def expect_nodes(places: Places, tree: CodeTree, expected: Index) -> None:
-    """What a match expects of all questions."""
+    """Answers that a match expects to all questions."""
     places.expected[:] = 2
     if expected >= 0:
         for d in range(tree.depth[expected]):

@@ -1,4 +1,4 @@
-"""What is read goes into memory: tallies of contexts, and the text, in which the longest match is followed."""
+"""Updates of the memory: tallies of contexts, and the text, in which the longest match is followed."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ Tokens = NDArray[np.int32]
 
 
 class ReadText:
-    """What was read of a train part, which stays as it is: all mixers of a process that need it hold the same one."""
+    """The training text after reading, immutable: all mixers of a process that need it share one."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory

@@ -44,7 +44,7 @@ Keys = NDArray[np.uint64]
 
 
 class Memory(NamedTuple):
-    """What was read: of the train part, or of one document.
+    """Statistics of the training part, or of one document.
 
     Attributes:
         heads, entries, used: See `Counts`.
@@ -67,7 +67,7 @@ class Memory(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """What is learned.
+    """Learned parameters.
 
     Attributes:
         curves: (S * SIZES * SIDES * KNOTS,) log odds.
@@ -109,7 +109,7 @@ class Rates(NamedTuple):
 
 
 class Places(NamedTuple):
-    """What is known of P places.
+    """Statistics of P places.
 
     Attributes:
         zeros, ones: (S, P) tallies of either answer.
@@ -156,7 +156,7 @@ def squash(table: Floats, log_odds: np.float32) -> np.float32:
 
 @compiled_inner
 def knot_place(log_odds: np.float32) -> np.float32:
-    """Where log odds lie among the knots of a curve."""
+    """Position of log odds among the knots of a curve."""
     place = (log_odds + np.float32(KNOT_RANGE)) * np.float32(KNOTS_A_UNIT)
     return min(max(place, np.float32(0)), np.float32(KNOTS - 1.001))
 

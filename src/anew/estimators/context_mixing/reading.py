@@ -120,7 +120,7 @@ def recall(ids: Tokens, memory: Memory, base: Memory, tree: CodeTree, spelling: 
 
 @compiled_inner
 def network_mass(probabilities: Floats, tree: CodeTree, mass: Doubles) -> None:
-    """What a network gives either answer of each question. probabilities: (V,), mass: (V-1, 2) receives it."""
+    """Probability mass that a network gives to either answer of each question. probabilities: (V,), mass: (V-1, 2) receives it."""
     for node in range(len(mass) - 1, -1, -1):
         for bit in range(2):
             child = tree.children[node, bit]
@@ -155,7 +155,7 @@ def draw_step(
     probabilities: Floats,
     mixed: Floats,
 ) -> None:
-    """What comes next in each row by contexts and network together.
+    """Sample the next token of each row, by contexts and network together.
 
     Args:
         memories: What each row has read; a first axis of n in front of every array.
@@ -271,7 +271,7 @@ def _walk(
 
 @compiled
 def row_of(rows: Memory, row: Index) -> Memory:
-    """What one of several rows has read."""
+    """The memory of one of several rows."""
     return Memory(
         rows.heads[row],
         rows.entries[row],

@@ -1,6 +1,6 @@
-"""What metrics of sound are taken of: spectrograms, loudness, periodicity; and how copies of clips are told.
+"""Inputs of sound metrics: spectrograms, loudness, periodicity; and the distance by which copies of clips are found.
 
-Legend for shapes: n clips, N samples, M bands, T frames.
+Legend for shapes: n clips, N samples, M bands, T frames. Clips are (N,) or (N, 2); most is taken of the mix of channels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Integers
-from anew.data.formats.audio import Samples
+from anew.data.formats.audio import Samples, with_channels
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.result import ItemType
@@ -29,6 +29,11 @@ NOMINAL = 16_000  # Hz: copies are told by the shape of spectrograms, and no rat
 NOISE, SHIFT = 0.01, 0.02  # disturbances of copies: noise as a share of the peak, shift as a share of the length
 
 
+def mono(items: Sequence[Samples]) -> NDArray[np.float32]:
+    """(n, N) of clips of one length."""
+    return np.stack([with_channels(np.asarray(item, dtype=np.float32), 1) for item in items])
+
+
 def spectrograms(items: Sequence[Samples], rate: int) -> Tensor:
     """(n, M, T) decibels below the loudest value of each clip, from -FLOOR_DB to 0."""
     length = len(items[0])
@@ -37,7 +42,7 @@ def spectrograms(items: Sequence[Samples], rate: int) -> Tensor:
     frames, bank = Frames(rate, size, hop), mel_bank(rate, size, BANDS)
     parts = []
     for start in range(0, len(items), CHUNK):
-        x = torch.from_numpy(np.stack([np.asarray(i, dtype=np.float32) for i in items[start : start + CHUNK]]))
+        x = torch.from_numpy(mono(items[start : start + CHUNK]))
         x = torch.nn.functional.pad(x, (0, hop * FRAMES - length))
         level = 20.0 * (bank @ frames.stft(x).abs()).clamp_min(1e-7).log10()  # (n, M, T)
         parts.append((level - level.amax((1, 2), keepdim=True)).clamp_min(-FLOOR_DB))
@@ -54,7 +59,7 @@ def loudness(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
     """(n,) decibels (full scale) of the loudest tenth of a second."""
     width = max(1, min(len(items[0]), rate // 10))
     parts = []
-    for item in items:
+    for item in mono(items):
         power = np.concatenate([[0.0], np.cumsum(np.square(item, dtype=np.float64))])
         parts.append((power[width:] - power[:-width]).max() / width)
     return np.asarray(10.0 * np.log10(np.maximum(parts, 1e-10)))
@@ -68,7 +73,7 @@ def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
     lag = torch.arange(low, high)
     parts = []
     for start in range(0, len(items), CHUNK):
-        x = torch.from_numpy(np.stack([np.asarray(i, dtype=np.float32) for i in items[start : start + CHUNK]]))
+        x = torch.from_numpy(mono(items[start : start + CHUNK]))
         x = torch.nn.functional.pad(x, (0, max(0, width - x.shape[1])))
         pieces = x.unfold(1, width, width // 2).double()
         pieces = pieces - pieces.mean(2, keepdim=True)  # (n, T, width)
@@ -94,8 +99,9 @@ def _distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
 
 
 def disturbed(item: Samples, source: np.random.Generator) -> Samples:
-    """A clip shifted by a little, or noisy, or with other levels of high and low tones. item: (N,) float32."""
-    x = np.asarray(item, dtype=np.float32)
+    """A clip shifted by a little, or noisy, or with other levels of high and low tones. item: (N,) or (N, 2) float32, of
+    which the mix is taken."""
+    x = with_channels(np.asarray(item, dtype=np.float32), 1)
     which = source.integers(3)
     if which == 0:
         far = max(1, round(SHIFT * len(x)))

@@ -181,7 +181,7 @@ class Audit(Generic[ItemT]):
         training_distance: TrainingDistance | None,
         match_test: MatchTest,
     ) -> CopyTestResult:
-        """What the two tests, with proof, say."""
+        """Result of the two tests that give proof."""
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
@@ -310,7 +310,7 @@ class Audit(Generic[ItemT]):
     def _without_proof(
         self, of_samples: Sequence[NearestReal], method: str, control_p: float | None = None
     ) -> CopyTestResult:
-        """What the reference test alone says."""
+        """Result of the reference test alone."""
         reference = self._reference(of_samples, *self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
         identical = count_identical(of_samples, self.is_train)
         share = max(reference.copied, identical) / self.n_samples if reference.p <= FOUND else 0.0

@@ -141,13 +141,13 @@ class LabelPermutations:
         return relabelled
 
     def columns(self, items: Indices) -> Indices:
-        """Which column of `rows` holds the label of each item."""
+        """The column of `rows` that holds the label of each item."""
         return np.asarray(np.searchsorted(self._touched_groups, self._groups[items]), dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What the scan finds.
+    """Result of the scan.
 
     Attributes:
         p: Of the permutation test.
@@ -255,7 +255,7 @@ def deviance_root(hit_share: Array, share: float) -> Array:
 
 
 def earlier(values: Indices) -> Indices:
-    """How often each value occurs before its place, (k,)."""
+    """Number of times each value occurs before its place, (k,)."""
     order = np.argsort(values, kind="stable")
     run_starts = np.flatnonzero(np.diff(values[order], prepend=-1))
     place_in_run = np.arange(len(values)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(values))))
@@ -265,7 +265,7 @@ def earlier(values: Indices) -> Indices:
 
 
 def copies_among(k: int, hits: float, share: float, effective: float | None = None) -> tuple[float, float, float]:
-    """How many of k samples are copies, with a 95% interval (Clopper and Pearson's of the share of hits).
+    """Number of copies among k samples, with a 95% interval (Clopper and Pearson's, for the share of hits).
 
     A copy always hits, any other sample does with probability `share`. effective: independent samples among the k.
     """

@@ -271,7 +271,7 @@ class _Best:
         self.compare(rows[row] + row_start, column + pool_start)
 
     def _may_be_nearer(self, rows: Tensor, pool_start: int, count: int, slack: float) -> Tensor:
-        """Which of `count` pool places from `pool_start` may be nearer to these rows than the best so far, (rows, count)."""
+        """Those of `count` pool places from `pool_start` that may be nearer to these rows than the best so far, (rows, count)."""
         if self._chunk[0] != pool_start:
             part = self._rows[self._pool[pool_start : pool_start + count]]
             self._chunk = (pool_start, part, part.square().sum(dim=1) / 2.0)

@@ -49,7 +49,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """What the match test finds.
+    """Result of the match test.
 
     Attributes:
         p: Of the test.
@@ -157,7 +157,7 @@ class MatchTest:
         return p, p <= AGREES and is_usual
 
     def _counted(self, p: float, samples: NearestReal, real: NearestReal, labels: LabelPermutations) -> MatchResult:
-        """How many samples are copies: those that match training items, repeats included, less what chance gives."""
+        """Number of copies: samples that match training items, repeats included, less those that chance explains."""
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
         rows, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
         by_chance = n * float(_is_match(real).mean()) * (1.0 - self.n_held_out / self.n_pool)

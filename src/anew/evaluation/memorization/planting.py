@@ -1,4 +1,4 @@
-"""What an audit would have caught: copies are planted among the samples, at falling rates, and looked for."""
+"""Detection limit of an audit: copies are planted among the samples, at falling rates, and searched for."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Detection:
         return min(DRAWS - self.draws, self._misses_left()) * self.slowest
 
     def _misses_left(self) -> int:
-        """How many more misses decide that the rate is not caught."""
+        """Number of further misses that would decide that the rate is not caught."""
         return int((1.0 - CAUGHT) * DRAWS) + 1 - self.missed
 
     def record(self, is_caught: bool, seconds: float = 0.0) -> None:
@@ -96,7 +96,7 @@ class Planting:
     def run(
         self, source: np.random.Generator, n_visible: float, remaining: Callable[[], float], skipped: list[str]
     ) -> list[PlantedControl]:
-        """How often copies are caught, from the highest rate down to one that is not. Nothing is searched anew.
+        """Share of planted copies that is caught, from the highest rate down to one that is not. Reuses all distances.
 
         Args:
             source: Of all that is drawn.
@@ -146,7 +146,7 @@ class Planting:
         return combined_p(0.0, least_reference(nearests, self.ratios, source, DRAW_PERMUTATIONS)) <= FOUND
 
     def _plant(self, source: np.random.Generator, which: int, count: int) -> tuple[Indices, Indices]:
-        """Which planted items are used, and the rows of samples with those put in the place of some."""
+        """The planted items to use, and the rows of samples with some replaced by them."""
         n_planted = self.planted.shape[1]
         rows = self.base.copy() if len(self.base) == self.n_samples else source.choice(self.base, self.n_samples)
         chosen = source.choice(n_planted, count, replace=False)

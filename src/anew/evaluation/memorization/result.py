@@ -1,4 +1,4 @@
-"""What an audit for copies says: the types of items it knows, its numbers, and the words for readers. See `audit`."""
+"""Result of an audit for copies: item types, numbers, and sentences for readers. See `audit`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ClosestPair:
 
 @dataclass(frozen=True, slots=True)
 class PlantedControl:
-    """How often copies of a kind ("exact" or "disturbed") were found, planted at `rate` of the samples."""
+    """Detection of planted copies of a kind ("exact" or "disturbed") at `rate` of the samples."""
 
     kind: str
     rate: float
@@ -103,7 +103,7 @@ class TrainingDistance:
 
 @dataclass(frozen=True, slots=True)
 class CopyTestResult:
-    """What report.json holds under `copies`.
+    """Result of the copying test; report.json holds it under `copies`.
 
     Attributes:
         found: Whether there are copies (p <= ERROR_RATE and the test holds).

@@ -28,7 +28,7 @@ HALVINGS = 30  # of the interval in which the line is looked for
 
 @dataclass(frozen=True, slots=True)
 class ScanPicture:
-    """What report.json holds under `copies`, `picture`.
+    """Data of the scan's picture; report.json holds it under `copies`, `picture`.
 
     Attributes:
         ranks: (g,) so many of the most suspicious samples are looked at.

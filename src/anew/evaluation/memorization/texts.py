@@ -205,7 +205,7 @@ def window_hashes(x: Codes, k: int) -> Hashes:
 
 
 def covered(text: str, hashes: Hashes, k: int) -> int:
-    """How many characters of the text lie in a window of k characters whose hash is in `hashes` (sorted)."""
+    """Number of characters of the text that lie in a window of k characters whose hash is in `hashes` (sorted)."""
     if len(text) < k or not len(hashes):
         return 0
     windows = window_hashes(codes(text), k)
@@ -294,7 +294,7 @@ def _shared(ids: Integers, places: Places, other_places: Places, limits: Places)
 
 
 def _occurrences(ids: Integers, order: Places, start: int, length: int) -> Places:
-    """Where these characters stand: in the order all such places lie together."""
+    """Range of places of these characters in the order of suffixes, where all such places are adjacent."""
     passage = ids[start : start + length]
 
     def side(rank: int) -> int:

@@ -49,7 +49,7 @@ def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, recor
 
 
 def kneser_ney_seconds(train: Sequence[str], test: Sequence[str], order: int, records: bool) -> float:
-    """What `kneser_ney_bits` would take here, from a trial on the first TRIAL characters."""
+    """Seconds that `kneser_ney_bits` would take here, from a trial on the first TRIAL characters."""
     trial: list[str] = []
     size = 0
     for text in train:

@@ -79,7 +79,7 @@ def bits_spec(unit: str, reference: str = "") -> MetricSpec:
 
 
 def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int) -> Iterator[Score]:
-    """How much better training items are predicted than held-out ones.
+    """Bits by which training items are predicted better than held-out ones.
 
     Args:
         bits_of: (bits, units) of each example of a part, "test" or "train".

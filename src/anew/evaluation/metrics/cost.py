@@ -1,4 +1,4 @@
-"""What a run costs, as a comparison lists it."""
+"""Cost of a run, as a comparison lists it."""
 
 from __future__ import annotations
 

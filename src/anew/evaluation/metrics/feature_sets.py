@@ -51,7 +51,7 @@ class FeatureSets:
 
 @dataclass(frozen=True, slots=True)
 class FeatureComparison:
-    """What a feature metric is computed from.
+    """Inputs of a feature metric.
 
     Attributes:
         sets: All items.
@@ -70,7 +70,7 @@ class FeatureComparison:
         return cls(sets, sets.head(PAIRS_MOST), seed, over)
 
     def source(self, method: str) -> str:
-        """What a score was measured on and with."""
+        """Description of the data and the method of a score."""
         return f"samples against held-out {self.sets.noun}, {self.sets.description}, {method}"
 
     def baselines(self, sets: FeatureSets, statistic: Statistic) -> tuple[float, float | None]:

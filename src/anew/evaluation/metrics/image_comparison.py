@@ -1,4 +1,4 @@
-"""What a comparison of runs measures of images beyond each run's own metrics: fine detail, and interpolations."""
+"""Extra metrics of images in comparisons of runs: fine detail, and interpolations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shows first in pictures: sharpness, pixel noise, grids, half-transparent pixels, the number of colours.
+"""Image statistics that people notice first: sharpness, pixel noise, grids, half-transparent pixels, number of colours.
 
 Legend for shapes: n images, H rows, W columns, C channels, s stride.
 """
@@ -6,6 +6,7 @@ Legend for shapes: n images, H rows, W columns, C channels, s stride.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ Images = Sequence[Numbers] | Numbers
 STRIDES = (2, 4, 8)  # of the upsampling steps of common decoders
 OPAQUE, CLEAR = 250, 5  # alpha from and up to which a pixel counts as opaque, and as clear
 VISIBLE = 6.0  # levels of 0 to 255 of a pattern in fine detail: fainter ones are not seen
+PURE, PALE = 8, 32  # levels from white or black within which a value is pure, and within which it is nearly so
 LEVELS = 32  # of a channel: colours that differ by less do not look different
 
 
@@ -83,6 +85,19 @@ def colours(images: Images) -> Array:
     return np.asarray(counts, dtype=np.float64)
 
 
+def purity(images: Images, of: float) -> Array:
+    """(n,) share of the values next to one end of the scale (`of`: 0 or 255) that reach it, half where there are none: networks
+    come near to white and black where real pixels are exactly that."""
+    shares = []
+    for image in images:
+        x = np.asarray(image).astype(np.float64)
+        if x.ndim == 3 and x.shape[2] == 4:
+            x = x[x[..., 3] > CLEAR, :3]
+        away = np.abs(x - of)
+        shares.append(((away < PURE).sum() + 0.5) / ((away < PALE).sum() + 1.0))
+    return np.asarray(shares, dtype=np.float64)
+
+
 SHARPNESS = ItemStatistic(
     statistic_spec("sharpness", "Sharpness", "sharpness"),
     sharpness,
@@ -108,7 +123,15 @@ COLOURS = ItemStatistic(
     colours,
     f"different colours of an image, of {LEVELS} levels a channel",
 )
-STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, COLOURS)  # of any images
+WHITE, BLACK = (
+    ItemStatistic(
+        statistic_spec(f"pure_{name}", f"Purity of {name}", f"purity of {name}"),
+        partial(purity, of=of),
+        f"share of the values at most {PALE} levels from {name} that are at most {PURE} from it",
+    )
+    for name, of in (("white", 255.0), ("black", 0.0))
+)
+STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, COLOURS, WHITE, BLACK)  # of any images
 
 
 def image_statistics(channels: int) -> tuple[ItemStatistic, ...]:

@@ -1,4 +1,4 @@
-"""What people see or hear first, as one number an item: how often a sample is told from a real item by it alone.
+"""Item statistics that people notice first, one number per item, and how often a sample is told from a real item by one alone.
 
 Nothing is learned, so few items say much: with two values of a statistic, a judge picks the item with the larger one (or, the
 same judge, always the smaller one). How often that is the sample is the common-language effect size (McGraw and Wong 1992), the

@@ -1,4 +1,4 @@
-"""How smooth an interpolation is: how long its path is in a fixed embedding, and how evenly it moves.
+"""Smoothness of interpolations: the length of the path in a fixed embedding, and the evenness of its steps.
 
 Legend for shapes: w paths, f frames of each, n real items, d features.
 """

@@ -1,4 +1,4 @@
-"""What is heard first in sound: pulses at the rate of frames, and silence.
+"""Sound statistics that people notice first: pulses at the frame rate, silence, and how wide stereo is.
 
 Legend for shapes: n clips, N samples of each.
 """
@@ -25,6 +25,20 @@ def silence(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
     frames = max(x.shape[1] // width, 1)
     power = np.square(x[:, : frames * width]).reshape(len(x), frames, -1).mean(axis=2)
     return np.asarray((power <= power.max(axis=1, keepdims=True) * 10.0 ** (-QUIET_DB / 10.0)).mean(axis=1))
+
+
+def stereo_width(items: Sequence[Numbers] | Numbers) -> Array:
+    """(n,) power of the difference of both channels of clips (N, 2), as a share of the whole: 0 mono, .5 unrelated channels."""
+    x = np.stack([np.asarray(item, dtype=np.float64) for item in items])
+    apart = np.square(x[:, :, 0] - x[:, :, 1]).sum(axis=1) / 2.0
+    return np.asarray(apart / np.maximum(np.square(x).sum(axis=(1, 2)), 1e-12))
+
+
+STEREO_WIDTH = ItemStatistic(
+    statistic_spec("stereo_width", "Stereo width", "stereo width"),
+    stereo_width,
+    "power of the difference of both channels, as a share of the whole",
+)
 
 
 def sound_statistics(rate: int) -> tuple[ItemStatistic, ...]:

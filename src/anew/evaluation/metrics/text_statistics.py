@@ -85,7 +85,7 @@ class TextStatistics:
     seed: int
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        """What is measured, by its name."""
+        """Functions that measure one quantity each, by its name."""
         return {
             "known and broken words": self._words,
             "n-grams": self._ngrams,

@@ -39,7 +39,7 @@ RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)  # times the mean eigenvalue: from ha
 
 @dataclass(frozen=True, slots=True)
 class TwoSampleResult:
-    """What the test says.
+    """Result of the classifier two-sample test.
 
     Attributes:
         auc: The chance that a sample is rated more sample-like than a real item is; 0.5: they cannot be told apart.

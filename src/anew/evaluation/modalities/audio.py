@@ -21,7 +21,7 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.sound_statistics import sound_statistics
+from anew.evaluation.metrics.sound_statistics import STEREO_WIDTH, sound_statistics
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem
@@ -45,7 +45,7 @@ LOUDNESS_DISTANCE = MetricSpec(
 
 
 class AudioEvaluation(Evaluation[Samples]):
-    """Samples against held-out clips; items are (N,) float32 of one length."""
+    """Samples against held-out clips; items are (N,) or (N, 2) float32 of one length."""
 
     noun = "clips"
     feature_description = f"{FEATURES} features of the {NAME} of log-mel spectrograms"
@@ -71,9 +71,9 @@ class AudioEvaluation(Evaluation[Samples]):
         """Noise with the spectrum of a training clip: which tones it holds is right, when they sound is not."""
         clips = []
         for index in source.integers(len(train), size=n):
-            magnitude = np.abs(np.fft.rfft(train[index]))
-            phase = np.exp(2j * np.pi * source.random(len(magnitude)))
-            noise = np.fft.irfft(magnitude * phase, len(train[index]))
+            magnitude = np.abs(np.fft.rfft(train[index], axis=0))
+            phase = np.exp(2j * np.pi * source.random(magnitude.shape))
+            noise = np.fft.irfft(magnitude * phase, len(train[index]), axis=0)
             gain = np.abs(train[index]).max() / max(np.abs(noise).max(), 1e-9)
             clips.append((noise * gain).astype(np.float32))
         return clips
@@ -90,10 +90,12 @@ class AudioEvaluation(Evaluation[Samples]):
         yield from self.metrics_in_time(metrics, QUICK)
 
     def _statistics(self) -> Iterator[Score]:
-        """What is heard first in single clips."""
+        """Sound statistics of single clips."""
         samples, test, train = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train"))
         for statistic in sound_statistics(self.rate):
-            yield compare(statistic, *map(statistic.compute, (samples, test, train)))
+            yield compare(statistic, *(statistic.compute(audio.mono(part)) for part in (samples, test, train)))
+        if np.ndim(samples[0]) == 2:
+            yield compare(STEREO_WIDTH, *map(STEREO_WIDTH.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
         spectra = Compared(*(self._mean_power(part) for part in ("samples", "test", "train", "naive")))

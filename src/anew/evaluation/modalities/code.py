@@ -91,7 +91,7 @@ Judge = Callable[[str], tuple[int, int]]
 
 
 class CodeEvaluation(TextEvaluation):
-    """What text has, and the share of blocks that parse."""
+    """Metrics of text, and the share of blocks that parse."""
 
     noun = "programs"
 

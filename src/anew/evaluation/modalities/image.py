@@ -114,13 +114,13 @@ class ImageEvaluation(Evaluation[Numbers]):
         yield distance_score(SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=self.inputs.seed, source=source)
 
     def _statistics(self) -> Iterator[Score]:
-        """What shows first in single images."""
+        """Image statistics of single images."""
         samples, test, train = (self.sets[part][:STATISTICS_MOST] for part in ("samples", "test", "train"))
         for statistic in image_statistics(samples[0].shape[2] if samples[0].ndim == 3 else 1):
             yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
     def _colours(self) -> Iterator[Score]:
-        """How common each colour is."""
+        """Frequencies of colours."""
         samples, test, train = (colour_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
         yield distance_score(
             COLOUR_DISTANCE,

@@ -47,7 +47,7 @@ NOVEL_SHARE = MetricSpec(
 
 
 class MoleculeEvaluation(TextEvaluation):
-    """What lists of text have, and validity, uniqueness and novelty as MOSES defines them (arXiv 1811.12823)."""
+    """Metrics of lists of text, and validity, uniqueness and novelty as MOSES defines them (arXiv 1811.12823)."""
 
     noun = "molecules"
 

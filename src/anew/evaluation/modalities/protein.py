@@ -132,17 +132,9 @@ class ProteinEvaluation(TextEvaluation):
         def distance(a: Floats, b: Floats) -> float:
             return float(np.abs(np.sort(a) - np.sort(b)).mean())
 
-        low, high = self._resampled(samples, test, distance)
         means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
-        yield Score(
-            LENGTH_DISTANCE,
-            distance(samples, test),
-            low=low,
-            high=high,
-            real_baseline=distance(train, test),
-            n=len(samples),
-            source=f"mean difference of sorted lengths, in residues: {means}",
-        )
+        method = f"mean difference of sorted lengths, in residues: {means}"
+        yield self._distance_score(LENGTH_DISTANCE, distance, (samples, test, train), method)
 
     def _composition(self, sets: Sets) -> Iterator[Score]:
         letters = sorted(set("".join([text for part in sets for text in part])))
@@ -153,15 +145,27 @@ class ProteinEvaluation(TextEvaluation):
         def distance(a: Floats, b: Floats) -> float:
             return jensen_shannon(a.sum(0), b.sum(0))
 
+        method = "Jensen-Shannon divergence in bits of residue frequencies, samples against held-out"
+        yield self._distance_score(COMPOSITION_DISTANCE, distance, (samples, test, train), method)
+
+    def _distance_score(
+        self,
+        spec: MetricSpec,
+        distance: Callable[[Floats, Floats], float],
+        statistics: tuple[Floats, Floats, Floats],
+        method: str,
+    ) -> Score:
+        """A distance of samples from held-out sequences; statistics: of samples, held-out and training ones, a row each."""
+        samples, test, train = statistics
         low, high = self._resampled(samples, test, distance)
-        yield Score(
-            COMPOSITION_DISTANCE,
+        return Score(
+            spec,
             distance(samples, test),
             low=low,
             high=high,
             real_baseline=distance(train, test),
             n=len(samples),
-            source="Jensen-Shannon divergence in bits of residue frequencies, samples against held-out",
+            source=method,
         )
 
     def _resampled(self, a: Floats, b: Floats, distance: Callable[[Floats, Floats], float]) -> Interval:

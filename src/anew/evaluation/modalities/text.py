@@ -193,7 +193,7 @@ class TextEvaluation(Evaluation[str]):
         yield self._bits_score(bits_spec(self.unit), examples, f"{scored}, each {self.unit} counted once")
 
     def _bits_of_parts(self) -> Iterator[Score]:
-        """What the network of a mixed model reaches without its counts: the two are told apart."""
+        """Bits of the network of a mixed model without its counts, reported separately."""
         if self.inputs.bits_of_parts is None or self.clock.remaining(0.7) < self.scoring_seconds:
             return
         for name, value in self.inputs.bits_of_parts().items():
@@ -201,7 +201,7 @@ class TextEvaluation(Evaluation[str]):
             yield Score(bits_spec(self.unit, name), value, source=source)
 
     def _bits_seconds(self) -> float | None:
-        """What scoring may take: enough is kept for the counting model beside it, where that fits at all."""
+        """Seconds that scoring may take: enough is kept for the counting model beside it, where that fits at all."""
         limit = self.clock.limit
         if limit is None:
             return None
@@ -309,7 +309,7 @@ class TextEvaluation(Evaluation[str]):
 
 
 def edits_caption(edits: int) -> str:
-    """How a record differs from another one: "identical", "3 edits"."""
+    """Difference between two records in words: "identical", "3 edits"."""
     return "identical" if edits == 0 else plural(edits, "edit")
 
 

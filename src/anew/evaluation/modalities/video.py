@@ -102,7 +102,7 @@ class VideoEvaluation(Evaluation[Clip]):
         yield from self.metrics_in_time(metrics)
 
     def _statistics(self) -> Iterator[Score]:
-        """What shows first in single frames, as a mean over those of a clip."""
+        """Image statistics of single frames, averaged over the frames of a clip."""
         sets = [self.sets[part] for part in ("samples", "test", "train")]
         frames = [spread_frames(clips) for clips in sets]  # each (n FRAMES, H, W[, C])
         for statistic in image_statistics(frames[0].shape[3] if frames[0].ndim == 4 else 1):

@@ -85,7 +85,7 @@ def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
 
 
 def _scale_end(score: Score, largest: float) -> float:
-    """Where the scale of a score ends: at its maximum where the metric says so, else a little beyond the largest number."""
+    """End of the scale of a score: its maximum where the metric has one, else a little beyond the largest number."""
     spec = score.spec
     if spec.full_axis and spec.maximum is not None and largest <= spec.maximum:
         return spec.maximum
@@ -127,7 +127,7 @@ def _is_number(value: object) -> bool:
 
 
 def _time_axis(rows: Sequence[Mapping[str, Any]]) -> tuple[Array, str]:
-    """Where each row lies on the time axis, and what the axis says."""
+    """Position of each row on the time axis, and the label of the axis."""
     if not all(_is_number(row.get("seconds")) for row in rows):
         return np.array([float(row["step"]) for row in rows]), "step"
     x = np.array([float(row["seconds"]) for row in rows])
@@ -135,7 +135,7 @@ def _time_axis(rows: Sequence[Mapping[str, Any]]) -> tuple[Array, str]:
 
 
 def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
-    """What of the losses is drawn: the first steps may leave the chart at the top."""
+    """Range of losses that is drawn: the first steps may leave the chart at the top."""
     calm = [loss[len(loss) // 50 :] for loss in losses.values()]
     low = min(float(loss.min()) for loss in calm)
     high = max(float(np.quantile(loss, 0.995)) for loss in calm)

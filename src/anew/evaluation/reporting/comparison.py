@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """What one run makes, or real items: a picture, items that play, or texts."""
+    """Samples of one run, or real items: a picture, items that play, or texts."""
 
     name: str
     image: bytes | None = None
@@ -64,7 +64,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """What a comparison found; what compare.html shows.
+    """Result of a comparison, shown in compare.html.
 
     Attributes:
         folder: Where the runs, compare.html and compare.json are.
@@ -90,7 +90,7 @@ class ComparisonReport:
 
     @property
     def claims(self) -> list[Claim]:
-        """What textbooks say of the families, beside what was measured."""
+        """Textbook claims about the families, beside what was measured."""
         return claims(self.measured)
 
     @property
@@ -103,7 +103,7 @@ class ComparisonReport:
         return [run.name for run in best_runs(self.measured, metric)]
 
     def to_json(self) -> dict[str, object]:
-        """What compare.json holds."""
+        """Contents of compare.json."""
         best = {spec.name: self.best(spec.name) for spec in ranked_metrics(self.measured)}
         return {
             **self.about,

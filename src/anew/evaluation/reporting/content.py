@@ -1,4 +1,4 @@
-"""What a report shows of items: pictures, sound and clips that play, texts with passages marked, and pairs of them."""
+"""Items that a report shows: pictures, playable sound and clips, texts with marked passages, and pairs of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SamplePair:
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """What the report displays of samples.
+    """The items of a report.
 
     Attributes:
         sheet, real_sheet: PNG of many samples, and of held-out items.

@@ -46,7 +46,7 @@ WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one metric says of a question.
+    """The answer of one metric to a question.
 
     Attributes:
         score: Of the metric.
@@ -67,7 +67,7 @@ class Part:
 
     @property
     def weakness(self) -> float:
-        """How bad it is, as a multiple of what does not matter: the excess of what differs, else how large it may be."""
+        """Severity as a multiple of the tolerance: the excess of what differs, else how large it may be."""
         proven = self.grade in ("fair", "poor") or self.high is None
         return (self.excess if proven or self.high is None else self.high) / self.tolerance.small
 
@@ -87,7 +87,7 @@ class Part:
         return " to ".join(bounds)
 
     def to_json(self) -> dict[str, object]:
-        """What report.json holds of it."""
+        """Its entry in report.json."""
         return {
             "question": self.tolerance.question,
             "name": self.score.name,
@@ -178,7 +178,7 @@ class Grading:
 
     @property
     def count(self) -> str:
-        """How many items were compared, and how many would do; or that the figure that decides is missing."""
+        """Number of items compared, and how many would be enough; or that the decisive figure is missing."""
         if not self.is_decided:
             return f"the {DECISIVE[self.weakest.tolerance.question]} was not measured"
         return f"{self.n:,} compared; about {self.needed:,} would do"

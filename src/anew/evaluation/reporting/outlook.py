@@ -1,4 +1,4 @@
-"""What more training would bring, from a run's own loss curve.
+"""Extrapolation of a run's own loss curve: what more training would bring.
 
 Losses of generators fall about as a power of the training time (Hestness et al. 2017, arXiv 1712.00409; Kaplan et al. 2020, arXiv
 2001.08361), so a line is fitted to the logarithm of the loss over that of the time, by least squares, over the last three
@@ -24,7 +24,7 @@ LEAST_GAIN = 0.03  # of the loss, under which more time is not worth a promise
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What TIMES the training is likely to bring.
+    """Expected benefit of TIMES the training.
 
     Attributes:
         now: The loss at the end of the fitted curve.

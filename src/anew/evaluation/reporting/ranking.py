@@ -137,7 +137,7 @@ def findings(runs: Sequence[RunResult]) -> list[str]:
 
 
 def copy_summary(run: RunResult) -> str:
-    """What the run's own report says of copies, and of how many samples."""
+    """Result of the run's own copying test, with the number of samples."""
     if run.copies is None:
         return "The run's report has no copying test."
     return f"{run.copies['verdict']} ({plural(run.copies['samples'], 'sample')})"
@@ -180,7 +180,7 @@ def _realism_clause(runs: Sequence[RunResult]) -> list[str]:
 
 @dataclass(frozen=True)
 class Claim:
-    """What textbooks say. outcome: whether it is so on this data; evidence: what was measured, one clause."""
+    """A textbook claim. outcome: whether it holds on this data; evidence: what was measured, one clause."""
 
     claim: str
     outcome: Outcome
@@ -194,7 +194,7 @@ NOT_TESTED = "no two runs here can be compared on this"
 
 
 def claims(runs: Sequence[RunResult]) -> list[Claim]:
-    """What textbooks say of the families, beside what was measured on this data."""
+    """Textbook claims about the families, beside what was measured on this data."""
     vae, gan, diffusion = (_trained(runs, family) for family in ("vae", "gan", "diffusion"))
     families = dict.fromkeys(run.family for run in runs if run.family != "diffusion")
     rivals = [run for family in families for run in _trained(runs, family)]

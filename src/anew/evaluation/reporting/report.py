@@ -24,7 +24,7 @@ NOUNS = {"protein": "sequence"}  # what new data of a modality is called, where 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a report rests on.
+    """The basis of a report.
 
     Attributes:
         answers: Questions that it answers, of closeness, variety and novelty.
@@ -48,7 +48,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What an evaluation found; what `report/` shows.
+    """Result of an evaluation, shown in `report/`.
 
     Attributes:
         run: Name of the run, or of the samples made elsewhere.
@@ -125,7 +125,7 @@ class EvaluationReport:
         return any(score.name == name for score in self.scores)
 
     def to_json(self) -> dict[str, object]:
-        """What report.json holds."""
+        """Contents of report.json."""
         return {
             "run": self.run,
             "family": self.family,
@@ -270,7 +270,7 @@ def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
 
 
 def _planted(copies: CopyTestResult | None) -> dict[str, list[str]]:
-    """How often planted copies were caught, by kind and rate; once a higher rate was missed, lower ones are not tried."""
+    """Table of planted copies caught, by kind and rate; once a higher rate was missed, lower ones are not tried."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["not tried"] * len(RATES))

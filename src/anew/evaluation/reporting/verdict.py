@@ -1,4 +1,4 @@
-"""What the scores say, for readers who know no statistics: whole sentences for a few questions. Grades: see `grading`."""
+"""Verdicts: the scores as whole sentences for readers who know no statistics. Grades: see `grading`."""
 
 from __future__ import annotations
 

@@ -19,21 +19,27 @@ MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søn
 TINY = 1e-8
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above
 NEXT_TO_ALL = 1e-3  # share of tones that is not heard
+HALF = 0.5  # largest value of a stereo image
+BALANCE = 20.0  # decibels between two channels that are HALF in a grid
+DELAY = 0.012  # seconds by which the part lags that makes channels differ
 
 
 def waves(samples: Array, item: Scale) -> list[Array]:
-    """Grids (n, 1, M, T) in [-1, 1] -> (N,) each. item: the numbers of sampler.json."""
+    """Grids (n, 1 or 3, M, T) in [-1, 1] -> (N,) or (N, 2) each. item: the numbers of sampler.json."""
     bank = mel_bank(item["rate"], item["window"], item["bands"])
     sounds = []
-    for grid in samples[:, 0]:
-        unit = np.clip(np.nan_to_num(grid.astype(np.float64)), -1.0, 1.0)  # (M, T)
+    for grid in np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0):
+        unit = grid[0].copy()  # (M, T)
         heard = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # behind the last of these frames is silence
         unit[:, heard[-1] + 1 if len(heard) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
         magnitude = from_mel(bands, bank)
         sound = sound_of(magnitude, item) / item["gain"]
+        if len(grid) == 3:
+            sound = placed(sound, grid[1:], bank, item)
         peak = item["peak"]
-        sounds.append(np.clip(sound, -1.0, 1.0) if peak is None else sound * (peak / max(np.abs(sound).max(), TINY)))
+        highest = max(np.abs(sound).max(), TINY)
+        sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
 
 
@@ -49,6 +55,19 @@ def sound_of(magnitude: Array, item: Scale) -> Array:
     tones = griffin_lim(magnitude * (1.0 - share), phase, item)
     noise = stft(np.random.default_rng(0).standard_normal((item["length"],)), item)
     return tones + istft(magnitude * share * noise / np.maximum(np.abs(noise).mean(), TINY), item)
+
+
+def placed(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
+    """(N, 2) of a sound (N,) and its stereo image (2, M, T): how much louder the left channel is, and how alike both are."""
+    lag = min(round(DELAY * item["rate"]), len(sound) - 1)
+    delayed = np.concatenate([np.zeros(lag), sound])[: len(sound)]
+    spread = (bank / np.maximum(bank.sum(0), 1e-12)).T  # (F, M)
+    balance, alike = np.clip(image, -HALF, HALF)
+    ratio = 10.0 ** (spread @ balance * (BALANCE / (10.0 * HALF)))
+    angle = (math.pi / 2.0) * (spread @ (HALF - alike))
+    main, apart = stft(sound, item) * np.cos(angle), stft(delayed, item) * np.sin(angle)
+    left, right = np.sqrt(2.0 * ratio / (1.0 + ratio)), np.sqrt(2.0 / (1.0 + ratio))
+    return np.stack([istft(left * (main + apart), item), istft(right * (main - apart), item)], 1)
 
 
 def mel_bank(rate: int, window: int, bands: int) -> Array:
@@ -127,10 +146,10 @@ def istft(spectrum: Array, item: Scale) -> Array:
 
 
 def wav(sound: Array, rate: int) -> bytes:
-    """A mono WAV of 16 bits."""
+    """A WAV of 16 bits; sound: (N,) or (N, 2)."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(sound.ndim)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(np.rint(np.clip(sound, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())

@@ -8,11 +8,18 @@ const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs a
 const TINY = 1e-8;
 const BLEND = 0.15; // of a frequency, within which tones below give way to noise above
 const NEXT_TO_ALL = 1e-3; // share of tones that is not heard
+const HALF = 0.5; // largest value of a stereo image
+const BALANCE = 20; // decibels between two channels that are HALF in a grid
+const DELAY = 0.012; // seconds by which the part lags that makes channels differ
 
-// A grid (M, T) in [-1, 1] -> Float32Array (N). item: rate, window, hop, bands, length, depth, top, gain, peak, rounds, tail, noise_from.
+// A grid (1 or 3, M, T) in [-1, 1] -> Float32Array: (N), or (N, 2) of stereo. item: rate, channels, window, hop, bands, length, depth, top, gain,
+// peak, rounds, tail, noise_from.
 export function waveOf(grid, item) {
-  const frames = grid.length / item.bands;
-  const units = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
+  const channels = item.channels ?? 1; // older exports hold mono sound
+  const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
+  const all = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
+  const area = item.bands * frames;
+  const units = all.subarray(0, area);
   let heard = 0; // frames up to the last one that is: behind it is silence
   units.forEach((unit, i) => {
     if (unit > item.tail + 1e-4) heard = Math.max(heard, (i % frames) + 1);
@@ -20,15 +27,14 @@ export function waveOf(grid, item) {
   const bands = units.map((unit, i) => {
     return unit <= -1 || i % frames >= heard ? 0 : 10 ** (((unit - 1) * (item.depth / 2) + item.top) / 20);
   });
-  const magnitude = fromMel(bands, melBank(item), item, frames);
-  const sound = soundOf(magnitude, item, frames);
+  const bank = melBank(item);
+  const magnitude = fromMel(bands, bank, item, frames);
+  const mono = soundOf(magnitude, item, frames);
+  const sound = channels === 2 ? placed(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
   let most = TINY;
   for (const value of sound) most = Math.max(most, Math.abs(value / item.gain));
-  const scale = item.peak === null ? 1 : item.peak / most;
-  return Float32Array.from(sound, (value) => {
-    const level = (value / item.gain) * scale;
-    return item.peak === null ? Math.min(1, Math.max(-1, level)) : level;
-  });
+  const scale = item.peak === null ? 1 / Math.max(most, 1) : item.peak / most;
+  return Float32Array.from(sound, (value) => (value / item.gain) * scale);
 }
 
 // (N) of magnitudes (F, T): tones that go on below `noise_from`, noise above it.
@@ -47,6 +53,36 @@ function soundOf(magnitude, item, frames) {
   const mean = real.reduce((sum, value, i) => sum + Math.hypot(value, imaginary[i]), 0) / real.length;
   const scaled = (part) => part.map((value, i) => (partOf(magnitude[i], i) * value) / Math.max(mean, TINY));
   return istft(scaled(real), scaled(imaginary), item, frames, transform).map((value, i) => value + tones[i]);
+}
+
+// (N, 2) of a sound (N) and its stereo image: how much louder the left channel is, and how alike both are, (M, T) each.
+function placed(sound, balance, alike, bank, item, frames) {
+  const { window, length, bands } = item;
+  const lag = Math.min(Math.round(DELAY * item.rate), length - 1);
+  const delayed = new Float64Array(length);
+  delayed.set(sound.subarray(0, length - lag), lag);
+  const bins = window / 2 + 1;
+  const spread = transposed(bank, bands, bins);
+  for (let bin = 0; bin < bins; bin++) {
+    const row = spread.subarray(bin * bands, (bin + 1) * bands);
+    const total = Math.max(row.reduce((sum, weight) => sum + weight, 0), 1e-12);
+    row.forEach((weight, band) => (row[band] = weight / total));
+  }
+  const limited = (value) => Math.min(HALF, Math.max(-HALF, value));
+  const ratio = product(spread, balance.map(limited), bins, bands, frames).map((value) => 10 ** ((value * BALANCE) / (10 * HALF)));
+  const angle = product(spread, alike.map((value) => HALF - limited(value)), bins, bands, frames).map((value) => (Math.PI / 2) * value);
+  const transform = new Fourier(window);
+  const main = stft(sound, item, frames, transform);
+  const apart = stft(delayed, item, frames, transform);
+  const side = (sign, gain) => {
+    const [real, imaginary] = [0, 1].map((part) =>
+      main[part].map((value, i) => gain(ratio[i]) * (value * Math.cos(angle[i]) + sign * apart[part][i] * Math.sin(angle[i]))),
+    );
+    return istft(real, imaginary, item, frames, transform);
+  };
+  const left = side(1, (r) => Math.sqrt((2 * r) / (1 + r)));
+  const right = side(-1, (r) => Math.sqrt(2 / (1 + r)));
+  return Float64Array.from({ length: 2 * length }, (_, i) => (i % 2 ? right : left)[i >> 1]);
 }
 
 // (M, F) triangles, even on the mel scale; each sums to one, and none is narrower than two bins.

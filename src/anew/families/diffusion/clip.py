@@ -23,7 +23,8 @@ from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import conv_depth, conv_width
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
-from anew.families.diffusion.layout import KnownValues, Layout, SampleWindow
+from anew.families.diffusion.layout import Layout, SampleWindow
+from anew.families.known import KnownValues
 from anew.functional.noise import lognormal_sigmas
 from anew.nets.unet3d import UNet3d
 
@@ -234,7 +235,7 @@ def _pad_frames(condition: Condition, frames: int) -> Condition:
 
 
 def _window_condition(condition: Condition | None, clip: Tensor | None, start: int, frames: int) -> Condition | None:
-    """What is known of the frames from `start` on: by the user, and by the clip (n, C, T, H, W) that was sampled before."""
+    """Known values of the frames from `start` on: given by the user, or by the clip (n, C, T, H, W) sampled so far."""
     if condition is not None:
         stop = start + frames
         condition = Condition(condition.x[..., start:stop, :, :], _mask_of(condition)[..., start:stop, :, :])

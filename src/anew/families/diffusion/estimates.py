@@ -1,4 +1,4 @@
-"""What a denoiser takes noisy items for, at one noise level: what pages show of it beside its samples.
+"""Estimates of a denoiser at one noise level: what pages show of it besides its samples.
 
 Legend for shapes: n items, D values of one item.
 """
@@ -16,7 +16,7 @@ from anew.estimators.gaussian_mixture import GaussianMixture
 
 
 class Denoiser(Protocol):
-    """What is asked of the family."""
+    """The part of the family that is used here."""
 
     spec: Grid
 

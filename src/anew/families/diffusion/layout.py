@@ -1,4 +1,4 @@
-"""What diffusion must know of the axes of a grid: the network, the closed form, and which parts of an item have a noise
+"""Operations of diffusion that depend on the axes of a grid: the network, the closed form, and which parts of an item have a noise
 level of their own. Nothing else looks at axes.
 
 Legend for shapes: B examples, F parts of an example with a noise level each (1 of an image, T of a clip), D values of one
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
+from anew.families.known import KnownValues
 
 MOST_FIT_VALUES = 48_000_000  # that the closed form is fitted on: bounds its memory to 200 MB
 MOST_FIT_EXAMPLES = 10_000
@@ -27,15 +28,8 @@ MOST_FIT_EXAMPLES = 10_000
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
 
 
-class KnownValues(NamedTuple):
-    """values (n, D); mask (n, D) bool, true where they are to be kept."""
-
-    values: Tensor
-    mask: Tensor
-
-
 class Layout(ABC):
-    """How diffusion works on grids of certain axes.
+    """Diffusion on grids of certain axes.
 
     Attributes:
         mixture_type: Type of the closed form.
@@ -61,7 +55,7 @@ class Layout(ABC):
 
     @abstractmethod
     def network(self, config: DiffusionConfig) -> nn.Module:
-        """What `run_network` calls."""
+        """The network as `run_network` calls it."""
 
     @abstractmethod
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
@@ -97,7 +91,7 @@ class Layout(ABC):
         """
 
     def wrapped(self, net: nn.Module) -> nn.Module:
-        """What stands for the network where images are to wrap.
+        """A replacement for the network when images are to wrap.
 
         Raises:
             ConfigError: They cannot.

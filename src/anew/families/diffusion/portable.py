@@ -17,7 +17,7 @@ from anew.families.portable import Graph, PortableSampler
 
 
 class PortableDiffusion(Protocol):
-    """What is used of the family."""
+    """The part of the family that is used here."""
 
     spec: Grid
     config: DiffusionConfig

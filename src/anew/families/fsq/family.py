@@ -271,7 +271,7 @@ class Fsq(Family):
 
     @property
     def latent(self) -> Tokens:
-        """What `encode` gives, and the token that begins each row, which is never sampled. Clusters come behind the codes."""
+        """Spec of what `encode` returns, and the token that begins each row, which is never sampled. Clusters come after the codes."""
         c = self.config
         begin = math.prod(c.levels) + c.num_clusters
         shape = (*self.spec.shape[1:-2], *self.autoencoder.sides)

@@ -28,7 +28,7 @@ FARTHEST = 3.0  # deviations at which the latents found for an item are cut
 
 
 def suggest_num_clusters(items: int, classes: int) -> int:
-    """How many clusters suit so many items: the same number for each class, and at least one."""
+    """Number of clusters that suits so many items: the same number for each class, and at least one."""
     per_class = max(1, classes)
     return max(classes, min(MOST_CLUSTERS, items // ITEMS_PER_CLUSTER) // per_class * per_class)
 

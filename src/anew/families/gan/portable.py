@@ -16,7 +16,7 @@ from anew.nets.resnet import Generator
 
 
 class PortableGan(Protocol):
-    """What is used of the family."""
+    """The part of the family that is used here."""
 
     spec: Grid
     coarse_prior: CoarsePrior

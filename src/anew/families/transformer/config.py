@@ -9,7 +9,7 @@ from anew.core.settings import setting
 
 @dataclass(frozen=True, slots=True)
 class TransformerConfig:
-    """What a Transformer consists of and how it learns."""
+    """Settings of the network of a Transformer and its training."""
 
     batch_size: int = setting(16, "examples per step", low=1, high=1_000_000)
     layers: int = setting(4, "Transformer blocks", low=1, high=200)
@@ -59,7 +59,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True, slots=True)
 class TransformerSampling:
-    """How tokens are chosen."""
+    """Settings of token sampling."""
 
     temperature: float = setting(
         1.0, "below 1 more conservative, above 1 more random; 0 always takes the most probable", low=0.0, high=10.0

@@ -61,7 +61,7 @@ class Segment(NamedTuple):
 
 
 class PathLogits(NamedTuple):
-    """What the network says of targets.
+    """Logits of the network along the paths of targets.
 
     Attributes:
         logits: (B * L, D) log odds of the answer 1 of each question.
@@ -73,7 +73,7 @@ class PathLogits(NamedTuple):
 
 
 class ContextState:
-    """What n samples that grow together have shown so far.
+    """State of n samples that are generated together.
 
     Args:
         mixer: Whose they are.
@@ -287,7 +287,7 @@ class ContextHead(nn.Module):
         return self.mixer.unigram
 
     def weights_after(self, ids: Ints, logits: Floats, state: ContextState) -> Floats:
-        """What comes next in each row; the state is to observe what came.
+        """Probabilities of the next token in each row; the state observes the token afterwards.
 
         Args:
             ids: (n, t) so far, which the state has read.
@@ -333,7 +333,7 @@ class ContextHead(nn.Module):
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
     ) -> ContextState:
-        """What prompts have shown before the first new token.
+        """State after reading prompts, before the first new token.
 
         Args:
             ids: (n, t).

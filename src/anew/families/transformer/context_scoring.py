@@ -49,7 +49,7 @@ def score(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> tuple[Tensor,
 
 
 def path_logits(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> PathLogits:
-    """What the network says of all targets of a batch, in as many threads as there are."""
+    """The network's logits along the paths of all targets of a batch, computed on all threads."""
 
     @torch.inference_mode()
     def of_piece(piece: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -184,13 +184,13 @@ class Transformer(Family, TokenTaps):
 
     @property
     def _heads(self) -> dict[str, NgramMixer | ContextHead]:
-        """What stands beside the network, by the name of its buffers."""
+        """Modules beside the network, by the name of their buffers."""
         heads = {"mixer": self.mixer, "contexts": self.contexts}
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
     def token_mixer(self) -> TokenMixer | None:
-        """What stands beside the network, once it is fitted."""
+        """The statistical models beside the network, once they are fitted."""
         return next((head for head in self._heads.values() if head.is_fitted), None)
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
@@ -267,7 +267,7 @@ class Transformer(Family, TokenTaps):
         return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
 
     def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, NDArray[np.int64], NDArray[np.bool_]]:
-        """What the gate sees of all targets of a batch; these (B*L,); and whether each counts (B*L,)."""
+        """Gate inputs of all targets of a batch; the targets (B*L,); and whether each counts (B*L,)."""
         ids = batch.x.cpu().numpy()
         network = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
         targets = ids[:, 1:].ravel()
@@ -314,7 +314,7 @@ class Transformer(Family, TokenTaps):
         return decoder_sampler(self.net, self.spec, first, sampling, self._left_behind())
 
     def _left_behind(self) -> tuple[str, ...]:
-        """What the network lacks of the whole model."""
+        """Parts of the model that the network alone lacks."""
         if self.contexts is not None and self.contexts.is_fitted:
             return ("counts of what followed many kinds of context, in the training text and in the text so far",)
         if self.mixer is None or not self.mixer.is_fitted:
@@ -369,7 +369,7 @@ def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
 
 
 def neighbour_offsets(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """How many tokens before a token of a grid those stand that lie before it along each axis but the last."""
+    """Distance in tokens to the neighbours of a token of a grid, one along each axis but the last."""
     return tuple(math.prod(shape[axis:]) for axis in range(1, len(shape)))
 
 
@@ -379,7 +379,7 @@ def _block_weights(layers: int, width: int, mlp_size: int) -> int:
 
 
 def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
-    """How often the budget would see each example, at the speed of an ordinary machine."""
+    """Number of times that the budget would see each example, at the speed of an ordinary machine."""
     if scale.seconds is None:
         return USUAL_EPOCHS
     # Threads share the memory, so that speed grows more slowly than their number.

@@ -1,4 +1,4 @@
-"""What the gate knows of a target: how sure each model is, and how well it did on the tokens before.
+"""Gate features of a target: how sure each model is, and how well it did on the tokens before.
 
 Legend for shapes: n targets, V vocabulary, F features, S models (network, counts and perhaps aligned records).
 """
@@ -32,7 +32,7 @@ class Distribution(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeatureLayout:
-    """Where each feature stands in a row of `size`.
+    """Layout of the features in a row of `size`.
 
     Attributes:
         order: Longest context that is counted.

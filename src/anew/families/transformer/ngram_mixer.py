@@ -41,7 +41,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class GateInputs:
-    """What the gate sees of n targets.
+    """Gate inputs of n targets.
 
     Attributes:
         contexts: (order + 1, n) contexts of the counts.
@@ -76,7 +76,7 @@ class GateInputs:
 
 
 class RecentScores:
-    """How well each of S models predicted the tokens so far in n rows: decayed means of their log-probabilities.
+    """Scores of each of S models on the tokens so far in n rows: decayed means of their log-probabilities.
 
     A record without relatives in the train part, or a text by another hand, shows itself by counts that did badly.
     """
@@ -104,7 +104,7 @@ class RecentScores:
 
 
 class MixerState:
-    """What n rows that grow together have shown so far."""
+    """State of n rows that are generated together."""
 
     def __init__(self, mixer: NgramMixer, n: int) -> None:
         self.recent = RecentScores(n, mixer.num_models)
@@ -127,7 +127,7 @@ class MixerState:
             self.experts.observe(ids)
 
     def propose(self, log_probs: Sequence[Floats], shared: Sequence[Floats]) -> None:
-        """What comes next, kept until `observe` says what it was.
+        """Propose the next token; kept until `observe` gives the actual one.
 
         Args:
             log_probs: S of (n, V) of network, counts and perhaps aligned records.
@@ -261,7 +261,7 @@ class NgramMixer(nn.Module):
         return self.counts.unigram
 
     def weights_after(self, ids: Ints, logits: Floats, state: MixerState) -> Floats:
-        """What comes next after ids (n, t): see `step`."""
+        """Probabilities of the token after ids (n, t): see `step`."""
         return self.step(self.last_contexts(ids), logits, state)
 
     def draw(self, ids: Ints, logits: Floats, state: MixerState, uniform: Floats) -> Ints:
@@ -275,7 +275,7 @@ class NgramMixer(nn.Module):
         return read_prompt(self, ids, num_known, network_of)
 
     def step(self, contexts: Ints, logits: Floats, state: MixerState) -> Floats:
-        """What comes next in each row. The state is shown what all models propose, and is to observe what came.
+        """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
 
         Args:
             contexts: (order + 1, n).
@@ -312,7 +312,7 @@ class NgramMixer(nn.Module):
         return self.counts.walk(grown.ravel(), np.tile(depth, batch), targets)
 
     def gate_inputs(self, ids: Ints, network: Floats) -> GateInputs:
-        """What the gate sees of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities."""
+        """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities."""
         contexts = self.contexts(ids[:, :-1])
         shape = (len(ids), ids.shape[1] - 1)
         recent = np.empty((*shape, self.num_models))
@@ -446,7 +446,7 @@ class NgramMixer(nn.Module):
 
 
 def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> MixerState:
-    """What prompts have shown before the first new token.
+    """State after reading prompts, before the first new token.
 
     Args:
         mixer: Whose state it will be.
@@ -471,7 +471,7 @@ def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callab
 
 
 def share_after(mixer: NgramMixer, ids: Ints, network: Floats) -> FixedShare:
-    """What the experts have earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:]."""
+    """Weights that the experts earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:]."""
     share, targets = FixedShare(len(ids)), ids[:, 1:]
     experts = mixer.expert_log_probs(mixer.gate_inputs(ids, network), targets.ravel(), np.arange(targets.size))
     shared_log_probs(share, experts.reshape(*targets.shape, 3))

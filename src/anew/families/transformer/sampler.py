@@ -1,4 +1,4 @@
-"""How a Transformer samples: one token after another, in NumPy, since a step of a small network is mostly the cost of calls.
+"""Sampling of a Transformer: token by token, in NumPy, since a step of a small network is mostly the cost of calls.
 
 Legend for shapes: n samples, L tokens so far, V vocabulary.
 """
@@ -30,7 +30,7 @@ Ints = NDArray[np.int64]
 
 
 class TokenMixer(Protocol):
-    """What stands beside the network, and mixes its own probabilities with the network's."""
+    """Statistical models beside the network, whose probabilities are mixed with the network's."""
 
     @property
     def is_fitted(self) -> bool: ...
@@ -47,7 +47,7 @@ class TokenMixer(Protocol):
 
 
 class SampledFamily(Protocol):
-    """What sampling needs of the family."""
+    """The part of the family that sampling uses."""
 
     spec: Tokens
     net: Decoder
@@ -206,7 +206,7 @@ class TokenSampler:
         return self.mixer.weights_after(ids, logits, self.state)
 
     def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> Any:
-        """What the rows have shown before the first new token. ids: (n, t), unread: (n, l) the last of them, labels in front."""
+        """State of the rows before the first new token. ids: (n, t), unread: (n, l) the last of them, labels in front."""
         family, num_labels = self.family, self.family.num_label_tokens
         if (ids == ids[0]).all() and (unread == unread[0]).all():  # one prompt for all is read once
             ids, unread = ids[:1], unread[:1]

@@ -1,4 +1,4 @@
-"""What a Transformer shows of how it reads: where its heads look, and what each side of the mixture gives each token.
+"""Views into how a Transformer reads: attention weights, and the probabilities of each side of the mixture.
 
 Legend for shapes: B texts, L targets, T targets that are read, D questions of the longest path.
 """

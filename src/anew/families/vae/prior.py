@@ -1,4 +1,4 @@
-"""What vectors look like, learned by a small denoiser: the prior of latents that have no closed form."""
+"""Learned prior of vectors, a small denoiser, for latents that have no closed form."""
 
 from __future__ import annotations
 

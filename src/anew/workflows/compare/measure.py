@@ -1,4 +1,4 @@
-"""What a comparison measures of one run: samples and what they cost, figures, walks."""
+"""Measurements of one run for a comparison: samples and their cost, figures, walks."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedIte
 
 
 class Calls:
-    """How often modules with parameters of their own were called."""
+    """Counter of calls of modules with parameters of their own."""
 
     def __init__(self) -> None:
         self.count: dict[nn.Module, int] = {}

@@ -15,6 +15,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
+from anew.data.held_out import held_out_size
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
@@ -44,7 +45,7 @@ def compare_families(
     trust_code: bool,
     reporter: Reporter | None,
 ) -> ComparisonReport:
-    """What a request asks of each of some families, or finished runs where there is no request; see `anew.compare`."""
+    """Run the comparison of a request: train some families, or take finished runs; see `anew.compare`."""
     reporter = reporter or SilentReporter()
     use_threads()
     if not 20 <= n <= 10_000:
@@ -75,7 +76,7 @@ def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
 
 
 def _saved_request(request: Request | None, entries: Sequence[ComparedRun]) -> dict[str, object]:
-    """What request.json holds: all that tells one comparison from another."""
+    """Contents of request.json: all that distinguishes one comparison from another."""
     if request is None:
         return {"runs": [str(entry.folder.resolve()) for entry in entries]}
     values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
@@ -222,7 +223,7 @@ def _run_results(
 
 
 def _copies(folder: Path) -> dict[str, object] | None:
-    """What the run's own report holds under `copies`; None without a report that can be read."""
+    """`copies` of the run's own report; None without a report that can be read."""
     return (report_if_whole(folder) or {}).get("copies")
 
 
@@ -230,7 +231,7 @@ def _sample_count(n: int, data: Dataset) -> int:
     """As many samples as there are held-out items, or fewer passages."""
     if isinstance(data.spec, Tokens) and data.spec.packed:
         return max(4, n // COMPARISON_PASSAGES)
-    return max(20, min(n, data.part_size("test")))
+    return max(20, min(n, held_out_size(data)))
 
 
 def _written(

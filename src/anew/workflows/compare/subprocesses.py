@@ -63,7 +63,7 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
 
 
 def log_of(entry: ComparedRun) -> Path:
-    """What its process said, beside its run."""
+    """Log of its process, beside its run."""
     return entry.folder.with_name(f"{entry.folder.name}.log")
 
 

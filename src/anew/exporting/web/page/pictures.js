@@ -48,8 +48,8 @@ export function savePicture(canvas, name) {
   canvas.toBlob((blob) => save(blob, name), "image/png");
 }
 
-// A mono WAV of 16 bits.
-export function wav(samples, rate) {
+// A WAV of 16 bits. samples: (N), or (N, 2) where there are two channels.
+export function wav(samples, rate, channels = 1) {
   const bytes = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const word = (at, letters) => [...letters].forEach((letter, i) => bytes.setUint8(at + i, letter.charCodeAt(0)));
   word(0, "RIFF");
@@ -57,10 +57,10 @@ export function wav(samples, rate) {
   word(8, "WAVEfmt ");
   bytes.setUint32(16, 16, true);
   bytes.setUint16(20, 1, true);
-  bytes.setUint16(22, 1, true);
+  bytes.setUint16(22, channels, true);
   bytes.setUint32(24, rate, true);
-  bytes.setUint32(28, 2 * rate, true);
-  bytes.setUint16(32, 2, true);
+  bytes.setUint32(28, 2 * channels * rate, true);
+  bytes.setUint16(32, 2 * channels, true);
   bytes.setUint16(34, 16, true);
   word(36, "data");
   bytes.setUint32(40, 2 * samples.length, true);

@@ -38,7 +38,7 @@ export class Sample {
   }
 
   addPlayer() {
-    const address = URL.createObjectURL(wav(this.content.wave, this.item.rate));
+    const address = URL.createObjectURL(wav(this.content.wave, this.item.rate, this.item.channels));
     this.body.style.aspectRatio = "3 / 1";
     this.body.after(element("audio", { controls: true, src: address, preload: "metadata", "aria-label": `Sound ${this.index}` }));
   }
@@ -46,7 +46,7 @@ export class Sample {
   download() {
     const { kind, suffix } = this.item;
     if (kind === "text") save(new Blob([this.content.text], { type: "text/plain" }), this.name + suffix);
-    else if (kind === "sound") save(wav(this.content.wave, this.item.rate), `${this.name}.wav`);
+    else if (kind === "sound") save(wav(this.content.wave, this.item.rate, this.item.channels), `${this.name}.wav`);
     else if (kind === "clip") {
       const { frames, width, height } = framesOf(this.content, kind);
       save(gif(frames, width, height, Math.round(100 / (this.item.rate ?? 8))), `${this.name}.gif`);

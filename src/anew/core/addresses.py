@@ -1,0 +1,175 @@
+"""Addresses of stores (`s3://...`, `https://...`) through fsspec: what is one, how it is opened, and how long a fault is waited out.
+
+Credentials are the provider's own business: nothing of them passes through here, and an address that carries some is refused, since
+runs keep the address.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+from anew.core import files
+from anew.core.extras import require
+from anew.errors import DataError, RunError, UserError, did_you_mean
+
+# The extra of each scheme, and the package that it brings.
+SCHEMES = {
+    "s3": ("s3", "s3fs"),
+    "gs": ("gcs", "gcsfs"),
+    "az": ("azure", "adlfs"),
+    "abfs": ("azure", "adlfs"),
+    "https": ("http", "aiohttp"),
+    "http": ("http", "aiohttp"),
+    "hf": ("hub", "huggingface_hub"),
+    "memory": ("", ""),  # of this process: for tests
+}
+WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
+RETRY_S = 60.0  # a store that fails for so long is given up
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
+R = TypeVar("R")
+signed: dict[str, str] = {}  # signed addresses of this process by what runs keep of them
+
+
+class FileSystem(Protocol):
+    """What is used of an `fsspec.AbstractFileSystem`."""
+
+    def info(self, path: str) -> Mapping[str, object]: ...
+
+    def find(self, path: str, *, detail: bool) -> Mapping[str, Mapping[str, object]]: ...
+
+    def get_file(self, rpath: str, lpath: str) -> object: ...
+
+    def put_file(self, lpath: str, rpath: str) -> object: ...
+
+    def cat_file(self, path: str) -> bytes: ...
+
+    def pipe_file(self, path: str, value: bytes) -> object: ...
+
+    def rm_file(self, path: str) -> object: ...
+
+    def invalidate_cache(self) -> None: ...
+
+
+def address_of(text: str) -> str | None:
+    """The text as an address, or None where it is none. `Path("s3://a/b")` says `s3:/a/b`, which counts too.
+
+    Raises:
+        DataError: The scheme is none that is read, or the address carries credentials.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None or len(match[1]) == 1:  # one letter is a drive
+        return None
+    scheme, remainder = match[1], match[2]
+    if scheme == "hf" and not remainder.startswith("datasets/"):  # the name of a data set, which is read by its rows
+        return None
+    if scheme not in SCHEMES:
+        schemes = ", ".join(f"{name}://" for name in SCHEMES if name != "memory")
+        raise DataError(
+            f"addresses of {scheme}:// are not supported{did_you_mean(scheme, SCHEMES)}; give one of {schemes}"
+        )
+    if "::" in remainder:
+        raise DataError(f"the address {without_query(text)!r} holds '::'; give one address")
+    if "@" in remainder.partition("/")[0] and scheme in ("s3", "gs", "http", "https"):
+        raise DataError(
+            f"an address of {scheme}:// must hold no user or key, since runs keep it; leave them to the provider's own "
+            "settings (environment variables or its configuration file)"
+        )
+    address = f"{scheme}://{remainder}"
+    if without_query(address) != address:
+        signed[without_query(address)] = address
+    return address
+
+
+def run_address(text: object) -> str | None:
+    """The address that a run is given as, or None where it is a folder.
+
+    Raises:
+        RunError: Runs cannot be written to such an address.
+    """
+    if not isinstance(text, str | os.PathLike) or not isinstance(os.fspath(text), str):
+        return None
+    try:
+        address = address_of(os.fspath(text))
+    except DataError as error:
+        raise RunError(str(error)) from None
+    if address is not None and address.partition("://")[0] not in WRITABLE:
+        raise RunError(f"runs are kept at s3://, gs:// or az:// addresses, not at {without_query(address)!r}")
+    return None if address is None else address.rstrip("/")
+
+
+def without_query(address: str) -> str:
+    """The address without what may be secret in it: a signed address carries its key behind the question mark."""
+    scheme, _, remainder = address.partition("://")
+    return (
+        f"{scheme}://{remainder.partition('?')[0].partition('#')[0]}"
+        if remainder and scheme in ("http", "https")
+        else address
+    )
+
+
+def opened(address: str, purpose: str = "reading", error_type: type[UserError] = DataError) -> tuple[FileSystem, str]:
+    """The store of an address, and its path there.
+
+    Args:
+        address: From `address_of`.
+        purpose: What is done with it, for the sentence that names a missing package.
+        error_type: Of the errors that are raised.
+    """
+    scheme = address.partition("://")[0]
+    extra, package = SCHEMES[scheme]
+    if package:
+        require(package, extra=extra, purpose=f"{purpose} {scheme}:// addresses")
+    from fsspec.core import url_to_fs
+
+    for name in ("fsspec", "s3fs", "gcsfs", "adlfs", "aiobotocore"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they report what is retried here
+    store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address), without_query(address), error_type)
+    return store
+
+
+def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = DataError, verb: str = "read") -> R:
+    """What an action on a store returns. It is tried again for RETRY_S.
+
+    Args:
+        action: What is done.
+        shown: The address, for sentences.
+        error_type: Of the errors that are raised.
+        verb: What is done to the address: "read" or "written".
+
+    Raises:
+        UserError: Of that type: it failed for so long, or nothing is there, or it is not allowed.
+    """
+    begin, pause = time.monotonic(), 0.5
+    while True:
+        try:
+            return action()
+        except FileNotFoundError:
+            raise error_type(f"there is nothing at {shown!r}; check the address") from None
+        except PermissionError as error:
+            raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions there") from None
+        except Exception as error:  # each provider's client has errors of its own, with no base in common
+            if "Credentials" in type(error).__name__:
+                raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None
+            if _is_settled(error) or time.monotonic() - begin + pause > RETRY_S:
+                raise error_type(
+                    f"{shown!r} cannot be {verb} ({_reason(error)}); check the address and the network"
+                ) from None
+        time.sleep(pause)
+        pause = min(2 * pause, 8.0)
+
+
+def _is_settled(error: Exception) -> bool:
+    """Whether trying again cannot help: a malformed address, a refusal, a name that the disk cannot hold beside another."""
+    status = getattr(error, "status", None)
+    refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
+    return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in a few words, without an address that may carry a key."""
+    return re.sub(r"\?\S+", "", files.clause(error))

@@ -1,0 +1,55 @@
+"""Stereo as one sound and where it stands: balance and coherence of the channels by band, and the way back (parametric stereo:
+Breebaart, van de Par, Kohlrausch and Schuijers 2005).
+
+Legend for shapes: B clips, N samples, F frequencies, M mel bands, T frames.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anew.functional.spectrogram import Frames
+
+HALF = 0.5  # largest value of an image: it varies less than the level does, which is heard first
+BALANCE = 20.0  # decibels between the channels that become HALF: one of them is hardly heard then
+DELAY = 0.012  # seconds by which the part lags that makes channels differ: neither an echo nor a tone (Lauridsen 1954)
+SMOOTHED = (3, 5)  # bands and frames that a mean is over: of fewer, any two channels are coherent
+FAINT = 1e-7  # power, as a share of a clip's loudest, below which channels count as alike (-70 dB)
+
+
+def stereo_image(left: Tensor, right: Tensor, bank: Tensor) -> Tensor:
+    """(B, 2, M, T) in [-.5, .5] of spectra (B, F, T): how much louder the left channel is, and how alike both are: .5 the same,
+    0 unrelated, -.5 the same with opposite signs."""
+    powers = [_smooth(bank @ spectrum.abs().square()) for spectrum in (left, right)]
+    shared = _smooth(bank @ (left * right.conj()).real)
+    floor = FAINT * (powers[0] + powers[1]).amax((1, 2), keepdim=True).clamp_min(1e-20)
+    first, second = (power + floor for power in powers)
+    balance = (10.0 * HALF / BALANCE) * (first / second).log10()
+    coherence = ((shared + floor) / (first * second).sqrt()).clamp(-1.0, 1.0)
+    return torch.stack([balance.clamp(-HALF, HALF), HALF - coherence.arccos() / math.pi], 1)
+
+
+def _smooth(power: Tensor) -> Tensor:
+    margins = (SMOOTHED[0] // 2, SMOOTHED[1] // 2)
+    return functional.avg_pool2d(power[:, None], SMOOTHED, 1, margins, count_include_pad=False)[:, 0]
+
+
+def placed(sound: Tensor, image: Tensor, frames: Frames, bank: Tensor) -> Tensor:
+    """(B, N, 2) of a sound (B, N) and its image (B, 2, M, T): both channels are the sound, each at its level; what makes them
+    differ is the sound a little later, with opposite signs."""
+    length = sound.shape[1]
+    lag = min(round(DELAY * frames.rate), length - 1)
+    delayed = functional.pad(sound, (lag, 0))[:, :length]
+    spread = (bank / bank.sum(0, keepdim=True).clamp_min(1e-12)).T  # (F, M)
+    image = image.clamp(-HALF, HALF)
+    balance, unlike = spread @ image[:, 0], spread @ (HALF - image[:, 1])  # (B, F, T)
+    angle = (math.pi / 2.0) * unlike
+    main, apart = frames.stft(sound) * angle.cos(), frames.stft(delayed) * angle.sin()
+    ratio = 10.0 ** (balance * (BALANCE / (10.0 * HALF)))  # of powers
+    left = (2.0 * ratio / (1.0 + ratio)).sqrt() * (main + apart)
+    right = (2.0 / (1.0 + ratio)).sqrt() * (main - apart)
+    return torch.stack([frames.istft(left, length), frames.istft(right, length)], 2)

@@ -1,0 +1,413 @@
+"""Runs at an address (`s3://bucket/run`): the work is done in a folder of the cache, whose contents a store keeps.
+
+In the store a file is an object named by its SHA-256, and `anew-run.json`, written last, says which objects are the run. So a kill at any
+instant leaves the run as it was last written, whole, and another machine goes on from there. The store is written to in the
+background while the run is locked for writing, and once more at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from filelock import FileLock
+from pydantic import Field, StringConstraints
+
+from anew.core import addresses, files
+from anew.core.addresses import FileSystem
+from anew.core.schema import Count, Flag, Record, Text, Whole, checked
+from anew.errors import RunError
+from anew.runs import events, lock
+from anew.runs.checkpoint import Digest
+from anew.runs.paths import CONFIG, STORE_STATE
+
+MANIFEST, OBJECTS = "anew-run.json", "objects"  # in the store
+EVERY_S = 15.0  # seconds between two looks for what is new
+STREAMS = 8  # files that are sent or fetched at once
+MANIFEST_BYTES = 64 * 2**20
+NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of what is of this machine alone
+PART = re.compile(r"[^/\\\0]{1,200}")
+
+
+class Stored(Record):
+    """A file of a run: its size and what it holds."""
+
+    bytes: Whole
+    sha256: Digest
+
+    def key(self, name: str) -> str:
+        """Of its object; the name behind the digest is for people, and for programs that tell types by it."""
+        return f"{OBJECTS}/{self.sha256}/{name.rpartition('/')[2]}"
+
+
+class Manifest(Record):
+    """What a run in a store consists of. writer: a name that nobody else gives, of whoever wrote this."""
+
+    generation: Count
+    writer: Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{16}$")]
+    files: Annotated[dict[Text, Stored], Field(max_length=1_000_000)]
+
+    def check_names(self) -> None:
+        """ValueError where a name leads out of a folder."""
+        for name in self.files:
+            if not all(PART.fullmatch(part) and part not in (".", "..") for part in name.split("/")):
+                raise ValueError(f"names the file {name!r}")
+
+
+class State(Record):
+    """What this machine knows of the store.
+
+    Attributes:
+        address: The run there.
+        known: The manifest that was read or written last.
+        pending: The one that was about to be written.
+        is_partial: Whether checkpoints were left in the store, since nobody needed them here.
+    """
+
+    address: Text
+    known: Manifest | None = None
+    pending: Manifest | None = None
+    is_partial: Flag = False
+
+
+def place_of(address: str) -> Path:
+    """The folder of the cache in which the run of an address is worked on; it has the run's name."""
+    digest = hashlib.blake2b(address.encode(), digest_size=12).hexdigest()
+    return files.cache_root(None) / "runs" / digest / (re.sub(r"[^\w.-]", "-", address.rpartition("/")[2]) or "run")
+
+
+def of_folder(folder: Path) -> Mirror | None:
+    """What keeps a folder in a store, where it is one of the cache that stands for an address."""
+    state_path = folder.parent / STORE_STATE
+    if not state_path.is_file():
+        return None
+    state = _read_state(state_path)
+    return Mirror(state.address) if state is not None and place_of(state.address) == folder else None
+
+
+class Mirror:
+    """A run in a store, and the folder that stands for it here.
+
+    Args:
+        address: From `run_address`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.folder = place_of(address)
+        self._state_path = self.folder.parent / STORE_STATE
+        self._system: FileSystem | None = None
+        self._root = ""
+        self._digests: dict[str, tuple[tuple[int, int, int], Stored]] = {}
+        self._objects: set[str] = set()  # in the store, once it was listed
+        self._is_listed = False
+
+    # -- from the store -------------------------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        """Whether the store holds a run there."""
+        return self._manifest() is not None
+
+    def fetch(self, *, whole: bool) -> None:
+        """Bring the folder to what the store holds, unless it is what this machine wrote last, or is being written.
+
+        Args:
+            whole: Whether checkpoints are needed too.
+
+        Raises:
+            RunError: The store cannot be read, or what it holds does not fit together.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder.parent / ".lock"):
+            state = _read_state(self._state_path)
+            if state is None or state.address != self.address:
+                state = State(address=self.address)
+                self._write_state(state)
+            if lock.is_held(self.folder):
+                return
+            manifest = self._manifest()
+            if manifest is None:
+                return
+            is_here = (self.folder / CONFIG).is_file()
+            is_own = is_here and manifest in (state.known, state.pending)
+            if is_own and not (whole and state.is_partial):
+                self._write_state(state.model_copy(update={"known": manifest, "pending": None}))
+                return
+            is_partial = not whole
+            self._replace({n: e for n, e in manifest.files.items() if whole or not _is_for_training(n)}, keep=is_own)
+            self._write_state(State(address=self.address, known=manifest, is_partial=is_partial))
+
+    def _replace(self, wanted: dict[str, Stored], keep: bool) -> None:
+        """Make the folder hold these files, and nothing else; or bring what is missing of them alone."""
+        for path in () if keep else list(self._paths()):
+            if path.relative_to(self.folder).as_posix() not in wanted:
+                path.unlink(missing_ok=True)
+        missing = [
+            (name, entry)
+            for name, entry in wanted.items()
+            if (not (self.folder / name).is_file() if keep else self._stored(name) != entry)
+        ]
+        with ThreadPoolExecutor(STREAMS) as pool:
+            for _ in pool.map(lambda item: self._fetch_file(*item), missing):
+                pass
+
+    def _fetch_file(self, name: str, entry: Stored) -> None:
+        path = self.folder / name
+        temporary = path.with_name(files.temporary_name(path.name))
+        system, root = self._store()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._reached(lambda: system.get_file(f"{root}/{entry.key(name)}", str(temporary)))
+            if _digest(temporary) != entry:
+                raise RunError(f"{name!r} of {self.address!r} is not what {MANIFEST} says; restore it or train again")
+            os.replace(temporary, path)
+        except OSError as error:
+            raise RunError(f"{name!r} of {self.address!r} cannot be kept here ({files.clause(error)})") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    # -- to the store ---------------------------------------------------------------------------------------------------
+
+    def push(self) -> None:
+        """Let the store hold what the folder holds.
+
+        Raises:
+            RunError: The store cannot be written, or another machine has written the run meanwhile.
+        """
+        if not (self.folder / CONFIG).is_file():
+            return  # nothing has begun
+        state = _read_state(self._state_path) or State(address=self.address)
+        known = state.known.files if state.known is not None else {}
+        contents = self._sent(known)
+        if state.is_partial:  # what was left in the store stays there
+            contents = {name: entry for name, entry in known.items() if _is_for_training(name)} | contents
+        if state.known is not None and contents == known:
+            return
+        present = self._manifest()
+        if present != state.known and (present is None or present != state.pending):
+            raise RunError(
+                f"{self.address!r} was written by another machine meanwhile, so it is left as it is; what was done here lies in "
+                f"{str(self.folder)!r}"
+            )
+        generation = 1 if present is None else present.generation + 1
+        manifest = Manifest(generation=generation, writer=secrets.token_hex(8), files=contents)
+        self._write_state(state.model_copy(update={"known": present, "pending": manifest}))
+        system, root = self._store()
+        text = json.dumps(manifest.model_dump(), indent=1).encode()
+        self._reached(lambda: system.pipe_file(f"{root}/{MANIFEST}", text), "written")
+        self._write_state(state.model_copy(update={"known": manifest, "pending": None}))
+        self._remove_unnamed(present, manifest)
+
+    def _sent(self, known: dict[str, Stored]) -> dict[str, Stored]:
+        """What the folder holds, each file in the store. Checkpoints are read before the log, which then tells of all of their
+        steps; config.json is read before what it may speak of."""
+        while True:
+            contents: dict[str, Stored] = {}
+            present = {entry.key(name) for name, entry in known.items()}
+            try:
+                names = sorted((path.relative_to(self.folder).as_posix() for path in self._paths()), key=_order)
+                for name in names:
+                    contents[name] = self._send(name, present)
+                return contents
+            except FileNotFoundError:  # replaced or removed while it was read: once more, from the beginning
+                continue
+
+    def _send(self, name: str, present: set[str]) -> Stored:
+        path = self.folder / name
+        if name.rpartition("/")[2] == events.NAME:  # it is appended to, so that only a copy stays as it is
+            data = files.read(path, events.BYTES)
+            entry = Stored(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            self._upload(name, entry, present, lambda system, key: system.pipe_file(key, data))
+            return entry
+        stored = self._stored(name)
+        if stored is None:
+            raise FileNotFoundError(path)
+        self._upload(name, stored, present, lambda system, key: system.put_file(str(path), key))
+        if self._stored(name) != stored:
+            raise FileNotFoundError(path)
+        return stored
+
+    def _upload(self, name: str, entry: Stored, present: set[str], send: Callable[[FileSystem, str], object]) -> None:
+        if entry.key(name) not in present:
+            system, root = self._store()
+            key = f"{root}/{entry.key(name)}"
+            self._reached(lambda: send(system, key), "written")
+            present.add(entry.key(name))
+
+    def _remove_unnamed(self, before: Manifest | None, now: Manifest) -> None:
+        """Remove objects that neither this manifest nor the one before names: who has just read that one still fetches by it."""
+        system, root = self._store()
+        named = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
+        if not self._is_listed:
+            found = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
+            self._objects = {key[key.index(f"/{OBJECTS}/") + 1 :] for key in found}
+            self._is_listed = True
+        self._objects |= named
+        for key in self._objects - named:
+            with contextlib.suppress(Exception):  # it is tried again by whoever writes the run next
+                system.rm_file(f"{root}/{key}")
+        self._objects = set(named)
+
+    # -- both -----------------------------------------------------------------------------------------------------------
+
+    def _store(self) -> tuple[FileSystem, str]:
+        if self._system is None:
+            self._system, root = addresses.opened(self.address, "keeping runs at", RunError)
+            self._root = root.rstrip("/")
+        return self._system, self._root
+
+    def _reached(self, action: Callable[[], addresses.R], verb: str = "read") -> addresses.R:
+        return addresses.reached(action, self.address, RunError, verb)
+
+    def _manifest(self) -> Manifest | None:
+        """What the store says that the run is; None where it holds none."""
+        system, root = self._store()
+        system.invalidate_cache()
+
+        def read() -> bytes | None:
+            try:
+                return system.cat_file(f"{root}/{MANIFEST}")
+            except FileNotFoundError:
+                return None
+
+        data = self._reached(read)
+        if data is None:
+            return None
+        try:
+            manifest = checked(Manifest, json.loads(data[:MANIFEST_BYTES]), MANIFEST)
+            manifest.check_names()
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{MANIFEST} of {self.address!r} is damaged ({files.clause(error)}); restore it") from None
+        return manifest
+
+    def _paths(self) -> Iterator[Path]:
+        """The files of the folder that belong to the run."""
+        for folder, folders, names in os.walk(self.folder):
+            folders[:] = [name for name in folders if not NOT_KEPT.fullmatch(name)]
+            for name in names:
+                path = Path(folder, name)
+                if not NOT_KEPT.fullmatch(name) and path.is_file() and not path.is_symlink():
+                    yield path
+
+    def _stored(self, name: str) -> Stored | None:
+        """Size and digest of a file, read once for as long as it is the same file; None where there is none."""
+        path = self.folder / name
+        try:
+            status = path.stat()
+            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if name not in self._digests or self._digests[name][0] != stamp:
+                self._digests[name] = (stamp, _digest(path))
+        except OSError:
+            return None
+        return self._digests[name][1]
+
+    def _write_state(self, state: State) -> None:
+        files.write_json(self._state_path, state.model_dump())
+
+
+def _is_for_training(name: str) -> bool:
+    """Whether a file is needed to go on alone, not to sample or to measure."""
+    return "checkpoints/" in name or name.startswith("pilots/")
+
+
+def _order(name: str) -> tuple[int, str]:
+    last = name.rpartition("/")[2]
+    group = 0 if last == CONFIG else 1 if "checkpoints/" in name else 3 if last == events.NAME else 2
+    return group, name
+
+
+def _digest(path: Path) -> Stored:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Stored(bytes=os.fstat(file.fileno()).st_size, sha256=digest)
+
+
+def _read_state(path: Path) -> State | None:
+    """None where it is missing or damaged: what the store holds counts then."""
+    try:
+        return checked(State, files.read_json(path), STORE_STATE)
+    except (RunError, ValueError):
+        return None
+
+
+# -- while a run is written -----------------------------------------------------------------------------------------------
+
+
+class Keeper:
+    """Writes a folder into its store, again and again in the background."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self.fault: RunError | None = None
+        self._wake, self._is_over = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._thread.start()
+
+    def poke(self) -> None:
+        """There is something new."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(EVERY_S)
+            self._wake.clear()
+            if self._is_over:
+                return
+            try:
+                self.mirror.push()
+                self.fault = None
+            except RunError as error:
+                self.fault = error
+
+    def finish(self) -> None:
+        """Write what is there now."""
+        self._is_over = True
+        self._wake.set()
+        self._thread.join()
+        try:
+            self.mirror.push()
+        except RunError as error:
+            raise RunError(
+                f"{error}; the run lies in {str(self.mirror.folder)!r}, and `anew resume` writes it again"
+            ) from None
+
+
+@contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """Let the store of a folder follow it inside, where it stands for an address; at the end it holds what the folder holds."""
+    mirror = of_folder(folder)
+    if mirror is None:
+        yield
+        return
+    keeper = _keepers[folder] = Keeper(mirror)
+    try:
+        yield
+    finally:
+        del _keepers[folder]
+        keeper.finish()
+
+
+_keepers: dict[Path, Keeper] = {}
+
+
+def note_change(folder: Path) -> str | None:
+    """A checkpoint is whole in a folder.
+
+    Returns:
+        Why its store could not be written lately, where it could not.
+    """
+    keeper = _keepers.get(folder)
+    if keeper is None:
+        return None
+    keeper.poke()
+    return None if keeper.fault is None else str(keeper.fault)

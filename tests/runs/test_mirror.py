@@ -1,0 +1,233 @@
+"""Runs at an address: what the store holds, what is fetched, and what a kill at any instant leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+import anew
+import samples
+from anew import api
+from anew.core import addresses
+from anew.core.addresses import run_address
+from anew.errors import ConfigError, RunError
+from anew.runs import mirror
+from anew.runs.mirror import MANIFEST, Mirror, place_of
+from commands import anew as printed
+
+ADDRESS = "memory://bucket/runs/names"
+SETTINGS = {"width": 16, "layers": 1, "evaluate_samples": 20, "previews": 0, "film": False, "checkpoint_seconds": 0.0}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
+    monkeypatch.setenv("ANEW_CACHE", str(tmp_path / "cache"))
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+
+
+def another_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setenv("ANEW_CACHE", str(tmp_path / name))
+
+
+def begun(files: dict[str, str]) -> Mirror:
+    """The folder of the address, with these files."""
+    own = Mirror(ADDRESS)
+    own.fetch(whole=True)
+    for name, text in ({"config.json": "{}"} | files).items():
+        write(own, name, text)
+    return own
+
+
+def write(own: Mirror, name: str, text: str) -> None:
+    path = own.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("s3://bucket/a/b/", "s3://bucket/a/b"),
+        ("s3:/bucket/a", "s3://bucket/a"),
+        ("runs/names-1", None),
+        ("C:/runs", None),
+    ],
+)
+def test_what_is_the_address_of_a_run(text: str, address: str | None) -> None:
+    assert run_address(text) == run_address(Path(text)) == address
+
+
+@pytest.mark.parametrize("text", ["https://example.org/run", "s4://bucket/run", "s3://key:secret@bucket/run"])
+def test_addresses_that_no_run_can_be_kept_at(text: str) -> None:
+    with pytest.raises(RunError) as refusal:
+        run_address(text)
+    assert "secret@" not in str(refusal.value)
+
+
+def test_another_machine_gets_what_was_written_and_goes_on(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = begun({"checkpoints/step-1/state": "one", "events.jsonl": "1\n", ".half.tmp": "", ".lock": ""})
+    own.push()
+    write(own, "events.jsonl", "1\n2\n")
+    write(own, "checkpoints/step-2/state", "two")
+    (own.folder / "checkpoints/step-1/state").unlink()
+    own.push()
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    other = Mirror(ADDRESS)
+    assert other.folder != own.folder
+    other.fetch(whole=False)
+    assert contents(other.folder) == {"config.json": "{}", "events.jsonl": "1\n2\n"}
+    other.push()  # what was left in the store stays there
+    other.fetch(whole=True)
+    expected = {"checkpoints/step-2/state": "two", "config.json": "{}", "events.jsonl": "1\n2\n"}
+    assert contents(other.folder) == expected
+    write(other, "events.jsonl", "3\n")
+    other.push()
+    with pytest.raises(RunError, match="another machine"):  # which must not be overwritten
+        write(own, "model", "mine")
+        own.push()
+    another_machine(monkeypatch, tmp_path, "cache")
+    Mirror(ADDRESS).fetch(whole=True)
+    assert contents(own.folder) == expected | {"events.jsonl": "3\n", ".half.tmp": "", ".lock": ""}
+
+
+def test_a_kill_between_any_two_calls_leaves_the_run_as_it_was_or_as_it_is(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = begun({"model": "old", "events.jsonl": "1\n"})
+    own.push()
+    before = contents(own.folder)
+    write(own, "model", "new")
+    write(own, "events.jsonl", "1\n2\n")
+    after = contents(own.folder)
+    calls, outcomes = ("put_file", "pipe_file", "rm_file"), []
+    reals = {name: getattr(type(store), name) for name in calls}
+    for dies_at in range(8):
+        count = 0
+
+        def dying(name: str, *arguments: Any, dies_at: int = dies_at, **more: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count > dies_at:
+                raise KeyboardInterrupt
+            return reals[name](*arguments, **more)
+
+        for name in calls:
+            monkeypatch.setattr(type(store), name, lambda *a, name=name, **m: dying(name, *a, **m))
+        with contextlib.suppress(KeyboardInterrupt):
+            Mirror(ADDRESS).push()
+        for name, real in reals.items():
+            monkeypatch.setattr(type(store), name, real)
+        another_machine(monkeypatch, tmp_path, f"machine-{dies_at}")
+        other = Mirror(ADDRESS)
+        other.fetch(whole=True)
+        outcomes.append(contents(other.folder))
+        another_machine(monkeypatch, tmp_path, "cache")
+        Mirror(ADDRESS).fetch(whole=True)  # this machine is ahead, and stays so
+        assert contents(own.folder) == after
+    assert outcomes[0] == before and outcomes[-1] == after
+    assert all(outcome in (before, after) for outcome in outcomes)
+
+
+def test_objects_that_nothing_names_are_removed(store: fsspec.AbstractFileSystem) -> None:
+    own = begun({"events.jsonl": "0"})
+    for number in range(5):
+        write(own, "events.jsonl", str(number))
+        own.push()
+    objects = [key for key in store.find("/bucket/runs/names/objects")]
+    assert len(objects) == 3  # config.json, and the log of this and of the last time
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../b", "/etc/passwd", "a//b", "a\\b"])
+def test_names_that_lead_elsewhere_are_refused(
+    name: str, store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = begun({"model": "x"})
+    own.push()
+    place = f"/bucket/runs/names/{MANIFEST}"
+    manifest = json.loads(store.cat_file(place))
+    manifest["files"][name] = manifest["files"]["model"]
+    store.pipe_file(place, json.dumps(manifest).encode())
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    with pytest.raises(RunError, match="damaged"):
+        Mirror(ADDRESS).fetch(whole=True)
+
+
+def test_an_object_that_is_not_what_was_written_is_refused(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun({"model": "x"}).push()
+    key = next(key for key in store.find("/bucket/runs/names/objects") if key.endswith("/model"))
+    store.pipe_file(key, b"y")
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    with pytest.raises(RunError, match="is not what"):
+        Mirror(ADDRESS).fetch(whole=True)
+
+
+def test_a_folder_elsewhere_with_such_a_state_stands_for_no_address(
+    store: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    own = begun({})
+    stranger = tmp_path / "stranger"
+    (stranger / "names").mkdir(parents=True)
+    (stranger / "state.json").write_text((own.folder.parent / "state.json").read_text())
+    assert mirror.of_folder(stranger / "names") is None
+    assert mirror.of_folder(own.folder) is not None
+
+
+@pytest.mark.slow
+def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = samples.names(tmp_path / "names.txt", 400)
+    words = [str(data), "--steps", "6", "--family", "transformer"]
+    for name, value in SETTINGS.items():
+        words += ["--set", f"{name}={value}"]
+    shown = printed("train", *words, "--run", ADDRESS).stdout
+    assert f"kept at  {ADDRESS}" in shown and f"anew sample {ADDRESS}" in shown
+    local = place_of(ADDRESS)
+    config = json.loads((local / "config.json").read_text())
+    assert config["data"]["path"] == str(data)  # not as seen from the cache, which lies elsewhere on another machine
+    weights = (local / "model.safetensors").read_bytes()
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    assert len(anew.load(ADDRESS).sample(2, seed=3)) == 2
+    assert not (place_of(ADDRESS) / "checkpoints").exists()
+    assert "transformer" in str(api.look(ADDRESS))
+    assert api.evaluate(ADDRESS, n=20).scores
+    assert api.resume(ADDRESS, steps=9).folder.address == ADDRESS
+    printed("train", *words, "--run", tmp_path / "plain")
+    assert (tmp_path / "plain" / "model.safetensors").read_bytes() == weights
+    longer = (place_of(ADDRESS) / "model.safetensors").read_bytes()
+    api.resume(tmp_path / "plain", steps=9)
+    assert (tmp_path / "plain" / "model.safetensors").read_bytes() == longer
+    with pytest.raises(RunError, match="there is no run at"):
+        anew.load("memory://bucket/other")
+    with pytest.raises(RunError, match="is a run already, of another request"):
+        api.train(data, ADDRESS, steps=7)
+    with pytest.raises(ConfigError):
+        api.train(data, "memory://bucket/new", steps=-1)
+    assert not store.exists("/bucket/new")
+
+
+def test_a_store_that_fails_is_said_and_loses_nothing(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = begun({"model": "x"})
+    monkeypatch.setattr(addresses, "RETRY_S", 0.0)
+    monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
+    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), mirror.kept(own.folder):
+        write(own, "model", "y")
+    monkeypatch.undo()
+    assert contents(own.folder)["model"] == "y"
