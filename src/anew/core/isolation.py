@@ -473,7 +473,8 @@ def _received(pipe: IO[bytes], most: int) -> list[Any]:
     stream = io.BytesIO(_get(pipe))
     if sum(sizes) > MESSAGE:
         raise EOFError
-    unpickler, results = _Answers(stream, buffers=[_filled(pipe, size) for size in sizes]), []
+    unpickler = _Answers(stream, buffers=[_filled(pipe, size) for size in sizes])
+    results: list[Any] = []
     while stream.tell() < len(stream.getbuffer()) and len(results) < most:
         results.append(unpickler.load())
     if not results:
