@@ -140,11 +140,11 @@ def test_threads_share_it(worker: Worker) -> None:
 def test_an_interrupted_question_leaves_no_answer_behind(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     run(worker, "a")
 
-    def interrupted(pipe: Any) -> bytes:
+    def interrupted(pipe: Any, most: int) -> list[Any]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr(isolation, "_get", interrupted)
+        context.setattr(isolation, "received", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(worker, "b")
     assert run(worker, "c") == ["c"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
-import io
 import os
 import pickle
 import signal
@@ -22,18 +21,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, ClassVar, NoReturn, Protocol, TypeVar, cast
+from typing import IO, Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.core.deadline import held_back
+from anew.core.worker_pipe import Installment, get, put, received
 from anew.errors import AnewError
 
 SECONDS = 20.0  # of CPU that one item may take where it is tried alone; half of it among others
 PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
 SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
-MESSAGE = 1 << 34  # bytes, beyond which whoever writes has lost its mind
 PIECE, PIECE_BYTES = 128, 1 << 25  # items, and bytes of them, that are sent at a time
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
 KEPT = {
@@ -42,7 +40,6 @@ KEPT = {
     "MMAP_THRESHOLD": 1 << 23,
 }  # of glibc: bytes it keeps when they are freed,
 # since the next file asks for as much, and fresh pages cost as much as decoding
-SMALL_ARRAY = 1 << 10  # bytes, below which to send an array by itself costs more than to copy it
 PIPE_BYTES = (
     1 << 20
 )  # that wait in a pipe, where the system lets us say so: each time one is full costs a change of process
@@ -50,13 +47,6 @@ _OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation imp
 _HUNG = 1  # exit code of faulthandler's watchdog
 _TIMED_OUT = {-getattr(signal, name) for name in ("SIGALRM", "SIGPROF") if hasattr(signal, name)} | {_HUNG}
 _BROKEN = 70  # exit code where `serve` itself fails
-_KNOWN = {
-    *(("numpy", name) for name in ("ndarray", "dtype")),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-    *((room, name) for room in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
-    ("builtins", "ValueError"),
-}
 S = TypeVar("S")  # what decodes
 X = TypeVar("X")  # an item
 R = TypeVar("R")  # what is made of it
@@ -158,10 +148,10 @@ class Worker:
         try:
             if not self._greeted:
                 self._greet(process)
-            _put(process.stdin, message)
+            put(process.stdin, message)
             end = len(results) + len(items)
             while len(results) < end:
-                results += _received(process.stdout, end - len(results))
+                results += received(process.stdout, end - len(results))
         except (EOFError, OSError):
             code = self._end()
             raise _Died(self._why(code)) from None
@@ -187,7 +177,7 @@ class Worker:
     def _greet(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         try:
-            _get(process.stdout)
+            get(process.stdout)
         except (EOFError, OSError):
             if self._closed:
                 raise
@@ -238,20 +228,6 @@ class Worker:
             process.returncode = 0
             for pipe in (process.stdin, process.stdout):
                 cast(Any, pipe).raw.close()  # not flushed: what is buffered is the parent's
-
-
-class _Answers(pickle.Unpickler):
-    """Arrays and plain values of this package: a worker that a file has taken over shall not run anything here."""
-
-    _allowed: ClassVar[dict[tuple[str, str], object]] = {}  # what was looked up before: an array asks for three names
-
-    def find_class(self, module: str, name: str) -> object:
-        known = self._allowed.get((module, name))
-        if known is not None:
-            return known
-        if (module, name) in _KNOWN or (module.startswith(("anew.data.", "anew.errors")) and "." not in name):
-            return self._allowed.setdefault((module, name), super().find_class(module, name))
-        raise pickle.UnpicklingError(f"a worker may not answer with {module}.{name}")
 
 
 def _forget_all() -> None:
@@ -332,9 +308,9 @@ def serve() -> NoReturn:
         os.dup2(null, stream)
     _let_timers_end_it()
     try:
-        _put(answers, b"")
+        put(answers, b"")
         while True:
-            function, subject, items, seconds, share = pickle.loads(_get(asks))
+            function, subject, items, seconds, share = pickle.loads(get(asks))
             _hold_to(share)
             for installment in _installments(_timed(function, subject, items, seconds, null)):
                 installment.send(answers)
@@ -353,14 +329,14 @@ def _let_timers_end_it() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, timers)
 
 
-def _installments(results: Iterable[object]) -> Iterator[_Installment]:
+def _installments(results: Iterable[object]) -> Iterator[Installment]:
     """The results in portions of what came within ANSWER_SECONDS or takes ANSWER_BYTES."""
-    ready, due = _Installment(), time.monotonic() + ANSWER_SECONDS
+    ready, due = Installment(), time.monotonic() + ANSWER_SECONDS
     for result in results:
         ready.add(result)
         if ready.size >= ANSWER_BYTES or time.monotonic() >= due:
             yield ready
-            ready, due = _Installment(), time.monotonic() + ANSWER_SECONDS
+            ready, due = Installment(), time.monotonic() + ANSWER_SECONDS
     if ready.pickles:
         yield ready
 
@@ -425,79 +401,6 @@ def _hold_to(share: int) -> None:
 
 
 _held = False  # to its share of memory
-
-
-# ---- the pipe ----
-
-
-def _put(pipe: IO[bytes], *parts: bytes) -> None:
-    pipe.write(sum(map(len, parts)).to_bytes(8, "little"))
-    for part in parts:
-        pipe.write(part)
-    pipe.flush()
-
-
-class _Installment:
-    """Some results, pickled. arrays: the larger ones among them, which travel as they lie in memory."""
-
-    def __init__(self) -> None:
-        self.pickles: list[bytes] = []
-        self.arrays: list[memoryview] = []
-        self.size = 0
-
-    def add(self, result: object) -> None:
-        """Take one more in."""
-        before = len(self.arrays)
-        self.pickles.append(pickle.dumps(result, 5, buffer_callback=self._keep))
-        self.size += len(self.pickles[-1]) + sum(array.nbytes for array in self.arrays[before:])
-
-    def _keep(self, buffer: pickle.PickleBuffer) -> bool:
-        array = buffer.raw()
-        if array.nbytes < SMALL_ARRAY:
-            return True  # stays in the pickle
-        self.arrays.append(array)
-        return False
-
-    def send(self, pipe: IO[bytes]) -> None:
-        """Write it, for `_received` to read."""
-        _put(pipe, *(array.nbytes.to_bytes(8, "little") for array in self.arrays))
-        _put(pipe, *self.pickles)
-        for array in self.arrays:
-            pipe.write(array)
-        pipe.flush()
-
-
-def _received(pipe: IO[bytes], most: int) -> list[Any]:
-    """The results of an installment, one or some. Raises EOFError where it holds none."""
-    sizes = np.frombuffer(_get(pipe), "<u8").tolist()
-    stream = io.BytesIO(_get(pipe))
-    if sum(sizes) > MESSAGE:
-        raise EOFError
-    unpickler = _Answers(stream, buffers=[_filled(pipe, size) for size in sizes])
-    results: list[Any] = []
-    while stream.tell() < len(stream.getbuffer()) and len(results) < most:
-        results.append(unpickler.load())
-    if not results:
-        raise EOFError
-    return results
-
-
-def _filled(pipe: IO[bytes], size: int) -> NDArray[np.uint8]:
-    array = np.empty(size, np.uint8)
-    if cast(io.BufferedReader, pipe).readinto(array.data) < size:
-        raise EOFError
-    return array
-
-
-def _get(pipe: IO[bytes]) -> bytes:
-    return _exactly(pipe, int.from_bytes(_exactly(pipe, 8), "little"))
-
-
-def _exactly(pipe: IO[bytes], size: int) -> bytes:
-    message = pipe.read(size) if size <= MESSAGE else b""
-    if size > MESSAGE or len(message) < size:
-        raise EOFError
-    return message
 
 
 __all__ = ["PIECE", "Worker", "call", "each", "pieces", "start"]
