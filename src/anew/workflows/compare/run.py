@@ -24,6 +24,7 @@ from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import RunResult
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
+from anew.runs.report_record import report_if_whole
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
@@ -227,12 +228,7 @@ def _run_results(
 
 def _copies(folder: Path) -> dict[str, object] | None:
     """`copies` of the run's own report; None without a report that can be read."""
-    try:
-        report = files.read_json(folder / "report" / "report.json")
-    except RunError:
-        return None
-    copies = report.get("copies") if isinstance(report, dict) else None
-    return copies if isinstance(copies, dict) else None
+    return (report_if_whole(folder) or {}).get("copies")
 
 
 def _sample_count(n: int, data: Dataset) -> int:
