@@ -68,7 +68,7 @@ def test_more_time_that_would_end_before_the_present_weights_is_refused_with_wha
 
 def test_a_budget_that_other_programs_use_up_is_said_to_be() -> None:
     crowded = dataclasses.replace(context(70.0), crowding=12.0)
-    with pytest.raises(BudgetError, match="starting and reading took 70.* work takes 12 times as long"):
+    with pytest.raises(BudgetError, match=r"starting and reading took 70.* work takes 12 times as long"):
         time_to_train(60.0, crowded)
 
 
