@@ -47,6 +47,10 @@ def acted(_: Any, word: str) -> Any:
 def _value(word: str) -> Any:
     if word.startswith("zeros "):
         return np.zeros(int(word.split()[1]), np.uint8)
+    if word.startswith("twice "):
+        number = int(word.split()[1])
+        part = f"part {number}"
+        return part, part, np.full((3, 2), number, np.uint8)[:, 0]
     if word.startswith("mark "):
         _, file, text = word.split()
         with open(file, "a") as stream:

@@ -77,6 +77,13 @@ def test_what_was_answered_before_a_crash_is_not_done_again(
     assert marks.read_text() == "abc"
 
 
+def test_results_that_refer_to_their_own_parts_are_not_mixed(worker: Worker) -> None:
+    results = run(worker, *(f"twice {number}" for number in range(40)))
+    for number, (first, second, array) in enumerate(results):
+        assert first == second == f"part {number}" and array.dtype == np.uint8 and array.tolist() == [number] * 3
+    assert [type(result) for result in run(worker, "twice 1", "a", "twice 2")] == [tuple, str, tuple]
+
+
 @pytest.mark.parametrize("most", [1, 1 << 25])
 def test_arrays_of_any_size_come_back_in_order(worker: Worker, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     lines = ("import sys; sys.path[:] = sys.argv[1:]", f"import anew.core.isolation as i; i.ANSWER_BYTES = {most}")

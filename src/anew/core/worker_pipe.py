@@ -78,10 +78,10 @@ def received(pipe: IO[bytes], most: int) -> list[Any]:
     stream = io.BytesIO(get(pipe))
     if sum(sizes) > MESSAGE:
         raise EOFError
-    unpickler = _Answers(stream, buffers=[_filled(pipe, size) for size in sizes])
+    arrays = iter([_filled(pipe, size) for size in sizes])
     results: list[Any] = []
     while stream.tell() < len(stream.getbuffer()) and len(results) < most:
-        results.append(unpickler.load())
+        results.append(_Answers(stream, buffers=arrays).load())  # each its own: an unpickler counts on over pickles
     if not results:
         raise EOFError
     return results
