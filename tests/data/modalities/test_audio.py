@@ -119,7 +119,7 @@ def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
-    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: its content is not a sound"):
+    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: it is not a sound file"):
         Dataset.open(tmp_path, size=SIZE)
 
 
