@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from anew.core import random
 from anew.core.random import StepContext
+from anew.nets.attention import UnpaddedRows
 
 
 @settings(max_examples=40, deadline=None)
@@ -38,6 +39,21 @@ def test_dropout_is_keyed_and_scaled() -> None:
         assert torch.equal(first[16:], drop(x[16:]))
     assert abs(float(first.mean()) - 1.0) < 0.03
     assert torch.equal(drop.eval()(x), x)
+
+
+def test_dropout_of_some_positions_follows_row_and_position_alone() -> None:
+    drop = random.Dropout(0.25).train()
+
+    def mask(first_row: int, batch: int, length: int, needed: list[tuple[int, int]]) -> torch.Tensor:
+        places = UnpaddedRows(batch, length, torch.tensor([row * length + position for row, position in needed]))
+        with random.use_context(StepContext(0, 1, first_row=first_row)):
+            return drop(torch.ones(len(needed), 8), places)
+
+    needed = [(0, 0), (0, 1), (1, 0), (3, 19)]
+    whole = mask(32, 5, 40, needed)
+    assert torch.equal(whole, mask(32, 5, 20, needed))  # padded less
+    assert torch.equal(whole[[3, 2]], mask(33, 4, 20, [(2, 19), (0, 0)]))  # in another micro-batch, in another order
+    assert 0 < int((whole == 0).sum()) < whole.numel()
 
 
 def test_keys_are_the_same_everywhere() -> None:

@@ -1,5 +1,5 @@
 // Samples of an exported page for the tests: node run_page.mjs WEB PAGE FILE, FILE holding what `Sampler.sample`
-// takes, or `texts` to encode, `images` to match, `gaps` to lay out, or `grids` to turn into waves.
+// takes, or what to `fill` in by an engine, `texts` to encode, `images` to match, `gaps` to lay out, or `grids` to turn into waves.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
@@ -22,6 +22,12 @@ if (request.texts) {
   const engine = new (await load("engine")).Engine(program, element("tensors"));
   answer.ids = request.gaps.map(([prompt, suffix]) => engine.promptIds(prompt, suffix));
   answer.middles = answer.ids.map((ids) => engine.middle([...ids, ...engine.tokenizer.encode("new"), program.item.special.end, 0]));
+} else if (request.fill?.seed !== undefined) {
+  const engine = new (await load("engine")).Engine(program, element("tensors"));
+  const { latents, places } = engine.encoded(request.fill);
+  Object.assign(answer, { latents: Array.from(latents.values()), places: Array.from(places), drafts: [] });
+  const show = ({ items }) => answer.drafts.push(Array.from(items[0].values));
+  await engine.handle({ id: 1, what: "sample", n: 1, seed: 2, fill: request.fill }, show);
 } else if (request.matching) {
   const { matched } = await load("pixel_steps");
   answer.values = request.images.map((values) => Array.from(matched(values, request.shape, request.matching)));

@@ -14,6 +14,7 @@ import pytest
 import anew
 from anew.cli import main
 from anew.core import files
+from anew.exporting.base import new_folder
 from samples import shapes
 
 from .conftest import train
@@ -91,8 +92,17 @@ def test_a_full_disk_leaves_nothing(
         replace(source, target)
 
     monkeypatch.setattr(files.os, "replace", full)
-    with pytest.raises(anew.RunError, match="No space left on device"):
+    with pytest.raises(anew.RunError, match=r"cannot write '.*/out/model.safetensors' \(No space left on device\)"):
         anew.export(run, "transformers", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_a_library_cut_short_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(anew.RunError, match=r"cannot write '.*out' \(7 requested and 3 written\)"),
+        new_folder(tmp_path / "out"),
+    ):
+        raise OSError("7 requested and 3 written")
     assert not list(tmp_path.iterdir())
 
 

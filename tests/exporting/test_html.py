@@ -24,7 +24,10 @@ from anew.exporting.bundle import bundled
 from anew.exporting.graph import WEB, Container
 from anew.exporting.html import page
 from anew.exporting.sampler import whole_sampler
-from anew.families.diffusion.family import _known_values
+from anew.families.known import known_values
+from anew.families.vae.filling import sweep
+from anew.functional.latents import given_places
+from anew.sampling.latents import in_own_values
 from samples import clips, prose, shapes, stereo_tones, tones
 
 from .conftest import TINY_CONV, train
@@ -219,7 +222,7 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
     *_, expected = model.family.sample(request, SEED)
     family: Any = model.family
     noise = family._noise(request, SEED)
-    given = _known_values(request.condition, N, family.spec.shape, family.device)
+    given = known_values(request.condition, N, family.spec.shape, family.device)
     inputs = {name: noise[name] for name in ("inside", "outside")}
     inputs |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
     inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given))}
@@ -227,6 +230,42 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
     fill = {"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "parts": parts.tolist()}
     output = sampled(page, n=N, known=inputs | {"last": there.sum(1) - 1}, fill=fill)
     assert np.abs(output - expected.numpy()).max() < 1e-3
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vae", "latents"])
+def test_pictures_are_filled_in_as_by_the_run(name: str, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, page = exported(grid_run(name), tmp_path / "page.html")
+    x = values(model)[0][:1]  # (1, C, H, W)
+    mask = torch.ones_like(x)
+    mask[..., 7:] = 0
+    got = answer(page, fill={"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "seed": 0, "index": 0})
+    own = in_own_values(model, Condition(x[0], mask[0]))
+    codec: Any = model.codec or model.family
+    assert np.abs(np.array(got["latents"]) - codec.encode(x).flatten().numpy()).max() < 1e-3
+    places = given_places(mask, codec.autoencoder.sides)
+    assert got["places"] == places.flatten().tolist() and 0 < sum(got["places"]) < places.numel()
+    if name == "latents":
+        assert own.mask is not None and torch.equal(own.mask, places.expand(own.x.shape))
+    given = mask.bool().flatten().numpy()
+    assert all(np.array_equal(np.array(draft)[given], x.flatten().numpy()[given]) for draft in got["drafts"])
+
+
+@needs_node
+@pytest.mark.slow
+def test_a_turn_of_filling_in_is_that_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model = anew.load(grid_run("vae"), "cpu")
+    (graph,) = whole_sampler(model).views
+    family: Any = model.family
+    inputs = [torch.randn(example.shape) for example in graph.inputs.values()]
+    inputs[1] = (inputs[1] > 0).float()
+    container = Container("f32")
+    container.add(graph)
+    ((got,),), _ = run_graphs(container, [(graph.name, inputs)], tmp_path)
+    deviations = inputs[3].view(-1, *family.latent.shape)
+    expected = sweep(family.autoencoder, inputs[0], inputs[1], inputs[2], deviations, torch.float32)
+    assert float((got - expected.detach()).abs().max()) < 1e-4
 
 
 @needs_node

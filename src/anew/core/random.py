@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+POSITIONS_PER_STREAM = 16  # of a row whose numbers are drawn together
 ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, enough to keep seeding cheap
 
 
@@ -113,14 +115,37 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, places: Places | None = None) -> Tensor:
+        """x: (B, ...), or (N, W) of some positions of a batch, which `places` names."""
         context = _active.get()
         if not self.training or self.p == 0.0:
             return x
         if context is None:
             return nn.functional.dropout(x, self.p)
-        kept = context.uniform(context.next_stream("dropout"), x.shape) >= self.p
-        return x * kept.to(x.dtype) / (1.0 - self.p)
+        stream = context.next_stream("dropout")
+        numbers = context.uniform(stream, x.shape) if places is None else _at(context, stream, places, x.shape[-1])
+        return x * (numbers >= self.p).to(x.dtype) / (1.0 - self.p)
+
+
+class Places(Protocol):
+    """Some positions of a batch: indices (N,) among batch * length."""
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def indices(self) -> Tensor: ...
+
+
+def _at(context: StepContext, stream: str, places: Places, width: int) -> Tensor:
+    """(N, width) uniform numbers, a function of each place's row and position: neither of who is in the batch beside it, nor of
+    the length that the batch is padded to, both of which differ by process and micro-batch."""
+    spans = range(0, places.length, POSITIONS_PER_STREAM)
+    numbers = [context.uniform(f"{stream}/{first}", (places.batch, POSITIONS_PER_STREAM, width)) for first in spans]
+    return torch.cat(numbers, 1)[:, : places.length].flatten(0, 1).index_select(0, places.indices)
 
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd: the increment of splitmix64

@@ -173,10 +173,12 @@ class Condition:
     Attributes:
         x: For Tokens, ids that the sample starts with, (L,) or (n, L). For a Grid, values (*shape) or (n, *shape).
         mask: For a Grid, 1 where x is to be kept, of x's shape or (1, H, W); None keeps all of it. None for Tokens.
+        items: Where x are latents of a codec, what is given of the items themselves.
     """
 
     x: Tensor
     mask: Tensor | None = None
+    items: Condition | None = None
 
 
 @runtime_checkable

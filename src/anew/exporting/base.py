@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -143,9 +144,12 @@ def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
         (temporary if suffix is None else next(temporary.iterdir())).rename(out)
         files.sync_folder(out.parent)
     except OSError as error:
-        raise RunError(
-            f"cannot write {str(out)!r} ({error.strerror}); free some space or give another folder"
-        ) from error
+        # A library may raise one without a number, such as NumPy of a file that is cut short.
+        reason = error.strerror or str(error)
+        raise RunError(f"cannot write {str(out)!r} ({reason}); free some space or give another folder") from error
+    except RunError as error:
+        inside = re.escape(str(temporary)) + ("" if suffix is None else r"[^']*")
+        raise RunError(re.sub(inside, lambda _: str(out), str(error))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

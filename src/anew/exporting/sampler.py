@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from anew.core.specs import Tokens
+from anew.core.specs import Grid, Tokens
 from anew.data.formats.tokenizer import SubWords
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
@@ -30,7 +30,8 @@ def whole_sampler(model: Model) -> PortableSampler:
     decoder = codec.portable_decoder()
     last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")
     steps = (*sampler.steps, last)
-    return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_behind)
+    views = (codec.portable_encoder(),) if isinstance(model.spec, Grid) and model.family.fills_in else ()
+    return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_behind, views)
 
 
 def _own_sampling(model: Model, step: Mapping[str, Any]) -> dict[str, Any]:

@@ -333,6 +333,10 @@ class Family(nn.Module):
         """The graph from latents or codes to items, of a family that serves as a codec."""
         raise NotImplementedError
 
+    def portable_encoder(self) -> Graph:
+        """The graph from items to latents on a grid, of a family that serves as a codec with such latents."""
+        raise NotImplementedError
+
     def check_state(self) -> None:
         """Check buffers that were loaded, of which only names, shapes and dtypes were checked so far.
 

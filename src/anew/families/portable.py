@@ -69,7 +69,8 @@ class PortableSampler:
         graphs: All graphs, also such as no step runs.
         steps: In order; the result of the last one is the sample.
         left_behind: What else the family samples from; one clause each.
-        views: Graphs of what happens inside, by a name that a page knows: "inside" of a decoder, "stages" of a generator.
+        views: Graphs that a page knows by name: "inside" of a decoder and "stages" of a generator show what happens there; "fill" of a
+            VAE and "encoder" of a codec keep what is given of an item.
     """
 
     graphs: tuple[Graph, ...]

@@ -73,3 +73,17 @@ def unit_scale(means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
     per_channel = (-1, 1, 1)
     overall = ((means - centre.view(per_channel)) / spread.view(per_channel)).square().mean().sqrt()
     return centre, (spread * overall).clamp(min=1e-6)
+
+
+def given_places(mask: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Places of latents all of whose values are given.
+
+    Args:
+        mask: (B, C, H, W) 1 where a value is given.
+        sides: h and w.
+
+    Returns:
+        (B, 1, h, w) 1 at such places.
+    """
+    is_open = torch.nn.functional.adaptive_max_pool2d(1.0 - mask.amin(1, keepdim=True), sides)  # (B, 1, h, w)
+    return 1.0 - is_open

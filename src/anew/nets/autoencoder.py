@@ -195,7 +195,7 @@ class VariationalAutoencoder(nn.Module):
         num_mixtures: int,
     ) -> None:
         super().__init__()
-        self.shape, self.num_mixtures = shape, num_mixtures
+        self.shape, self.num_mixtures, self.top_dim = shape, num_mixtures, top_dim
         self.sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
         self.encoder = Encoder(shape[0], widths, depth, patch_size)
         self.norm = ChannelNorm(widths[-1])

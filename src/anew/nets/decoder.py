@@ -82,12 +82,12 @@ class Block(nn.Module):
         dtype, config = x.dtype, self.config
         qkv = self._queries_keys_values(x)  # (B, L, 3W)
         attended = attention.causal_attention(qkv, positions, config.num_heads, config.attention_scale, rows)
-        x = x + self.dropout(F.linear(attended, self.out.to(dtype)))
+        x = x + self.dropout(F.linear(attended, self.out.to(dtype)), rows)
         normed = attention.rms_norm(x)
         inner = attention.swiglu(
             F.linear(normed, self.gate.to(dtype)), F.linear(normed, self.up.to(dtype))
         )  # (B, L, F)
-        residual: Tensor = self.dropout(F.linear(inner, self.down.to(dtype)))
+        residual: Tensor = self.dropout(F.linear(inner, self.down.to(dtype)), rows)
         return x + residual
 
     def _queries_keys_values(self, x: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class Decoder(nn.Module):
         """ids: (B, L) with L up to the context -> (B, L, W), or (N, W) of unpadded rows, normalised, in `dtype`."""
         positions = self.positions().span(0, ids.shape[1], dtype)
         x = self.embed(ids)
-        x = self.dropout((x if rows is None else rows.gather(x.flatten(0, 1))).to(dtype))
+        x = self.dropout((x if rows is None else rows.gather(x.flatten(0, 1))).to(dtype), rows)
         for block in self.blocks:
             x = block(x, positions, rows)
         return attention.rms_norm(x)

@@ -76,6 +76,11 @@ class Generator:
         return self.item_modality.spec
 
     @property
+    def fills_in(self) -> bool:
+        """Whether a part of an item can be given, so that the rest is made anew."""
+        return self.family.fills_in and (self.codec is None or isinstance(self.spec, Grid))
+
+    @property
     def family_name(self) -> str:
         return type(self.family).__name__.lower()
 
@@ -241,8 +246,11 @@ class Generator:
         """Samples or drafts as items, with what was given of them as it was given."""
         items = self.modality.decode(x)
         condition = request.condition
-        is_known = condition is not None and isinstance(self.spec, Grid) and self.codec is None
-        return self.modality.keep_known(items, condition) if condition is not None and is_known else items
+        if condition is not None and self.codec is not None:
+            condition = condition.items
+        if condition is None or not isinstance(self.spec, Grid):
+            return items
+        return self.item_modality.keep_known(items, condition)
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
         """Names of classes.

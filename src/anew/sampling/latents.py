@@ -16,6 +16,7 @@ from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
 from anew.data.types import FileSlice, Item
 from anew.errors import ConfigError, shorten
+from anew.functional.latents import given_places
 from anew.sampling.generator import Generator
 from anew.sampling.samples import Samples
 
@@ -73,19 +74,21 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
         condition: (item, mask), the mask true where the item is kept; or a `Condition` in the generator's own values.
 
     Raises:
-        ConfigError: The data is not on a grid, the family works on latents, or the sizes do not fit.
+        ConfigError: The data is not on a grid, the generator keeps nothing of an item, or the sizes do not fit.
     """
     if isinstance(condition, Condition):
         return condition
     name = generator.modality.name
     if not isinstance(generator.item_spec, Grid):
         raise ConfigError(f"{name} data is not filled in by a mask; leave `condition` out and give a `prompt`")
-    if generator.codec is not None:
-        raise ConfigError("this run works on latents, where no pixel can be kept; train diffusion with space=pixel")
+    if not generator.fills_in:
+        raise ConfigError(
+            f"{generator.family_name} cannot keep a part of an item; leave `condition` out, or train diffusion or vae"
+        )
     if not isinstance(condition, tuple | list) or len(condition) != 2:
         raise ConfigError(f"`condition` must be a pair: give (item, mask): one {name}, and what of it is kept")
     item, given_mask = condition
-    x = item_values(generator, item)[0]  # (C, *axes)
+    x = values_of(generator.item_modality, item)[0]  # (C, *axes)
     axes = tuple(x.shape[1:])
     mask = _mask(given_mask, axes)
     if tuple(mask.shape) == axes[: mask.dim()]:  # a mask of whole frames holds for all their pixels
@@ -93,7 +96,25 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
     if tuple(mask.shape) != axes:
         size = tuple(mask.shape)
         raise ConfigError(f"the mask has the size {size}, and samples of this run have {axes}; give one of that size")
-    return Condition(x, mask[None])
+    return in_own_values(generator, Condition(x, mask[None]))
+
+
+def in_own_values(generator: Generator, given: Condition) -> Condition:
+    """What is given of items, in the values that the family draws. Of latents those are kept around which all is given, and the
+    items get the rest back after they were decoded, as in blended latent diffusion (arXiv 2206.02779).
+
+    Args:
+        generator: Whose samples are conditioned.
+        given: x (*shape) or (n, *shape) of items, and its mask.
+    """
+    codec = generator.codec
+    if codec is None:
+        return given
+    shape = generator.item_spec.shape if isinstance(generator.item_spec, Grid) else ()
+    x = given.x.expand(-1 if given.x.ndim > len(shape) else 1, *shape)
+    mask = torch.ones_like(x) if given.mask is None else given.mask.to(x).expand(x.shape)
+    z = encode_in_fixed_batches(codec, x.to(generator.device))  # (n, c, h, w)
+    return Condition(z, given_places(mask, (z.shape[2], z.shape[3])).expand(z.shape), given)
 
 
 def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:

@@ -193,7 +193,7 @@ def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: 
         num_bytes=sum(tensor.nbytes for tensor in tensors),
         grows_tokens=is_text and isinstance(model.family, SamplesTokens),
         follows_keys=model.family.follows_keys,
-        fills_in=model.family.fills_in and model.codec is None,
+        fills_in=model.fills_in,
         is_scored=has_likelihood(model),
         max_rows=_max_rows(model.item_spec),
         worker=ModelWorker(name, load, limits, model),

@@ -53,9 +53,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         if "image" not in files:
             raise bad_request("image is missing; send it as a file of the form", "image")
         if not entry.fills_in:
-            message = (
-                f"the family {entry.family} of this model keeps no given pixels; ask a model of diffusion on pixels"
-            )
+            message = f"the family {entry.family} of this model keeps no given pixels; ask a model of diffusion or vae"
             raise bad_request(message, "model")
         item_wish = _request(body, entry)
         condition = await run_in_threadpool(condition_from_files, entry, files["image"], files.get("mask"))

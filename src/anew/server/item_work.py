@@ -11,6 +11,7 @@ from torch import Tensor
 
 from anew.core.specs import Condition, SampleRequest
 from anew.sampling.drawing import request_origin, unusual_settings
+from anew.sampling.latents import in_own_values
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
@@ -119,10 +120,11 @@ def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
     requests = [work.request for work in works]
     labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
     keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
+    condition = _joint_condition(requests)
     return SampleRequest(
         len(keys),
         torch.cat([label for label in labels if label is not None]) if model.spec.classes else None,
-        _joint_condition(requests),
+        None if condition is None else in_own_values(model, condition),
         requests[0].sampling,
         requests[0].first_index,
         tuple(keys) if len(requests) > 1 else None,
@@ -170,7 +172,9 @@ def _show(
 def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
     """Rows of the batch as items."""
     labels = None if request.labels is None else request.labels[rows]
-    part = replace(request, n=len(x), labels=labels, condition=work.request.condition)
+    given = work.request.condition
+    condition = None if given is None else replace(given, items=given)
+    part = replace(request, n=len(x), labels=labels, condition=condition)
     items = model.decode_items(x.cpu(), part, work.request.stop)
     return Samples(items, model.label_names(labels, len(items)), model.item_modality)
 

@@ -98,7 +98,7 @@ def can_fill_in(model: Model) -> str:
     """The part of an item that may be given so that the rest is made: "paint" a part of a picture away, "ends" of a clip, a "stretch
     of a sound; "" where nothing."""
     spec = model.item_spec
-    if not isinstance(spec, Grid) or model.codec is not None or not model.family.fills_in:
+    if not isinstance(spec, Grid) or not model.fills_in:
         return ""
     return {"image": "paint", "video": "ends", "audio": "stretch"}.get(model.item_modality.name, "")
 

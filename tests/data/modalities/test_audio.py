@@ -256,6 +256,15 @@ def test_loudness_is_kept_where_asked() -> None:
     assert 5 < np.abs(decoded[0]).max() / np.abs(decoded[1]).max() < 20
 
 
+def test_samples_begin_and_end_without_a_click() -> None:
+    source = np.random.default_rng(0)
+    files = [encoded(source.normal(0.0, 0.2, 4000)) for _ in range(8)]
+    modality = surveyed(*files)
+    modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    for item in modality.decode(np.ones((2, *modality.spec.shape), np.float32)):
+        assert item[0] == item[-1] == 0.0 and np.abs(item[[1, -2]]).max() < 0.1 < np.abs(item[1000:-1000]).max()
+
+
 def panned(seed: int) -> NDArray[np.float32]:
     """(N, 2) a tone, left and right in turn, in noise of each channel's own."""
     far = 0.25 if seed % 2 else 1.0

@@ -181,6 +181,20 @@ def test_samples_are_generated_from_their_latents() -> None:
     assert torch.allclose(grown, last(family, 4, temperature=0.7), atol=1e-5)
 
 
+def test_what_is_given_is_kept_and_the_rest_fits_it() -> None:
+    family, batch = trained(), stripes(60, 2, 7000)
+    assert batch.labels is not None
+    held = batch.x[batch.labels == 0][:24]  # rows, whose right half follows from the left one
+    mask = torch.ones_like(held)
+    mask[..., 4:] = 0
+    *_, filled = family.sample(SampleRequest(24, None, Condition(held, mask)), 5)
+    assert torch.equal(filled[..., :4], held[..., :4])
+    error, chance = ((made - held)[..., 4:].square().mean() for made in (filled, last(family, 24)))
+    assert float(error) < 0.7 * float(chance)
+    (*_, part) = family.sample(SampleRequest(4, None, Condition(held[20:], mask[20:]), None, 20), 5)
+    assert torch.allclose(part, filled[20:], atol=0.05)
+
+
 def test_inverted_items_lead_back() -> None:
     family, held = trained(), stripes(8, 0, 5000).x
     latents = family.encode_to_latents(held)
@@ -252,8 +266,8 @@ def test_free_bits_and_the_warm_up_act() -> None:
 
 def test_what_it_cannot_do_is_said() -> None:
     family = trained()
-    with pytest.raises(ConfigError, match="given values"):
-        list(family.sample(SampleRequest(1, None, Condition(torch.zeros(1, 8, 8))), 0))
+    with pytest.raises(ConfigError, match="known values must have the shape"):
+        list(family.sample(SampleRequest(1, None, Condition(torch.zeros(1, 8, 7))), 0))
     with pytest.raises(ConfigError, match="no labels"):
         last(Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), 1, torch.zeros(1, dtype=torch.int64))
     with pytest.raises(ConfigError, match="CHW"):

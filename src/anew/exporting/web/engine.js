@@ -12,6 +12,7 @@ import { TokenStream, filtered } from "./tokens.js";
 
 const MOST_AT_ONCE = 4; // samples that form side by side
 const SHOWN_TOKENS = 20; // of those that may come next
+const SWEEPS = 30; // of the chain in which a VAE fills in, as in families/vae/filling.py
 
 const REQUESTS = ["load", "sample", "next", "walk", "film", "inside", "stages", "place"];
 const LONGEST_BREATH = 30; // milliseconds of work after which messages are looked at
@@ -57,12 +58,14 @@ export class Engine {
   // fill: {values, mask, parts, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
   // suffix: what a text stands in front of; the answers then hold the prompt and what is new.
   async sample({ id, n, seed, index = 0, label = null, prompt = "", suffix = "", settings = {}, fill = null, known = null }, answer) {
+    if (fill && this.has("fill")) return this.sweep({ id, seed, index, label, fill }, answer);
+    const ownFill = fill && this.has("encoder") ? this.inLatents(fill) : fill;
     const prefix = this.tokenizer ? this.promptIds(prompt, suffix) : [];
     const before = suffix ? prompt : null;
     let made = 0;
     while (made < n && !this.cancelled.has(id)) {
       const count = Math.min(made === 0 ? 1 : MOST_AT_ONCE, n - made);
-      const options = { n: count, seed, index: index + made, label, fill, tokens: { prompt: prefix, ...settings } };
+      const options = { n: count, seed, index: index + made, label, fill: ownFill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
       if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
       if (fill?.parts) options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
@@ -80,6 +83,45 @@ export class Engine {
     }
     this.cancelled.delete(id);
     return { made };
+  }
+
+  has(graph) {
+    return graph in this.program.container.graphs;
+  }
+
+  // What is given of an item, as latents: those around which all is given. The item gets the rest back when it was decoded.
+  inLatents({ values, mask }) {
+    const { latents, places } = this.encoded({ values, mask });
+    const channels = latents.shape[1];
+    return { values: latents.values(), mask: Uint8Array.from({ length: channels * places.length }, (_, i) => places[i % places.length]) };
+  }
+
+  // An item as latents (1, c, h, w), and 1 for each place of them around which all is given.
+  encoded({ values, mask }) {
+    const { shape } = this.item;
+    const { latents } = this.container.run("encoder", Tensor.from("f32", [1, ...shape], values));
+    return { latents, places: givenPlaces(mask, shape, latents.shape.slice(2)) };
+  }
+
+  // A sample of a VAE of which a part is given: latents and the rest take turns.
+  async sweep({ id, seed, index, label, fill }, answer) {
+    const { known } = this.noises(seed, index, label);
+    const { shape } = this.item;
+    let { x } = [...this.sampler.sample({ n: 1, seed, index, label, known })].at(-1);
+    const { latents, places } = this.encoded(fill);
+    const given = Tensor.from("f32", [1, 1, ...latents.shape.slice(2)], places);
+    const source = new Random(seed, index + (1 << 20));
+    for (let turn = 1; turn <= SWEEPS && !this.cancelled.has(id); turn++) {
+      const isLast = turn === SWEEPS;
+      const whole = x.values().map((value, i) => (fill.mask[i] ? fill.values[i] : value));
+      const noise = Float32Array.from({ length: known.noise.data.length }, () => (isLast ? 0 : source.normal()));
+      const inputs = [new Tensor(whole, [1, ...shape]), given, new Tensor(noise, known.noise.shape), known.deviations];
+      x = this.container.run("fill", ...inputs).filled;
+      answer({ index: 0, items: this.items({ x, isLast }, fill), isLast, progress: turn / SWEEPS });
+      await breath();
+    }
+    this.cancelled.delete(id);
+    return { made: 1 };
   }
 
   // The items of a draft: texts, or arrays of numbers.
@@ -275,6 +317,19 @@ export class Engine {
     }
     return { known: values, normals };
   }
+}
+
+// 1 for each place of latents all of whose pixels are given. mask: 1 for each value (C, H, W) that is.
+function givenPlaces(mask, [channels, height, width], [rows, columns]) {
+  const area = height * width;
+  const isGiven = (i) => Array.from({ length: channels }, (_, c) => mask[c * area + i]).every(Boolean);
+  const range = (at, size, count) => [Math.floor((at * size) / count), Math.ceil(((at + 1) * size) / count)];
+  return Uint8Array.from({ length: rows * columns }, (_, place) => {
+    const [top, bottom] = range(Math.floor(place / columns), height, rows);
+    const [left, right] = range(place % columns, width, columns);
+    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) if (!isGiven(y * width + x)) return 0;
+    return 1;
+  });
 }
 
 function stretched(values) {

@@ -23,7 +23,8 @@ from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import conv_depth, conv_width
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
-from anew.families.diffusion.layout import KnownValues, Layout, SampleWindow
+from anew.families.diffusion.layout import Layout, SampleWindow
+from anew.families.known import KnownValues
 from anew.functional.noise import lognormal_sigmas
 from anew.nets.unet3d import UNet3d
 

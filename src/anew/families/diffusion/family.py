@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from anew.core.random import StepContext, generator
-from anew.core.specs import Batch, Condition, Grid, SampleRequest
-from anew.errors import ConfigError
+from anew.core.specs import Batch, Grid, SampleRequest
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, weights_within
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, count_parameters
@@ -29,10 +28,11 @@ from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.estimates import clean_estimates, level_errors
 from anew.families.diffusion.image import ImageLayout
-from anew.families.diffusion.layout import KnownValues, Layout
+from anew.families.diffusion.layout import Layout
 from anew.families.diffusion.portable import diffusion_sampler
 from anew.families.diffusion.wrapping import turned
 from anew.families.explaining import NoiseLevel
+from anew.families.known import KnownValues, known_values
 from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import PortableSampler
 from anew.functional.noise import karras_sigmas
@@ -201,23 +201,23 @@ class Diffusion(Family):
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
         sampling: DiffusionSampling = request.sampling or DiffusionSampling()
-        known_values = _known_values(request.condition, request.n, self.spec.shape, self.device)
+        given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         noise = self._noise(request, seed)
-        component = self._choose_component(request, noise["kind"][:, 0], known_values)
+        component = self._choose_component(request, noise["kind"][:, 0], given_values)
         start = self.mixture.sample(component, noise["inside"], noise["outside"])
         part_mask = None
         if not sampling.frames:
-            part_mask = self.layout.sampled_parts(self.mixture, component, noise["kind"][:, -1], known_values)
-        known_parts = None if known_values is None else self.layout.known_parts(known_values.mask)
-        if known_values is not None:
-            start = torch.where(known_values.mask, known_values.values, start)
+            part_mask = self.layout.sampled_parts(self.mixture, component, noise["kind"][:, -1], given_values)
+        known_parts = None if given_values is None else self.layout.known_parts(given_values.mask)
+        if given_values is not None:
+            start = torch.where(given_values.mask, given_values.values, start)
 
         level = itertools.count()
 
         def denoise(y: Tensor, sigma: Tensor) -> Tensor:
             part_sigma = sigma.expand(request.n, self.layout.num_parts)
-            if known_values is not None and known_parts is not None:
-                y = torch.where(self.mixture.per_value(known_parts), known_values.values, y)
+            if given_values is not None and known_parts is not None:
+                y = torch.where(self.mixture.per_value(known_parts), given_values.values, y)
                 part_sigma = torch.where(known_parts, self.config.sigma_min * self.spec.std, part_sigma)
             if tap is not None:
                 tap(y, sigma)
@@ -227,7 +227,7 @@ class Diffusion(Family):
                 denoised = self._denoise_wrapped(y, part_sigma, next(level))
             else:
                 denoised = self._denoise_guided(y, part_sigma, component, sampling.guidance)
-            return denoised if known_values is None else torch.where(known_values.mask, known_values.values, denoised)
+            return denoised if given_values is None else torch.where(given_values.mask, given_values.values, denoised)
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
         for denoised in SOLVERS[sampling.solver](denoise, start + sigmas[0] * noise["noise"], sigmas):
@@ -361,20 +361,6 @@ def _mean_square(error: Tensor, value_weight: Tensor | None, layout: Layout) -> 
     if value_weight is None:
         return error.square().mean(1)
     return (error.square() * value_weight * (layout.num_parts / layout.size)).sum(1)
-
-
-def _known_values(
-    condition: Condition | None, n: int, shape: tuple[int, ...], device: torch.device
-) -> KnownValues | None:
-    if condition is None:
-        return None
-    mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask
-    try:
-        values = condition.x.to(device).float().expand(n, *shape).flatten(1)
-        return KnownValues(values, mask.to(device).expand(n, *shape).flatten(1) > 0.5)
-    except RuntimeError as error:
-        x_shape = tuple(condition.x.shape)
-        raise ConfigError(f"known values must have the shape {shape} (got {x_shape})") from error
 
 
 def _concatenate(parts: list[Tensor | None], max_rows: int) -> Tensor | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -20,18 +20,12 @@ from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
+from anew.families.known import KnownValues
 
 MOST_FIT_VALUES = 48_000_000  # that the closed form is fitted on: bounds its memory to 200 MB
 MOST_FIT_EXAMPLES = 10_000
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
-
-
-class KnownValues(NamedTuple):
-    """values (n, D); mask (n, D) bool, true where they are to be kept."""
-
-    values: Tensor
-    mask: Tensor
 
 
 class Layout(ABC):

@@ -26,9 +26,11 @@ from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
 from anew.families.base import Family, Scale, check_axes, class_labels
+from anew.families.known import known_values
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph, PortableSampler
-from anew.families.vae.portable import vae_decoder, vae_sampler
+from anew.families.vae.filling import filled
+from anew.families.vae.portable import vae_decoder, vae_encoder, vae_sampler
 from anew.families.vae.prior import VectorPrior
 from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.functional.ode import SOLVERS
@@ -119,6 +121,7 @@ class Vae(Family):
     # The first phase's loss says nothing about the second one, whose weights would be thrown away with it.
     early_stopping: ClassVar[bool] = False
     follows_keys: ClassVar[bool] = True
+    fills_in: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = {"prior_share": 0.0}
 
     spec: Grid
@@ -314,10 +317,14 @@ class Vae(Family):
     @torch.no_grad()
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         sampling: VaeSampling = request.sampling or VaeSampling()
-        if request.condition is not None:
-            raise ConfigError("vae cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
-        bottom = self._bottom_of(self.initial_latents(request, seed))
-        if sampling.pixels == "sample":
+        known = known_values(request.condition, request.n, self.spec.shape, self.device)
+        latents = self.initial_latents(request, seed)
+        bottom = self._bottom_of(latents)
+        if known is not None:
+            start = self._expected_items(bottom)
+            deviations = latents[:, self.config.top_dim :].view_as(bottom)
+            yield from filled(self, start, deviations, known, request.sample_keys(seed), self._dtype())
+        elif sampling.pixels == "sample":
             yield self._sampled_items(bottom, request.sample_keys(seed))
         else:
             yield self._expected_items(bottom)
@@ -389,6 +396,9 @@ class Vae(Family):
 
     def portable_decoder(self) -> Graph:
         return vae_decoder(self, self)
+
+    def portable_encoder(self) -> Graph:
+        return vae_encoder(self, self)
 
 
 def _kl_from_standard_normal(posterior: Normal) -> Tensor:

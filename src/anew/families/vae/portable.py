@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from anew.core.specs import Grid
 from anew.families import portable
 from anew.families.portable import Graph, PortableSampler
+from anew.families.vae.filling import sweep
 from anew.families.vae.prior import RHO, SIGMA_MAX, SIGMA_MIN, VectorPrior
 from anew.functional.noise import karras_sigmas
 from anew.nets.autoencoder import VariationalAutoencoder
@@ -51,17 +52,23 @@ def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int, prior_steps
         bottom = prior.mean + prior.log_scale.exp() * deviations.view_as(prior.mean)
         return autoencoder.decode(bottom, DTYPE).mean()
 
-    def encode(x: Tensor) -> Tensor:
-        bottom, _ = autoencoder.encode(x, DTYPE)
-        return (bottom.mean - family.centre[:, None, None]) / family.scale[:, None, None]
+    def fill(x: Tensor, places: Tensor, noise: Tensor, deviations: Tensor) -> Tensor:
+        return sweep(autoencoder, x, places, noise, deviations.view(-1, *family.latent.shape), DTYPE)
 
     top = torch.zeros(2, top_dim)
     prior_inputs = {"y": top, "sigma": torch.ones(2), "label": torch.zeros(2, dtype=torch.long)}
     graphs = (
         Graph("prior", owner, denoise, prior_inputs, ("denoised",)),
         Graph("decoder", owner, decode, {"top": top, "deviations": torch.zeros(2, size)}, ("x",)),
-        Graph("encoder", owner, encode, {"x": torch.zeros(2, *family.spec.shape)}, ("latents",)),
+        vae_encoder(family, owner),
     )
+    item = {"x": torch.zeros(2, *family.spec.shape)}
+    filling = item | {
+        "places": torch.zeros(2, 1, *family.latent.shape[1:]),
+        "noise": top,
+        "deviations": torch.zeros(2, size),
+    }
+    views = (Graph("fill", owner, fill, filling, ("filled",)),)
     sigmas = karras_sigmas(prior_steps, SIGMA_MIN, SIGMA_MAX, RHO)
     start_scale = math.sqrt(1.0 + SIGMA_MAX**2)
     steps = (
@@ -71,7 +78,7 @@ def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int, prior_steps
         portable.normal("deviations", size, scale=float(family.temperature)),
         portable.run("decoder", "top", "deviations", out="x"),
     )
-    return PortableSampler(graphs, steps)
+    return PortableSampler(graphs, steps, views=views)
 
 
 def vae_decoder(family: PortableVae, owner: nn.Module) -> Graph:
@@ -82,3 +89,13 @@ def vae_decoder(family: PortableVae, owner: nn.Module) -> Graph:
         return family.autoencoder.decode(bottom, DTYPE).mean()
 
     return Graph("codec", owner, decode, {"latents": torch.zeros(2, *family.latent.shape)}, ("x",))
+
+
+def vae_encoder(family: PortableVae, owner: nn.Module) -> Graph:
+    """From items to scaled bottom latents."""
+
+    def encode(x: Tensor) -> Tensor:
+        bottom, _ = family.autoencoder.encode(x, DTYPE)
+        return (bottom.mean - family.centre[:, None, None]) / family.scale[:, None, None]
+
+    return Graph("encoder", owner, encode, {"x": torch.zeros(2, *family.spec.shape)}, ("latents",))

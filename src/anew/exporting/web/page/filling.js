@@ -4,9 +4,9 @@ import { $, number, say } from "./elements.js";
 import { draw, pixels, savePicture } from "./pictures.js";
 
 const REASONS = {
-  latents: "This model works on a smaller code, of which each number stands for a whole patch of what is seen, so it cannot keep some pixels as they are. Models that work on the pixels themselves by diffusion can.",
-  tokens: "This model makes what is seen as a row of codes, from the first to the last, so it cannot keep what stands anywhere in it. Models that work on the pixels themselves by diffusion can.",
-  generator: "This model makes the whole at once out of a few numbers, so it cannot keep a part of one as it is. Diffusion on pixels can.",
+  latents: "This model works on a smaller code, and the page has nothing that turns a picture into that code, so no part of one can be kept.",
+  tokens: "This model makes what is seen as a row of codes, from the first to the last, so it cannot keep what stands anywhere in it. Diffusion and VAEs can.",
+  generator: "This model makes the whole at once out of a few numbers, and nothing in it leads from a picture back to these numbers, so no part of one can be kept. Diffusion and VAEs can.",
 };
 
 // Why this model fills nothing in, in place of the tools.

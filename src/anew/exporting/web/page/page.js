@@ -18,7 +18,9 @@ const making = new Making(program, client);
 
 const { item, steps } = program;
 const has = (name) => steps.some((step) => step.step === name);
-const canFill = item.kind === "image" && steps.at(-1).step === "denoise";
+const hasGraph = (name) => name in program.container.graphs;
+const keepsPixels = steps.at(-1).step === "denoise" || hasGraph("fill") || (has("denoise") && hasGraph("encoder") && hasGraph("codec"));
+const canFill = item.kind === "image" && keepsPixels;
 const isSeen = ["image", "clip"].includes(item.kind);
 const fillsFrames = steps.some((step) => step.out === "given");
 const VIEWS = [

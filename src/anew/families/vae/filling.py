@@ -1,0 +1,91 @@
+"""Part of an item is given and the rest is made anew: a chain in which latents and the rest take turns.
+
+Each sweep reads z2 from the item as it stands; takes z1 of the places that are given from the item, and of the others from what z2
+says of them; decodes, and puts back what is given. This is pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra, arXiv 1401.4082,
+appendix F), with the given places of z1 held as blended latents hold them (arXiv 2206.02779).
+
+Legend for shapes: B items, K top numbers, c channels, h rows and w columns of bottom latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from anew.core.random import generator
+from anew.families.known import KnownValues
+from anew.functional.latents import given_places
+from anew.nets.autoencoder import VariationalAutoencoder
+
+SWEEPS = 30
+
+
+class FillsIn(Protocol):
+    """What is used of the family."""
+
+    autoencoder: VariationalAutoencoder
+    rows: int
+
+
+def filled(
+    family: FillsIn,
+    x: Tensor,
+    deviations: Tensor,
+    known: KnownValues,
+    keys: Sequence[tuple[int, int]],
+    dtype: torch.dtype,
+) -> Iterator[Tensor]:
+    """Drafts with what is given.
+
+    Args:
+        family: The VAE.
+        x: (B, C, H, W) samples to start from.
+        deviations: (B, c, h, w) of their z1 from what z2 says, in standard deviations.
+        known: What is given of each.
+        keys: The noise of row i is a function of keys[i].
+        dtype: What is computed in.
+
+    Yields:
+        (B, C, H, W) after each of SWEEPS turns.
+    """
+    autoencoder = family.autoencoder
+    mask, values = known.mask.view_as(x), known.values.view_as(x)
+    places = given_places(mask.float(), autoencoder.sides)  # (B, 1, h, w)
+    sources = [generator(row_seed, "fill", index) for row_seed, index in keys]
+    x = torch.where(mask, values, x)
+    for number in range(SWEEPS):
+        noise = torch.stack([torch.randn(autoencoder.top_dim, generator=source) for source in sources])
+        noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last turn takes the mean
+        parts = zip(*(torch.split(rows, family.rows) for rows in (x, places, noise, deviations)), strict=True)
+        x = torch.where(mask, values, torch.cat([sweep(autoencoder, y, p, e, d, dtype) for y, p, e, d in parts]))
+        yield x
+
+
+def sweep(
+    autoencoder: VariationalAutoencoder,
+    x: Tensor,
+    places: Tensor,
+    noise: Tensor,
+    deviations: Tensor,
+    dtype: torch.dtype,
+) -> Tensor:
+    """One turn of the chain.
+
+    Args:
+        autoencoder: All networks.
+        x: (B, C, H, W) the item as it stands, with what is given.
+        places: (B, 1, h, w), 1 at places of z1 that are given.
+        noise: (B, K) normal, of z2.
+        deviations: (B, c, h, w) of z1 from what z2 says, in standard deviations.
+        dtype: What is computed in.
+
+    Returns:
+        (B, C, H, W) the whole item, in which what is given is to be put back.
+    """
+    bottom, top = autoencoder.encode(x, dtype)
+    prior = autoencoder.bottom_prior(top.mean + top.log_scale.exp() * noise, dtype)
+    made = prior.mean + prior.log_scale.exp() * deviations
+    return autoencoder.decode(torch.where(places > 0.5, bottom.mean, made), dtype).mean()
