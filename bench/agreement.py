@@ -2,9 +2,10 @@
 
     python bench/agreement.py RUN RUN [RUN ...]
 
-A row for each run and report beside the run's own. Figures that have a say in a grade are compared; two disagree where they differ by
-more than both 95% intervals together (the root of the sum of their squares) explain, which chance does to 5%. `conflict`: one report
-says that samples are as good as real items, and the other that they differ.
+A row for each run and report beside the run's own. Figures that have a say in a grade are compared by what grades go by: how far
+they are from the same figure of real data, which takes the number of items out of it. Two disagree where they differ by more than
+both 95% intervals together (the root of the sum of their squares, those of the real data included) explain, which chance does to 5%.
+`conflict`: one report says that samples are as good as real items, and the other that they differ.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ OPPOSED = ({"good", "fair"}, {"good", "poor"})
 
 def scores_of(report: Mapping[str, Any]) -> Scores:
     """Scores with an interval, by name."""
-    return {s["name"]: s for s in report["scores"] if s["low"] is not None and s["high"] is not None}
+    return {s["name"]: s for s in report["scores"] if None not in (s["low"], s["high"], s["real_baseline"])}
 
 
 def apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     """How far two scores are apart, as a multiple of what their intervals explain."""
-    halves = [(score["high"] - score["low"]) / 2.0 for score in (a, b)]
-    return abs(a["value"] - b["value"]) / max(math.hypot(*halves), 1e-9)
+    halves = [math.sqrt(2.0) * (score["high"] - score["low"]) / 2.0 for score in (a, b)]
+    excess_a, excess_b = (score["value"] - score["real_baseline"] for score in (a, b))
+    return abs(excess_a - excess_b) / max(math.hypot(*halves), 1e-9)
 
 
 def compared(own: Mapping[str, Any], other: Mapping[str, Any], parts: set[str]) -> dict[str, Any]:

@@ -66,6 +66,12 @@ def test_more_time_that_would_end_before_the_present_weights_is_refused_with_wha
     assert 40.0 + time_to_train(needed, context()) >= GAIN * 87.0 - 0.1
 
 
+def test_a_budget_that_other_programs_use_up_is_said_to_be() -> None:
+    crowded = dataclasses.replace(context(70.0), crowding=12.0)
+    with pytest.raises(BudgetError, match=r"starting and reading took 70.* work takes 12 times as long"):
+        time_to_train(60.0, crowded)
+
+
 def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:
     assert evaluation_slice(90.0, 1.5) == 16.5
     assert evaluation_slice(90.0, 20.0) == 22.5

@@ -143,6 +143,27 @@ def test_a_kill_between_any_two_calls_leaves_the_run_as_it_was_or_as_it_is(
     assert all(outcome in (before, after) for outcome in outcomes)
 
 
+def test_equal_files_are_fetched_once_and_may_be_appended_to_alone(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = {"events.jsonl": "1\n", "codec/events.jsonl": "1\n"}
+    begun(logs | {"checkpoints/step-1/buffers": "b", "checkpoints/step-2/buffers": "b"}).push()
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    other, fetched, real = Mirror(ADDRESS), [], type(store).get_file
+
+    def counted(self: object, rpath: str, lpath: str, **more: Any) -> object:
+        fetched.append(rpath)
+        return real(self, rpath, lpath, **more)
+
+    monkeypatch.setattr(type(store), "get_file", counted)
+    other.fetch(whole=True)
+    assert len(fetched) == len(set(fetched)) == 3
+    with open(other.folder / "events.jsonl", "a") as log:
+        log.write("2\n")
+    assert (other.folder / "codec" / "events.jsonl").read_text() == "1\n"
+    assert len({path.stat().st_ino for path in other.folder.glob("checkpoints/*/buffers")}) == 1
+
+
 def test_objects_that_nothing_names_are_removed(store: fsspec.AbstractFileSystem) -> None:
     own = begun({"events.jsonl": "0"})
     for number in range(5):

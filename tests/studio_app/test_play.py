@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,13 @@ def test_no_end_is_taken_where_none_was_learned(client: TestClient) -> None:
     assert not client.get("/api/play/about", params={"run": NAMES}).json()["gap"]
     (refusal,) = events(client, "sample", run=NAMES, n=1, suffix="a")
     assert "suffix" in refusal["error"]["message"]
+
+
+def test_a_run_whose_letters_are_damaged_says_so(root: Path, client: TestClient) -> None:
+    other = shutil.copytree(root / NAMES, root / "runs" / "altered")
+    config = json.loads((other / "config.json").read_text())
+    config["data"]["learned"]["tokens"]["letters"] = 5
+    (other / "config.json").write_text(json.dumps(config))
+    answer = client.get("/api/play/about", params={"run": "runs/altered"})
+    assert answer.status_code == 400 and "letters" in answer.json()["error"]["message"]
+    shutil.rmtree(other)

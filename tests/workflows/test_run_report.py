@@ -28,7 +28,7 @@ def write(run: Path, measured: int, text: str, answers: int = 3) -> tuple[Path, 
     basis = replace(basis_of(run, report, 1000), answers=answers, measured=measured)
     out, _ = make_room(run, basis, messages)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_text(json.dumps({"text": text, "basis": asdict(basis)}))
+    (out / "report.json").write_text(json.dumps({"text": text, "scores": [], "basis": asdict(basis)}))
     return out, messages.texts
 
 

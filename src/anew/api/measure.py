@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from anew.api.sampling import loaded_together
 from anew.api.training import is_run_at, load, open_run, run_place
-from anew.core import arguments, files
+from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.reporter import Reporter
 from anew.core.settings import check_int
 from anew.data.types import DecodedItem
-from anew.errors import ConfigError, DataError, RunError, command, shorten
+from anew.errors import ConfigError, DataError, shorten
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -23,6 +23,7 @@ from anew.planning.request import (
     is_there,
     make_request,
 )
+from anew.runs import report_record
 from anew.runs.record import PREFERENCES
 from anew.workflows.requirements import check_requirements as check_requirements
 from anew.workflows.requirements import parse_requirements as parse_requirements
@@ -324,7 +325,4 @@ def read_report(run: str | Path) -> dict[str, object]:
     Raises:
         RunError: It is missing or damaged.
     """
-    report = files.read_json(open_run(run).path / "report" / "report.json")
-    if not isinstance(report, dict) or not isinstance(report.get("scores"), list):
-        raise RunError(f"the report of {str(run)!r} was edited; run `{command('anew', 'evaluate', run)}`")
-    return report
+    return report_record.read_report(open_run(run).path)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anew.core import files
-from anew.errors import RunError
 from anew.evaluation.reporting.model_card import TASKS, escaped, yaml_string
 from anew.evaluation.reporting.page import format_number
+from anew.runs import report_record
+from anew.runs.report_record import REPORT
 from anew.sampling.model import Model
 
 LIMITS = """\
@@ -20,14 +20,8 @@ set `license` above to what the training data allows."""
 
 def read_report(model: Model) -> Mapping[str, Any] | None:
     """Contents of the run's report.json; None where it was not measured."""
-    path = model.folder.path / "report" / "report.json"
-    if not path.exists():
-        return None
-    report = files.read_json(path)
-    scores = report.get("scores") if isinstance(report, dict) else None
-    if not isinstance(scores, list) or not all(isinstance(score, dict) for score in scores):
-        raise RunError(f"{str(path)!r} was edited; run `anew evaluate` again")
-    return dict(report)
+    folder = model.folder.path
+    return report_record.read_report(folder) if (folder / REPORT / "report.json").exists() else None
 
 
 def score_value(report: Mapping[str, Any] | None, name: str) -> float | None:
@@ -140,8 +134,7 @@ def measured_lines(report: Mapping[str, Any] | None) -> list[str]:
     """Answers and figures of the run's report, with baselines."""
     if report is None:
         return ["Nothing was measured; `anew evaluate` on the run does it."]
-    verdict = report.get("verdict")
-    answers = [f"- {escaped(str(answer))}" for answer in verdict.values()] if isinstance(verdict, dict) else []
+    answers = [f"- {escaped(answer)}" for answer in report.get("verdict", {}).values()]
     rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
     for score in report["scores"]:
         cells = (score.get(name) for name in ("value", "real_baseline", "naive_baseline"))

@@ -129,8 +129,7 @@ def _tokenizer(modality: Text) -> dict[str, object]:
 def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequence[str]) -> dict[str, object]:
     """The card: what it is, what was measured, and what differs from the run."""
     report = read_report(model)
-    verdict = report.get("verdict") if report is not None else None
-    answers = [str(answer) for answer in verdict.values()] if isinstance(verdict, dict) else []
+    answers = [] if report is None else list(report.get("verdict", {}).values())
     cost = _cost(model, report, notes)
     differences = [*notes, *([cost] if cost else [])]
     if number_type != "f32":

@@ -10,6 +10,7 @@ from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Request
 
 GAIN = 1.1  # times the training so far, that a run should be given at least in all
+CROWDED = 1.5  # times longer than on idle cores that work takes, from where a sentence says so
 LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
 
 
@@ -71,9 +72,11 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     needed = budget
     while needed - elapsed - _reserved(needed, context) < 2.0:
         needed += 1.0
+    crowding = context.crowding
+    others = f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= CROWDED else ""
     return BudgetError(
-        f"a budget of {budget:g} s leaves no time to train: reading took {elapsed:.1f} s and the report needs "
-        f"{evaluation_slice(budget, context.crowding):.1f} s; give at least {int(needed) + 1}s"
+        f"a budget of {budget:g} s leaves no time to train: starting and reading took {elapsed:.1f} s and the report needs "
+        f"{evaluation_slice(budget, crowding):.1f} s{others}; give at least {int(needed) + 1}s"
     )
 
 

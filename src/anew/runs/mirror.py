@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -152,14 +153,27 @@ class Mirror:
         for path in () if keep else list(self._paths()):
             if path.relative_to(self.folder).as_posix() not in wanted:
                 path.unlink(missing_ok=True)
-        missing = [
-            (name, entry)
-            for name, entry in wanted.items()
-            if (not (self.folder / name).is_file() if keep else self._stored(name) != entry)
-        ]
+        names: dict[str, list[str]] = {}  # by the object, of which several may have the same
+        for name, entry in wanted.items():
+            is_missing = not (self.folder / name).is_file() if keep else self._stored(name) != entry
+            if is_missing:
+                names.setdefault(entry.key(name), []).append(name)
         with ThreadPoolExecutor(STREAMS) as pool:
-            for _ in pool.map(lambda item: self._fetch_file(*item), missing):
+            for _ in pool.map(lambda same: self._fetch_files(same, wanted[same[0]]), names.values()):
                 pass
+
+    def _fetch_files(self, names: list[str], entry: Stored) -> None:
+        first, *others = names
+        self._fetch_file(first, entry)
+        for name in others:
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # some file systems have no links
+                if "checkpoints/" in name:  # where nothing is appended to: buffers are on the disk once
+                    os.link(self.folder / first, path)
+            if not path.exists():
+                shutil.copyfile(self.folder / first, path)
 
     def _fetch_file(self, name: str, entry: Stored) -> None:
         path = self.folder / name

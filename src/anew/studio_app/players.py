@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anew.errors import RunError
+from anew.errors import UserError
 from anew.runs.folder import RunFolder
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
@@ -112,7 +112,7 @@ class Players:
 def _load(run: Path) -> Model:
     try:
         return Model(RunFolder.open(run), "auto")
-    except RunError as error:  # it is the user's own: whoever asks may read why
+    except UserError as error:  # it is the user's own: whoever asks may read why
         raise ApiError(400, str(error)) from None
 
 

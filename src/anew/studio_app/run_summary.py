@@ -17,6 +17,7 @@ from anew.runs import events, lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.runs.record import Begun, RunRecord
+from anew.runs.report_record import report_if_whole
 from anew.studio_app.jobs import Job
 
 State = Literal[
@@ -139,23 +140,13 @@ def final_sheet(run: Path) -> str | None:
 
 def grades(run: Path) -> dict[str, str]:
     """The three answers of the report; empty without one."""
-    try:
-        report = files.read_json(run / "report" / "report.json")
-    except RunError:
-        return {}
-    answers = report.get("grades") if isinstance(report, dict) else None
-    return {str(key): str(value) for key, value in answers.items()} if isinstance(answers, dict) else {}
+    answers: dict[str, str] = (report_if_whole(run) or {}).get("grades", {})
+    return answers
 
 
 def copying_test(run: Path) -> dict[str, object]:
     """Result of the report's copying test, with its picture; empty without one."""
-    try:
-        report = files.read_json(run / "report" / "report.json")
-    except RunError:
-        return {}
-    copies = report.get("copies") if isinstance(report, dict) else None
-    if not isinstance(copies, dict):
-        return {}
+    copies = (report_if_whole(run) or {}).get("copies") or {}
     fields = (
         "found",
         "p",

@@ -15,6 +15,7 @@ from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.runs.record import Begun, RunRecord
+from anew.runs.report_record import report_if_whole
 
 RUN_KEYS = frozenset({"format", "status", "request"})  # of a run's config.json
 STATUS = {
@@ -149,7 +150,7 @@ def inspect_run(path: Path) -> RunInspection:
             commands=_commands(run, record.status, None),
         )
     steps = [event for event in events.read(path / events.NAME) if event["event"] == "step"]
-    report = _report(path) if record.status == "finished" else None
+    report = report_if_whole(path) if record.status == "finished" else None
     plan, spec, last = record.plan, record.spec, steps[-1] if steps else {}
     examples = float(last.get("examples", 0))
     expected = (plan.steps or plan.expected_steps or 0) * plan.batch
@@ -178,17 +179,8 @@ def _family_name(record: RunRecord) -> str:
     return f"{record.family.name}{codec}"
 
 
-def _report(path: Path) -> dict[str, object] | None:
-    """Contents of report.json; None where it is missing or damaged."""
-    try:
-        report = files.read_json(path / "report" / "report.json")
-    except RunError:
-        return None
-    return report if isinstance(report, dict) and isinstance(report.get("scores"), list) else None
-
-
 def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
-    """Suggested commands, by purpose."""
+    """Contents of report.json; None where it is missing or damaged."""
     resume = command("anew", "resume", run)
     if status != "finished":
         return {"finish": resume}

@@ -13,7 +13,6 @@ from anew.core import files
 from anew.core import settings as cfg
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter
-from anew.errors import RunError
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.model_card import write_card
@@ -25,9 +24,10 @@ from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.paths import WEIGHTS
 from anew.runs.record import RunRecord
+from anew.runs.report_record import REPORT, report_if_whole
 from anew.sampling.samples import Samples
 
-REPORT, EARLIER = "report", "reports"  # folders of a run: the report, and those that others took the place of
+EARLIER = "reports"  # the folder of a run with reports that others took the place of
 EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final|sheet)\.\w+")  # names that `Samples` gives
 CURVE_POINTS = 1000  # of the training curve that a report draws
 
@@ -72,7 +72,7 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
     """The folder to write a report into, and whether it becomes the run's. A report that loses its place is kept in
     reports/; both are said."""
     out = run / REPORT
-    earlier = _basis(out)
+    earlier = _basis(run)
     if earlier is None:
         return out, True
     if is_better(earlier, basis):
@@ -88,16 +88,14 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
     return out, True
 
 
-def _basis(folder: Path) -> Basis | None:
+def _basis(run: Path) -> Basis | None:
     """The basis of the report in a folder; None where there is none, or where it gives none."""
+    value = (report_if_whole(run) or {}).get("basis")
     try:
-        value = files.read_json(folder / "report.json")["basis"]
-        basis = Basis(**value)
-        datetime.fromisoformat(basis.time)
-    except (RunError, OSError, KeyError, TypeError, ValueError):
+        basis = Basis(**value) if value else None
+        return basis if basis and datetime.fromisoformat(basis.time) else None
+    except (TypeError, ValueError):
         return None
-    fits = all(isinstance(number, int) for number in basis.rank) and isinstance(basis.weights, str)
-    return basis if fits else None
 
 
 def _unused(folder: Path, time: str) -> Path:

@@ -119,7 +119,7 @@ def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
-    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: its content is not a sound"):
+    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: it is not a sound file"):
         Dataset.open(tmp_path, size=SIZE)
 
 
@@ -254,6 +254,15 @@ def test_loudness_is_kept_where_asked() -> None:
     rows = np.stack([modality.encode(Item("x", d)) for d in (loud, quiet)])
     decoded = modality.decode(modality.batch(rows, None, None).x)
     assert 5 < np.abs(decoded[0]).max() / np.abs(decoded[1]).max() < 20
+
+
+def test_samples_begin_and_end_without_a_click() -> None:
+    source = np.random.default_rng(0)
+    files = [encoded(source.normal(0.0, 0.2, 4000)) for _ in range(8)]
+    modality = surveyed(*files)
+    modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    for item in modality.decode(np.ones((2, *modality.spec.shape), np.float32)):
+        assert item[0] == item[-1] == 0.0 and np.abs(item[[1, -2]]).max() < 0.1 < np.abs(item[1000:-1000]).max()
 
 
 def panned(seed: int) -> NDArray[np.float32]:

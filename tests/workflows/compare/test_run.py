@@ -56,10 +56,13 @@ def test_the_same_call_goes_on_and_another_is_refused(duel: tuple[Path, Path]) -
         anew.compare(data, out, families="gan,diffusion:pixel", steps=3, settings=QUICK)
 
 
-def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path) -> None:
+def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, out = duel
+    monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_SECONDS", 0.0)
+    monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_BATCH", 80)
     output = anew.compare(None, tmp_path / "out", runs=[out / "gan", out / "diffusion-pixel"], n=24).to_json()
     assert [r["name"] for r in output["runs"]] == ["gan", "diffusion-pixel"]
+    assert output["n"] == 20 and any("20 samples of each run instead of 24" in note for note in output["notes"])
 
 
 def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Audio(Modality):
         labels_from_filenames=True,
         unsupported_suffixes=dict.fromkeys((".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"),
         num_saved_samples=24,
-        latents_from=60.0,
+        latents_from=200.0,
     )
 
     config: AudioConfig
@@ -121,6 +121,11 @@ class Audio(Modality):
     def rate(self) -> int:
         """Samples a second of items."""
         return self._shape.rate
+
+    @property
+    def _fade(self) -> int:
+        """Samples in which the ends of a clip are faded."""
+        return max(1, round(FADE_SECONDS * self._shape.rate))
 
     def remarks(self) -> list[str]:
         return list(self.notes)
@@ -190,7 +195,7 @@ class Audio(Modality):
         x = audio.resampled(x, rate, shape.rate)
         trimmed = audio.trimmed(x, shape.rate)  # says where there is nothing to hear
         x = audio.fitted(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
-        x = audio.faded(x, max(1, round(FADE_SECONDS * shape.rate)))
+        x = audio.faded(x, self._fade)
         return audio.levelled(x, PEAK) if self.config.level == "clip" else x
 
     def validate_body(self, item: Item) -> str | None:
@@ -207,7 +212,8 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        levels = _coarse_spectrogram(audio.with_channels(self.samples(item), 1))  # (12, 16)
+        mono = audio.levelled(audio.with_channels(self.samples(item), 1), PEAK)  # (N,)
+        levels = _coarse_spectrogram(mono)  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 
@@ -264,7 +270,9 @@ class Audio(Modality):
 
     def decode(self, x: Values) -> list[audio.Samples]:
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
-        return [self._levelled(wave) for wave in self._scale.waves(x, self.config.rounds)]
+        waves = self._scale.waves(x, self.config.rounds)
+        # Clips are faded too; a sample that begins loud would click.
+        return [self._levelled(audio.faded(wave, self._fade)) for wave in waves]
 
     def calibration_size(self) -> tuple[int, int]:
         return (CALIBRATION_CLIPS, FITTED_CLIPS) if self.config.trim else (0, 0)
@@ -299,6 +307,7 @@ class Audio(Modality):
             "bands": shape.bands,
             "length": shape.length,
             "channels": shape.channels,
+            "fade": self._fade,
         }
         peak = PEAK if self.config.level == "clip" else None
         scale = {"depth": DEEP, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}

@@ -36,6 +36,7 @@ class RunResult:
         spectrum, real_spectrum: Mean power by ring of samples, and of held-out images.
         no_interpolation: Why it cannot interpolate.
         failed: Why it was not measured.
+        notes: What was not measured, or on fewer samples, whole sentences.
         copies: What the run's own report says of copies, None without one.
     """
 
@@ -51,6 +52,7 @@ class RunResult:
     real_spectrum: Numbers | None = None
     no_interpolation: str = ""
     failed: str = ""
+    notes: list[str] = field(default_factory=list)
     copies: dict[str, Any] | None = None
 
     def add(self, scores: Iterable[Score]) -> None:

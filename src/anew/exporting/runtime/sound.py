@@ -38,9 +38,16 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         if len(grid) == 3:
             sound = placed(sound, grid[1:], bank, item)
         peak = item["peak"]
+        sound = faded(sound, item["fade"])
         highest = max(np.abs(sound).max(), TINY)
         sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
+
+
+def faded(sound: Array, edge: int) -> Array:
+    """(N,) or (N, 2) with both ends brought to zero within `edge` samples."""
+    ramp = np.minimum(np.arange(len(sound)) / edge, 1.0)
+    return np.asarray(sound * (ramp * ramp[::-1]).reshape(-1, *[1] * (sound.ndim - 1)))
 
 
 def sound_of(magnitude: Array, item: Scale) -> Array:

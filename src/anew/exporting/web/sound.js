@@ -13,7 +13,7 @@ const BALANCE = 20; // decibels between two channels that are HALF in a grid
 const DELAY = 0.012; // seconds by which the part lags that makes channels differ
 
 // A grid (1 or 3, M, T) in [-1, 1] -> Float32Array: (N), or (N, 2) of stereo. item: rate, channels, window, hop, bands, length, depth, top, gain,
-// peak, rounds, tail, noise_from.
+// peak, rounds, tail, fade, noise_from.
 export function waveOf(grid, item) {
   const channels = item.channels ?? 1; // older exports hold mono sound
   const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
@@ -30,7 +30,10 @@ export function waveOf(grid, item) {
   const bank = melBank(item);
   const magnitude = fromMel(bands, bank, item, frames);
   const mono = soundOf(magnitude, item, frames);
-  const sound = channels === 2 ? placed(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
+  const whole = channels === 2 ? placed(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
+  const last = whole.length / channels - 1;
+  const ramp = (i) => Math.min(i / item.fade, 1); // a sample that begins loud would click
+  const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
   let most = TINY;
   for (const value of sound) most = Math.max(most, Math.abs(value / item.gain));
   const scale = item.peak === null ? 1 / Math.max(most, 1) : item.peak / most;

@@ -31,7 +31,6 @@ from anew.workflows.evaluate import evaluation_inputs
 
 SAMPLE_SECONDS = 8.0  # for the samples of a run; all runs are measured at the number that the slowest had time for
 TEXT_SECONDS = 12.0  # for the metrics of a run of text
-IMAGE_SECONDS = 40.0  # never spent in practice: the number of images is bounded instead
 BITS_ITEMS, BITS_SECONDS = 256, 4.0  # held-out items that are scored, and the time for them
 PATHS, FRAMES = 24, 13  # interpolations, and frames of each
 PLAYERS = 6  # samples that can be played
@@ -118,10 +117,11 @@ def _add_training_cost(model: Model, result: RunResult) -> None:
 def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     """All scores of the run's samples against the held-out part."""
     is_grid = isinstance(data.spec, Grid)
-    seconds = IMAGE_SECONDS if is_grid else TEXT_SECONDS
+    seconds = None if is_grid else TEXT_SECONDS  # the number of images is bounded, and must be the same of every run
     inputs = evaluation_inputs(model, data, result.samples, seconds, seed)
     evaluation: Evaluation[DecodedItem] = load("evaluation", data.modality.name)(inputs)
     result.add(evaluation.scores())
+    result.notes += evaluation.skipped
     result.no_interpolation = _no_interpolation(model)
     if not is_grid:
         return

@@ -24,6 +24,7 @@ from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import RunResult
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
+from anew.runs.report_record import report_if_whole
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
@@ -198,7 +199,7 @@ def _run_results(
 ) -> list[RunResult]:
     """All runs, measured at the same number of samples."""
     seed = next(iter(records.values())).data.seed
-    results, models = [], {}
+    results, models, wanted = [], {}, _sample_count(n, data)
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
@@ -209,12 +210,16 @@ def _run_results(
         reporter.message(f"{result.name}: sampling")
         try:
             models[result.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
-            draw(models[result.name], result, _sample_count(n, data), seed)
+            draw(models[result.name], result, wanted, seed)
         except UserError as error:
             result.failed = str(error)
     common = min((len(result.samples) for result in results if not result.failed), default=0)
     for result in results:
         if not result.failed:
+            if len(result.samples) == common < wanted:
+                result.notes.append(
+                    f"{common:,} samples of each run instead of {wanted:,}: sampling this one takes too long for more."
+                )
             reporter.message(f"{result.name}: measuring {common:,} samples")
             result.samples = result.samples[:common]
             measure(models.pop(result.name), result, data, seed)
@@ -223,12 +228,7 @@ def _run_results(
 
 def _copies(folder: Path) -> dict[str, object] | None:
     """`copies` of the run's own report; None without a report that can be read."""
-    try:
-        report = files.read_json(folder / "report" / "report.json")
-    except RunError:
-        return None
-    copies = report.get("copies") if isinstance(report, dict) else None
-    return copies if isinstance(copies, dict) else None
+    return (report_if_whole(folder) or {}).get("copies")
 
 
 def _sample_count(n: int, data: Dataset) -> int:
@@ -245,6 +245,7 @@ def _written(
     about_data = next(iter(records.values())).data
     notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
     notes += [f"{r.name} cannot interpolate: {r.no_interpolation}" for r in results if r.no_interpolation]
+    notes += [f"{result.name}: {note}" for result in results for note in result.notes]
     measured = [result for result in results if not result.failed]
     n = len(measured[0].samples)
     about = {

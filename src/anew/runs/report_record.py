@@ -1,0 +1,108 @@
+"""report.json of a run, checked before it is used: what does not fit is one RunError that names the file and the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from anew.core import files
+from anew.core.schema import Flag, Real, Record, Share, Text, Whole, described
+from anew.errors import RunError, command
+
+REPORT = "report"  # the folder of a run that it lies in
+
+
+class _Part(Record):
+    """A part of a report: later versions may say more of it, which is left as it is."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ScoreRecord(_Part):
+    name: Text
+    title: Text = ""
+    value: Real | None = None
+    low: Real | None = None
+    high: Real | None = None
+    real_baseline: Real | None = None
+    naive_baseline: Real | None = None
+    n: Whole = 0
+
+
+class ControlRecord(_Part):
+    kind: Text
+    rate: Share
+    caught: Share
+
+
+class PictureRecord(_Part):
+    ranks: list[Whole]
+    shares: list[Real]
+    line: list[Real]
+    expected: Real
+    planted: list[Real] | None = None
+    planted_rate: Real | None = None
+
+
+class CopiesRecord(_Part):
+    found: Flag
+    p: Share
+    share: Share
+    verdict: Text
+    method: Text
+    distance: Text
+    samples: Whole
+    train: Whole
+    held_out: Whole
+    detection_limit: Share | None = None
+    exact_limit: Share | None = None
+    controls: list[ControlRecord] = Field(default_factory=list)
+    picture: PictureRecord | None = None
+
+
+class BasisRecord(_Part):
+    answers: Whole
+    measured: Whole
+    samples: Whole
+    weights: Text
+    time: Text
+
+
+class ReportRecord(_Part):
+    """What of report.json is read again."""
+
+    scores: list[ScoreRecord]
+    copies: CopiesRecord | None = None
+    verdict: dict[Text, Text] = Field(default_factory=dict)
+    grades: dict[Text, Text] = Field(default_factory=dict)
+    figures: dict[Text, Text] = Field(default_factory=dict)
+    notes: list[Text] = Field(default_factory=list)
+    basis: BasisRecord | None = None
+
+
+def read_report(run: Path) -> dict[str, Any]:
+    """What report.json of a run folder holds, with the fields of `ReportRecord` checked.
+
+    Raises:
+        RunError: It is missing, damaged, or does not fit.
+    """
+    path = run / REPORT / "report.json"
+    value = files.read_json(path)
+    try:
+        ReportRecord.model_validate(value)
+    except (ValidationError, RecursionError) as error:
+        reason = described(error) if isinstance(error, ValidationError) else "it is nested too deep"
+        again = command("anew", "evaluate", run)
+        raise RunError(f"{str(path)!r} was edited or is damaged: {reason}; run `{again}`") from None
+    assert isinstance(value, dict)
+    return value
+
+
+def report_if_whole(run: Path) -> dict[str, Any] | None:
+    """As `read_report`; None where there is no report that can be read."""
+    try:
+        return read_report(run)
+    except RunError:
+        return None
