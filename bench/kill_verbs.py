@@ -39,9 +39,13 @@ def outcome(verb: str, place: Path) -> str:
     if verb == "evaluate":
         report = json.loads((place / "run" / "report" / "report.json").read_text())
         return digest(place / "run" / "samples", "*") + json.dumps(report["scores"])
-    return digest(place / "out", "model.safetensors") + json.dumps(
-        json.loads((place / "out" / "compare.json").read_text())
-    )
+    return digest(place / "out", "model.safetensors") + json.dumps(_without_times(place / "out" / "compare.json"))
+
+
+def _without_times(path: Path) -> list[dict[str, Any]]:
+    """The runs of a comparison without the scores that are seconds, which never are the same twice."""
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"]
+    return [{**run, "scores": [score for score in run["scores"] if "second" not in json.dumps(score)]} for run in runs]
 
 
 def damaged(place: Path) -> list[str]:
@@ -103,7 +107,7 @@ def main() -> None:
 
     rows, chance, cores = Table("kill-verbs"), random.Random(options.seed), options.cores[:1]
     work = fresh(options.work / "kill-verbs")
-    run = work / "trained"
+    run = work / "trained" / "run"  # as deep as its copies: a run says where its data lies from where it lies itself
     small = setting_words(["evaluate_samples=20", *options.set])
     pinned(anew_command("train", options.data, "--run", run, "--steps", options.steps, *small), cores, work).check()
     for verb in options.verbs:

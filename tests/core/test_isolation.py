@@ -66,6 +66,39 @@ def test_two_items_that_crash_are_separated(worker: Worker) -> None:
     assert results[1::2] == ["a", "b"] and all(isinstance(result, ValueError) for result in results[::2])
 
 
+def test_what_was_answered_before_a_crash_is_not_done_again(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ("import sys; sys.path[:] = sys.argv[1:]", "import anew.core.isolation as i; i.ANSWER_SECONDS = 0.0")
+    monkeypatch.setattr(isolation, "_OURS", (*lines, *isolation._OURS))
+    marks = tmp_path / "marks"
+    results = run(worker, f"mark {marks} a", f"mark {marks} b", "crash", f"mark {marks} c")
+    assert [type(result) for result in results] == [str, str, ValueError, str]
+    assert marks.read_text() == "abc"
+
+
+@pytest.mark.parametrize("most", [1, 1 << 25])
+def test_arrays_of_any_size_come_back_in_order(worker: Worker, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    lines = ("import sys; sys.path[:] = sys.argv[1:]", f"import anew.core.isolation as i; i.ANSWER_BYTES = {most}")
+    monkeypatch.setattr(isolation, "_OURS", (*lines, *isolation._OURS))
+    sizes = [0, 1, 100, 5000, 300_000, 7]
+    results = worker.run(acted, None, [f"zeros {size}" for size in sizes])
+    assert [(len(result), result.flags.writeable, int(result.sum())) for result in results] == [
+        (size, True, 0) for size in sizes
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_timers_end_it_where_their_signals_are_ignored(worker: Worker) -> None:
+    before = [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGALRM, signal.SIGPROF)]
+    try:
+        results = run(worker, "spin", "hang", "a")
+    finally:
+        for number, handler in zip((signal.SIGALRM, signal.SIGPROF), before, strict=True):
+            signal.signal(number, handler)
+    assert all("takes more than" in str(result) for result in results[:2]) and results[2] == "a"
+
+
 def test_errors_of_ours_are_raised(worker: Worker) -> None:
     with pytest.raises(DataError, match="ours"):
         run(worker, "a", "ours")
@@ -107,11 +140,11 @@ def test_threads_share_it(worker: Worker) -> None:
 def test_an_interrupted_question_leaves_no_answer_behind(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     run(worker, "a")
 
-    def interrupted(pipe: Any) -> bytes:
+    def interrupted(pipe: Any, most: int) -> list[Any]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr(isolation, "_get", interrupted)
+        context.setattr(isolation, "received", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(worker, "b")
     assert run(worker, "c") == ["c"]
@@ -175,5 +208,5 @@ def test_every_method_of_a_modality_passes_it() -> None:
 
 def test_pieces_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "PIECE_BYTES", 100)
-    assert [len(piece) for piece in isolation.pieces([item(b"x")] * 40)] == [16, 16, 8]
+    assert [len(piece) for piece in isolation.pieces([item(b"x")] * 140)] == [100, 40]
     assert [len(piece) for piece in isolation.pieces([item(b"x" * 50)] * 5)] == [2, 2, 1]

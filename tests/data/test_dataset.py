@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from anew.data.dataset import Dataset
+from anew.data.dataset import Dataset, check_there
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 
@@ -251,3 +252,21 @@ def test_batch_is_cheap(tmp_path: Path) -> None:
     for step in range(100):
         data.batch(step, "main", 0, 32, 32)
     assert (time.process_time() - start) / 100 < 0.003
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders of Unix")
+@pytest.mark.parametrize("place", ["/", "/etc", "/proc/self", "~", "~/.ssh", "link"])
+def test_a_run_may_not_name_the_system_or_a_home_as_its_data(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home" / "me"
+    (home / ".ssh").mkdir(parents=True)
+    (home / "data").mkdir()
+    (home / ".anew-studio" / "data").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("/")
+    monkeypatch.setenv("HOME", str(home))
+    path = str(tmp_path / "link") if place == "link" else place.replace("~", str(home))
+    with pytest.raises(DataError, match="a folder of the system or of your settings"):
+        check_there(path)
+    check_there(str(home / "data"))
+    check_there(str(home / ".anew-studio" / "data"))

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from anew.core import files
 from anew.core.extras import require
+from anew.core.internal_hosts import client_options, internal_cause
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.
@@ -128,7 +129,8 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
 
     for name in ("fsspec", "s3fs", "gcsfs", "adlfs", "aiobotocore"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they report what is retried here
-    store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address), without_query(address), error_type)
+    options = client_options(address) if scheme in ("http", "https") else {}
+    store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address, **options), without_query(address), error_type)
     return store
 
 
@@ -148,11 +150,15 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
     while True:
         try:
             return action()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if (cause := internal_cause(error)) is not None:
+                raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
             raise error_type(f"there is nothing at {shown!r}; check the address") from None
         except PermissionError as error:
             raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions there") from None
         except Exception as error:  # each provider's client has errors of its own, with no base in common
+            if (cause := internal_cause(error)) is not None:
+                raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
             if "Credentials" in type(error).__name__:
                 raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); set those of the provider") from None
             if _is_settled(error) or time.monotonic() - begin + pause > RETRY_S:

@@ -197,3 +197,24 @@ def cache_root(folder: Path | None) -> Path:
     if folder is not None:
         return Path(folder)
     return Path(os.environ.get("ANEW_CACHE") or platformdirs.user_cache_dir("anew", appauthor=False))
+
+
+SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run")  # hold no data, with all that is in them
+BROAD_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")  # hold more than data
+
+DATA_FOLDERS = (
+    ".anew-studio",
+    ".cache",
+)  # hidden folders of a home that hold data: what was dropped into a page, downloads
+
+
+def is_private(path: Path) -> bool:
+    """Whether a path is one of the system's folders, the user's home or what is above it, or in a hidden folder there (keys,
+    settings)."""
+    place, home = Path(os.path.realpath(path)), Path(os.path.realpath(Path.home()))
+    if place in (home, *home.parents) or str(place) in BROAD_FOLDERS or place == Path(place.anchor):
+        return True
+    if any(place.is_relative_to(folder) for folder in SYSTEM_FOLDERS):
+        return True
+    top = place.relative_to(home).parts[0] if place.is_relative_to(home) else ""
+    return top.startswith(".") and top not in DATA_FOLDERS

@@ -2,8 +2,8 @@
 cost this one file alone.
 
 The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. What
-is asked of it lies in pieces of some items, which is what makes it cheap. Where a piece brings it down, each item of the piece
-is tried alone, in a new worker where need be, so that only the guilty one is refused.
+is asked of it lies in pieces of some items, which is what makes it cheap; it answers by and by. Where a piece brings it down,
+each item that it had not answered for is tried alone, in a new worker where need be, so that only the guilty one is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
-import io
 import os
 import pickle
 import signal
@@ -27,23 +26,27 @@ from typing import IO, Any, NoReturn, Protocol, TypeVar, cast
 import numpy as np
 
 from anew.core.deadline import held_back
+from anew.core.worker_pipe import Installment, get, put, received
 from anew.errors import AnewError
 
 SECONDS = 20.0  # of CPU that one item may take where it is tried alone; half of it among others
 PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
 SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
-MESSAGE = 1 << 34  # bytes, beyond which whoever writes has lost its mind
-PIECE, PIECE_BYTES = 16, 1 << 25  # items, and bytes of them, that are sent at a time
+PIECE, PIECE_BYTES = 128, 1 << 25  # items, and bytes of them, that are sent at a time
+ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
+KEPT = {
+    "TRIM_THRESHOLD": 1 << 26,
+    "TOP_PAD": 1 << 22,
+    "MMAP_THRESHOLD": 1 << 23,
+}  # of glibc: bytes it keeps when they are freed,
+# since the next file asks for as much, and fresh pages cost as much as decoding
+PIPE_BYTES = (
+    1 << 20
+)  # that wait in a pipe, where the system lets us say so: each time one is full costs a change of process
 _OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
 _HUNG = 1  # exit code of faulthandler's watchdog
+_TIMED_OUT = {-getattr(signal, name) for name in ("SIGALRM", "SIGPROF") if hasattr(signal, name)} | {_HUNG}
 _BROKEN = 70  # exit code where `serve` itself fails
-_KNOWN = {
-    *(("numpy", name) for name in ("ndarray", "dtype")),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-    *((room, name) for room in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
-    ("builtins", "ValueError"),
-}
 S = TypeVar("S")  # what decodes
 X = TypeVar("X")  # an item
 R = TypeVar("R")  # what is made of it
@@ -71,12 +74,14 @@ class _Died(Exception):
 def _started(complaint: IO[bytes]) -> subprocess.Popen[bytes]:
     """A process that decodes; what it says on standard error goes into a file."""
     single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    keeps_memory = {f"MALLOC_{name}_": str(size) for name, size in KEPT.items()}
     return subprocess.Popen(
         [sys.executable, "-P", "-c", "\n".join(_OURS), *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=complaint,
-        env=os.environ | single_threaded,
+        env=os.environ | single_threaded | keeps_memory,
+        pipesize=PIPE_BYTES,
     )
 
 
@@ -102,11 +107,12 @@ class Worker:
     def run(self, function: Callable[[S, X], R], subject: S, items: Sequence[X]) -> list[R | ValueError]:
         """[function(subject, item) for item in items] in the process; a ValueError (one clause) in the place of each item
         that cannot be decoded, whatever the reason. function: one of a module; an AnewError that it raises is raised."""
+        results: list[R | ValueError] = []
         with self._lock:
             try:
-                results = self._asked(function, subject, items, self.seconds / 2)
+                self._ask(function, subject, items, self.seconds / 2, results)
             except _Died:
-                results = [self._alone(function, subject, item) for item in items]
+                results += [self._alone(function, subject, item) for item in items[len(results) :]]
         for result in results:
             if isinstance(result, AnewError):
                 raise result
@@ -120,30 +126,38 @@ class Worker:
     # ---- inside the lock ----
 
     def _alone(self, function: Callable[[S, X], R], subject: S, item: X) -> R | ValueError:
+        results: list[R | ValueError] = []
         try:
-            return self._asked(function, subject, [item], self.seconds)[0]
+            self._ask(function, subject, [item], self.seconds, results)
         except _Died as death:
             return ValueError(str(death))
+        return results[0]
 
-    def _asked(
-        self, function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float
-    ) -> list[R | ValueError]:
+    def _ask(
+        self,
+        function: Callable[[S, X], R],
+        subject: S,
+        items: Sequence[X],
+        seconds: float,
+        results: list[R | ValueError],
+    ) -> None:
+        """Append what comes of the items to the results, up to the death of the process."""
         message = pickle.dumps((function, subject, items, seconds, self.share), 5)
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         try:
             if not self._greeted:
                 self._greet(process)
-            _put(process.stdin, message)
-            answer = _get(process.stdout)
+            put(process.stdin, message)
+            end = len(results) + len(items)
+            while len(results) < end:
+                results += received(process.stdout, end - len(results))
         except (EOFError, OSError):
             code = self._end()
             raise _Died(self._why(code)) from None
         except BaseException:  # interrupted: the answer would be taken for that to the next question
             self._end()
             raise
-        results: list[R | ValueError] = _Answers(io.BytesIO(answer)).load()
-        return results
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._closed:
@@ -163,7 +177,7 @@ class Worker:
     def _greet(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         try:
-            _get(process.stdout)
+            get(process.stdout)
         except (EOFError, OSError):
             if self._closed:
                 raise
@@ -201,7 +215,7 @@ class Worker:
     def _why(self, code: int) -> str:
         if self._closed:
             raise RuntimeError("the worker is closed")
-        if code == _HUNG or (hasattr(signal, "SIGPROF") and code == -signal.SIGPROF):
+        if code in _TIMED_OUT:
             return f"it takes more than {self.seconds:g} s to decode"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"it brings its decoder down ({name})"
@@ -214,15 +228,6 @@ class Worker:
             process.returncode = 0
             for pipe in (process.stdin, process.stdout):
                 cast(Any, pipe).raw.close()  # not flushed: what is buffered is the parent's
-
-
-class _Answers(pickle.Unpickler):
-    """Arrays and plain values of this package: a worker that a file has taken over shall not run anything here."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) in _KNOWN or (module.startswith(("anew.data.", "anew.errors")) and "." not in name):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"a worker may not answer with {module}.{name}")
 
 
 def _forget_all() -> None:
@@ -301,35 +306,68 @@ def serve() -> NoReturn:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # libraries may write what they like
         os.dup2(null, stream)
+    _let_timers_end_it()
     try:
-        _put(answers, b"")
+        put(answers, b"")
         while True:
-            function, subject, items, seconds, share = pickle.loads(_get(asks))
+            function, subject, items, seconds, share = pickle.loads(get(asks))
             _hold_to(share)
-            results = list(_timed(function, subject, items, seconds, null))
-            _put(answers, pickle.dumps(results, 5))
+            for installment in _installments(_timed(function, subject, items, seconds, null)):
+                installment.send(answers)
     except (EOFError, BrokenPipeError):
         os._exit(0)
     except BaseException:
         os._exit(_BROKEN)
 
 
+def _let_timers_end_it() -> None:
+    """Have the signals of timers end this process, whatever it was started under."""
+    if hasattr(signal, "pthread_sigmask"):
+        timers = (signal.SIGALRM, signal.SIGPROF)
+        for number in timers:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, timers)
+
+
+def _installments(results: Iterable[object]) -> Iterator[Installment]:
+    """The results in portions of what came within ANSWER_SECONDS or takes ANSWER_BYTES."""
+    ready, due = Installment(), time.monotonic() + ANSWER_SECONDS
+    for result in results:
+        ready.add(result)
+        if ready.size >= ANSWER_BYTES or time.monotonic() >= due:
+            yield ready
+            ready, due = Installment(), time.monotonic() + ANSWER_SECONDS
+    if ready.pickles:
+        yield ready
+
+
 def _timed(
     function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float, null: int
 ) -> Iterator[R | Exception]:
     """Apply the function to each item; the process ends when one item takes longer than the limit in seconds."""
+    if not hasattr(signal, "setitimer"):  # Windows, where the clock alone counts
+        yield from _watched(function, subject, items, seconds, null)
+        return
+    for item in items:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
+        result = _tried(function, subject, item)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)  # before anything waits for the other process
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        yield result
+
+
+def _watched(
+    function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float, null: int
+) -> Iterator[R | Exception]:
     slack, armed = min(1.0, seconds / 4), -1e9  # to arm it for every item would cost a thread each
     try:
         for item in items:
             if time.monotonic() > armed + slack:
                 faulthandler.dump_traceback_later(PATIENCE * seconds + slack, exit=True, file=null)
                 armed = time.monotonic()
-            if hasattr(signal, "setitimer"):  # not on Windows, where the clock alone counts
-                signal.setitimer(signal.ITIMER_PROF, seconds)
             yield _tried(function, subject, item)
     finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_PROF, 0.0)
         faulthandler.cancel_dump_traceback_later()
 
 
@@ -363,26 +401,6 @@ def _hold_to(share: int) -> None:
 
 
 _held = False  # to its share of memory
-
-
-# ---- the pipe ----
-
-
-def _put(pipe: IO[bytes], message: bytes) -> None:
-    pipe.write(len(message).to_bytes(8, "little"))
-    pipe.write(message)
-    pipe.flush()
-
-
-def _get(pipe: IO[bytes]) -> bytes:
-    return _exactly(pipe, int.from_bytes(_exactly(pipe, 8), "little"))
-
-
-def _exactly(pipe: IO[bytes], size: int) -> bytes:
-    message = pipe.read(size) if size <= MESSAGE else b""
-    if size > MESSAGE or len(message) < size:
-        raise EOFError
-    return message
 
 
 __all__ = ["PIECE", "Worker", "call", "each", "pieces", "start"]

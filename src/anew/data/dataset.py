@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core import isolation
+from anew.core import files, isolation
 from anew.core import settings as configs
 from anew.core.addresses import address_of
 from anew.core.registry import load
@@ -346,8 +346,8 @@ def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> N
 
 
 def check_there(path: str) -> None:
-    """Raises DataError where the data of a run has moved away, or lies at an address that nobody here has named: the run may be a
-    stranger's, and would have this computer ask whatever address it likes."""
+    """Raises DataError where the data of a run has moved away, or lies where no data is kept, or at an address that nobody here has
+    named: the run may be a stranger's, and would have this computer read or ask whatever it likes."""
     address = None if is_hub_name(path) else address_of(path)
     if address is not None and not is_known(address):
         raise DataError(
@@ -355,3 +355,7 @@ def check_there(path: str) -> None:
         )
     if Path(path).is_absolute() and not Path(path).exists():
         raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")
+    if address is None and Path(path).exists() and files.is_private(Path(path)):
+        raise DataError(
+            f"the run names {path!r} as its data, a folder of the system or of your settings; if you trust it, give it as `data`"
+        )

@@ -399,13 +399,15 @@ class GlimpseSample(Protocol[G]):
     def needs_bodies(self) -> bool:
         """Whether bodies of more items are to be decoded."""
 
+    @property
+    def piece(self) -> int:
+        """Items to look at before both are asked again."""
+
     def add(self, glimpse: G) -> None:
         """Count an item in."""
 
 
-def collect_glimpses(
-    modality: Modality, items: Iterable[Item], sample: GlimpseSample[G], side: int, piece: int
-) -> None:
+def collect_glimpses(modality: Modality, items: Iterable[Item], sample: GlimpseSample[G], side: int) -> None:
     """Add glimpses (`modality.glimpse`) of items to a sample until it is complete.
 
     Args:
@@ -413,10 +415,9 @@ def collect_glimpses(
         items: Read until the sample is complete.
         sample: Receives the glimpses, and the reason of the first item without one.
         side: Pixels a side that decoded bodies need.
-        piece: Items between two looks at whether more bodies are needed.
     """
     remaining = iter(items)
-    while not sample.is_complete and (chunk := list(itertools.islice(remaining, piece))):
+    while not sample.is_complete and (chunk := list(itertools.islice(remaining, sample.piece))):
         glimpses = isolation.each(modality, "glimpse", chunk, side if sample.needs_bodies else 0)
         for item, glimpse in zip(chunk, glimpses, strict=True):
             if isinstance(glimpse, ValueError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from anew.core import isolation
 from anew.core.arrays import Numbers
 from anew.core.specs import Grid
 from anew.data.loading.cache import EncodedShard
@@ -16,8 +17,6 @@ from anew.data.splitting import split
 from anew.data.splitting.records import expanded
 from anew.data.splitting.streaming_split import REJECTED, SourceSplit
 from anew.data.types import Item, SkippedItem
-
-PIECE = 16  # items encoded at a time: between pieces other threads get their turn
 
 
 class ShardEncoder:
@@ -50,7 +49,7 @@ class ShardEncoder:
                 out.refused.append([record.name, record.reason, record.group])
                 continue
             todo.append((record, part))
-            if len(todo) == PIECE:
+            if len(todo) == isolation.PIECE:
                 self._some(todo, out)
                 todo = []
         self._some(todo, out)

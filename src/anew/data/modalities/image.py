@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from anew.core import isolation
 from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
@@ -31,7 +32,7 @@ DECODED_PIXELS = (
 MAX_DECODED_PIXELS = 1 << 28  # but here also where it is fewer than those
 KEPT_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 MIN_DECODED = 16  # images that are decoded, however large
-CHUNK = 4  # images between two looks at how much was decoded
+CHUNK = 4  # images, at least, between two looks at how much was decoded
 MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
 TRANSPARENT_SHARE = 0.1  # of images, from which transparency is kept
@@ -110,6 +111,19 @@ class _Sample:
         if self.decoded_pixels < DECODED_PIXELS and self.kept_pixels <= KEPT_PIXELS:
             return True
         return len(self.thumbnails) < MIN_DECODED and self.decoded_pixels < MAX_DECODED_PIXELS
+
+    @property
+    def piece(self) -> int:
+        """How many images to look at next: half of what is left to decode, where they are like those before."""
+        if not self.needs_bodies:
+            return isolation.PIECE
+        decoded = len(self.thumbnails)
+        shares = [
+            DECODED_IMAGES / max(decoded, 1),
+            DECODED_PIXELS / max(self.decoded_pixels, 1),
+            KEPT_PIXELS / max(self.kept_pixels, 1),
+        ]
+        return int(np.clip(decoded * (min(shares) - 1) / 2, CHUNK, isolation.PIECE))
 
     def add(self, glimpse: Glimpse) -> None:
         """Count an image in."""
@@ -207,7 +221,7 @@ class Image(Modality):
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
         """Look at images, and at thumbnails of about `side` pixels of as many as are decoded."""
         sample = _Sample()
-        collect_glimpses(self, items, sample, side, CHUNK)
+        collect_glimpses(self, items, sample, side)
         return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:

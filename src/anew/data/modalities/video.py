@@ -33,6 +33,7 @@ MAX_FRAMES = 32  # most frames of a clip
 DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 SIDES = (16, 24, 32, 48, 64)  # pixels a side
+CHUNK = 16  # clips between two looks at how many were decoded
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
 KEPT_PIXELS = 1 << 26  # of their frames, after which no more are decoded, though never below MIN_DECODED clips
 MIN_DECODED = 16
@@ -91,6 +92,11 @@ class _Sample:
         """Whether frames of more clips are to be decoded."""
         count = len(self.clips)
         return count < DECODED_CLIPS and (self.kept_pixels < KEPT_PIXELS or count < MIN_DECODED)
+
+    @property
+    def piece(self) -> int:
+        """Clips to look at before both are asked again."""
+        return CHUNK
 
     def add(self, glimpse: Glimpse) -> None:
         self.sizes.append(glimpse.size)
@@ -274,7 +280,7 @@ class Video(Modality):
     def _sample(self, items: Iterable[Item], side: int) -> _Sample:
         """Look at all clips, and at frames of about `side` pixels of the first ones."""
         sample = _Sample()
-        collect_glimpses(self, items, sample, side, isolation.PIECE)
+        collect_glimpses(self, items, sample, side)
         return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:

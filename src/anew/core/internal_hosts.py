@@ -1,0 +1,68 @@
+"""Hosts of this computer and of the networks behind it, which a stranger's server must not send a reader to."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+    AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]  # as `socket.getaddrinfo` gives it
+
+
+class InternalAddressError(OSError):
+    """A public address led to one that is not."""
+
+
+def is_internal(address: str) -> bool:
+    """Whether an IP address is no public one: loopback, private, link-local (where clouds keep their credentials), reserved."""
+    place = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(place, "ipv4_mapped", None)
+    return not (mapped or place).is_global
+
+
+def names_internal(url: str) -> bool:
+    """Whether the host of a URL has internal addresses alone, so that its user means them. False where it is not known."""
+    try:
+        parts = urlsplit(url)
+        answers = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return False
+    return all(is_internal(str(info[4][0])) for info in answers)
+
+
+def public_socket(info: AddressInfo) -> socket.socket:
+    """A socket for an address that is about to be connected to, whatever name or redirect led there.
+
+    Raises:
+        InternalAddressError: The address is internal.
+    """
+    family, kind, protocol, _, place = info
+    if is_internal(str(place[0])):
+        raise InternalAddressError(
+            f"it leads to {place[0]}, an address inside this network; name that address itself if you trust it"
+        )
+    return socket.socket(family, kind, protocol)
+
+
+async def public_client(**options: object) -> ClientSession:
+    """A client for fsspec that connects to public addresses alone."""
+    from aiohttp import ClientSession, TCPConnector
+
+    return ClientSession(connector=TCPConnector(socket_factory=public_socket), **options)  # type: ignore[arg-type]
+
+
+def internal_cause(error: BaseException | None) -> InternalAddressError | None:
+    """The internal address that an error comes of, if it does; clients wrap errors in their own."""
+    while error is not None and not isinstance(error, InternalAddressError):
+        error = getattr(error, "os_error", None) or error.__cause__
+    return error
+
+
+def client_options(url: str) -> Mapping[str, object]:
+    """What fsspec is told of web addresses: an internal one may only be reached where the user named one."""
+    return {} if names_internal(url) else {"get_client": public_client}
