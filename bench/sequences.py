@@ -43,7 +43,7 @@ def main() -> None:
     build.add_argument("--seconds", type=float, help="training seconds of each, instead of its own")
     build.add_argument("--budget", help="wall-clock time of the whole command on all cores, such as 30m")
     build.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0")
-    build.add_argument("--samples", type=int, default=500, help="samples that the report is made from")
+    build.add_argument("--samples", type=int, default=500, help="samples that the report measures")
     options = build.parse_args()
     taken = {kind: getattr(options, kind) for kind in KINDS if getattr(options, kind)}
     if not taken:

@@ -146,7 +146,7 @@ def test_shares_and_samples_once_more(
         (("--out", tmp_path / "x"), "RUN is missing"),
         ((run, "--share", "3/2"), "--share must be I/K"),
         ((run, "-n", 2, "--share", "1/3"), "3 shares of 2 samples are too many"),
-        ((run, "--again", run / "config.json"), "does not say where it comes from"),
+        ((run, "--again", run / "config.json"), "has no record of its origin"),
     ]:
         out = () if "--out" in words else ("--out", tmp_path / "x")
         assert sentence in sample(*words, *out, code=2)
@@ -285,7 +285,7 @@ def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["plan"]["steps"] == 10
     assert digest(tmp_path / "run") == digest(tmp_path / "straight")
-    assert "no more than" in anew("resume", tmp_path / "run", "--steps", 2, code=2).stderr
+    assert "not more than" in anew("resume", tmp_path / "run", "--steps", 2, code=2).stderr
 
 
 def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -403,7 +403,7 @@ MISTAKES = [
     (("train", "{data}", "--plan", "{data}"), "is not a run"),
     (("score", "{run}", "{data}", "--out", "x.csv"), "--out is for the rows of --per-item"),
     (("score", "{run}", "{data}", "--per-item", "--out", "x.txt"), "--out 'x.txt' must end in .csv"),
-    (("resume", "{run}", "--steps", "3"), "no more than the 12 steps"),
+    (("resume", "{run}", "--steps", "3"), "not more than the 12 steps"),
     (("sample", "{run}", "--out", "{odd}"), "exists and is not empty"),
     (("sample", "{none}", "--out", "x"), "is not a folder"),
     (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),

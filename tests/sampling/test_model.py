@@ -197,7 +197,7 @@ def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, t
     with pytest.raises(anew.ConfigError, match=r"\.origins\.json beside it is damaged"):
         anew.again(written, text.folder.path)
     (tmp_path / "text" / ".origins.json").unlink()
-    with pytest.raises(anew.ConfigError, match="does not say where it comes from"):
+    with pytest.raises(anew.ConfigError, match="has no record of its origin"):
         anew.again(written, text.folder.path)
     with pytest.raises(anew.ConfigError, match="cannot be read"):
         anew.again(tmp_path / "nothing.png")

@@ -46,7 +46,7 @@ def test_each_format_keeps_it(kind: str, tmp_path: Path) -> None:
     path.write_bytes(written(kind, ORIGIN.to_comment()))
     assert origins_in(path) == [ORIGIN] * (2 if kind == "fasta" else 1)
     path.write_bytes(written(kind, ""))
-    with pytest.raises(ConfigError, match="does not say where it comes from"):
+    with pytest.raises(ConfigError, match="has no record of its origin"):
         origins_in(path)
 
 

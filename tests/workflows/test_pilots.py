@@ -120,7 +120,7 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
     lines = Lines()
     model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=lines)
     assert model.family_name == "gan" and not model.record.plan.pilots  # nobody was left to judge it against
-    assert "diffusion is out: the loss is not finite" in lines.lines
+    assert "diffusion failed: the loss is not finite" in lines.lines
 
 
 @pytest.mark.usefixtures("small_budgets")

@@ -127,5 +127,8 @@ def test_processes_that_differ_are_refused(tmp_path: Path) -> None:
     (folders[1] / "names.txt").unlink()
     ended = train(folders)
     assert [process.code for process in ended] == [2, 2]
-    assert ended[0].err == "anew: 'names.txt' does not exist; give a folder, a file or a hub name like owner/name\n"
+    assert (
+        ended[0].err
+        == "anew: 'names.txt' does not exist; give a folder, a file, an address or a hub name like owner/name\n"
+    )
     assert not (folders[0] / "run").exists()
