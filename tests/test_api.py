@@ -38,7 +38,7 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
     data, moved, again = (tmp_path / place / "names.txt" for place in ("one", "two", "three"))
     run = begun(tmp_path, names(data, 300))
     data.rename(moved)
-    with pytest.raises(anew.DataError, match=r"not at .*names.txt' any more; give its new place as `data`"):
+    with pytest.raises(anew.DataError, match=r"no longer at .*names.txt'; give its new place as `data`"):
         anew.resume(run)
     anew.resume(run, data=moved)
     moved.rename(again)

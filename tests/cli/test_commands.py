@@ -309,10 +309,10 @@ def test_a_run_without_a_name_is_named_where_it_stops(
 ) -> None:
     from anew import api
 
-    def stopped(data: str, run: Path, **settings: Any) -> None:
+    def stopped(data: str, run: str, **settings: Any) -> None:
         settings["reporter"].steps = 1
-        run.mkdir()
-        (run / "config.json").write_text("{}")
+        Path(run).mkdir()
+        (Path(run) / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
@@ -381,7 +381,7 @@ MISTAKES = [
     (("train", "{none}"), "does not exist"),
     (("train", "{empty}", "--steps", "3"), "no usable|nothing|empty|holds no"),
     (("train", "{data}", "--run", "{run}"), "is a run already"),
-    (("train", "{data}", "--steps", "3", "--budget", "3s"), "both --budget and --steps"),
+    (("train", "{data}", "--steps", "3", "--budget", "3s"), "--budget and --steps are mutually exclusive"),
     (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
     (("train", "{data}", "--budget", "1s"), "too little|give at least"),
     (("train", "{data}", "--bugdet", "1m"), "unknown option '--bugdet'; did you mean '--budget'"),
@@ -397,7 +397,10 @@ MISTAKES = [
     (("train", "{data}", "--steps", "3", "--family", "diffusion"), "does not take texts; give transformer"),
     (("train", "{data}", "--steps", "3", "--modality", "imag"), "did you mean 'image'"),
     (("train", "{data}", "--steps", "3", "--set", "device=tpu"), "give auto, cpu, cuda"),
-    (("train", "{data}", "--steps", "3", "--set", "train_seconds=2"), "both --steps and the setting train_seconds"),
+    (
+        ("train", "{data}", "--steps", "3", "--set", "train_seconds=2"),
+        "--steps and the setting train_seconds are mutually exclusive",
+    ),
     (("train", "{data}", "--steps", "3", "--family", "{odd}"), "cannot be run as Python"),
     (("train", "{data}", "--plan", "{run}", "--set", "width=64"), "--plan takes 'width'"),
     (("train", "{data}", "--plan", "{data}"), "is not a run"),

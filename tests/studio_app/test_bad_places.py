@@ -54,9 +54,9 @@ def test_a_start_folder_that_vanishes(tmp_path: Path, root: Path) -> None:
         assert len(client.get("/api/runs").json()["runs"]) == 1
         shutil.rmtree(place)
         listed = client.get("/api/runs")
-        assert listed.status_code == 410 and "is not there any more" in listed.json()["error"]["message"]
+        assert listed.status_code == 410 and "no longer exists" in listed.json()["error"]["message"]
         started = client.post("/api/train", json={"data": "names.txt", "budget": "1m"})
-        assert started.status_code in (404, 410) and "any more" in started.json()["error"]["message"]
+        assert started.status_code in (404, 410) and "exist" in started.json()["error"]["message"]
 
 
 def test_a_run_of_another_version(tmp_path: Path, root: Path) -> None:

@@ -86,7 +86,11 @@ def test_what_anew_sees(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("nothing", "is not there"), ("runs/shapes", "is a run"), pytest.param("empty", "empty", marks=pytest.mark.slow)],
+    [
+        ("nothing", "does not exist"),
+        ("runs/shapes", "is a run"),
+        pytest.param("empty", "empty", marks=pytest.mark.slow),
+    ],
 )
 def test_what_cannot_be_looked_at(name: str, sentence: str, root: Path, client: TestClient) -> None:
     (root / "empty").mkdir(exist_ok=True)

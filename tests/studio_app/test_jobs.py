@@ -125,11 +125,11 @@ def test_a_training_is_queued_as_the_command_of_a_user(start: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({"data": "nowhere"}, "is not there any more"),
+        ({"data": "nowhere"}, "does not exist"),
         ({"data": "../x"}, "lies outside"),
         ({"data": "data"}, "lies outside"),  # a link that leads out
         ({"data": "names.txt", "budget": "soon"}, "soon"),
-        ({"data": "names.txt", "budget": "1m", "steps": 5}, "both"),
+        ({"data": "names.txt", "budget": "1m", "steps": 5}, "mutually exclusive"),
         ({"data": "names.txt", "family": "gna"}, "did you mean 'gan'"),
         ({"data": "names.txt", "settings": {"wdith": "3"}}, "did you mean 'width'"),
         ({"data": "names.txt", "settings": {"transformer.width": "-3"}}, "out of range"),

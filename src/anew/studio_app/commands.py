@@ -48,7 +48,7 @@ def train(
     """
     place = studio.folder.path(data)
     if not place.exists():
-        raise ConfigError(f"{data!r} no longer exists; choose other data")
+        raise ConfigError(f"{data!r} does not exist; choose other data")
     _check_no_code(family)
     make_request(
         place,

@@ -86,7 +86,7 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         body = parse(LookBody, await json_body(request, LIMITS))
         place = await run_in_threadpool(studio.folder.path, body.data)
         if not place.exists():
-            raise ApiError(404, f"{shorten(body.data)} no longer exists; choose other data")
+            raise ApiError(404, f"{shorten(body.data)} does not exist; choose other data")
         if await run_in_threadpool(is_run, place):
             raise bad_request("this is a run, not data; open it in the list of runs")
         async with looks:

@@ -37,7 +37,7 @@ class StartFolder:
     def check_there(self) -> None:
         """Raise ApiError 410 where the folder itself was moved or deleted while the Studio is open."""
         if not self.root.is_dir():
-            message = f"the folder {str(self.root)!r} that the Studio was started in is not there any more"
+            message = f"the folder {str(self.root)!r} that the Studio was started in no longer exists"
             raise ApiError(410, f"{message}; put it back, or start the Studio in another")
 
     def path(self, name: str) -> Path:

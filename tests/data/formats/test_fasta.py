@@ -227,7 +227,7 @@ def test_few_small_clusters_are_said(tmp_path: Path) -> None:
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     notes = " ".join(data.scan.notes)
     assert "test_clusters" not in data.scan.parts and "too large" not in notes
-    assert "would be 4 clusters of relatives alone, and at least 10 are needed" in notes
+    assert "would be 6 clusters of relatives alone, and at least 10 are needed" in notes
     data.close()
 
 
