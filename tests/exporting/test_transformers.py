@@ -59,7 +59,7 @@ def held_out(run: Path, modality: Any) -> tuple[list[str], list[list[int]]]:
 
 
 def prompt_ids(modality: Any, text: str) -> list[int]:
-    ids: list[int] = modality.condition_fromprompt_ids(text).tolist()
+    ids: list[int] = modality.condition_from_prompt(text).tolist()
     return ids
 
 
