@@ -93,13 +93,13 @@ def tones(folder: Path, count: int = 60, rate: int = 8000, seconds: float = 0.4)
 
 
 def stereo_tones(folder: Path, count: int = 60, rate: int = 8000) -> Path:
-    """Tones as WAV of two channels, left and right in turn, each with noise of its own."""
+    """Tones as WAV of two channels, left and right in turn, each with a little noise of its own."""
     import soundfile
 
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         x = tone(i, rate)[:, None] * np.asarray([1.0, 0.3][:: 1 if i % 2 else -1])
-        noise = np.random.default_rng(i).normal(0, 0.02, x.shape)
+        noise = np.random.default_rng(i).normal(0, 0.0005, x.shape)
         soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", x + noise, rate)
     return folder
 
