@@ -108,3 +108,10 @@ def test_settings_stand_under_their_groups() -> None:
     assert [line for line in lines if line and not line.startswith(" ")] == list(api.setting_groups().values())
     assert sum(line.startswith("    ") and not line.startswith("     ") for line in lines) == len(settings)
     assert max(map(len, lines)) <= 80
+
+
+def test_few_copies_are_not_rounded_away() -> None:
+    copies = {"found": True, "share": 0.0012, "samples": 1000, "identical": 9, "detection_limit": 0.05}
+    report = {"grades": {"novelty": "poor"}, "figures": {}, "copies": copies}
+    (*_, novelty) = closing(report)
+    assert novelty[-1][0] == "about 0.12% of the samples are copies of training items; 9 of 1,000 are identical to one"

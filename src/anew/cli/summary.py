@@ -105,7 +105,10 @@ def _copies(copies: Mapping[str, Any] | None) -> str:
     if copies is None:
         return ""
     if copies["found"]:
-        return f"about {copies['share']:.0%} of the samples are copies of training items"
+        share = f"{100.0 * copies['share']:.2g}%" if copies["share"] < 0.1 else f"{copies['share']:.0%}"
+        same = copies.get("identical", 0)
+        exact = f"; {same:,} of {copies['samples']:,} are identical to one" if same else ""
+        return f"about {share} of the samples are copies of training items{exact}"
     if copies["detection_limit"] is None and copies.get("exact_limit") is not None:
         return (
             f"no copies found; the check would notice {copies['exact_limit']:.0%} or more if exact, but not if altered"

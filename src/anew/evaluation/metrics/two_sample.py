@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anew.core.threads import one_thread
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
@@ -63,7 +64,9 @@ def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult
         centre, scale = _standardisation(np.concatenate(train))
         train_samples, train_real = ((rows - centre) / scale for rows in train)
         test_rows = np.concatenate([(rows - centre) / scale for rows in test])
-        ratings = _ratings(np.concatenate([train_samples, train_real]), len(train_samples), test_rows)
+        # Threads of OpenBLAS wait for each other beside other programs, for seconds in which no clock can stop them.
+        with one_thread():
+            ratings = _ratings(np.concatenate([train_samples, train_real]), len(train_samples), test_rows)
         n_samples = len(test[0])
         value, spread = auc(ratings[:n_samples], ratings[n_samples:])
         values.append(value)
