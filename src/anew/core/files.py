@@ -200,6 +200,7 @@ def cache_root(folder: Path | None) -> Path:
 
 
 SYSTEM_FOLDERS = ("/proc", "/sys", "/dev", "/etc", "/boot", "/run")  # hold no data, with all that is in them
+MOUNTED_FOLDERS = ("/run/media", "/dev/shm")  # within those: discs that were plugged in, and a disc in memory
 BROAD_FOLDERS = ("/", "/home", "/root", "/usr", "/var", "/opt", "/mnt", "/media", "/srv", "/tmp")  # hold more than data
 
 DATA_FOLDERS = (
@@ -215,6 +216,6 @@ def is_private(path: Path) -> bool:
     if place in (home, *home.parents) or str(place) in BROAD_FOLDERS or place == Path(place.anchor):
         return True
     if any(place.is_relative_to(folder) for folder in SYSTEM_FOLDERS):
-        return True
+        return not any(place.is_relative_to(folder) and str(place) != folder for folder in MOUNTED_FOLDERS)
     top = place.relative_to(home).parts[0] if place.is_relative_to(home) else ""
     return top.startswith(".") and top not in DATA_FOLDERS

@@ -19,7 +19,7 @@ class InternalAddressError(OSError):
 
 
 def is_internal(address: str) -> bool:
-    """Whether an IP address is no public one: loopback, private, link-local (where clouds keep their credentials), reserved."""
+    """Whether an IP address is not public: loopback, private, link-local (where clouds keep their credentials), reserved."""
     place = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(place, "ipv4_mapped", None)
     return not (mapped or place).is_global
