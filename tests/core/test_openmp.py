@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from anew.core.openmp import SPIN_COUNT, limit_spinning
+from anew.core.openmp import BLAS_TIMEOUT, SPIN_COUNT, limit_spinning
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,14 @@ def test_the_setting_of_the_user_goes_before(
         monkeypatch.setenv(name, value)
     limit_spinning()
     assert os.environ.get("GOMP_SPINCOUNT") == spin_count
+
+
+@pytest.mark.parametrize(("given", "timeout"), [(None, str(BLAS_TIMEOUT)), ("26", "26")])
+def test_openblas_waits_as_long_as_the_user_says(
+    given: str | None, timeout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", given or "")
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT")
+    limit_spinning()
+    assert os.environ["OPENBLAS_THREAD_TIMEOUT"] == timeout

@@ -8,9 +8,12 @@ import os
 # programs a thread then burns its slice waiting for one that is not running, and a step takes 10 to 50 times as long. So few
 # turns still cover the wait for a thread that is running (measured in docs/log.md, 2026-11-26).
 SPIN_COUNT = 5_000
+# The same of NumPy's OpenBLAS, as a power of two of processor cycles; its default is 26 (docs/log.md, 2026-11-26).
+BLAS_TIMEOUT = 18
 
 
 def limit_spinning() -> None:
-    """Let threads sleep soon where they wait. Takes effect only before PyTorch is imported; the user's own setting goes before."""
+    """Let threads sleep soon where they wait. Takes effect only before NumPy and PyTorch are imported; the user's own setting goes before."""
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", str(BLAS_TIMEOUT))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
