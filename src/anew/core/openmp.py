@@ -13,7 +13,7 @@ BLAS_TIMEOUT = 18
 
 
 def limit_spinning() -> None:
-    """Let threads sleep soon where they wait. Takes effect only before NumPy and PyTorch are imported; the user's own setting goes before."""
+    """Let threads sleep soon where they wait. Takes effect only before NumPy and PyTorch are imported; what the user set stays."""
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", str(BLAS_TIMEOUT))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))
