@@ -205,13 +205,16 @@ class ShardCache:
                 self._making[number] = threading.Event()
                 coming = self._queue[:FETCHED]
             try:
-                for later in coming:
-                    if not self._disk.holds(self._names[later]):
-                        self._fetch(later)
+                self._fetch_missing(coming)
                 self._build(number)
             except Exception:  # the one who needs the shard meets the same error, and reports it
                 time.sleep(PAUSE)
             time.sleep(PAUSE)
+
+    def _fetch_missing(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            if not self._disk.holds(self._names[number]):
+                self._fetch(number)
 
     def close(self) -> None:
         """End the background thread."""

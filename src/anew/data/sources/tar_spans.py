@@ -80,9 +80,9 @@ class SpanReader:
         path, modality, start, stop = shard.where
         try:
             with by_range.opened(self._root / path, stop) as stream:
-                for sample in samples_in(stream, start, stop, self._owners):
-                    if modality in sample.endings:
-                        yield tar.item_of(stream, path, sample, modality)
+                samples = samples_in(stream, start, stop, self._owners)
+                for sample in (sample for sample in samples if modality in sample.endings):
+                    yield tar.item_of(stream, path, sample, modality)
         except OSError as error:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:
