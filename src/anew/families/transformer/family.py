@@ -27,8 +27,10 @@ from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
+from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
@@ -109,6 +111,7 @@ class Transformer(Family, TokenTaps):
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
+        self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -183,19 +186,24 @@ class Transformer(Family, TokenTaps):
         return Loss(losses.sum(), losses.numel())
 
     @property
-    def _heads(self) -> dict[str, NgramMixer | ContextHead]:
+    def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords]:
         """Modules beside the network, by the name of their buffers."""
-        heads = {"mixer": self.mixer, "contexts": self.contexts}
+        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known}
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
     def token_mixer(self) -> TokenMixer | None:
         """The statistical models beside the network, once they are fitted."""
-        return next((head for head in self._heads.values() if head.is_fitted), None)
+        return next((head for head in (self.mixer, self.contexts) if head is not None and head.is_fitted), None)
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        """Count tokens and their contexts."""
-        if self.mixer is not None:
+        """Count tokens and their contexts, and keep which records were seen."""
+        if self.known is not None:
+            sequences = list(sequences_of(sweep, MOST_COUNTED_TOKENS))
+            self.known.fit(sequences)
+            if self.mixer is not None:
+                self.mixer.fit_counts(sequences)
+        elif self.mixer is not None:
             self.mixer.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
@@ -279,8 +287,12 @@ class Transformer(Family, TokenTaps):
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`."""
-        yield from TokenSampler(self, request, request.sampling or TransformerSampling(), request.sample_keys(seed))
+        """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`; then known records once more."""
+        sampling, keys = request.sampling or TransformerSampling(), request.sample_keys(seed)
+        if self.known is None or not self.known.is_fitted or not sampling.avoid_known:
+            yield from TokenSampler(self, request, sampling, keys)
+        else:
+            yield from RecordSampler(self, request, sampling, keys, self.known)
 
     def num_drafts(self, request: SampleRequest) -> int:
         return int(request.sampling.max_tokens or (DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length))
@@ -310,7 +322,7 @@ class Transformer(Family, TokenTaps):
         if self.token_mixer is not None:
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
-        del sampling["max_tokens"]
+        del sampling["max_tokens"], sampling["avoid_known"]
         return decoder_sampler(self.net, self.spec, first, sampling, self._left_behind())
 
     def _left_behind(self) -> tuple[str, ...]:
