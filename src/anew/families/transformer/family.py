@@ -315,7 +315,7 @@ class Transformer(Family, TokenTaps):
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        return StockDecoder(state, config, self._left_behind())
+        return StockDecoder(state, config, left_behind(self))
 
     def portable_sampler(self) -> PortableSampler:
         first = None
@@ -323,19 +323,7 @@ class Transformer(Family, TokenTaps):
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"], sampling["avoid_known"]
-        return decoder_sampler(self.net, self.spec, first, sampling, self._left_behind())
-
-    def _left_behind(self) -> tuple[str, ...]:
-        """Parts of the model that the network alone lacks."""
-        if self.contexts is not None and self.contexts.is_fitted:
-            return ("counts of what followed many kinds of context, in the training text and in the text so far",)
-        if self.mixer is None or not self.mixer.is_fitted:
-            return ()
-        counts = f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's"
-        records = (
-            ("training records that are similar, which are followed where they fit",) if self.config.aligned else ()
-        )
-        return (counts, *records)
+        return decoder_sampler(self.net, self.spec, first, sampling, left_behind(self))
 
     # -- network --------------------------------------------------------------------------------------------------------
 
@@ -370,6 +358,20 @@ class Transformer(Family, TokenTaps):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
+
+
+def left_behind(family: Transformer) -> tuple[str, ...]:
+    """Parts of the model that the network alone lacks, as exports name them."""
+    if family.contexts is not None and family.contexts.is_fitted:
+        return ("counts of what followed many kinds of context, in the training text and in the text so far",)
+    parts = []
+    if family.mixer is not None and family.mixer.is_fitted:
+        parts.append(f"counts of contexts of up to {family.config.ngram_order} tokens, mixed with the network's")
+        if family.config.aligned:
+            parts.append("training records that are similar, which are followed where they fit")
+    if family.known is not None and family.known.is_fitted:
+        parts.append("hashes of the training records, which samples are not to repeat")
+    return tuple(parts)
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
