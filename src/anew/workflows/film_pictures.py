@@ -60,7 +60,7 @@ def thumbnails(x: Tensor) -> NDArray[np.uint8]:
 def decoded(z: Tensor, modality: LatentModality, seconds: float) -> Tensor:
     """The items (n, *shape) of the first latents (m, *latent), as many as can be decoded within some seconds; some at least."""
     begun, parts = time.monotonic(), []
-    for chunk in z.split(DECODED_AT_ONCE):
+    for chunk in torch.split(z, DECODED_AT_ONCE):
         parts.append(modality.decode_latents(chunk).float())
         if time.monotonic() - begun > seconds:
             break
