@@ -69,9 +69,9 @@ def gif(place: Path, share: float) -> str:
 def pictures(place: Path, share: float) -> str:
     side = max(64, round(SIDE * share**0.5))
     for number in range(PICTURES):
-        columns = np.random.default_rng(number).integers(0, 256, (side, side // 8, 3), dtype=np.uint8)
-        Image.fromarray(np.repeat(columns, 8, axis=1)).save(place / f"{number}.jpg", quality=80)
-    return f"{PICTURES} pictures of {side * (side // 8 * 8) / 1e6:.0f} megapixels"
+        blocks = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((side, side)).save(place / f"{number}.jpg", quality=80)
+    return f"{PICTURES} pictures of {side * side / 1e6:.0f} megapixels"
 
 
 PARTS: dict[str, Callable[[Path, float], str]] = {"files": files, "tar": tar, "gif": gif, "pictures": pictures}
