@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from anew.core import files, isolation
 from anew.core import settings as configs
 from anew.core.addresses import address_of
-from anew.core.registry import load
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
-from anew.data.modality import Modality
+from anew.data.modality import Modality, load_modality
 from anew.data.skipped import named
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
@@ -70,9 +69,9 @@ class Dataset:
         shards are kept; size: the budget, where it is known; columns: those of tables that the user names.
         Raises DataError where the source cannot be used."""
         chosen = detect_modality(str(path), modality, columns=columns)
-        owner = load("data", chosen.modality)
+        owner = load_modality(chosen.modality)
         own_settings = settings(chosen.modality) if callable(settings) else settings
-        instance: Modality = owner(configs.from_json(owner.Config, dict(own_settings or {})))
+        instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(fresh=True, budget=size)
         data._divide()
@@ -314,9 +313,9 @@ class Dataset:
 
 def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Modality:
     """The modality of a saved run, for its own data or for generated items; RunError where what the run says of it does not fit."""
-    owner = load("data", state["modality"])
+    owner = load_modality(state["modality"])
     with restoring(folder / "config.json"):
-        modality: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
+        modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
         modality.restore(dict(state["learned"]), folder)
     return modality
 

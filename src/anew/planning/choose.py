@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from anew.core import settings as cfg
-from anew.core.registry import available, load
+from anew.core.registry import available
 from anew.core.specs import Grid, Spec
+from anew.data.modality import load_modality
 from anew.errors import ConfigError
-from anew.families.base import Family
+from anew.families.base import Family, load_family
 from anew.planning.context import TrainingData
 from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
@@ -113,15 +114,14 @@ def _requested_family(
 
 
 def _all_families() -> dict[str, type[Family]]:
-    return {name: load("families", name) for name in available("families")}
+    return {name: load_family(name) for name in available("families")}
 
 
 def family_by_name(name: str, user_family: type[Family] | None = None) -> type[Family]:
     """The family of this name; of `family.py` the class that was loaded from there."""
     if name == OWN_FAMILY and user_family is not None:
         return user_family
-    family: type[Family] = load("families", name)
-    return family
+    return load_family(name)
 
 
 # -- codecs ---------------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def setting_owners(
     for name in [family] if family else available("families"):
         owners[name] = family_by_name(name, user_family).Config
     for name in [modality] if modality else available("data"):
-        owners[name] = load("data", name).Config
+        owners[name] = load_modality(name).Config
     return owners | {name: codec.Config for name, codec in codec_families().items() if name not in owners}
 
 

@@ -14,7 +14,7 @@ from anew.core.arrays import Numbers
 from anew.core.specs import Codec, Condition, Grid, Tokens
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
-from anew.data.types import FileSlice, Item
+from anew.data.types import FileSlice, Item, ItemData
 from anew.errors import ConfigError, shorten
 from anew.functional.latents import given_places
 from anew.sampling.generator import Generator
@@ -44,7 +44,7 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
     name = str(item) if isinstance(item, str | Path) else None
     shown_name = "the item given" if name is None else repr(name)
     try:
-        data = item if name is None else _file_data(modality, Path(name))
+        data = _file_data(modality, Path(item)) if isinstance(item, str | Path) else _plain_data(item)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{shown_name} cannot be read ({why}); {expected}") from None
@@ -56,6 +56,10 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
     if isinstance(row, str):
         raise ConfigError(f"{shown_name} cannot be used: {row}; {expected}")
     return row
+
+
+def _plain_data(item: bytes | bytearray | memoryview | Numbers | FileSlice) -> ItemData:
+    return item if isinstance(item, bytes | np.ndarray | FileSlice) else bytes(item)
 
 
 def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:

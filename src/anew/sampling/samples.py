@@ -112,7 +112,7 @@ class Samples(Sequence[DecodedItem]):
     def pictures(self) -> list[Numbers] | None:
         """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
         pictures = self.modality.pictures(self._items)
-        return None if pictures and isinstance(pictures[0], str) else pictures
+        return None if self._items and not pictures else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so. What they

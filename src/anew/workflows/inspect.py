@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from anew.core import settings as cfg
-from anew.core.registry import load
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
 from anew.core.world import World
 from anew.data.dataset import Dataset
+from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import about
@@ -213,7 +213,7 @@ def inspect_data(
     use_threads()
 
     def modality_settings(name: str) -> dict[str, object]:
-        return cfg.route_settings(settings or {}, {name: load("data", name).Config})[name]
+        return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
 
     size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu")
     columns = ColumnChoice.of(settings or {})

@@ -271,7 +271,7 @@ class StreamingStore:
             for record, record_part in self._encoder.items(number, held):
                 if isinstance(record, Item) and record_part == part and limit > 0:
                     yield record
-                    limit -= len(record.data)
+                    limit -= record.size
             if limit <= 0:
                 return
 

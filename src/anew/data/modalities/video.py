@@ -403,7 +403,7 @@ class Video(Modality):
 
 def _file_of(item: Item) -> frames.Data:
     if not isinstance(item.data, FileSlice):
-        return bytes(item.data)
+        return item.content
     return item.data.path if item.data.body is None else item.data.body
 
 

@@ -116,7 +116,7 @@ class Records:
             return str(alike)
         self.keys.append(content_key(item) if alike is None else alike)
         self.sound.append(alike is not None)
-        self.sizes.append(len(item.data) if by_size else 1)
+        self.sizes.append(item.size if by_size else 1)
         self.classes.append(item.label or "")
         self.recordings.append(item.group)
         return None

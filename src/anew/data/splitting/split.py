@@ -173,7 +173,7 @@ def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tupl
 
     Cuts are moved to the next line end (or space) where one is near. Raises DataError where a part would be empty.
     """
-    total = sum(len(item.data) for item in documents)
+    total = sum(item.size for item in documents)
     share = held_out_share(total, ENOUGH_CHARACTERS)
     shares = [share * (VALIDATION_SPAN if part == VALIDATION else 1.0) for part in held_out]
     n_regions = int(np.clip(total // REGION, 1, MOST_REGIONS))
@@ -196,10 +196,10 @@ def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tu
     pieces: list[tuple[Item, int]] = []
     part = TRAIN
     remaining = list(marks)
-    total = sum(len(item.data) for item in documents)
+    total = sum(item.size for item in documents)
     document_start = 0
     for item in documents:
-        text, start = item.data, 0
+        text, start = item.text, 0
         while start < len(text):
             while remaining and remaining[0][0] <= document_start + start:
                 part = remaining.pop(0)[1]

@@ -16,7 +16,7 @@ from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture, empty_mixture, fit_mixture
 from anew.families._sizes import CONV_WIDTHS, at_size, conv_depth
 from anew.families.base import Scale
-from anew.families.diffusion.config import DiffusionConfig
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout, SampleWindow
 from anew.families.diffusion.wrapping import Wrapped
 from anew.functional.noise import lognormal_sigmas
@@ -140,8 +140,9 @@ class ImageLayout(Layout):
         raise TypeError(f"{type(net).__name__} is not a network of images")
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        if request.sampling.frames:
-            raise ConfigError(f"frames applies to clips only (got {request.sampling.frames} for images); leave it out")
+        frames = request.sampling_as(DiffusionSampling).frames
+        if frames:
+            raise ConfigError(f"frames applies to clips only (got {frames} for images); leave it out")
         return sample_window(request, seed)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from anew.core import files
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import Tokens
+from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_size
@@ -258,9 +258,11 @@ def _written(
         "n": n,
     }
     report = ComparisonReport(out, tuple(results), about, tuple(notes))
-    real = data.modality.pictures(data.items("test", REAL, about_data.seed))
-    for result in measured:
-        result.samples = data.modality.pictures(result.samples)
+    real = data.items("test", REAL, about_data.seed)
+    if isinstance(data.spec, Grid):
+        real = list(data.modality.pictures(real))
+        for result in measured:
+            result.samples = list(data.modality.pictures(result.samples))
     time_each = f" for {budget:g} s each" if budget else ""
     page = comparison.page(
         report,
