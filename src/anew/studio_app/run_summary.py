@@ -17,7 +17,7 @@ from anew.runs import events, lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.runs.record import Begun, RunRecord
-from anew.runs.report_record import report_if_whole
+from anew.runs.report_record import record_if_whole
 from anew.studio_app.jobs import Job
 
 State = Literal[
@@ -140,14 +140,15 @@ def final_sheet(run: Path) -> str | None:
 
 def grades(run: Path) -> dict[str, str]:
     """The three answers of the report; empty without one."""
-    answers: dict[str, str] = (report_if_whole(run) or {}).get("grades", {})
-    return answers
+    report = record_if_whole(run)
+    return {} if report is None else report.grades
 
 
 def copying_test(run: Path) -> dict[str, object]:
     """Result of the report's copying test, with its picture; empty without one."""
-    copies = (report_if_whole(run) or {}).get("copies") or {}
-    fields = (
+    report = record_if_whole(run)
+    copies = None if report is None else report.copies
+    fields = {
         "found",
         "p",
         "verdict",
@@ -159,8 +160,8 @@ def copying_test(run: Path) -> dict[str, object]:
         "detection_limit",
         "controls",
         "picture",
-    )
-    return {name: copies[name] for name in fields if name in copies}
+    }
+    return {} if copies is None else copies.model_dump(include=fields, exclude_unset=True)
 
 
 def losses(step: Mapping[str, Any]) -> dict[str, float]:

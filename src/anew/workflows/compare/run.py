@@ -21,10 +21,10 @@ from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
-from anew.evaluation.reporting.ranking import RunResult
+from anew.evaluation.reporting.ranking import CopyingSummary, RunResult
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
-from anew.runs.report_record import report_if_whole
+from anew.runs.report_record import record_if_whole
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
@@ -226,9 +226,13 @@ def _run_results(
     return results
 
 
-def _copies(folder: Path) -> dict[str, object] | None:
-    """`copies` of the run's own report; None without a report that can be read."""
-    return (report_if_whole(folder) or {}).get("copies")
+def _copies(folder: Path) -> CopyingSummary | None:
+    """What the run's own report says of copies; None without a report that can be read."""
+    report = record_if_whole(folder)
+    copies = None if report is None else report.copies
+    if copies is None:
+        return None
+    return CopyingSummary(copies.found, copies.p, copies.share, copies.detection_limit, copies.samples, copies.verdict)
 
 
 def _sample_count(n: int, data: Dataset) -> int:
