@@ -6,10 +6,10 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from anew.core import files
 from anew.errors import AnewError, RunError
@@ -89,7 +89,7 @@ def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunSt
     return RunState("paused", "Stopped and saved. Resume continues from there.")
 
 
-def last_step(run: Path) -> dict[str, Any]:
+def last_step(run: Path) -> events.Event:
     """The newest step in events.jsonl, from its end alone; empty where there is none."""
     path = run / events.NAME
     try:
@@ -99,15 +99,15 @@ def last_step(run: Path) -> dict[str, Any]:
             file.seek(max(0, size - TAIL_BYTES))
             lines = file.read(TAIL_BYTES).split(b"\n")
     except (OSError, RunError):
-        return {}
+        return events.Event()
     for line in reversed(lines[:-1]):  # what stands behind the last line break is not whole yet
         event = events.parse(line) if line else None
         if event is not None and event["event"] == "step":
             return event
-    return {}
+    return events.Event()
 
 
-def seconds_left(record: RunRecord, step: Mapping[str, Any], now: float) -> float | None:
+def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | None:
     """Until the run is finished, about; None where it cannot be known yet.
 
     Args:
@@ -164,11 +164,6 @@ def copying_test(run: Path) -> dict[str, object]:
     return {} if copies is None else copies.model_dump(include=fields, exclude_unset=True)
 
 
-def losses(step: Mapping[str, Any]) -> dict[str, float]:
-    """The losses of a step by name, as the log has them."""
-    return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
-
-
 def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
     """A run's entry in the list, as JSON values."""
     record = read_record(run)
@@ -205,7 +200,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
             "progress": step.get("progress", 0.0),
             "seconds": step.get("seconds"),
             "seconds_left": seconds_left(record, step, time.time()) if state.name == "training" else None,
-            "losses": losses(step),
+            "losses": events.losses(step),
             "sheet": sheet,
             "grades": grades(run) if record.status == "finished" else {},
         }

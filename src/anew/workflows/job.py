@@ -267,7 +267,7 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
 
 
 def _seconds_trained(job: TrainingJob) -> float:
-    steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
+    steps = events_file.steps_of(job.folder.path)
     return job.world.broadcast(max((float(event.get("seconds") or 0.0) for event in steps), default=0.0))
 
 

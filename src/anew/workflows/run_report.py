@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.core import settings as cfg
@@ -181,7 +180,7 @@ def warnings(folder: Path) -> list[str]:
     return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
 
 
-def _history(folder: Path) -> list[dict[str, Any]]:
-    steps = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "step"]
+def _history(folder: Path) -> list[events_file.Event]:
+    steps = events_file.steps_of(folder)
     every = max(1, len(steps) // CURVE_POINTS)
     return steps[::every]

@@ -286,7 +286,7 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
 
 def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
     """From where a run goes on and, where it is given more, how far that is likely to take it."""
-    steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
+    steps = events_file.steps_of(job.folder.path)
     seconds = float(steps[-1].get("seconds") or 0.0) if steps else 0.0
     if not is_given_more or not seconds:
         return f"continuing from step {step:,}"

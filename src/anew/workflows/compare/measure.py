@@ -105,7 +105,7 @@ def counted(model: Model) -> Iterator[Calls]:
 
 
 def _add_training_cost(model: Model, result: RunResult) -> None:
-    steps = [e for e in events.read(model.folder.path / events.NAME) if e["event"] == "step"]
+    steps = events.steps_of(model.folder.path)
     result.add_cost(TRAINING_SECONDS, steps[-1].get("seconds") if steps else None, events.NAME)
     result.add_cost(STEPS, steps[-1]["step"] if steps else None, events.NAME)
     families = [family for family in (model.family, getattr(model, "codec", None)) if family is not None]
