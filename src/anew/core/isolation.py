@@ -71,7 +71,7 @@ class _Died(Exception):
     """The worker has ended in the middle of its work; the message is a clause about the item."""
 
 
-def _started(complaint: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     """A process that decodes; what it says on standard error goes into a file."""
     single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     keeps_memory = {f"MALLOC_{name}_": str(size) for name, size in KEPT.items()}
@@ -79,7 +79,7 @@ def _started(complaint: IO[bytes]) -> subprocess.Popen[bytes]:
         [sys.executable, "-P", "-c", "\n".join(_OURS), *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=complaint,
+        stderr=stderr,
         env=os.environ | single_threaded | keeps_memory,
         pipesize=PIPE_BYTES,
     )
@@ -93,8 +93,8 @@ class Worker:
     def __init__(self, seconds: float = SECONDS, share: int = SHARE) -> None:
         self.seconds, self.share = seconds, share
         self._process: subprocess.Popen[bytes] | None = None
-        self._greeted = False
-        self._complaint: IO[bytes] | None = None
+        self._is_ready = False
+        self._stderr: IO[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
         _workers.add(self)
@@ -112,7 +112,7 @@ class Worker:
             try:
                 self._ask(function, subject, items, self.seconds / 2, results)
             except _Died:
-                results += [self._alone(function, subject, item) for item in items[len(results) :]]
+                results += [self._run_one(function, subject, item) for item in items[len(results) :]]
         for result in results:
             if isinstance(result, AnewError):
                 raise result
@@ -125,7 +125,7 @@ class Worker:
 
     # ---- inside the lock ----
 
-    def _alone(self, function: Callable[[S, X], R], subject: S, item: X) -> R | ValueError:
+    def _run_one(self, function: Callable[[S, X], R], subject: S, item: X) -> R | ValueError:
         results: list[R | ValueError] = []
         try:
             self._ask(function, subject, [item], self.seconds, results)
@@ -146,15 +146,15 @@ class Worker:
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         try:
-            if not self._greeted:
-                self._greet(process)
+            if not self._is_ready:
+                self._wait_until_ready(process)
             put(process.stdin, message)
             end = len(results) + len(items)
             while len(results) < end:
                 results += received(process.stdout, end - len(results))
         except (EOFError, OSError):
             code = self._end()
-            raise _Died(self._why(code)) from None
+            raise _Died(self._cause_of_death(code)) from None
         except BaseException:  # interrupted: the answer would be taken for that to the next question
             self._end()
             raise
@@ -163,33 +163,33 @@ class Worker:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if self._process is None:
-            complaint = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
+            stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
             try:
                 with held_back():
-                    self._process = _started(complaint)
+                    self._process = _started(stderr)
             except BaseException:  # stopped by the clock or by hand, too
-                complaint.close()
+                stderr.close()
                 raise
-            self._complaint = complaint
-            self._greeted = False
+            self._stderr = stderr
+            self._is_ready = False
         return self._process
 
-    def _greet(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         try:
             get(process.stdout)
         except (EOFError, OSError):
             if self._closed:
                 raise
-            assert self._complaint is not None
-            self._complaint.seek(0)
-            complaint = self._complaint.read().decode(errors="replace").strip().splitlines()
+            assert self._stderr is not None
+            self._stderr.seek(0)
+            lines = self._stderr.read().decode(errors="replace").strip().splitlines()
             self._end()
             raise AnewError(
-                f"the process that decodes files does not start ({complaint[-1] if complaint else 'it says nothing'}); "
+                f"the process that decodes files does not start ({lines[-1] if lines else 'it says nothing'}); "
                 f"check that {sys.executable!r} runs"
             ) from None
-        self._greeted = True
+        self._is_ready = True
 
     def _end(self) -> int:
         """Its exit code."""
@@ -208,11 +208,11 @@ class Worker:
             process.wait(0.05)
         process.kill()
         code = process.wait()
-        if self._complaint is not None:
-            self._complaint.close()
+        if self._stderr is not None:
+            self._stderr.close()
         return code
 
-    def _why(self, code: int) -> str:
+    def _cause_of_death(self, code: int) -> str:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if code in _TIMED_OUT:

@@ -50,7 +50,7 @@ def in_order(folder: Path) -> list[Path]:
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
     """All folders of pictures that count up by one, if most of some of them hold frames, and with them those in which a few
-    numbers are missing; else none. asked: all folders of numbered pictures are taken for frames without a look."""
+    numbers are missing; else none. is_requested: all folders of numbered pictures are taken for frames without a look."""
     named = {folder: [path.rpartition("/")[2] for path in names] for folder, names in files.items()}
     if is_requested:
         return [folder for folder, names in named.items() if len(names) > 1 and numbers(names) is not None]

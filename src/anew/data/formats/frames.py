@@ -198,7 +198,7 @@ def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: fl
 def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], min_side: int) -> list[Image.Image]:
     """The frames with these numbers (rising, repeats allowed) as RGB or RGBA.
 
-    times: of all frames, as `timing` gives them; enough: pixels of the shorter side after which detail is of no use.
+    times: of all frames, as `timing` gives them; min_side: pixels of the shorter side after which detail is of no use.
     Raises ValueError (one clause) where the body is damaged or cut off.
     """
     if isinstance(data, Path) and data.is_dir():

@@ -273,7 +273,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
 
 
-def shown(values: Numbers) -> NDArray[np.uint8]:
+def as_bytes(values: Numbers) -> NDArray[np.uint8]:
     """(C, H, W) in [-1, 1], colour multiplied by alpha -> (H, W) or (H, W, C) uint8 as people see it."""
     unit = np.clip((np.nan_to_num(values.astype(np.float32)) + 1.0) * 0.5, 0.0, 1.0)  # (C, H, W)
     if unit.shape[0] == 4:

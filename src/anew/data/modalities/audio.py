@@ -204,7 +204,7 @@ class Audio(Modality):
             if slice_bounds is None:
                 self.samples(item)
             else:
-                audio.heard(audio.read(item.file, *slice_bounds)[0])
+                audio.check_audible(audio.read(item.file, *slice_bounds)[0])
         except ValueError as error:
             return str(error)
         return None

@@ -319,13 +319,13 @@ class Image(Modality):
         """(n, C, H, W) in [-1, 1] -> (H, W), (H, W, 3) or (H, W, 4) uint8 each, with the pixel values that the data has."""
         values = as_array(x)
         if not self.matching.steps or not len(values):
-            return [pixels.shown(image) for image in values]
+            return [pixels.as_bytes(image) for image in values]
         count = max(1, MATCHED_PIXELS // (values.shape[2] * values.shape[3]))
         chunks = (values[start : start + count] for start in range(0, len(values), count))
-        return [pixels.shown(image) for chunk in chunks for image in as_unit(self.matching(as_levels(chunk)))]
+        return [pixels.as_bytes(image) for chunk in chunks for image in as_unit(self.matching(as_levels(chunk)))]
 
     def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
-        return [pixels.shown(image) for image in as_unit(rows)]
+        return [pixels.as_bytes(image) for image in as_unit(rows)]
 
     def calibration_size(self) -> tuple[int, int]:
         if not self.config.match_pixels:
@@ -345,7 +345,7 @@ class Image(Modality):
         kept = []
         for item, value, is_known in zip(items, values, masks, strict=True):
             merged = np.array(item)
-            merged[is_known] = pixels.shown(value)[is_known]
+            merged[is_known] = pixels.as_bytes(value)[is_known]
             kept.append(merged)
         return kept
 

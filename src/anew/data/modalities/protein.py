@@ -364,7 +364,7 @@ class Protein(Text):
         import torch
 
         alphabet = fasta.ALPHABETS[self.alphabet]
-        beginning, end = fasta.given(prompt, alphabet), fasta.given(suffix, alphabet)
+        beginning, end = fasta.as_read(prompt, alphabet), fasta.as_read(suffix, alphabet)
         letters = self.tokenizer.decode(range(self.tokenizer.size))
         unknown = sorted(set(beginning + end) - set(letters))
         if unknown:

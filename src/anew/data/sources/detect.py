@@ -43,7 +43,7 @@ class Sorted:
 def sort_files(
     files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], requested: str | None = None
 ) -> Sorted:
-    """modalities: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
+    """Files by modality. modalities: all of them by name; requested: the one that the user says, see `Modality.folders`."""
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     by_suffix: dict[str, list[File]] = {}
     out = Sorted()
@@ -91,12 +91,12 @@ class _Group:
         self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
 
     def into(self, out: Sorted, opens_all: bool) -> None:
-        """Sort the files into what was found so far; few: each may be looked at."""
+        """Sort the files into `out`. opens_all: each may be looked at, since there are few."""
         looked = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
         claims = {file.path: self._claims(file, out) for file in looked}
-        weak = self._weak(list(claims.values()))
+        weak = self._unsure_modality(list(claims.values()))
         if len(looked) < len(self.files):
-            votes = Counter(self._kind(claim, weak) for claim in claims.values())
+            votes = Counter(self._modality_of(claim, weak) for claim in claims.values())
             if len(votes) == 1 or len(self.files) > MOST_OPENED:
                 winner = votes.most_common(1)[0][0]
                 for file in self.files:
@@ -104,7 +104,7 @@ class _Group:
                 return
             claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
         for file in self.files:
-            self._put(out, file, self._kind(claims[file.path], weak))
+            self._put(out, file, self._modality_of(claims[file.path], weak))
 
     def _claims(self, file: File, out: Sorted) -> dict[str, float]:
         try:
@@ -116,14 +116,14 @@ class _Group:
             return {}
         return {name: claim for name, modality in self.modalities.items() if (claim := modality.sniff(head)) > 0}
 
-    def _weak(self, claims: Sequence[Mapping[str, float]]) -> str | None:
+    def _unsure_modality(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
         if self.owner is not None and any(self.owner in claim for claim in claims):
             return None
         best = Counter(max(claim, key=lambda name: claim[name]) for claim in claims if claim)
         return next((name for name, n in best.most_common(1) if 2 * n > len(claims)), None)
 
-    def _kind(self, claims: Mapping[str, float], weak: str | None) -> str | None:
+    def _modality_of(self, claims: Mapping[str, float], weak: str | None) -> str | None:
         """The modality of a file; None: what no modality takes."""
         if not claims:
             return self.owner

@@ -43,7 +43,7 @@ def detect_modality(
     path: str, requested: str | None, once: bool = False, is_requested: bool = True, columns: ColumnChoice | None = None
 ) -> Chosen:
     """List the path and take the requested modality, or the one of most items (of most bytes where that is a draw). once: see
-    `Source.open`; asked: the user says the requested one, see `Modality.folders`; columns: those of tables that the user names."""
+    `Source.open`; is_requested: the user says the requested one, see `Modality.folders`; columns: those of tables that the user names."""
     modalities = {name: load_modality(name) for name in available("data")}
     if requested is not None and requested not in modalities:
         raise DataError(f"unknown modality {requested!r}{did_you_mean(requested, modalities)}")

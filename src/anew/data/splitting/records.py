@@ -49,13 +49,13 @@ def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | Valu
 
 
 class Records:
-    """The usable records of the shards that are divided, in order. where: (shard, place in it) of each; lengths: records of
+    """The usable records of the shards that are divided, in order. places: (shard, place in it) of each; lengths: records of
     each shard, the refused ones too; sound: whether the body of each was read already."""
 
     def __init__(self) -> None:
         self.keys: list[int] = []
         self.sizes: list[int] = []
-        self.where: list[tuple[int, int]] = []
+        self.places: list[tuple[int, int]] = []
         self.classes: list[str] = []
         self.recordings: list[str | None] = []
         self.sound: list[bool] = []
@@ -78,7 +78,7 @@ class Records:
     ) -> None:
         """Some records of a shard, which come behind those of it that were read before."""
         usable = self._usable(modality, piece, check)
-        alike = self._alike(
+        alike = self._near_keys(
             modality, [r for r, fits in zip(piece, usable, strict=True) if fits and isinstance(r, Item)]
         )
         for place, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
@@ -86,7 +86,7 @@ class Records:
             if reason is not None:
                 self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
-                self.where.append((number, place))
+                self.places.append((number, place))
 
     def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         results = (
@@ -101,7 +101,7 @@ class Records:
                 self.refusals.append(SkippedItem(item.name, reason, item.group))
         return usable
 
-    def _alike(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
+    def _near_keys(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
         """The keys of these; None where no more are looked for."""
         max_compared = min(BODIES - self._bodies, len(items)) if len(self.keys) < ALIKE_ITEMS else 0
         for result in alike_keys(modality, items[:max_compared]):

@@ -169,7 +169,7 @@ def _split_by_content(
     twins = len(left) - len(
         {content_key for content_key, part in zip(contents.keys, parts.tolist(), strict=True) if part != REJECTED}
     )
-    _enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
+    _check_enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
     for number in train:
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, at), part in zip(contents.where, parts.tolist(), strict=True):
@@ -182,7 +182,7 @@ def _split_by_content(
         )
 
 
-def _enough(
+def _check_enough(
     parts: NDArray[np.uint8], result: SourceSplit, more_skipped: Sequence[SkippedItem], noun: str, different: int
 ) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
@@ -203,14 +203,14 @@ class _Bodies:
     def __init__(
         self, source: Source, shards: Sequence[Shard], modality: Modality, contents: Records, result: SourceSplit
     ) -> None:
-        self._source, self._shards, self._modality, self._found, self._result = (
+        self._source, self._shards, self._modality, self._records, self._result = (
             source,
             shards,
             modality,
             contents,
             result,
         )
-        self._seen = np.array(contents.sound, dtype=bool)
+        self._was_read = np.array(contents.sound, dtype=bool)
         self.parts = np.full(len(contents.keys), split.TRAIN, dtype=np.uint8)
 
     @property
@@ -220,23 +220,23 @@ class _Bodies:
 
     def empty_shards(self) -> None:
         """Read all of those shards of which a few records, evenly spread, show nothing usable."""
-        shard_of = np.array([number for number, _ in self._found.where], dtype=np.int64)
+        shard_of = np.array([number for number, _ in self._records.places], dtype=np.int64)
         left = MOST_EMPTY_RECORDS
-        for number in np.unique(shard_of[~self._seen]).tolist():
-            todo = np.flatnonzero(~self._seen & (shard_of == number))
+        for number in np.unique(shard_of[~self._was_read]).tolist():
+            todo = np.flatnonzero(~self._was_read & (shard_of == number))
             batch = todo[_evenly_spread(len(todo))]
             if self.read(batch) == len(batch) and len(todo) <= left:
-                self.read(todo[~self._seen[todo]])
+                self.read(todo[~self._was_read[todo]])
                 left -= len(todo)
 
     def held(self) -> int:
-        """Read what is held result."""
-        return self.read(np.flatnonzero(~self._seen & (self.parts != split.TRAIN) & (self.parts != REJECTED)))
+        """Read what is held out."""
+        return self.read(np.flatnonzero(~self._was_read & (self.parts != split.TRAIN) & (self.parts != REJECTED)))
 
     def read(self, todo: NDArray[np.intp]) -> int:
         """Read these; how many cannot be used."""
-        self._seen[todo] = True
-        number_of = {self._found.where[i]: i for i in todo.tolist()}
+        self._was_read[todo] = True
+        number_of = {self._records.places[i]: i for i in todo.tolist()}
         bad: list[int] = []
         for number in sorted({shard for shard, _ in number_of}):
             records = enumerate(expanded(self._source, self._shards[number], self._modality))
@@ -270,7 +270,7 @@ def _evenly_spread(n: int) -> NDArray[np.intp]:
 def _split_by_shards(
     source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], result: SourceSplit
 ) -> None:
-    """Whole shards are held result, drawn by the hash of their names; copies of theirs are dropped from train as they turn up."""
+    """Whole shards are held out, drawn by the hash of their names; copies of theirs are dropped from train as they turn up."""
     order = _order(shards, train, modality)
     records = listed = 0
     items = sum(shards[i].items for i in train)

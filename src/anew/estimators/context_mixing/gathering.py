@@ -39,7 +39,7 @@ def gather_path(
     """Fill in the tallies and sides of a token's questions.
 
     Args:
-        own, base: Whose tallies are added up.
+        memory, base: Whose tallies are added up.
         document: What the document holds so far; `memory`, but while the train part is learned.
         keys: (C,) of the contexts.
         tree: The questions.

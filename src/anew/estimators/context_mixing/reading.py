@@ -199,7 +199,8 @@ def draw_tokens(
     """Draw what comes next in each row, from the distribution of `draw_step`: only the questions on its path are asked.
 
     Args:
-        own, base, tree, maps, joint, tables: See `draw_step`.
+        memories: Of each row.
+        base, tree, maps, joint, tables: See `draw_step`.
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
         rate: At which the weights of each row learn from its token; 0 for not at all.
