@@ -97,8 +97,8 @@ def machine_limit(error: BaseException) -> str | None:
     if out_of_memory(error):
         return "not enough memory; use a smaller batch_size, width or size, or fewer samples, or close other programs"
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        where = f" for {str(error.filename)!r}" if error.filename else ""
-        return f"no space left on the disk{where}; free some space and repeat the command"
+        place = f" for {str(error.filename)!r}" if error.filename else ""
+        return f"no space left on the disk{place}; free some space and repeat the command"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many files are open; raise the limit (`ulimit -n`) and repeat the command"
     return None

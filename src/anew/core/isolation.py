@@ -302,7 +302,7 @@ def serve() -> NoReturn:
     global _inside
     _inside = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    asks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # libraries may write what they like
         os.dup2(null, stream)
@@ -310,7 +310,7 @@ def serve() -> NoReturn:
     try:
         put(answers, b"")
         while True:
-            function, subject, items, seconds, share = pickle.loads(get(asks))
+            function, subject, items, seconds, share = pickle.loads(get(requests))
             _hold_to(share)
             for installment in _installments(_timed(function, subject, items, seconds, null)):
                 installment.send(answers)
@@ -395,8 +395,9 @@ def _hold_to(share: int) -> None:
 
     with open("/proc/self/statm") as stream:
         limit = int(stream.read().split()[0]) * resource.getpagesize() + share
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+    soft_limit = limit if hard_limit == resource.RLIM_INFINITY else min(limit, hard_limit)
+    resource.setrlimit(resource.RLIMIT_AS, (soft_limit, hard_limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -83,8 +83,8 @@ class Dataset:
         sample, refused = sample_of(chosen, modality)
         if not sample:
             refused = [*refused, *chosen.source.refusals]
-            why = f": {named(refused)}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{why}")
+            reasons = f": {named(refused)}" if refused else ""
+            raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{reasons}")
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if budget is not None:
             budget = replace(budget, items=items, bytes=size)
@@ -94,10 +94,10 @@ class Dataset:
 
     def _divide(self) -> None:
         chosen, modality = self._chosen, self.modality
-        listed = modality.layout == "list" and self.scan.bytes > max(
+        is_list = modality.layout == "list" and self.scan.bytes > max(
             WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
         )
-        store = InMemoryStore if chosen.whole and not listed else StreamingStore
+        store = InMemoryStore if chosen.whole and not is_list else StreamingStore
         self._store = store(chosen.source, chosen.shards, modality, self.seed)
         self.scan.parts = self._store.scan_parts()
         held = self._store
@@ -329,9 +329,9 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
         path or state["path"], state["modality"], is_requested=state.get("asked", False), columns=columns
     )
     if chosen.fingerprint != state["fingerprint"]:
-        where = path or state["path"]
+        place = path or state["path"]
         mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
-        raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
+        raise DataError(f"{place!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
 
 

@@ -142,9 +142,9 @@ class Evaluation(ABC, Generic[ItemT]):
                 continue
             yield from metric()
 
-    def skip(self, measure: str, why: str) -> None:
+    def skip(self, measure: str, reason: str) -> None:
         """Record what was not measured; the report's notes say it."""
-        self.skipped.append(f"Not measured: {measure} ({why}).")
+        self.skipped.append(f"Not measured: {measure} ({reason}).")
 
     def scores(self) -> Iterator[Score]:
         """Scores as they are ready, those that carry the answers first; stops before the time is spent."""

@@ -51,9 +51,9 @@ def choose_family(
     if name is not None:
         return _requested_family(spec, name, as_codec, description, user_family)
     families = _all_families()
-    able = [n for n, family in families.items() if family.generates and family.supports(spec)]
+    able_families = [n for n, family in families.items() if family.generates and family.supports(spec)]
     for preference in (prefer, "quality"):
-        for candidate in able:
+        for candidate in able_families:
             if preference in families[candidate].preferred_for:
                 return FamilyChoice(candidate, families[candidate])
     raise ConfigError(f"no built-in family supports {description}; give a `family` of your own, FILE.py")
@@ -107,8 +107,10 @@ def _requested_family(
             f"give a family that works on its codes: {' or '.join(on_its_codes)}"
         )
     if not family.supports(spec) and not codecs_for(spec, family):
-        able = [n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)]
-        alternatives = " or ".join(able) or "a family of your own, FILE.py"
+        able_families = [
+            n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)
+        ]
+        alternatives = " or ".join(able_families) or "a family of your own, FILE.py"
         raise ConfigError(f"the family {name!r} does not take {description}; give {alternatives}")
     return FamilyChoice(name, family)
 

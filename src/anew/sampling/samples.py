@@ -129,7 +129,7 @@ class Samples(Sequence[DecodedItem]):
         for names in self._named_files():
             first, *_ = [files.write_inside(target, name, artifact.data) for name, artifact in names.items()]
             paths.append(first)
-        for name, data in self._side_file([each.name for each in paths]):
+        for name, data in self._side_file([saved.name for saved in paths]):
             files.write_inside(target, name, data)
         return paths
 

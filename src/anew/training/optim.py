@@ -66,10 +66,10 @@ class Optimizer:
         self.config = config
         self.members = [_Members(group) for group in config.groups]
         for name, parameter in module.named_parameters():
-            taker = next((m for m in self.members if m.group.match(name, parameter)), None)
-            if taker is None:
+            member = next((m for m in self.members if m.group.match(name, parameter)), None)
+            if member is None:
                 raise ValueError(f"no parameter group matches parameter {name!r}")
-            taker.parameters.append((name, parameter))
+            member.parameters.append((name, parameter))
         self.state: dict[str, Tensor] = {}
         self.updates = 0
 

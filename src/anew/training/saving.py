@@ -266,9 +266,9 @@ def copied(
     copies = {name: _copied(tensor.detach(), mesh) for name, tensor in tensors.items()}
     if not has_gpu:
         return copies, _nothing
-    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    done.record()
-    return copies, done.synchronize
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+    return copies, copied.synchronize
 
 
 def _copied(tensor: Tensor, mesh: DeviceMesh | None) -> Tensor:

@@ -232,8 +232,8 @@ def _sampled(
             chunk = min(max_chunk, max(pace.affordable(SHARE * seconds - spent), 0))
             if missing > 0 and chunk < missing:
                 chunk = min(max_chunk, missing, pace.affordable(MOST_SHARE * seconds - spent))
-    why = "stopped by hand" if stopped else "for lack of time"
-    notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
+    reason = "stopped by hand" if stopped else "for lack of time"
+    notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
 
 

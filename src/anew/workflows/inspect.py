@@ -144,7 +144,7 @@ class Inspection:
             "family": self.family,
             "why": self.reason,
             "tried": {"families": list(self.tried), "why": describe_trying(self.tried)} if self.tried else None,
-            "instead": {preference: other.to_json() for preference, other in self.alternatives.items()},
+            "instead": {preference: alternative.to_json() for preference, alternative in self.alternatives.items()},
             "path": self.path,
             "fingerprint": self.fingerprint,
             "labels": list(self.labels),

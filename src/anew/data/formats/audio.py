@@ -206,8 +206,8 @@ def _power(x: Samples) -> NDArray[np.float64]:
 
 def without_tail(x: Samples, rate: int) -> Samples:
     """A clip up to where it falls silent for good, and a little longer; all of a silent one."""
-    heard = np.flatnonzero(np.abs(x).reshape(len(x), -1).max(axis=1) > SILENT)
-    return x[: heard[-1] + 1 + round(STEP * rate)] if len(heard) else x
+    audible = np.flatnonzero(np.abs(x).reshape(len(x), -1).max(axis=1) > SILENT)
+    return x[: audible[-1] + 1 + round(STEP * rate)] if len(audible) else x
 
 
 def fitted(x: Samples, length: int) -> Samples:

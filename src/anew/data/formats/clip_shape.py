@@ -70,6 +70,6 @@ def even_size(
     elif chosen != sizes[0]:
         hint = enough_budget(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
         keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{hint}"
-        why = "as asked" if requested else f"to fit {size.describe()}; {keeps}"
-        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
+        reason = "as asked" if requested else f"to fit {size.describe()}; {keeps}"
+        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {reason}.")
     return chosen

@@ -51,8 +51,8 @@ class Headers:
         named = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
         setting, headers = f"labels={self.setting}", f"{self._num_searched:,} headers that were read"
         if not self.read:
-            where = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
-            return [f"{setting}: the sequences {where}, so no classes are learned"] if len(self._classes) < 2 else []
+            place = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
+            return [f"{setting}: the sequences {place}, so no classes are learned"] if len(self._classes) < 2 else []
         if not self._num_searched:
             return [f"{setting}: the sequences have no headers, so no classes are learned"]
         if not named:

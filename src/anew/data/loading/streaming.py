@@ -113,7 +113,7 @@ class StreamingStore:
         parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
         stamp = max(shard.stamp for shard in self._shards)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
-        names = [f"{shard.name}|{which}" for which in ("train", "held") for shard in self._shards]
+        names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
         self._store = ShardCache(names, self._encoder.encode, DiskCache(cache_root(cache), folder))
         if not self.rates:
             self._measure()

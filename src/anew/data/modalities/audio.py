@@ -346,9 +346,9 @@ def _slice_bounds(item: Item) -> tuple[int, int] | None:
 def _differ(rows: NDArray[np.int16]) -> bool:
     """Whether some of stored clips (n, N, 2) have two channels that can be told apart."""
     channels = rows.astype(np.float32)
-    apart = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
+    difference = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
     together = np.square(channels).sum(axis=(1, 2))
-    return float((apart > ALIKE * together).mean()) >= DIFFERENT_SHARE
+    return float((difference > ALIKE * together).mean()) >= DIFFERENT_SHARE
 
 
 def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:

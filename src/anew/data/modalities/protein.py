@@ -181,8 +181,8 @@ class Protein(Text):
             self.layout = "list" if self.config.layout == "list" else "document"
         elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:
             self.layout = "document"
-            which = "half of the sequences are" if len(sequences) > 1 else "the sequence is"
-            notes.append(f"{which} longer than {LONG_SEQUENCE:,} residues: read as one text, not as records")
+            subject = "half of the sequences are" if len(sequences) > 1 else "the sequence is"
+            notes.append(f"{subject} longer than {LONG_SEQUENCE:,} residues: read as one text, not as records")
         else:
             self.layout = "list"
         if self.config.direction == "both" and self.layout == "document":

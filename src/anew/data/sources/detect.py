@@ -92,11 +92,11 @@ class _Group:
 
     def into(self, out: Sorted, opens_all: bool) -> None:
         """Sort the files into `out`. opens_all: each may be looked at, since there are few."""
-        looked = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
-        claims = {file.path: self._claims(file, out) for file in looked}
-        weak = self._unsure_modality(list(claims.values()))
-        if len(looked) < len(self.files):
-            votes = Counter(self._modality_of(claim, weak) for claim in claims.values())
+        sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
+        claims = {file.path: self._claims(file, out) for file in sampled}
+        unsure = self._unsure_modality(list(claims.values()))
+        if len(sampled) < len(self.files):
+            votes = Counter(self._modality_of(claim, unsure) for claim in claims.values())
             if len(votes) == 1 or len(self.files) > MOST_OPENED:
                 winner = votes.most_common(1)[0][0]
                 for file in self.files:
@@ -104,7 +104,7 @@ class _Group:
                 return
             claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
         for file in self.files:
-            self._put(out, file, self._modality_of(claims[file.path], weak))
+            self._put(out, file, self._modality_of(claims[file.path], unsure))
 
     def _claims(self, file: File, out: Sorted) -> dict[str, float]:
         try:
@@ -123,13 +123,13 @@ class _Group:
         best = Counter(max(claim, key=lambda name: claim[name]) for claim in claims if claim)
         return next((name for name, n in best.most_common(1) if 2 * n > len(claims)), None)
 
-    def _modality_of(self, claims: Mapping[str, float], weak: str | None) -> str | None:
+    def _modality_of(self, claims: Mapping[str, float], unsure: str | None) -> str | None:
         """The modality of a file; None: what no modality takes."""
         if not claims:
             return self.owner
         best = max(claims, key=lambda name: (claims[name], name == self.owner))
-        alone = not self.suffix  # files without an ending have nothing else in common
-        return best if claims[best] >= CONFIDENT or best in (self.owner, weak) or alone else self.owner
+        has_no_suffix = not self.suffix  # files without an ending have nothing else in common
+        return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
     def _put(self, out: Sorted, file: File, owner: str | None) -> None:
         out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)

@@ -78,11 +78,11 @@ class Records:
     ) -> None:
         """Some records of a shard, which come behind those of it that were read before."""
         usable = self._usable(modality, piece, check)
-        alike = self._near_keys(
+        near_keys = self._near_keys(
             modality, [r for r, fits in zip(piece, usable, strict=True) if fits and isinstance(r, Item)]
         )
         for place, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
-            reason = self._take(record, next(alike), by_size) if fits and isinstance(record, Item) else None
+            reason = self._take(record, next(near_keys), by_size) if fits and isinstance(record, Item) else None
             if reason is not None:
                 self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
@@ -111,11 +111,11 @@ class Records:
         while True:
             yield None
 
-    def _take(self, item: Item, alike: int | ValueError | None, by_size: bool) -> str | None:
-        if isinstance(alike, ValueError):
-            return str(alike)
-        self.keys.append(content_key(item) if alike is None else alike)
-        self.sound.append(alike is not None)
+    def _take(self, item: Item, near_key: int | ValueError | None, by_size: bool) -> str | None:
+        if isinstance(near_key, ValueError):
+            return str(near_key)
+        self.keys.append(content_key(item) if near_key is None else near_key)
+        self.sound.append(near_key is not None)
         self.sizes.append(item.size if by_size else 1)
         self.classes.append(item.label or "")
         self.recordings.append(item.group)

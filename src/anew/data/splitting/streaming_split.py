@@ -37,12 +37,12 @@ def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[
     """
     named = {shard.part for shard in shards if shard.part is not None}
     code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
-    both = [split.VALIDATION, split.TEST]
+    held_parts = [split.VALIDATION, split.TEST]
     if not named - {"train"}:
-        return code, both, []
+        return code, held_parts, []
     if all(shard.part not in (None, "train") for shard in shards):
         note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split again"
-        return dict.fromkeys([None, *split.NAMES], split.TRAIN), both, [note]
+        return dict.fromkeys([None, *split.NAMES], split.TRAIN), held_parts, [note]
     if named >= {"validation", "test"}:
         code |= {"validation": split.VALIDATION, "test": split.TEST}
         return code, [], ["the source's own train, validation and test parts are kept"]
@@ -120,10 +120,10 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
                 f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spaced"
             )
     result = SourceSplit(list(base), held_out, notes=notes)
-    listed = modality.layout == "list"
+    is_list = modality.layout == "list"
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not held_out:
-        if listed:  # how many lines a shard has, from some of them
+        if is_list:  # how many lines a shard has, from some of them
             sampled = train[:: max(1, len(train) // COUNTED_SHARDS)]
             records = sum(isinstance(record, Item) for b in sampled for record in expanded(source, shards[b], modality))
             result.records_per_item = max(records / max(sum(shards[b].items for b in sampled), 1), 1.0)
@@ -135,7 +135,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     # Pieces of one large document are no documents of their own.
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
-    if (cheap and not listed and not few_texts) or len(train) < 8:
+    if (cheap and not is_list and not few_texts) or len(train) < 8:
         _split_by_content(source, shards, modality, train, result)
     else:
         _split_by_shards(source, shards, modality, train, result)
@@ -172,7 +172,7 @@ def _split_by_content(
     _check_enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
     for number in train:
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
-    for (number, at), part in zip(contents.where, parts.tolist(), strict=True):
+    for (number, at), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][at] = part  # type: ignore[index]
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
@@ -237,17 +237,17 @@ class _Bodies:
         """Read these; how many cannot be used."""
         self._was_read[todo] = True
         number_of = {self._records.places[i]: i for i in todo.tolist()}
-        bad: list[int] = []
+        unusable: list[int] = []
         for number in sorted({shard for shard, _ in number_of}):
             records = enumerate(expanded(self._source, self._shards[number], self._modality))
             numbered = [(at, record) for at, record in records if (number, at) in number_of]
             results = reasons(self._modality, "validate_body", [record for _, record in numbered])
             for (at, _), (record, reason) in zip(numbered, results, strict=True):
                 if reason is not None:
-                    bad.append(number_of[number, at])
+                    unusable.append(number_of[number, at])
                     self._result.refusals.append(SkippedItem(record.name, reason, record.group))
-        self.parts[bad] = REJECTED
-        return len(bad)
+        self.parts[unusable] = REJECTED
+        return len(unusable)
 
 
 def _reads_bodies(modality: Modality) -> bool:

@@ -279,7 +279,7 @@ class ContextMixer:
         Returns:
             (n,) probabilities of the tokens.
         """
-        chances = np.zeros(len(uniform))
+        token_probabilities = np.zeros(len(uniform))
         reading.draw_tokens(
             rows,
             self.base,
@@ -291,9 +291,9 @@ class ContextMixer:
             uniform,
             np.float32(rate),
             tokens,
-            chances,
+            token_probabilities,
         )
-        return chances
+        return token_probabilities
 
     def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
         """Read a token (n,) in each row, which has room for it; see `recall`."""

@@ -259,8 +259,8 @@ class CopyTestResult:
                 f"{LIMITS[self.limited_by]}, too few to be sure of catching even {percent(RATES[-1])} copies."
             )
         if all(p.caught >= CAUGHT for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
-            why = ", for lack of time" if self.shortened else ""
-            return f"No copying found; how few copies this test would catch was not measured{why}."
+            reason = ", for lack of time" if self.shortened else ""
+            return f"No copying found; how few copies this test would catch was not measured{reason}."
         if self.exact_limit is not None:
             return (
                 f"No copying found; this test would catch {percent(self.exact_limit)} exact copies or more. It could miss "

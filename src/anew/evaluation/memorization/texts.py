@@ -72,7 +72,9 @@ class PassageDistance(Distance):
         role = np.zeros(len(self._group), dtype=np.uint8)  # bit 1: a query, bit 2: of the pool
         role[queries] |= 1
         role[pool] |= 2
-        kept = np.flatnonzero((role[self._text] > 0) & (self._remaining > 0))  # (s,) suffixes of queries and of the pool
+        kept = np.flatnonzero(
+            (role[self._text] > 0) & (self._remaining > 0)
+        )  # (s,) suffixes of queries and of the pool
         roles = role[self._text[kept]]
         if not (roles & 1).any() or not (roles & 2).any():
             return np.full(len(queries), -1, dtype=np.intp), np.zeros(len(queries))
@@ -287,9 +289,9 @@ def _shared(ids: Integers, places: Places, other_places: Places, limits: Places)
     while len(alive):
         offset = length[alive, None] + window
         a, b = (np.minimum(start[alive, None] + offset, len(ids) - 1) for start in (places, other_places))
-        same = (ids[a] == ids[b]) & (offset < limits[alive, None])
-        length[alive] += np.where(same.all(axis=1), len(window), same.argmin(axis=1))
-        alive = alive[same.all(axis=1)]
+        is_equal = (ids[a] == ids[b]) & (offset < limits[alive, None])
+        length[alive] += np.where(is_equal.all(axis=1), len(window), is_equal.argmin(axis=1))
+        alive = alive[is_equal.all(axis=1)]
     return length
 
 

@@ -30,8 +30,8 @@ def waves(samples: Array, item: Scale) -> list[Array]:
     sounds = []
     for grid in np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0):
         unit = grid[0].copy()  # (M, T)
-        heard = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # behind the last of these frames is silence
-        unit[:, heard[-1] + 1 if len(heard) else 0 :] = -1.0
+        audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # behind the last of these frames is silence
+        unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
         magnitude = from_mel(bands, bank)
         sound = sound_of(magnitude, item) / item["gain"]

@@ -315,13 +315,13 @@ class Vae(Family[Grid, VaeConfig]):
     @torch.no_grad()
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         sampling = request.sampling_as(VaeSampling)
-        known = known_values(request.condition, request.n, self.spec.shape, self.device)
+        given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         latents = self.initial_latents(request, seed)
         bottom = self._bottom_of(latents)
-        if known is not None:
+        if given_values is not None:
             start = self._expected_items(bottom)
             deviations = latents[:, self.config.top_dim :].view_as(bottom)
-            yield from filled(self, start, deviations, known, request.sample_keys(seed), self._dtype())
+            yield from filled(self, start, deviations, given_values, request.sample_keys(seed), self._dtype())
         elif sampling.pixels == "sample":
             yield self._sampled_items(bottom, request.sample_keys(seed))
         else:

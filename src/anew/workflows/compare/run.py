@@ -88,12 +88,12 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
             raise ConfigError(f"`out` {str(out)!r} exists and is not a comparison; give another folder")
-        before = files.read_json(out / REQUEST)
-        if ("runs" in before) != ("runs" in request):
+        earlier = files.read_json(out / REQUEST)
+        if ("runs" in earlier) != ("runs" in request):
             raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")
-        difference = next((k for k in {**before, **request} if before.get(k) != request.get(k)), None)
+        difference = next((k for k in {**earlier, **request} if earlier.get(k) != request.get(k)), None)
         if difference is not None:
-            was, now = before.get(difference), request.get(difference)
+            was, now = earlier.get(difference), request.get(difference)
             raise ConfigError(
                 f"`out` {str(out)!r} holds another comparison ({difference} was {was}, now {now}); give another"
             )
@@ -199,7 +199,7 @@ def _run_results(
 ) -> list[RunResult]:
     """All runs, measured at the same number of samples."""
     seed = next(iter(records.values())).data.seed
-    results, models, wanted = [], {}, _sample_count(n, data)
+    results, models, max_samples = [], {}, _sample_count(n, data)
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
@@ -210,15 +210,15 @@ def _run_results(
         reporter.message(f"{result.name}: sampling")
         try:
             models[result.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
-            draw(models[result.name], result, wanted, seed)
+            draw(models[result.name], result, max_samples, seed)
         except UserError as error:
             result.failed = str(error)
     common = min((len(result.samples) for result in results if not result.failed), default=0)
     for result in results:
         if not result.failed:
-            if len(result.samples) == common < wanted:
+            if len(result.samples) == common < max_samples:
                 result.notes.append(
-                    f"{common:,} samples of each run instead of {wanted:,}: sampling this one takes too long for more."
+                    f"{common:,} samples of each run instead of {max_samples:,}: sampling this one takes too long for more."
                 )
             reporter.message(f"{result.name}: measuring {common:,} samples")
             result.samples = result.samples[:common]
