@@ -18,13 +18,8 @@ import anew
 from anew.cli.terminal import complain, write
 from anew.errors import AnewError, ProcessError, command, out_of_memory, without_secrets
 
-DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = (
-    0,
-    1,
-    2,
-    3,
-    75,
-)  # 75 is EX_TEMPFAIL: the same again, or `resume`, continues
+# Exit codes; 75 is EX_TEMPFAIL: the same command again, or `resume`, continues.
+DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = 0, 1, 2, 3, 75
 LAUNCHER_FILE = "TORCHELASTIC_ERROR_FILE"
 MEANINGS = {
     FAULT: "a fault of Anew or of the machine",

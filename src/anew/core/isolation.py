@@ -34,15 +34,10 @@ PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may b
 SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
 PIECE, PIECE_BYTES = 128, 1 << 25  # items, and bytes of them, that are sent at a time
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
-KEPT = {
-    "TRIM_THRESHOLD": 1 << 26,
-    "TOP_PAD": 1 << 22,
-    "MMAP_THRESHOLD": 1 << 23,
-}  # of glibc: bytes it keeps when they are freed,
-# since the next file asks for as much, and fresh pages cost as much as decoding
-PIPE_BYTES = (
-    1 << 20
-)  # that wait in a pipe, where the system lets us say so: each time one is full costs a change of process
+# Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
+KEPT = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
+# Bytes that may wait in a pipe, where the system lets us say so: each time one is full costs a change of process.
+PIPE_BYTES = 1 << 20
 _OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
 _HUNG = 1  # exit code of faulthandler's watchdog
 _TIMED_OUT = {-getattr(signal, name) for name in ("SIGALRM", "SIGPROF") if hasattr(signal, name)} | {_HUNG}

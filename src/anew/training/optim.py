@@ -13,11 +13,8 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import gather_full, is_sharded, shard_like
 
-NEWTON_SCHULZ = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # coefficients of Muon's quintic: the steepest slope at 0 that still converges
+# Coefficients of Muon's quintic: the steepest slope at 0 that still converges.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 MOST_GATHERED = 2**22  # values of sharded matrices that are whole at once
 

@@ -26,9 +26,8 @@ from anew.errors import ConfigError, DataError
 
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
 DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth and scale
-DECODED_PIXELS = (
-    1 << 27
-)  # stop decoding the sample here (about two seconds of PNG), though never below MIN_DECODED images
+# Decoding of the sample stops here (about two seconds of PNG), though never below MIN_DECODED images.
+DECODED_PIXELS = 1 << 27
 MAX_DECODED_PIXELS = 1 << 28  # but here also where it is fewer than those
 KEPT_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 MIN_DECODED = 16  # images that are decoded, however large

@@ -24,9 +24,8 @@ ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 
 FEW_TO_JUDGE = 150  # held-out items under which a report cannot confirm that samples are as good as real ones
 NEEDED_ITEMS = 150  # of each of both held-out parts, which make ENOUGH_ITEMS together
 NEEDED_SHARE = 0.15  # to which the share of a part may grow for that
-VALIDATION_SPAN = (
-    0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
-)
+# A validation span's share of a test span's: it fits few numbers, and its text is lost to the counts.
+VALIDATION_SPAN = 0.6
 LEAST_ITEMS = 10  # different ones, without which no split by item is made
 MANY_RECORDINGS = 40  # from which whole ones are held out: each is then a small share of a held-out part
 REACH = 2000  # characters within which a cut moves to a line end, or a quarter of what lies before the next cut

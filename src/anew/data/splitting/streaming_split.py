@@ -203,13 +203,8 @@ class _Bodies:
     def __init__(
         self, source: Source, shards: Sequence[Shard], modality: Modality, contents: Records, result: SourceSplit
     ) -> None:
-        self._source, self._shards, self._modality, self._records, self._result = (
-            source,
-            shards,
-            modality,
-            contents,
-            result,
-        )
+        self._source, self._shards, self._modality = source, shards, modality
+        self._records, self._result = contents, result
         self._was_read = np.array(contents.sound, dtype=bool)
         self.parts = np.full(len(contents.keys), split.TRAIN, dtype=np.uint8)
 

@@ -52,10 +52,8 @@ def gather_path(
         The longest order of tokens that was seen.
     """
     depth, shared, order = tree.depth[token], tree.shared[token], 0
-    own_counts, base_counts = (
-        Counts(memory.heads, memory.entries, memory.used),
-        Counts(base.heads, base.entries, base.used),
-    )
+    own_counts = Counts(memory.heads, memory.entries, memory.used)
+    base_counts = Counts(base.heads, base.entries, base.used)
     for k in range(KINDS):
         at[: depth + 1] = 0
         if k == 0:

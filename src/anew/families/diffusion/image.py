@@ -23,18 +23,8 @@ from anew.functional.noise import lognormal_sigmas
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 
-DEEP_UNET_WIDTHS = (
-    24,
-    32,
-    48,
-    64,
-    96,
-    128,
-    192,
-    256,
-    384,
-    512,
-)  # of U-Nets with two halvings or more, whose stages cost more
+# Of U-Nets with two halvings or more, whose stages cost more.
+DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 DIT_SIZES = (  # width, depth
     (64, 4),
     (128, 4),
