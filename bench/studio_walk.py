@@ -36,6 +36,7 @@ KINDS = {  # name: where its data lies below the folder, how many files of it ar
     "emoji": ("emoji_noto", 300, {}),
     "sound": ("fsdd", 300, {}),
     "clips": ("sprite_gifs", 250, {}),
+    "molecules": ("smiles_moses/valid.smi", 0, {}),
     "gan": ("mnist", 0, {"family": "gan"}),
     "vae": ("mnist", 0, {"family": "vae"}),
 }

@@ -52,7 +52,7 @@ QUESTIONS: Sequence[tuple[str, str, Sequence[str], str]] = (
         "Temperature sharpens or flattens the odds",
     ),
     ("is this a copy?", "runs/shapes", ("link:Play", "button:More of sample 1", "button:Is it a copy?"), "distance"),
-    ("what does the critic do?", "", ("link:Which is which",), "another tells its drawings from real ones"),
+    ("what does the critic do?", "", ("link:Which is which",), "another tells them from real ones"),
     ("why is the vae softer?", "", ("link:Which is which",), "a little soft"),
 )
 

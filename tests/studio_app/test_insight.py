@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,7 +17,7 @@ from starlette.testclient import TestClient
 import anew
 from anew.core.specs import Batch
 from anew.sampling.conditioning import condition_from_prompt
-from anew.studio_app.source_lines import SOURCES
+from anew.studio_app.source_lines import SOURCES, source_lines
 from studio_runs import client_of
 
 
@@ -92,6 +93,13 @@ def test_the_lines_of_our_source(client: TestClient) -> None:
         answer = client.get("/api/source", params={"name": name}).json()
         assert answer["file"] == f"anew/{path}" and f"def {qualified.rpartition('.')[2]}(" in answer["text"]
     assert client.get("/api/source", params={"name": "../../etc/passwd"}).status_code == 404
+
+
+def test_lines_are_read_by_several_threads_at_once() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            source_lines.cache_clear()
+            assert all(lines["text"] for lines in threads.map(source_lines, list(SOURCES) * 2))
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
 RETRY_S = 60.0  # a store that fails for so long is given up
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
 R = TypeVar("R")
+Info = Mapping[str, object]  # what a store says of an object
 signed: dict[str, str] = {}  # signed addresses of this process by what runs keep of them
 
 
@@ -47,7 +48,7 @@ class FileSystem(Protocol):
 
     def put_file(self, lpath: str, rpath: str) -> object: ...
 
-    def cat_file(self, path: str) -> bytes: ...
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None) -> bytes: ...
 
     def pipe_file(self, path: str, value: bytes) -> object: ...
 

@@ -83,10 +83,12 @@ class Parquet:
 
 @dataclass(frozen=True, slots=True)
 class Tar:
-    """An archive. members: of all archives of one source; member: bytes of one that is read; inflated: bytes of all packed
+    """An archive. listed: bytes of all archives of one source up to which their members are listed; members: of all archives of one
+    source that are listed; member: bytes of one that is read; inflated: bytes of all packed
     archives of one source, which lie in temporary files; described: bytes of a member that describes another; header: of an
     extended header."""
 
+    listed: int = 1 * GB
     members: int = 1_000_000
     member: int = 256 * MB
     inflated: int = 8 * GB

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import threading
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+_parsing = threading.Lock()  # Python 3.11 may raise SystemError where two threads parse at once
 SOURCES = {  # name: file below the package, and what is defined there
     "noise": ("functional/ode.py", "multistep"),
     "critic": ("functional/adversarial.py", "relativistic_loss"),
@@ -23,7 +25,8 @@ def source_lines(name: str) -> dict[str, object]:
     """One of SOURCES as JSON values: its file, the number of its first line, and its text without the docstring."""
     path, qualified = SOURCES[name]
     text = (PACKAGE / path).read_text(encoding="utf-8")
-    node: ast.AST = ast.parse(text)
+    with _parsing:
+        node: ast.AST = ast.parse(text)
     for part in qualified.split("."):
         node = next(child for child in ast.iter_child_nodes(node) if getattr(child, "name", None) == part)
     assert isinstance(node, ast.FunctionDef)

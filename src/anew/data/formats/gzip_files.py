@@ -13,6 +13,8 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data.formats import by_range
+
 MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 16
 DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or altered stream raises
@@ -20,7 +22,7 @@ DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or altered stream
 
 def is_gzip(path: Path) -> bool:
     """Whether the file begins like gzip; OSError where it cannot be opened."""
-    with path.open("rb") as stream:
+    with by_range.opened(path) as stream:
         return stream.read(2) == MAGIC
 
 

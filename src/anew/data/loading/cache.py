@@ -26,6 +26,7 @@ MEMORY = 512 * 1024 * 1024  # bytes of encoded shards kept in memory
 DISK = 20 * 1024**3  # bytes that all cached sources may take; the longest unused go first
 
 
+FETCHED = 8  # shards whose sources are fetched before their turn
 PAUSE = 0.002  # seconds the background thread yields after each piece of work: training holds the same interpreter
 
 
@@ -70,6 +71,10 @@ class DiskCache:
             self._folder
             / f"{hashlib.blake2b(shard.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
         )
+
+    def holds(self, shard: str) -> bool:
+        """Whether a shard was stored before."""
+        return self._works and self._path(shard).exists()
 
     def load(self, shard: str) -> EncodedShard | None:
         """A shard that was stored before, or None."""
@@ -124,12 +129,18 @@ class ShardCache:
     """Encoded shards by number: from memory, from disk, or made now; `prefetch` has them made ahead.
 
     make: number -> EncodedShard, called from any thread, never twice at a time for one shard.
+    fetch: has what a shard is made of brought near, without waiting for it.
     """
 
     def __init__(
-        self, names: Sequence[str], make: Callable[[int], EncodedShard], disk: DiskCache, memory: int = MEMORY
+        self,
+        names: Sequence[str],
+        make: Callable[[int], EncodedShard],
+        disk: DiskCache,
+        memory: int = MEMORY,
+        fetch: Callable[[int], object] = lambda number: None,
     ) -> None:
-        self._names, self._make, self._disk, self._memory = names, make, disk, memory
+        self._names, self._make, self._disk, self._memory, self._fetch = names, make, disk, memory, fetch
         self._kept: OrderedDict[int, EncodedShard] = OrderedDict()
         self._size = 0
         self._making: dict[int, threading.Event] = {}
@@ -192,11 +203,18 @@ class ShardCache:
                 if number in self._making or number in self._kept:
                     continue
                 self._making[number] = threading.Event()
+                coming = self._queue[:FETCHED]
             try:
+                self._fetch_missing(coming)
                 self._build(number)
             except Exception:  # the one who needs the shard meets the same error, and reports it
                 time.sleep(PAUSE)
             time.sleep(PAUSE)
+
+    def _fetch_missing(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            if not self._disk.holds(self._names[number]):
+                self._fetch(number)
 
     def close(self) -> None:
         """End the background thread."""

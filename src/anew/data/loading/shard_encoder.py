@@ -39,6 +39,10 @@ class ShardEncoder:
             if isinstance(record, SkippedItem) or held or not self._split.repeats(record, self._modality):
                 yield record, part
 
+    def prefetch(self, name: int) -> None:
+        """Have the source of shard `name` fetched, where it lies in a store."""
+        self._source.prefetch(self._shards[name % len(self._shards)])
+
     def encode(self, name: int) -> EncodedShard:
         """Shard `name`, see the class."""
         number, held = name % len(self._shards), name >= len(self._shards)

@@ -114,7 +114,8 @@ class StreamingStore:
         stamp = max(shard.stamp for shard in self._shards)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
         names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
-        self._store = ShardCache(names, self._encoder.encode, DiskCache(cache_root(cache), folder))
+        disk = DiskCache(cache_root(cache), folder)
+        self._store = ShardCache(names, self._encoder.encode, disk, fetch=self._encoder.prefetch)
         if not self.rates:
             self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))

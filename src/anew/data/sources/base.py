@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anew.data.file_names import suffix_of
+from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
@@ -73,6 +74,10 @@ class Reader(Protocol):
     def shards(self, modality: str) -> list[Shard]:
         """The shards that hold items of this modality, in a stable order. Neighbours in one shard should be a fair mix
         (image files of different classes), since the first shards that a short budget reads stand for the whole."""
+        ...
+
+    def ranges(self, shard: Shard) -> Sequence[Range]:
+        """The parts of files that reading the shard will need, as far as that is known; files come in the order of items."""
         ...
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:

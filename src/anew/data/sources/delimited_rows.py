@@ -13,9 +13,11 @@ from typing import IO
 
 from anew.data import limits
 from anew.data.file_names import suffix_of
+from anew.data.formats import by_range
 from anew.data.sources.base import SHARD_BYTES
 
 SCANNED = 1 << 28  # bytes up to which a file with quoted line breaks is scanned for them while listing
+SEARCHED = 1 << 16  # bytes of a row that goes on that are read at a time
 _DELIMITERS = ",;\t|"
 
 
@@ -46,7 +48,7 @@ class DelimitedFile:
         self.size = size
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
         quote = b'"' if self._is_csv else None
-        with path.open("rb") as stream:
+        with by_range.opened(path, SHARD_BYTES) as stream:
             start, ends_in_row_end = _rows_until(stream, 0, min(SHARD_BYTES, size), quote)
         if not ends_in_row_end and _row_end(start, False, quote) is None:
             raise ValueError(_too_long())
@@ -87,7 +89,7 @@ class DelimitedFile:
     def read(self, span: Span) -> Iterator[dict[str, object] | Broken]:
         """The rows of a span in order; OSError where the file cannot be opened."""
         quote = b'"' if self._is_csv else None
-        with self.path.open("rb") as stream:
+        with by_range.opened(self.path, span.stop) as stream:
             start = _row_start(stream, span.start, span.inside, quote)
             # What follows is parsed with the right parity, so the end is found by reading on from a known row start.
             data, ends_in_row_end = _rows_until(stream, start, span.stop, quote)
@@ -100,7 +102,7 @@ class DelimitedFile:
         inside = [False] * spans
         if not self._is_csv or (self.size > SCANNED and not self._breaks_in_head()):
             return inside
-        with self.path.open("rb") as stream:
+        with by_range.opened(self.path) as stream:
             quotes = 0
             for index in range(spans):
                 inside[index] = bool(quotes % 2)
@@ -170,7 +172,7 @@ def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None)
     if stream.read(1) == b"\n" and not inside:
         return start
     position, odd = start, inside
-    while position - start <= limits.ROWS.row and (data := stream.read(SHARD_BYTES)):
+    while position - start <= limits.ROWS.row and (data := stream.read(SEARCHED)):
         end = _row_end(data, odd, quote)
         if end is not None:
             return position + end
@@ -203,7 +205,7 @@ def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -
     odd = quote is not None and bool(data.count(quote) % 2)
     if data.endswith(b"\n") and not odd:
         return bytes(data), True
-    while len(data) < limits.ROWS.row and (more := stream.read(SHARD_BYTES)):
+    while len(data) < limits.ROWS.row and (more := stream.read(SEARCHED)):
         end = _row_end(more, odd, quote)
         if end is not None:
             return bytes(data + more[:end]), True

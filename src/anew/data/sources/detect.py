@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anew.data.file_names import suffix_of
+from anew.data.formats import by_range
 from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.listing import File
 from anew.data.types import SkippedItem
@@ -66,7 +67,11 @@ def _gathered(
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)
     for name, modality in modalities.items():
-        paths = {folder: [f.path for f in frames] for folder, frames in folders.items() if folder}
+        paths = {
+            folder: [f.path for f in frames]
+            for folder, frames in folders.items()
+            if folder and by_range.distant(root / frames[0].path) is None  # frames are read from the disk
+        }
         taken = modality.folders(root, paths, name == requested)
         for folder in taken:
             frames = folders.pop(folder)
@@ -93,6 +98,7 @@ class _Group:
     def into(self, out: Sorted, opens_all: bool) -> None:
         """Sort the files into `out`. opens_all: each may be looked at, since there are few."""
         sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
+        by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD) for file in sampled)
         claims = {file.path: self._claims(file, out) for file in sampled}
         unsure = self._unsure_modality(list(claims.values()))
         if len(sampled) < len(self.files):
@@ -108,7 +114,7 @@ class _Group:
 
     def _claims(self, file: File, out: Sorted) -> dict[str, float]:
         try:
-            with open(self.root / file.path, "rb") as stream:
+            with by_range.opened(self.root / file.path, HEAD) as stream:
                 head = stream.read(HEAD)
         except OSError as error:
             if self.owner is None:  # the reader of a known kind says it itself

@@ -13,6 +13,8 @@ from typing import IO, NamedTuple
 
 from anew.data import limits
 from anew.data.file_names import is_packed, label_of, parts_of
+from anew.data.formats import by_range
+from anew.data.formats.by_range import Range
 from anew.data.formats.reading import read_whole, too_large
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modality import Modality
@@ -131,6 +133,14 @@ class FolderReader:
 
     def _label(self, path: str) -> str | None:
         return self._classes[path] if path in self._classes else label_of(path)
+
+    def ranges(self, shard: Shard) -> list[Range]:
+        if isinstance(shard.where[0], _Part):
+            return []
+        if isinstance(shard.where[0], str):
+            return [Range(self._root / path) for path in shard.where]
+        path, start, stop, _ = shard.where[0]
+        return [Range(self._root / path, start, stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         if isinstance(shard.where[0], _Part):
@@ -253,7 +263,7 @@ def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordS
 
     record: what such a line must begin with; starts: where such lines were found. Raises ValueError (one clause) where a
     record is too long."""
-    with open(path, "rb") as stream:
+    with by_range.opened(path, stop) as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
         mark = stream.read(2)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from anew.core.extras import require
 from anew.data.file_names import part_of
+from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.columns import ColumnChoice, Columns, choose, described, item_of
@@ -95,6 +96,9 @@ class HubReader:
                 where, name = (split, modality, start, count), f"{self._name}/{split}#{start}+{count}"
                 shards.append(Shard(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
         return shards
+
+    def ranges(self, shard: Shard) -> list[Range]:
+        return []
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         split, modality, start, count = shard.where

@@ -17,6 +17,7 @@ from anew.core.arrays import Integers
 from anew.data import limits
 from anew.data.file_names import part_of
 from anew.data.formats import gzip_files
+from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_ITEMS, Shard
 from anew.data.sources.listing import File
@@ -82,6 +83,9 @@ class IdxReader:
                 name = f"{path}#{start}+{count}"
                 shards.append(Shard(name, count, count * item_size, (path, start, count), pair.part, pair.file.stamp))
         return shards
+
+    def ranges(self, shard: Shard) -> list[Range]:
+        return []
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, start, count = shard.where

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -116,7 +115,7 @@ def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
     for shard in sorted(shards, key=lambda b: b.name):
         digest.update(f"{shard.name}\0{shard.items}\0{shard.bytes}\0{shard.part}\n".encode("utf-8", "surrogateescape"))
     for shard in _spread(shards, 4):
-        for item, _ in zip(source.read(shard), range(8), strict=False):
+        for item in source.read(shard, 8):
             data = item.reason if isinstance(item, SkippedItem) else item.data
             if isinstance(data, np.ndarray | FileSlice):
                 data = data.digest() if isinstance(data, FileSlice) else data.tobytes()
@@ -137,9 +136,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Skip
     shards = _spread(chosen.shards, 16)
     per_shard = max(SAMPLE // len(shards), 1)
     for shard in shards:
-        for item, reason in reasons(
-            modality, "validate_header", itertools.islice(chosen.source.read(shard), per_shard)
-        ):
+        for item, reason in reasons(modality, "validate_header", chosen.source.read(shard, per_shard)):
             if reason is not None:
                 bad.append(SkippedItem(item.name, reason))
             elif not isinstance(item, SkippedItem):

@@ -1,8 +1,9 @@
-"""Data at an address (`s3://...`, `https://...`), through fsspec: copied into the cache, then read like any folder.
+"""Data at an address (`s3://...`, `https://...`), through fsspec: copied into the cache, then read like any folder; or, where it is
+large, read by range as it is used, as far as its formats allow.
 
-The address is listed at every start. What lies in the cache with the same size and stamp is not fetched again, so a second
-command reads nothing but the listing, and a copy that was cut off goes on. Credentials are the provider's own business: nothing
-of them passes through here, and an address that carries some is refused, since runs keep the address.
+What lies in the cache with the same size and stamp is not fetched again, so a second command reads nothing but the listing, and a
+copy that was cut off goes on. Credentials are the provider's own business: nothing of them passes through here, and an address that
+carries some is refused, since runs keep the address.
 """
 
 from __future__ import annotations
@@ -12,50 +13,46 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
 from filelock import FileLock
 
-from anew.core import addresses, files
+from anew.core import addresses, files, ranges
 from anew.core.addresses import FileSystem, without_query
+from anew.core.ranges import BlockCache, RangeStore, StoredFile
+from anew.data import limits
+from anew.data.formats import by_range
+from anew.data.sources import store_listing
+from anew.data.sources.listing import File, Listing, list_files
+from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, StoreListing, listed
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
-STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
 STREAMS = 8  # files that are fetched at once
-MANIFEST, LOCK = ".listing.json", ".lock"
-MANIFEST_BYTES = 1 << 30
 SAVE_S = 5.0  # seconds between two notes of what is there, so that a copy that is killed goes on from there
-LONGEST_NAME = 240  # bytes of one part of a path that every disk takes
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """One file of the listing. key: its name in the store; bytes: None where the store does not say."""
-
-    key: str
-    bytes: int | None
-    stamp: str
+BY_RANGE = ("s3", "gs", "az", "abfs", "hf", "memory")  # a web server may not know ranges
+_DISTANT_STAMP = 1 << 62  # above the time of any file: what is on the disk must not hide that the store changed
 
 
 @dataclass(slots=True)
 class LocalCopy:
-    """Local copy of remote data: its place, a sentence about it, and what could not be copied."""
+    """Local copy of remote data: its place, a sentence about it, what could not be copied, and what lies there."""
 
     place: Path
     note: str
+    listing: Listing
     refusals: list[SkippedItem] = field(default_factory=list)
 
 
-def local_copy(address: str) -> LocalCopy:
+def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: False) -> LocalCopy:
     """Bring what lies at an address into the cache, as far as it is not there yet.
 
     Args:
         address: From `address_of`.
+        may_stay: Whether the readers of a file, by its name, can do with ranges of it.
 
     Returns:
         A folder, or the one file.
@@ -65,22 +62,65 @@ def local_copy(address: str) -> LocalCopy:
     """
     public_address = without_query(address)
     address = addresses.signed.get(public_address, address)
-    folder = _folder_of(public_address)
+    folder = Path(os.path.realpath(_folder_of(public_address)))
     folder.mkdir(parents=True, exist_ok=True)
     system, path = addresses.opened(address)
-    listing, is_file, refusals = _listed(system, path, address)
     with FileLock(folder / LOCK):
+        listing = listed(system, path, address, folder)
+        distant = _distant(listing, address, may_stay)
         copy = _Copy(system, folder, public_address)
-        copy.bring(listing)
-    refusals += copy.refusals
-    if len(copy.refusals) == len(listing):
+        copy.bring({name: file for name, file in listing.files.items() if name not in distant})
+    refusals = [*listing.refusals, *copy.refusals]
+    if len(copy.refusals) == len(listing.files):
         first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
         raise DataError(
             f"nothing from {public_address!r} could be copied{first}; check the address and your permissions"
         )
-    size = sum(file.bytes or 0 for file in listing.values())
-    note = f"{public_address} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
-    return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
+    if distant:
+        store = RangeStore(system, public_address, BlockCache(files.cache_root(None) / "blocks"))
+        by_range.stand_in(folder, store, distant)
+    else:
+        by_range.forget(folder)
+    place = folder / next(iter(listing.files)) if listing.is_file else folder
+    note = _note(public_address, listing, distant)
+    return LocalCopy(place, note, _files_of(folder, place, listing, distant), refusals)
+
+
+def _distant(listing: StoreListing, address: str, may_stay: Callable[[str], bool]) -> dict[str, StoredFile]:
+    """The files that stay in the store."""
+    if address.partition("://")[0] not in BY_RANGE or listing.bytes <= store_listing.COPIED:
+        return {}
+    return {
+        name: file
+        for name, file in listing.files.items()
+        if file.bytes is not None and file.stamp and may_stay(name)  # what may change unseen is copied
+    }
+
+
+def _note(shown: str, listing: StoreListing, distant: Mapping[str, StoredFile]) -> str:
+    """A sentence on how the data is read."""
+    count = f"{len(listing.files):,} file{'s' * (len(listing.files) > 1)}, {listing.bytes / 1e6:,.1f} MB"
+    if not distant:
+        return f"{shown} is read from a copy in the cache ({count})"
+    others = len(listing.files) - len(distant)
+    copied = f", and {others:,} of them from a copy" if others else ""
+    age = f", listed {listing.age / 60:.0f} minutes ago" if listing.age else ""
+    return f"{shown} is read by range as it is used ({count}{age}){copied}; the cache keeps up to {limits.size(ranges.KEPT)}"
+
+
+def _files_of(folder: Path, place: Path, listing: StoreListing, distant: Mapping[str, StoredFile]) -> Listing:
+    """What lies in a folder, or seems to."""
+    if not distant:
+        return list_files(place)
+    on_disk = list_files(folder) if len(distant) < len(listing.files) else Listing(folder, [], 0, [])
+    digest = hashlib.blake2b(digest_size=8)
+    for name, file in distant.items():
+        digest.update(f"{name}\0{file.bytes}\0{file.stamp}\n".encode("utf-8", "surrogateescape"))
+    stamp = _DISTANT_STAMP | (int.from_bytes(digest.digest()) >> 2)
+    shown = {name for name in distant if not any(part[0] == "." or part == "__pycache__" for part in name.split("/"))}
+    entries = [*on_disk.files, *(File(name, distant[name].bytes or 0, stamp) for name in shown)]
+    hidden = on_disk.hidden + len(distant) - len(shown)
+    return Listing(folder, sorted(entries), hidden, on_disk.refusals)
 
 
 def is_known(address: str) -> bool:
@@ -92,52 +132,6 @@ def _folder_of(public_address: str) -> Path:
     return files.cache_root(None) / "remote" / hashlib.blake2b(public_address.encode(), digest_size=12).hexdigest()
 
 
-def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, RemoteFile], bool, list[SkippedItem]]:
-    """(files by relative path, whether the address is one file, what has a name that cannot be kept)."""
-    public_address = without_query(address)
-    system.invalidate_cache()
-    info = addresses.reached(lambda: system.info(path), public_address)
-    if info.get("type") != "directory":
-        name = unquote(PurePosixPath(urlsplit(public_address).path).name) or "data"
-        if not _is_safe(name):
-            raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
-        return {name: _remote_file(path, info)}, True, []
-    if address.startswith("http"):
-        raise DataError(
-            f"{public_address!r} is a folder, and web servers do not list theirs; give the address of one file"
-        )
-    entries = addresses.reached(lambda: system.find(path, detail=True), public_address)
-    root = str(info["name"]).rstrip("/") + "/"
-    listing, refusals = {}, []
-    for key, about in sorted(entries.items()):
-        name = key.removeprefix(root)
-        if about.get("type") == "directory" or name.endswith("/"):
-            continue
-        if _is_safe(name):
-            listing[name] = _remote_file(key, about)
-        else:
-            refusals.append(SkippedItem(name, "has a name that no file on this disk can have"))
-    if not listing:
-        raise DataError(f"{public_address!r} holds no files; check the address")
-    return listing, False, refusals
-
-
-def _is_safe(name: str) -> bool:
-    """Whether a name of a store may become a path below a folder of ours."""
-    parts = name.split("/")
-    if not name.isprintable() or parts[0] in (MANIFEST, LOCK):  # no lone surrogates either, which cannot be encoded
-        return False
-    return all(
-        part not in ("", ".", "..") and len(part.encode()) <= LONGEST_NAME and "\\" not in part for part in parts
-    )
-
-
-def _remote_file(key: str, info: Mapping[str, object]) -> RemoteFile:
-    size = info.get("size")
-    stamp = next((str(info[name]) for name in STAMPS if info.get(name) is not None), "")
-    return RemoteFile(key, size if isinstance(size, int) else None, stamp)
-
-
 class _Copy:
     """Local copy of an address in a folder. The manifest keeps the size and stamp that each file was fetched with."""
 
@@ -147,7 +141,7 @@ class _Copy:
         self.known = self._read()
         self._saved_at = time.monotonic()
 
-    def bring(self, listing: Mapping[str, RemoteFile]) -> None:
+    def bring(self, listing: Mapping[str, StoredFile]) -> None:
         """Fetch what is missing or has changed; what is not listed any more is removed."""
         missing = {name: file for name, file in listing.items() if not self._has(name, file)}
         self._check_space(sum(file.bytes or 0 for file in missing.values()))
@@ -166,10 +160,10 @@ class _Copy:
                 if time.monotonic() - self._saved_at > SAVE_S:
                     self._save()
         finally:
-            if missing:
+            if missing or not (self.folder / MANIFEST).exists():
                 self._save()
 
-    def _fetched(self, missing: Mapping[str, RemoteFile]) -> Iterator[tuple[str, RemoteFile, str | None]]:
+    def _fetched(self, missing: Mapping[str, StoredFile]) -> Iterator[tuple[str, StoredFile, str | None]]:
         with ThreadPoolExecutor(STREAMS) as pool:
             jobs = {pool.submit(self._fetch, name, file): name for name, file in missing.items()}
             try:
@@ -178,7 +172,7 @@ class _Copy:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _fetch(self, name: str, file: RemoteFile) -> str | None:
+    def _fetch(self, name: str, file: StoredFile) -> str | None:
         """Why a file could not be fetched; None where it is there now."""
         place = self.folder / name
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
@@ -199,7 +193,7 @@ class _Copy:
                 temporary.unlink()
         return None
 
-    def _has(self, name: str, file: RemoteFile) -> bool:
+    def _has(self, name: str, file: StoredFile) -> bool:
         # Without a stamp a store cannot say that nothing changed.
         return bool(file.stamp) and self.known.get(name) == [file.bytes, file.stamp] and (self.folder / name).is_file()
 

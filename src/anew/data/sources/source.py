@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import itertools
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from anew.core.addresses import address_of, without_query
-from anew.data.file_names import is_hub_name, suffix_of
+from anew.data import limits
+from anew.data.file_names import is_hub_name, is_packed, suffix_of
+from anew.data.formats import by_range
 from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
 from anew.data.sources.beside_data import check_is_no_run, without_side_files
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.listing import File, list_files, shortened
+from anew.data.sources.listing import File, Listing, list_files, shortened
 from anew.data.sources.remote import local_copy
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -67,12 +71,14 @@ class Source:
         except RuntimeError:
             raise DataError(f"{shortened(text)!r} names the home of an unknown user; give a folder or a file") from None
         if exists:
-            return cls._open_files(text, place, modalities, once, requested, choice or ColumnChoice())
+            return cls._open_files(
+                text, place, list_files(place), modalities, once, requested, choice or ColumnChoice()
+            )
         address = None if is_hub_name(text) else address_of(text)
         if address is not None:
-            copy = local_copy(address)
+            copy = local_copy(address, functools.partial(_may_stay, modalities=modalities, requested=requested))
             source = cls._open_files(
-                without_query(address), copy.place, modalities, once, requested, choice or ColumnChoice()
+                without_query(address), copy.place, copy.listing, modalities, once, requested, choice or ColumnChoice()
             )
             source._refusals += copy.refusals
             source._notes.append(copy.note)
@@ -90,12 +96,13 @@ class Source:
         cls,
         text: str,
         place: Path,
+        listing: Listing,
         modalities: Mapping[str, type[Modality]],
         once: bool,
         requested: str | None,
         choice: ColumnChoice,
     ) -> Source:
-        root, files, hidden, refusals = list_files(place)
+        root, files, hidden, refusals = listing
         if not files:
             left_out = f"; {hidden} hidden files are left out" if hidden else ""
             left_out += f"; {named(refusals)}" if refusals else ""
@@ -109,6 +116,7 @@ class Source:
         by_reader: dict[str, list[File]] = {}
         for file in files:
             by_reader.setdefault(reader_of(file.path), []).append(file)
+        _take_large_archives(by_reader)
         if "tables" not in by_reader:
             choice.check(text, ())
         readers: list[Reader] = []
@@ -150,9 +158,44 @@ class Source:
             return None
         return tuple(sorted({label for labels in sets if labels for label in labels}))
 
-    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        """The items of one shard."""
-        return self._home[shard.name].read(shard)
+    def read(self, shard: Shard, limit: int | None = None) -> Iterator[Item | SkippedItem]:
+        """The items of one shard, or its first ones."""
+        self.prefetch(shard, limit)
+        items = self._home[shard.name].read(shard)
+        return items if limit is None else itertools.islice(items, limit)
+
+    def prefetch(self, shard: Shard, limit: int | None = None) -> None:
+        """Have what a shard holds fetched, where it lies in a store.
+
+        Args:
+            shard: One of `shards`.
+            limit: Items that are needed of it.
+        """
+        parts = self._home[shard.name].ranges(shard)
+        if len(parts) > 1 or limit is None:  # the beginning of one range is fetched by who reads it
+            by_range.prefetch(parts[:limit])
+
+
+def _take_large_archives(by_reader: dict[str, list[File]]) -> None:
+    """Archives that are large together are not listed, wherever they lie."""
+    plain = [file for file in by_reader.get("tar", ()) if suffix_of(file.path) == ".tar"]
+    if sum(file.bytes for file in plain) > limits.TAR.listed:
+        by_reader["tar_spans"] = plain
+        by_reader["tar"] = [file for file in by_reader["tar"] if suffix_of(file.path) != ".tar"]
+        if not by_reader["tar"]:
+            del by_reader["tar"]
+
+
+def _may_stay(name: str, modalities: Mapping[str, type[Modality]], requested: str | None) -> bool:
+    """Whether a file can be read by range where it lies in a store, as far as its name tells."""
+    if requested is not None and modalities[requested].traits.reads_file_slices:
+        return False  # pictures may be frames
+    reader, suffix = reader_of(name), suffix_of(name)
+    if reader in ("tables", "tar"):
+        return suffix != ".parquet" and suffix not in (".tgz", ".tar.gz")
+    owners = [modality for modality in modalities.values() if suffix in modality.suffixes]
+    is_plain = reader == "folder" and not is_packed(name)
+    return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
 
 
 NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it

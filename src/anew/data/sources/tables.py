@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anew.data.file_names import part_of, suffix_of
+from anew.data.formats import by_range
+from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.base import Shard
 from anew.data.sources.columns import (
@@ -103,6 +105,10 @@ class TableReader:
                 shards.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact))
         return shards
 
+    def ranges(self, shard: Shard) -> list[Range]:
+        path, _, where = shard.where
+        return [Range(self._root / path, where.start, where.stop)] if isinstance(where, Span) else []
+
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, modality, where = shard.where
         _, table, columns = self._tables[path]
@@ -165,7 +171,7 @@ def _notes(taken: Mapping[str, Columns]) -> list[str]:
 def names_files(path: Path) -> bool:
     """Whether a table names image files in one of its columns, as `metadata.csv` does; False for what is no table."""
     try:
-        table, columns = _opened(path, path.stat().st_size)
+        table, columns = _opened(path, by_range.size_of(path))
     except (OSError, ValueError, DataError):
         return False
     cell = table.samples.get(columns.image or "")
@@ -179,7 +185,7 @@ def metadata(path: Path) -> dict[str, str | None]:
     Raises DataError where the table cannot be read.
     """
     try:
-        table, columns = _opened(path, path.stat().st_size)
+        table, columns = _opened(path, by_range.size_of(path))
         by_name = {name.lower(): name for name in table.columns}
         column = by_name.get(FILE_NAME) or next((by_name[n] for n in IMAGE if n in by_name), None)
         if column is None or columns.label is None:

@@ -14,7 +14,8 @@ from typing import IO, NamedTuple
 
 from anew.data import limits
 from anew.data.file_names import label_of, part_of
-from anew.data.formats import gzip_files
+from anew.data.formats import by_range, gzip_files
+from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.columns import LABEL, TEXT, label_name
@@ -25,6 +26,7 @@ TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say 
 LABELLED = 200_000  # samples whose classes are read while listing
 _RECORD = 512
 _END = b"\0" * _RECORD
+_SCANNED = 1 << 16  # bytes in which the next record is looked for at a time
 
 
 class Place(NamedTuple):
@@ -35,7 +37,7 @@ class Place(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Sample:
+class Sample:
     """Members of one stem by ending, without those that are not taken. endings: see `_endings`; samples alike share it."""
 
     stem: str
@@ -62,17 +64,27 @@ class _Archive:
     """An archive and its samples. body: its bytes where it had to be inflated (else it is opened for each read)."""
 
     file: File
-    samples: list[_Sample]
+    samples: list[Sample]
     body: memoryview | None = None
+
+
+def owners_of(modalities: Mapping[str, type[Modality]]) -> dict[str, str]:
+    """Modality by ending, of those whose files are not text."""
+    owned = (modality for modality in modalities.items() if not modality[1].traits.is_text)
+    return {suffix: name for name, modality in owned for suffix in modality.suffixes}
+
+
+def with_endings(sample: Sample, owners: Mapping[str, str]) -> Sample:
+    """The sample, with what modalities take of it."""
+    sample.endings = _endings(tuple(sample.places), owners)
+    return sample
 
 
 class ArchiveReader:
     """See `anew.data.sources.base.Reader`."""
 
     def __init__(self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> None:
-        self._owners = {
-            s: name for name, modality in modalities.items() if not modality.traits.is_text for s in modality.suffixes
-        }
+        self._owners = owners_of(modalities)
         self.notes: list[str] = []
         self.refusals: list[SkippedItem] = []
         self.counts: dict[str, int] = {}
@@ -103,7 +115,7 @@ class ArchiveReader:
         archive = _Archive(file, [])
         if gzip_files.is_gzip(path):
             archive.body = self._unpacked(path)
-        by_stem: dict[str, _Sample] = {}
+        by_stem: dict[str, Sample] = {}
         with self._open(archive) as stream:
             try:
                 for name, place in members(stream):
@@ -136,7 +148,7 @@ class ArchiveReader:
         self._inflated -= len(body)
         return body
 
-    def _add(self, by_stem: dict[str, _Sample], path: str, name: str, place: Place) -> None:
+    def _add(self, by_stem: dict[str, Sample], path: str, name: str, place: Place) -> None:
         self._members -= 1
         if self._members < 0:
             raise ValueError(f"the archives hold more than {limits.TAR.members:,} files; unpack some of them")
@@ -148,13 +160,13 @@ class ArchiveReader:
         else:
             sample = by_stem.get(stem)
             if sample is None:
-                sample = by_stem[stem] = _Sample(stem)
+                sample = by_stem[stem] = Sample(stem)
             sample.places[sys.intern(ending)] = place
 
     def _open(self, archive: _Archive) -> IO[bytes]:
         if archive.body is not None:
             return io.BufferedReader(_View(archive.body))
-        return (self._root / archive.file.path).open("rb")
+        return by_range.opened(self._root / archive.file.path)
 
     def _labels(self) -> tuple[str, ...] | None:
         if sum(len(archive.samples) for archive in self._archives.values()) > LABELLED:
@@ -167,7 +179,7 @@ class ArchiveReader:
         for archive in self._archives.values():
             with self._open(archive) as stream:
                 for sample in archive.samples:
-                    sample.label = _label(stream, sample)
+                    sample.label = label_of_sample(stream, sample)
                     labels.update([sample.label] if sample.label is not None else [])
         return tuple(sorted(labels))
 
@@ -187,13 +199,19 @@ class ArchiveReader:
                     )
         return shards
 
+    def ranges(self, shard: Shard) -> list[Range]:
+        path, modality, chunk = shard.where
+        samples = [self._archives[path].samples[index] for index in chunk]
+        places = [sample.places[sample.endings[modality]] for sample in samples]
+        return [Range(self._root / path, place.start, place.start + place.size) for place in places]
+
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, modality, chunk = shard.where
         archive = self._archives[path]
         try:
             with self._open(archive) as stream:
                 for index in chunk:
-                    yield _item(stream, path, archive.samples[index], modality)
+                    yield item_of(stream, path, archive.samples[index], modality)
         except OSError as error:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
 
@@ -228,11 +246,11 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + first, (dot + suffixes).lower()
 
 
-def _shuffled(sample: _Sample) -> bytes:
+def _shuffled(sample: Sample) -> bytes:
     return hashlib.blake2b(sample.stem.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunks(samples: Sequence[_Sample], members: Sequence[int], modality: str) -> Iterator[tuple[list[int], int]]:
+def _chunks(samples: Sequence[Sample], members: Sequence[int], modality: str) -> Iterator[tuple[list[int], int]]:
     """Runs of samples of about one shard, with their bytes."""
     chunk: list[int] = []
     size = 0
@@ -254,7 +272,7 @@ def _bytes(stream: IO[bytes], place: Place) -> bytes:
     return data
 
 
-def _label(stream: IO[bytes], sample: _Sample) -> str | None:
+def label_of_sample(stream: IO[bytes], sample: Sample) -> str | None:
     try:
         if ".cls" in sample.places:
             start, size = sample.places[".cls"]
@@ -270,12 +288,12 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
     return label_of(sample.stem)
 
 
-def _item(stream: IO[bytes], path: str, sample: _Sample, modality: str) -> Item | SkippedItem:
+def item_of(stream: IO[bytes], path: str, sample: Sample, modality: str) -> Item | SkippedItem:
     ending = sample.endings[modality]
     name = f"{path}/{sample.stem}{ending}"
     try:
         data = _bytes(stream, sample.places[ending])
-        label = _label(stream, sample) if sample.label is None else sample.label
+        label = label_of_sample(stream, sample) if sample.label is None else sample.label
         return Item(name, _text_of(data) if ending == ".json" else data, label)
     except (ValueError, RecursionError) as error:
         return SkippedItem(name, str(error))
@@ -292,14 +310,28 @@ def _text_of(data: bytes) -> str:
     return str(text)
 
 
+class Entry(NamedTuple):
+    """An ordinary file in an archive. at: where its first record begins."""
+
+    at: int
+    name: str
+    place: Place
+
+
 def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
-    """Name and place of every ordinary file in a tar stream (POSIX ustar and pax, GNU long names), seeking over bodies.
+    """Name and place of every ordinary file in a tar stream, see `entries`."""
+    for entry in entries(stream, 0):
+        yield entry.name, entry.place
+
+
+def entries(stream: IO[bytes], at: int) -> Iterator[Entry]:
+    """Every ordinary file in a tar stream (POSIX ustar and pax, GNU long names) from a record on, seeking over bodies.
 
     Raises ValueError (one clause) at the first record that is damaged or cut off.
     """
     size = stream.seek(0, 2)
-    at = 0
     fields: dict[str, str] = {}  # of the next member, from pax and GNU records before it
+    begin = at
     while at + _RECORD <= size:
         stream.seek(at)
         head = stream.read(_RECORD)
@@ -311,13 +343,40 @@ def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
         start = at + _RECORD
         if start + length > size:
             raise ValueError(f"it is truncated at byte {size}")
+        at = start + -(-length // _RECORD) * _RECORD
         if flag in (b"x", b"L"):
             fields.update(_pax_fields(stream.read(min(length, limits.TAR.header)), flag))
         elif flag != b"g":
             if flag in (b"0", b"\0", b"7"):
-                yield fields.get("path") or _name(head), Place(start, length)
-            fields = {}
-        at = start + -(-length // _RECORD) * _RECORD
+                yield Entry(begin, fields.get("path") or _name(head), Place(start, length))
+            fields, begin = {}, at
+        else:
+            begin = at
+
+
+def is_marked(stream: IO[bytes]) -> bool:
+    """Whether an archive's records can be told from bodies (all formats since 1988)."""
+    stream.seek(0)
+    return _is_record(stream.read(_RECORD))
+
+
+def record_after(stream: IO[bytes], at: int, size: int) -> int:
+    """The first record at or after a place; the size where there is none."""
+    at = -(-at // _RECORD) * _RECORD
+    stream.seek(at)
+    while data := stream.read(_SCANNED):
+        for start in range(0, len(data) - _RECORD + 1, _RECORD):
+            if _is_record(data[start : start + _RECORD]):
+                return at + start
+        at += len(data)
+    return size
+
+
+def _is_record(head: bytes) -> bool:
+    try:
+        return head[257:262] == b"ustar" and _checked(head, 0) >= 0 and head != _END
+    except ValueError:
+        return False
 
 
 def _checked(head: bytes, at: int) -> int:

@@ -2,6 +2,7 @@
 
 import { get, post, Refusal } from "./api.js";
 import { bytes, count, fill, h, say, short } from "./dom.js";
+import { FAMILIES } from "./families.js";
 import { itemSheet } from "./items.js";
 import { settingsForm } from "./settings_form.js";
 import { upload } from "./upload.js";
@@ -149,9 +150,20 @@ function drawData(main, head, data, seen, modality) {
       h("section", { class: "card five" }, h("h2", {}, "Learn from it"), form)));
 }
 
+/** @param {string} text */
+function sentence(text) {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+}
+
+/** "30 passes", "half a pass" as a number that says no more than it knows. @param {number} epochs */
+function passes(epochs) {
+  const number = Number(epochs.toPrecision(2));
+  return `${count(number)} ${number === 1 ? "pass" : "passes"}`;
+}
+
 /** @param {string} data @param {any} seen @param {string | undefined} modality */
 function trainForm(data, seen, modality) {
-  const families = [["", `${seen.tried ? "let Anew try and choose" : seen.family}`, seen.tried ? seen.tried.why : seen.why],
+  const families = [["", `${seen.tried ? "let Anew choose" : seen.family}`, seen.tried ? `In a short time it takes ${seen.family}; ${seen.tried.why}.` : seen.why],
     ...(seen.tried ? seen.tried.families.map((/** @type {string} */ name) => [name, name, name === seen.family ? seen.why : ""]) : []),
     ...Object.entries(seen.instead).map(([preference, other]) => [/** @type {any} */ (other).family, `${/** @type {any} */ (other).family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, /** @type {any} */ (other).why])];
   const unique = families.filter(([name], place) => families.findIndex(([other]) => other === name) === place);
@@ -164,10 +176,10 @@ function trainForm(data, seen, modality) {
     radios.push(radio);
     const what = buys[seconds];
     return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
-      what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${short(what.epochs)} passes over the data`) : null));
+      what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null));
   };
   const family = (/** @type {string[]} */ [name, text, why]) => h("label", { class: "option" },
-    h("input", { type: "radio", name: "family", value: name, checked: name === "" }), h("span", {}, h("strong", {}, text), why ? h("small", {}, ` ${why}`) : null));
+    h("input", { type: "radio", name: "family", value: name, checked: name === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[name || (seen.tried ? "" : seen.family)] ?? null), why ? h("small", {}, sentence(why)) : null));
   const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
   const settings = settingsForm(seen);
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });

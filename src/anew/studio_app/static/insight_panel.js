@@ -12,7 +12,7 @@ const STORIES = {
   sentence: {
     title: "Your own sentence",
     text: ["It reads a text token by token, and says at each place how likely every token is to come next.",
-      "While it reads, its heads look back at earlier tokens; beside the network, another side counts what followed the same words in your data.",
+      "While it reads, its heads look back at earlier tokens; where it helps, another side counts beside the network what followed the same words in your data.",
       "What comes next is drawn from both together, after temperature and cuts have sharpened the odds."],
     question: "What if temperature were 0?",
     sources: ["attention", "cuts"],
@@ -47,15 +47,35 @@ const STORIES = {
   },
 };
 
+const BY_FAMILY = /** @type {Record<string, keyof typeof STORIES>} */ ({ transformer: "sentence", diffusion: "noise", gan: "critic", vae: "map" });
+const CODES = {
+  title: "Items as rows of codes",
+  text: ["A codec writes each item as a row of codes, as a text is a row of letters.",
+    "The network reads the codes one after another, and says at each place how likely every code is to come next.",
+    "A new item is drawn code by code from these odds; then the codec reads the row back as an item."],
+};
+
+/** What there is to tell of a model; null where its family is not known. @param {any} about */
+export function storyOf(about) {
+  const story = STORIES[/** @type {keyof typeof STORIES} */ (about.insight || BY_FAMILY[about.family])];
+  if (!story || about.insight) return story ?? null;
+  // Views that ask the model need text, or pictures without a codec; elsewhere the film shows it.
+  return { ...story, ...(about.family === "transformer" && !about.prompts ? CODES : {}), view: null };
+}
+
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function insightPanel(play) {
-  const story = STORIES[/** @type {keyof typeof STORIES} */ (play.about.insight)];
+  const story = storyOf(play.about);
+  if (!story) throw new Error("nothing is known of this family");
   const stage = h("div", {});
   const film = new Film(play.id, play.signal);
   const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
     h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
-  fill(stage, story.view(play, story.question));
-  film.refresh();
+  if (story.view) fill(stage, story.view(play, story.question));
+  else fill(stage, h("p", { class: "hint" }, "A view to try things in there is for text, and for pictures that are learned pixel by pixel. The film below shows this model as it learned."));
+  film.refresh().then(() => {
+    if (!story.view && film.element.hidden) fill(stage, h("p", { class: "hint" }, "A view to try things in there is for text, and for pictures that are learned pixel by pixel. No film was kept of this training: it was too short, or film=false was set."));
+  });
   return panel;
 }
 

@@ -9,7 +9,7 @@ const NAMES = { network: "network", counts: "counting", records: "known records"
 
 /** @param {number} share */
 function percent(share) {
-  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "under 0.1%";
+  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "<0.1%";
 }
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
@@ -28,7 +28,7 @@ export function sentenceView(play, question) {
     try {
       await follow("/api/play/sentence", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, prompt: box.value }, signal, (event) => {
         if (event.end) return;
-        if (event.tokens) { read = event; fill(sides, sidesView(event)); }
+        if (event.tokens) { read = event; results.hidden = false; fill(sides, sidesView(event)); }
         if (event.attention) drawLooks(looks, read.tokens, event);
         if (event.next) fill(next, nextView(event.next, extra.temperature === "0" ? "At temperature 0 all but the most likely token are cut: the text is always the same." : ""));
       });
@@ -41,11 +41,12 @@ export function sentenceView(play, question) {
   box.addEventListener("input", later);
   play.onWish(() => { if (box.isConnected) later(); });
   play.signal.addEventListener("abort", () => clearTimeout(timer));
+  const results = h("div", { hidden: true }, h("h3", {}, "What may come next"), next, h("h3", {}, "Who was right?"), sides, h("h3", {}, "Where it looked"), looks);
   if (box.value) ask();
+  else status.textContent = "Type a sentence of your own.";
   return h("div", {}, h("label", { for: "sentence" }, "Your sentence"), box,
     h("div", { class: "actions" }, h("button", { type: "button", onclick: () => ask({ temperature: "0" }) }, question),
-      h("button", { type: "button", onclick: () => ask() }, "With the settings at the side")), status,
-    h("h3", {}, "What may come next"), next, h("h3", {}, "Who was right?"), sides, h("h3", {}, "Where it looked"), looks);
+      h("button", { type: "button", onclick: () => ask() }, "With the settings at the side")), status, results);
 }
 
 /** Both sides token by token. @param {any} event */
@@ -59,15 +60,21 @@ function sidesView(event) {
   const best = event.sides[names[0]].map((/** @type {number} */ _, /** @type {number} */ place) => names.reduce((one, other) => (event.sides[other][place] < event.sides[one][place] ? other : one), names[0]));
   const line = h("div", { class: "tokens sides", role: "group", "aria-label": "Who gave each token more" }, h("span", { class: "token given" }, visibleToken(event.tokens[0])),
     best.map((/** @type {string} */ name, /** @type {number} */ place) => {
-      const token = h("button", { type: "button", class: `token ${name}`, "aria-label": `${visibleToken(event.tokens[place + 1])}: ${NAMES[/** @type {keyof typeof NAMES} */ (name)]} was right`, onclick: () => {
+      const columns = names.map((side) => {
+        const column = h("i", { class: side });
+        column.style.height = `${Math.max(4, 100 * 2 ** -event.sides[side][place])}%`;
+        return column;
+      });
+      const token = h("button", { type: "button", class: `token column ${name}`, "aria-label": `${visibleToken(event.tokens[place + 1])}: ${NAMES[/** @type {keyof typeof NAMES} */ (name)]} was right`, onclick: () => {
         const parts = Object.entries(event.sides).map(([side, bits]) => `${NAMES[/** @type {keyof typeof NAMES} */ (side)]} ${percent(2 ** -bits[place])}`);
         detail.textContent = `${visibleToken(event.tokens[place + 1])}: ${parts.join(", ")}.`;
-      } }, visibleToken(event.tokens[place + 1]));
+      } }, h("span", { class: "columns", "aria-hidden": "true" }, columns), visibleToken(event.tokens[place + 1]));
       return token;
     }));
   const won = names.map((name) => `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} ${best.filter((/** @type {string} */ other) => other === name).length} times`);
   const costs = Object.entries(event.sides).map(([name, bits]) => `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} ${mean(bits).toFixed(2)}`);
-  return h("div", {}, h("ul", { class: "legend" }, names.map((name) => h("li", {}, h("i", { class: `dot ${name}` }), `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} was nearer`))), line, detail,
+  return h("div", {}, h("ul", { class: "legend" }, names.map((name) => h("li", {}, h("i", { class: `dot ${name}` }), NAMES[/** @type {keyof typeof NAMES} */ (name)]))),
+    h("p", { class: "hint" }, "Above each token a column for each side: the higher, the more likely it held the token that came. Underlined in the colour of the side that was nearer."), line, detail,
     h("p", { class: "hint" }, `Nearer: ${won.join(", ")}. Bits a token, fewer are better: ${costs.join(", ")}.`));
 }
 

@@ -27,7 +27,7 @@ export function itemDialog(play, item, made, index) {
         if (answer.end) return;
         large.hidden = true;
         fill(place, h("div", { class: "pair" }, pairSide(answer.sample, "the sample"), pairSide(answer.nearest, "the nearest training item")),
-          h("p", { class: answer.close ? "note wrong" : "note" }, answer.caption || "nothing in common that is worth naming", answer.close ? ": this looks like a copy." : "."),
+          h("p", { class: answer.close ? "note wrong" : "note" }, answer.close ? "This looks like a copy: " : "This does not look like a copy: ", answer.caption || "nothing in common that is worth naming", "."),
           h("p", { class: "hint" }, answer.explanation));
       });
     } catch (error) {

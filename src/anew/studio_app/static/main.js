@@ -17,7 +17,7 @@ let leave = () => {};
 const PAGES = [
   [/^\/run\/(.+)$/, "runs", showRun],
   [/^\/report\/(.+)$/, "runs", showReport],
-  [/^\/play\/(.+)$/, "runs", showPlay],
+  [/^\/play\/([^/]+)(?:\/([a-z]+))?$/, "runs", showPlay],
   [/^\/compare\/(.+)$/, "runs", showComparison],
   [/^\/new\/(.+)$/, "new", showNew],
   [/^\/which$/, "which", showRace],
@@ -38,7 +38,7 @@ function route() {
     leave = () => {};
     return;
   }
-  const names = (fitting[0].exec(path) ?? []).slice(1).map(decodeURIComponent);
+  const names = (fitting[0].exec(path) ?? []).slice(1).filter((name) => name !== undefined).map(decodeURIComponent);
   leave = fitting[2](main, ...names) ?? (() => {});
   scrollTo(0, 0);
 }

@@ -5,7 +5,7 @@ import { fill, h, words } from "./dom.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
 import { stretchPanel } from "./fill_stretch.js";
-import { insightPanel } from "./insight_panel.js";
+import { insightPanel, storyOf } from "./insight_panel.js";
 import { shownItem } from "./items.js";
 import { itemDialog } from "./item_dialog.js";
 import { wishes } from "./origin_drop.js";
@@ -17,14 +17,17 @@ import { walkPanel } from "./walk_panel.js";
  * @typedef {{id: string, about: any, wish: () => any, another: () => void, signal: AbortSignal, begin: () => AbortSignal, onWish: (listener: () => void) => void}} Play
  */
 
-/** @param {HTMLElement} main @param {string} id */
-export function showPlay(main, id) {
+const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // what one turns first; the rest is folded
+const ONLY_FOR = /** @type {Record<string, string>} */ ({ frames: "video", tile: "image" });
+
+/** @param {HTMLElement} main @param {string} id @param {string} [panel] that is open at first */
+export function showPlay(main, id, panel = "make") {
   document.title = `Play with ${id.split("/").pop()} - Anew Studio`;
   const leaving = new AbortController();
   const crumb = h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / play");
   fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "sub", role: "status" }, "Loading the model..."), h("progress", { "aria-label": "Loading" }));
   Promise.all([get("/api/play/about", { run: id }, leaving.signal), get("/api/settings", {}, leaving.signal)]).then(([about, { settings }]) => {
-    draw(main, crumb, id, about, settings, leaving.signal);
+    draw(main, crumb, id, about, settings, leaving.signal, panel);
   }).catch((error) => {
     if (leaving.signal.aborted) return;
     fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "note wrong", role: "alert" }, error instanceof Refusal ? error.message : "The Studio cannot be reached."));
@@ -32,8 +35,8 @@ export function showPlay(main, id) {
   return () => leaving.abort();
 }
 
-/** @param {HTMLElement} main @param {HTMLElement} crumb @param {string} id @param {any} about @param {any[]} settings @param {AbortSignal} signal */
-function draw(main, crumb, id, about, settings, signal) {
+/** @param {HTMLElement} main @param {HTMLElement} crumb @param {string} id @param {any} about @param {any[]} settings @param {AbortSignal} signal @param {string} first */
+function draw(main, crumb, id, about, settings, signal, first) {
   const origin = wishes.get(id);
   wishes.delete(id);
   if (origin) about.origin = origin;
@@ -52,7 +55,7 @@ function draw(main, crumb, id, about, settings, signal) {
   if (about.tokens) panels.push(["tokens", "Token by token", tokenPanel]);
   if (about.fills) panels.push(["fill", "Fill in", about.fills === "paint" ? fillPanel : stretchPanel]);
   if (about.walks) panels.push(["walk", "Walk", walkPanel]);
-  if (about.insight) panels.push(["insight", "How it works", insightPanel]);
+  if (storyOf(about)) panels.push(["insight", "How it works", insightPanel]);
   panels.push(["beside", "Two runs", besidePanel]);
   const tabs = panels.map(([key, title, make]) => h("button", { type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "stage",
     "aria-selected": "false", onclick: () => open(key), onkeydown: (/** @type {KeyboardEvent} */ event) => arrow(event, key) }, title));
@@ -70,6 +73,7 @@ function draw(main, crumb, id, about, settings, signal) {
     }
     stage.setAttribute("aria-labelledby", `tab-${key}`);
     controls.element.dataset.panel = key;
+    history.replaceState(null, "", `#/play/${encodeURIComponent(id)}/${key}`); // a reloaded page opens it again
   };
   const arrow = (/** @type {KeyboardEvent} */ event, /** @type {string} */ key) => {
     const turn = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
@@ -87,7 +91,7 @@ function draw(main, crumb, id, about, settings, signal) {
     origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has learned on since the file was made: what it makes now may differ.") : null,
     about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, note)),
     h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to make" }, controls.element), h("section", { class: "card two-thirds" }, stage)));
-  open("make");
+  open(panels.some(([key]) => key === first) ? first : "make");
 }
 
 /** What all ways to play share: seed, label, sampling settings. @param {any} about @param {any[]} settings */
@@ -97,17 +101,26 @@ function wishForm(about, settings) {
   /** @type {Map<string, string>} */
   const changed = new Map(Object.entries(about.origin?.settings ?? {}).map(([name, value]) => [name, String(value)]));
   if (about.origin?.label) label.value = about.origin.label;
-  const own = settings.filter((setting) => setting.group === "sampling" && setting.owner === about.family && setting.name in about.defaults);
-  const fields = own.map((setting) => samplingField(setting, changed.get(setting.name) ?? about.defaults[setting.name], changed, about.defaults[setting.name]));
+  const own = settings.filter((setting) => setting.group === "sampling" && setting.owner === about.family && setting.name in about.defaults && (ONLY_FOR[setting.name] ?? about.modality) === about.modality);
+  const field = (/** @type {any} */ setting) => samplingField(setting, changed.get(setting.name) ?? about.defaults[setting.name], changed, about.defaults[setting.name]);
+  const fields = own.filter(({ name }) => FIRST.includes(name)).map(field);
+  const others = own.filter(({ name }) => !FIRST.includes(name)).map(field);
   const element = h("div", { class: "wish" }, h("h2", {}, "What to make"),
     h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed),
       h("button", { type: "button", onclick: () => another() }, "Random")),
     about.labels.length ? [h("label", { for: "label" }, "Label"), label] : null,
-    fields.length ? h("details", { open: innerWidth >= 880 }, h("summary", {}, "Sampling"), fields) : null,
+    own.length ? h("details", { open: innerWidth >= 880 }, h("summary", {}, "Sampling"), fields, others.length ? h("details", { open: !fields.length }, h("summary", {}, `${others.length} more`), others) : null) : null,
     h("p", { class: "hint" }, "The same seed and settings give the same result, here and in the terminal."));
   const another = () => { seed.value = String(Math.floor(Math.random() * 1e6)); };
   const wish = () => ({ seed: Math.max(0, Math.floor(Number(seed.value) || 0)), settings: Object.fromEntries(changed), ...(label.value ? { label: label.value } : {}) });
   return { element, wish, another };
+}
+
+/** A value as its setting's meaning says it: "0: all" there is "all". @param {any} setting @param {any} value */
+function said(setting, value) {
+  const start = `${value}: `;
+  const part = setting.meaning.replaceAll("`", "").split("; ").find((/** @type {string} */ text) => text.startsWith(start));
+  return part ? part.slice(start.length).split(", ")[0] : String(value);
 }
 
 /** @param {any} setting @param {any} value @param {Map<string, string>} changed @param {any} usual */
@@ -115,10 +128,10 @@ function samplingField(setting, value, changed, usual) {
   const id = `sampling-${setting.name}`;
   const isNumber = ["number", "integer"].includes(setting.type);
   const hasRange = isNumber && setting.minimum !== null && setting.maximum !== null && setting.maximum - setting.minimum <= 100;
-  const output = h("output", { for: id }, String(value));
+  const output = h("output", { for: id }, said(setting, value));
   const note = (/** @type {Event} */ event) => {
     const text = /** @type {HTMLInputElement} */ (event.target).value;
-    output.textContent = text;
+    output.textContent = said(setting, text);
     if (text === "" || text === String(usual)) changed.delete(setting.name);
     else changed.set(setting.name, text);
   };
@@ -127,8 +140,8 @@ function samplingField(setting, value, changed, usual) {
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
     : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: most, step: setting.type === "integer" ? 1 : 0.05, value, oninput: note })
-      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: String(value), oninput: note });
-  return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [" ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
+      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: said(setting, value), oninput: note });
+  return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }
 
 // ---- samples ----

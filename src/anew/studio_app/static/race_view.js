@@ -2,15 +2,9 @@
 
 import { follow } from "./api.js";
 import { clock, count, fill, h, onTheme } from "./dom.js";
+import { FAMILIES } from "./families.js";
 
 const SIDE = 240;
-const STORIES = /** @type {Record<string, string>} */ ({
-  transformer: "Writes a picture pixel by pixel, each drawn by the odds that follow from those before it.",
-  diffusion: "Starts from noise and takes it away in a few steps, each time guessing the clean picture behind it.",
-  gan: "One network draws in a single step; another tells its drawings from real ones, and that is all it learns from.",
-  vae: "Writes pictures down as a few numbers and reads them back; new numbers give new pictures, a little soft.",
-});
-
 /** @param {HTMLElement} main */
 export function showRace(main) {
   document.title = "Which is which - Anew Studio";
@@ -18,7 +12,7 @@ export function showRace(main) {
   const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, value: "60" });
   const seed = h("input", { id: "race-seed", type: "number", min: 0, value: "0" });
   const status = h("p", { class: "hint", role: "status" }, "Each gets a quarter of the time, in turns. They learn on this machine, now.");
-  const cards = Object.fromEntries(Object.keys(STORIES).map((name) => [name, new Card(name)]));
+  const cards = Object.fromEntries(Object.keys(FAMILIES).map((name) => [name, new Card(name)]));
   const start = async () => {
     running.abort();
     running = new AbortController();
@@ -54,7 +48,7 @@ class Card {
     this.canvas = h("canvas", { width: 2 * SIDE, height: 2 * SIDE, class: "map", role: "img", "aria-label": `Points of ${name}` });
     this.facts = h("p", { class: "hint", "aria-live": "off" }, "waiting");
     this.sheet = h("img", { class: "sheet", alt: "", hidden: true });
-    this.element = h("article", { class: "card" }, h("h2", {}, name), h("p", { class: "hint story-line" }, STORIES[name]), this.canvas, this.facts, this.sheet);
+    this.element = h("article", { class: "card" }, h("h2", {}, name), h("p", { class: "hint story-line" }, FAMILIES[name]), this.canvas, this.facts, this.sheet);
     /** @type {number[][]} */
     this.cloud = [];
     /** @type {any} */

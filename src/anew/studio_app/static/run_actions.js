@@ -1,7 +1,11 @@
 // Buttons of a run: what may be done with it in its state.
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { confirmed, h, say } from "./dom.js";
+import { FAMILIES } from "./families.js";
+import { ACTIVE } from "./runs_view.js";
+
+const POLL_MS = 500; // between looks whether it has ended
 
 /** @param {any} run */
 export function actions(run) {
@@ -21,13 +25,23 @@ export function actions(run) {
     if (!await confirmed(`Discard ${run.name}?`, "The run folder and all that was learned in it are deleted. Your data stays.", "Discard")) return;
     if (await ask("/api/discard", { run: id }, "Discarded.")) location.hash = "#/";
   };
+  const stopAndDiscard = async () => {
+    if (!await confirmed(`Stop ${run.name} and discard it?`, "It ends, and the run folder with all that was learned in it is deleted. Your data stays.", "Stop and discard")) return;
+    if (!await ask("/api/stop", { run: id }, "Stopping; then it is discarded.")) return;
+    while (ACTIVE.includes((await get("/api/run", { run: id })).state)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    if (await ask("/api/discard", { run: id }, "Discarded.")) location.hash = "#/";
+  };
   const list = [];
   const isOurs = run.job_state === "running" || run.job_state === "queued";
-  const isActive = ["training", "preparing", "measuring"].includes(run.state);
+  const isActive = ACTIVE.includes(run.state);
   if (run.has_weights && run.state !== "preparing") {
     list.push(h("a", { class: "button main", href: `#/play/${encodeURIComponent(id)}` }, "Play"));
   }
+  if (run.has_weights && run.family in FAMILIES && run.state !== "preparing") {
+    list.push(h("a", { class: "button", href: `#/play/${encodeURIComponent(id)}/insight` }, "How it works"));
+  }
   if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
+  if (isActive && isOurs) list.push(button("Stop and discard", stopAndDiscard, "bad"));
   if (run.state === "queued") list.push(button("Take out of the queue", () => ask("/api/stop", { run: id }, "Taken out of the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
   if (["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It goes on.")));
   if (run.state === "finished") list.push(button("More time", () => moreTime(run, ask)));

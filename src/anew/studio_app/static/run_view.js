@@ -6,7 +6,10 @@ import { Film } from "./film_view.js";
 import { clock, count, fill, h, short, words } from "./dom.js";
 import { copiesView } from "./copies_view.js";
 import { actions } from "./run_actions.js";
-import { ACTIVE, answers, badge, runAddress, throttled } from "./runs_view.js";
+import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js";
+
+const ONE_LOSS = "Lower is better. Where validation rises while the loss falls, it begins to learn your data by heart.";
+const RIVALS = "Several losses, of parts that learn side by side: those of a GAN pull against each other, so neither has to fall.";
 
 /** @param {HTMLElement} main @param {string} id */
 export function showRun(main, id) {
@@ -54,7 +57,7 @@ function drawHead(head, run) {
   const working = ACTIVE.includes(run.state);
   fill(head,
     h("div", { class: "head" }, h("h1", {}, run.name), badge(run.state), h("span", { class: "grow" }), actions(run)),
-    h("p", { class: "sub" }, run.sentence, " ", answers(run.grades)),
+    h("p", { class: "sub" }, run.sentence), answerList(run),
     working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" }) : null,
     (run.warnings ?? []).map((/** @type {any} */ warning) =>
       h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}: ${warning.text}.`)));
@@ -163,6 +166,7 @@ class Curves {
   /** @param {any} part */
   section(part) {
     const losses = part.curves.filter(isLoss);
+    const hasMany = losses.filter((/** @type {any} */ curve) => curve.name !== "validation").length > 1;
     const others = part.curves.filter((/** @type {any} */ curve) => !isLoss(curve));
     const chart = (/** @type {string} */ name, /** @type {string} */ look) => {
       const element = h("line-chart", { class: look });
@@ -171,7 +175,7 @@ class Curves {
     };
     return h("section", {},
       h("h2", {}, part.title ? `Loss, ${part.title}` : "Loss"),
-      losses.length ? [h("ul", { class: "legend" }, losses.map(legend)), chart("losses", "chart")] : null,
+      losses.length ? [h("ul", { class: "legend" }, losses.map(legend)), chart("losses", "chart"), part.title ? null : h("p", { class: "hint" }, hasMany ? RIVALS : ONE_LOSS)] : null,
       others.length && !part.title ? h("details", {}, h("summary", {}, `${others.length} more curves`),
         others.map((/** @type {any} */ curve) => h("div", {}, h("h3", {}, words(curve.name)), chart(curve.name, "chart small")))) : null);
   }

@@ -8,6 +8,7 @@ export const ACTIVE = ["training", "preparing", "measuring"];
 const WRONG = ["failed", "damaged", "stopped"];
 const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell" };
 const QUESTIONS = { closeness: "close", variety: "varied", novelty: "new" };
+const FULL_QUESTIONS = { closeness: "Close to your data?", variety: "As varied?", novelty: "New, not copied?" };
 
 /** @param {string} state */
 export function badge(state) {
@@ -23,6 +24,14 @@ export function runAddress(id) {
 /** The three answers in a line. @param {Record<string, string>} grades */
 export function answers(grades) {
   return Object.entries(grades ?? {}).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+}
+
+/** The three answers, each a link to the report that says why. @param {any} run */
+export function answerList(run) {
+  const grades = Object.entries(run.grades ?? {});
+  return grades.length ? h("ul", { class: "answers" }, grades.map(([name, grade]) => h("li", { class: grade },
+    h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${FULL_QUESTIONS[/** @type {keyof typeof FULL_QUESTIONS} */ (name)] ?? words(name)} `,
+      h("strong", {}, ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade))))) : null;
 }
 
 /** @param {any} run @returns {string} */

@@ -7,7 +7,7 @@ const LONGEST = 100;
 
 /** @param {number} share */
 function percent(share) {
-  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "under 0.1%";
+  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "<0.1%";
 }
 
 /** A token as it can be seen. @param {any} token */

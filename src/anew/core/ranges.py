@@ -1,0 +1,347 @@
+"""Objects of a store read by range: in blocks, several requests at once, ahead of use, through a cache of bounded size.
+
+A block lies in memory while it is new, and in a file of the cache until others need the room, whichever process fetched it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import queue
+import secrets
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.core import addresses, files
+from anew.core.addresses import FileSystem
+from anew.errors import DataError
+
+BLOCK = 128 * 1024  # bytes; the unit of the cache
+REQUEST = 8 * 1024 * 1024  # bytes of one request at most
+STREAMS = 8  # requests at once
+MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds
+KEPT = 4 * 1024**3  # bytes of blocks in the cache; the longest unused go first
+LEFT = 0.8  # share of that which stays when some go
+AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used
+CHECK_S = 60.0  # seconds after which an object is looked at again, whether it is still the same
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An object of a store. key: its name there; bytes: None where the store does not say; stamp: changes with its content."""
+
+    key: str
+    bytes: int | None
+    stamp: str
+
+
+class BlockCache:
+    """Blocks in files below a folder. It never fails: what cannot be kept is fetched again.
+
+    Args:
+        folder: Its own; made when it is needed.
+        max_bytes: What all blocks may take, by default KEPT.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int | None = None) -> None:
+        self._folder, self._max_bytes = folder, KEPT if max_bytes is None else max_bytes
+        self._size: int | None = None  # of the files, as far as this process knows
+        self._lock = threading.Lock()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name
+
+    def holds(self, name: str) -> bool:
+        """Whether a block of that name is kept."""
+        return self._path(name).exists()
+
+    def load(self, name: str, size: int) -> bytes | None:
+        """The block of that name; None where there is none of that size."""
+        path = self._path(name)
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        return data if len(data) == size else None
+
+    def store(self, name: str, data: bytes) -> None:
+        """Keep a block, unless the disk is nearly full."""
+        path = self._path(name)
+        temporary = path.with_name(f"{name}.{secrets.token_hex(4)}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(self._folder).free < files.SPARE:
+                return
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            return
+        with self._lock:
+            self._size = len(data) + (self._measured() if self._size is None else self._size)
+            if self._size > self._max_bytes:
+                self._size = self._prune()
+
+    def _entries(self) -> list[tuple[float, int, str]]:
+        """(last use, bytes, path) of every block, the longest unused first."""
+        entries = []
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                with contextlib.suppress(OSError):  # another process removed it
+                    status = os.stat(f"{folder}/{name}")
+                    entries.append((status.st_mtime, status.st_size, f"{folder}/{name}"))
+        return sorted(entries)
+
+    def _measured(self) -> int:
+        return sum(size for _, size, _ in self._entries())
+
+    def _prune(self) -> int:
+        """Remove what was not used for longest; how many bytes are left."""
+        entries = self._entries()
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in entries:
+            if total <= LEFT * self._max_bytes:
+                break
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            total -= size
+        return total
+
+
+Blocks = dict[str, bytes]  # by name
+
+
+class RangeStore:
+    """Reads objects of one store by range. Thread-safe.
+
+    Args:
+        system: The store.
+        shown: Its address, for sentences.
+        cache: Where blocks are kept.
+
+    Attributes:
+        requests: How many ranges were asked for.
+        bytes_read: How much came.
+    """
+
+    def __init__(self, system: FileSystem, shown: str, cache: BlockCache) -> None:
+        self._system, self._shown, self._cache = system, shown, cache
+        self.requests = self.bytes_read = 0
+        self._memory: OrderedDict[str, bytes] = OrderedDict()
+        self._held = 0  # bytes in memory
+        self._coming: dict[str, Future[Blocks]] = {}  # by block, of those that were asked for
+        self._ahead = 0  # bytes that were asked for before they are used, and have not come
+        self._checked: dict[str, float] = {}  # when an object was last seen to be the same
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._threads = 0
+
+    def read(self, file: StoredFile, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of an object.
+
+        Raises:
+            DataError: It is gone, forbidden or not the same any more, or the store fails for a minute.
+        """
+        names = _Names(file)
+        numbers = range(start // BLOCK, -(-stop // BLOCK)) if stop > start else range(0)
+        data = self._gathered(names, numbers)
+        origin = numbers.start * BLOCK
+        return data[start - origin : stop - origin]
+
+    def prefetch(self, file: StoredFile, start: int, stop: int) -> None:
+        """Have these bytes fetched in the background, as far as there is room for them."""
+        names = _Names(file)
+        numbers = range(max(start, 0) // BLOCK, -(-min(stop, names.size) // BLOCK))
+        absent = [number for number in numbers if not self._cache.holds(names[number])]
+        with self._lock:
+            for run in _runs([n for n in absent if names[n] not in self._coming and names[n] not in self._memory]):
+                if self._ahead > AHEAD:
+                    return
+                self._submit(names, run)
+
+    def _gathered(self, names: _Names, numbers: range) -> bytes:
+        """The blocks of these numbers, one behind the other."""
+        blocks = {names[number]: self._found(names, number) for number in numbers}
+        missing = [number for number in numbers if blocks[names[number]] is None]
+        with self._lock:
+            for run in _runs([number for number in missing if names[number] not in self._coming]):
+                self._submit(names, run)
+            jobs = {self._coming[names[number]] for number in missing}
+        for job in jobs:
+            blocks.update({name: block for name, block in job.result().items() if name in blocks})
+        return b"".join(block for block in blocks.values() if block is not None)
+
+    def _found(self, names: _Names, number: int) -> bytes | None:
+        """A block, where it is in memory or in the cache."""
+        name = names[number]
+        with self._lock:
+            if name in self._memory:
+                self._memory.move_to_end(name)
+                return self._memory[name]
+        block = self._cache.load(name, names.bytes_of(number))
+        if block is not None:
+            self._remember({name: block})
+        return block
+
+    def _remember(self, blocks: Blocks) -> None:
+        with self._lock:
+            for name, block in blocks.items():
+                self._held += len(block) - len(self._memory.pop(name, b""))
+                self._memory[name] = block
+            while self._held > MEMORY and len(self._memory) > len(blocks):
+                self._held -= len(self._memory.popitem(last=False)[1])
+
+    # -- requests -------------------------------------------------------------------------------------------------------
+
+    def _submit(self, names: _Names, run: range) -> None:
+        """Ask for a run of blocks; the lock is held."""
+        job = _Job(names, run, Future())
+        self._coming.update({names[number]: job.result for number in run})
+        self._ahead += job.bytes
+        self._jobs.put(job)
+        if self._threads < STREAMS:  # daemons: the end of a program does not wait for a store that fails
+            self._threads += 1
+            threading.Thread(target=self._work, name="anew-ranges", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            blocks: Blocks | None = None
+            fault: Exception | None = None
+            try:
+                blocks = self._fetch(job)
+            except Exception as error:  # whoever waits for the blocks meets it
+                fault = error
+            with self._lock:
+                self._ahead -= job.bytes
+                for number in job.run:  # before the answer: who asks again after a fault starts anew
+                    self._coming.pop(job.names[number], None)
+            if fault is not None:
+                job.result.set_exception(fault)
+            elif blocks is not None:
+                job.result.set_result(blocks)
+
+    def _fetch(self, job: _Job) -> Blocks:
+        file, start = job.names.file, job.run.start * BLOCK
+        shown = f"{self._shown}: {file.key.rpartition('/')[2]}"
+        data = addresses.reached(lambda: self._system.cat_file(file.key, start=start, end=start + job.bytes), shown)
+        with self._lock:
+            self.requests += 1
+            self.bytes_read += len(data)
+        if len(data) != job.bytes or not self._is_same(file, shown):
+            raise DataError(f"{shown!r} changed while it was read; run the command again when nobody writes there")
+        blocks = {job.names[number]: data[number * BLOCK - start :][:BLOCK] for number in job.run}
+        self._remember(blocks)
+        for name, block in blocks.items():
+            self._cache.store(name, block)
+        return blocks
+
+    def _is_same(self, file: StoredFile, shown: str) -> bool:
+        """Whether an object is what was listed; one that takes one request shows it by its size alone."""
+        now = time.monotonic()
+        with self._lock:
+            since = self._checked.setdefault(file.key, now)
+            if (file.bytes or 0) <= REQUEST or now - since < CHECK_S:
+                return True
+            self._checked[file.key] = now
+
+        def look() -> StoredFile:
+            self._system.invalidate_cache()
+            return stored_file(file.key, self._system.info(file.key))
+
+        return addresses.reached(look, shown) == file
+
+
+class _Names:
+    """The names of an object's blocks, by number; other content has other names."""
+
+    def __init__(self, file: StoredFile) -> None:
+        self.file, self.size = file, file.bytes or 0
+        text = f"{file.key}\0{file.bytes}\0{file.stamp}\0{BLOCK}"
+        self._digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+
+    def __getitem__(self, number: int) -> str:
+        return f"{self._digest}-{number}"
+
+    def bytes_of(self, number: int) -> int:
+        return min(BLOCK, self.size - number * BLOCK)
+
+
+class _Job:
+    """A request for neighbouring blocks."""
+
+    def __init__(self, names: _Names, run: range, result: Future[Blocks]) -> None:
+        self.names, self.run, self.result = names, run, result
+        self.bytes = min(run.stop * BLOCK, names.size) - run.start * BLOCK
+
+
+def _runs(numbers: Iterable[int]) -> list[range]:
+    """The numbers as ranges of neighbours, each of one request."""
+    runs: list[range] = []
+    for number in numbers:
+        if runs and runs[-1].stop == number and len(runs[-1]) < REQUEST // BLOCK:
+            runs[-1] = range(runs[-1].start, number + 1)
+        else:
+            runs.append(range(number, number + 1))
+    return runs
+
+
+STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified", "last_modified", "mtime", "created")
+
+
+def stored_file(key: str, info: addresses.Info) -> StoredFile:
+    """An object as its store describes it."""
+    size = info.get("size")
+    stamp = next((str(info[name]) for name in STAMPS if info.get(name) is not None), "")
+    return StoredFile(key, size if isinstance(size, int) else None, stamp)
+
+
+class RangeFile(io.RawIOBase):
+    """An object as a file that is read. What is read in order is fetched ahead, further and further.
+
+    Args:
+        store: Where it is.
+        file: The object.
+        until: Nothing from there on is fetched ahead; None: up to the end.
+    """
+
+    def __init__(self, store: RangeStore, file: StoredFile, until: int | None = None) -> None:
+        self._store, self._file, self._size = store, file, file.bytes or 0
+        self._until = self._size if until is None else until
+        self._at = self._next = 0  # place of the next read, and where it is if that goes on in order
+        self._reach = self._fetched = 0  # bytes that are fetched ahead, and up to where
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + {0: 0, 1: self._at, 2: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = max(0, min(len(buffer), self._size - self._at))
+        buffer[:count] = self._store.read(self._file, self._at, self._at + count)
+        in_order = self._at == self._next and self._at > 0
+        self._at += count
+        self._next = self._at
+        self._reach = min(max(2 * self._reach, 2 * BLOCK), REQUEST) if in_order else 0
+        if self._reach and min(self._at + self._reach // 2, self._until) > self._fetched:
+            self._fetched = min(self._at + self._reach, self._until)
+            self._store.prefetch(self._file, self._at, self._fetched)
+        return count

@@ -1,0 +1,132 @@
+"""The names of what lies at an address: fetched page by page, and kept for a while where the data is large."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+from anew.core import addresses, files
+from anew.core.addresses import FileSystem, Info, without_query
+from anew.core.ranges import StoredFile, stored_file
+from anew.data.types import SkippedItem
+from anew.errors import DataError, RunError
+
+MANIFEST, NAMES, LOCK = ".listing.json", ".names.json", ".lock"  # in the folder of an address in the cache
+MANIFEST_BYTES = 1 << 30
+COPIED = 1 << 30  # bytes up to which data at an address is copied; of more, only what is used is read
+FRESH_S = 600.0  # seconds for which the names of larger data count
+LONGEST_NAME = 240  # bytes of one part of a path that every disk takes
+
+
+@dataclass(slots=True)
+class StoreListing:
+    """Files by relative path; whether the address is one file; what has a name that cannot be kept; seconds since it was made."""
+
+    files: dict[str, StoredFile]
+    is_file: bool = False
+    refusals: list[SkippedItem] = field(default_factory=list)
+    age: float = 0.0
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(file.bytes or 0 for file in self.files.values())
+
+
+def listed(system: FileSystem, path: str, address: str, folder: Path) -> StoreListing:
+    """What lies at an address now, or lay there within FRESH_S where it is much.
+
+    Args:
+        system: The store.
+        path: The address there.
+        address: For sentences.
+        folder: Where the names are kept.
+    """
+    kept = _kept(folder / NAMES)
+    if kept is not None:
+        return kept
+    listing = _listed(system, path, address)
+    if listing.bytes > COPIED and not address.startswith("http"):  # a signed address is a secret
+        entries = [[name, file.key, file.bytes, file.stamp] for name, file in listing.files.items()]
+        refusals = [[item.name, item.reason] for item in listing.refusals]
+        names = {"time": time.time(), "is_file": listing.is_file, "files": entries, "refusals": refusals}
+        files.write_json(folder / NAMES, names)
+    return listing
+
+
+def _kept(path: Path) -> StoreListing | None:
+    """The names that were kept, as long as they count."""
+    if not path.exists():
+        return None
+    try:
+        names = files.read_json(path, MANIFEST_BYTES)
+        age = time.time() - names["time"]
+        stored = {name: StoredFile(key, size, stamp) for name, key, size, stamp in names["files"]}
+        refusals = [SkippedItem(name, reason) for name, reason in names["refusals"]]
+    except (RunError, KeyError, TypeError, ValueError):  # damaged: everything is listed again
+        return None
+    listing = StoreListing(stored, bool(names["is_file"]), refusals, age)
+    return listing if 0 <= age < FRESH_S and all(map(is_safe, stored)) else None
+
+
+def _listed(system: FileSystem, path: str, address: str) -> StoreListing:
+    public_address = without_query(address)
+    system.invalidate_cache()
+    info = addresses.reached(lambda: system.info(path), public_address)
+    if info.get("type") != "directory":
+        name = unquote(PurePosixPath(urlsplit(public_address).path).name) or "data"
+        if not is_safe(name):
+            raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
+        return StoreListing({name: stored_file(path, info)}, is_file=True)
+    if address.startswith("http"):
+        raise DataError(
+            f"{public_address!r} is a folder, and web servers do not list theirs; give the address of one file"
+        )
+    root = str(info["name"]).rstrip("/") + "/"
+    listing = StoreListing({})
+    for key, about in _objects(system, root, public_address):
+        name = key.removeprefix(root)
+        if about.get("type") == "directory" or name.endswith("/") or not name:
+            continue
+        if is_safe(name):
+            listing.files[name] = stored_file(key, about)
+        else:
+            listing.refusals.append(SkippedItem(name, "has a name that no file on this disk can have"))
+    if not listing.files:
+        raise DataError(f"{public_address!r} holds no files; check the address")
+    listing.files = dict(sorted(listing.files.items()))
+    return listing
+
+
+def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, Info]]:
+    """(key, description) of all objects below a folder. Of S3 in pages of 1,000, so that a fault costs one page, and nothing but
+    what is needed of each is held."""
+    call = getattr(system, "call_s3", None)
+    if call is None:
+        yield from addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown).items()
+        return
+    bucket, _, prefix = root.partition("/")
+    token: dict[str, str] = {}
+    while True:
+        ask = functools.partial(call, "list_objects_v2", Bucket=bucket, Prefix=prefix, **token)
+        page = cast(Info, addresses.reached(ask, shown))
+        for entry in cast(list[Info], page.get("Contents", [])):
+            yield f"{bucket}/{entry['Key']}", {"size": entry.get("Size"), "ETag": entry.get("ETag")}
+        if not page.get("IsTruncated"):
+            return
+        token = {"ContinuationToken": str(page["NextContinuationToken"])}
+
+
+def is_safe(name: str) -> bool:
+    """Whether a name of a store may become a path below a folder of ours."""
+    parts = name.split("/")
+    if not name.isprintable() or parts[0] in (MANIFEST, NAMES, LOCK):  # no lone surrogates either
+        return False
+    return all(
+        part not in ("", ".", "..") and len(part.encode()) <= LONGEST_NAME and "\\" not in part for part in parts
+    )

@@ -1,0 +1,181 @@
+"""Large tar shards in spans of bytes: of each span the samples that begin in it. Nothing is listed but the beginnings of some shards."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from anew.data import limits
+from anew.data.file_names import part_of
+from anew.data.formats import by_range
+from anew.data.formats.by_range import Range
+from anew.data.modality import Modality
+from anew.data.sources import tar
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
+from anew.data.sources.listing import File
+from anew.data.sources.tar import Entry, Sample
+from anew.data.types import Item, SkippedItem
+
+SAMPLED = 4  # archives whose beginnings are looked at
+HEAD = 8 * 1024 * 1024  # bytes of a beginning
+LEAST, MOST = 1 << 20, 1 << 26  # bytes of a span
+REACH = 1 << 20  # bytes before a span in which the member before it is looked for first
+
+
+@dataclass(slots=True)
+class _Survey:
+    """The beginnings of some archives. bytes: of them; members: by modality or ending; sizes: of those; is_labelled: whether samples
+    have classes; is_plain: whether spans can be read by themselves."""
+
+    bytes: int
+    members: Counter[str]
+    sizes: Counter[str]
+    is_labelled: bool = False
+    is_plain: bool = True
+
+
+class SpanReader:
+    """See `anew.data.sources.base.Reader`. Counts are estimates."""
+
+    def __init__(
+        self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], survey: _Survey
+    ) -> None:
+        self._files, self._root, self._survey = list(files), root, survey
+        self._owners = tar.owners_of(modalities)
+        total = sum(file.bytes for file in files)
+        self.counts = {name: round(n * total / survey.bytes) for name, n in survey.members.items()}
+        self.bytes = {name: round(n * total / survey.bytes) for name, n in survey.sizes.items()}
+        self.labels: tuple[str, ...] | None = None if survey.is_labelled else ()
+        self.notes: list[str] = [
+            f"{len(files):,} tar files ({limits.size(total)}) are read in spans, and how much they hold is estimated from "
+            f"{min(SAMPLED, len(files))} of them"
+        ]
+        self.refusals: list[SkippedItem] = []
+
+    def shards(self, modality: str) -> list[Shard]:
+        survey, is_text = self._survey, modality == "text"
+        fill = survey.sizes[modality] / SHARD_BYTES if is_text else survey.members[modality] / SHARD_ITEMS
+        span = min(max(survey.bytes / max(fill, 1e-9), LEAST), MOST)
+        shards: list[Shard] = []
+        for file in self._files:
+            n = max(1, math.ceil(file.bytes / span))
+            bounds = [file.bytes * i // n for i in range(n + 1)]
+            for start, stop in itertools.pairwise(bounds):
+                items = max(1, round(survey.members[modality] * (stop - start) / survey.bytes))
+                where = (file.path, modality, start, stop)
+                name, part = f"{file.path}@{start}-{stop}", part_of(file.path)
+                shards.append(Shard(name, items, stop - start, where, part, file.stamp, exact=False))
+        return shards
+
+    def ranges(self, shard: Shard) -> list[Range]:
+        path, _, start, stop = shard.where
+        return [Range(self._root / path, max(0, start - REACH), stop)]
+
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        path, modality, start, stop = shard.where
+        try:
+            with by_range.opened(self._root / path, stop) as stream:
+                samples = samples_in(stream, start, stop, self._owners)
+                for sample in (sample for sample in samples if modality in sample.endings):
+                    yield tar.item_of(stream, path, sample, modality)
+        except OSError as error:
+            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
+        except ValueError as error:
+            yield SkippedItem(path, f"{error}; the part before it is used")
+
+
+def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, str]) -> Iterator[Sample]:
+    """The samples whose first member begins in [start, stop), so that each is in one span.
+
+    Raises ValueError (one clause) where the archive is damaged.
+    """
+    size = stream.seek(0, 2)
+    sample: Sample | None = None
+    previous = None
+    for entry in _entries_from(stream, start, size):
+        stem, ending = tar.split_name(entry.name)
+        if entry.at >= start and stem != previous:
+            if sample is not None:
+                yield tar.with_endings(sample, owners)
+                sample = None
+            if entry.at >= stop:
+                return
+            sample = Sample(stem)
+        previous = stem
+        if sample is not None and entry.place.size <= limits.TAR.member and (ending in tar.TOLD or ending in owners):
+            sample.places.setdefault(ending, entry.place)
+    if sample is not None:
+        yield tar.with_endings(sample, owners)
+
+
+def _entries_from(stream: IO[bytes], start: int, size: int) -> Iterator[Entry]:
+    """The members of an archive from one that begins before `start` on."""
+    reach = REACH
+    while reach < start:
+        entries = tar.entries(stream, tar.record_after(stream, start - reach, size))
+        try:
+            next(entries, None)  # what this one is called is uncertain: the record of a long name may stand before it
+            second = next(entries, None)
+        except ValueError:  # it was no record, or one of an archive in the archive
+            second = None
+        if second is not None and second.at < start:
+            return itertools.chain([second], entries)
+        reach *= 4
+    return tar.entries(stream, 0)
+
+
+def survey_of(files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> _Survey | None:
+    """The beginnings of some archives, evenly spread; None where none of them can be read."""
+    owners = tar.owners_of(modalities)
+    survey = _Survey(0, Counter(), Counter())
+    step = max(1, len(files) // SAMPLED)
+    for file in files[::step][:SAMPLED]:
+        stop = min(file.bytes, HEAD)
+        by_range.prefetch([Range(root / file.path, 0, stop)])
+        try:
+            with by_range.opened(root / file.path, stop) as stream:
+                _look(stream, stop, owners, survey)
+        except (OSError, ValueError):
+            continue
+        survey.bytes += stop
+    return survey if survey.bytes else None
+
+
+def _look(stream: IO[bytes], stop: int, owners: Mapping[str, str], survey: _Survey) -> None:
+    """Count what the beginning of one archive holds."""
+    if not tar.is_marked(stream):
+        raise ValueError("it is of a format without marks")
+    stems: set[str] = set()
+    previous = None
+    for entry in tar.entries(stream, 0):
+        if entry.at >= stop:
+            break
+        stem, ending = tar.split_name(entry.name)
+        if stem != previous:
+            survey.is_plain &= stem not in stems and part_of(f"{stem.rpartition('/')[0]}/_") is None
+            stems.add(stem)
+        previous = stem
+        if ending not in tar.TOLD and ending not in owners:
+            survey.members[ending or "no suffix"] += 1
+            survey.sizes[ending or "no suffix"] += entry.place.size
+    for sample in samples_in(stream, 0, stop, owners):
+        for modality, ending in sample.endings.items():
+            survey.members[modality] += 1
+            survey.sizes[modality] += sample.places[ending].size
+        survey.is_labelled |= tar.label_of_sample(stream, sample) is not None
+
+
+def open_reader(
+    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]
+) -> SpanReader | tar.ArchiveReader:
+    """See `anew.data.sources.base.OpenReader`. Archives that say in the names of their members what part these belong to, and such
+    whose samples do not lie together, are listed whole all the same."""
+    survey = survey_of(files, root, modalities)
+    if survey is None or not survey.is_plain:
+        return tar.open_reader(files, root, modalities)
+    return SpanReader(files, root, modalities, survey)

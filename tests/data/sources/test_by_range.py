@@ -1,0 +1,161 @@
+"""Large data at an address: learned from by range, in the same order as from a disk, moving what is used."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+import samples
+from anew.core import files, ranges
+from anew.data import limits
+from anew.data.dataset import Dataset
+from anew.data.formats import by_range
+from anew.data.loading import streaming
+from anew.data.sources import delimited_rows, store_listing, tar_spans
+from anew.data.sources import open as sources_open
+from anew.data.types import DataBudget
+from anew.errors import DataError
+
+SIZE = DataBudget(seconds=None, items=0, bytes=0)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    monkeypatch.setattr(store_listing, "COPIED", 1000)
+    monkeypatch.setattr(limits, "TAR", replace(limits.TAR, listed=1000))
+    monkeypatch.setattr(files, "SPARE", 0)
+    yield system
+    by_range._folders.clear()
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """(key, bytes) of every request."""
+    requests: list[tuple[str, int]] = []
+    original = fsspec.get_filesystem_class("memory").cat_file
+
+    def counted(self: object, path: str, start: int | None = None, end: int | None = None, **more: object) -> bytes:
+        data: bytes = original(self, path, start=start, end=end, **more)
+        requests.append((path, len(data)))
+        return data
+
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "cat_file", counted)
+    return requests
+
+
+def upload(system: fsspec.AbstractFileSystem, folder: Path, key: str) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            system.pipe(f"{key}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+
+def rows(path: Path, count: int, seed: int) -> None:
+    words = samples.prose(path.with_suffix(".txt"), count, seed).read_text().split(". ")
+    path.with_suffix(".txt").unlink()
+    path.write_text("".join(json.dumps({"text": f"{i} {word}"}) + "\n" for i, word in enumerate(words)))
+
+
+def batches(data: Dataset) -> list[np.ndarray]:
+    data.fit(SIZE)
+    taken = [data.batch(step, "main", 0, 8, 8).x.numpy() for step in range(6)]
+    data.close()
+    return taken
+
+
+def test_rows_come_in_the_order_of_a_local_folder(
+    tmp_path: Path, store: fsspec.AbstractFileSystem, moved: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for number in range(2):
+        rows(folder / f"part-{number}.jsonl", 1500, number)
+    (folder / "README.md").write_text("described")
+    upload(store, folder, "/bucket/rows")
+    monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1 << 13)
+    monkeypatch.setattr(streaming, "FIT_BYTES", 1 << 14)
+    local, distant = Dataset.open(folder), Dataset.open("memory://bucket/rows")
+    assert any("read by range as it is used" in note for note in distant.scan.notes)
+    assert local.fingerprint == distant.fingerprint and local.scan.parts == distant.scan.parts
+    for left, right in zip(batches(local), batches(distant), strict=True):
+        assert np.array_equal(left, right)
+    copied = {path.name for path in (files.cache_root(None) / "remote").rglob("*.jsonl")}
+    assert not copied & {"part-0.jsonl", "part-1.jsonl"}
+    total = sum(path.stat().st_size for path in folder.glob("*.jsonl"))
+    assert sum(size for _, size in moved) <= 1.05 * total + 2 * ranges.BLOCK
+
+
+def test_pictures_and_archives_move_what_is_used(
+    tmp_path: Path, store: fsspec.AbstractFileSystem, moved: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = samples.shapes(tmp_path / "shapes", 300)
+    upload(store, folder, "/bucket/shapes")
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as stream:
+        for number, path in enumerate(sorted(folder.rglob("*.png"))):
+            for ending, data in ((".png", path.read_bytes()), (".cls", path.parent.name.encode())):
+                info = tarfile.TarInfo(f"{number:04d}{ending}")
+                info.size = len(data)
+                stream.addfile(info, io.BytesIO(data))
+    store.pipe("/bucket/packed/a.tar", body.getvalue())
+    monkeypatch.setattr(tar_spans, "LEAST", 1 << 16)
+    local, distant = Dataset.open(folder), Dataset.open("memory://bucket/shapes")
+    assert local.fingerprint == distant.fingerprint
+    assert len(moved) == 300  # one request a picture, for looking at it, dividing and encoding
+    for left, right in zip(batches(local), batches(distant), strict=True):
+        assert np.array_equal(left, right)
+    assert len(moved) == 300
+    packed = Dataset.open("memory://bucket/packed")
+    assert packed.scan.labels == local.scan.labels and packed.scan.items == 300
+    assert sum(size for key, size in moved if key.endswith(".tar")) <= len(body.getvalue())
+
+
+def test_names_are_kept_and_a_change_counts(
+    tmp_path: Path, store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    rows(folder / "a.jsonl", 2000, 0)
+    upload(store, folder, "/bucket/kept")
+    listings: list[str] = []
+    original = type(store).find
+
+    def counted(self: object, path: str, **more: object) -> object:
+        listings.append(path)
+        return original(self, path, **more)
+
+    monkeypatch.setattr(type(store), "find", counted)
+    first = Dataset.open("memory://bucket/kept")
+    again = Dataset.open("memory://bucket/kept")
+    assert len(listings) == 1 and first.fingerprint == again.fingerprint
+    assert any("listed 0 minutes ago" in note for note in again.scan.notes)
+    rows(folder / "b.jsonl", 2000, 1)
+    upload(store, folder, "/bucket/kept")
+    monkeypatch.setattr(store_listing, "FRESH_S", 0.0)
+    assert Dataset.open("memory://bucket/kept").fingerprint != first.fingerprint and len(listings) == 2
+
+
+def test_data_that_vanishes_is_said(
+    tmp_path: Path, store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    rows(folder / "a.jsonl", 2000, 5)
+    upload(store, folder, "/bucket/gone")
+    Dataset.open("memory://bucket/gone")
+    store.rm("/bucket/gone/a.jsonl")
+    monkeypatch.setattr(ranges.BlockCache, "load", lambda self, name, size: None)  # the cache was emptied
+    with pytest.raises(DataError, match="there is nothing at"):
+        Dataset.open("memory://bucket/gone")

@@ -1,0 +1,98 @@
+"""Large tar shards in spans: each sample in one span, whatever the bounds, and nothing read but what is used."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.data.modalities.image import Image
+from anew.data.modalities.text import Text
+from anew.data.modality import Modality
+from anew.data.sources import tar, tar_spans
+from anew.data.sources.listing import File
+from anew.data.types import SkippedItem
+
+KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
+OWNERS = tar.owners_of(KINDS)
+
+
+def archive(count: int, form: int, generator: np.random.Generator, folder: str = "") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as stream:
+        for index in range(count):
+            stem = folder + "n" * int(generator.integers(1, 150)) + f"{index:04d}"
+            for ending in (".png", ".cls", ".txt", ".pyd"):
+                info = tarfile.TarInfo(stem + ending)
+                data = b"1" if ending == ".cls" else bytes(int(generator.integers(0, 3000)))
+                info.size = len(data)
+                stream.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 30),
+    st.integers(1, 40),
+    st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+    st.integers(0, 1 << 20),
+)
+def test_every_sample_is_in_one_span(count: int, spans: int, form: int, seed: int) -> None:
+    body = archive(count, form, np.random.default_rng(seed))
+    bounds = [len(body) * i // spans for i in range(spans + 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tar_spans, "REACH", 2048)
+        stream = io.BytesIO(body)
+        read = [
+            (sample.stem, sample.places)
+            for start, stop in itertools.pairwise(bounds)
+            for sample in tar_spans.samples_in(stream, start, stop, OWNERS)
+        ]
+    whole = [(sample.stem, sample.places) for sample in tar_spans.samples_in(io.BytesIO(body), 0, len(body), OWNERS)]
+    assert read == whole and len(whole) == count
+    listed = {name: place for name, place in tar.members(io.BytesIO(body)) if not name.endswith(".pyd")}
+    assert {f"{stem}{ending}": place for stem, places in read for ending, place in places.items()} == listed
+
+
+def test_an_archive_in_an_archive_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    inner = archive(40, tarfile.GNU_FORMAT, generator)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as stream:
+        for name, data in (("a.txt", b"first"), ("b.dat", inner), ("c.txt", b"last")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            stream.addfile(info, io.BytesIO(data))
+    size = len(out.getvalue())
+    monkeypatch.setattr(tar_spans, "REACH", size)
+    halves = [(0, size // 2), (size // 2, size)]
+    stems = [s.stem for start, stop in halves for s in tar_spans.samples_in(out, start, stop, OWNERS)]
+    assert stems == ["a", "b", "c"]  # b holds nothing that is taken
+
+
+def test_parts_in_the_names_of_members_are_kept(tmp_path: Path) -> None:
+    for name in ("a.tar", "b.tar"):
+        (tmp_path / name).write_bytes(archive(8, tarfile.PAX_FORMAT, np.random.default_rng(0), "test/"))
+    files = [File(path.name, path.stat().st_size, 1) for path in sorted(tmp_path.iterdir())]
+    opened = tar_spans.open_reader(files, tmp_path, KINDS)
+    assert isinstance(opened, tar.ArchiveReader) and {shard.part for shard in opened.shards("text")} == {"test"}
+
+
+def test_damage_and_what_is_gone_cost_their_span(tmp_path: Path) -> None:
+    body = bytearray(archive(30, tarfile.GNU_FORMAT, np.random.default_rng(1)))
+    (tmp_path / "a.tar").write_bytes(body)
+    opened = tar_spans.open_reader([File("a.tar", len(body), 1)], tmp_path, KINDS)
+    assert isinstance(opened, tar_spans.SpanReader)
+    (shard,) = opened.shards("text")
+    assert len(list(opened.read(shard))) == 30
+    (tmp_path / "a.tar").write_bytes(body[: len(body) // 2])
+    *items, last = opened.read(shard)
+    assert 5 < len(items) < 30 and isinstance(last, SkippedItem) and "truncated" in last.reason
+    (tmp_path / "a.tar").unlink()
+    assert [type(item) for item in opened.read(shard)] == [SkippedItem]
