@@ -118,7 +118,7 @@ def test_what_was_learned_survives_json(matching: PixelMatching) -> None:
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_paletted_png(channels: int) -> None:
-    image = pixels.shown(sprites(1, 5)[0, :channels] / 127.5 - 1.0)
+    image = pixels.as_bytes(sprites(1, 5)[0, :channels] / 127.5 - 1.0)
     written = Pillow.open(io.BytesIO(pixels.png(image, paletted=True)))
     assert written.mode == "P"
     assert (np.asarray(written.convert("RGBA" if channels == 4 else "RGB")) == image).all()

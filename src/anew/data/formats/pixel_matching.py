@@ -106,7 +106,7 @@ Step = AlphaStep | SpeckStep | FlatStep | PaletteStep
 
 
 class PixelMatching(Record):
-    """The steps, in their order; none: samples stay as they are."""
+    """The steps, in their order; without any, samples stay as they are."""
 
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
 

@@ -403,7 +403,7 @@ class Video(Modality):
 
 def _file_of(item: Item) -> frames.Data:
     if not isinstance(item.data, FileSlice):
-        return bytes(item.data)
+        return item.content
     return item.data.path if item.data.body is None else item.data.body
 
 
@@ -438,7 +438,7 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
     """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
-    more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
+    more = clip_shape.enough_budget(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
     return f"; frames={frames_needed} keeps more{more}"
 
 
@@ -465,7 +465,7 @@ def _joined(
 
 def _until_last_change(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
     """Frames (T, C, H, W) in [-1, 1] of each clip as people see them."""
-    return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.shown(clips)]
+    return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.as_bytes(clips)]
 
 
 def frame_counts(rows: Numbers) -> NDArray[np.intp]:

@@ -88,7 +88,7 @@ class FsqSampling:
     """A codec has nothing to sample."""
 
 
-class Fsq(Family):
+class Fsq(Family[Grid, FsqConfig]):
     """Grids with axes CHW, or CTHW, whose frames are coded one by one."""
 
     Config: ClassVar[type] = FsqConfig
@@ -105,8 +105,6 @@ class Fsq(Family):
     codec_time_share: ClassVar[float] = 0.2
     latent_spec_type: ClassVar[type] = Tokens
 
-    spec: Grid
-    config: FsqConfig
     centre: Tensor  # (P,) mean of small copies of items
     basis: Tensor  # (P, R) their principal directions
     means: Tensor  # (K, R) where each cluster lies in them
