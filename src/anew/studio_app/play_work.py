@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Numbers
-from anew.core.registry import load
 from anew.core.specs import Codec, Condition, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modalities.code import Code
 from anew.data.modalities.text import Text
-from anew.data.types import DecodedItem
 from anew.errors import ConfigError, UserError
-from anew.evaluation.base import Evaluation
+from anew.evaluation.base import load_evaluation
 from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Attends, Denoises, Discriminates
@@ -322,7 +320,7 @@ class NearestWork(PlayWork):
         data = Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
-            owner: type[Evaluation[DecodedItem]] = load("evaluation", data.modality.base.name)
+            owner = load_evaluation(data.modality.base.name)
             content = owner(inputs).report_content()
         finally:
             data.close()

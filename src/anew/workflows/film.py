@@ -32,7 +32,7 @@ class Film:
         self.job, self.trainer = job, trainer
         self.cost = 0.0
         self._started = self._framed_at = time.monotonic()
-        self._dearest = 0.0  # seconds of the frame that took longest
+        self._largest_cost = 0.0  # seconds of the frame that took longest
         self._num_steps = 0
         self._scene: Scene | None = None
         self._is_off = not job.train_config.film
@@ -56,7 +56,7 @@ class Film:
                 self._add(family, result, now)
         self._framed_at = time.monotonic()
         cost = self._framed_at - now
-        self._dearest = max(self._dearest, cost)
+        self._largest_cost = max(self._largest_cost, cost)
         self.cost += cost
         return None
 
@@ -81,7 +81,7 @@ class Film:
         # The first frames may borrow from what is sure to come: otherwise the beginning would never be seen.
         allowed = SHARE * max(elapsed, min(total, elapsed + total / 10))
         # What the first one will cost is not known: about as much as a few steps.
-        expected = max(self._dearest, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
+        expected = max(self._largest_cost, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
         return total >= LEAST_SECONDS and self.cost + expected <= allowed
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:

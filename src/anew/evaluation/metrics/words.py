@@ -82,15 +82,15 @@ class Vocabulary:
 
     def counts(self, text: str) -> tuple[int, int, int]:
         """(known, new, broken) words of a text."""
-        num_known = new = broken = 0
+        num_known = num_new = num_broken = 0
         for word in words(text, self.records):
             if word in self._ids:
                 num_known += 1
             elif all(run in self._runs for run in runs(word)):
-                new += 1
+                num_new += 1
             else:
-                broken += 1
-        return num_known, new, broken
+                num_broken += 1
+        return num_known, num_new, num_broken
 
     def pair_counts(self, text: str) -> tuple[int, int]:
         """(known, all) pairs of neighbouring words that are both known."""

@@ -60,7 +60,7 @@ CUDA_SPEED = 3e11  # weights x tokens a second of an ordinary machine
 CPU_SPEED = 2e10  # the same for one thread
 
 
-class Transformer(Family, TokenTaps):
+class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     """P(token | tokens before), by a Qwen3-shaped decoder."""
 
     Config: ClassVar[type] = TransformerConfig
@@ -71,9 +71,6 @@ class Transformer(Family, TokenTaps):
     no_interpolation_reason: ClassVar[str] = (
         "it samples one symbol after another; train gan, vae or diffusion on continuous data"
     )
-
-    spec: Tokens
-    config: TransformerConfig
 
     def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
         super().__init__(spec, config)
@@ -288,19 +285,20 @@ class Transformer(Family, TokenTaps):
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`; then known records once more."""
-        sampling, keys = request.sampling or TransformerSampling(), request.sample_keys(seed)
+        sampling, keys = request.sampling_as(TransformerSampling), request.sample_keys(seed)
         if self.known is None or not self.known.is_fitted or not sampling.avoid_known:
             yield from TokenSampler(self, request, sampling, keys)
         else:
             yield from RecordSampler(self, request, sampling, keys, self.known)
 
     def num_drafts(self, request: SampleRequest) -> int:
-        return int(request.sampling.max_tokens or (DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length))
+        default = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length
+        return request.sampling_as(TransformerSampling).max_tokens or default
 
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
     ) -> Iterator[TokenDraft]:
-        sampler = TokenSampler(self, request, request.sampling or TransformerSampling(), keys, reads_prompt, True)
+        sampler = TokenSampler(self, request, request.sampling_as(TransformerSampling), keys, reads_prompt, True)
         for draft in sampler:
             yield TokenDraft(draft.numpy(), sampler.weights)
 
