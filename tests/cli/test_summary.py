@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from anew import api
-from anew.cli.summary import REAL_BASELINE, Line, closing, describe, places, score_table, setting_lines
+from anew.cli.summary import Line, closing, describe, places, score_table, setting_lines
+from anew.planning.pilots import describe_trying
+from anew.workflows.inspect import Alternative, BudgetEstimate, Inspection, SkippedFile
 
 
 def text(lines: list[Line]) -> list[str]:
@@ -14,7 +16,12 @@ def text(lines: list[Line]) -> list[str]:
 
 
 def score(name: str, value: float | None, real: float | None = None) -> dict[str, Any]:
-    return {"name": name, "value": value, REAL_BASELINE: real}
+    return {"name": name, "value": value, "real_baseline": real}
+
+
+def copying_test(**fields: Any) -> dict[str, Any]:
+    texts = dict.fromkeys(("verdict", "method", "distance"), "")
+    return {"found": False, "p": 0.5, "share": 0.0, "samples": 100, "train": 100, "held_out": 50, **texts, **fields}
 
 
 REPORT: dict[str, Any] = {
@@ -24,12 +31,16 @@ REPORT: dict[str, Any] = {
         "variety": "94% of real items have a sample close by (real data: 97%)",
     },
     "scores": [score("frechet_distance", 12.0, 5.0), score("coverage", 0.94, 0.97), score("not_finite", None, 1.0)],
-    "copies": {"found": False, "share": 0.0, "detection_limit": 0.02},
+    "copies": copying_test(detection_limit=0.02),
 }
 
 
+def record(**changes: Any) -> api.ReportRecord:
+    return api.as_record(REPORT | changes)
+
+
 def test_three_answers_with_one_figure_each() -> None:
-    assert text(closing(REPORT)) == [
+    assert text(closing(record())) == [
         "Close to your data?  partly  a classifier picks the sample out of a pair 64% of the time (guessing: 50%)",
         "As varied?           yes     94% of real items have a sample close by (real data: 97%)",
         "New?                 yes     no copies found; the check would notice 2% or more",
@@ -38,52 +49,66 @@ def test_three_answers_with_one_figure_each() -> None:
 
 def test_too_few_items_are_said_with_the_number_that_would_do() -> None:
     grades = {"closeness": "too_few", "variety": "poor", "novelty": "good"}
-    report = REPORT | {"grades": grades, "figures": {"closeness": "40 compared; about 280 would do", "variety": "x"}}
-    assert text(closing(report))[:2] == [
+    figures = {"closeness": "40 compared; about 280 would do", "variety": "x"}
+    assert text(closing(record(grades=grades, figures=figures)))[:2] == [
         "Close to your data?  too few to tell  40 compared; about 280 would do",
         "As varied?           no               x",
     ]
 
 
 def test_what_was_not_measured_is_said() -> None:
-    report = {"grades": {"novelty": "poor"}, "figures": {"variety": "a figure without a grade"}, "copies": None}
-    assert [line.rstrip() for line in text(closing(report))] == [
+    only_novelty = {"grades": {"novelty": "poor"}, "figures": {"variety": "a figure without a grade"}}
+    assert [line.rstrip() for line in text(closing(record(**only_novelty, copies=None)))] == [
         "Close to your data?  not measured",
         "As varied?           not measured",
         "New?                 no",
     ]
-    copied = {"found": True, "share": 0.2, "detection_limit": None}
-    assert "about 20% of the samples are copies" in text(closing(report | {"copies": copied}))[2]
-    unsure = copied | {"found": False}
-    assert "the check was too weak" in text(closing(report | {"copies": unsure}))[2]
+    copied = record(**only_novelty, copies=copying_test(found=True, share=0.2))
+    assert "about 20% of the samples are copies" in text(closing(copied))[2]
+    unsure = record(**only_novelty, copies=copying_test(share=0.2))
+    assert "the check was too weak" in text(closing(unsure))[2]
 
 
 def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "final.png").touch()
-    lines = text(places(tmp_path, REPORT))
+    lines = text(places(tmp_path, record()))
     assert lines[0].endswith("final.png") and lines[1].endswith("report.html")
     assert lines[2] == f"more     anew sample {tmp_path} --out DIR -n 100"
     assert lines[3] == f"better   anew resume {tmp_path} --budget 10m"
-    good = REPORT | {"grades": {"closeness": "good"}}
+    good = record(grades={"closeness": "good"})
     assert text(places(tmp_path, good))[3] == f"surer    anew evaluate {tmp_path}"
 
 
 def test_the_table_is_aligned() -> None:
-    lines = text(score_table(REPORT))
+    lines = text(score_table(record()))
     assert len({len(line) for line in lines}) == 1 and len(lines) == 4
     assert lines[1].split() == ["frechet_distance", "12", "5"]
 
 
 def test_look_leads_with_amount_model_and_reason() -> None:
-    summary = {
-        "path": "faces", "items": 1, "noun": "image", "bytes": 5, "labels": list("abcdefghij"), "parts": {"train": 1},
-        "notes": ["a note"], "other": {"text": 1}, "refused": 1, "refusals": [{"name": "x.png", "reason": "truncated"}],
-        "family": "gan", "why": "one step a sample", "tried": {"families": ["gan", "vae"], "why": "both are tried"},
-        "instead": {"quality": {"family": "diffusion", "why": "best"}},
-        "budgets": [{"seconds": 60.0, "parameters": 1000, "steps": 10, "epochs": 0.5}],
-    }  # fmt: skip
-    assert text(describe(summary)) == [
+    inspection = Inspection(
+        path="faces",
+        modality="image",
+        item_name="image",
+        items=1,
+        bytes=5,
+        family="gan",
+        reason="one step a sample",
+        tried=("gan", "vae"),
+        alternatives={"quality": Alternative("diffusion", "best")},
+        labels=tuple("abcdefghij"),
+        parts={"train": 1},
+        examples=1,
+        shape=(1, 8, 8),
+        notes=("a note",),
+        skipped=1,
+        skipped_files=(SkippedFile("x.png", "truncated"),),
+        not_taken={"text": 1},
+        budgets=(BudgetEstimate(60.0, 0, 1000, 10, 0.5),),
+        fingerprint="",
+    )
+    assert text(describe(inspection)) == [
         "data:   1 image, 5 bytes (faces)",
         "model:  gan",
         "because one step a sample",
@@ -94,7 +119,7 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "not used: 1 text",
         "skipped: 1",
         "  x.png: truncated",
-        "both are tried",
+        describe_trying(("gan", "vae")),
         "with --prefer quality: diffusion (best)",
         "what a budget can train:",
         "   1 min: 1,000 parameters, about 10 steps, 0.5 passes over the data",
@@ -111,7 +136,6 @@ def test_settings_stand_under_their_groups() -> None:
 
 
 def test_few_copies_are_not_rounded_away() -> None:
-    copies = {"found": True, "share": 0.0012, "samples": 1000, "identical": 9, "detection_limit": 0.05}
-    report = {"grades": {"novelty": "poor"}, "figures": {}, "copies": copies}
-    (*_, novelty) = closing(report)
+    copies = copying_test(found=True, share=0.0012, samples=1000, identical=9, detection_limit=0.05)
+    (*_, novelty) = closing(record(grades={"novelty": "poor"}, figures={}, copies=copies))
     assert novelty[-1][0] == "about 0.12% of the samples are copies of training items; 9 of 1,000 are identical to one"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 
 import anew
+from anew.core.specs import Batch
 from anew.runs import film as frames_of_run
 from anew.workflows import film
+from processes import together
 from samples import TINY, names, shapes
 
 SMALL = {"width": 8, "batch_size": 8, "previews": 0}
@@ -43,7 +50,7 @@ def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_frame_shows_items_and_the_critic(gan: Path) -> None:
     steps = frames_of_run.frames(gan)
-    assert steps == [1, 2, 3]
+    assert steps == [2, 3]  # after the first step the scene
     scene, facts = opened(gan / "film" / frames_of_run.SCENE)
     assert facts["scene"] == "map" and 0 < facts["share"] <= 1
     arrays, facts = opened(gan / "film" / frames_of_run.frame_name(3))
@@ -69,8 +76,8 @@ def test_belief_in_the_last_frame_is_the_critics(gan: Path) -> None:
     ("family", "names_of_arrays"), [("vae", {"restored_sheet"}), ("diffusion", {"sigmas", "errors"})]
 )
 def test_what_other_families_show(family: str, names_of_arrays: set[str], gan: Path, tmp_path: Path) -> None:
-    run = filmed(gan.parent / "shapes", tmp_path / family, steps=1, family=family, settings=SMALL)
-    arrays, facts = opened(run / "film" / frames_of_run.frame_name(1))
+    run = filmed(gan.parent / "shapes", tmp_path / family, steps=2, family=family, settings=SMALL)
+    arrays, facts = opened(run / "film" / frames_of_run.frame_name(2))
     assert names_of_arrays <= arrays.keys() and "field" not in arrays
     if family == "diffusion":
         assert (arrays["sigmas"].diff() < 0).all() and len(arrays["errors"]) == 8
@@ -88,6 +95,31 @@ def test_a_text_is_read_again(tmp_path: Path) -> None:
     assert frame["bits"] == pytest.approx(float(arrays["token_bits"].mean()), rel=1e-5)
 
 
+LATENT = {"space": "latent", "vae.width": 8, "vae.latent_channels": 2, "diffusion.width": 8, "previews": 0}
+CODED = {"fsq.width": 8, "levels": "3,3", "num_clusters": 4, "layers": 1, "transformer.width": 16, "heads": 1, "mlp_size": 32,
+         "previews": 0}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
+    run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
+    scene, facts = opened(run / "film" / frames_of_run.SCENE)
+    arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
+    assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["made"] == len(arrays["made"])
+    sheet = Image.open(io.BytesIO(bytes(arrays["made_sheet"].numpy())))
+    assert sheet.width == facts["thumb"] * facts["columns"] and np.asarray(sheet).std() > 0
+
+
+@pytest.mark.slow
+def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
+    run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="transformer", settings=CODED)
+    scene, facts = opened(run / "film" / frames_of_run.SCENE)
+    arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
+    assert facts["scene"] == "codes" and len(scene["ids"]) == len(arrays["token_bits"]) >= math.prod(facts["shape"])
+    assert bytes(scene["picture"].numpy()[:4]) == b"\x89PNG" and frame["made"] == 4 and "made_sheet" in arrays
+    assert frame["bits"] == pytest.approx(float(arrays["token_bits"].mean()), rel=1e-5)
+
+
 def test_off_means_off(gan: Path, tmp_path: Path) -> None:
     run = filmed(gan.parent / "shapes", tmp_path / "run", steps=1, family="vae", settings={**SMALL, "film": False})
     assert not (run / "film").exists()
@@ -101,10 +133,10 @@ def test_it_stays_within_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         train_config=SimpleNamespace(film=True), world=SimpleNamespace(is_main=True), plan=SimpleNamespace(train_s=100.0),
         folder=SimpleNamespace(path=tmp_path),
     )  # fmt: skip
-    scene = film.Film(job, SimpleNamespace(shard=False, step=0))  # type: ignore[arg-type]
+    scene = film.Film(job, SimpleNamespace(shard=False, step=0, averaged=lambda: nullcontext(object())))  # type: ignore[arg-type]
     taken = []
 
-    def add(result: Any, begun: float) -> None:
+    def add(family: Any, result: Any, begun: float) -> None:
         taken.append(begun)
         now[0] += 0.5
 
@@ -123,3 +155,29 @@ def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(steps) <= 8 and steps[0] == 1 and steps[-1] == 29
     frames_of_run.forget_after(tmp_path, 20)
     assert max(frames_of_run.frames(tmp_path)) <= 20
+
+
+SHARDED = """
+from pathlib import Path
+from unittest import mock
+import anew
+from anew.workflows import film
+from samples import TINY
+place = Path({place!r})
+patched = mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, SHARE=1e9, STEPS_BETWEEN_QUESTIONS=1)
+with patched, mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
+    anew.train(place / "names.txt", place / "run", steps=3, settings={{**TINY, "previews": 0, "parallel": "fsdp"}})
+"""
+
+
+@pytest.mark.slow
+def test_weights_that_are_sharded_are_gathered_for_a_frame(tmp_path: Path) -> None:
+    names(tmp_path / "names.txt", 300)
+    ended = together(SHARDED.format(place=str(tmp_path)))
+    assert [process.code for process in ended] == [0, 0], ended[0].err
+    assert frames_of_run.frames(tmp_path / "run") == [2, 3]
+    arrays, _ = opened(tmp_path / "run" / "film" / frames_of_run.frame_name(3))
+    scene, _ = opened(tmp_path / "run" / "film" / frames_of_run.SCENE)
+    model = anew.load(tmp_path / "run")
+    bits = -model.family.network_log_probs(Batch(scene["ids"][None].long()))[0] / math.log(2)  # type: ignore[attr-defined]
+    assert torch.allclose(bits, arrays["token_bits"], atol=1e-4)

@@ -4,6 +4,8 @@ example.
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
 """
 
+from typing import TYPE_CHECKING
+
 from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
 from anew.api.measure import check_requirements, compare, evaluate, look, parse_requirements, read_report, score, walk
@@ -12,14 +14,24 @@ from anew.api.serving import serve
 from anew.api.studio_page import studio
 from anew.api.training import device_of, is_begun, load, resume, train
 from anew.planning.folder_names import default_report, default_run
+from anew.runs.report_record import CopiesRecord, ReportRecord, as_record
 from anew.sampling.scores import new_csv_file
 from anew.workflows.inspect_run import RunInspection
 from anew.workflows.requirements import Outcome
 
+if TYPE_CHECKING:  # they need PyTorch
+    from anew.workflows.inspect import Inspection
+    from anew.workflows.list_settings import SettingInfo
+
 __all__ = [
+    "CopiesRecord",
+    "Inspection",
     "Outcome",
+    "ReportRecord",
     "RunInspection",
+    "SettingInfo",
     "again",
+    "as_record",
     "check_requirements",
     "compare",
     "default_report",

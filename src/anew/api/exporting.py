@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from anew.api.training import load, open_run
 from anew.core import arguments
 from anew.core.registry import available, check_name
-from anew.core.registry import load as load_class
 from anew.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,9 +52,9 @@ def export(
     repository = arguments.optional_text("push", push)
     trust_code = arguments.switch("trust_code", trust_code)
     open_run(run)
-    from anew.exporting.base import check_new, check_number_type, export_model
+    from anew.exporting.base import check_new, check_number_type, export_model, load_target
 
-    target = load_class("exporting", name)
+    target = load_target(name)
     number_type = check_number_type(target, number_type)
     check_new(target_path, target.suffix)
     target.check_packages()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from anew.core import arguments, files
 from anew.core.addresses import WRITABLE, run_address
 from anew.core.durations import parse_duration
-from anew.core.registry import load_user_family
 from anew.core.reporter import Reporter
 from anew.errors import ConfigError, DataError, RunError, UserError, command
 from anew.planning.folder_names import default_report as default_report
@@ -138,14 +137,7 @@ def _train(
         folder.write_config(Begun(request=request))
         from anew.workflows.train import new_run
 
-        return new_run(
-            folder,
-            request,
-            reporter,
-            started,
-            cleanup,
-            lambda: None if own_file is None else load_user_family(own_file),
-        )
+        return new_run(folder, request, reporter, started, cleanup, own_file)
 
 
 def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
@@ -302,12 +294,12 @@ def _resume_begun(
     """Begin a run again that was stopped before its plan was made."""
     check_request(request)
     from anew.data.dataset import check_there
-    from anew.sampling.restore import own_family_class
+    from anew.sampling.restore import trusted_family_file
     from anew.workflows.train import new_run
 
     check_there(request.data)
-    user_family = own_family_class(request.family, folder.path, trust_code)
-    return new_run(folder, request, reporter, started, "nothing", lambda: user_family)
+    own_file = trusted_family_file(request.family, folder.path, trust_code)
+    return new_run(folder, request, reporter, started, "nothing", own_file)
 
 
 def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:

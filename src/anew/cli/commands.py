@@ -54,7 +54,7 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
     elif isinstance(inspection, api.RunInspection):
         _print(describe_run(inspection))
     else:
-        _print(describe(inspection.to_json()))
+        _print(describe(inspection))
 
 
 # ---- training ----
@@ -121,10 +121,11 @@ def _print_run(folder: Path, arguments: argparse.Namespace, address: str | None 
         kept = {} if address is None else {"address": address}
         write_json({"folder": str(folder), **kept, "report": report})
         return
-    _print([[], *closing(report), []])
+    record = api.as_record(report)
+    _print([[], *closing(record), []])
     if arguments.verbose:
-        _print([*score_table(report), []])
-    _print(places(folder, report, address))
+        _print([*score_table(record), []])
+    _print(places(folder, record, address))
 
 
 def _is_main() -> bool:
@@ -327,15 +328,14 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
         scores = model.score(Path(arguments.data), per_item=arguments.per_item, reporter=progress)
     if out is not None:
         scores.save(out)
-    figures = scores.to_json()
     if arguments.json:
-        write_json(figures if out is None else {**figures, "items": str(out)})
+        write_json(scores.to_json() | ({} if out is None else {"items": str(out)}))
     elif arguments.per_item and out is None:
         write(scores.to_csv().removesuffix("\n"))
         for note in scores.notes:
             write(note, sys.stderr)
     else:
-        _print(score_lines(figures))
+        _print(score_lines(scores))
         if out is not None:
             write(f"{len(scores.items):,} rows in {out}")
 
@@ -365,9 +365,10 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> int:
         checks = [{"condition": o.requirement.text, "passed": o.passed, "found": o.sentence} for o in outcomes]
         write_json(report.to_json() | ({"checks": checks} if outcomes else {}))
         return DONE if passed else FAILED_CHECK
-    _print([[], *closing(report.to_json()), []])
+    record = api.as_record(report.to_json())
+    _print([[], *closing(record), []])
     if arguments.verbose:
-        _print([*score_table(report.to_json()), []])
+        _print([*score_table(record), []])
     if report.folder is not None:
         _print([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
     for outcome in outcomes:

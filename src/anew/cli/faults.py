@@ -18,13 +18,8 @@ import anew
 from anew.cli.terminal import complain, write
 from anew.errors import AnewError, ProcessError, command, out_of_memory, without_secrets
 
-DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = (
-    0,
-    1,
-    2,
-    3,
-    75,
-)  # 75 is EX_TEMPFAIL: the same again, or `resume`, continues
+# Exit codes; 75 is EX_TEMPFAIL: the same command again, or `resume`, continues.
+DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = 0, 1, 2, 3, 75
 LAUNCHER_FILE = "TORCHELASTIC_ERROR_FILE"
 MEANINGS = {
     FAULT: "a fault of Anew or of the machine",
@@ -97,8 +92,8 @@ def machine_limit(error: BaseException) -> str | None:
     if out_of_memory(error):
         return "not enough memory; use a smaller batch_size, width or size, or fewer samples, or close other programs"
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        where = f" for {str(error.filename)!r}" if error.filename else ""
-        return f"no space left on the disk{where}; free some space and repeat the command"
+        place = f" for {str(error.filename)!r}" if error.filename else ""
+        return f"no space left on the disk{place}; free some space and repeat the command"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many files are open; raise the limit (`ulimit -n`) and repeat the command"
     return None

@@ -5,14 +5,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from anew.api import as_record
 from anew.cli.terminal import Span
-from anew.errors import about, command
+from anew.errors import command
+
+if TYPE_CHECKING:
+    from anew import Scores
+    from anew.api import CopiesRecord, Inspection, ReportRecord, RunInspection, SettingInfo
 
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns of a terminal that the list of settings fits
-REAL_BASELINE = "real_baseline"  # of a score in report.json: what real data gets in the samples' place
 QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
 ANSWERS = {
     "good": ("yes", "bold green"),
@@ -26,99 +30,71 @@ NOT_MEASURED = ("not measured", "dim")
 # ---- look ----
 
 
-def describe(summary: Mapping[str, Any]) -> list[Line]:
+def describe(inspection: Inspection) -> list[Line]:
     """`anew look`: what the data is, which model fits and why, then details."""
-    noun = str(summary["noun"])
-    amount = f"{summary['items']:,} {noun}{'s' if summary['items'] != 1 else ''}"
     lines: list[Line] = [
-        [("data:   ", "bold"), (f"{amount}, {_bytes(summary['bytes'])} ({summary['path']})", "")],
-        [("model:  ", "bold"), (str(summary["family"]), "bold cyan")],
-        [("because ", "bold"), (summary["why"] or "requested", "")],
+        [("data:   ", "bold"), (f"{inspection.amount} ({inspection.path})", "")],
+        [("model:  ", "bold"), (inspection.family, "bold cyan")],
+        [("because ", "bold"), (inspection.reason or "requested", "")],
         [],
     ]
-    return lines + [[(text, "")] for text in _details(summary)]
+    return lines + [[(text, "")] for text in _details(inspection)]
 
 
-def describe_run(run: Any) -> list[Line]:
-    """`anew look RUN`: a `RunInspection` in lines: what it is, its answers, and what may come next."""
+def describe_run(run: RunInspection) -> list[Line]:
+    """`anew look RUN`: what it is, its answers, and what may come next."""
     facts = run.facts()
     width = max(map(len, facts)) + 2
     lines: list[Line] = [[(f"{title + ':':<{width}}", "bold"), (text, "")] for title, text in facts.items()]
     if run.report is not None:
-        return [*lines, [], *closing(run.report), [], *places(Path(run.path), run.report)]
+        report = as_record(run.report)
+        return [*lines, [], *closing(report), [], *places(Path(run.path), report)]
     return [*lines, [], *([(f"{purpose:<9}", "bold"), (text, "")] for purpose, text in run.commands.items())]
 
 
-def _details(summary: Mapping[str, Any]) -> Iterator[str]:
-    labels = summary["labels"]
-    if labels:
-        yield f"labels: {len(labels)} ({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''})"
-    if summary["parts"]:
-        yield "split: " + ", ".join(f"{name} {count:,}" for name, count in summary["parts"].items())
-    yield from summary["notes"]
-    if summary["other"]:
-        yield "not used: " + ", ".join(f"{count:,} {name}" for name, count in summary["other"].items())
-    if summary["refused"]:
-        yield f"skipped: {summary['refused']:,}"
-        yield from (f"  {skipped['name']}: {skipped['reason']}" for skipped in summary["refusals"][:5])
-    if summary["tried"]:
-        yield summary["tried"]["why"]
-    for preference, alternative in summary["instead"].items():
-        yield f"with --prefer {preference}: {alternative['family']} ({alternative['why']})"
-    if summary["budgets"]:
+def _details(inspection: Inspection) -> Iterator[str]:
+    yield from inspection.details()
+    for preference, alternative in inspection.alternatives.items():
+        yield f"with --prefer {preference}: {alternative.family} ({alternative.reason})"
+    if inspection.budgets:
         yield "what a budget can train:"
-    for row in summary["budgets"]:
-        yield (
-            f"  {_duration(row['seconds']):>6}: {row['parameters']:,} parameters, about {row['steps']:,} steps, "
-            f"{about(row['epochs'])} passes over the data"
-        )
-
-
-def _bytes(count: int) -> str:
-    if count > 1e9:
-        return f"{count / 1e9:.2f} GB"
-    return f"{count / 1e6:.2f} MB" if count > 1e5 else f"{count:,} bytes"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+    for estimate in inspection.budgets:
+        yield f"  {estimate.duration:>6}: {estimate.training}"
 
 
 # ---- the end of a run ----
 
 
-def closing(report: Mapping[str, Any]) -> list[Line]:
-    """The three answers of a report (what report.json holds), each with the figure that carries it."""
+def closing(report: ReportRecord) -> list[Line]:
+    """The three answers of a report, each with the figure that carries it."""
     width = max(map(len, QUESTIONS.values())) + 2
-    answers = [ANSWERS.get(report.get("grades", {}).get(question, ""), NOT_MEASURED) for question in QUESTIONS]
+    answers = [ANSWERS.get(report.grades.get(question, ""), NOT_MEASURED) for question in QUESTIONS]
     column = max(len(answer) for answer, _ in answers) + 2
     lines: list[Line] = []
     for (question, title), (answer, style) in zip(QUESTIONS.items(), answers, strict=True):
-        figure = _copies(report.get("copies")) if question == "novelty" else report.get("figures", {}).get(question, "")
+        figure = _copies(report.copies) if question == "novelty" else report.figures.get(question, "")
         figure = "" if style == NOT_MEASURED[1] else figure
         answer = f"{answer:<{column}}" if figure else answer
         lines.append([(f"{title:<{width}}", ""), (answer, style), (figure, "")])
     return lines
 
 
-def _copies(copies: Mapping[str, Any] | None) -> str:
+def _copies(copies: CopiesRecord | None) -> str:
     if copies is None:
         return ""
-    if copies["found"]:
-        share = f"{100.0 * copies['share']:.2g}%" if copies["share"] < 0.1 else f"{copies['share']:.0%}"
-        same = copies.get("identical", 0)
-        exact = f"; {same:,} of {copies['samples']:,} are identical to one" if same else ""
+    if copies.found:
+        share = f"{100.0 * copies.share:.2g}%" if copies.share < 0.1 else f"{copies.share:.0%}"
+        identical = copies.identical
+        exact = f"; {identical:,} of {copies.samples:,} are identical to one" if identical else ""
         return f"about {share} of the samples are copies of training items{exact}"
-    if copies["detection_limit"] is None and copies.get("exact_limit") is not None:
-        return (
-            f"no copies found; the check would notice {copies['exact_limit']:.0%} or more if exact, but not if altered"
-        )
-    if copies["detection_limit"] is None:
+    if copies.detection_limit is None and copies.exact_limit is not None:
+        return f"no copies found; the check would notice {copies.exact_limit:.0%} or more if exact, but not if altered"
+    if copies.detection_limit is None:
         return "no copies found, but the check was too weak to be sure"
-    return f"no copies found; the check would notice {copies['detection_limit']:.0%} or more"
+    return f"no copies found; the check would notice {copies.detection_limit:.0%} or more"
 
 
-def places(folder: Path, report: Mapping[str, Any], address: str | None = None) -> list[Line]:
+def places(folder: Path, report: ReportRecord, address: str | None = None) -> list[Line]:
     """Where the files of a finished run are, and two commands to try next. address: where it is kept besides."""
     run = address or folder
     samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
@@ -126,7 +102,7 @@ def places(folder: Path, report: Mapping[str, Any], address: str | None = None) 
     if address is not None:
         rows.append(("kept at", address))
     sample = command("anew", "sample", run, "--out", "DIR", "-n", "100")
-    grades = [report.get("grades", {}).get(question) for question in QUESTIONS]
+    grades = [report.grades.get(question) for question in QUESTIONS]
     evaluate = command("anew", "evaluate", run)
     if grades[0] == "good":
         further = ("surer", evaluate)
@@ -138,14 +114,14 @@ def places(folder: Path, report: Mapping[str, Any], address: str | None = None) 
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
 
 
-def score_table(report: Mapping[str, Any]) -> list[Line]:
+def score_table(report: ReportRecord) -> list[Line]:
     """All scores beside what real data gets in the samples' place."""
-    scores = report["scores"]
-    width = max((len(score["name"]) for score in scores), default=0)
+    scores = report.scores
+    width = max((len(score.name) for score in scores), default=0)
     lines: list[Line] = [[(f"{'score':<{width}}  {'samples':>10}  {'real data':>10}", "bold")]] if scores else []
     for score in scores:
-        numbers = "  ".join(f"{_number(score[key]):>10}" for key in ("value", REAL_BASELINE))
-        lines.append([(f"{score['name']:<{width}}  {numbers}", "")])
+        numbers = "  ".join(f"{_number(number):>10}" for number in (score.value, score.real_baseline))
+        lines.append([(f"{score.name:<{width}}  {numbers}", "")])
     return lines
 
 
@@ -156,31 +132,30 @@ def _number(value: float | None) -> str:
 # ---- score ----
 
 
-def score_lines(scores: Mapping[str, Any]) -> list[Line]:
-    """The result of `anew score`: a line for each of several files, then the figures of all of them. scores: as JSON."""
-    files = scores.get("files", ())
+def score_lines(scores: Scores) -> list[Line]:
+    """The result of `anew score`: a line for each of several files, then the figures of all of them."""
+    unit = scores.unit
     lines: list[Line] = []
-    if len(files) > 1:
-        per_unit = next(name for name in scores if name.startswith("bits_per_"))
-        unit, width = per_unit.removeprefix("bits_per_"), max(len(file["file"]) for file in files)
+    if len(scores.files) > 1:
+        width = max(len(file.file) for file in scores.files)
         lines.append(
             [(f"{'file':<{width}}  {'bits per ' + unit:>20}  {unit + 's':>12}  {'log-likelihood':>16}", "bold")]
         )
-        for file in files:
-            figures = f"{file[per_unit]:>20.4f}  {file[unit + 's']:>12,.0f}  {file['log_likelihood']:>16,.1f}"
-            lines.append([(f"{file['file']:<{width}}  {figures}", "")])
+        for file in scores.files:
+            figures = f"{file.bits_per_unit:>20.4f}  {file.units:>12,.0f}  {file.log_likelihood:>16,.1f}"
+            lines.append([(f"{file.file:<{width}}  {figures}", "")])
         lines.append([])
-    bound = "" if scores["bound"] == "exact" else f" ({scores['bound']})"
-    for name, value in scores.items():
+    bound = "" if scores.bound == "exact" else f" ({scores.bound})"
+    for name, value in scores.to_json().items():
         if isinstance(value, float):
             lines.append([(f"{name}: {value:.6g}{bound if name.startswith('bits') else ''}", "")])
-    return [*lines, *([(note, "")] for note in scores["notes"])]
+    return [*lines, *([(note, "")] for note in scores.notes)]
 
 
 # ---- settings ----
 
 
-def setting_lines(groups: Mapping[str, str], settings: Sequence[Any]) -> list[Line]:
+def setting_lines(groups: Mapping[str, str], settings: Sequence[SettingInfo]) -> list[Line]:
     """Settings under the titles of their groups and owners, two lines each. groups: title by name."""
     lines: list[Line] = []
     group = owner = ""

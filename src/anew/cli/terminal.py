@@ -67,6 +67,6 @@ def _emit(text: str, stream: TextIO | None) -> None:
 
 def silence(stream: TextIO) -> None:
     """Let the rest of a stream go nowhere; Python's last flush of it would fail again otherwise."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, stream.fileno())
+    os.close(null_device)

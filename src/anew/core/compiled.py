@@ -47,9 +47,9 @@ def _compile(function: F, **options: Any) -> F:
 @contextmanager
 def _kept_in(folder: Path) -> Iterator[None]:
     """Numba keeps in this folder the machine code of what is decorated meanwhile."""
-    before = getattr(numba.config, "CACHE_DIR")  # noqa: B009
+    previous = getattr(numba.config, "CACHE_DIR")  # noqa: B009
     setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - the module makes its names as it is loaded
     try:
         yield
     finally:
-        setattr(numba.config, "CACHE_DIR", before)  # noqa: B010
+        setattr(numba.config, "CACHE_DIR", previous)  # noqa: B010

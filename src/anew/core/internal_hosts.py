@@ -41,12 +41,12 @@ def public_socket(info: AddressInfo) -> socket.socket:
     Raises:
         InternalAddressError: The address is internal.
     """
-    family, kind, protocol, _, place = info
+    family, socket_type, protocol, _, place = info
     if is_internal(str(place[0])):
         raise InternalAddressError(
             f"it leads to {place[0]}, an address inside this network; name that address itself if you trust it"
         )
-    return socket.socket(family, kind, protocol)
+    return socket.socket(family, socket_type, protocol)
 
 
 async def public_client(**options: object) -> ClientSession:

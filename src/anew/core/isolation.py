@@ -34,15 +34,10 @@ PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may b
 SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
 PIECE, PIECE_BYTES = 128, 1 << 25  # items, and bytes of them, that are sent at a time
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
-KEPT = {
-    "TRIM_THRESHOLD": 1 << 26,
-    "TOP_PAD": 1 << 22,
-    "MMAP_THRESHOLD": 1 << 23,
-}  # of glibc: bytes it keeps when they are freed,
-# since the next file asks for as much, and fresh pages cost as much as decoding
-PIPE_BYTES = (
-    1 << 20
-)  # that wait in a pipe, where the system lets us say so: each time one is full costs a change of process
+# Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
+KEPT = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
+# Bytes that may wait in a pipe, where the system lets us say so: each time one is full costs a change of process.
+PIPE_BYTES = 1 << 20
 _OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
 _HUNG = 1  # exit code of faulthandler's watchdog
 _TIMED_OUT = {-getattr(signal, name) for name in ("SIGALRM", "SIGPROF") if hasattr(signal, name)} | {_HUNG}
@@ -71,7 +66,7 @@ class _Died(Exception):
     """The worker has ended in the middle of its work; the message is a clause about the item."""
 
 
-def _started(complaint: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     """A process that decodes; what it says on standard error goes into a file."""
     single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     keeps_memory = {f"MALLOC_{name}_": str(size) for name, size in KEPT.items()}
@@ -79,7 +74,7 @@ def _started(complaint: IO[bytes]) -> subprocess.Popen[bytes]:
         [sys.executable, "-P", "-c", "\n".join(_OURS), *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=complaint,
+        stderr=stderr,
         env=os.environ | single_threaded | keeps_memory,
         pipesize=PIPE_BYTES,
     )
@@ -93,8 +88,8 @@ class Worker:
     def __init__(self, seconds: float = SECONDS, share: int = SHARE) -> None:
         self.seconds, self.share = seconds, share
         self._process: subprocess.Popen[bytes] | None = None
-        self._greeted = False
-        self._complaint: IO[bytes] | None = None
+        self._is_ready = False
+        self._stderr: IO[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
         _workers.add(self)
@@ -112,7 +107,7 @@ class Worker:
             try:
                 self._ask(function, subject, items, self.seconds / 2, results)
             except _Died:
-                results += [self._alone(function, subject, item) for item in items[len(results) :]]
+                results += [self._run_one(function, subject, item) for item in items[len(results) :]]
         for result in results:
             if isinstance(result, AnewError):
                 raise result
@@ -125,7 +120,7 @@ class Worker:
 
     # ---- inside the lock ----
 
-    def _alone(self, function: Callable[[S, X], R], subject: S, item: X) -> R | ValueError:
+    def _run_one(self, function: Callable[[S, X], R], subject: S, item: X) -> R | ValueError:
         results: list[R | ValueError] = []
         try:
             self._ask(function, subject, [item], self.seconds, results)
@@ -146,15 +141,15 @@ class Worker:
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         try:
-            if not self._greeted:
-                self._greet(process)
+            if not self._is_ready:
+                self._wait_until_ready(process)
             put(process.stdin, message)
             end = len(results) + len(items)
             while len(results) < end:
                 results += received(process.stdout, end - len(results))
         except (EOFError, OSError):
             code = self._end()
-            raise _Died(self._why(code)) from None
+            raise _Died(self._cause_of_death(code)) from None
         except BaseException:  # interrupted: the answer would be taken for that to the next question
             self._end()
             raise
@@ -163,33 +158,33 @@ class Worker:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if self._process is None:
-            complaint = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
+            stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
             try:
                 with held_back():
-                    self._process = _started(complaint)
+                    self._process = _started(stderr)
             except BaseException:  # stopped by the clock or by hand, too
-                complaint.close()
+                stderr.close()
                 raise
-            self._complaint = complaint
-            self._greeted = False
+            self._stderr = stderr
+            self._is_ready = False
         return self._process
 
-    def _greet(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         try:
             get(process.stdout)
         except (EOFError, OSError):
             if self._closed:
                 raise
-            assert self._complaint is not None
-            self._complaint.seek(0)
-            complaint = self._complaint.read().decode(errors="replace").strip().splitlines()
+            assert self._stderr is not None
+            self._stderr.seek(0)
+            lines = self._stderr.read().decode(errors="replace").strip().splitlines()
             self._end()
             raise AnewError(
-                f"the process that decodes files does not start ({complaint[-1] if complaint else 'it says nothing'}); "
+                f"the process that decodes files does not start ({lines[-1] if lines else 'it says nothing'}); "
                 f"check that {sys.executable!r} runs"
             ) from None
-        self._greeted = True
+        self._is_ready = True
 
     def _end(self) -> int:
         """Its exit code."""
@@ -208,11 +203,11 @@ class Worker:
             process.wait(0.05)
         process.kill()
         code = process.wait()
-        if self._complaint is not None:
-            self._complaint.close()
+        if self._stderr is not None:
+            self._stderr.close()
         return code
 
-    def _why(self, code: int) -> str:
+    def _cause_of_death(self, code: int) -> str:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if code in _TIMED_OUT:
@@ -302,7 +297,7 @@ def serve() -> NoReturn:
     global _inside
     _inside = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    asks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # libraries may write what they like
         os.dup2(null, stream)
@@ -310,7 +305,7 @@ def serve() -> NoReturn:
     try:
         put(answers, b"")
         while True:
-            function, subject, items, seconds, share = pickle.loads(get(asks))
+            function, subject, items, seconds, share = pickle.loads(get(requests))
             _hold_to(share)
             for installment in _installments(_timed(function, subject, items, seconds, null)):
                 installment.send(answers)
@@ -395,8 +390,9 @@ def _hold_to(share: int) -> None:
 
     with open("/proc/self/statm") as stream:
         limit = int(stream.read().split()[0]) * resource.getpagesize() + share
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+    soft_limit = limit if hard_limit == resource.RLIM_INFINITY else min(limit, hard_limit)
+    resource.setrlimit(resource.RLIMIT_AS, (soft_limit, hard_limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

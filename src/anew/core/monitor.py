@@ -189,10 +189,12 @@ class Monitor:
                 time.sleep(BEAT_S / 5)
             except KeyboardInterrupt:  # torchrun stops all where one has ended, and the reason is still wanted
                 continue
-        late = next((peer for peer in self._peers if peer.calls < self._calls), None)
-        if late is not None:
+        late_peer = next((peer for peer in self._peers if peer.calls < self._calls), None)
+        if late_peer is not None:
             self._decide(
-                Verdict(late.rank, f"{late.name} did not come to where the others waited for it; {MEND}", GONE)
+                Verdict(
+                    late_peer.rank, f"{late_peer.name} did not come to where the others waited for it; {MEND}", GONE
+                )
             )
         self._decide(Verdict(self._rank, f"the connection between the processes broke ({fault}); {MEND}", GONE))
         error = self._error()
@@ -278,8 +280,8 @@ class Monitor:
 
     def _look_for_silence(self) -> None:
         silent = next((peer for peer in self._peers if peer.is_silent(self.limit)), None)
-        unheard = time.monotonic() - self._heard_at > self.limit
-        if silent is None and not unheard:
+        is_silent = time.monotonic() - self._heard_at > self.limit
+        if silent is None and not is_silent:
             return
         name = self._peers[0].name if silent is None else silent.name
         rank = self._peers[0].rank if silent is None else silent.rank

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any
 
 from anew.errors import ConfigError, did_you_mean
 
@@ -54,15 +53,16 @@ def check_name(room: str, name: str) -> None:
         raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, members)}")
 
 
-def load(room: str, name: str) -> Any:
+def load(room: str, name: str) -> type:
     """The class that the room's file `name` exports. Names only: a path is an unknown name, and runs no code.
 
     Raises ConfigError naming the nearest name."""
     check_name(room, name)
-    return importlib.import_module(_members(room)[name]).EXPORT
+    member: type = importlib.import_module(_members(room)[name]).EXPORT
+    return member
 
 
-def load_user_family(path: Path) -> Any:
+def load_user_family(path: Path) -> type:
     """The family that a user's own Python file exports. This runs the file: call it for what the user named or trusts.
 
     Raises ConfigError where the file is missing, fails, or exports something else."""
@@ -82,6 +82,7 @@ def load_user_family(path: Path) -> Any:
         raise ConfigError(f"{str(path)!r} cannot be run as Python ({reason}); fix the file") from error
     family = getattr(module, "EXPORT", None)
     missing = next((name for name in FAMILY if not hasattr(family, name)), None)
-    if missing is not None:
-        raise ConfigError(f"{str(path)!r} exports no family ({missing} is missing); end it with `EXPORT = YourFamily`")
+    if missing is not None or not isinstance(family, type):
+        problem = f"{missing} is missing" if missing is not None else "EXPORT is not a class"
+        raise ConfigError(f"{str(path)!r} exports no family ({problem}); end it with `EXPORT = YourFamily`")
     return family

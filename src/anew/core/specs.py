@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 
+S = TypeVar("S")
 MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20  # in one example, vocabulary, ...
 
 
@@ -213,10 +214,18 @@ class SampleRequest:
     n: int
     labels: Tensor | None = None
     condition: Condition | None = None
-    sampling: Any = None
+    sampling: object = None
     first_index: int = 0
     keys: tuple[tuple[int, int], ...] | None = None
 
     def sample_keys(self, seed: int) -> tuple[tuple[int, int], ...]:
         """(seed, index) of each sample, which its random numbers follow from."""
         return self.keys or tuple((seed, self.first_index + i) for i in range(self.n))
+
+    def sampling_as(self, owner: type[S]) -> S:
+        """The sampling settings, which are a family's `Sampling`; its defaults where none were given."""
+        if self.sampling is None:
+            return owner()
+        if not isinstance(self.sampling, owner):
+            raise TypeError(f"sampling must be {owner.__name__} (got {type(self.sampling).__name__})")
+        return self.sampling

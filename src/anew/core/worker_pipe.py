@@ -26,9 +26,9 @@ class _Answers(pickle.Unpickler):
     _allowed: ClassVar[dict[tuple[str, str], object]] = {}  # what was looked up before: an array asks for three names
 
     def find_class(self, module: str, name: str) -> object:
-        known = self._allowed.get((module, name))
-        if known is not None:
-            return known
+        allowed = self._allowed.get((module, name))
+        if allowed is not None:
+            return allowed
         if (module, name) in _KNOWN:
             return self._allowed.setdefault((module, name), super().find_class(module, name))
         if module.startswith(("anew.data.", "anew.errors")) and "." not in name:
@@ -77,7 +77,7 @@ class Installment:
         pipe.flush()
 
 
-def received(pipe: IO[bytes], most: int) -> list[Any]:
+def received(pipe: IO[bytes], max_results: int) -> list[Any]:
     """The results of an installment, one or some. Raises EOFError where it holds none."""
     sizes = np.frombuffer(get(pipe), "<u8").tolist()
     stream = io.BytesIO(get(pipe))
@@ -85,7 +85,7 @@ def received(pipe: IO[bytes], most: int) -> list[Any]:
         raise EOFError
     arrays = iter([_filled(pipe, size) for size in sizes])
     results: list[Any] = []
-    while stream.tell() < len(stream.getbuffer()) and len(results) < most:
+    while stream.tell() < len(stream.getbuffer()) and len(results) < max_results:
         results.append(_Answers(stream, buffers=arrays).load())  # each its own: an unpickler counts on over pickles
     if not results:
         raise EOFError

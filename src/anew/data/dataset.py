@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from anew.core import files, isolation
 from anew.core import settings as configs
 from anew.core.addresses import address_of
-from anew.core.registry import load
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
-from anew.data.modality import Modality
+from anew.data.modality import Modality, load_modality
 from anew.data.skipped import named
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
@@ -70,9 +69,9 @@ class Dataset:
         shards are kept; size: the budget, where it is known; columns: those of tables that the user names.
         Raises DataError where the source cannot be used."""
         chosen = detect_modality(str(path), modality, columns=columns)
-        owner = load("data", chosen.modality)
+        owner = load_modality(chosen.modality)
         own_settings = settings(chosen.modality) if callable(settings) else settings
-        instance: Modality = owner(configs.from_json(owner.Config, dict(own_settings or {})))
+        instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(fresh=True, budget=size)
         data._divide()
@@ -84,8 +83,8 @@ class Dataset:
         sample, refused = sample_of(chosen, modality)
         if not sample:
             refused = [*refused, *chosen.source.refusals]
-            why = f": {named(refused)}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{why}")
+            reasons = f": {named(refused)}" if refused else ""
+            raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{reasons}")
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if budget is not None:
             budget = replace(budget, items=items, bytes=size)
@@ -95,10 +94,10 @@ class Dataset:
 
     def _divide(self) -> None:
         chosen, modality = self._chosen, self.modality
-        listed = modality.layout == "list" and self.scan.bytes > max(
+        is_list = modality.layout == "list" and self.scan.bytes > max(
             WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
         )
-        store = InMemoryStore if chosen.whole and not listed else StreamingStore
+        store = InMemoryStore if chosen.whole and not is_list else StreamingStore
         self._store = store(chosen.source, chosen.shards, modality, self.seed)
         self.scan.parts = self._store.scan_parts()
         held = self._store
@@ -314,9 +313,9 @@ class Dataset:
 
 def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Modality:
     """The modality of a saved run, for its own data or for generated items; RunError where what the run says of it does not fit."""
-    owner = load("data", state["modality"])
+    owner = load_modality(state["modality"])
     with restoring(folder / "config.json"):
-        modality: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
+        modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
         modality.restore(dict(state["learned"]), folder)
     return modality
 
@@ -330,9 +329,9 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
         path or state["path"], state["modality"], is_requested=state.get("asked", False), columns=columns
     )
     if chosen.fingerprint != state["fingerprint"]:
-        where = path or state["path"]
+        place = path or state["path"]
         mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
-        raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
+        raise DataError(f"{place!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core import isolation
+from anew.core import isolation, registry
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.specs import Batch, Condition, Spec
 from anew.data.formats.reading import read_whole
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
 
 Layout = Literal["items", "list", "document"]
-G = TypeVar("G", contravariant=True)
 """What a file holds: items that stand alone, a list of records, or one running text."""
+G = TypeVar("G", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,9 +269,9 @@ class Modality(ABC):
         """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""
         return None
 
-    def pictures(self, items: Iterable[DecodedItem]) -> list[Any]:
-        """The picture of each item, or the item itself where there is none."""
-        return [item if (picture := self.picture(item)) is None else picture for item in items]
+    def pictures(self, items: Iterable[DecodedItem]) -> list[Numbers]:
+        """The picture of each item; [] where items are read as text."""
+        return [picture for item in items if (picture := self.picture(item)) is not None]
 
     @abstractmethod
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
@@ -456,3 +456,10 @@ def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plur
         notes.append(f"{len(labels)} classes for {num_items} {plural} are too many: labels are not used.")
         return 0
     return len(labels)
+
+
+def load_modality(name: str) -> type[Modality]:
+    """The modality of this name; ConfigError with the nearest name where there is none."""
+    modality = registry.load("data", name)
+    assert issubclass(modality, Modality)
+    return modality

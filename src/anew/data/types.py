@@ -8,7 +8,9 @@ import hashlib
 import html
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
+
+import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.errors import printable
@@ -67,6 +69,7 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
     return digest.digest()
 
 
+ItemData: TypeAlias = bytes | str | Numbers | FileSlice
 DecodedItem: TypeAlias = str | Numbers  # what `Modality.decode` gives
 ItemT = TypeVar("ItemT", bound=DecodedItem)  # the decoded items of one modality
 
@@ -85,11 +88,37 @@ class Item:
     """
 
     name: str
-    data: Any
+    data: ItemData
     label: str | None = None
     begins: bool = True
     ends: bool = True
     group: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of a record; TypeError where the data is something else."""
+        if not isinstance(self.data, str):
+            raise TypeError(f"{self.name} holds {type(self.data).__name__}, not text")
+        return self.data
+
+    @property
+    def file(self) -> bytes | FileSlice:
+        """The file, or where it lies; TypeError where the data is text or an array."""
+        if isinstance(self.data, str | np.ndarray):
+            raise TypeError(f"{self.name} holds {type(self.data).__name__}, not a file")
+        return self.data
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of a file; TypeError where they are not in memory, or the data is text already."""
+        if isinstance(self.data, str | FileSlice):
+            raise TypeError(f"{self.name} holds {type(self.data).__name__}, not bytes")
+        return bytes(self.data)
+
+    @property
+    def size(self) -> int:
+        """Bytes, characters or rows that are in memory; 0 where the data stays in its file."""
+        return 0 if isinstance(self.data, FileSlice) else len(self.data)
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return Item, (self.name, self.data, self.label, self.begins, self.ends, self.group)

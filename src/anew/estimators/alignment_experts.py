@@ -155,14 +155,14 @@ class AlignmentExperts:
         # Nobody is followed with the log weight 0; all are shifted by the largest.
         largest = np.maximum(log_weights.max(1), 0.0)  # (n,)
         weights = np.exp(log_weights - largest[:, None])
-        nobody = np.exp(-largest)  # (n,)
-        total = weights.sum(1) + nobody
+        no_expert = np.exp(-largest)  # (n,)
+        total = weights.sum(1) + no_expert
         self._weights = weights / total[:, None]  # (n, E)
         trust = self._trust()  # (n, E)
         cells = (np.arange(n)[:, None] * index.vocab_size + index.ids[self.positions]).ravel()  # of (n, V), by expert
         trusted = self._sum_by_token(cells, self._weights * trust)  # (n, V)
         distrusted = self._sum_by_token(cells, self._weights - self._weights * trust)  # (n, V)
-        probabilities = trusted + distrusted @ index.substitution + (nobody / total)[:, None] * index.frequencies
+        probabilities = trusted + distrusted @ index.substitution + (no_expert / total)[:, None] * index.frequencies
         probabilities /= probabilities.sum(1, keepdims=True)
         is_near = (self._weights * (trust >= MAX_TRUST)).sum(1) > 0.5
         return Prediction(probabilities, np.log(total) + largest, is_near)
@@ -220,14 +220,14 @@ class AlignmentExperts:
         row, column = np.nonzero(is_good)  # K good proposals
         position = positions[row, column]  # (K,)
         distance = np.arange(1, LOOK_BACK + 1)  # (B,)
-        before = index.ids[np.maximum(position[:, None] - distance, 0)]  # (K, B)
+        previous = index.ids[np.maximum(position[:, None] - distance, 0)]  # (K, B)
         recent = history[:, ::-1][row]  # (K, B), the newest first as in `before`
         exists = (index.depth[position][:, None] >= distance) & (recent >= 0)  # (K, B)
-        is_hit = (before == recent) & exists
+        is_hit = (previous == recent) & exists
         hit_weights = (HIT_DECAY ** (distance - 1.0)).astype(np.float32)  # (B,)
         hits[row, column], tries[row, column] = is_hit @ hit_weights, exists @ hit_weights
         trust = _trust(hits[row, column], tries[row, column])[:, None]
-        gain = _log_gain(is_hit, before, recent, trust, index) * exists
+        gain = _log_gain(is_hit, previous, recent, trust, index) * exists
         scores[row, column] = gain @ (SCORE_DECAY ** (distance - 1.0)).astype(np.float32)
         return scores, hits, tries
 

@@ -299,11 +299,11 @@ def _scaled_eigen(covariance: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
     return _eigen(covariance * scales[:, None] * scales)
 
 
-def _fit_gaussian(z: Tensor, pooled: Tensor, everything: Tensor, scales: Tensor) -> _Gaussian:
+def _fit_gaussian(z: Tensor, pooled: Tensor, all_weights: Tensor, scales: Tensor) -> _Gaussian:
     """Of one cluster (n, R); the covariance is shrunk towards the pooled one where examples are few. scales (R,): of its
     deviations."""
     if len(z) == 0:
-        return _Gaussian(everything.mean(0), *_scaled_eigen(pooled, scales))
+        return _Gaussian(all_weights.mean(0), *_scaled_eigen(pooled, scales))
     covariance = _covariance(z)
     pseudo_examples = len(pooled) / 4  # a covariance of R dimensions needs more than R examples
     prior = pooled * (covariance.trace() / pooled.trace().clamp(min=TINY))

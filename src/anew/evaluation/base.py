@@ -13,9 +13,10 @@ from typing import ClassVar, Generic, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
-from anew.data.types import ItemT
+from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import MOST_CONTROLS, POSERS, audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
@@ -141,9 +142,9 @@ class Evaluation(ABC, Generic[ItemT]):
                 continue
             yield from metric()
 
-    def skip(self, measure: str, why: str) -> None:
+    def skip(self, measure: str, reason: str) -> None:
         """Record what was not measured; the report's notes say it."""
-        self.skipped.append(f"Not measured: {measure} ({why}).")
+        self.skipped.append(f"Not measured: {measure} ({reason}).")
 
     def scores(self) -> Iterator[Score]:
         """Scores as they are ready, those that carry the answers first; stops before the time is spent."""
@@ -379,3 +380,10 @@ def class_numbers(
     numbers = np.asarray(labels_of(n_wanted)[1], dtype=np.intp)
     order = np.random.default_rng(seed).permutation(len(numbers))
     return numbers[order] if len(numbers) == n_items else None
+
+
+def load_evaluation(modality: str) -> type[Evaluation[DecodedItem]]:
+    """What measures items of a modality, by the name of that."""
+    evaluation = registry.load("evaluation", modality)
+    assert issubclass(evaluation, Evaluation)
+    return evaluation

@@ -42,6 +42,8 @@ class Tolerance:
             as the figure.
         decisive: The question is answered with yes only where this metric was measured.
         least: Items under which the figure is not read.
+        least_to_pass: Items under which the figure may show a difference, but is left out where it shows none: its interval
+            is too wide to rule one out, and other figures of the same items do so with more certainty.
     """
 
     question: Question
@@ -53,6 +55,7 @@ class Tolerance:
     exact_baseline: float | None = None
     decisive: bool = False
     least: int = 0
+    least_to_pass: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from anew.core import files
+from anew.core import files, registry
 from anew.errors import ConfigError, RunError, did_you_mean
 from anew.sampling.model import Model
 
@@ -34,12 +34,15 @@ class Export:
     notes: tuple[str, ...] = ()
     address: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """JSON values."""
-        paths = [str(path) for path in self.files]
-        return {"target": self.target, "folder": str(self.folder), "files": paths, "notes": list(self.notes)} | (
-            {} if self.address is None else {"address": self.address}
-        )
+        return {
+            "target": self.target,
+            "folder": str(self.folder),
+            "files": [str(path) for path in self.files],
+            "notes": list(self.notes),
+            **({} if self.address is None else {"address": self.address}),
+        }
 
 
 class Target(ABC):
@@ -160,3 +163,10 @@ def export_model(model: Model, target: type[Target], out: Path, number_type: str
         notes = target().write(model, folder, number_type)
     paths = (out,) if target.suffix else tuple(sorted(path for path in out.rglob("*") if path.is_file()))
     return Export(target.name, out, paths, tuple(notes))
+
+
+def load_target(name: str) -> type[Target]:
+    """The export target of this name; ConfigError with the nearest name where there is none."""
+    target = registry.load("exporting", name)
+    assert issubclass(target, Target)
+    return target

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from anew.evaluation.reporting.model_card import TASKS, escaped, yaml_string
 from anew.evaluation.reporting.page import format_number
 from anew.runs import report_record
-from anew.runs.report_record import REPORT
+from anew.runs.report_record import REPORT, ReportRecord, ScoreRecord
 from anew.sampling.model import Model
 
 LIMITS = """\
@@ -18,29 +17,27 @@ The model knows nothing but its training data, including its faults and biases. 
 set `license` above to what the training data allows."""
 
 
-def read_report(model: Model) -> Mapping[str, Any] | None:
-    """Contents of the run's report.json; None where it was not measured."""
+def read_report(model: Model) -> ReportRecord | None:
+    """The report of the run; None where it was not measured."""
     folder = model.folder.path
-    return report_record.read_report(folder) if (folder / REPORT / "report.json").exists() else None
+    return report_record.read_record(folder) if (folder / REPORT / "report.json").exists() else None
 
 
-def score_value(report: Mapping[str, Any] | None, name: str) -> float | None:
+def score_value(report: ReportRecord | None, name: str) -> float | None:
     """A score of the report, None where it was not measured."""
-    for score in () if report is None else report["scores"]:
-        if score.get("name") == name and isinstance(score.get("value"), int | float):
-            return float(score["value"])
-    return None
+    values = [score.value for score in ([] if report is None else report.scores) if score.name == name]
+    return next((value for value in values if value is not None), None)
 
 
-def metadata(model: Model, library: str, scores: Sequence[Mapping[str, Any]]) -> str:
-    """The YAML block. scores: as report.json holds them, of what is in this folder."""
+def metadata(model: Model, library: str, scores: Sequence[ScoreRecord]) -> str:
+    """The YAML block. scores: of what is in this folder."""
     record = model.record
     modality = model.item_modality.name
     task = TASKS.get(modality)
     lines = ["license: unknown", f"library_name: {yaml_string(library)}"]
     lines += [f"pipeline_tag: {task}"] if task else []
     lines += ["tags:", *(f"- {yaml_string(tag)}" for tag in dict.fromkeys(("anew", model.family_name, modality)))]
-    measured = [score for score in scores if isinstance(score.get("value"), int | float)]
+    measured = [score for score in scores if score.value is not None]
     if measured:
         lines += ["model-index:", f"- name: {yaml_string(run_name(model))}", "  results:", "  - task:"]
         lines.append(f"      type: {task or yaml_string(modality)}")
@@ -48,12 +45,10 @@ def metadata(model: Model, library: str, scores: Sequence[Mapping[str, Any]]) ->
         lines += ["    dataset:", f"      name: {yaml_string(data)}", "      type: custom", "      split: test"]
         lines.append("    metrics:")
     for score in measured:
-        lines += [f"    - type: {yaml_string(str(score['name']))}", f"      name: {yaml_string(str(score['title']))}"]
-        lines.append(f"      value: {score['value']:.6g}")
-        baselines = {name: score.get(f"{name}_baseline") for name in ("real", "naive")}
-        arguments = [
-            f"{name}_baseline: {value:.6g}" for name, value in baselines.items() if isinstance(value, int | float)
-        ]
+        lines += [f"    - type: {yaml_string(score.name)}", f"      name: {yaml_string(score.title or score.name)}"]
+        lines.append(f"      value: {score.value:.6g}")
+        baselines = {"real_baseline": score.real_baseline, "naive_baseline": score.naive_baseline}
+        arguments = [f"{name}: {value:.6g}" for name, value in baselines.items() if value is not None]
         lines += [f"      args: {{{', '.join(arguments)}}}"] if arguments else []
     return "\n".join(["---", *lines, "---", ""])
 
@@ -80,7 +75,7 @@ def language_model_card(
     unit = model.item_modality.unit
     bits = score_value(report, f"bits_per_{unit}")
     network = score_value(report, f"bits_per_{unit}_network") if left_behind else bits
-    scores = [] if network is None else [{"name": f"bits_per_{unit}", "title": f"Bits per {unit}", "value": network}]
+    scores = [] if network is None else [ScoreRecord(name=f"bits_per_{unit}", title=f"Bits per {unit}", value=network)]
     record = model.record
     data = escaped(Path(record.data.path).name or "data")
     head = metadata(model, library, scores)
@@ -111,7 +106,7 @@ python sample.py -n 16 --seed 0 --out samples
 def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> str:
     """The card of a folder that samples by itself. notes: what differs from the run."""
     report = read_report(model)
-    scores = [] if report is None or notes else report["scores"]
+    scores = [] if report is None or notes else report.scores
     record = model.record
     data, graph_names = escaped(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
     lines = [
@@ -130,17 +125,21 @@ def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> s
     return "\n".join(lines)
 
 
-def measured_lines(report: Mapping[str, Any] | None) -> list[str]:
+def measured_lines(report: ReportRecord | None) -> list[str]:
     """Answers and figures of the run's report, with baselines."""
     if report is None:
         return ["Nothing was measured; `anew evaluate` on the run does it."]
-    answers = [f"- {escaped(answer)}" for answer in report.get("verdict", {}).values()]
+    answers = [f"- {escaped(answer)}" for answer in report.verdict.values()]
     rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
-    for score in report["scores"]:
-        cells = (score.get(name) for name in ("value", "real_baseline", "naive_baseline"))
-        row = " | ".join(format_number(cell) if isinstance(cell, int | float) else "" for cell in cells)
-        rows.append(f"| {escaped(str(score.get('title', score.get('name'))))} | {row} |")
-    return [*answers, *(rows if report["scores"] else [])]
+    for score in report.scores:
+        rows.append(f"| {escaped(score.title or score.name)} | {' | '.join(figure_cells(score))} |")
+    return [*answers, *(rows if report.scores else [])]
+
+
+def figure_cells(score: ScoreRecord) -> list[str]:
+    """A score and its baselines as text, "" for what was not measured."""
+    figures = (score.value, score.real_baseline, score.naive_baseline)
+    return ["" if figure is None else format_number(figure) for figure in figures]
 
 
 def _bits_table(unit: str, bits: float | None, network: float | None) -> str:

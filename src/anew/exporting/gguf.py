@@ -231,12 +231,12 @@ def different_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
 
     state = json.loads(tokenizer.to_str())
     state["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": words()}
-    theirs = Tokenizer.from_str(json.dumps(state))
+    exported = Tokenizer.from_str(json.dumps(state))
     total = different = 0
     for text in texts:
-        ours = _places(tokenizer, text)
-        total += len(ours)
-        different += len(ours - _places(theirs, text))
+        own_places = _places(tokenizer, text)
+        total += len(own_places)
+        different += len(own_places - _places(exported, text))
     return different / max(1, total)
 
 

@@ -7,7 +7,7 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from anew.core import files
 from anew.core.specs import Tokens
@@ -18,10 +18,11 @@ from anew.data.modalities.text import Text
 from anew.evaluation.reporting.page import format_number
 from anew.exporting.base import Target
 from anew.exporting.bundle import bundled, variable
-from anew.exporting.card import read_report, run_name, score_value
+from anew.exporting.card import figure_cells, read_report, run_name, score_value
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
 from anew.exporting.sampler import item_format, labels, whole_sampler
 from anew.families.portable import PortableSampler
+from anew.runs.report_record import ReportRecord
 from anew.sampling.model import Model
 
 PAGE = WEB / "page"
@@ -53,17 +54,16 @@ class Html(Target):
             "item": _item(model),
             "about": _about(model, sampler, number_type, notes),
         }
-        files.write_text(folder / f"page{self.suffix}", page(program, container.block()))
+        files.write_text(folder / f"page{self.suffix}", page(run_name(model), program, container.block()))
         return notes
 
 
-def page(program: Mapping[str, Any], block: bytes) -> str:
-    """The page of a program, whose container's tensors lie in a block of bytes."""
-    about = program["about"]
+def page(name: str, program: Mapping[str, object], block: bytes) -> str:
+    """The page of a run of this name: its program, whose container's tensors lie in a block of bytes."""
     engine = f"{bundled(WEB, 'worker')}if (typeof document === 'undefined') {variable('worker')}.serve(self);\n"
     values = {
         "policy": POLICY,
-        "title": html.escape(f"{about['name']}, made with Anew"),
+        "title": html.escape(f"{name}, made with Anew"),
         "style": (PAGE / "page.css").read_text(encoding="utf-8"),
         "body": (PAGE / "body.html").read_text(encoding="utf-8"),
         "program": _json_text(program),
@@ -90,9 +90,9 @@ def _script_text(text: str) -> str:
     return text.replace("</", "<\\/").replace("<!--", "<\\!--")
 
 
-def _item(model: Model) -> dict[str, Any]:
+def _item(model: Model) -> dict[str, object]:
     """Description of a sample for the page, and the numbers that write it."""
-    modality: Any = model.item_modality
+    modality = model.item_modality
     if not isinstance(modality, Text) or not isinstance(model.item_spec, Tokens):
         return {**item_format(model), "name": modality.name, "shape": list(model.item_spec.shape)}
     return {
@@ -129,7 +129,7 @@ def _tokenizer(modality: Text) -> dict[str, object]:
 def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequence[str]) -> dict[str, object]:
     """The card: what it is, what was measured, and what differs from the run."""
     report = read_report(model)
-    answers = [] if report is None else list(report.get("verdict", {}).values())
+    answers = [] if report is None else list(report.verdict.values())
     cost = _cost(model, report, notes)
     differences = [*notes, *([cost] if cost else [])]
     if number_type != "f32":
@@ -146,24 +146,20 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
         if notes
         else "",
         "answers": answers,
-        "scores": [_row(score) for score in (() if report is None else report["scores"])],
+        "scores": [
+            [score.title or score.name, *figure_cells(score)] for score in (() if report is None else report.scores)
+        ],
         "differences": differences,
     }
 
 
-def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> str:
+def _cost(model: Model, report: ReportRecord | None, notes: Sequence[str]) -> str:
     """The cost of leaving out everything but the network; empty where nothing is left out, or it was not measured."""
     unit = model.item_modality.unit
     bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
     if not notes or bits is None or network is None:
         return ""
     return f"held-out data takes {format_number(network)} bits per {unit} by it, and {format_number(bits)} by the whole run"
-
-
-def _row(score: Mapping[str, Any]) -> list[str]:
-    values = (score.get(name) for name in ("value", "real_baseline", "naive_baseline"))
-    cells = [format_number(value) if isinstance(value, int | float) else "" for value in values]
-    return [str(score.get("title", score.get("name"))), *cells]
 
 
 EXPORT = Html

@@ -112,7 +112,7 @@ def _card(model: Model) -> str:
     keeps_records = KEEPS_RECORDS if record.family.config.get("aligned") else ""
     return "\n".join(
         [
-            f"{metadata(model, 'anew', [] if report is None else report['scores'])}\n# {escaped(run_name(model))}\n",
+            f"{metadata(model, 'anew', [] if report is None else report.scores)}\n# {escaped(run_name(model))}\n",
             f"A {escaped(model.family_name)} that makes new {escaped(model.item_modality.name)} data, trained from scratch on `{data}` "
             f"with Anew. It has {parameters:,} parameters.\n",
             *_shown_samples(model.folder.path),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
 
 from anew.core.specs import Grid, Tokens
 from anew.data.formats.tokenizer import SubWords
+from anew.data.modalities.audio import Audio
+from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
+from anew.data.modalities.video import Video
 from anew.errors import ConfigError
 from anew.families import portable
 from anew.families.base import Family
@@ -34,7 +36,7 @@ def whole_sampler(model: Model) -> PortableSampler:
     return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_behind, views)
 
 
-def _own_sampling(model: Model, step: Mapping[str, Any]) -> dict[str, Any]:
+def _own_sampling(model: Model, step: Mapping[str, object]) -> dict[str, object]:
     """The settings of a step that suit the data better than the family's defaults."""
     defaults = model.modality.traits.default_sampling if step["step"] == "tokens" else {}
     return {name: value for name, value in defaults.items() if name in step}
@@ -52,16 +54,16 @@ def labels(model: Model) -> dict[str, object] | None:
     return {"names": model.labels, "shares": model.label_shares} if model.spec.classes else None
 
 
-def item_format(model: Model) -> Mapping[str, Any]:
+def item_format(model: Model) -> dict[str, object]:
     """Format of a sample, and the numbers that write it."""
-    modality: Any = model.item_modality
+    modality = model.item_modality
     if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
         return {"kind": "text", "tokens": _tokens(modality), "skip": sorted(set(model.item_spec.special.values()))}
-    if modality.name == "image":
+    if isinstance(modality, Image):
         return {"kind": "image", "matching": modality.matching.model_dump(mode="json")["steps"]}
-    if modality.name == "video":
+    if isinstance(modality, Video):
         return {"kind": "clip", "rate": modality.rate, "matching": modality.matching.model_dump(mode="json")["steps"]}
-    if modality.name == "audio":
+    if isinstance(modality, Audio):
         return {"kind": "sound", **modality.sound_scale()}
     return {"kind": "array"}
 

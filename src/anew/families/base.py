@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
+from anew.core import registry
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
 
         @property
         def batch_size(self) -> int: ...
+
+
+# What a family works on, and its settings. Code that takes any family leaves both open.
+SpecT = TypeVar("SpecT", bound=Spec, default=Any)
+ConfigT = TypeVar("ConfigT", bound="FamilyConfig", default=Any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ def count_parameters(make: Callable[[], nn.Module]) -> int:
         return sum(p.numel() for p in make().parameters())
 
 
-class Family(nn.Module):
+class Family(nn.Module, Generic[SpecT, ConfigT]):
     """Base of all families. A one-loss family writes `suggest`, `optimizer`, `loss` and `sample`; the rest has defaults.
 
     Attributes:
@@ -157,10 +165,10 @@ class Family(nn.Module):
     fills_in: ClassVar[bool] = False
     interpolates_across_classes: ClassVar[bool] = False
 
-    spec: Spec
-    config: Any
+    spec: SpecT
+    config: ConfigT
 
-    def __init__(self, spec: Any, config: Any) -> None:
+    def __init__(self, spec: SpecT, config: ConfigT) -> None:
         super().__init__()
         self.spec = spec
         self.config = config
@@ -179,27 +187,27 @@ class Family(nn.Module):
         return not isinstance(spec, Grid) or cls.axes is None or spec.axes in cls.axes
 
     @classmethod
-    def suggest(cls, spec: Any, scale: Scale) -> Any:
+    def suggest(cls, spec: SpecT, scale: Scale) -> ConfigT:
         """A Config for the spec at `scale.model_size`; a pure function of its arguments."""
         raise NotImplementedError
 
     @classmethod
-    def compile_seconds(cls, spec: Any) -> float:
+    def compile_seconds(cls, spec: SpecT) -> float:
         """Seconds of an idle core that loops of this family still take to be compiled on this machine."""
         return 0.0
 
     @classmethod
-    def plan_notes(cls, spec: Any, scale: Scale, config: Any) -> tuple[str, ...]:
+    def plan_notes(cls, spec: SpecT, scale: Scale, config: ConfigT) -> tuple[str, ...]:
         """Notes for people on a plan besides its sizes, one sentence each."""
         return ()
 
     @classmethod
-    def candidate_sizes(cls, spec: Any, scale: Scale) -> tuple[int, ...]:
+    def candidate_sizes(cls, spec: SpecT, scale: Scale) -> tuple[int, ...]:
         """Model sizes worth measuring for this budget, smallest first."""
         return (0, 1, 2)
 
     @classmethod
-    def target_examples(cls, spec: Any, config: Any, scale: Scale) -> float:
+    def target_examples(cls, spec: SpecT, config: ConfigT, scale: Scale) -> float:
         """Examples that this Config should see before a larger one is worth it. The planner takes the largest Config whose
         measured speed reaches its target within the budget."""
         return 0.0
@@ -343,3 +351,24 @@ class Family(nn.Module):
         Raises:
             ValueError: An index in a buffer would lead outside; one clause.
         """
+
+
+def load_family(name: str) -> type[Family]:
+    """The family of this name; ConfigError with the nearest name where there is none."""
+    family = registry.load("families", name)
+    assert issubclass(family, Family)
+    return family
+
+
+def load_family_file(path: Path) -> type[Family]:
+    """The family that a Python file of the user's exports. This runs the file.
+
+    Raises:
+        ConfigError: It is missing, fails, or exports something else.
+    """
+    family = registry.load_user_family(path)
+    if not issubclass(family, Family):
+        raise ConfigError(
+            f"{str(path)!r} exports {family.__name__}, which is not a subclass of anew.families.base.Family"
+        )
+    return family

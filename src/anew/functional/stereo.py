@@ -46,10 +46,10 @@ def placed(sound: Tensor, image: Tensor, frames: Frames, bank: Tensor) -> Tensor
     delayed = functional.pad(sound, (lag, 0))[:, :length]
     spread = (bank / bank.sum(0, keepdim=True).clamp_min(1e-12)).T  # (F, M)
     image = image.clamp(-HALF, HALF)
-    balance, unlike = spread @ image[:, 0], spread @ (HALF - image[:, 1])  # (B, F, T)
-    angle = (math.pi / 2.0) * unlike
-    main, apart = frames.stft(sound) * angle.cos(), frames.stft(delayed) * angle.sin()
+    balance, difference = spread @ image[:, 0], spread @ (HALF - image[:, 1])  # (B, F, T)
+    angle = (math.pi / 2.0) * difference
+    middle, side = frames.stft(sound) * angle.cos(), frames.stft(delayed) * angle.sin()
     ratio = 10.0 ** (balance * (BALANCE / (10.0 * HALF)))  # of powers
-    left = (2.0 * ratio / (1.0 + ratio)).sqrt() * (main + apart)
-    right = (2.0 / (1.0 + ratio)).sqrt() * (main - apart)
+    left = (2.0 * ratio / (1.0 + ratio)).sqrt() * (middle + side)
+    right = (2.0 / (1.0 + ratio)).sqrt() * (middle - side)
     return torch.stack([frames.istft(left, length), frames.istft(right, length)], 2)

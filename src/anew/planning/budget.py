@@ -73,10 +73,10 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     while needed - elapsed - _reserved(needed, context) < 2.0:
         needed += 1.0
     crowding = context.crowding
-    others = f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= CROWDED else ""
+    crowded = f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= CROWDED else ""
     return BudgetError(
         f"a budget of {budget:g} s leaves no time to train: starting and reading took {elapsed:.1f} s and the report needs "
-        f"{evaluation_slice(budget, crowding):.1f} s{others}; give at least {int(needed) + 1}s"
+        f"{evaluation_slice(budget, crowding):.1f} s{crowded}; give at least {int(needed) + 1}s"
     )
 
 

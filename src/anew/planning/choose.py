@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from anew.core import settings as cfg
-from anew.core.registry import available, load
+from anew.core.registry import available
 from anew.core.specs import Grid, Spec
+from anew.data.modality import load_modality
 from anew.errors import ConfigError
-from anew.families.base import Family
+from anew.families.base import Family, load_family
 from anew.planning.context import TrainingData
 from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
@@ -50,9 +51,9 @@ def choose_family(
     if name is not None:
         return _requested_family(spec, name, as_codec, description, user_family)
     families = _all_families()
-    able = [n for n, family in families.items() if family.generates and family.supports(spec)]
+    able_families = [n for n, family in families.items() if family.generates and family.supports(spec)]
     for preference in (prefer, "quality"):
-        for candidate in able:
+        for candidate in able_families:
             if preference in families[candidate].preferred_for:
                 return FamilyChoice(candidate, families[candidate])
     raise ConfigError(f"no built-in family supports {description}; give a `family` of your own, FILE.py")
@@ -106,22 +107,23 @@ def _requested_family(
             f"give a family that works on its codes: {' or '.join(on_its_codes)}"
         )
     if not family.supports(spec) and not codecs_for(spec, family):
-        able = [n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)]
-        alternatives = " or ".join(able) or "a family of your own, FILE.py"
+        able_families = [
+            n for n, generator in generators.items() if generator.supports(spec) or codecs_for(spec, generator)
+        ]
+        alternatives = " or ".join(able_families) or "a family of your own, FILE.py"
         raise ConfigError(f"the family {name!r} does not take {description}; give {alternatives}")
     return FamilyChoice(name, family)
 
 
 def _all_families() -> dict[str, type[Family]]:
-    return {name: load("families", name) for name in available("families")}
+    return {name: load_family(name) for name in available("families")}
 
 
 def family_by_name(name: str, user_family: type[Family] | None = None) -> type[Family]:
     """The family of this name; of `family.py` the class that was loaded from there."""
     if name == OWN_FAMILY and user_family is not None:
         return user_family
-    family: type[Family] = load("families", name)
-    return family
+    return load_family(name)
 
 
 # -- codecs ---------------------------------------------------------------------------------------------------------------
@@ -194,7 +196,7 @@ def setting_owners(
     for name in [family] if family else available("families"):
         owners[name] = family_by_name(name, user_family).Config
     for name in [modality] if modality else available("data"):
-        owners[name] = load("data", name).Config
+        owners[name] = load_modality(name).Config
     return owners | {name: codec.Config for name, codec in codec_families().items() if name not in owners}
 
 

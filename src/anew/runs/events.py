@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypedDict
 
 from anew.core import files
 from anew.errors import RunError
@@ -21,6 +22,36 @@ NEEDED = {
     "threads": ("step", "threads"),
     "calibration": ("batches",),
 }
+
+
+class Event(TypedDict, total=False):
+    """A line of the log. Steps have other numbers besides, such as `loss_generator`.
+
+    Attributes:
+        event: "step", "validation", "warning", ...
+        time: Seconds since 1970.
+        step: Of the training, 0-based.
+        progress: Of the training after a step, 0 to 1.
+        examples: That were seen up to a step.
+        seconds: Of training up to a step.
+        loss: Of a step or a validation; null where it was not finite.
+        text: Of a warning, one clause.
+        threads: Of the CPU from the step on.
+        batches: That a calibration read.
+        back_to: The step at which a training went on that had a loss that was not finite.
+    """
+
+    event: str
+    time: float
+    step: int
+    progress: float
+    examples: int
+    seconds: float | None
+    loss: float | None
+    text: str
+    threads: int
+    batches: int
+    back_to: int
 
 
 class Events:
@@ -43,16 +74,32 @@ class Events:
         self._file.flush()
         self._flushed = time.monotonic()
 
+    def sync(self) -> None:
+        """Write all of it to the disk: what a checkpoint goes on from must not be lost with the power."""
+        self.flush()
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
+        self.sync()
         self._file.close()
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[Event]:
     """The events of all whole lines; damaged ones are left out. None where there is no such file."""
     return _read(path)[0]
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
+def steps_of(run: Path) -> list[Event]:
+    """The steps in the log of a run folder."""
+    return [event for event in read(run / NAME) if event["event"] == "step"]
+
+
+def losses(step: Event) -> dict[str, float]:
+    """The losses of a step by name: `loss`, `loss_NAME`."""
+    return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
+
+
+def _read(path: Path) -> tuple[list[Event], int]:
     """Events, and how many lines are none."""
     if not path.exists() and not path.is_symlink():
         return [], 0
@@ -61,10 +108,10 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     return events, len(lines) - len(events)
 
 
-def parse(line: bytes) -> dict[str, Any] | None:
+def parse(line: bytes) -> Event | None:
     """The event of a line, None where it is none: fields are finite numbers (or null), text where text belongs."""
     try:
-        event = json.loads(line)
+        event: Event = json.loads(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -54,6 +54,7 @@ class CopiesRecord(_Part):
     method: Text
     distance: Text
     samples: Whole
+    identical: Whole = 0
     train: Whole
     held_out: Whole
     detection_limit: Share | None = None
@@ -82,25 +83,47 @@ class ReportRecord(_Part):
     basis: BasisRecord | None = None
 
 
-def read_report(run: Path) -> dict[str, Any]:
-    """What report.json of a run folder holds, with the fields of `ReportRecord` checked.
+def as_record(report: Mapping[str, object]) -> ReportRecord:
+    """What is read again of a report that was checked already, or was made in this process."""
+    return ReportRecord.model_validate(report)
+
+
+def read_record(run: Path) -> ReportRecord:
+    """What is read again of the report.json in a run folder.
 
     Raises:
         RunError: It is missing, damaged, or does not fit.
     """
+    return _read(run)[1]
+
+
+def record_if_whole(run: Path) -> ReportRecord | None:
+    """As `read_record`; None where there is no report that can be read."""
+    try:
+        return read_record(run)
+    except RunError:
+        return None
+
+
+def read_report(run: Path) -> dict[str, object]:
+    """All that report.json of a run folder holds, with the fields of `ReportRecord` checked; raises as `read_record`."""
+    return _read(run)[0]
+
+
+def _read(run: Path) -> tuple[dict[str, object], ReportRecord]:
     path = run / REPORT / "report.json"
     value = files.read_json(path)
     try:
-        ReportRecord.model_validate(value)
+        record = ReportRecord.model_validate(value)
     except (ValidationError, RecursionError) as error:
         reason = described(error) if isinstance(error, ValidationError) else "it is nested too deep"
         again = command("anew", "evaluate", run)
         raise RunError(f"{str(path)!r} was edited or is damaged: {reason}; run `{again}`") from None
     assert isinstance(value, dict)
-    return value
+    return value, record
 
 
-def report_if_whole(run: Path) -> dict[str, Any] | None:
+def report_if_whole(run: Path) -> dict[str, object] | None:
     """As `read_report`; None where there is no report that can be read."""
     try:
         return read_report(run)

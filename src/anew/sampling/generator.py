@@ -63,7 +63,8 @@ class Generator:
     @property
     def spec(self) -> Spec:
         """The spec that the family generates: items, or latents of a codec."""
-        return self.family.spec
+        spec: Spec = self.family.spec
+        return spec
 
     @property
     def item_modality(self) -> Modality:

@@ -14,7 +14,7 @@ from anew.core.arrays import Numbers
 from anew.core.specs import Codec, Condition, Grid, Tokens
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
-from anew.data.types import FileSlice, Item
+from anew.data.types import FileSlice, Item, ItemData
 from anew.errors import ConfigError, shorten
 from anew.functional.latents import given_places
 from anew.sampling.generator import Generator
@@ -44,10 +44,10 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
     name = str(item) if isinstance(item, str | Path) else None
     shown_name = "the item given" if name is None else repr(name)
     try:
-        data = item if name is None else _file_data(modality, Path(name))
+        data = _file_data(modality, Path(item)) if isinstance(item, str | Path) else _plain_data(item)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        why = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{shown_name} cannot be read ({why}); {expected}") from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{shown_name} cannot be read ({reason}); {expected}") from None
     row: Numbers | str
     try:
         (row,) = modality.encode_many([Item(name or "item", data)])
@@ -56,6 +56,10 @@ def _encoded_row(modality: Modality, item: object) -> Numbers:
     if isinstance(row, str):
         raise ConfigError(f"{shown_name} cannot be used: {row}; {expected}")
     return row
+
+
+def _plain_data(item: bytes | bytearray | memoryview | Numbers | FileSlice) -> ItemData:
+    return item if isinstance(item, bytes | np.ndarray | FileSlice) else bytes(item)
 
 
 def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
@@ -99,22 +103,22 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
     return in_own_values(generator, Condition(x, mask[None]))
 
 
-def in_own_values(generator: Generator, given: Condition) -> Condition:
+def in_own_values(generator: Generator, condition: Condition) -> Condition:
     """What is given of items, in the values that the family draws. Of latents those are kept around which all is given, and the
     items get the rest back after they were decoded, as in blended latent diffusion (arXiv 2206.02779).
 
     Args:
         generator: Whose samples are conditioned.
-        given: x (*shape) or (n, *shape) of items, and its mask.
+        condition: x (*shape) or (n, *shape) of items, and its mask.
     """
     codec = generator.codec
     if codec is None:
-        return given
+        return condition
     shape = generator.item_spec.shape if isinstance(generator.item_spec, Grid) else ()
-    x = given.x.expand(-1 if given.x.ndim > len(shape) else 1, *shape)
-    mask = torch.ones_like(x) if given.mask is None else given.mask.to(x).expand(x.shape)
+    x = condition.x.expand(-1 if condition.x.ndim > len(shape) else 1, *shape)
+    mask = torch.ones_like(x) if condition.mask is None else condition.mask.to(x).expand(x.shape)
     z = encode_in_fixed_batches(codec, x.to(generator.device))  # (n, c, h, w)
-    return Condition(z, given_places(mask, (z.shape[2], z.shape[3])).expand(z.shape), given)
+    return Condition(z, given_places(mask, (z.shape[2], z.shape[3])).expand(z.shape), condition)
 
 
 def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:

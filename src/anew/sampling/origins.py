@@ -140,7 +140,7 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
         origins: Of the samples of a file, by its name.
         first: Index of the first sample, where the folder may hold other shares.
     """
-    values = {name: [origin.to_json() for origin in each] for name, each in origins.items()}
+    values = {name: [origin.to_json() for origin in run_origins] for name, run_origins in origins.items()}
     return f"{SIDE}{'' if first is None else f'-{first}'}.json", (json.dumps(values, indent=1) + "\n").encode()
 
 

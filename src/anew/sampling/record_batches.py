@@ -44,12 +44,12 @@ def record_batches(
     examples = examples_of(modality, [record.row for record in records], np.array(labels) if labels else None)
     if isinstance(examples, RecordExamples):
         order = np.argsort(examples.lengths, kind="stable")
-        for which in _pieces_of_one_length(order, examples.lengths):
-            yield examples.owner[which], modality.batch(*examples.take(which))
+        for row_index in _pieces_of_one_length(order, examples.lengths):
+            yield examples.owner[row_index], modality.batch(*examples.take(row_index))
     elif isinstance(examples, GridExamples):
         for first in range(0, examples.count, GRIDS_AT_ONCE):
-            which = np.arange(first, min(first + GRIDS_AT_ONCE, examples.count))
-            yield which, modality.batch(*examples.take(which))
+            row_index = np.arange(first, min(first + GRIDS_AT_ONCE, examples.count))
+            yield row_index, modality.batch(*examples.take(row_index))
 
 
 def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:

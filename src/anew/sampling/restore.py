@@ -12,13 +12,12 @@ from torch import Tensor
 from anew.core import files
 from anew.core import settings as cfg
 from anew.core.memory import parameters_within
-from anew.core.registry import load, load_user_family
 from anew.core.specs import Codec, Spec
 from anew.data.dataset import fitted
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.errors import RunError, command, restoring
-from anew.families.base import Family
+from anew.families.base import Family, load_family, load_family_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
@@ -30,20 +29,23 @@ CODE_BYTES = 16 * 2**20  # of family.py, at most
 
 def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
     """The family class of a run. One of its own is code in the run folder, which runs only where it is trusted."""
+    path = trusted_family_file(name, folder, trust_code)
+    return load_family(str(name)) if path is None else load_family_file(path)
+
+
+def trusted_family_file(name: str | None, folder: Path, trust_code: bool) -> Path | None:
+    """The `family.py` of a run that may be run; None where the family is a built-in one.
+
+    Raises:
+        RunError: The user does not trust it.
+    """
     if name != OWN_FAMILY:
-        builtin: type[Family] = load("families", str(name))
-        return builtin
+        return None
     path = folder / OWN_FAMILY
     if not trust_code:
         raise RunError(f"the family of this run is code ({path}); read it, then give `trust_code` to run it")
     files.check_regular(path, CODE_BYTES)
-    user_family: type[Family] = load_user_family(path)
-    return user_family
-
-
-def own_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family] | None:
-    """The class behind `family.py`; None where the run has a built-in family."""
-    return load_family_class(name, folder, trust_code) if name == OWN_FAMILY else None
+    return path
 
 
 def restore_family(
@@ -83,7 +85,7 @@ def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Fami
     codec_record = record.codec
     if codec_record is None:
         raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
-    owner: type[Family] = load("families", codec_record.family.name)
+    owner = load_family(codec_record.family.name)
     path = folder / CODEC_WEIGHTS
     return restore_family(codec_record.family, codec_record.spec, owner, read_tensors(path), path, device)
 

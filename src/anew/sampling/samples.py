@@ -112,7 +112,7 @@ class Samples(Sequence[DecodedItem]):
     def pictures(self) -> list[Numbers] | None:
         """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
         pictures = self.modality.pictures(self._items)
-        return None if pictures and isinstance(pictures[0], str) else pictures
+        return None if self._items and not pictures else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so. What they
@@ -129,7 +129,7 @@ class Samples(Sequence[DecodedItem]):
         for names in self._named_files():
             first, *_ = [files.write_inside(target, name, artifact.data) for name, artifact in names.items()]
             paths.append(first)
-        for name, data in self._side_file([each.name for each in paths]):
+        for name, data in self._side_file([saved.name for saved in paths]):
             files.write_inside(target, name, data)
         return paths
 

@@ -220,10 +220,12 @@ def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
     accepted = str if isinstance(generator.item_spec, Tokens) else bytes | np.ndarray
     expected = "strings" if accepted is str else "arrays or the bytes of files"
+    records: list[Item] = []
     for number, item in enumerate(items):
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
-    rows = generator.modality.encode_many([Item(f"item {number}", item) for number, item in enumerate(items)])
+        records.append(Item(f"item {number}", item))
+    rows = generator.modality.encode_many(records)
     encoded: list[Numbers] = []
     for number, row in enumerate(rows):
         if isinstance(row, str):

@@ -8,9 +8,8 @@ MAX_ROWS = 64  # samples of one request, which grow together
 MAX_PROMPTS = 64
 MAX_NEW_TOKENS = 32_768  # of one sample
 MAX_TOKENS = 262_144  # of one request: samples times the tokens of prompt and continuation
-ROW_VALUES = (
-    2**20
-)  # values of a grid that are drawn as one batch: a step then ends soon enough for a client that went away
+# Values of grids that are drawn as one batch: a step then ends soon enough for a client that went away.
+ROW_VALUES = 2**20
 MAX_VALUES = 2**25  # of one request: samples times the values of one
 MAX_SAMPLES = 1_000  # of one request for files; `first_index` goes on
 MAX_PARTIAL_IMAGES = 3

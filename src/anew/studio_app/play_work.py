@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Numbers
-from anew.core.registry import load
 from anew.core.specs import Codec, Condition, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modalities.code import Code
 from anew.data.modalities.text import Text
-from anew.data.types import DecodedItem
 from anew.errors import ConfigError, UserError
-from anew.evaluation.base import Evaluation
+from anew.evaluation.base import load_evaluation
 from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Attends, Denoises, Discriminates
@@ -128,7 +126,7 @@ class AboutWork(PlayWork):
             and modality.name == "image",
             "insight": can_be_explained(model),
             "weights": model.identity[1],
-            "example": _example(self.player.run) if is_text else "",
+            "example": (_example(self.player.run) or _drawn_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }
 
@@ -138,6 +136,19 @@ def _example(run: Path) -> str:
     tokens = film.scene_facts(run).get("tokens")
     texts = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
     return "".join(texts).strip()[:EXAMPLE_CHARACTERS]
+
+
+def _drawn_text(model: Model) -> str:
+    """The beginning of a text of the model itself: what there is to read where no film was kept."""
+    family, modality = model.family, model.item_modality
+    if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
+        return ""
+    sampling = model.sampling_config({"max_tokens": str(EXAMPLE_CHARACTERS)})
+    ids: list[int] = []
+    for draft in family.sample_tokens(model.request(1, 0, sampling=sampling), [(0, 0)]):
+        ids = [int(token) for token in draft.ids[0]]
+    end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
+    return "".join(token_text(modality, token, end_id) for token in ids).strip()[:EXAMPLE_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +320,7 @@ class NearestWork(PlayWork):
         data = Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
-            owner: type[Evaluation[DecodedItem]] = load("evaluation", data.modality.base.name)
+            owner = load_evaluation(data.modality.base.name)
             content = owner(inputs).report_content()
         finally:
             data.close()

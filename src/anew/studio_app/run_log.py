@@ -7,7 +7,6 @@ import os
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -89,7 +88,7 @@ class RunLog:
         self._inode, self._offset, self._rest = 0, 0, b""
         self.curves: dict[str, Curve] = {}
         self.seconds = Curve()
-        self.last: dict[str, Any] = {}
+        self.last = events.Event()
         self.warnings: list[tuple[int, str]] = []
         self.stages: set[str] = set()
         self._recent: list[tuple[float, int]] = []  # (seconds of training, examples)
@@ -128,13 +127,12 @@ class RunLog:
         elif event["event"] == "warning":
             self.warnings.append((event["step"], event["text"]))
         elif event["event"] == "non_finite" and isinstance(event.get("back_to"), int):
-            self.warnings.append(
-                (int(event.get("step", 0)), f"the loss was not finite; went back to step {event['back_to']:,}")
-            )
+            back_to = event["back_to"]
+            self.warnings.append((event.get("step", 0), f"the loss was not finite; went back to step {back_to:,}"))
             for curve in (*self.curves.values(), self.seconds):
-                curve.cut(event["back_to"])
+                curve.cut(back_to)
 
-    def _take_step(self, event: dict[str, Any]) -> None:
+    def _take_step(self, event: events.Event) -> None:
         self.last = event
         step = event["step"]
         for name, value in event.items():

@@ -6,10 +6,10 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from anew.core import files
 from anew.errors import AnewError, RunError
@@ -17,7 +17,7 @@ from anew.runs import events, lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.runs.record import Begun, RunRecord
-from anew.runs.report_record import report_if_whole
+from anew.runs.report_record import record_if_whole
 from anew.studio_app.jobs import Job
 
 State = Literal[
@@ -89,7 +89,7 @@ def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunSt
     return RunState("paused", "Stopped and saved. Resume continues from there.")
 
 
-def last_step(run: Path) -> dict[str, Any]:
+def last_step(run: Path) -> events.Event:
     """The newest step in events.jsonl, from its end alone; empty where there is none."""
     path = run / events.NAME
     try:
@@ -99,15 +99,15 @@ def last_step(run: Path) -> dict[str, Any]:
             file.seek(max(0, size - TAIL_BYTES))
             lines = file.read(TAIL_BYTES).split(b"\n")
     except (OSError, RunError):
-        return {}
+        return events.Event()
     for line in reversed(lines[:-1]):  # what stands behind the last line break is not whole yet
         event = events.parse(line) if line else None
         if event is not None and event["event"] == "step":
             return event
-    return {}
+    return events.Event()
 
 
-def seconds_left(record: RunRecord, step: Mapping[str, Any], now: float) -> float | None:
+def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | None:
     """Until the run is finished, about; None where it cannot be known yet.
 
     Args:
@@ -140,14 +140,15 @@ def final_sheet(run: Path) -> str | None:
 
 def grades(run: Path) -> dict[str, str]:
     """The three answers of the report; empty without one."""
-    answers: dict[str, str] = (report_if_whole(run) or {}).get("grades", {})
-    return answers
+    report = record_if_whole(run)
+    return {} if report is None else report.grades
 
 
 def copying_test(run: Path) -> dict[str, object]:
     """Result of the report's copying test, with its picture; empty without one."""
-    copies = (report_if_whole(run) or {}).get("copies") or {}
-    fields = (
+    report = record_if_whole(run)
+    copies = None if report is None else report.copies
+    fields = {
         "found",
         "p",
         "verdict",
@@ -159,13 +160,8 @@ def copying_test(run: Path) -> dict[str, object]:
         "detection_limit",
         "controls",
         "picture",
-    )
-    return {name: copies[name] for name in fields if name in copies}
-
-
-def losses(step: Mapping[str, Any]) -> dict[str, float]:
-    """The losses of a step by name, as the log has them."""
-    return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
+    }
+    return {} if copies is None else copies.model_dump(include=fields, exclude_unset=True)
 
 
 def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
@@ -204,7 +200,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
             "progress": step.get("progress", 0.0),
             "seconds": step.get("seconds"),
             "seconds_left": seconds_left(record, step, time.time()) if state.name == "training" else None,
-            "losses": losses(step),
+            "losses": events.losses(step),
             "sheet": sheet,
             "grades": grades(run) if record.status == "finished" else {},
         }

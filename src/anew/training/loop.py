@@ -64,7 +64,7 @@ class TrainingLoop:
         self.say = say
         self.saver = CheckpointSaver(trainer, folder, validation, spent, say, self._write_saved)
         self._has_warned = False
-        self._said: set[str] = set()
+        self._given_notes: set[str] = set()
         self._initial_state: Checkpoint | None = None
         self._previous_progress = 0.0
         self._kept_decay_start = False
@@ -161,7 +161,7 @@ class TrainingLoop:
     def _save(self, name: str | None = None, *, is_last: bool = False) -> None:
         """Begin a checkpoint of this step. What happened up to it is on the disk before it is, so that it can be replayed."""
         if self.events is not None:
-            self.events.flush()
+            self.events.sync()
         self.saver.save(name or f"step-{self.trainer.step:08d}", is_last=is_last)
         self._initial_state = None
 
@@ -170,8 +170,8 @@ class TrainingLoop:
             self._write("checkpoint", step=step, name=name)
             self.events.flush()
         note = self.folder.note_checkpoint()
-        if note is not None and note not in self._said:
-            self._said.add(note)
+        if note is not None and note not in self._given_notes:
+            self._given_notes.add(note)
             self.say(f"{note}; the training goes on")
 
     def _last_good_state(self) -> Checkpoint:

@@ -13,11 +13,8 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import gather_full, is_sharded, shard_like
 
-NEWTON_SCHULZ = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # coefficients of Muon's quintic: the steepest slope at 0 that still converges
+# Coefficients of Muon's quintic: the steepest slope at 0 that still converges.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 MOST_GATHERED = 2**22  # values of sharded matrices that are whole at once
 
@@ -66,10 +63,10 @@ class Optimizer:
         self.config = config
         self.members = [_Members(group) for group in config.groups]
         for name, parameter in module.named_parameters():
-            taker = next((m for m in self.members if m.group.match(name, parameter)), None)
-            if taker is None:
+            member = next((m for m in self.members if m.group.match(name, parameter)), None)
+            if member is None:
                 raise ValueError(f"no parameter group matches parameter {name!r}")
-            taker.parameters.append((name, parameter))
+            member.parameters.append((name, parameter))
         self.state: dict[str, Tensor] = {}
         self.updates = 0
 

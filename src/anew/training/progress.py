@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-RECENT_STEPS = (
-    40  # from which the time that is left is estimated: long enough to even out pauses, short enough to follow
-)
+# Steps from which the remaining time is estimated: long enough to even out pauses, short enough to follow.
+RECENT_STEPS = 40
 
 
 class Progress(Protocol):

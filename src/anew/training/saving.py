@@ -101,7 +101,7 @@ class CheckpointSaver:
         self._host_mesh: DeviceMesh | None = None
         self._copy_seconds = 0.0
         self._in_flight: tuple[int, str] | None = None
-        self._said: set[str] = set()
+        self._given_sentences: set[str] = set()
 
     @property
     def is_busy(self) -> bool:
@@ -243,8 +243,8 @@ class CheckpointSaver:
         return False
 
     def _say_once(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
+        if sentence not in self._given_sentences:
+            self._given_sentences.add(sentence)
             self.say(sentence)
 
 
@@ -266,9 +266,9 @@ def copied(
     copies = {name: _copied(tensor.detach(), mesh) for name, tensor in tensors.items()}
     if not has_gpu:
         return copies, _nothing
-    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    done.record()
-    return copies, done.synchronize
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+    return copies, copied.synchronize
 
 
 def _copied(tensor: Tensor, mesh: DeviceMesh | None) -> Tensor:

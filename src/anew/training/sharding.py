@@ -127,9 +127,9 @@ class Reducer:
 
     def _reduce(self, shard: nn.Parameter, full: nn.Parameter) -> None:
         assert isinstance(shard.data, DTensor)
-        mine = torch.zeros_like(full) if full.grad is None else full.grad
+        local_gradient = torch.zeros_like(full) if full.grad is None else full.grad
         full.grad = None
-        partial = DTensor.from_local(mine, shard.data.device_mesh, [Partial()], run_check=False)
+        partial = DTensor.from_local(local_gradient, shard.data.device_mesh, [Partial()], run_check=False)
         gradient = partial.redistribute(placements=shard.data.placements) / self._size
         shard.grad = gradient if shard.grad is None else shard.grad + gradient
 

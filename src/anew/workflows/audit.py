@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from anew.core.provenance import command_line
-from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
@@ -19,7 +18,7 @@ from anew.data.skipped import skipped
 from anew.data.splitting.split import NAMES
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
-from anew.evaluation.base import Evaluation
+from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import LEAST, POOL_MOST, AuditPool, EvaluationInputs
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
@@ -66,7 +65,7 @@ def evaluate_samples(
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
         reporter.message(sets.summary())
-        evaluation: Evaluation[DecodedItem] = load("evaluation", real.modality.name)(sets.inputs(features))
+        evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
             measurements.scores,

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from anew.core.deadline import TimeIsUp, hard_stop
-from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
@@ -17,7 +16,7 @@ from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_items, held_out_labels, held_out_size
 from anew.data.skipped import skipped
 from anew.data.types import DecodedItem
-from anew.evaluation.base import Evaluation
+from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -106,7 +105,7 @@ def evaluate_run(
         samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
-    evaluation: Evaluation[DecodedItem] = load("evaluation", record.data.modality)(
+    evaluation = load_evaluation(record.data.modality)(
         evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
     )
     events = Events(folder / events_file.NAME)
@@ -233,8 +232,8 @@ def _sampled(
             chunk = min(max_chunk, max(pace.affordable(SHARE * seconds - spent), 0))
             if missing > 0 and chunk < missing:
                 chunk = min(max_chunk, missing, pace.affordable(MOST_SHARE * seconds - spent))
-    why = "stopped by hand" if stopped else "for lack of time"
-    notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
+    reason = "stopped by hand" if stopped else "for lack of time"
+    notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from anew.families.base import Family
 from anew.runs import film
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.film_scenes import Scene, facts_of, scene_of
@@ -12,7 +15,8 @@ from anew.workflows.job import TrainingJob
 SHARE = 0.02  # of the training time at most
 FRAME_SHARE = 0.0015  # of it for one frame: a short training has about ten of them
 INTERVAL_SECONDS = 2.0  # between frames at least
-STEPS_A_FRAME = 5  # that a frame takes as long as, until one was made
+STEPS_A_FRAME = 3  # that a frame takes as long as, until one was made
+STEPS_BETWEEN_QUESTIONS = 10  # where weights are sharded: all processes must know that a frame is due
 LEAST_SECONDS = 10.0  # of training: below, no frame would be paid for
 
 
@@ -28,28 +32,48 @@ class Film:
         self.job, self.trainer = job, trainer
         self.cost = 0.0
         self._started = self._framed_at = time.monotonic()
-        self._dearest = 0.0  # seconds of the frame that took longest
+        self._largest_cost = 0.0  # seconds of the frame that took longest
         self._num_steps = 0
         self._scene: Scene | None = None
-        # Weights that are shared out among processes are whole on none of them.
-        self._is_off = not job.train_config.film or trainer.shard
+        self._is_off = not job.train_config.film
         if job.world.is_main and not self._is_off:
             film.forget_after(job.folder.path, trainer.step)
 
     def __call__(self, result: StepResult) -> str | None:
         """Add a frame where one is due; there is never a warning."""
-        if self._is_off or not self.job.world.is_main:
+        world, is_sharded = self.job.world, self.trainer.shard
+        if not self.job.train_config.film or (not is_sharded and not world.is_main):
             return None
         now = time.monotonic()
         self._num_steps += 1
-        if now - self._framed_at < INTERVAL_SECONDS or not self._can_pay(result.progress, now - self._started):
+        if is_sharded:  # to gather the weights takes all processes
+            if self._num_steps % STEPS_BETWEEN_QUESTIONS or not world.broadcast(self._is_due(result, now)):
+                return None
+        elif not self._is_due(result, now):
             return None
-        self._add(result, now)
+        with self._family() as family:
+            if family is not None:
+                self._add(family, result, now)
         self._framed_at = time.monotonic()
         cost = self._framed_at - now
-        self._dearest = max(self._dearest, cost)
+        self._largest_cost = max(self._largest_cost, cost)
         self.cost += cost
         return None
+
+    def _is_due(self, result: StepResult, now: float) -> bool:
+        if self._is_off or now - self._framed_at < INTERVAL_SECONDS:
+            return False
+        return self._can_pay(result.progress, now - self._started)
+
+    @contextmanager
+    def _family(self) -> Iterator[Family | None]:
+        """The family with its averaged weights; None on processes that have no frame to make."""
+        if not self.trainer.shard:
+            with self.trainer.averaged() as family:
+                yield family
+            return
+        weights = self.trainer.weights()
+        yield self.job.rebuilt(weights) if self.job.world.is_main else None
 
     def _can_pay(self, progress: float, elapsed: float) -> bool:
         """Whether one more frame leaves the film within its share of the training so far."""
@@ -57,7 +81,7 @@ class Film:
         # The first frames may borrow from what is sure to come: otherwise the beginning would never be seen.
         allowed = SHARE * max(elapsed, min(total, elapsed + total / 10))
         # What the first one will cost is not known: about as much as a few steps.
-        expected = max(self._dearest, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
+        expected = max(self._largest_cost, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
         return total >= LEAST_SECONDS and self.cost + expected <= allowed
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
@@ -65,7 +89,8 @@ class Film:
         planned = self.job.plan.train_s
         return planned if planned is not None else elapsed / max(progress, 1e-3)
 
-    def _add(self, result: StepResult, now: float) -> None:
+    def _add(self, family: Family, result: StepResult, now: float) -> None:
+        """The scene at first, since it is dear where much data is read for it; then a frame each time."""
         run = self.job.folder.path
         if self._scene is None:
             seconds = FRAME_SHARE * self._total_seconds(result.progress, now - self._started)
@@ -75,8 +100,8 @@ class Film:
                 return
             arrays, facts = self._scene.fixed()
             film.write(run, film.SCENE, film.serialized(arrays, facts))
-        with self.trainer.averaged() as family:
-            arrays, facts = self._scene.frame(family)
+            return
+        arrays, facts = self._scene.frame(family)
         data = film.serialized(arrays, facts_of(facts, result.step, now - self._started))
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.frame_name(result.step), data)

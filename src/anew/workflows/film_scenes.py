@@ -1,41 +1,33 @@
-"""Scenes of a film: items on a fixed map, or one fixed text as the network reads it.
+"""Scenes of a film: items on a fixed map, or what a network reads again and again.
 
 Legend for shapes: n items, L tokens, D values of a pooled item.
 """
 
 from __future__ import annotations
 
-import io
-import math
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
-from anew.core.specs import Batch, Codec, Grid, SampleRequest, Tokens
+from anew.core.specs import Codec, Grid, SampleRequest
+from anew.data.latent_dataset import LatentModality
 from anew.families.base import Family
 from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.plane import Plane
 from anew.sampling.generator import sampling_config
+from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, float32, pooled, thumbnails, unpooled
+from anew.workflows.film_reading import CodeScene, TextScene
 from anew.workflows.job import TrainingJob
 
 REAL = 256  # items of the map; as many made ones at most
 LEAST_MADE = 16
-POOLED = 32  # values along an axis that the map is fitted on
-THUMB, THUMB_COLUMNS = 16, 16  # pixels of an item on the sheet of a frame, items in a row
 FIELD_SIDE, FIELD_REACH = 16, 2.5  # places of the critic's field, and how many deviations it reaches
 PAIRS = 32  # real items that are shown beside what a codec reads back
-TEXT_TOKENS = 48  # of the text that is read again and again
-MAX_HEADS = 24
 LEVELS = 8  # of noise at which the error is measured
-NOISED = 32  # items that it is measured on
-Arrays = dict[str, NDArray[np.generic]]
+NOISED = 8  # items that it is measured on
 
 
 class Scene(Protocol):
@@ -60,43 +52,12 @@ def scene_of(job: TrainingJob, seconds: float) -> Scene | None:
     spec = job.data.spec
     if isinstance(spec, Grid):
         return MapScene(job, seconds)
+    modality = job.data.modality
+    if isinstance(job.family, Attends) and isinstance(modality, LatentModality):
+        return CodeScene(job, modality, seconds)
     if isinstance(job.family, Attends) and not spec.shape:
         return TextScene(job, spec)
     return None
-
-
-def pooled(x: Tensor) -> Tensor:
-    """(n, C, *axes) with at most POOLED values along each axis."""
-    *frames, height, width = (min(POOLED, side) for side in x.shape[2:])
-    if frames:
-        return functional.adaptive_avg_pool3d(x, (frames[0], height, width))
-    return functional.adaptive_avg_pool2d(x, (height, width))
-
-
-def unpooled(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """(n, C, *axes) grown to items of this shape."""
-    return x if tuple(x.shape[1:]) == shape else functional.interpolate(x, size=shape[1:], mode="nearest")
-
-
-def thumbnails(x: Tensor) -> NDArray[np.uint8]:
-    """The bytes of a JPEG with all items x (n, C, *axes) in rows of THUMB_COLUMNS; of clips the middle frame is shown."""
-    if x.dim() == 5:
-        x = x[:, :, x.shape[2] // 2]
-    values = functional.interpolate(x.float(), size=(THUMB, THUMB), mode="area")
-    if values.shape[1] == 4:  # on grey, where it is see-through
-        alpha = values[:, 3:].add(1).div(2).clamp(0, 1)
-        values = values[:, :3] * alpha + 0.6 * (1 - alpha)
-    elif values.shape[1] != 3:
-        values = values.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    levels = values.add(1).mul(127.5).clamp(0, 255).round().byte()  # (n, 3, THUMB, THUMB)
-    rows = -(-len(levels) // THUMB_COLUMNS)
-    sheet = torch.full((rows * THUMB_COLUMNS, 3, THUMB, THUMB), 128, dtype=torch.uint8)
-    sheet[: len(levels)] = levels.cpu()
-    grid = sheet.view(rows, THUMB_COLUMNS, 3, THUMB, THUMB).permute(0, 3, 1, 4, 2)
-    picture = Image.fromarray(grid.reshape(rows * THUMB, THUMB_COLUMNS * THUMB, 3).numpy())
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return np.frombuffer(buffer.getvalue(), np.uint8)
 
 
 class MapScene:
@@ -117,12 +78,16 @@ class MapScene:
         self.plane = Plane.of(pooled(self.real))
         self.num_made = 0
         self.is_bounded = spec.bounded
+        modality = job.data.modality
+        self.latent_modality = modality if isinstance(modality, LatentModality) else None
 
     def fixed(self) -> tuple[Arrays, dict[str, object]]:
-        arrays: Arrays = {"real": _float32(self.plane.places(pooled(self.real)))}
-        if self.is_bounded:
-            arrays["real_sheet"] = thumbnails(self.real)
+        arrays: Arrays = {"real": float32(self.plane.places(pooled(self.real)))}
+        shown = self._shown(self.real)
+        if shown is not None:
+            arrays["real_sheet"] = thumbnails(shown)
         facts = {
+            "shown": 0 if shown is None else len(shown),
             "scene": "map",
             "share": self.plane.share,
             "columns": THUMB_COLUMNS,
@@ -135,14 +100,14 @@ class MapScene:
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
         begun = time.monotonic()
         generated, labels = self._make(family, self.num_made or LEAST_MADE)
-        if not self.num_made:  # how long the first few took says how many there is time for
+        shown = self._shown(generated)
+        if not self.num_made:  # how long the first few took says how many the next frames have time for
             affordable = LEAST_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)
             self.num_made = int(max(LEAST_MADE, min(REAL, affordable // LEAST_MADE * LEAST_MADE)))
-            generated, labels = self._make(family, self.num_made)
-        arrays: Arrays = {"made": _float32(self.plane.places(pooled(generated)))}
-        facts: dict[str, object] = {"made": len(generated)}
-        if self.is_bounded:
-            arrays["made_sheet"] = thumbnails(generated)
+        arrays: Arrays = {"made": float32(self.plane.places(pooled(generated)))}
+        facts: dict[str, object] = {"made": len(generated), "shown": 0 if shown is None else len(shown)}
+        if shown is not None:
+            arrays["made_sheet"] = thumbnails(shown)
         if isinstance(family, Discriminates):
             arrays |= self._beliefs(family, generated, labels)
         if isinstance(family, Codec) and self.is_bounded:
@@ -151,8 +116,16 @@ class MapScene:
             facts["error"] = float((restored - self.real[:PAIRS]).square().mean())
         if isinstance(family, Denoises):
             errors = family.denoising_errors(self.real[:NOISED], self._labels(family, NOISED), LEVELS)
-            arrays |= {"sigmas": _float32(errors[0]), "errors": _float32(errors[1])}
+            arrays |= {"sigmas": float32(errors[0]), "errors": float32(errors[1])}
         return arrays, facts
+
+    def _shown(self, x: Tensor) -> Tensor | None:
+        """What thumbnails show of items or latents (n, *shape), perhaps of the first of them alone; None where nothing is."""
+        latent = self.latent_modality
+        if latent is not None:
+            is_shown = isinstance(latent.base.spec, Grid) and latent.base.spec.bounded
+            return decoded(x, latent, self.seconds) if is_shown else None
+        return x if self.is_bounded else None
 
     def _labels(self, family: Family, count: int) -> Tensor | None:
         return None if self.labels is None else self.labels[:count].to(family.device)
@@ -177,58 +150,11 @@ class MapScene:
         real_labels = None if self.labels is None else self.labels.to(device)
         gradient = family.input_gradient(generated.to(device), device_labels).cpu()
         return {
-            "real_belief": _float32(family.discriminator_logits(self.real.to(device), real_labels)),
-            "made_belief": _float32(family.discriminator_logits(generated.to(device), device_labels)),
-            "field": _float32(family.discriminator_logits(on_plane.to(device), None)),
-            "push": _float32(self.plane.along(pooled(gradient))),
+            "real_belief": float32(family.discriminator_logits(self.real.to(device), real_labels)),
+            "made_belief": float32(family.discriminator_logits(generated.to(device), device_labels)),
+            "field": float32(family.discriminator_logits(on_plane.to(device), None)),
+            "push": float32(self.plane.along(pooled(gradient))),
         }
-
-
-class TextScene:
-    """Probability of each token of one held-out text under the network, and its attention weights.
-
-    Args:
-        job: What is trained, on Tokens.
-        spec: Of the data.
-    """
-
-    def __init__(self, job: TrainingJob, spec: Tokens) -> None:
-        part = "validation" if job.data.part_size("validation") else "train"
-        source = next(iter(job.data.scoring(part)))
-        first_row = source.rows(0, 1)
-        length = min(TEXT_TOKENS, first_row.x.shape[1] - 1)
-        if first_row.mask is not None:
-            length = max(1, min(length, int((first_row.mask[0] > 0).nonzero().max()) + 1))
-        self.batch = Batch(first_row.x[:, : length + 1], first_row.labels).to(job.world.device)
-        self.job, self.spec = job, spec
-
-    def fixed(self) -> tuple[Arrays, dict[str, object]]:
-        ids = self.batch.x[0].cpu().numpy()
-        modality = self.job.data.modality
-        texts = [_token_text(modality, self.spec, int(token)) for token in ids]
-        return {"ids": ids.astype(np.int32)}, {"scene": "text", "tokens": texts, "vocabulary": self.spec.vocab}
-
-    def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
-        assert isinstance(family, Attends)
-        bits = -family.network_log_probs(self.batch)[0] / math.log(2)  # (L,)
-        weights = family.attention_weights(self.batch)[:, :, 0]  # (layers, heads, L, L)
-        skipped = weights.shape[2] - (self.batch.x.shape[1] - 1)  # a label in front
-        heads = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
-        levels = heads.mul(255).round().clamp(0, 255).byte().cpu().numpy()
-        facts: dict[str, object] = {"heads": weights.shape[1], "bits": float(bits.mean())}
-        return {"token_bits": _float32(bits), "attention": levels}, facts
-
-
-def _token_text(modality: object, spec: Tokens, token: int) -> str:
-    if token in spec.special.values():
-        return ""
-    tokenizer = getattr(modality, "tokenizer", None)
-    return str(tokenizer.decode([token])) if tokenizer is not None else str(token)
-
-
-def _float32(x: Tensor) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = x.detach().float().cpu().numpy()
-    return values
 
 
 def facts_of(values: Mapping[str, object], step: int, seconds: float) -> dict[str, object]:

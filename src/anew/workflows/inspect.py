@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from anew.core import settings as cfg
-from anew.core.registry import load
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
 from anew.core.world import World
 from anew.data.dataset import Dataset
+from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import about
@@ -66,10 +66,18 @@ class BudgetEstimate:
     steps: int
     epochs: float
 
+    @property
+    def duration(self) -> str:
+        """The budget in words."""
+        return f"{self.seconds / 3600:g} h" if self.seconds >= 3600 else f"{self.seconds / 60:g} min"
+
+    @property
+    def training(self) -> str:
+        """What it would buy, in words."""
+        return f"{self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
+
     def __str__(self) -> str:
-        hours = self.seconds >= 3600
-        duration = f"{self.seconds / 3600:g} h" if hours else f"{self.seconds / 60:g} min"
-        return f"{duration}: {self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
+        return f"{self.duration}: {self.training}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ class Inspection:
             "family": self.family,
             "why": self.reason,
             "tried": {"families": list(self.tried), "why": describe_trying(self.tried)} if self.tried else None,
-            "instead": {preference: other.to_json() for preference, other in self.alternatives.items()},
+            "instead": {preference: alternative.to_json() for preference, alternative in self.alternatives.items()},
             "path": self.path,
             "fingerprint": self.fingerprint,
             "labels": list(self.labels),
@@ -151,19 +159,25 @@ class Inspection:
         }
 
     def __repr__(self) -> str:
-        return "\n".join([self._headline(), *(f"  {line}" for line in self._details())])
+        return "\n".join([self._headline(), *(f"  {line}" for line in self._lines())])
 
     def _repr_html_(self) -> str:
         """HTML for notebooks."""
-        details = "".join(f"<li>{html.escape(line)}</li>" for line in self._details())
+        details = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines())
         return f"<p><b>{html.escape(self._headline())}</b></p><ul>{details}</ul>"
 
-    def _headline(self) -> str:
+    @property
+    def amount(self) -> str:
+        """How much data there is, in words."""
         plural = "" if self.items == 1 else "s"
-        because = f": {self.reason}" if self.reason else ""
-        return f"{self.items:,} {self.item_name}{plural}, {_amount(self.bytes)} -> {self.family}{because}"
+        return f"{self.items:,} {self.item_name}{plural}, {_amount(self.bytes)}"
 
-    def _details(self) -> list[str]:
+    def _headline(self) -> str:
+        because = f": {self.reason}" if self.reason else ""
+        return f"{self.amount} -> {self.family}{because}"
+
+    def details(self) -> list[str]:
+        """Facts about the data for people, one line each."""
         lines = []
         if self.labels:
             more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
@@ -178,8 +192,11 @@ class Inspection:
             lines += [f"  {file.name}: {file.reason}" for file in self.skipped_files[:SHOWN_SKIPPED]]
         if trying := describe_trying(self.tried):
             lines.append(trying)
-        lines += [f"prefer={name!r}: {a.family} ({a.reason})" for name, a in self.alternatives.items()]
-        return [*lines, *map(str, self.budgets)]
+        return lines
+
+    def _lines(self) -> list[str]:
+        preferences = [f"prefer={name!r}: {a.family} ({a.reason})" for name, a in self.alternatives.items()]
+        return [*self.details(), *preferences, *map(str, self.budgets)]
 
 
 def _amount(size: int) -> str:
@@ -213,7 +230,7 @@ def inspect_data(
     use_threads()
 
     def modality_settings(name: str) -> dict[str, object]:
-        return cfg.route_settings(settings or {}, {name: load("data", name).Config})[name]
+        return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
 
     size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu")
     columns = ColumnChoice.of(settings or {})

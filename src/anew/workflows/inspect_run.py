@@ -149,9 +149,9 @@ def inspect_run(path: Path) -> RunInspection:
             request=to_json(request),
             commands=_commands(run, record.status, None),
         )
-    steps = [event for event in events.read(path / events.NAME) if event["event"] == "step"]
+    steps = events.steps_of(path)
     report = report_if_whole(path) if record.status == "finished" else None
-    plan, spec, last = record.plan, record.spec, steps[-1] if steps else {}
+    plan, spec, last = record.plan, record.spec, steps[-1] if steps else events.Event()
     examples = float(last.get("examples", 0))
     expected = (plan.steps or plan.expected_steps or 0) * plan.batch
     return RunInspection(
@@ -168,7 +168,7 @@ def inspect_run(path: Path) -> RunInspection:
         steps=int(last.get("step", 0)),
         seconds=float(last.get("seconds") or 0.0),
         passes=(plan.epochs or 0.0) * examples / expected if expected else 0.0,
-        loss={name: value for name, value in last.items() if name.startswith("loss")},
+        loss=events.losses(last),
         report=report,
         commands=_commands(run, record.status, report),
     )

@@ -163,8 +163,8 @@ def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: Tra
     if (is_forced or most_rows == 0) and train_config.recompute != "off":
         if can_recompute(family.phases()):
             recompute_blocks(family)
-            why = "as asked" if is_forced else "those of one example do not fit in memory"
-            plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are recomputed: {why}"))
+            reason = "as asked" if is_forced else "those of one example do not fit in memory"
+            plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are recomputed: {reason}"))
             most_rows = None
         elif is_forced:
             raise ConfigError("`recompute` needs a family of one network with blocks; leave it out")
@@ -267,7 +267,7 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
 
 
 def _seconds_trained(job: TrainingJob) -> float:
-    steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
+    steps = events_file.steps_of(job.folder.path)
     return job.world.broadcast(max((float(event.get("seconds") or 0.0) for event in steps), default=0.0))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from anew.core.registry import load
 from anew.core.reporter import Reporter
 from anew.data.dataset import Dataset
+from anew.data.modality import load_modality
 from anew.data.skipped import skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
@@ -35,7 +35,7 @@ def open_data(request: Request, context: RunContext) -> Dataset:
     """The data of a request, split and with its modality fitted; what was decided on the way is said."""
 
     def modality_settings(modality: str) -> dict[str, object]:
-        return settings_of(request.settings, modality, load("data", modality).Config)
+        return settings_of(request.settings, modality, load_modality(modality).Config)
 
     seconds = request.budget or request.fit_seconds
     size = DataBudget(seconds, 0, 0, context.world.minimum(torch.get_num_threads()), context.world.device.type)

@@ -17,12 +17,11 @@ from statistics import median
 import torch
 
 from anew.core.arrays import Numbers
-from anew.core.registry import load
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.errors import TrainingError
-from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.base import Embedder, load_evaluation
 from anew.evaluation.inputs import EMBEDDER_ITEMS, EvaluationInputs
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.two_sample import two_sample_test
@@ -84,7 +83,7 @@ class Judge:
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self.seed = seed
-        evaluation: Evaluation[DecodedItem] = load("evaluation", data.modality.name)(
+        evaluation = load_evaluation(data.modality.name)(
             EvaluationInputs(
                 modality=data.modality.base,
                 spec=data.spec,

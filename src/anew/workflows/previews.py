@@ -32,16 +32,16 @@ class Previews:
         self.job = job
         self.trainer = trainer
         self.points = job.train_config.previews
-        self.done = 0
+        self.num_drawn = 0
         self.cost = 0.0
 
     def __call__(self, result: StepResult) -> str | None:
-        if self.points == 0 or result.progress * (self.points + 1) < self.done + 1:
+        if self.points == 0 or result.progress * (self.points + 1) < self.num_drawn + 1:
             return None
-        self.done = int(result.progress * (self.points + 1))
+        self.num_drawn = int(result.progress * (self.points + 1))
         total = self.job.plan.train_s
-        dear = total is not None and self.cost > total / 100
-        if self.job.world.broadcast(dear):
+        is_costly = total is not None and self.cost > total / 100
+        if self.job.world.broadcast(is_costly):
             return None
         start = time.monotonic()
         # A copy that is whole on one process: sharded weights cannot be sampled from.

@@ -17,10 +17,9 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from anew.core.registry import load
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.core.world import World
-from anew.families.base import Family, Scale
+from anew.families.base import Scale, load_family
 from anew.planning.build import build_family
 from anew.training.trainer import Trainer
 
@@ -133,7 +132,7 @@ class Racer:
     """
 
     def __init__(self, name: str, pictures: Tensor, points: Tensor, seconds: float, seed: int) -> None:
-        family_class: type[Family] = load("families", name)
+        family_class = load_family(name)
         grid = Grid((1, SIDE, SIDE), "CHW", 0, float(pictures.std()))
         tokens = Tokens(LEVELS + 1, SIDE * SIDE, {"begin": LEVELS}, packed=False, shape=(SIDE, SIDE))
         self.reads_tokens = not family_class.supports(grid)

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.core import settings as cfg
@@ -24,7 +23,7 @@ from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.paths import WEIGHTS
 from anew.runs.record import RunRecord
-from anew.runs.report_record import REPORT, report_if_whole
+from anew.runs.report_record import REPORT, record_if_whole
 from anew.sampling.samples import Samples
 
 EARLIER = "reports"  # the folder of a run with reports that others took the place of
@@ -90,12 +89,14 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
 
 def _basis(run: Path) -> Basis | None:
     """The basis of the report in a folder; None where there is none, or where it gives none."""
-    value = (report_if_whole(run) or {}).get("basis")
-    try:
-        basis = Basis(**value) if value else None
-        return basis if basis and datetime.fromisoformat(basis.time) else None
-    except (TypeError, ValueError):
+    report = record_if_whole(run)
+    if report is None or report.basis is None:
         return None
+    try:
+        datetime.fromisoformat(report.basis.time)
+    except ValueError:
+        return None
+    return Basis(**report.basis.model_dump())
 
 
 def _unused(folder: Path, time: str) -> Path:
@@ -179,7 +180,7 @@ def warnings(folder: Path) -> list[str]:
     return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
 
 
-def _history(folder: Path) -> list[dict[str, Any]]:
-    steps = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "step"]
+def _history(folder: Path) -> list[events_file.Event]:
+    steps = events_file.steps_of(folder)
     every = max(1, len(steps) // CURVE_POINTS)
     return steps[::every]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +19,7 @@ from anew.core.version import __version__
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import restoring
-from anew.families.base import Family
+from anew.families.base import Family, load_family_file
 from anew.planning.budget import check_budget, saving_slice, training_seconds
 from anew.planning.choose import (
     FamilyChoice,
@@ -70,7 +69,7 @@ def new_run(
     reporter: Reporter | None,
     started: float,
     cleanup: Cleanup,
-    load_user_family: Callable[[], type[Family] | None],
+    own_family: Path | None,
 ) -> Model:
     """Carry out a request in its folder, which holds the request already.
 
@@ -80,7 +79,7 @@ def new_run(
         reporter: Who shows the progress.
         started: `time.monotonic()` when the command began.
         cleanup: What to remove if it cannot be begun: the "files" that were written so far, or the "folder" with them.
-        load_user_family: Gives the class of a family of the user's own, None where it is a built-in one.
+        own_family: The file of a family of the user's own, None where it is a built-in one.
 
     Returns:
         The model, with its report written.
@@ -93,7 +92,8 @@ def new_run(
     try:
         world = world_of_processes.join()
         reporter = reporter if reporter is not None and world.is_main else SilentReporter()
-        job, checkpoint, skipped_items = _begin(folder, request, reporter, started, load_user_family())
+        user_family = None if own_family is None else load_family_file(own_family)
+        job, checkpoint, skipped_items = _begin(folder, request, reporter, started, user_family)
     except Exception:  # whatever it was, it is raised again
         if cleanup != "nothing":
             _remove_begun(folder, with_folder=cleanup == "folder")
@@ -286,7 +286,7 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
 
 def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
     """From where a run goes on and, where it is given more, how far that is likely to take it."""
-    steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
+    steps = events_file.steps_of(job.folder.path)
     seconds = float(steps[-1].get("seconds") or 0.0) if steps else 0.0
     if not is_given_more or not seconds:
         return f"continuing from step {step:,}"

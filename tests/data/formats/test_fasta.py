@@ -202,8 +202,8 @@ def test_sequences_are_called_so(tmp_path: Path) -> None:
         Dataset.open(file(tmp_path / "few", "a.fna", text))
     with pytest.raises(DataError, match="no usable sequence"):
         Dataset.open(file(tmp_path / "none", "a.fna", b"\x00\x01\x02" * 400))
-    summary = inspect_data(str(sequences(tmp_path / "a.fasta", 100))).to_json()
-    assert "100 sequences, " in str(describe(summary))
+    inspection = inspect_data(str(sequences(tmp_path / "a.fasta", 100)))
+    assert "100 sequences, " in str(describe(inspection))
 
 
 def test_one_large_cluster_is_said(tmp_path: Path) -> None:

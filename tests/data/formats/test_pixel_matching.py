@@ -74,6 +74,22 @@ def test_a_background_is_exact_and_shades_remain() -> None:
     assert abs(middle[0] - middle[1]) < 0.05
 
 
+def test_strokes_of_neighbouring_levels_are_as_white_as_real_ones() -> None:
+    def strokes(seed: int, levels: np.ndarray) -> np.ndarray:
+        source = np.random.default_rng(seed)
+        images = np.zeros((40, 1, 16, 16), np.float32)
+        images[:, :, 4:12, 6:9] = source.choice(levels, (40, 1, 8, 3))
+        images[:, :, 4:12, 9] = source.uniform(0, 255, (40, 1, 8))  # edges
+        return images.round()
+
+    real, samples = strokes(0, np.array([252, 253, 254])), strokes(1, np.arange(236, 250))
+    matched = PixelMatching.learned(samples, real)(samples)
+    white = [float((x[:, :, 4:12, 6:9] > 251).mean()) for x in (samples, matched, real)]
+    assert white[0] == 0.0 and white[1] > 0.9 and white[2] == 1.0
+    edges = matched[:, :, 4:12, 9]
+    assert abs(float(edges.mean()) - float(real[:, :, 4:12, 9].mean())) < 12.0
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_photographs_stay_as_they_are(channels: int) -> None:
     def photographs(n: int, seed: int) -> np.ndarray:
@@ -102,7 +118,7 @@ def test_what_was_learned_survives_json(matching: PixelMatching) -> None:
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_paletted_png(channels: int) -> None:
-    image = pixels.shown(sprites(1, 5)[0, :channels] / 127.5 - 1.0)
+    image = pixels.as_bytes(sprites(1, 5)[0, :channels] / 127.5 - 1.0)
     written = Pillow.open(io.BytesIO(pixels.png(image, paletted=True)))
     assert written.mode == "P"
     assert (np.asarray(written.convert("RGBA" if channels == 4 else "RGB")) == image).all()

@@ -15,8 +15,10 @@ def prose(n: int, seed: int, first: int = 0) -> list[str]:
     return [" ".join(source.choice(lexicon, 60)) for _ in range(n)]
 
 
-def found(samples: list[str], held_out: list[str], train: list[str]) -> dict[str, tuple[float, float]]:
-    scores = list(word_scores(samples, held_out, Vocabulary(train), 0))
+def shares(
+    samples: list[str], held_out: list[str], train: list[str], records: bool = False
+) -> dict[str, tuple[float, float]]:
+    scores = list(word_scores(samples, held_out, Vocabulary(train, records), 0))
     assert all((s.low or 0.0) <= s.value <= (s.high or 0.0) for s in scores)
     return {s.name: (s.value, s.real_baseline or 0.0) for s in scores}
 
@@ -25,7 +27,7 @@ def test_word_salad_of_broken_words_is_told_in_eight_samples() -> None:
     train, held_out = prose(80, 0), prose(20, 1)
     source = np.random.default_rng(2)
     salad = ["".join(source.permutation(list(text))) for text in prose(8, 3)]
-    whole, broken = found(prose(8, 3), held_out, train), found(salad, held_out, train)
+    whole, broken = shares(prose(8, 3), held_out, train), shares(salad, held_out, train)
     assert whole["known_words"] == (1.0, 1.0) and whole["broken_words"] == (0.0, 0.0)
     assert broken["known_words"][0] < 0.3 and broken["broken_words"][0] > 0.3
     assert sum(value for value, _ in broken.values()) == 1.0
@@ -33,8 +35,8 @@ def test_word_salad_of_broken_words_is_told_in_eight_samples() -> None:
 
 def test_new_words_of_old_syllables_are_new_not_broken() -> None:
     train, held_out = prose(80, 0), prose(20, 1)
-    shares = found(prose(8, 3, first=1000), held_out, train)
-    assert shares["known_words"][0] < 0.2 < shares["new_words"][0] and shares["new_words"][1] == 0.0
+    new = shares(prose(8, 3, first=1000), held_out, train)
+    assert new["known_words"][0] < 0.2 < new["new_words"][0] and new["new_words"][1] == 0.0
 
 
 def test_known_words_in_an_order_of_their_own_are_told_by_their_pairs() -> None:
@@ -51,7 +53,7 @@ def test_known_words_in_an_order_of_their_own_are_told_by_their_pairs() -> None:
 
     train, held_out, samples = ([text(seed) for seed in range(first, first + 40)] for first in (0, 100, 200))
     salad = [" ".join(source.permutation(sample.split())) for sample in samples]
-    ordered, shuffled = found(samples, held_out, train), found(salad, held_out, train)
+    ordered, shuffled = shares(samples, held_out, train), shares(salad, held_out, train)
     assert ordered["known_pairs"][0] > 0.9 and shuffled["known_pairs"][0] < 0.3
     assert shuffled["known_words"][0] > 0.95 and shuffled["known_pairs"][1] == ordered["known_pairs"][1] > 0.9
 
@@ -59,7 +61,16 @@ def test_known_words_in_an_order_of_their_own_are_told_by_their_pairs() -> None:
 def test_what_is_not_made_of_words_has_no_such_figures() -> None:
     source = np.random.default_rng(0)
     codes = ["".join(source.choice(list("ACGT"), 300)) for _ in range(30)]
-    assert found(codes[:10], codes[10:20], codes[20:]) == {}
+    assert shares(codes[:10], codes[10:20], codes[20:]) == {}
     names = [" ".join("".join(source.choice(list("abcdefgh"), 9)) for _ in range(20)) for _ in range(30)]
-    assert found(names[:10], names[10:20], names[20:]) == {}
-    assert words("irst words cut at the en") == ["words", "cut", "at", "the"]
+    assert shares(names[:10], names[10:20], names[20:]) == {}
+    assert words("irst words cut at the en", record=False) == ["words", "cut", "at", "the"]
+
+
+def test_records_are_whole_so_their_first_and_last_words_count() -> None:
+    titles = [text[:40].rsplit(" ", 1)[0] for text in prose(300, 0)]
+    train, held_out, samples = titles[:100], titles[100:200], titles[200:]
+    broken = [title[::-1] for title in samples]
+    assert words("two words", record=True) == ["two", "words"]
+    assert shares(samples, held_out, train, records=True)["known_words"][0] > 0.95
+    assert shares(broken, held_out, train, records=True)["known_words"][0] < 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anew.evaluation.reporting.ranking import (
+    CopyingSummary,
     RunResult,
     best_runs,
     claims,
@@ -84,7 +85,8 @@ def test_noise_wins_no_walk_and_a_run_of_one_step_tests_no_claim() -> None:
 
 
 def test_who_copies_is_said_before_who_wins() -> None:
-    copies = {"found": True, "verdict": "Copying found: about 40% of the samples.", "samples": 100}
+    verdict = "Copying found: about 40% of the samples."
+    copies = CopyingSummary(found=True, p=0.001, share=0.4, detection_limit=None, samples=100, verdict=verdict)
     copier = RunResult("gan", "gan", scores={"frechet_distance": score("frechet_distance", 1.0)}, copies=copies)
     other = RunResult("vae", "vae", scores={"frechet_distance": score("frechet_distance", 9.0)})
     first, *other_findings = findings([copier, other])

@@ -182,7 +182,7 @@ def resampled(x: Samples, rate: int, new_rate: int) -> Samples:
     return np.asarray(soxr.resample(x, rate, new_rate, quality="HQ"), dtype=np.float32)
 
 
-def heard(x: Samples) -> None:
+def check_audible(x: Samples) -> None:
     """Raises ValueError (one clause) for silence."""
     if float(np.abs(x).max(initial=0.0)) < SILENT:
         raise ValueError("it is silent")
@@ -190,7 +190,7 @@ def heard(x: Samples) -> None:
 
 def trimmed(x: Samples, rate: int) -> Samples:
     """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
-    heard(x)
+    check_audible(x)
     step = max(1, round(STEP * rate))
     windows = np.pad(_power(x), (0, -len(x) % step)).reshape(-1, step)
     level = np.sqrt(windows.mean(axis=1))
@@ -206,8 +206,8 @@ def _power(x: Samples) -> NDArray[np.float64]:
 
 def without_tail(x: Samples, rate: int) -> Samples:
     """A clip up to where it falls silent for good, and a little longer; all of a silent one."""
-    heard = np.flatnonzero(np.abs(x).reshape(len(x), -1).max(axis=1) > SILENT)
-    return x[: heard[-1] + 1 + round(STEP * rate)] if len(heard) else x
+    audible = np.flatnonzero(np.abs(x).reshape(len(x), -1).max(axis=1) > SILENT)
+    return x[: audible[-1] + 1 + round(STEP * rate)] if len(audible) else x
 
 
 def fitted(x: Samples, length: int) -> Samples:

@@ -124,13 +124,13 @@ def describe_files(heads: Sequence[Head], shape: Shape, size: DataBudget | None)
         mixed = "Stereo is mixed to mono" if channels == 2 else f"{channels} channels are mixed to one"
         out.append(f"{mixed} (channels=stereo keeps two).")
     long = sum(h.seconds >= LONG * shape.seconds for h in heads)
-    over = sum(shape.seconds < h.seconds for h in heads) - long
+    num_short = sum(shape.seconds < h.seconds for h in heads) - long
     if long:
         out.append(
             f"Files of {LONG * shape.seconds:.1f} s and more are cut into clips ({long} of {len(heads)} looked at)."
         )
-    if over:
+    if num_short:
         out.append(
-            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({over} of {len(heads)} looked at)."
+            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({num_short} of {len(heads)} looked at)."
         )
     return out

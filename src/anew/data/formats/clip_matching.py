@@ -44,13 +44,13 @@ def frames_first(clip: Numbers) -> Numbers:
     return clip.swapaxes(0, 1)
 
 
-def shown(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
+def as_bytes(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
     """Frames (T, C, H, W) in [-1, 1] of each clip as people see them: (T, H, W) or (T, H, W, C) uint8."""
-    return [np.stack([pixels.shown(frame) for frame in clip]) for clip in clips]
+    return [np.stack([pixels.as_bytes(frame) for frame in clip]) for clip in clips]
 
 
 def keep_known(items: Sequence[DecodedItem], condition: Condition) -> list[NDArray[np.uint8]]:
-    """Clips with what was given of them as it was given; known: (C, T, H, W) and a mask."""
+    """Clips with what was given of them as it was given; condition: x (C, T, H, W), and a mask."""
     values = frames_first(as_array(condition.x))  # (T, C, H, W)
     mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
     masks = np.broadcast_to(mask, condition.x.shape)[0] >= 1.0  # (T, H, W)
@@ -58,6 +58,6 @@ def keep_known(items: Sequence[DecodedItem], condition: Condition) -> list[NDArr
     for item in items:
         clip = np.array(item)
         for index in range(min(len(clip), len(values))):
-            clip[index][masks[index]] = pixels.shown(values[index])[masks[index]]
+            clip[index][masks[index]] = pixels.as_bytes(values[index])[masks[index]]
         kept.append(clip)
     return kept

@@ -26,7 +26,7 @@ BUDGETS = (
 )
 
 
-def enough(size: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
+def enough_budget(size: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
     """The clause that names the shortest budget which affords it; "" where none does, or training has no budget."""
     if size.seconds is None:
         return ""
@@ -68,8 +68,8 @@ def even_size(
         low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
         notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {chosen[0]}x{chosen[1]}.")
     elif chosen != sizes[0]:
-        hint = enough(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
+        hint = enough_budget(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
         keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{hint}"
-        why = "as asked" if requested else f"to fit {size.describe()}; {keeps}"
-        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
+        reason = "as asked" if requested else f"to fit {size.describe()}; {keeps}"
+        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {reason}.")
     return chosen

@@ -112,7 +112,7 @@ def cleaned(sequence: str) -> tuple[str, bool]:
     return letters.rstrip("*"), len(letters) < len(upper)
 
 
-def given(part: str, alphabet: Alphabet) -> str:
+def as_read(part: str, alphabet: Alphabet) -> str:
     """Residues that a user gives, as those of data are read; letters of no alphabet stay."""
     swapped = {ord(c): alphabet.nearest(c) for c in "TU" if c not in alphabet.all}
     return cleaned("".join(part.split()))[0].translate(swapped)

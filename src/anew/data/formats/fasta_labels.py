@@ -24,10 +24,10 @@ class Headers:
         self.read = setting not in ("off", "folder")
         self._pattern: re.Pattern[str] | None = None
         if self.read:
-            self._pattern, self._sought = _pattern(setting)
+            self._pattern, self._meaning = _pattern(setting)
         self._classes: Counter[str | None] = Counter()
-        self._looked = 0
-        self._said: list[str] | None = None
+        self._num_searched = 0
+        self._first_remarks: list[str] | None = None
 
     def label(self, header: str, folder: str | None) -> str | None:
         """The class of a record with this header, in a file of this class folder."""
@@ -37,30 +37,30 @@ class Headers:
 
     def _search(self, header: str) -> str:
         assert self._pattern is not None
-        self._looked += bool(header)
+        self._num_searched += bool(header)
         match = self._pattern.search(header)
         return next((g.strip() for g in match.groups() if g), OTHER) if match else OTHER
 
     def remarks(self) -> list[str]:
         """Remarks on records read up to the first call: sources may be read again later."""
-        if self._said is None:
-            self._said = self._missed() if self.setting != "off" and self._classes else []
-        return self._said
+        if self._first_remarks is None:
+            self._first_remarks = self._missed() if self.setting != "off" and self._classes else []
+        return self._first_remarks
 
     def _missed(self) -> list[str]:
         named = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
-        setting, headers = f"labels={self.setting}", f"{self._looked:,} headers that were read"
+        setting, headers = f"labels={self.setting}", f"{self._num_searched:,} headers that were read"
         if not self.read:
-            where = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
-            return [f"{setting}: the sequences {where}, so no classes are learned"] if len(self._classes) < 2 else []
-        if not self._looked:
+            place = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
+            return [f"{setting}: the sequences {place}, so no classes are learned"] if len(self._classes) < 2 else []
+        if not self._num_searched:
             return [f"{setting}: the sequences have no headers, so no classes are learned"]
         if not named:
-            return [f"{setting}: none of the {headers} has {self._sought}, so no classes are learned"]
+            return [f"{setting}: none of the {headers} has {self._meaning}, so no classes are learned"]
         if len(self._classes) < 2:
             return [f"{setting}: each of the {headers} says {named[0]!r}, so no classes are learned"]
         n = sum(self._classes[name] for name in named)
-        sentence = f"{setting}: {n:,} of the {headers} have {self._sought}; the others are of the class {OTHER!r}"
+        sentence = f"{setting}: {n:,} of the {headers} have {self._meaning}; the others are of the class {OTHER!r}"
         return [sentence] if n < self._classes.total() else []
 
 

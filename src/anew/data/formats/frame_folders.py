@@ -50,7 +50,7 @@ def in_order(folder: Path) -> list[Path]:
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
     """All folders of pictures that count up by one, if most of some of them hold frames, and with them those in which a few
-    numbers are missing; else none. asked: all folders of numbered pictures are taken for frames without a look."""
+    numbers are missing; else none. is_requested: all folders of numbered pictures are taken for frames without a look."""
     named = {folder: [path.rpartition("/")[2] for path in names] for folder, names in files.items()}
     if is_requested:
         return [folder for folder, names in named.items() if len(names) > 1 and numbers(names) is not None]
@@ -58,9 +58,10 @@ def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_request
     complete = [folder for folder, share in missing.items() if not share]
     gaps = [folder for folder, share in missing.items() if 0 < share <= GAPS]
     sampled = complete[:: max(1, len(complete) // LOOKED)][:LOOKED]
-    firsts = [_small(in_order(root / folder)[:1]) for folder in sampled]
+    first_frames = [_small(in_order(root / folder)[:1]) for folder in sampled]
     confirmed = [
-        _moves(root / folder, [f for at, f in enumerate(firsts) if at != place]) for place, folder in enumerate(sampled)
+        _moves(root / folder, [f for at, f in enumerate(first_frames) if at != place])
+        for place, folder in enumerate(sampled)
     ]
     clips = 4 * sum(confirmed) >= 3 * len(confirmed) > 0
     return [*complete, *(gaps if len(gaps) <= len(complete) else [])] if clips else []
@@ -71,13 +72,13 @@ def _moves(folder: Path, other_firsts: Sequence[NDArray[np.float32]]) -> bool:
     frames = in_order(folder)
     starts = np.linspace(0, len(frames) - 2, min(LOOKED, len(frames) - 1)).round().astype(int)
     before, after = _small([frames[i] for i in starts]), _small([frames[i + 1] for i in starts])
-    far = [f for f in other_firsts if len(f)] or [
+    other_frames = [f for f in other_firsts if len(f)] or [
         _small([frames[(i + len(frames) // 2) % len(frames)]]) for i in starts
     ]
     if not len(before) or len(before) != len(after):
         return False
-    apart = float(np.mean([np.abs(before - f).mean() for f in far if len(f)] or [0.0]))
-    return float(np.abs(before - after).mean()) < ALIKE * apart
+    usual_distance = float(np.mean([np.abs(before - f).mean() for f in other_frames if len(f)] or [0.0]))
+    return float(np.abs(before - after).mean()) < ALIKE * usual_distance
 
 
 def _small(paths: Sequence[Path]) -> NDArray[np.float32]:

@@ -198,12 +198,12 @@ def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: fl
 def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], min_side: int) -> list[Image.Image]:
     """The frames with these numbers (rising, repeats allowed) as RGB or RGBA.
 
-    times: of all frames, as `timing` gives them; enough: pixels of the shorter side after which detail is of no use.
+    times: of all frames, as `timing` gives them; min_side: pixels of the shorter side after which detail is of no use.
     Raises ValueError (one clause) where the body is damaged or cut off.
     """
     if isinstance(data, Path) and data.is_dir():
-        shown = frame_folders.in_order(data)
-        return [frame_folders.picture(shown[number], min_side) for number in requested]
+        frame_paths = frame_folders.in_order(data)
+        return [frame_folders.picture(frame_paths[number], min_side) for number in requested]
     by_index: dict[int, Image.Image] = {}
     todo = sorted(set(requested))
     with _opened(data) as (container, stream):
@@ -215,8 +215,8 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
         number = None
         for frame in container.decode(stream):
             if number is None and times[todo[0]] > 2.0 and frame.pts is not None:
-                shown = (frame.pts - start) * base
-                number = int(np.argmin(np.abs(times - shown)))
+                frame_time = (frame.pts - start) * base
+                number = int(np.argmin(np.abs(times - frame_time)))
             number = number if number is not None else 0
             if number in todo:
                 by_index[number] = _picture(frame, min_side)

@@ -34,7 +34,7 @@ def why_documents(texts: Sequence[str]) -> list[str | None]:
 
 
 def why_document(text: str, min_lines: int = LEAST_LINES) -> str | None:
-    """None if the text is a list, else the first reason (one clause) why it is a document. least: lines of a list."""
+    """None if the text is a list, else the first reason (one clause) why it is a document. min_lines: of a list."""
     lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
     lines = [line.rstrip("\r") for line in lines]
     if lines and not lines[-1]:

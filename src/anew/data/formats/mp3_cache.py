@@ -31,7 +31,7 @@ PIECE = 1 << 16  # values decoded at once: what is lost before a place that is d
 LARGEST = 60_000.0  # value that two bytes hold; a level of 1 is full scale
 # How lines begin that the decoder writes about frames it mends.
 _CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")
-_one = threading.Lock()
+_decoding = threading.Lock()
 
 Recording: TypeAlias = tuple[str, int, int]  # its path, its size, and what changes with its content
 
@@ -157,7 +157,7 @@ class Recordings:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without the lines that the decoder writes to the process's standard error; what others write there comes behind."""
-    with _one, tempfile.TemporaryFile() as caught:
+    with _decoding, tempfile.TemporaryFile() as caught:
         try:
             real = os.dup(2)
         except OSError:  # closed

@@ -29,7 +29,7 @@ SHARPNESS = (4.0, 4.0)  # of the rounds against specks: smaller ones blur what h
 FLAT_SHARE = 0.01  # of all pixels have a colour that counts as flat
 MOST_FLAT = 16  # flat colours
 REACH = 64.0  # how far from a flat colour pixels are drawn to it
-LEAST_REACH = 2.0  # with less there is nothing to draw: neighbouring levels are both common
+LEAST_REACH = 2.0  # common colours nearer than twice that are one: each would draw from the other
 MOST_COLOURS = 1024  # of a palette
 MOST_GREYS = 64  # of a palette of greys: with more, rounding to a level is the same
 KNOWN = 0.998  # share of the pixels of one half of the images whose colours the other half must have for a palette
@@ -106,7 +106,7 @@ Step = AlphaStep | SpeckStep | FlatStep | PaletteStep
 
 
 class PixelMatching(Record):
-    """The steps, in their order; none: samples stay as they are."""
+    """The steps, in their order; without any, samples stay as they are."""
 
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
 
@@ -187,14 +187,17 @@ def _codes(x: Numbers) -> NDArray[np.int64]:
 
 
 def _flat(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[Colour, float]]:
-    """The colours that many pixels have, the most common first, and how far each may draw."""
+    """The colours that many pixels have, the most common first, and how far each may draw. Of neighbouring levels, as 252 to
+    254 of white strokes, the most common one draws: the curve keeps their spread."""
     order = np.argsort(-counts, kind="stable")[:MOST_FLAT]
-    common = colours[order[counts[order] >= FLAT_SHARE * counts.sum()]].astype(np.float32)
+    common: list[Levels] = []
+    for colour in colours[order[counts[order] >= FLAT_SHARE * counts.sum()]].astype(np.float32):
+        if all(np.sqrt(((colour - other) ** 2).sum()) >= 2.0 * LEAST_REACH for other in common):
+            common.append(colour)
     for index, colour in enumerate(common):
-        apart = np.sqrt(((np.delete(common, index, axis=0) - colour) ** 2).sum(1))
-        reach = min([REACH, *(apart / 2.0).tolist()])
-        if reach >= LEAST_REACH:
-            yield tuple(map(int, colour)), round(reach, 2)
+        others = np.asarray([*common[:index], *common[index + 1 :]]).reshape(-1, len(colour))  # (P - 1, C)
+        apart = np.sqrt(((others - colour) ** 2).sum(1))
+        yield tuple(map(int, colour)), round(min([REACH, *(apart / 2.0).tolist()]), 2)
 
 
 def _is_palette(colours: NDArray[np.uint8], real: Numbers) -> bool:

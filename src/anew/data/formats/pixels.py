@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from anew.core.arrays import Numbers
+from anew.data.types import ItemData
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
@@ -41,13 +42,15 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def open_image(data: bytes | Numbers) -> Image.Image:
+def open_image(data: ItemData) -> Image.Image:
     """The image with its header read and its body not yet decoded; an array (H, W) or (H, W, C) is wrapped.
 
     Raises ValueError (one clause) for what is no image or would decode to more than `PIXELS`.
     """
     if isinstance(data, np.ndarray):
         image = _from_array(data)
+    elif not isinstance(data, bytes):
+        raise TypeError(f"an image is given as bytes or an array, not as {type(data).__name__}")
     elif not data:
         raise ValueError("the file is empty")
     else:
@@ -270,7 +273,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
 
 
-def shown(values: Numbers) -> NDArray[np.uint8]:
+def as_bytes(values: Numbers) -> NDArray[np.uint8]:
     """(C, H, W) in [-1, 1], colour multiplied by alpha -> (H, W) or (H, W, C) uint8 as people see it."""
     unit = np.clip((np.nan_to_num(values.astype(np.float32)) + 1.0) * 0.5, 0.0, 1.0)  # (C, H, W)
     if unit.shape[0] == 4:

@@ -14,7 +14,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
-    """The bytes of a regular file; most: how many it may have, `limits.WHOLE.bytes` by default.
+    """The bytes of a regular file; max_bytes: how many it may have, `limits.WHOLE.bytes` by default.
 
     Raises OSError where it cannot be read, ValueError (one clause) where it is larger or not a regular file."""
     max_bytes = limits.WHOLE.bytes if max_bytes is None else max_bytes

@@ -25,7 +25,7 @@ def plain(head: bytes) -> bool:
 
 
 def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
-    """The text of a file and the encoding it was read in. whole: False where the data may stop inside a character.
+    """The text of a file and the encoding it was read in. is_complete: False where the data may stop inside a character.
 
     UTF-8 or what a byte order mark says; otherwise Windows-1252, in which the bytes it leaves open are read as Latin-1.
     Where some lines hold letters in UTF-8 and others are not UTF-8, each line is read on its own (MIXED).

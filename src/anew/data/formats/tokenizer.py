@@ -40,25 +40,25 @@ _LONGEST_KEPT = 64  # characters of these; a script without spaces has words of 
 
 
 @functools.cache
-def _ranges(category: str, most: int) -> str:
-    """The code points up to `most` of a general category (L: letters, N: numbers), as the inside of a set."""
-    points = np.array([p for p in range(most + 1) if unicodedata.category(chr(p)).startswith(category)])
+def _ranges(category: str, last_point: int) -> str:
+    """The code points up to `last_point` of a general category (L: letters, N: numbers), as the inside of a set."""
+    points = np.array([p for p in range(last_point + 1) if unicodedata.category(chr(p)).startswith(category)])
     starts = points[np.diff(points, prepend=-2) > 1]
-    stops = points[np.diff(points, append=most + 2) > 1]
+    stops = points[np.diff(points, append=last_point + 2) > 1]
     return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(starts, stops, strict=True))
 
 
 @functools.cache
-def words(most: int = LAST_LETTER) -> str:
-    """The rule, as a regular expression, for text whose code points are at most `most`."""
-    letters, numbers = _ranges("L", most), _ranges("N", most)
+def words(last_point: int = LAST_LETTER) -> str:
+    """The rule, as a regular expression, for text whose code points are at most `last_point`."""
+    letters, numbers = _ranges("L", last_point), _ranges("N", last_point)
     return (
         f"'(?:[stmd]|re|ve|ll)| ?[{letters}]+| ?[{numbers}]+| ?[^{_SPACES}{letters}{numbers}]+"
         f"|[{_SPACES}]+(?![^{_SPACES}])|[{_SPACES}]+"
     )
 
 
-class Codebook(Protocol):
+class TextTokenizer(Protocol):
     """A way to write text as ids 0..size-1."""
 
     kind: str
@@ -222,17 +222,18 @@ class SubWords:
         pieces = split.findall(text)
         # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
         numbers: dict[str, int] = {}
-        which = np.fromiter((numbers.setdefault(word, len(numbers)) for word in pieces), np.int64, len(pieces))
+        word_index = np.fromiter((numbers.setdefault(word, len(numbers)) for word in pieces), np.int64, len(pieces))
         cached = self._words
-        new = [word for word in numbers if word not in cached]
+        new_words = [word for word in numbers if word not in cached]
         encoded: dict[str, NDArray[np.uint16]] = {}
-        if new:
-            encodings = self._model.encode_batch_fast(new, add_special_tokens=False)
-            encoded = {word: np.array(row.ids, np.uint16) for word, row in zip(new, encodings, strict=True)}
-            if len(cached) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
+        if new_words:
+            encodings = self._model.encode_batch_fast(new_words, add_special_tokens=False)
+            encoded = {word: np.array(row.ids, np.uint16) for word, row in zip(new_words, encodings, strict=True)}
+            # A new dict where it is full, since another thread may be reading the old one.
+            if len(cached) + len(new_words) > _WORD_CACHE:
                 cached = self._words = {word: cached[word] for word in numbers if word in cached}
             cached.update((word, ids) for word, ids in encoded.items() if len(word) <= _LONGEST_KEPT)
-        return _joined([cached[word] if word in cached else encoded[word] for word in numbers], which)
+        return _joined([cached[word] if word in cached else encoded[word] for word in numbers], word_index)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
@@ -264,8 +265,8 @@ def clean(text: str) -> str:
     return text
 
 
-def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> Codebook:
-    """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
+def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> TextTokenizer:
+    """The tokenizer of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
     if state["kind"] == Characters.kind:
         letters, complete = state["letters"], state["complete"]
         if not isinstance(letters, str) or not isinstance(complete, bool):
@@ -275,12 +276,12 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
     data = files.read_json(path)
     try:
         data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
-        book = SubWords(_same_text(data))
+        tokenizer = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
-    if book.state() != state:
+    if tokenizer.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
-    return book
+    return tokenizer
 
 
 def _same_text(data: Mapping[str, object]) -> str:
@@ -302,14 +303,14 @@ def _pieces(text: str) -> Iterator[str]:
         time.sleep(0)
 
 
-def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArray[np.uint16]:
-    """parts[which[0]] + parts[which[1]] + ... without a Python loop over `which`."""
+def _joined(parts: list[NDArray[np.uint16]], word_index: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """parts[word_index[0]] + parts[word_index[1]] + ... without a Python loop."""
     lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
     flat = np.concatenate(parts)
     starts = np.cumsum(lengths) - lengths
-    n = lengths[which]
+    n = lengths[word_index]
     ends = np.cumsum(n)
-    out: NDArray[np.uint16] = flat[np.arange(ends[-1]) + np.repeat(starts[which] - (ends - n), n)]
+    out: NDArray[np.uint16] = flat[np.arange(ends[-1]) + np.repeat(starts[word_index] - (ends - n), n)]
     return out
 
 

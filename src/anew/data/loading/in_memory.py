@@ -33,7 +33,7 @@ def joined(items: Sequence[Item]) -> list[Item]:
     for item in items:
         if out and not item.begins and out[-1].name == item.name and isinstance(item.data, str):
             before = out[-1]
-            out[-1] = Item(before.name, before.data + item.data, before.label, before.begins, item.ends)
+            out[-1] = Item(before.name, before.text + item.data, before.label, before.begins, item.ends)
         else:
             out.append(item)
     return out
@@ -79,7 +79,7 @@ class InMemoryStore:
                 if self._undivided:
                     file, _ = split_record_name(item.name)
                     numbers[file] += 1
-                left -= 0 if reason is not None or isinstance(item, SkippedItem) else len(item.data)
+                left -= 0 if reason is not None or isinstance(item, SkippedItem) else item.size
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
                 if isinstance(item, SkippedItem) or reason is not None:
@@ -119,14 +119,14 @@ class InMemoryStore:
             )
 
     def _split_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int]) -> None:
-        total = sum(len(self.items[i].data) for i in train)
+        total = sum(self.items[i].size for i in train)
         if total < 1000:
             raise DataError(
                 f"the text has only {total} {self.modality.unit}s; at least 1,000 are needed to train on some and hold others out"
             )
         pieces = split.split_spans(joined([self.items[i] for i in train]), held_out)
         held_out_items = np.flatnonzero(base != split.TRAIN)
-        sizes = [sum(len(item.data) for item, piece_part in pieces if piece_part == part) for part in held_out]
+        sizes = [sum(item.size for item, piece_part in pieces if piece_part == part) for part in held_out]
         n = sum(1 for _, part in pieces if part == held_out[-1])
         lengths = " and ".join(
             f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, held_out, strict=True)

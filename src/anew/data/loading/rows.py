@@ -246,17 +246,17 @@ def training_batch(modality: Modality, rows: Rows, index: NDArray[np.int64]) -> 
     views = modality.orderings(modality.batch(*rows))
     if len(views) == 1:
         return modality.augment(views[0], numbers)
-    which = torch.from_numpy((numbers % np.uint64(len(views))).astype(np.int64))  # (B,)
+    view_index = torch.from_numpy((numbers % np.uint64(len(views))).astype(np.int64))  # (B,)
     codings = torch.stack([view.x for view in views])  # (views, B, L+1)
-    return modality.augment(replace(views[0], x=codings[which, torch.arange(len(which))]), numbers)
+    return modality.augment(replace(views[0], x=codings[view_index, torch.arange(len(view_index))]), numbers)
 
 
 def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[Batch]:
     """Batches of all examples, or of n evenly spread ones."""
     n = min(n, rows.count)
-    which = np.linspace(0, rows.count - 1, n).round().astype(np.int64)
+    row_index = np.linspace(0, rows.count - 1, n).round().astype(np.int64)
     for at in range(0, n, size):
-        yield modality.batch(*rows.take(which[at : at + size]))
+        yield modality.batch(*rows.take(row_index[at : at + size]))
 
 
 def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:

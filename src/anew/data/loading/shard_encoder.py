@@ -54,14 +54,14 @@ class ShardEncoder:
                 continue
             todo.append((record, part))
             if len(todo) == isolation.PIECE:
-                self._some(todo, out)
+                self._encode_batch(todo, out)
                 todo = []
-        self._some(todo, out)
+        self._encode_batch(todo, out)
         lengths = np.fromiter(map(len, out.values), dtype=np.int64, count=len(out.values))
         labels, parts = np.array(out.labels, dtype=np.int64), np.array(out.parts, dtype=np.uint8)
         return EncodedShard(self._joined(out.values), lengths, labels, parts, out.refused)
 
-    def _some(self, todo: Sequence[tuple[Item, int]], out: _Pile) -> None:
+    def _encode_batch(self, todo: Sequence[tuple[Item, int]], out: _Pile) -> None:
         encoded = self._modality.encode_many([item for item, _ in todo]) if todo else []
         for (item, part), values in zip(todo, encoded, strict=True):
             label = self.labels.get(item.label or "", -1 if self.labels else 0)

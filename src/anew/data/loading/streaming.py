@@ -113,7 +113,7 @@ class StreamingStore:
         parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
         stamp = max(shard.stamp for shard in self._shards)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
-        names = [f"{shard.name}|{which}" for which in ("train", "held") for shard in self._shards]
+        names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
         disk = DiskCache(cache_root(cache), folder)
         self._store = ShardCache(names, self._encoder.encode, disk, fetch=self._encoder.prefetch)
         if not self.rates:
@@ -272,7 +272,7 @@ class StreamingStore:
             for record, record_part in self._encoder.items(number, held):
                 if isinstance(record, Item) and record_part == part and limit > 0:
                     yield record
-                    limit -= len(record.data)
+                    limit -= record.size
             if limit <= 0:
                 return
 

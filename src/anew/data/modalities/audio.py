@@ -151,13 +151,13 @@ class Audio(Modality):
 
     def head(self, item: Item) -> audio.Head:
         """Header of a sound file. Raises ValueError (one clause)."""
-        return audio.head(item.data)
+        return audio.head(item.file)
 
     def split_records(self, item: Item) -> Iterator[Item]:
         if isinstance(item.data, np.ndarray):
             yield item
             return
-        handle = item.data if isinstance(item.data, FileSlice) else FileSlice(Path(item.name), body=bytes(item.data))
+        handle = item.file if isinstance(item.file, FileSlice) else FileSlice(Path(item.name), body=item.file)
         head = audio.head(handle)
         bounds = audio_clips.cuts(head.frames, head.rate, self._shape, handle.part, handle.of)
         if bounds is None:
@@ -171,7 +171,7 @@ class Audio(Modality):
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
             return None  # samples, or a clip whose file's header was read when it was cut
         try:
-            audio.head(item.data)
+            audio.head(item.file)
         except ValueError as error:
             return str(error)
         return None
@@ -187,11 +187,11 @@ class Audio(Modality):
             if not np.isfinite(x).all():
                 raise ValueError("it holds values that are not numbers (NaN or infinite)")
         elif slice_bounds is not None:
-            x, rate = audio.read(item.data, *slice_bounds, shape.channels)
+            x, rate = audio.read(item.file, *slice_bounds, shape.channels)
         else:
-            head = audio.head(item.data)
+            head = audio.head(item.file)
             stop = min(head.frames, round(SEARCHED_SECONDS * head.rate))
-            x, rate = audio.read(item.data, 0, stop, shape.channels)
+            x, rate = audio.read(item.file, 0, stop, shape.channels)
         x = audio.resampled(x, rate, shape.rate)
         trimmed = audio.trimmed(x, shape.rate)  # says where there is nothing to hear
         x = audio.fitted(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
@@ -204,7 +204,7 @@ class Audio(Modality):
             if slice_bounds is None:
                 self.samples(item)
             else:
-                audio.heard(audio.read(item.data, *slice_bounds)[0])
+                audio.check_audible(audio.read(item.file, *slice_bounds)[0])
         except ValueError as error:
             return str(error)
         return None
@@ -346,9 +346,9 @@ def _slice_bounds(item: Item) -> tuple[int, int] | None:
 def _differ(rows: NDArray[np.int16]) -> bool:
     """Whether some of stored clips (n, N, 2) have two channels that can be told apart."""
     channels = rows.astype(np.float32)
-    apart = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
+    difference = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
     together = np.square(channels).sum(axis=(1, 2))
-    return float((apart > ALIKE * together).mean()) >= DIFFERENT_SHARE
+    return float((difference > ALIKE * together).mean()) >= DIFFERENT_SHARE
 
 
 def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:

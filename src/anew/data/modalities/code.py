@@ -146,9 +146,9 @@ class Code(Text):
         max_suffix = max(room // 2, room - len(prefix))
         cut = max(len(prefix) - max_prefix, 0)
         suffix_token = self.spec.special[FIM[1]]
-        far = [prefix[:cut], [suffix_token], tail[max_suffix:]]
+        outer = [prefix[:cut], [suffix_token], tail[max_suffix:]]
         gap = self._with_gap(prefix[cut:], tail[:max_suffix], [])
-        return torch.from_numpy(np.concatenate([*far, gap]).astype(np.int64))
+        return torch.from_numpy(np.concatenate([*outer, gap]).astype(np.int64))
 
     def _decode_row(self, row: Sequence[int]) -> str:
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
@@ -178,8 +178,8 @@ class Code(Text):
     def _split_gap(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
         """Ids before a gap, in it, and after it: the inverse of `condition_from_prompt` and what was drawn behind it."""
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
-        far, near = _cut(row, prefix_token)
-        far_prefix, far_suffix = _cut(far, suffix_token)
+        outer, near = _cut(row, prefix_token)
+        far_prefix, far_suffix = _cut(outer, suffix_token)
         before_middle, middle = _cut(near, middle_token)
         near_prefix, near_suffix = _cut(before_middle, suffix_token)
         middle, _ = _cut(middle, self.spec.special["end"])

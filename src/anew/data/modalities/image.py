@@ -26,9 +26,8 @@ from anew.errors import ConfigError, DataError
 
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
 DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth and scale
-DECODED_PIXELS = (
-    1 << 27
-)  # stop decoding the sample here (about two seconds of PNG), though never below MIN_DECODED images
+# Decoding of the sample stops here (about two seconds of PNG), though never below MIN_DECODED images.
+DECODED_PIXELS = 1 << 27
 MAX_DECODED_PIXELS = 1 << 28  # but here also where it is fewer than those
 KEPT_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 MIN_DECODED = 16  # images that are decoded, however large
@@ -200,7 +199,8 @@ class Image(Modality):
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = side_limit(size)
-        sample = self._sample(items, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
+        sample = _Sample()
+        collect_glimpses(self, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.thumbnails:
             reason = sample.first_error or "none given"
             raise DataError(f"no image of the train part can be read; the first one: {reason}")
@@ -217,12 +217,6 @@ class Image(Modality):
         classes = class_count(self.config.labels, labels, size.items, "images", self.notes)
         self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
         return self.spec
-
-    def _sample(self, items: Iterable[Item], side: int) -> _Sample:
-        """Look at images, and at thumbnails of about `side` pixels of as many as are decoded."""
-        sample = _Sample()
-        collect_glimpses(self, items, sample, side)
-        return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:
         """Size and thumbnail of an image. Raises ValueError (one clause).
@@ -319,13 +313,13 @@ class Image(Modality):
         """(n, C, H, W) in [-1, 1] -> (H, W), (H, W, 3) or (H, W, 4) uint8 each, with the pixel values that the data has."""
         values = as_array(x)
         if not self.matching.steps or not len(values):
-            return [pixels.shown(image) for image in values]
+            return [pixels.as_bytes(image) for image in values]
         count = max(1, MATCHED_PIXELS // (values.shape[2] * values.shape[3]))
         chunks = (values[start : start + count] for start in range(0, len(values), count))
-        return [pixels.shown(image) for chunk in chunks for image in as_unit(self.matching(as_levels(chunk)))]
+        return [pixels.as_bytes(image) for chunk in chunks for image in as_unit(self.matching(as_levels(chunk)))]
 
     def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
-        return [pixels.shown(image) for image in as_unit(rows)]
+        return [pixels.as_bytes(image) for image in as_unit(rows)]
 
     def calibration_size(self) -> tuple[int, int]:
         if not self.config.match_pixels:
@@ -345,7 +339,7 @@ class Image(Modality):
         kept = []
         for item, value, is_known in zip(items, values, masks, strict=True):
             merged = np.array(item)
-            merged[is_known] = pixels.shown(value)[is_known]
+            merged[is_known] = pixels.as_bytes(value)[is_known]
             kept.append(merged)
         return kept
 

@@ -63,7 +63,8 @@ class Molecule(Text):
 
     def split_records(self, item: Item) -> Iterator[Item]:
         molecules = with_names = comments = 0
-        for number, line in enumerate(self.read(item).splitlines(), 1):
+        text = self.read(item)
+        for number, line in enumerate(text.splitlines(), 1):
             words = line.split(None, 1)
             if words and line.lstrip().startswith(COMMENT):
                 comments += 1
@@ -74,7 +75,7 @@ class Molecule(Text):
             molecules += 1
             with_names += len(words) > 1
             yield Item(f"{item.name}:{number}", words[0], item.label)
-        span = item.name, len(item.data), item.data[:64]  # spans may be read more than once
+        span = item.name, len(text), text[:64]  # spans may be read more than once
         self._left_out[span] = (with_names, comments)
         if not molecules:
             raise ValueError("holds no molecule")

@@ -181,8 +181,8 @@ class Protein(Text):
             self.layout = "list" if self.config.layout == "list" else "document"
         elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:
             self.layout = "document"
-            which = "half of the sequences are" if len(sequences) > 1 else "the sequence is"
-            notes.append(f"{which} longer than {LONG_SEQUENCE:,} residues: read as one text, not as records")
+            subject = "half of the sequences are" if len(sequences) > 1 else "the sequence is"
+            notes.append(f"{subject} longer than {LONG_SEQUENCE:,} residues: read as one text, not as records")
         else:
             self.layout = "list"
         if self.config.direction == "both" and self.layout == "document":
@@ -194,7 +194,7 @@ class Protein(Text):
             yield fasta.Record("", item.data)
             return
         try:
-            text = fasta.decoded(bytes(item.data))
+            text = fasta.decoded(item.content)
         except ValueError:
             return
         yield from fasta.parse(text)
@@ -203,7 +203,7 @@ class Protein(Text):
         if isinstance(item.data, str):
             yield Item(item.name, self._cleaned(item.data), item.label)
             return
-        text = fasta.decoded(bytes(item.data))
+        text = fasta.decoded(item.content)
         number = 0
         for number, record in enumerate(fasta.parse(text), 1):
             self._mended["bare"] += number == 1 and ">" not in text
@@ -236,7 +236,7 @@ class Protein(Text):
 
     def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
-            head = bytes(item.data[:8192])
+            head = item.content[:8192]
             if not head.strip():
                 return "is empty"
             return None if fasta.is_packed(head) or plain(head) else "is binary, not FASTA"
@@ -261,9 +261,9 @@ class Protein(Text):
     # ---- parts ----
 
     def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
-        if self.layout != "list" or sum(len(item.data) for item in items) > self.traits.max_cluster_bytes:
+        if self.layout != "list" or sum(item.size for item in items) > self.traits.max_cluster_bytes:
             return None
-        return SequenceClusters([item.data for item in items], self.config.relatives, KMER_LENGTH[self.alphabet])
+        return SequenceClusters([item.text for item in items], self.config.relatives, KMER_LENGTH[self.alphabet])
 
     # ---- learning the tokens ----
 
@@ -364,7 +364,7 @@ class Protein(Text):
         import torch
 
         alphabet = fasta.ALPHABETS[self.alphabet]
-        beginning, end = fasta.given(prompt, alphabet), fasta.given(suffix, alphabet)
+        beginning, end = fasta.as_read(prompt, alphabet), fasta.as_read(suffix, alphabet)
         letters = self.tokenizer.decode(range(self.tokenizer.size))
         unknown = sorted(set(beginning + end) - set(letters))
         if unknown:

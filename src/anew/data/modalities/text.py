@@ -110,7 +110,7 @@ class Text(Modality):
     def __init__(self, config: Any, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout: Layout = "document"
-        self.tokenizer: tokenizer.Codebook
+        self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
 
@@ -155,7 +155,7 @@ class Text(Modality):
         """The item's text. Raises ValueError (one clause) if it is binary."""
         if isinstance(item.data, str):
             return tokenizer.clean(item.data)
-        data = bytes(item.data)
+        data = item.content
         text, encoding = decode_text(data)
         if encoding == MIXED:  # a large file comes in spans, and each may be read more than once
             self._guessed.setdefault(item.name, {})[len(data), data[:64]] = guessed_lines(data)
@@ -176,7 +176,7 @@ class Text(Modality):
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
             return None if item.data.strip() or not (item.begins and item.ends) else "is empty"
-        head = bytes(item.data[:8192])
+        head = item.content[:8192]
         if not head.strip():
             return "is empty"
         try:

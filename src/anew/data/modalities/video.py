@@ -257,7 +257,8 @@ class Video(Modality):
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = size_limits(size)[0]
-        sample = self._sample(items, 2 * max(max_side, *(self._fixed_size or (0, 0))))
+        sample = _Sample()
+        collect_glimpses(self, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.clips:
             reason = sample.first_error or "none given"
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
@@ -276,12 +277,6 @@ class Video(Modality):
         classes = class_count(self.config.labels, labels, size.items, "videos", self.notes)
         self.spec = Grid(shape, "CTHW", classes, max(std, MIN_STD))
         return self.spec
-
-    def _sample(self, items: Iterable[Item], side: int) -> _Sample:
-        """Look at all clips, and at frames of about `side` pixels of the first ones."""
-        sample = _Sample()
-        collect_glimpses(self, items, sample, side)
-        return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:
         """Size, length and some frames of a clip. Raises ValueError (one clause).
@@ -403,7 +398,7 @@ class Video(Modality):
 
 def _file_of(item: Item) -> frames.Data:
     if not isinstance(item.data, FileSlice):
-        return bytes(item.data)
+        return item.content
     return item.data.path if item.data.body is None else item.data.body
 
 
@@ -438,7 +433,7 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
     """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
-    more = clip_shape.enough(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
+    more = clip_shape.enough_budget(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
     return f"; frames={frames_needed} keeps more{more}"
 
 
@@ -465,7 +460,7 @@ def _joined(
 
 def _until_last_change(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
     """Frames (T, C, H, W) in [-1, 1] of each clip as people see them."""
-    return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.shown(clips)]
+    return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.as_bytes(clips)]
 
 
 def frame_counts(rows: Numbers) -> NDArray[np.intp]:

@@ -33,7 +33,7 @@ class Columns:
     def of(self, modality: str) -> str | None:
         return {"text": self.text, "image": self.image}.get(modality)
 
-    def wanted(self, modality: str) -> list[str]:
+    def names_for(self, modality: str) -> list[str]:
         return [column for column in (self.of(modality), self.label) if column is not None]
 
 

@@ -44,7 +44,7 @@ class Sorted:
 def sort_files(
     files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], requested: str | None = None
 ) -> Sorted:
-    """modalities: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
+    """Files by modality. modalities: all of them by name; requested: the one that the user says, see `Modality.folders`."""
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     by_suffix: dict[str, list[File]] = {}
     out = Sorted()
@@ -96,13 +96,13 @@ class _Group:
         self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
 
     def into(self, out: Sorted, opens_all: bool) -> None:
-        """Sort the files into what was found so far; few: each may be looked at."""
-        looked = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
-        by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD) for file in looked)
-        claims = {file.path: self._claims(file, out) for file in looked}
-        weak = self._weak(list(claims.values()))
-        if len(looked) < len(self.files):
-            votes = Counter(self._kind(claim, weak) for claim in claims.values())
+        """Sort the files into `out`. opens_all: each may be looked at, since there are few."""
+        sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
+        by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD) for file in sampled)
+        claims = {file.path: self._claims(file, out) for file in sampled}
+        unsure = self._unsure_modality(list(claims.values()))
+        if len(sampled) < len(self.files):
+            votes = Counter(self._modality_of(claim, unsure) for claim in claims.values())
             if len(votes) == 1 or len(self.files) > MOST_OPENED:
                 winner = votes.most_common(1)[0][0]
                 for file in self.files:
@@ -110,7 +110,7 @@ class _Group:
                 return
             claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
         for file in self.files:
-            self._put(out, file, self._kind(claims[file.path], weak))
+            self._put(out, file, self._modality_of(claims[file.path], unsure))
 
     def _claims(self, file: File, out: Sorted) -> dict[str, float]:
         try:
@@ -122,20 +122,20 @@ class _Group:
             return {}
         return {name: claim for name, modality in self.modalities.items() if (claim := modality.sniff(head)) > 0}
 
-    def _weak(self, claims: Sequence[Mapping[str, float]]) -> str | None:
+    def _unsure_modality(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
         if self.owner is not None and any(self.owner in claim for claim in claims):
             return None
         best = Counter(max(claim, key=lambda name: claim[name]) for claim in claims if claim)
         return next((name for name, n in best.most_common(1) if 2 * n > len(claims)), None)
 
-    def _kind(self, claims: Mapping[str, float], weak: str | None) -> str | None:
+    def _modality_of(self, claims: Mapping[str, float], unsure: str | None) -> str | None:
         """The modality of a file; None: what no modality takes."""
         if not claims:
             return self.owner
         best = max(claims, key=lambda name: (claims[name], name == self.owner))
-        alone = not self.suffix  # files without an ending have nothing else in common
-        return best if claims[best] >= CONFIDENT or best in (self.owner, weak) or alone else self.owner
+        has_no_suffix = not self.suffix  # files without an ending have nothing else in common
+        return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
     def _put(self, out: Sorted, file: File, owner: str | None) -> None:
         out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)

@@ -41,7 +41,7 @@ def open_reader(
     once: bool = False,
     requested: str | None = None,
 ) -> FolderReader:
-    """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once, asked: see
+    """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once, requested: see
     `Source.open`."""
     return FolderReader(files, root, modalities, classes or {}, once, requested)
 

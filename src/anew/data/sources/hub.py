@@ -102,7 +102,7 @@ class HubReader:
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         split, modality, start, count = shard.where
-        columns = self._columns.wanted(modality)
+        columns = self._columns.names_for(modality)
         try:
             part = self._splits[split].select_columns(columns)[start : start + count]  # column -> cells
         except Exception as error:  # a damaged download raises what its format's reader raises

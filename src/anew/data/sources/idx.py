@@ -77,11 +77,11 @@ class IdxReader:
             return []
         shards = []
         for path, pair in self._pairs.items():
-            each = math.prod(pair.shape[1:])
+            item_size = math.prod(pair.shape[1:])
             for start in range(0, pair.shape[0], SHARD_ITEMS):
                 count = min(SHARD_ITEMS, pair.shape[0] - start)
                 name = f"{path}#{start}+{count}"
-                shards.append(Shard(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
+                shards.append(Shard(name, count, count * item_size, (path, start, count), pair.part, pair.file.stamp))
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anew.core.registry import available, load
+from anew.core.registry import available
 from anew.data.limits import WHOLE_BYTES
-from anew.data.modality import Modality, reasons
+from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import named
 from anew.data.sources.base import Shard
 from anew.data.sources.beside_data import CONVERSIONS
@@ -42,8 +42,8 @@ def detect_modality(
     path: str, requested: str | None, once: bool = False, is_requested: bool = True, columns: ColumnChoice | None = None
 ) -> Chosen:
     """List the path and take the requested modality, or the one of most items (of most bytes where that is a draw). once: see
-    `Source.open`; asked: the user says the requested one, see `Modality.folders`; columns: those of tables that the user names."""
-    modalities: dict[str, type[Modality]] = {name: load("data", name) for name in available("data")}
+    `Source.open`; is_requested: the user says the requested one, see `Modality.folders`; columns: those of tables that the user names."""
+    modalities = {name: load_modality(name) for name in available("data")}
     if requested is not None and requested not in modalities:
         raise DataError(f"unknown modality {requested!r}{did_you_mean(requested, modalities)}")
     is_requested = is_requested and requested is not None
@@ -141,7 +141,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Skip
                 bad.append(SkippedItem(item.name, reason))
             elif not isinstance(item, SkippedItem):
                 good.append(item)
-                size += 0 if isinstance(item.data, FileSlice) else len(item.data)
+                size += item.size
         if size > SAMPLE_BYTES:
             break
     return good, bad

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 SAMPLED_ROWS = 8  # rows of wide cells that are looked at while listing: pictures are alike
 SAMPLED_BYTES = 16 * 1024 * 1024  # SHARD_ITEMS rows are looked at where they take no more than this
 BATCH_ROWS = 1024  # rows decoded at once: more gain no speed
-ANSWER_BYTES = (
-    8 * 1024 * 1024
-)  # of cells in one answer: large enough that the pipe costs little, small enough to hold twice
+# Bytes of cells in one answer: large enough that the pipe costs little, small enough to hold twice.
+ANSWER_BYTES = 8 * 1024 * 1024
 BUFFER_BYTES = 1024 * 1024  # read ahead of a column; without a buffer all of it in a row group would be read at once
 CURSORS = 2  # row groups that stay open: one that training reads and one that is read in order
 

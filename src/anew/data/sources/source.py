@@ -54,7 +54,7 @@ class Source:
         requested: str | None = None,
         choice: ColumnChoice | None = None,
     ) -> Source:
-        """List a folder, a file, an address or a hub name. once: it holds samples, and none of them counts twice (`once`). asked: the
+        """List a folder, a file, an address or a hub name. once: it holds samples, and none of them counts twice (`once`). requested: the
         modality that the user says, see `Modality.folders`. choice: columns of tables that the user names.
 
         Raises DataError where there is nothing to list."""

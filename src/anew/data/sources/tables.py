@@ -94,7 +94,7 @@ class TableReader:
                 continue
             part = part_of(path)
             if isinstance(table, ParquetFile):
-                for piece in table.pieces(columns.wanted(modality), modality):
+                for piece in table.pieces(columns.names_for(modality), modality):
                     name, rows = f"{path}#{piece.group}:{piece.start}", piece.stop - piece.start
                     shards.append(Shard(name, rows, piece.bytes, (path, modality, piece), part, file.stamp))
                 continue
@@ -114,7 +114,7 @@ class TableReader:
         _, table, columns = self._tables[path]
         place, name, number = Place((self._root / path).parent, self._root), "", 0
         try:
-            for number, row in enumerate(_rows(table, where, columns.wanted(modality))):
+            for number, row in enumerate(_rows(table, where, columns.names_for(modality))):
                 name = _row_name(path, where, number)
                 if isinstance(row, Broken):
                     yield SkippedItem(name, str(row))

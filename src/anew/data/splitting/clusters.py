@@ -38,8 +38,8 @@ def assign_parts_with_clusters(
     n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
     too_few = n_held < n_wanted / 3
     if n_clusters < LEAST_ITEMS or too_few:
-        why = _too_large(relatives, n_in_large) if too_few else _too_few(n_held, n_clusters)
-        return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(relatives, why)]
+        reason = _too_large(relatives, n_in_large) if too_few else _too_few(n_held, n_clusters)
+        return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(relatives, reason)]
     parts = np.full(n, TRAIN, dtype=np.uint8)
     unclustered = np.flatnonzero(cluster < 0)
     parts[unclustered] = assign_parts(hashes[unclustered].tolist(), [1] * len(unclustered), share, held_out)
@@ -89,9 +89,9 @@ def _too_few(n_held: int, n_clusters: int) -> str:
     )
 
 
-def _no_clusters(relatives: SequenceClusters, why: str) -> str:
+def _no_clusters(relatives: SequenceClusters, reason: str) -> str:
     return (
-        f"{why} ({_criterion(relatives)}, single linkage): all parts are drawn at random, and the figures hold for new members of the "
+        f"{reason} ({_criterion(relatives)}, single linkage): all parts are drawn at random, and the figures hold for new members of the "
         "families in train, not for new families"
     )
 

@@ -49,13 +49,13 @@ def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | Valu
 
 
 class Records:
-    """The usable records of the shards that are divided, in order. where: (shard, place in it) of each; lengths: records of
+    """The usable records of the shards that are divided, in order. places: (shard, place in it) of each; lengths: records of
     each shard, the refused ones too; sound: whether the body of each was read already."""
 
     def __init__(self) -> None:
         self.keys: list[int] = []
         self.sizes: list[int] = []
-        self.where: list[tuple[int, int]] = []
+        self.places: list[tuple[int, int]] = []
         self.classes: list[str] = []
         self.recordings: list[str | None] = []
         self.sound: list[bool] = []
@@ -78,15 +78,15 @@ class Records:
     ) -> None:
         """Some records of a shard, which come behind those of it that were read before."""
         usable = self._usable(modality, piece, check)
-        alike = self._alike(
+        near_keys = self._near_keys(
             modality, [r for r, fits in zip(piece, usable, strict=True) if fits and isinstance(r, Item)]
         )
         for place, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
-            reason = self._take(record, next(alike), by_size) if fits and isinstance(record, Item) else None
+            reason = self._take(record, next(near_keys), by_size) if fits and isinstance(record, Item) else None
             if reason is not None:
                 self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
-                self.where.append((number, place))
+                self.places.append((number, place))
 
     def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         results = (
@@ -101,7 +101,7 @@ class Records:
                 self.refusals.append(SkippedItem(item.name, reason, item.group))
         return usable
 
-    def _alike(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
+    def _near_keys(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
         """The keys of these; None where no more are looked for."""
         max_compared = min(BODIES - self._bodies, len(items)) if len(self.keys) < ALIKE_ITEMS else 0
         for result in alike_keys(modality, items[:max_compared]):
@@ -111,12 +111,12 @@ class Records:
         while True:
             yield None
 
-    def _take(self, item: Item, alike: int | ValueError | None, by_size: bool) -> str | None:
-        if isinstance(alike, ValueError):
-            return str(alike)
-        self.keys.append(content_key(item) if alike is None else alike)
-        self.sound.append(alike is not None)
-        self.sizes.append(len(item.data) if by_size else 1)
+    def _take(self, item: Item, near_key: int | ValueError | None, by_size: bool) -> str | None:
+        if isinstance(near_key, ValueError):
+            return str(near_key)
+        self.keys.append(content_key(item) if near_key is None else near_key)
+        self.sound.append(near_key is not None)
+        self.sizes.append(item.size if by_size else 1)
         self.classes.append(item.label or "")
         self.recordings.append(item.group)
         return None

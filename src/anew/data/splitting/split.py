@@ -24,9 +24,8 @@ ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 
 FEW_TO_JUDGE = 150  # held-out items under which a report cannot confirm that samples are as good as real ones
 NEEDED_ITEMS = 150  # of each of both held-out parts, which make ENOUGH_ITEMS together
 NEEDED_SHARE = 0.15  # to which the share of a part may grow for that
-VALIDATION_SPAN = (
-    0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
-)
+# A validation span's share of a test span's: it fits few numbers, and its text is lost to the counts.
+VALIDATION_SPAN = 0.6
 LEAST_ITEMS = 10  # different ones, without which no split by item is made
 MANY_RECORDINGS = 40  # from which whole ones are held out: each is then a small share of a held-out part
 REACH = 2000  # characters within which a cut moves to a line end, or a quarter of what lies before the next cut
@@ -173,7 +172,7 @@ def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tupl
 
     Cuts are moved to the next line end (or space) where one is near. Raises DataError where a part would be empty.
     """
-    total = sum(len(item.data) for item in documents)
+    total = sum(item.size for item in documents)
     share = held_out_share(total, ENOUGH_CHARACTERS)
     shares = [share * (VALIDATION_SPAN if part == VALIDATION else 1.0) for part in held_out]
     n_regions = int(np.clip(total // REGION, 1, MOST_REGIONS))
@@ -196,10 +195,10 @@ def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tu
     pieces: list[tuple[Item, int]] = []
     part = TRAIN
     remaining = list(marks)
-    total = sum(len(item.data) for item in documents)
+    total = sum(item.size for item in documents)
     document_start = 0
     for item in documents:
-        text, start = item.data, 0
+        text, start = item.text, 0
         while start < len(text):
             while remaining and remaining[0][0] <= document_start + start:
                 part = remaining.pop(0)[1]

@@ -37,12 +37,12 @@ def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[
     """
     named = {shard.part for shard in shards if shard.part is not None}
     code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
-    both = [split.VALIDATION, split.TEST]
+    held_parts = [split.VALIDATION, split.TEST]
     if not named - {"train"}:
-        return code, both, []
+        return code, held_parts, []
     if all(shard.part not in (None, "train") for shard in shards):
         note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split again"
-        return dict.fromkeys([None, *split.NAMES], split.TRAIN), both, [note]
+        return dict.fromkeys([None, *split.NAMES], split.TRAIN), held_parts, [note]
     if named >= {"validation", "test"}:
         code |= {"validation": split.VALIDATION, "test": split.TEST}
         return code, [], ["the source's own train, validation and test parts are kept"]
@@ -120,10 +120,10 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
                 f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spaced"
             )
     result = SourceSplit(list(base), held_out, notes=notes)
-    listed = modality.layout == "list"
+    is_list = modality.layout == "list"
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not held_out:
-        if listed:  # how many lines a shard has, from some of them
+        if is_list:  # how many lines a shard has, from some of them
             sampled = train[:: max(1, len(train) // COUNTED_SHARDS)]
             records = sum(isinstance(record, Item) for b in sampled for record in expanded(source, shards[b], modality))
             result.records_per_item = max(records / max(sum(shards[b].items for b in sampled), 1), 1.0)
@@ -135,7 +135,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     # Pieces of one large document are no documents of their own.
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
-    if (cheap and not listed and not few_texts) or len(train) < 8:
+    if (cheap and not is_list and not few_texts) or len(train) < 8:
         _split_by_content(source, shards, modality, train, result)
     else:
         _split_by_shards(source, shards, modality, train, result)
@@ -169,10 +169,10 @@ def _split_by_content(
     twins = len(left) - len(
         {content_key for content_key, part in zip(contents.keys, parts.tolist(), strict=True) if part != REJECTED}
     )
-    _enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
+    _check_enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
     for number in train:
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
-    for (number, at), part in zip(contents.where, parts.tolist(), strict=True):
+    for (number, at), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][at] = part  # type: ignore[index]
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
@@ -182,7 +182,7 @@ def _split_by_content(
         )
 
 
-def _enough(
+def _check_enough(
     parts: NDArray[np.uint8], result: SourceSplit, more_skipped: Sequence[SkippedItem], noun: str, different: int
 ) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
@@ -203,14 +203,9 @@ class _Bodies:
     def __init__(
         self, source: Source, shards: Sequence[Shard], modality: Modality, contents: Records, result: SourceSplit
     ) -> None:
-        self._source, self._shards, self._modality, self._found, self._result = (
-            source,
-            shards,
-            modality,
-            contents,
-            result,
-        )
-        self._seen = np.array(contents.sound, dtype=bool)
+        self._source, self._shards, self._modality = source, shards, modality
+        self._records, self._result = contents, result
+        self._was_read = np.array(contents.sound, dtype=bool)
         self.parts = np.full(len(contents.keys), split.TRAIN, dtype=np.uint8)
 
     @property
@@ -220,34 +215,34 @@ class _Bodies:
 
     def empty_shards(self) -> None:
         """Read all of those shards of which a few records, evenly spread, show nothing usable."""
-        shard_of = np.array([number for number, _ in self._found.where], dtype=np.int64)
+        shard_of = np.array([number for number, _ in self._records.places], dtype=np.int64)
         left = MOST_EMPTY_RECORDS
-        for number in np.unique(shard_of[~self._seen]).tolist():
-            todo = np.flatnonzero(~self._seen & (shard_of == number))
+        for number in np.unique(shard_of[~self._was_read]).tolist():
+            todo = np.flatnonzero(~self._was_read & (shard_of == number))
             batch = todo[_evenly_spread(len(todo))]
             if self.read(batch) == len(batch) and len(todo) <= left:
-                self.read(todo[~self._seen[todo]])
+                self.read(todo[~self._was_read[todo]])
                 left -= len(todo)
 
     def held(self) -> int:
-        """Read what is held result."""
-        return self.read(np.flatnonzero(~self._seen & (self.parts != split.TRAIN) & (self.parts != REJECTED)))
+        """Read what is held out."""
+        return self.read(np.flatnonzero(~self._was_read & (self.parts != split.TRAIN) & (self.parts != REJECTED)))
 
     def read(self, todo: NDArray[np.intp]) -> int:
         """Read these; how many cannot be used."""
-        self._seen[todo] = True
-        number_of = {self._found.where[i]: i for i in todo.tolist()}
-        bad: list[int] = []
+        self._was_read[todo] = True
+        number_of = {self._records.places[i]: i for i in todo.tolist()}
+        unusable: list[int] = []
         for number in sorted({shard for shard, _ in number_of}):
             records = enumerate(expanded(self._source, self._shards[number], self._modality))
             numbered = [(at, record) for at, record in records if (number, at) in number_of]
             results = reasons(self._modality, "validate_body", [record for _, record in numbered])
             for (at, _), (record, reason) in zip(numbered, results, strict=True):
                 if reason is not None:
-                    bad.append(number_of[number, at])
+                    unusable.append(number_of[number, at])
                     self._result.refusals.append(SkippedItem(record.name, reason, record.group))
-        self.parts[bad] = REJECTED
-        return len(bad)
+        self.parts[unusable] = REJECTED
+        return len(unusable)
 
 
 def _reads_bodies(modality: Modality) -> bool:
@@ -270,7 +265,7 @@ def _evenly_spread(n: int) -> NDArray[np.intp]:
 def _split_by_shards(
     source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], result: SourceSplit
 ) -> None:
-    """Whole shards are held result, drawn by the hash of their names; copies of theirs are dropped from train as they turn up."""
+    """Whole shards are held out, drawn by the hash of their names; copies of theirs are dropped from train as they turn up."""
     order = _order(shards, train, modality)
     records = listed = 0
     items = sum(shards[i].items for i in train)

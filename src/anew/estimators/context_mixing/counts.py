@@ -22,16 +22,8 @@ TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6  # the newest first
 WORD, WORD_BEFORE, SECOND_BEFORE, FIRST_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
 HISTORY = 19
 FEW_COLUMNS = 3  # bytes from the line's start, that a context tells apart
-NEWLINE, SPACE, APOSTROPHE, FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = (
-    10,
-    32,
-    39,
-    65,
-    90,
-    97,
-    122,
-    128,
-)
+NEWLINE, SPACE, APOSTROPHE = 10, 32, 39
+FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = 65, 90, 97, 122, 128
 Index = int | np.int64
 Keys = NDArray[np.uint64]
 Ints = NDArray[np.int64]

@@ -39,7 +39,7 @@ def gather_path(
     """Fill in the tallies and sides of a token's questions.
 
     Args:
-        own, base: Whose tallies are added up.
+        memory, base: Whose tallies are added up.
         document: What the document holds so far; `memory`, but while the train part is learned.
         keys: (C,) of the contexts.
         tree: The questions.
@@ -52,10 +52,8 @@ def gather_path(
         The longest order of tokens that was seen.
     """
     depth, shared, order = tree.depth[token], tree.shared[token], 0
-    own_counts, base_counts = (
-        Counts(memory.heads, memory.entries, memory.used),
-        Counts(base.heads, base.entries, base.used),
-    )
+    own_counts = Counts(memory.heads, memory.entries, memory.used)
+    base_counts = Counts(base.heads, base.entries, base.used)
     for k in range(KINDS):
         at[: depth + 1] = 0
         if k == 0:

@@ -83,7 +83,7 @@ class ContextMixer:
         starts = np.concatenate(([0], np.cumsum(lengths)))
         self.spelling = Spelling(np.frombuffer(b"".join(spellings) or b"\0", dtype=np.uint8), starts)
         self.tables = _tables()
-        self._nothing = make_memory(0, self.vocab_size)
+        self._empty = make_memory(0, self.vocab_size)
         self._base: ReadText | None = None
 
     @classmethod
@@ -129,15 +129,15 @@ class ContextMixer:
             if memory.used[1] + PIECE * KINDS > FULL * len(memory.heads):
                 slots = 2 * len(memory.heads)
                 memory = make_memory(size, self.vocab_size, slots)
-                reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling, True)
+                reading.recall(self.text[:first], memory, self._empty, self.tree, self.spelling, True)
             piece = self.text[first : first + PIECE]
             if size - first > most_learned:
-                reading.recall(piece, memory, self._nothing, self.tree, self.spelling, True)
+                reading.recall(piece, memory, self._empty, self.tree, self.spelling, True)
                 continue
             reading.read(
                 piece,
                 memory,
-                self._nothing,
+                self._empty,
                 make_memory(PIECE, self.vocab_size),  # as if each piece were a document
                 self.tree,
                 self.spelling,
@@ -279,7 +279,7 @@ class ContextMixer:
         Returns:
             (n,) probabilities of the tokens.
         """
-        chances = np.zeros(len(uniform))
+        token_probabilities = np.zeros(len(uniform))
         reading.draw_tokens(
             rows,
             self.base,
@@ -291,9 +291,9 @@ class ContextMixer:
             uniform,
             np.float32(rate),
             tokens,
-            chances,
+            token_probabilities,
         )
-        return chances
+        return token_probabilities
 
     def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
         """Read a token (n,) in each row, which has room for it; see `recall`."""

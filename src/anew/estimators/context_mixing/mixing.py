@@ -252,13 +252,8 @@ def mix(
         key: Of the context of order 1, which the last correction depends on.
         rates: Of learning.
     """
-    by_node, by_order, by_last, final, corrections = (
-        maps.by_node,
-        maps.by_order,
-        maps.by_last,
-        maps.final,
-        maps.corrections,
-    )
+    by_node, by_order, by_last = maps.by_node, maps.by_order, maps.by_last
+    final, corrections = maps.final, maps.corrections
     inputs, logits, table = places.inputs, places.logits, tables.probabilities
     for place in range(count):
         node = np.int64(nodes[place])

@@ -194,17 +194,18 @@ def draw_tokens(
     uniform: Floats,
     rate: np.float32,
     tokens: Ints,
-    chances: Doubles,
+    token_probabilities: Doubles,
 ) -> None:
     """Draw what comes next in each row, from the distribution of `draw_step`: only the questions on its path are asked.
 
     Args:
-        own, base, tree, maps, joint, tables: See `draw_step`.
+        memories: Of each row.
+        base, tree, maps, joint, tables: See `draw_step`.
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
         rate: At which the weights of each row learn from its token; 0 for not at all.
         tokens: (n,) receives the tokens; where it holds one, and not -1, that one is not drawn.
-        chances: (n,) receives their probabilities.
+        token_probabilities: (n,) receives their probabilities.
     """
     count = len(tree.children)
     every, taken, keys = make_places(count), make_places(np.int64(1)), np.zeros(KINDS, np.uint64)
@@ -218,7 +219,22 @@ def draw_tokens(
         network_mass(probabilities[row], tree, mass)
         statistics = (order, match_class, np.int64(memory.history[TOKENS]))
         weights = joint_of(joint, row)
-        _walk(every, taken, tree, maps, weights, tables, mass, statistics, keys[1], row, uniform, rate, tokens, chances)
+        _walk(
+            every,
+            taken,
+            tree,
+            maps,
+            weights,
+            tables,
+            mass,
+            statistics,
+            keys[1],
+            row,
+            uniform,
+            rate,
+            tokens,
+            token_probabilities,
+        )
 
 
 @compiled_inner

@@ -81,9 +81,9 @@ def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
         product = torch.fft.irfft(spectrum, 2 * width)[..., low:high]
         energy = pieces.square().cumsum(2)
         total = energy[..., -1:]
-        alike = product / (energy[..., width - 1 - lag] * (total - energy[..., lag - 1])).clamp_min(1e-12).sqrt()
+        correlation = product / (energy[..., width - 1 - lag] * (total - energy[..., lag - 1])).clamp_min(1e-12).sqrt()
         weight = total[..., 0]
-        parts.append((alike.amax(2) * weight).sum(1) / weight.sum(1).clamp_min(1e-9))
+        parts.append((correlation.amax(2) * weight).sum(1) / weight.sum(1).clamp_min(1e-9))
     return np.asarray(torch.cat(parts).numpy())
 
 
@@ -102,11 +102,11 @@ def disturbed(item: Samples, source: np.random.Generator) -> Samples:
     """A clip shifted by a little, or noisy, or with other levels of high and low tones. item: (N,) or (N, 2) float32, of
     which the mix is taken."""
     x = with_channels(np.asarray(item, dtype=np.float32), 1)
-    which = source.integers(3)
-    if which == 0:
-        far = max(1, round(SHIFT * len(x)))
-        return np.roll(x, int(source.integers(-far, far + 1)))
-    if which == 1:
+    alteration = source.integers(3)
+    if alteration == 0:
+        max_shift = max(1, round(SHIFT * len(x)))
+        return np.roll(x, int(source.integers(-max_shift, max_shift + 1)))
+    if alteration == 1:
         noise = source.normal(0.0, NOISE * float(np.abs(x).max()), len(x))
         return (x + noise).astype(np.float32)
     spectrum = np.fft.rfft(x)

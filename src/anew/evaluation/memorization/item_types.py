@@ -32,10 +32,10 @@ def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distanc
 
 def disturbed_image(image: Numbers, source: np.random.Generator) -> Numbers:
     """Shifted by a pixel, or noisy, or after JPEG compression. image: (H, W) or (H, W, C) uint8."""
-    which = source.integers(3)
-    if which == 0:
+    alteration = source.integers(3)
+    if alteration == 0:
         return shifted_image(image, *SHIFTS[source.integers(len(SHIFTS))])
-    if which == 1:
+    if alteration == 1:
         return noisy_image(image, source)
     return jpeg_image(image)
 

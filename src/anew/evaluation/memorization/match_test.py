@@ -149,7 +149,7 @@ class MatchTest:
         held-out items more often than real items match each other."""
         column = labels.columns(items)
         is_train = labels.rows[0, column].astype(bool)
-        n_train, n_held_out = (len(np.unique(column[which])) for which in (is_train, ~is_train))
+        n_train, n_held_out = (len(np.unique(column[members])) for members in (is_train, ~is_train))
         p = binomial_tail(n_train, n_train + n_held_out, self.group_share)
         pairs, real_pairs = n_samples * self.n_held_out, n_real * self.n_pool
         share = pairs / max(pairs + real_pairs, 1)

@@ -63,7 +63,7 @@ class Detection:
         return int((1.0 - CAUGHT) * DRAWS) + 1 - self.missed
 
     def record(self, is_caught: bool, seconds: float = 0.0) -> None:
-        """found: whether the test found the copies of a draw; seconds: how long that took."""
+        """Count a draw. is_caught: whether the test found its copies; seconds: how long that took."""
         self.slowest = max(self.slowest, seconds)
         if is_caught:
             self.caught += 1

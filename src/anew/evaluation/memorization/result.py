@@ -210,7 +210,7 @@ class CopyTestResult:
                 "are not random draws from one source."
             )
         if self.found:
-            return self._found() if self.method == "scan" else f"{self._identical()}{self._found()}"
+            return self._found_sentence() if self.method == "scan" else f"{self._identical()}{self._found_sentence()}"
         return f"{self._identical()}{self._not_found()}{self._sharper_than_real()}"
 
     def _identical(self) -> str:
@@ -226,7 +226,7 @@ class CopyTestResult:
         verb = are(self.identical)
         return f"{self.identical:,} of {plural(self.samples, 'sample')} {verb} identical to a training item{real}. "
 
-    def _found(self) -> str:
+    def _found_sentence(self) -> str:
         extent = f"about {percent(self.share)} of the samples ({percent(self.low)} to {percent(self.high)})"
         if self.method != "scan":
             return (
@@ -259,8 +259,8 @@ class CopyTestResult:
                 f"{LIMITS[self.limited_by]}, too few to be sure of catching even {percent(RATES[-1])} copies."
             )
         if all(p.caught >= CAUGHT for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
-            why = ", for lack of time" if self.shortened else ""
-            return f"No copying found; how few copies this test would catch was not measured{why}."
+            reason = ", for lack of time" if self.shortened else ""
+            return f"No copying found; how few copies this test would catch was not measured{reason}."
         if self.exact_limit is not None:
             return (
                 f"No copying found; this test would catch {percent(self.exact_limit)} exact copies or more. It could miss "

@@ -45,7 +45,7 @@ class PassageDistance(Distance):
         joined = np.frombuffer(SEPARATOR.join([*encoded, b""]), dtype=np.uint8).copy()
         self._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
         if not len(joined):
-            self._order = self._lcp = self._text = self._rest = np.zeros(0, dtype=np.int32)
+            self._order = self._lcp = self._text = self._remaining = np.zeros(0, dtype=np.int32)
             return
         self._order = divsufsort(joined)  # positions in the order of their suffixes
         lcp = kasai(joined, self._order)  # characters that a suffix shares with the next one
@@ -55,7 +55,7 @@ class PassageDistance(Distance):
         remaining = (starts[1:][text] - 1 - np.arange(len(joined))).astype(
             np.int32
         )  # characters up to the end of the text
-        self._text, self._rest = text[self._order], remaining[self._order]  # of each suffix, in their order
+        self._text, self._remaining = text[self._order], remaining[self._order]  # of each suffix, in their order
 
     def regrouped(self, groups: Integers) -> PassageDistance:
         regrouped = copy.copy(self)
@@ -72,7 +72,9 @@ class PassageDistance(Distance):
         role = np.zeros(len(self._group), dtype=np.uint8)  # bit 1: a query, bit 2: of the pool
         role[queries] |= 1
         role[pool] |= 2
-        kept = np.flatnonzero((role[self._text] > 0) & (self._rest > 0))  # (s,) suffixes of queries and of the pool
+        kept = np.flatnonzero(
+            (role[self._text] > 0) & (self._remaining > 0)
+        )  # (s,) suffixes of queries and of the pool
         roles = role[self._text[kept]]
         if not (roles & 1).any() or not (roles & 2).any():
             return np.full(len(queries), -1, dtype=np.intp), np.zeros(len(queries))
@@ -84,7 +86,7 @@ class PassageDistance(Distance):
         length_after, after = suffixes.reversed().match_before(np.concatenate([lcp[:1] * 0, lcp[:0:-1]]))
         length_after, after = length_after[::-1], after[::-1]
         after = np.where(after >= 0, len(kept) - 1 - after, -1)
-        length = np.minimum(np.maximum(length_before, length_after), self._rest[kept][query_suffixes])
+        length = np.minimum(np.maximum(length_before, length_after), self._remaining[kept][query_suffixes])
         match = np.where(length_before >= length_after, before, after)
         return self._longest_per_text(queries, text, query_suffixes, length, match)
 
@@ -287,9 +289,9 @@ def _shared(ids: Integers, places: Places, other_places: Places, limits: Places)
     while len(alive):
         offset = length[alive, None] + window
         a, b = (np.minimum(start[alive, None] + offset, len(ids) - 1) for start in (places, other_places))
-        same = (ids[a] == ids[b]) & (offset < limits[alive, None])
-        length[alive] += np.where(same.all(axis=1), len(window), same.argmin(axis=1))
-        alive = alive[same.all(axis=1)]
+        is_equal = (ids[a] == ids[b]) & (offset < limits[alive, None])
+        length[alive] += np.where(is_equal.all(axis=1), len(window), is_equal.argmin(axis=1))
+        alive = alive[is_equal.all(axis=1)]
     return length
 
 

@@ -53,11 +53,11 @@ def colour_counts(images: Sequence[Numbers] | Numbers) -> Array:
     x = x[..., None] if x.ndim == 3 else x
     rgb = x[..., :3] * x[..., 3:] + 1.0 - x[..., 3:] if x.shape[3] == 4 else np.broadcast_to(x, (*x.shape[:3], 3))
     lab = oklab(rgb.reshape(len(x), -1, 3))  # (n, P, 3)
-    light = np.clip((lab[..., 0] * LIGHTNESS).astype(np.intp), 0, LIGHTNESS - 1)
+    lightness = np.clip((lab[..., 0] * LIGHTNESS).astype(np.intp), 0, LIGHTNESS - 1)
     a, b = (
         np.clip(((lab[..., axis] / CHROMA_MOST + 1.0) / 2.0 * CHROMA).astype(np.intp), 0, CHROMA - 1) for axis in (1, 2)
     )
-    cell = (light * CHROMA + a) * CHROMA + b + CELLS * np.arange(len(x))[:, None]
+    cell = (lightness * CHROMA + a) * CHROMA + b + CELLS * np.arange(len(x))[:, None]
     return np.bincount(cell.ravel(), minlength=len(x) * CELLS).reshape(len(x), CELLS).astype(np.float64)
 
 

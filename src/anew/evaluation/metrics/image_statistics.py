@@ -93,8 +93,8 @@ def purity(images: Images, of: float) -> Array:
         x = np.asarray(image).astype(np.float64)
         if x.ndim == 3 and x.shape[2] == 4:
             x = x[x[..., 3] > CLEAR, :3]
-        away = np.abs(x - of)
-        shares.append(((away < PURE).sum() + 0.5) / ((away < PALE).sum() + 1.0))
+        distance = np.abs(x - of)
+        shares.append(((distance < PURE).sum() + 0.5) / ((distance < PALE).sum() + 1.0))
     return np.asarray(shares, dtype=np.float64)
 
 

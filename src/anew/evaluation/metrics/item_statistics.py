@@ -30,16 +30,16 @@ class ItemStatistic:
     Attributes:
         spec: The metric.
         compute: From items to their numbers (n,).
-        what: What the number is, one clause.
+        meaning: What the number is, one clause.
     """
 
     spec: MetricSpec
     compute: Callable[[Sequence[Any] | Numbers], Array]
-    what: str
+    meaning: str
 
 
 def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
-    """The metric of a statistic. what: it is, a noun phrase ("sharpness alone")."""
+    """The metric of a statistic. quantity: what is counted, a noun phrase ("sharpness alone")."""
     return MetricSpec(
         name,
         title,
@@ -67,7 +67,7 @@ def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows
         high=high,
         real_baseline=_told_apart(train, held_out)[0],
         n=min(len(samples), len(held_out)),
-        source=f"{statistic.what}; {medians}",
+        source=f"{statistic.meaning}; {medians}",
     )
 
 

@@ -30,8 +30,8 @@ def silence(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
 def stereo_width(items: Sequence[Numbers] | Numbers) -> Array:
     """(n,) power of the difference of both channels of clips (N, 2), as a share of the whole: 0 mono, .5 unrelated channels."""
     x = np.stack([np.asarray(item, dtype=np.float64) for item in items])
-    apart = np.square(x[:, :, 0] - x[:, :, 1]).sum(axis=1) / 2.0
-    return np.asarray(apart / np.maximum(np.square(x).sum(axis=(1, 2)), 1e-12))
+    difference = np.square(x[:, :, 0] - x[:, :, 1]).sum(axis=1) / 2.0
+    return np.asarray(difference / np.maximum(np.square(x).sum(axis=(1, 2)), 1e-12))
 
 
 STEREO_WIDTH = ItemStatistic(

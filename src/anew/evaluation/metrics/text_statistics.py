@@ -95,7 +95,7 @@ class TextStatistics:
         }
 
     def _words(self) -> Iterator[Score]:
-        yield from word_scores(self.samples, self.test, Vocabulary(self.training()), self.seed)
+        yield from word_scores(self.samples, self.test, Vocabulary(self.training(), self.records), self.seed)
 
     def _ngrams(self) -> Iterator[Score]:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):

@@ -17,7 +17,11 @@ KNOWN_WORDS = MetricSpec(
     better="higher",
     maximum=1.0,
     tolerance=Tolerance(
-        "closeness", 0.04, 0.2, "{value:.0%} of words are words of the training text (real text: {real:.0%})"
+        "closeness",
+        0.04,
+        0.2,
+        "{value:.0%} of words are words of the training text (real text: {real:.0%})",
+        least_to_pass=2_000,
     ),
 )
 NEW_WORDS = MetricSpec(
@@ -32,7 +36,9 @@ BROKEN_WORDS = MetricSpec(
     "Broken words",
     "Share of words that are not in the training text and contain a letter triple that no word there has.",
     maximum=1.0,
-    tolerance=Tolerance("closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})"),
+    tolerance=Tolerance(
+        "closeness", 0.02, 0.1, "{value:.1%} of words are broken (real text: {real:.1%})", least_to_pass=2_000
+    ),
 )
 KNOWN_PAIRS = MetricSpec(
     "known_pairs",
@@ -45,7 +51,7 @@ KNOWN_PAIRS = MetricSpec(
         0.06,
         0.2,
         "{value:.0%} of pairs of words occur in the training text (real text: {real:.0%})",
-        least=2_000,
+        least_to_pass=2_000,
     ),
 )
 WORD = re.compile(r"[^\W\d_]+")
@@ -57,40 +63,47 @@ WIDTH = 3  # letters of a run, with the ends of the word
 
 
 class Vocabulary:
-    """The words of training texts, in lower case, their letter triples, and which words follow each other."""
+    """The words of training texts, in lower case, their letter triples, and which words follow each other.
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    texts: of the training part. records: whether each is whole, and not a piece of a longer one.
+    """
+
+    def __init__(self, texts: Sequence[str], records: bool) -> None:
+        self.records = records
         self._ids: dict[str, int] = {}
         pairs = []
         for text in texts:
-            ids = np.array([self._ids.setdefault(word, len(self._ids)) for word in words(text)], dtype=np.int64)
+            ids = np.array(
+                [self._ids.setdefault(word, len(self._ids)) for word in words(text, records)], dtype=np.int64
+            )
             pairs.append(ids[:-1] << PAIR_BITS | ids[1:])
         self._runs = {run for word in self._ids for run in runs(word)}
         self._pairs = np.unique(np.concatenate([*pairs, np.zeros(0, dtype=np.int64)]))
 
     def counts(self, text: str) -> tuple[int, int, int]:
         """(known, new, broken) words of a text."""
-        num_known = new = broken = 0
-        for word in words(text):
+        num_known = num_new = num_broken = 0
+        for word in words(text, self.records):
             if word in self._ids:
                 num_known += 1
             elif all(run in self._runs for run in runs(word)):
-                new += 1
+                num_new += 1
             else:
-                broken += 1
-        return num_known, new, broken
+                num_broken += 1
+        return num_known, num_new, num_broken
 
     def pair_counts(self, text: str) -> tuple[int, int]:
         """(known, all) pairs of neighbouring words that are both known."""
-        ids = np.array([self._ids.get(word, -1) for word in words(text)], dtype=np.int64)
+        ids = np.array([self._ids.get(word, -1) for word in words(text, self.records)], dtype=np.int64)
         is_known = (ids[:-1] >= 0) & (ids[1:] >= 0)
         pairs = (ids[:-1] << PAIR_BITS | ids[1:])[is_known]
         return int(np.isin(pairs, self._pairs).sum()), len(pairs)
 
 
-def words(text: str) -> list[str]:
-    """Words of a text in lower case; the first and the last may be cut in two, and are left out."""
-    return [word.lower() for word in WORD.findall(text)[1:-1]]
+def words(text: str, record: bool) -> list[str]:
+    """Words of a text in lower case; the first and the last of a piece may be cut in two, and are left out."""
+    matches = WORD.findall(text)
+    return [word.lower() for word in (matches if record else matches[1:-1])]
 
 
 def runs(word: str) -> list[str]:

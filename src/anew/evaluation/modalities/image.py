@@ -137,9 +137,9 @@ def radial_spectra(images: Numbers) -> NDArray[np.float64]:
     grey = images.astype(np.float64).reshape(*images.shape[:3], -1).mean(axis=3) / 255.0  # (n, H, W)
     height, width = grey.shape[1:]
     power = np.abs(np.fft.fft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2 / (height * width)
-    far = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])  # cycles a pixel
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])  # cycles a pixel
     rings = max(min(height, width) // 2, 1)
-    ring = np.minimum((far * 2 * rings).round().astype(int), rings).ravel()
+    ring = np.minimum((frequency * 2 * rings).round().astype(int), rings).ravel()
     member = np.zeros((len(ring), rings + 1))
     member[np.arange(len(ring)), ring] = 1.0
     member /= np.maximum(member.sum(axis=0), 1.0)

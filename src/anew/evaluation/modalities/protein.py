@@ -99,13 +99,13 @@ class ProteinEvaluation(TextEvaluation):
         uniform = float(np.log2(len(letters) + self.records))
         yield Score(bits_spec("residue", "uniform"), uniform, source="naive: all residues equally common")
         profile = "at each position of sequences that are all about as long"
-        for name, positions, where in (
+        for name, positions, place in (
             ("unigram", 1, "of the training part"),
             ("profile", profile_length(train), profile),
         ):
             if positions:
                 bits, units = frequency_bits(train, test, positions)
-                source = f"naive: frequencies of residues {where}"
+                source = f"naive: frequencies of residues {place}"
                 yield Score(bits_spec("residue", name), bits / units, n=units, source=source)
 
     # ---- generated sequences beside held-out ones ----

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
+from anew.evaluation.reporting.history import finite
 from anew.evaluation.reporting.line_chart import Line, LineChart, line_chart
 from anew.evaluation.score import Score
 
@@ -99,21 +99,21 @@ def _scale_end(score: Score, largest: float) -> float:
 # ---- the training curves ----
 
 
-def training_curves(history: Sequence[Mapping[str, Any]]) -> list[LineChart]:
+def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
     """Losses (keys `loss` or `loss_NAME`) and learning rate over time; empty where there are fewer than two steps."""
     names = [key for key in (history[0] if history else {}) if key == "loss" or key.startswith("loss_")]
-    rows = [row for row in history if all(_is_number(row.get(name)) for name in names)]
+    rows = [row for row in history if all(finite(row, name) is not None for name in names)]
     if len(rows) < 2 or not names:
         return []
     x, x_label = _time_axis(rows)
-    losses = {name.removeprefix("loss_"): np.array([float(row[name]) for row in rows]) for name in names}
+    losses = {name.removeprefix("loss_"): _column(rows, name) for name in names}
     lines = []
     for (name, loss), colour in zip(losses.items(), COLOURS, strict=False):
         lines.append(Line(name, x, loss, colour, faint=True))
         lines.append(Line(name, x, running_mean(loss), colour))
     charts = [line_chart("Training loss", lines, x_label=x_label, y_label="training loss", y_range=_loss_range(losses))]
-    if all(_is_number(row.get("rate")) for row in rows):
-        rate = np.array([float(row["rate"]) for row in rows])
+    rate = _column(rows, "rate")
+    if np.isfinite(rate).all():
         line = Line("learning rate", x, rate, COLOURS[1])
         top = max(float(rate.max()), 1e-12)
         charts.append(
@@ -122,15 +122,16 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> list[LineChart]:
     return charts
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _column(rows: Sequence[Mapping[str, object]], name: str) -> Array:
+    """One number of each row; NaN where it is missing."""
+    return np.array([np.nan if (value := finite(row, name)) is None else value for row in rows])
 
 
-def _time_axis(rows: Sequence[Mapping[str, Any]]) -> tuple[Array, str]:
+def _time_axis(rows: Sequence[Mapping[str, object]]) -> tuple[Array, str]:
     """Position of each row on the time axis, and the label of the axis."""
-    if not all(_is_number(row.get("seconds")) for row in rows):
-        return np.array([float(row["step"]) for row in rows]), "step"
-    x = np.array([float(row["seconds"]) for row in rows])
+    x = _column(rows, "seconds")
+    if not np.isfinite(x).all():
+        return _column(rows, "step"), "step"
     return (x / 60.0, "minutes of training") if x[-1] > 180 else (x, "seconds of training")
 
 

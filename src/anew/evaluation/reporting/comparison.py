@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,6 @@ SHEET, SHEET_COLUMNS = 36, 6  # images of each run
 PATHS = 4  # interpolations of each run
 TEXTS, TEXT_LENGTH = 2, 1_200  # samples of each run, and characters of each
 REAL = "real, held out"
-COPIES = ("found", "p", "share", "detection_limit", "samples", "verdict")  # of a run's copying test, in compare.json
 MARKS = {"yes": "✓ True here", "no": "✗ Not here", "partly": "~ Partly", "tie": "≈ Tie"}
 
 
@@ -227,6 +226,6 @@ def _run_json(run: RunResult) -> dict[str, object]:
         "run": run.run,
         "failed": run.failed or None,
         "no_interpolation": run.no_interpolation or None,
-        "copies": run.copies and {key: run.copies[key] for key in COPIES},
+        "copies": None if run.copies is None else asdict(run.copies),
         "scores": [run.scores[name].to_json() for name in sorted(run.scores)],
     }

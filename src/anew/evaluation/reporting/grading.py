@@ -106,7 +106,12 @@ class Part:
 def parts(scores: Iterable[Score]) -> list[Part]:
     """The parts that scores make, in their order."""
     measured = [part_of(score) for score in scores if score.spec.tolerance is not None]
-    return [part for part in measured if part is not None]
+    return [part for part in measured if part is not None and _says_something(part)]
+
+
+def _says_something(part: Part) -> bool:
+    """Whether a part of few items has shown a difference; of enough items it always says something."""
+    return part.score.n >= part.tolerance.least_to_pass or part.grade in ("fair", "poor")
 
 
 def part_of(score: Score) -> Part | None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from anew.evaluation.reporting.history import finite
 
 TIMES = 10  # as much training as there was, that is looked ahead to
 LEAST_CHECKS = 5  # points of a curve that a line is fitted to
@@ -47,25 +48,30 @@ class Outlook:
         )
 
 
-def outlook(history: Sequence[Mapping[str, Any]], epochs: float | None) -> Outlook | None:
+def outlook(history: Sequence[Mapping[str, object]], epochs: float | None) -> Outlook | None:
     """The outlook of a run from its events; None where its curve says nothing.
 
     history: events "validation" (step, loss) and "step" (step, loss, and seconds where they were logged), in order.
     epochs: Passes over the data. Up to one, the loss of training is that of unseen items, and stands in for validation.
     """
-    checks = [e for e in history if e.get("event") == "validation" and _positive(e.get("loss"))]
+    checks = _curve(history, "validation")
     if len(checks) >= LEAST_CHECKS:
-        return _extrapolated([(e["step"] + 1.0, e["loss"]) for e in checks], "validation")
-    steps = [e for e in history if e.get("event") == "step" and _positive(e.get("loss"))]
-    if len(steps) < LEAST_STEPS or epochs is None or epochs > 1.0:
+        return _extrapolated(checks, "validation")
+    points = _curve(history, "step")
+    if len(points) < LEAST_STEPS or epochs is None or epochs > 1.0:
         return None
-    points = [(e["step"] + 1.0, e["loss"]) for e in steps]
     binned = [np.mean(part, axis=0) for part in np.array_split(np.array(points), BINS)]
     return _extrapolated([(float(step), float(loss)) for step, loss in binned], "training")
 
 
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0.0
+def _curve(history: Sequence[Mapping[str, object]], event_type: str) -> list[tuple[float, float]]:
+    """(steps done, loss) of events of a type, where the loss is positive."""
+    points = []
+    for event in history:
+        step, loss = finite(event, "step"), finite(event, "loss")
+        if event.get("event") == event_type and step is not None and loss is not None and loss > 0.0:
+            points.append((step + 1.0, loss))
+    return points
 
 
 def _extrapolated(points: Sequence[tuple[float, float]], measured_on: str) -> Outlook | None:

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from anew.core.arrays import Numbers
 from anew.data.types import DecodedItem
@@ -19,6 +19,18 @@ REALISTIC = 0.5  # of the best share of real-looking frames, below which paths a
 CLOSE = 0.05  # scores without an interval that differ by less are called a tie
 
 Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyingSummary:
+    """What a run's own report says of copies; the fields are those of its copying test, see `CopyTestResult`."""
+
+    found: bool
+    p: float
+    share: float
+    detection_limit: float | None
+    samples: int
+    verdict: str
 
 
 @dataclass
@@ -53,7 +65,7 @@ class RunResult:
     no_interpolation: str = ""
     failed: str = ""
     notes: list[str] = field(default_factory=list)
-    copies: dict[str, Any] | None = None
+    copies: CopyingSummary | None = None
 
     def add(self, scores: Iterable[Score]) -> None:
         self.scores |= {score.name: score for score in scores}
@@ -125,7 +137,7 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 def findings(runs: Sequence[RunResult]) -> list[str]:
     """Who copies, then who wins what here, a sentence a question."""
-    copiers = [run for run in runs if run.copies and run.copies["found"]]
+    copiers = [run for run in runs if run.copies and run.copies.found]
     sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     candidates: dict[str, list[MetricSpec]] = {}
     for spec in ranked_metrics(runs):
@@ -142,7 +154,7 @@ def copy_summary(run: RunResult) -> str:
     """Result of the run's own copying test, with the number of samples."""
     if run.copies is None:
         return "The run's report has no copying test."
-    return f"{run.copies['verdict']} ({plural(run.copies['samples'], 'sample')})"
+    return f"{run.copies.verdict} ({plural(run.copies.samples, 'sample')})"
 
 
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:

@@ -36,7 +36,7 @@ class Sampler:
             path = str(self.folder / f"{graph}.onnx")
             self.sessions[graph] = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         session = self.sessions[graph]
-        names = [each.name for each in session.get_inputs()]
+        names = [graph_input.name for graph_input in session.get_inputs()]
         outputs: list[Array] = session.run(None, dict(zip(names, inputs, strict=True)))
         return outputs
 

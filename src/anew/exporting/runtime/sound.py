@@ -30,8 +30,8 @@ def waves(samples: Array, item: Scale) -> list[Array]:
     sounds = []
     for grid in np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0):
         unit = grid[0].copy()  # (M, T)
-        heard = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # behind the last of these frames is silence
-        unit[:, heard[-1] + 1 if len(heard) else 0 :] = -1.0
+        audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # behind the last of these frames is silence
+        unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
         magnitude = from_mel(bands, bank)
         sound = sound_of(magnitude, item) / item["gain"]
@@ -65,16 +65,16 @@ def sound_of(magnitude: Array, item: Scale) -> Array:
 
 
 def placed(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
-    """(N, 2) of a sound (N,) and its stereo image (2, M, T): how much louder the left channel is, and how alike both are."""
+    """(N, 2) of a sound (N,) and its stereo image (2, M, T): how much louder the left channel is, and how similar both are."""
     lag = min(round(DELAY * item["rate"]), len(sound) - 1)
     delayed = np.concatenate([np.zeros(lag), sound])[: len(sound)]
     spread = (bank / np.maximum(bank.sum(0), 1e-12)).T  # (F, M)
-    balance, alike = np.clip(image, -HALF, HALF)
+    balance, similarity = np.clip(image, -HALF, HALF)
     ratio = 10.0 ** (spread @ balance * (BALANCE / (10.0 * HALF)))
-    angle = (math.pi / 2.0) * (spread @ (HALF - alike))
-    main, apart = stft(sound, item) * np.cos(angle), stft(delayed, item) * np.sin(angle)
+    angle = (math.pi / 2.0) * (spread @ (HALF - similarity))
+    middle, side = stft(sound, item) * np.cos(angle), stft(delayed, item) * np.sin(angle)
     left, right = np.sqrt(2.0 * ratio / (1.0 + ratio)), np.sqrt(2.0 / (1.0 + ratio))
-    return np.stack([istft(left * (main + apart), item), istft(right * (main - apart), item)], 1)
+    return np.stack([istft(left * (middle + side), item), istft(right * (middle - side), item)], 1)
 
 
 def mel_bank(rate: int, window: int, bands: int) -> Array:

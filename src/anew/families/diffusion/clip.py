@@ -22,7 +22,7 @@ from anew.estimators.clip_mixture import ClipMixture, empty_clip_mixture, fit_cl
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import conv_depth, conv_width
 from anew.families.base import Scale
-from anew.families.diffusion.config import DiffusionConfig
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout, SampleWindow
 from anew.families.known import KnownValues
 from anew.functional.noise import lognormal_sigmas
@@ -174,12 +174,13 @@ class ClipLayout(Layout):
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Longer clips grow by windows: each goes on from the later half of what is there."""
-        if request.sampling.tile:
+        sampling = request.sampling_as(DiffusionSampling)
+        if sampling.tile:
             raise ConfigError("tile applies to images only; leave it out")
         window_frames = self.num_parts
         condition = self._full_mask(request.condition)
         known_frames = 0 if condition is None else condition.x.shape[-3]
-        target = request.sampling.frames
+        target = sampling.frames
         if not target and known_frames > window_frames:
             target = known_frames + max(1, window_frames // 2)
         total = max(target or window_frames, known_frames)
@@ -190,7 +191,7 @@ class ClipLayout(Layout):
         while True:
             window_request = replace(request, condition=_window_condition(condition, clip, start, window_frames))
             if target:
-                window_request = replace(window_request, sampling=replace(request.sampling, frames=total))
+                window_request = replace(window_request, sampling=replace(sampling, frames=total))
             draft = clip
             if window:
                 keys = tuple((key(row_seed, "window", window), index) for row_seed, index in request.sample_keys(seed))

@@ -52,7 +52,7 @@ MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite where the closed f
 LARGEST_SIZE = 9  # of the ladder, about 500 million weights
 
 
-class Diffusion(Family):
+class Diffusion(Family[Grid, DiffusionConfig]):
     """A denoiser that corrects a closed form."""
 
     Config: ClassVar[type] = DiffusionConfig
@@ -67,8 +67,6 @@ class Diffusion(Family):
     rationale: ClassVar[str] = "continuous values on a grid: on most data measured it came closest in the time"
     interpolates_across_classes: ClassVar[bool] = True
 
-    spec: Grid
-    config: DiffusionConfig
     mixture_centre: Tensor  # the tensors of a GaussianMixture, as buffers
     mixture_basis: Tensor
     mixture_means: Tensor
@@ -191,16 +189,16 @@ class Diffusion(Family):
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts, of as many frames as the request asks for where the data are clips."""
-        request = replace(request, sampling=request.sampling or DiffusionSampling())
+        request = replace(request, sampling=request.sampling_as(DiffusionSampling))
         return self.layout.sample(self._sample_window, request, seed)
 
     def num_drafts(self, request: SampleRequest) -> int:
-        return int(request.sampling.steps or self._default_steps)
+        return int(request.sampling_as(DiffusionSampling).steps or self._default_steps)
 
     @torch.no_grad()
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
-        sampling: DiffusionSampling = request.sampling or DiffusionSampling()
+        sampling = request.sampling_as(DiffusionSampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         noise = self._noise(request, seed)
         component = self._choose_component(request, noise["kind"][:, 0], given_values)
@@ -331,7 +329,7 @@ class Diffusion(Family):
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """Drafts along the probability flow from one Gaussian for all rows. Labels play no part, and components neither:
         they are chosen, and a choice would be a jump in the path."""
-        sampling: DiffusionSampling = request.sampling or DiffusionSampling()
+        sampling = request.sampling_as(DiffusionSampling)
         sigmas = self._sigmas(sampling, FLOW_STEPS * (sampling.steps or DEFAULT_STEPS))
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)

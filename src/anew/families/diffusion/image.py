@@ -16,25 +16,15 @@ from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import GaussianMixture, empty_mixture, fit_mixture
 from anew.families._sizes import CONV_WIDTHS, at_size, conv_depth
 from anew.families.base import Scale
-from anew.families.diffusion.config import DiffusionConfig
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout, SampleWindow
 from anew.families.diffusion.wrapping import Wrapped
 from anew.functional.noise import lognormal_sigmas
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 
-DEEP_UNET_WIDTHS = (
-    24,
-    32,
-    48,
-    64,
-    96,
-    128,
-    192,
-    256,
-    384,
-    512,
-)  # of U-Nets with two halvings or more, whose stages cost more
+# Of U-Nets with two halvings or more, whose stages cost more.
+DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 DIT_SIZES = (  # width, depth
     (64, 4),
     (128, 4),
@@ -140,8 +130,9 @@ class ImageLayout(Layout):
         raise TypeError(f"{type(net).__name__} is not a network of images")
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        if request.sampling.frames:
-            raise ConfigError(f"frames applies to clips only (got {request.sampling.frames} for images); leave it out")
+        frames = request.sampling_as(DiffusionSampling).frames
+        if frames:
+            raise ConfigError(f"frames applies to clips only (got {frames} for images); leave it out")
         return sample_window(request, seed)
 
 

@@ -26,7 +26,14 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import kmeans, principal_directions
-from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families._sizes import (
+    autoencoder_batch_size,
+    conv_candidate_sizes,
+    conv_depth,
+    conv_width,
+    muon_and_adamw,
+    weights_within,
+)
 from anew.families.base import Family, Scale, check_axes
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph
@@ -88,7 +95,7 @@ class FsqSampling:
     """A codec has nothing to sample."""
 
 
-class Fsq(Family):
+class Fsq(Family[Grid, FsqConfig]):
     """Grids with axes CHW, or CTHW, whose frames are coded one by one."""
 
     Config: ClassVar[type] = FsqConfig
@@ -105,8 +112,6 @@ class Fsq(Family):
     codec_time_share: ClassVar[float] = 0.2
     latent_spec_type: ClassVar[type] = Tokens
 
-    spec: Grid
-    config: FsqConfig
     centre: Tensor  # (P,) mean of small copies of items
     basis: Tensor  # (P, R) their principal directions
     means: Tensor  # (K, R) where each cluster lies in them
@@ -139,7 +144,7 @@ class Fsq(Family):
         side = max(spec.shape[-2:])
         channel_mults = (1, 2) if side <= 40 else (1, 2, 2)
         return FsqConfig(
-            batch_size=_suggest_batch_size(side) * (1 if scale.device == "cpu" else 4),
+            batch_size=autoencoder_batch_size(side, scale.device),
             width=conv_width(scale.model_size),
             channel_mults=channel_mults,
             depth=conv_depth(scale.model_size),
@@ -321,12 +326,6 @@ class Fsq(Family):
         raise ConfigError(
             "fsq is a codec and cannot generate by itself; sample a run of a family that works on its codes"
         )
-
-
-def _suggest_batch_size(side: int) -> int:
-    if side <= 64:
-        return 64
-    return 32 if side <= 128 else 16
 
 
 def _suggest_places(side: int) -> int:

@@ -92,7 +92,7 @@ class GanSampling:
     )
 
 
-class Gan(Family):
+class Gan(Family[Grid, GanConfig]):
     """Two phases a step, the discriminator's first. Row i of all randomness is a function of the example alone."""
 
     Config: ClassVar[type] = GanConfig
@@ -107,8 +107,6 @@ class Gan(Family):
     early_stopping: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
     interpolates_across_classes: ClassVar[bool] = True
 
-    spec: Grid
-    config: GanConfig
     augment_p: Tensor  # () probability of each augmentation
     sign_accuracy: Tensor  # () running mean of how well pairs are told apart
     diversity: Tensor  # () running mean of the diversity of what is generated
@@ -264,7 +262,7 @@ class Gan(Family):
     @torch.no_grad()
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, Z + K): normal numbers, then weights of the components; row i is a function of (seed, first_index + i)."""
-        sampling: GanSampling = request.sampling or GanSampling()
+        sampling = request.sampling_as(GanSampling)
         labels = class_labels(request, self.spec.classes)
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         numbers = torch.stack([torch.randn(self.config.latent_dim + 1, generator=source) for source in sources])

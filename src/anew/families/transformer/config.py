@@ -75,3 +75,6 @@ class TransformerSampling:
         0.0, "drop tokens less probable than this share of the most probable one (min-p)", low=0.0, high=1.0
     )
     max_tokens: int = setting(0, "new tokens per sample, at most; 0: a record's full length, or 500", low=0)
+    avoid_known: bool = setting(
+        True, "draw a record again that is identical to a training record, where the data has no repeats"
+    )

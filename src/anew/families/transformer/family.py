@@ -27,8 +27,10 @@ from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.known_records import KnownRecords
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
+from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
@@ -58,7 +60,7 @@ CUDA_SPEED = 3e11  # weights x tokens a second of an ordinary machine
 CPU_SPEED = 2e10  # the same for one thread
 
 
-class Transformer(Family, TokenTaps):
+class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     """P(token | tokens before), by a Qwen3-shaped decoder."""
 
     Config: ClassVar[type] = TransformerConfig
@@ -69,9 +71,6 @@ class Transformer(Family, TokenTaps):
     no_interpolation_reason: ClassVar[str] = (
         "it samples one symbol after another; train gan, vae or diffusion on continuous data"
     )
-
-    spec: Tokens
-    config: TransformerConfig
 
     def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
         super().__init__(spec, config)
@@ -109,6 +108,7 @@ class Transformer(Family, TokenTaps):
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets) if c.ngrams else None
         self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
+        self.known = None if spec.packed or spec.shape else KnownRecords(spec.special)
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -183,19 +183,24 @@ class Transformer(Family, TokenTaps):
         return Loss(losses.sum(), losses.numel())
 
     @property
-    def _heads(self) -> dict[str, NgramMixer | ContextHead]:
+    def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords]:
         """Modules beside the network, by the name of their buffers."""
-        heads = {"mixer": self.mixer, "contexts": self.contexts}
+        heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known}
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
     def token_mixer(self) -> TokenMixer | None:
         """The statistical models beside the network, once they are fitted."""
-        return next((head for head in self._heads.values() if head.is_fitted), None)
+        return next((head for head in (self.mixer, self.contexts) if head is not None and head.is_fitted), None)
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        """Count tokens and their contexts."""
-        if self.mixer is not None:
+        """Count tokens and their contexts, and keep which records were seen."""
+        if self.known is not None:
+            sequences = list(sequences_of(sweep, MOST_COUNTED_TOKENS))
+            self.known.fit(sequences)
+            if self.mixer is not None:
+                self.mixer.fit_counts(sequences)
+        elif self.mixer is not None:
             self.mixer.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
         if self.contexts is not None:
             self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
@@ -279,16 +284,21 @@ class Transformer(Family, TokenTaps):
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`."""
-        yield from TokenSampler(self, request, request.sampling or TransformerSampling(), request.sample_keys(seed))
+        """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`; then known records once more."""
+        sampling, keys = request.sampling_as(TransformerSampling), request.sample_keys(seed)
+        if self.known is None or not self.known.is_fitted or not sampling.avoid_known:
+            yield from TokenSampler(self, request, sampling, keys)
+        else:
+            yield from RecordSampler(self, request, sampling, keys, self.known)
 
     def num_drafts(self, request: SampleRequest) -> int:
-        return int(request.sampling.max_tokens or (DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length))
+        default = DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length
+        return request.sampling_as(TransformerSampling).max_tokens or default
 
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
     ) -> Iterator[TokenDraft]:
-        sampler = TokenSampler(self, request, request.sampling or TransformerSampling(), keys, reads_prompt, True)
+        sampler = TokenSampler(self, request, request.sampling_as(TransformerSampling), keys, reads_prompt, True)
         for draft in sampler:
             yield TokenDraft(draft.numpy(), sampler.weights)
 
@@ -303,27 +313,15 @@ class Transformer(Family, TokenTaps):
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        return StockDecoder(state, config, self._left_behind())
+        return StockDecoder(state, config, left_behind(self))
 
     def portable_sampler(self) -> PortableSampler:
         first = None
         if self.token_mixer is not None:
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
-        del sampling["max_tokens"]
-        return decoder_sampler(self.net, self.spec, first, sampling, self._left_behind())
-
-    def _left_behind(self) -> tuple[str, ...]:
-        """Parts of the model that the network alone lacks."""
-        if self.contexts is not None and self.contexts.is_fitted:
-            return ("counts of what followed many kinds of context, in the training text and in the text so far",)
-        if self.mixer is None or not self.mixer.is_fitted:
-            return ()
-        counts = f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's"
-        records = (
-            ("training records that are similar, which are followed where they fit",) if self.config.aligned else ()
-        )
-        return (counts, *records)
+        del sampling["max_tokens"], sampling["avoid_known"]
+        return decoder_sampler(self.net, self.spec, first, sampling, left_behind(self))
 
     # -- network --------------------------------------------------------------------------------------------------------
 
@@ -358,6 +356,20 @@ class Transformer(Family, TokenTaps):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
+
+
+def left_behind(family: Transformer) -> tuple[str, ...]:
+    """Parts of the model that the network alone lacks, as exports name them."""
+    if family.contexts is not None and family.contexts.is_fitted:
+        return ("counts of what followed many kinds of context, in the training text and in the text so far",)
+    parts = []
+    if family.mixer is not None and family.mixer.is_fitted:
+        parts.append(f"counts of contexts of up to {family.config.ngram_order} tokens, mixed with the network's")
+        if family.config.aligned:
+            parts.append("training records that are similar, which are followed where they fit")
+    if family.known is not None and family.known.is_fitted:
+        parts.append("hashes of the training records, which samples are not to repeat")
+    return tuple(parts)
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:

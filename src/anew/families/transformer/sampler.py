@@ -69,6 +69,7 @@ class TokenSampler:
         keys: (seed, index) of each sample, which its random numbers follow from.
         reads_prompt: Whether each token of the prompt makes a draft, so that `weights` are seen before it as well.
         keeps_weights: Whether `weights` are wanted; it is quicker without.
+        attempt: How many times these samples were drawn before; each time follows from other random numbers.
 
     Attributes:
         weights: (n, V) what the last token of the newest draft was drawn from, before temperature and cuts; rows need not sum to 1.
@@ -82,6 +83,7 @@ class TokenSampler:
         keys: Sequence[tuple[int, int]],
         reads_prompt: bool = False,
         keeps_weights: bool = False,
+        attempt: int = 0,
     ) -> None:
         self.family, self.request, self.sampling = family, request, sampling
         self.reads_prompt, self.keeps_weights = reads_prompt, keeps_weights
@@ -91,7 +93,8 @@ class TokenSampler:
         self.pad_id = special.get("pad", self.end_id or 0)
         # In a stream of many documents the end of one is where the next begins.
         self.begin_id = special.get("begin", self.end_id)
-        self.sources = [generator(seed, "draw", index) for seed, index in keys]
+        attempts = (attempt,) if attempt else ()
+        self.sources = [generator(seed, "draw", index, *attempts) for seed, index in keys]
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         self.is_unfiltered = (s.temperature, s.top_k, s.top_p, s.min_p) == (1.0, 0, 1.0, 0.0)

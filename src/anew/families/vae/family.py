@@ -24,7 +24,14 @@ from anew.core.random import StepContext, generator
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families._sizes import (
+    autoencoder_batch_size,
+    conv_candidate_sizes,
+    conv_depth,
+    conv_width,
+    muon_and_adamw,
+    weights_within,
+)
 from anew.families.base import Family, Scale, check_axes, class_labels
 from anew.families.known import known_values
 from anew.families.phases import Loss, OptimizerConfig, Phase
@@ -105,7 +112,7 @@ class VaeSampling:
     guidance: float = setting(1.0, "guidance strength of the label; 1: no guidance", low=0.0, high=20.0)
 
 
-class Vae(Family):
+class Vae(Family[Grid, VaeConfig]):
     """A two-scale variational autoencoder with a learned prior.
 
     `bits` is a bound: the negative evidence lower bound with a standard normal z2, from one pair of opposite noises that
@@ -124,8 +131,6 @@ class Vae(Family):
     fills_in: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = {"prior_share": 0.0}
 
-    spec: Grid
-    config: VaeConfig
     centre: Tensor  # (c,) of z1, by channel
     scale: Tensor  # (c,)
     temperature: Tensor  # () of samples, where none is asked for
@@ -155,7 +160,7 @@ class Vae(Family):
     def suggest(cls, spec: Grid, scale: Scale) -> VaeConfig:
         side = max(spec.shape[1:])
         return VaeConfig(
-            batch_size=_suggest_batch_size(side) * (1 if scale.device == "cpu" else 4),
+            batch_size=autoencoder_batch_size(side, scale.device),
             width=conv_width(scale.model_size),
             depth=conv_depth(scale.model_size),
             patch_size=_suggest_patch_size(side),
@@ -316,14 +321,14 @@ class Vae(Family):
 
     @torch.no_grad()
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        sampling: VaeSampling = request.sampling or VaeSampling()
-        known = known_values(request.condition, request.n, self.spec.shape, self.device)
+        sampling = request.sampling_as(VaeSampling)
+        given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         latents = self.initial_latents(request, seed)
         bottom = self._bottom_of(latents)
-        if known is not None:
+        if given_values is not None:
             start = self._expected_items(bottom)
             deviations = latents[:, self.config.top_dim :].view_as(bottom)
-            yield from filled(self, start, deviations, known, request.sample_keys(seed), self._dtype())
+            yield from filled(self, start, deviations, given_values, request.sample_keys(seed), self._dtype())
         elif sampling.pixels == "sample":
             yield self._sampled_items(bottom, request.sample_keys(seed))
         else:
@@ -332,7 +337,7 @@ class Vae(Family):
     @torch.no_grad()
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, first_index + i)."""
-        sampling: VaeSampling = request.sampling or VaeSampling()
+        sampling = request.sampling_as(VaeSampling)
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
@@ -404,12 +409,6 @@ class Vae(Family):
 def _kl_from_standard_normal(posterior: Normal) -> Tensor:
     zero = torch.zeros(())
     return normal_kl(*posterior, zero, zero)
-
-
-def _suggest_batch_size(side: int) -> int:
-    if side <= 64:
-        return 64
-    return 32 if side <= 128 else 16
 
 
 def _suggest_patch_size(side: int) -> int:

@@ -87,5 +87,5 @@ def sweep(
     """
     bottom, top = autoencoder.encode(x, dtype)
     prior = autoencoder.bottom_prior(top.mean + top.log_scale.exp() * noise, dtype)
-    made = prior.mean + prior.log_scale.exp() * deviations
-    return autoencoder.decode(torch.where(places > 0.5, bottom.mean, made), dtype).mean()
+    sampled = prior.mean + prior.log_scale.exp() * deviations
+    return autoencoder.decode(torch.where(places > 0.5, bottom.mean, sampled), dtype).mean()

@@ -192,9 +192,14 @@ export class MapFilm {
     const belief = this.frame.numbers(`${sort}_belief`);
     const name = sort === "real" ? "one of yours" : `made item ${place + 1}`;
     const sheet = this.sheets[sort];
-    fill(this.detail, h("figure", { class: "item" }, sheet ? this.cut(sheet, place, name) : null,
+    fill(this.detail, h("figure", { class: "item" }, sheet && place < this.shown(sort) ? this.cut(sheet, place, name) : null,
       h("figcaption", {}, name, belief ? `, belief ${short(belief[place])}` : "")),
       sort === "made" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow: which way it would have to go to fool the critic, as far as the map shows it.") : null);
+  }
+
+  /** How many items stand on a sheet: of latents only so many as there was time to decode. @param {"real" | "made"} sort */
+  shown(sort) {
+    return (sort === "real" ? this.scene.facts.shown : this.frame?.facts.shown) ?? Infinity;
   }
 
   /** One item of a sheet. @param {ImageBitmap} sheet @param {number} place @param {string} name */

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { clock, count, fill, h } from "./dom.js";
 import { frameOf } from "./film_data.js";
+import { CodeFilm } from "./film_codes.js";
 import { MapFilm } from "./film_map.js";
 import { TextFilm } from "./film_text.js";
 
@@ -19,7 +20,7 @@ export class Film {
     /** @type {Map<number, import("./film_data.js").Frame>} */
     this.frames = new Map();
     this.follows = true;
-    /** @type {MapFilm | TextFilm | null} */
+    /** @type {MapFilm | TextFilm | CodeFilm | null} */
     this.scene = null;
     this.stage = h("div", {});
     this.caption = h("output", { class: "hint", for: "film-time" });
@@ -45,7 +46,7 @@ export class Film {
       if (!steps.length) return;
       if (!this.scene) {
         const scene = await frameOf(this.id, null, this.signal);
-        this.scene = scene.facts.scene === "map" ? new MapFilm(scene) : new TextFilm(scene);
+        this.scene = scene.facts.scene === "map" ? new MapFilm(scene) : scene.facts.scene === "codes" ? new CodeFilm(scene) : new TextFilm(scene);
         fill(this.stage, this.scene.element);
       }
       this.slider.max = String(steps.length - 1);

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from anew.core.registry import load
 from anew.core.specs import Grid, Tokens
 from anew.data.dataset import Dataset
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError
-from anew.evaluation.base import Evaluation
+from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.cost import PARAMETERS, PASSES_PER_1000, SECONDS_PER_1000, STEPS, TRAINING_SECONDS
@@ -106,7 +105,7 @@ def counted(model: Model) -> Iterator[Calls]:
 
 
 def _add_training_cost(model: Model, result: RunResult) -> None:
-    steps = [e for e in events.read(model.folder.path / events.NAME) if e["event"] == "step"]
+    steps = events.steps_of(model.folder.path)
     result.add_cost(TRAINING_SECONDS, steps[-1].get("seconds") if steps else None, events.NAME)
     result.add_cost(STEPS, steps[-1]["step"] if steps else None, events.NAME)
     families = [family for family in (model.family, getattr(model, "codec", None)) if family is not None]
@@ -119,7 +118,7 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     is_grid = isinstance(data.spec, Grid)
     seconds = None if is_grid else TEXT_SECONDS  # the number of images is bounded, and must be the same of every run
     inputs = evaluation_inputs(model, data, result.samples, seconds, seed)
-    evaluation: Evaluation[DecodedItem] = load("evaluation", data.modality.name)(inputs)
+    evaluation = load_evaluation(data.modality.name)(inputs)
     result.add(evaluation.scores())
     result.notes += evaluation.skipped
     result.no_interpolation = _no_interpolation(model)

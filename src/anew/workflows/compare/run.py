@@ -12,7 +12,7 @@ from pathlib import Path
 from anew.core import files
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import Tokens
+from anew.core.specs import Grid, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_size
@@ -21,10 +21,10 @@ from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
-from anew.evaluation.reporting.ranking import RunResult
+from anew.evaluation.reporting.ranking import CopyingSummary, RunResult
 from anew.runs.folder import RunFolder
 from anew.runs.record import Request, RunRecord
-from anew.runs.report_record import report_if_whole
+from anew.runs.report_record import record_if_whole
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
@@ -88,12 +88,12 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
             raise ConfigError(f"`out` {str(out)!r} exists and is not a comparison; give another folder")
-        before = files.read_json(out / REQUEST)
-        if ("runs" in before) != ("runs" in request):
+        earlier = files.read_json(out / REQUEST)
+        if ("runs" in earlier) != ("runs" in request):
             raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")
-        difference = next((k for k in {**before, **request} if before.get(k) != request.get(k)), None)
+        difference = next((k for k in {**earlier, **request} if earlier.get(k) != request.get(k)), None)
         if difference is not None:
-            was, now = before.get(difference), request.get(difference)
+            was, now = earlier.get(difference), request.get(difference)
             raise ConfigError(
                 f"`out` {str(out)!r} holds another comparison ({difference} was {was}, now {now}); give another"
             )
@@ -199,7 +199,7 @@ def _run_results(
 ) -> list[RunResult]:
     """All runs, measured at the same number of samples."""
     seed = next(iter(records.values())).data.seed
-    results, models, wanted = [], {}, _sample_count(n, data)
+    results, models, max_samples = [], {}, _sample_count(n, data)
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
@@ -210,15 +210,15 @@ def _run_results(
         reporter.message(f"{result.name}: sampling")
         try:
             models[result.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
-            draw(models[result.name], result, wanted, seed)
+            draw(models[result.name], result, max_samples, seed)
         except UserError as error:
             result.failed = str(error)
     common = min((len(result.samples) for result in results if not result.failed), default=0)
     for result in results:
         if not result.failed:
-            if len(result.samples) == common < wanted:
+            if len(result.samples) == common < max_samples:
                 result.notes.append(
-                    f"{common:,} samples of each run instead of {wanted:,}: sampling this one takes too long for more."
+                    f"{common:,} samples of each run instead of {max_samples:,}: sampling this one takes too long for more."
                 )
             reporter.message(f"{result.name}: measuring {common:,} samples")
             result.samples = result.samples[:common]
@@ -226,9 +226,13 @@ def _run_results(
     return results
 
 
-def _copies(folder: Path) -> dict[str, object] | None:
-    """`copies` of the run's own report; None without a report that can be read."""
-    return (report_if_whole(folder) or {}).get("copies")
+def _copies(folder: Path) -> CopyingSummary | None:
+    """What the run's own report says of copies; None without a report that can be read."""
+    report = record_if_whole(folder)
+    copies = None if report is None else report.copies
+    if copies is None:
+        return None
+    return CopyingSummary(copies.found, copies.p, copies.share, copies.detection_limit, copies.samples, copies.verdict)
 
 
 def _sample_count(n: int, data: Dataset) -> int:
@@ -258,9 +262,11 @@ def _written(
         "n": n,
     }
     report = ComparisonReport(out, tuple(results), about, tuple(notes))
-    real = data.modality.pictures(data.items("test", REAL, about_data.seed))
-    for result in measured:
-        result.samples = data.modality.pictures(result.samples)
+    real = data.items("test", REAL, about_data.seed)
+    if isinstance(data.spec, Grid):
+        real = list(data.modality.pictures(real))
+        for result in measured:
+            result.samples = list(data.modality.pictures(result.samples))
     time_each = f" for {budget:g} s each" if budget else ""
     page = comparison.page(
         report,

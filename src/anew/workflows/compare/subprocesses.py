@@ -52,9 +52,9 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
             raise ConfigError(f"unknown family {family!r}{did_you_mean(family, names)}")
         if colon and space not in SPACES:
             raise ConfigError(f"unknown space {space!r} in {name!r}{did_you_mean(space, SPACES)}")
-    twice = next((name for name in listed if listed.count(name) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"{twice!r} was given twice; name each family once")
+    repeated = next((name for name in listed if listed.count(name) > 1), None)
+    if repeated is not None:
+        raise ConfigError(f"{repeated!r} was given twice; name each family once")
     if len(listed) < 2:
         raise ConfigError(
             f"`families` names {len(listed)} ({','.join(listed)}); give two or more, as in vae,gan,diffusion"

@@ -1,0 +1,12 @@
+"""What reports read of a training's log: events as mappings, of which only finite numbers count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+
+def finite(event: Mapping[str, object], name: str) -> float | None:
+    """A number of an event; None where it is missing or not finite."""
+    value = event.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

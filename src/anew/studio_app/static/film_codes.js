@@ -1,0 +1,64 @@
+// One item as a row of codes, read again and again while a model learns: how likely each code was, and what is made meanwhile.
+
+import { fill, h, onTheme } from "./dom.js";
+import { sheetOf } from "./film_data.js";
+
+const SIDE = 240; // pixels of the larger extent of the picture of codes
+
+export class CodeFilm {
+  /** @param {import("./film_data.js").Frame} scene */
+  constructor(scene) {
+    this.scene = scene;
+    /** @type {import("./film_data.js").Frame | null} */
+    this.frame = null;
+    const shape = scene.facts.shape.length ? scene.facts.shape : scene.shape("ids");
+    this.columns = shape[shape.length - 1];
+    this.rows = shape.slice(0, -1).reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1); // of a clip its frames, one below another
+    this.guess = Math.log2(scene.facts.vocabulary);
+    this.said = h("p", { class: "film-said" });
+    const cell = Math.max(4, Math.floor(SIDE / Math.max(this.rows, this.columns)));
+    this.cell = cell;
+    this.canvas = h("canvas", { class: "codes", width: cell * this.columns, height: cell * this.rows, role: "img" });
+    const bytes = scene.bytes("picture");
+    const picture = h("img", { class: "codes", alt: "The item, read back from its codes" });
+    if (bytes) new Response(/** @type {any} */ (bytes)).arrayBuffer().then((buffer) => { picture.src = `data:image/png;base64,${btoa(String.fromCharCode(...new Uint8Array(buffer)))}`; });
+    this.made = h("div", { class: "items" });
+    this.madeTitle = h("h3", { hidden: true }, "Made meanwhile, from the same start each time");
+    this.element = h("div", {}, this.said, h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
+      h("p", { class: "hint" }, "One item that is kept from training, and its codes in their places. Dark: the network was sure of the code."), this.madeTitle, this.made);
+    onTheme(this.element, () => this.paint());
+  }
+
+  /** @param {import("./film_data.js").Frame} frame */
+  async show(frame) {
+    this.frame = frame;
+    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits a code by the network; blind guessing would take ${this.guess.toFixed(1)}.`;
+    this.canvas.setAttribute("aria-label", `How sure the network was of each code. ${this.said.textContent}`);
+    this.paint();
+    const sheet = await sheetOf(frame.bytes("made_sheet"));
+    if (this.frame !== frame) return;
+    this.madeTitle.hidden = !sheet;
+    const { thumb, columns } = this.scene.facts;
+    fill(this.made, sheet ? Array.from({ length: frame.facts.made }, (_, place) => {
+      const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `made item ${place + 1}` });
+      canvas.getContext("2d").drawImage(sheet, -(place % columns) * thumb, -Math.floor(place / columns) * thumb);
+      return canvas;
+    }) : null);
+  }
+
+  paint() {
+    const bits = this.frame?.numbers("token_bits");
+    if (!bits) return;
+    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    const first = bits.length - this.rows * this.columns; // before the grid there may be a code of the kind of item
+    pen.fillStyle = colour("--fill");
+    pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    pen.fillStyle = colour("--accent");
+    for (let place = 0; place < this.rows * this.columns; place++) {
+      pen.globalAlpha = 2 ** -bits[first + place];
+      pen.fillRect((place % this.columns) * this.cell, Math.floor(place / this.columns) * this.cell, this.cell - 1, this.cell - 1);
+    }
+    pen.globalAlpha = 1;
+  }
+}

@@ -1,0 +1,94 @@
+"""Known records: kept where records do not repeat, and not sampled again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from anew.core.specs import Batch, Condition, SampleRequest, Tokens
+from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.family import Transformer
+from anew.families.transformer.known_records import KnownRecords
+from anew.families.transformer.record_sampler import with_rows
+
+SPECIAL = {"begin": 4, "end": 5, "pad": 5}
+SPEC = Tokens(6, 3, packed=False, special=SPECIAL)
+LETTERS = range(4)
+# Half of the records of two letters.
+RECORDS = np.array([[4, a, b, 5] for a in LETTERS for b in LETTERS if (a + b) % 2 == 0])
+
+
+def make_family(records: np.ndarray) -> Transformer:
+    torch.manual_seed(0)
+    family = Transformer(SPEC, TransformerConfig(layers=1, width=16, heads=1, mlp_size=32, ngram_order=2)).eval()
+    x = torch.from_numpy(records)
+    family.fit_closed_form([Batch(x, mask=torch.ones(len(x), x.shape[1] - 1))])
+    return family
+
+
+def known_share(family: Transformer, n: int = 200, **sampling: object) -> float:
+    *_, last = family.sample(SampleRequest(n, sampling=TransformerSampling(**sampling)), 0)  # type: ignore[arg-type]
+    known = KnownRecords(SPECIAL)
+    known.fit(list(RECORDS))
+    return len(known.among(last.numpy())) / n
+
+
+def test_known_records_are_drawn_again() -> None:
+    family = make_family(RECORDS)
+    assert known_share(family, avoid_known=False) > 0.1
+    assert known_share(family) == 0.0
+
+
+def test_where_records_repeat_samples_may_too() -> None:
+    family = make_family(np.concatenate((RECORDS, RECORDS)))
+    assert family.known is not None and not family.known.is_fitted
+    assert known_share(family) > 0.1
+
+
+def test_a_sample_follows_from_its_key_alone() -> None:
+    family = make_family(RECORDS)
+    *_, together = family.sample(SampleRequest(20), 0)
+    for index in range(20):
+        *_, alone = family.sample(SampleRequest(1, first_index=index), 0)
+        width = min(together.shape[1], alone.shape[1])
+        assert torch.equal(together[index, :width], alone[0, :width]), index
+
+
+def test_prompts_stay() -> None:
+    family = make_family(RECORDS)
+    prompts = torch.tensor([[0], [1], [2], [3]]).repeat(10, 1)
+    *_, last = family.sample(SampleRequest(40, condition=Condition(prompts)), 0)
+    assert torch.equal(last[:, :1], prompts)
+    assert not len(family.known.among(last.numpy()))  # type: ignore[union-attr]
+
+
+def test_hashes_are_of_the_content_of_whole_records() -> None:
+    known = KnownRecords({**SPECIAL, "back": 3})
+    whole = known.hash_of(np.array([4, 0, 1, 5]))
+    assert whole is not None
+    assert whole == known.hash_of(np.array([0, 1, 5, 5, 5])) != known.hash_of(np.array([1, 0, 5]))
+    assert known.hash_of(np.array([4, 0, 1])) is None  # cut off
+    assert known.hash_of(np.array([3, 0, 1, 5])) != whole  # read backwards
+
+
+def test_they_are_restored_and_checked() -> None:
+    family, other = make_family(RECORDS), make_family(np.concatenate((RECORDS, RECORDS)))
+    state = family.state_dict()
+    assert "known.hashes" in state
+    other.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
+    other.load_state_dict(state)
+    other.check_state()
+    assert known_share(other) == 0.0
+    state["known.hashes"] = state["known.hashes"].flip(0)
+    other.load_state_dict(state)
+    with pytest.raises(ValueError, match="known records"):
+        other.check_state()
+
+
+def test_rows_are_padded_to_the_longest() -> None:
+    draft = torch.tensor([[0, 5], [1, 5]])
+    longer = with_rows(draft, np.array([1]), torch.tensor([[2, 2, 5]]), 9)
+    assert longer.tolist() == [[0, 5, 9], [2, 2, 5]]
+    shorter = with_rows(longer, np.array([0]), torch.tensor([[3]]), 9)
+    assert shorter.tolist() == [[3, 9, 9], [2, 2, 5]] and draft.tolist() == [[0, 5], [1, 5]]
