@@ -174,7 +174,7 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
 
 def _is_settled(error: Exception) -> bool:
     """Whether trying again cannot help: a malformed address, a refusal, a name that the disk cannot hold beside another."""
-    status = getattr(error, "status", None)
+    status = getattr(error, "status", getattr(error, "status_code", None))
     refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
     return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
 
