@@ -107,11 +107,11 @@ def test_llama_cpp_goes_on_as_the_network_does(name: str, text_run: Callable[[st
     label = [model.spec.vocab] if model.spec.classes else []
     start = [*label, *ids[0][:20]]
     room = min(100, model.spec.length - len(start))
-    given = {"path": str(folder / "model-f32.gguf"), "context": model.spec.length + 1, "start": start, "texts": texts}
+    request = {"path": str(folder / "model-f32.gguf"), "context": model.spec.length + 1, "start": start, "texts": texts}
     (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
     (tmp_path / "run.mjs").write_text(LLAMA)
     completed = subprocess.run(
-        ["node", "run.mjs"], cwd=tmp_path, input=json.dumps(given), capture_output=True, text=True, check=False
+        ["node", "run.mjs"], cwd=tmp_path, input=json.dumps(request), capture_output=True, text=True, check=False
     )
     assert completed.returncode == 0, completed.stderr[-2000:]
     output = json.loads(completed.stdout.splitlines()[-1])
@@ -121,5 +121,5 @@ def test_llama_cpp_goes_on_as_the_network_does(name: str, text_run: Callable[[st
     ]  # node-llama-cpp puts nothing in front
     expected = greedy_ids(model, start, room)[len(start) :]
     assert output["greedy"][: len(expected)] == expected
-    shown = [i for i in output["greedy"] if i != model.spec.special.get("end")]
-    assert label or output["text"] == model.modality.decode(torch.tensor([shown]))[0]
+    tokens = [i for i in output["greedy"] if i != model.spec.special.get("end")]
+    assert label or output["text"] == model.modality.decode(torch.tensor([tokens]))[0]
