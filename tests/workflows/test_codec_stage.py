@@ -253,7 +253,7 @@ def words(folder: Path, family: str) -> list[Any]:
         "--family",
         family,
         "--steps",
-        "30",
+        "12",
         *[w for k in settings for w in ("--set", f"{k}={settings[k]}")],
     ]
 
