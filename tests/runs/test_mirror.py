@@ -216,8 +216,8 @@ def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch
     words = [str(data), "--steps", "6", "--family", "transformer"]
     for name, value in SETTINGS.items():
         words += ["--set", f"{name}={value}"]
-    shown = printed("train", *words, "--run", ADDRESS).stdout
-    assert f"kept at  {ADDRESS}" in shown and f"anew sample {ADDRESS}" in shown
+    output = printed("train", *words, "--run", ADDRESS).stdout
+    assert f"kept at  {ADDRESS}" in output and f"anew sample {ADDRESS}" in output
     local = place_of(ADDRESS)
     config = json.loads((local / "config.json").read_text())
     assert config["data"]["path"] == str(data)  # not as seen from the cache, which lies elsewhere on another machine
@@ -247,8 +247,25 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
 ) -> None:
     own = begun({"model": "x"})
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), mirror.kept(own.folder):
+        monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
         write(own, "model", "y")
     monkeypatch.undo()
     assert contents(own.folder)["model"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (FileNotFoundError("NoSuchBucket"), "its bucket does not exist"),
+        (PermissionError("no"), "check your permissions"),
+    ],
+)
+def test_what_cannot_be_kept_is_said_before_the_work(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, fault: Exception, sentence: str
+) -> None:
+    own = begun({"model": "x"})
+    assert not store.exists("/bucket/runs/names/anew-probe")
+    monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(fault))
+    with pytest.raises(RunError, match=sentence), mirror.kept(own.folder):
+        pytest.fail("the work began")

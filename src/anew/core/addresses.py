@@ -154,6 +154,8 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         except FileNotFoundError as error:
             if (cause := internal_cause(error)) is not None:
                 raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
+            if verb == "written":
+                raise error_type(f"{shown!r} cannot be written, as its bucket does not exist; make it first") from None
             raise error_type(f"there is nothing at {shown!r}; check the address") from None
         except PermissionError as error:
             raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions there") from None
