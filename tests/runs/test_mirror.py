@@ -217,8 +217,8 @@ def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch
     words = [str(data), "--steps", "6", "--family", "transformer"]
     for name, value in SETTINGS.items():
         words += ["--set", f"{name}={value}"]
-    shown = printed("train", *words, "--run", ADDRESS).stdout
-    assert f"kept at  {ADDRESS}" in shown and f"anew sample {ADDRESS}" in shown
+    output = printed("train", *words, "--run", ADDRESS).stdout
+    assert f"kept at  {ADDRESS}" in output and f"anew sample {ADDRESS}" in output
     local = place_of(ADDRESS)
     config = json.loads((local / "config.json").read_text())
     assert config["data"]["path"] == str(data)  # not as seen from the cache, which lies elsewhere on another machine
