@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest --durations=10
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 
-.PHONY: demo test check slow fuzz docs
+.PHONY: demo test types suite check slow fuzz docs
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...')"
@@ -33,9 +33,14 @@ else
 test: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(PARALLEL) -m "not slow"
+	$(MAKE) --no-print-directory -j2 types suite
 endif
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+suite: $(VENV)/ready
+	$(PARALLEL) -m "not slow"
 
 test-%:
 	$(MAKE) test ROOM=$*

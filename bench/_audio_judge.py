@@ -84,7 +84,7 @@ def load_or_train(path: Path, clips: Sequence[NDArray[np.float32]], labels: NDAr
 
 
 class Subject:
-    """Clips held out, and what samples are measured by. floor: what as many training clips get."""
+    """Clips that were held out, and what samples are measured by, beside what as many training clips get."""
 
     def __init__(self, judge: Judge, train: Sequence[NDArray[np.float32]], held: Sequence[NDArray[np.float32]]) -> None:
         self.judge, self.train, self.held = judge, train, held

@@ -40,7 +40,7 @@ def load(path: Path) -> Tensor:
 
 
 def save(path: Path, generated: Tensor) -> None:
-    """made: (n, C, H, W) in [0, 1]."""
+    """Keep generated images (n, C, H, W) in [0, 1] as 8-bit levels."""
     levels = (generated.clamp(0, 1) * 255).round().byte().numpy()
     np.save(path, levels[:, 0] if levels.shape[1] == 1 else levels.transpose(0, 2, 3, 1))
 

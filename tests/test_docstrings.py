@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +75,31 @@ def test_errors_say_when_they_are_raised() -> None:
         member = getattr(anew, name)
         if inspect.isclass(member) and issubclass(member, Exception):
             assert inspect.getdoc(member)
+
+
+def described_names(text: str) -> Iterator[str]:
+    """Names that a docstring describes: under Args, and as "; name: what it is" in a sentence before any section."""
+    for line in section(text, "Args").splitlines():
+        match = re.match(r" {4}([\w, *]+): ", line)
+        yield from re.findall(r"\w+", match[1]) if match else ()
+    prose = re.split(r"^(?:Args|Attributes|Returns|Raises|Yields):$", text, maxsplit=1, flags=re.MULTILINE)[0]
+    for match in re.finditer(r"[.;] ([a-z]+(?:_[a-z]+)*): ", prose):
+        yield match[1]
+
+
+def functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The functions that stand in the body of a module, a class or a function, whatever they stand in there."""
+    for statement in getattr(node, "body", ()):
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield statement
+        yield from functions(statement)
+
+
+def test_arguments_that_are_described_exist() -> None:
+    stale = []
+    for path in sorted(Path(anew.__file__).parent.rglob("*.py")):
+        for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+            parameters = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
+            names = set(described_names(ast.get_docstring(function) or "")) - parameters
+            stale += [f"{path.name}:{function.lineno} {function.name}: {name}" for name in names]
+    assert not stale

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -90,11 +90,26 @@ def test_sub_words_that_would_be_cut_differently_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
+needs_llama = pytest.mark.skipif(
     shutil.which("node") is None or not (NODE / "node_modules" / "node-llama-cpp").is_dir(),
     reason="llama.cpp is run by node-llama-cpp; NODE_LLAMA_CPP names the folder where npm installed it",
 )
+
+
+def llama(place: Path, **given: object) -> dict[str, Any]:
+    """What llama.cpp makes of a file: ids that go on greedily, ids of texts, and the text of the first."""
+    (place / "node_modules").symlink_to(NODE / "node_modules")
+    (place / "run.mjs").write_text(LLAMA)
+    completed = subprocess.run(
+        ["node", "run.mjs"], cwd=place, input=json.dumps(given), capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    output: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
+    return output
+
+
+@pytest.mark.slow
+@needs_llama
 @pytest.mark.parametrize("name", ["characters", "sub-words", "list", "labels"])
 def test_llama_cpp_goes_on_as_the_network_does(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> None:
     run = text_run(name)
@@ -107,14 +122,8 @@ def test_llama_cpp_goes_on_as_the_network_does(name: str, text_run: Callable[[st
     label = [model.spec.vocab] if model.spec.classes else []
     start = [*label, *ids[0][:20]]
     room = min(100, model.spec.length - len(start))
-    given = {"path": str(folder / "model-f32.gguf"), "context": model.spec.length + 1, "start": start, "texts": texts}
-    (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
-    (tmp_path / "run.mjs").write_text(LLAMA)
-    completed = subprocess.run(
-        ["node", "run.mjs"], cwd=tmp_path, input=json.dumps(given), capture_output=True, text=True, check=False
-    )
-    assert completed.returncode == 0, completed.stderr[-2000:]
-    output = json.loads(completed.stdout.splitlines()[-1])
+    file = folder / "model-f32.gguf"
+    output = llama(tmp_path, path=str(file), context=model.spec.length + 1, start=start, texts=texts)
     begin = model.spec.special.get("begin", model.spec.special.get("end"))
     assert output["encoded"] == [
         row if begin is None else row[1:] for row in ids
@@ -123,3 +132,21 @@ def test_llama_cpp_goes_on_as_the_network_does(name: str, text_run: Callable[[st
     assert output["greedy"][: len(expected)] == expected
     shown = [i for i in output["greedy"] if i != model.spec.special.get("end")]
     assert label or output["text"] == model.modality.decode(torch.tensor([shown]))[0]
+
+
+@pytest.mark.slow
+@needs_llama
+@pytest.mark.parametrize(("number_type", "most"), [("f16", 0.02), ("q8_0", 0.2)])
+def test_rounded_weights_go_on_with_tokens_that_are_nearly_the_most_probable(
+    number_type: str, most: float, text_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    run = text_run("characters")
+    model = anew.load(run, "cpu")
+    file = anew.export(run, "gguf", tmp_path / "out", number_type=number_type).folder / f"model-{number_type}.gguf"
+    start = held_out(run, model.modality)[1][0][:20]
+    output = llama(tmp_path, path=str(file), context=model.spec.length + 1, start=start, texts=[])
+    ids = torch.tensor([[*start, *output["greedy"]]])
+    with torch.inference_mode():
+        logits = cast(Any, model.family).net(ids)[0, len(start) - 1 : -1, : model.spec.vocab]  # (n, V)
+    chosen = logits.gather(1, ids[0, len(start) :, None])[:, 0]
+    assert len(chosen) == 100 and float((logits.max(1).values - chosen).max()) < most

@@ -154,6 +154,8 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         except FileNotFoundError as error:
             if (cause := internal_cause(error)) is not None:
                 raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
+            if verb == "written":
+                raise error_type(f"{shown!r} cannot be written, as its bucket does not exist; make it first") from None
             raise error_type(f"there is nothing at {shown!r}; check the address") from None
         except PermissionError as error:
             raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions there") from None
@@ -172,7 +174,7 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
 
 def _is_settled(error: Exception) -> bool:
     """Whether trying again cannot help: a malformed address, a refusal, a name that the disk cannot hold beside another."""
-    status = getattr(error, "status", None)
+    status = getattr(error, "status", getattr(error, "status_code", None))
     refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
     return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
 

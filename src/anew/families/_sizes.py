@@ -30,6 +30,14 @@ def conv_depth(model_size: int) -> int:
     return 1 if model_size < DEEP_FROM else 2
 
 
+def autoencoder_batch_size(side: int, device: str) -> int:
+    """Examples of a step of an autoencoder of items of so many pixels a side."""
+    factor = 1 if device == "cpu" else 4
+    if side <= 64:
+        return factor * 64
+    return factor * (32 if side <= 128 else 16)
+
+
 def conv_candidate_sizes(device: str, largest: int = 6) -> tuple[int, ...]:
     """Model sizes of convolutional networks that are worth measuring on a device; up to the largest one on a GPU."""
     return (0, 1, 2, 3) if device == "cpu" else tuple(range(2, largest + 1))

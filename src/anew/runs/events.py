@@ -78,7 +78,13 @@ class Events:
         self._file.flush()
         self._flushed = time.monotonic()
 
+    def sync(self) -> None:
+        """Write all of it to the disk: what a checkpoint goes on from must not be lost with the power."""
+        self.flush()
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
+        self.sync()
         self._file.close()
 
 

@@ -156,8 +156,8 @@ class RunFolder:
             name: Of its folder.
             state: "tensors" by name, "meta" as in `Meta`, and "buffers": names of tensors that seldom change, if any.
         """
-        target, temporary = self.checkpoints / name, self.checkpoints / files.temporary_name(name)
-        try:
+        temporary = self.checkpoints / files.temporary_name(name)
+        with self._put_in_place(temporary, self.checkpoints / name):
             files.check_folder(self.checkpoints)
             self.checkpoints.mkdir(exist_ok=True)
             temporary.mkdir()
@@ -169,6 +169,29 @@ class RunFolder:
                 self._share_buffers(temporary / BUFFERS)
             sums = {file: _digest(temporary / file) for file in (STATE, META, *([BUFFERS] if buffers else []))}
             files.write_json(temporary / MANIFEST, {"step": state["meta"]["step"], "sha256": sums})
+        self._drop_old()
+
+    def begin_shards(self, name: str) -> Path:
+        """A temporary folder that each process writes its part of a checkpoint into; `finish_shards` makes it one."""
+        files.check_folder(self.checkpoints)
+        temporary = self.checkpoints / files.temporary_name(name)
+        (temporary / SHARDS).mkdir(parents=True)
+        return temporary
+
+    def finish_shards(self, name: str, temporary: Path, meta: Mapping[str, object]) -> None:
+        """The checkpoint whose parts are all written: its manifest last, then the rename."""
+        with self._put_in_place(temporary, self.checkpoints / name):
+            files.write_json(temporary / META, meta)
+            sums = {f"{SHARDS}/{path.name}": _digest(path) for path in sorted((temporary / SHARDS).iterdir())}
+            sums[META] = _digest(temporary / META)
+            files.write_json(temporary / MANIFEST, {"step": meta["step"], "sha256": sums})
+        self._drop_old()
+
+    @contextlib.contextmanager
+    def _put_in_place(self, temporary: Path, target: Path) -> Iterator[None]:
+        """Rename a checkpoint once it is written; where it cannot be, nothing of it is left, and RunError says why."""
+        try:
+            yield
             shutil.rmtree(target, ignore_errors=True)
             os.replace(temporary, target)
             files.sync_folder(self.checkpoints)
@@ -182,33 +205,6 @@ class RunFolder:
             raise RunError(
                 f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}"
             ) from error
-        self._drop_old()
-
-    def begin_shards(self, name: str) -> Path:
-        """A temporary folder that each process writes its part of a checkpoint into; `finish_shards` makes it one."""
-        files.check_folder(self.checkpoints)
-        temporary = self.checkpoints / files.temporary_name(name)
-        (temporary / SHARDS).mkdir(parents=True)
-        return temporary
-
-    def finish_shards(self, name: str, temporary: Path, meta: Mapping[str, object]) -> None:
-        """The checkpoint whose parts are all written: its manifest last, then the rename."""
-        target = self.checkpoints / name
-        try:
-            files.write_json(temporary / META, meta)
-            sums = {f"{SHARDS}/{path.name}": _digest(path) for path in sorted((temporary / SHARDS).iterdir())}
-            sums[META] = _digest(temporary / META)
-            files.write_json(temporary / MANIFEST, {"step": meta["step"], "sha256": sums})
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(temporary, target)
-            files.sync_folder(self.checkpoints)
-        except (RunError, OSError) as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            reason = files.clause(error.__cause__ or error)
-            raise RunError(
-                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}"
-            ) from error
-        self._drop_old()
 
     def _share_buffers(self, path: Path) -> None:
         """Let the buffers of a checkpoint be a second name of the newest one's file where that holds the same."""

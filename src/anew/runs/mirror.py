@@ -32,7 +32,7 @@ from anew.runs import events, lock
 from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
 
-MANIFEST, OBJECTS = "anew-run.json", "objects"  # in the store
+MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # in the store
 EVERY_S = 15.0  # seconds between two looks for what is new
 STREAMS = 8  # files that are sent or fetched at once
 MANIFEST_BYTES = 64 * 2**20
@@ -191,6 +191,18 @@ class Mirror:
             temporary.unlink(missing_ok=True)
 
     # -- to the store ---------------------------------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """Write an object and remove it: what cannot be kept is said before the work, not behind it.
+
+        Raises:
+            RunError: There is no such bucket, or it may not be written.
+        """
+        system, root = self._store()
+        key = f"{root}/{PROBE}"
+        self._reached(lambda: system.pipe_file(key, b"written to see whether it can be\n"), "written")
+        with contextlib.suppress(Exception):  # who may write need not be allowed to remove
+            system.rm_file(key)
 
     def push(self) -> None:
         """Let the store hold what the folder holds.
@@ -403,6 +415,7 @@ def kept(folder: Path) -> Iterator[None]:
     if mirror is None:
         yield
         return
+    mirror.check_writable()
     keeper = _keepers[folder] = Keeper(mirror)
     try:
         yield

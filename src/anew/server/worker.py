@@ -105,7 +105,7 @@ class ModelWorker:
             work.fail(ApiError(503, "the server is stopping; try again later"))
 
     def _next_group(self) -> list[Work] | None:
-        """The first work and those that can be carried out with it; empty: look again; None: the server stops."""
+        """The first work and those that can be carried out with it; [] to look again, None where the server stops."""
         with self._changed:
             if not self._pending and not self._is_stopping:
                 was_changed = self._changed.wait(self.limits.idle_seconds if self.is_loaded else None)

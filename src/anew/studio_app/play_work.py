@@ -126,7 +126,7 @@ class AboutWork(PlayWork):
             and modality.name == "image",
             "insight": can_be_explained(model),
             "weights": model.identity[1],
-            "example": _example(self.player.run) if is_text else "",
+            "example": (_example(self.player.run) or _drawn_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }
 
@@ -136,6 +136,19 @@ def _example(run: Path) -> str:
     tokens = film.scene_facts(run).get("tokens")
     texts = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
     return "".join(texts).strip()[:EXAMPLE_CHARACTERS]
+
+
+def _drawn_text(model: Model) -> str:
+    """The beginning of a text of the model itself: what there is to read where no film was kept."""
+    family, modality = model.family, model.item_modality
+    if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
+        return ""
+    sampling = model.sampling_config({"max_tokens": str(EXAMPLE_CHARACTERS)})
+    ids: list[int] = []
+    for draft in family.sample_tokens(model.request(1, 0, sampling=sampling), [(0, 0)]):
+        ids = [int(token) for token in draft.ids[0]]
+    end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
+    return "".join(token_text(modality, token, end_id) for token in ids).strip()[:EXAMPLE_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)

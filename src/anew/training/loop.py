@@ -161,7 +161,7 @@ class TrainingLoop:
     def _save(self, name: str | None = None, *, is_last: bool = False) -> None:
         """Begin a checkpoint of this step. What happened up to it is on the disk before it is, so that it can be replayed."""
         if self.events is not None:
-            self.events.flush()
+            self.events.sync()
         self.saver.save(name or f"step-{self.trainer.step:08d}", is_last=is_last)
         self._initial_state = None
 

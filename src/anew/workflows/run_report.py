@@ -156,7 +156,14 @@ def write_run_report(
         command=command_line(),
     )
     if is_best:
-        write_card(run, record.model_dump(), report, describe_pilots(record.plan.pilots))
+        write_card(
+            run,
+            report,
+            data_path=record.data.path,
+            parameters=record.plan.parameters,
+            keeps_records=bool(record.family.config.get("aligned")),
+            tried=describe_pilots(record.plan.pilots),
+        )
     if warning := hardly_trained(steps):
         reporter.message(warning)
     return report

@@ -31,6 +31,7 @@ from anew.planning.choose import (
     train_config_of,
 )
 from anew.planning.context import RunContext
+from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs import lock
@@ -169,7 +170,7 @@ def _begin_replay(
 ) -> TrainingJob:
     """The training of another run again, by its family and through its codec, whatever would be chosen now."""
     assert request.plan_from is not None
-    record = RunFolder.open(Path(request.plan_from)).record()
+    record = replayed_run(request.plan_from).record()
     choice = choose_family(
         data.spec, record.family.name, description=data.modality.traits.plural, user_family=context.user_family
     )

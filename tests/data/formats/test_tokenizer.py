@@ -14,27 +14,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data.formats.tokenizer import Characters, Codebook, SubWords, clean, restored, words
+from anew.data.formats.tokenizer import Characters, SubWords, TextTokenizer, clean, restored, words
 from anew.errors import DataError, RunError
 
 SAMPLE = (
     "The quick brown fox jumps over the lazy dog.\n\tfor i in range(10): print(i)\n" * 40 + "naïve café — 東京 🎉\n"
 )
 WORDS = SubWords.fit([SAMPLE], 300)
-BOOKS: list[Codebook] = [Characters.fit([SAMPLE[:2000]]), WORDS]
+TOKENIZERS: list[TextTokenizer] = [Characters.fit([SAMPLE[:2000]]), WORDS]
 ANY = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60) | st.text(
     "the fox\n\t <|end|>0123é東", max_size=60
 )
 
 
-@pytest.mark.parametrize("book", BOOKS, ids=lambda b: b.kind)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.kind)
 @given(text=ANY)
 @settings(max_examples=150, deadline=None)
-def test_round_trip_and_character_count(book: Codebook, text: str) -> None:
-    ids = book.encode(text)
-    assert ids.dtype == np.uint16 and (not len(ids) or int(ids.max()) < book.size)
-    assert book.decode(ids.tolist()) == text
-    assert book.widths()[ids].sum() == len(text)
+def test_round_trip_and_character_count(tokenizer: TextTokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert ids.dtype == np.uint16 and (not len(ids) or int(ids.max()) < tokenizer.size)
+    assert tokenizer.decode(ids.tolist()) == text
+    assert tokenizer.widths()[ids].sum() == len(text)
 
 
 LETTERS = st.text(
@@ -54,51 +54,53 @@ def test_words_are_those_of_gpt_2(text: str) -> None:
 
 
 def test_any_word_is_encoded_also_where_it_is_too_long_to_be_kept() -> None:
-    book = SubWords.fit([SAMPLE], 300)
+    tokenizer = SubWords.fit([SAMPLE], 300)
     text = "東京" * 2000 + " " + "x" * 100
-    assert book.decode(book.encode(text).tolist()) == text and not any(len(word) > 64 for word in book._words)
+    assert tokenizer.decode(tokenizer.encode(text).tolist()) == text and not any(
+        len(word) > 64 for word in tokenizer._words
+    )
 
 
-@pytest.mark.parametrize("book", BOOKS, ids=lambda b: b.kind)
-def test_any_ids_decode_to_some_text(book: Codebook) -> None:
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.kind)
+def test_any_ids_decode_to_some_text(tokenizer: TextTokenizer) -> None:
     rng = random.Random(0)
     for _ in range(50):
-        text = book.decode([rng.randrange(book.size) for _ in range(30)])
+        text = tokenizer.decode([rng.randrange(tokenizer.size) for _ in range(30)])
         assert isinstance(text, str)
         text.encode()  # no lone surrogates
 
 
 def test_long_text_is_cut_where_ids_stay_the_same() -> None:
-    book = SubWords.fit([SAMPLE], 300)
+    tokenizer = SubWords.fit([SAMPLE], 300)
     text = SAMPLE * 30
-    whole = book._model.encode(text, add_special_tokens=False).ids
-    assert book.encode(text).tolist() == whole
+    whole = tokenizer._model.encode(text, add_special_tokens=False).ids
+    assert tokenizer.encode(text).tolist() == whole
 
 
-@pytest.mark.parametrize("book", BOOKS, ids=lambda b: b.kind)
-def test_saved_tokenizer_is_the_same(book: Codebook, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda b: b.kind)
+def test_saved_tokenizer_is_the_same(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
-    book.tokenizer(["<|end|>"]).save(str(tmp_path / "tokenizer.json"))
-    again = restored(book.state(), tmp_path, ["<|end|>"])
-    assert again.encode(SAMPLE).tolist() == book.encode(SAMPLE).tolist()
+    tokenizer.tokenizer(["<|end|>"]).save(str(tmp_path / "tokenizer.json"))
+    again = restored(tokenizer.state(), tmp_path, ["<|end|>"])
+    assert again.encode(SAMPLE).tolist() == tokenizer.encode(SAMPLE).tolist()
     stock = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
-    assert stock.encode(SAMPLE[:500], add_special_tokens=False) == book.encode(SAMPLE[:500]).tolist()
-    assert stock.convert_tokens_to_ids("<|end|>") == book.size
+    assert stock.encode(SAMPLE[:500], add_special_tokens=False) == tokenizer.encode(SAMPLE[:500]).tolist()
+    assert stock.convert_tokens_to_ids("<|end|>") == tokenizer.size
 
 
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     SubWords.fit([SAMPLE[::-1]], 290).tokenizer([]).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(DataError, match="is not the tokenizer"):
-        restored(BOOKS[1].state(), tmp_path, [])
+        restored(TOKENIZERS[1].state(), tmp_path, [])
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(RunError, match="cannot be read"):
-        restored(BOOKS[1].state(), tmp_path, [])
+        restored(TOKENIZERS[1].state(), tmp_path, [])
 
 
 def test_lone_surrogates_become_one_character() -> None:
     assert clean("a\ud800b") == "a\ufffdb"
-    assert BOOKS[1].decode(BOOKS[1].encode("a\ud800b").tolist()) == "a\ufffdb"
+    assert TOKENIZERS[1].decode(TOKENIZERS[1].encode("a\ud800b").tolist()) == "a\ufffdb"
 
 
 def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:

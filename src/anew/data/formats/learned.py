@@ -62,7 +62,7 @@ class _Sequences(Record):
 
 
 class LearnedText(_Sequences):
-    """See `Text.state`. tokens: the state of a `Codebook`."""
+    """See `Text.state`. tokens: the state of a `TextTokenizer`."""
 
     tokens: dict[str, object]
 

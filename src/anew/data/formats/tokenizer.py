@@ -59,7 +59,7 @@ def words(last_point: int = LAST_LETTER) -> str:
     )
 
 
-class Codebook(Protocol):
+class TextTokenizer(Protocol):
     """A way to write text as ids 0..size-1."""
 
     kind: str
@@ -268,8 +268,8 @@ def clean(text: str) -> str:
     return text
 
 
-def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> Codebook:
-    """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
+def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> TextTokenizer:
+    """The tokenizer of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
     if state["kind"] == Characters.kind:
         letters, complete = state["letters"], state["complete"]
         if not isinstance(letters, str) or not isinstance(complete, bool):
@@ -280,12 +280,12 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
     try:
         data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
         checked(TokenizerFile, data, "it")
-        book = SubWords(_same_text(data))
+        tokenizer = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
-    if book.state() != state:
+    if tokenizer.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
-    return book
+    return tokenizer
 
 
 def _same_text(data: Mapping[str, object]) -> str:

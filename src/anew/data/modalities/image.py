@@ -199,7 +199,8 @@ class Image(Modality):
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = side_limit(size)
-        sample = self._sample(items, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
+        sample = _Sample()
+        collect_glimpses(self, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.thumbnails:
             reason = sample.first_error or "none given"
             raise DataError(f"no image of the train part can be read; the first one: {reason}")
@@ -216,12 +217,6 @@ class Image(Modality):
         classes = class_count(self.config.labels, labels, size.items, "images", self.notes)
         self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
         return self.spec
-
-    def _sample(self, items: Iterable[Item], side: int) -> _Sample:
-        """Look at images, and at thumbnails of about `side` pixels of as many as are decoded."""
-        sample = _Sample()
-        collect_glimpses(self, items, sample, side)
-        return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:
         """Size and thumbnail of an image. Raises ValueError (one clause).

@@ -109,7 +109,7 @@ class Text(Modality):
     def __init__(self, config: Any, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout: Layout = "document"
-        self.tokenizer: tokenizer.Codebook
+        self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
 

@@ -257,7 +257,8 @@ class Video(Modality):
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = size_limits(size)[0]
-        sample = self._sample(items, 2 * max(max_side, *(self._fixed_size or (0, 0))))
+        sample = _Sample()
+        collect_glimpses(self, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.clips:
             reason = sample.first_error or "none given"
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
@@ -276,12 +277,6 @@ class Video(Modality):
         classes = class_count(self.config.labels, labels, size.items, "videos", self.notes)
         self.spec = Grid(shape, "CTHW", classes, max(std, MIN_STD))
         return self.spec
-
-    def _sample(self, items: Iterable[Item], side: int) -> _Sample:
-        """Look at all clips, and at frames of about `side` pixels of the first ones."""
-        sample = _Sample()
-        collect_glimpses(self, items, sample, side)
-        return sample
 
     def glimpse(self, item: Item, side: int) -> Glimpse:
         """Size, length and some frames of a clip. Raises ValueError (one clause).

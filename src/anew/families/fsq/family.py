@@ -26,7 +26,14 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import kmeans, principal_directions
-from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families._sizes import (
+    autoencoder_batch_size,
+    conv_candidate_sizes,
+    conv_depth,
+    conv_width,
+    muon_and_adamw,
+    weights_within,
+)
 from anew.families.base import Family, Scale, check_axes
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph
@@ -137,7 +144,7 @@ class Fsq(Family[Grid, FsqConfig]):
         side = max(spec.shape[-2:])
         channel_mults = (1, 2) if side <= 40 else (1, 2, 2)
         return FsqConfig(
-            batch_size=_suggest_batch_size(side) * (1 if scale.device == "cpu" else 4),
+            batch_size=autoencoder_batch_size(side, scale.device),
             width=conv_width(scale.model_size),
             channel_mults=channel_mults,
             depth=conv_depth(scale.model_size),
@@ -319,12 +326,6 @@ class Fsq(Family[Grid, FsqConfig]):
         raise ConfigError(
             "fsq is a codec and cannot generate by itself; sample a run of a family that works on its codes"
         )
-
-
-def _suggest_batch_size(side: int) -> int:
-    if side <= 64:
-        return 64
-    return 32 if side <= 128 else 16
 
 
 def _suggest_places(side: int) -> int:

@@ -24,7 +24,14 @@ from anew.core.random import StepContext, generator
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families._sizes import (
+    autoencoder_batch_size,
+    conv_candidate_sizes,
+    conv_depth,
+    conv_width,
+    muon_and_adamw,
+    weights_within,
+)
 from anew.families.base import Family, Scale, check_axes, class_labels
 from anew.families.known import known_values
 from anew.families.phases import Loss, OptimizerConfig, Phase
@@ -153,7 +160,7 @@ class Vae(Family[Grid, VaeConfig]):
     def suggest(cls, spec: Grid, scale: Scale) -> VaeConfig:
         side = max(spec.shape[1:])
         return VaeConfig(
-            batch_size=_suggest_batch_size(side) * (1 if scale.device == "cpu" else 4),
+            batch_size=autoencoder_batch_size(side, scale.device),
             width=conv_width(scale.model_size),
             depth=conv_depth(scale.model_size),
             patch_size=_suggest_patch_size(side),
@@ -349,7 +356,7 @@ class Vae(Family[Grid, VaeConfig]):
         return torch.cat([z2, temperature * noise[:, top_dim:]], 1)
 
     def _prior_labels(self, request: SampleRequest) -> Tensor:
-        """(n,) the label that the prior is told, or that there is none."""
+        """(n,) labels for the prior; `any_class` where there is none."""
         labels, any_class = class_labels(request, self.spec.classes), self.prior.any_class
         if labels is None:
             return torch.full((request.n,), any_class, device=self.device)
@@ -402,12 +409,6 @@ class Vae(Family[Grid, VaeConfig]):
 def _kl_from_standard_normal(posterior: Normal) -> Tensor:
     zero = torch.zeros(())
     return normal_kl(*posterior, zero, zero)
-
-
-def _suggest_batch_size(side: int) -> int:
-    if side <= 64:
-        return 64
-    return 32 if side <= 128 else 16
 
 
 def _suggest_patch_size(side: int) -> int:

@@ -95,7 +95,7 @@ function nextView(next, remark) {
     inner.style.width = `${(100 * share) / most}%`;
     return inner;
   };
-  return h("div", {}, h("p", { class: "hint" }, `Pale: what the model says. Dark: what is drawn from, after temperature and cuts. ${next.left.toLocaleString("en-US")} tokens are left; ${next.cut_p > 0 ? `${percent(next.cut_p)} was cut away` : "nothing was cut away"}.`, remark ? ` ${remark}` : ""),
+  return h("div", {}, h("p", { class: "hint" }, `Pale: what the model says. Dark: what is drawn from, after temperature and cuts. ${next.left === 1 ? "One token is" : `${next.left.toLocaleString("en-US")} tokens are`} left; ${next.cut_p > 0 ? `${percent(next.cut_p)} was cut away` : "nothing was cut away"}.`, remark ? ` ${remark}` : ""),
     h("ul", { class: "plain bars" }, next.top.map((/** @type {any} */ other) => h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, other.is_end ? "(end)" : visibleToken(other.text)),
       h("span", { class: "meter double", "aria-hidden": "true" }, bar(other.p, "pale"), bar(other.drawn_p, "")), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut")))));
 }

@@ -13,14 +13,14 @@ function pairSide(side, title) {
     text, side ? null : h("p", {}, "nothing is near"));
 }
 
-/** @param {{id: string}} play @param {any} item @param {string} made @param {number} index */
-export function itemDialog(play, item, made, index) {
+/** @param {{id: string}} play @param {any} item @param {string} made @param {number} index @param {boolean} isAsked whether it is a copy */
+export function itemDialog(play, item, made, index, isAsked = false) {
   const leaving = new AbortController();
   const place = h("div", { role: "status" });
   const large = h("div", { class: "large" }, shownItem(item, `Sample ${index + 1}`));
   const close = () => { leaving.abort(); dialog.close(); dialog.remove(); };
-  const ask = async (/** @type {Event} */ event) => {
-    /** @type {HTMLButtonElement} */ (event.currentTarget).disabled = true;
+  const ask = async () => {
+    askButton.disabled = true;
     fill(place, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
     try {
       await follow("/api/play/nearest", { run: play.id, made, index }, leaving.signal, (answer) => {
@@ -34,14 +34,16 @@ export function itemDialog(play, item, made, index) {
       if (!leaving.signal.aborted) fill(place, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
   };
+  const askButton = h("button", { type: "button", onclick: ask }, "Is it a copy? Show the nearest training item");
   const dialog = h("dialog", { class: "wide", "aria-labelledby": "sample-title", oncancel: () => { leaving.abort(); dialog.remove(); } },
     h("h2", { id: "sample-title" }, `Sample ${index + 1}`),
     large,
     place,
     h("div", { class: "actions" },
-      h("button", { type: "button", onclick: ask }, "Is it a copy? Show the nearest training item"),
+      askButton,
       h("a", { class: "button", href: address("/api/play/file", { run: play.id, made, index }) }, "Download"),
       h("button", { type: "button", class: "main", onclick: close }, "Close")));
   document.body.append(dialog);
   dialog.showModal();
+  if (isAsked) ask();
 }

@@ -192,8 +192,10 @@ function update(result, event, play) {
   fill(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
     const figure = shownItem(item, `Sample ${index + 1}`);
     if (!event.made) return figure;
-    const open = () => itemDialog(play, item, event.made, index);
-    return h("div", { class: "made" }, figure, h("button", { type: "button", onclick: open, "aria-label": `More of sample ${index + 1}` }, "More"));
+    const open = (/** @type {boolean} */ isAsked) => itemDialog(play, item, event.made, index, isAsked);
+    return h("div", { class: "made" }, figure, h("div", { class: "below" },
+      h("button", { type: "button", onclick: () => open(false), "aria-label": `More of sample ${index + 1}` }, "More"),
+      h("button", { type: "button", onclick: () => open(true), "aria-label": `Is sample ${index + 1} a copy?` }, "Copy?")));
   }));
 }
 
