@@ -114,13 +114,12 @@ def _lines(path: Path) -> Iterator[Event | None]:
     if not path.exists() and not path.is_symlink():
         return
     with files.open_checked(path, BYTES) as file:
-        while line := file.readline(LINE):
-            if not line.endswith(b"\n") and len(line) == LINE:
-                yield None
-                while (rest := file.readline(LINE)) and not rest.endswith(b"\n"):
-                    pass
-            elif line.strip():
-                yield parse(line)
+        is_rest = False  # of a line that is longer than any event
+        while piece := file.readline(LINE):
+            is_cut = len(piece) == LINE and not piece.endswith(b"\n")
+            if not is_rest and (is_cut or piece.strip()):
+                yield None if is_cut else parse(piece)
+            is_rest = is_cut
 
 
 def _is_whole(path: Path) -> bool:
