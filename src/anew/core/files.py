@@ -13,9 +13,9 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import platformdirs
 
@@ -41,19 +41,25 @@ def is_temporary(name: str) -> bool:
 def write(path: Path, data: bytes) -> None:
     """The file is either the old one or the new one, whole, also after a power cut. Where a link has its name, the link is
     replaced and what it points to stays. RunError where the disk is full or the folder is gone."""
+    write_parts(path, (data,))
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """The same of bytes that come one after another."""
     temporary = path.with_name(temporary_name(path.name))
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
         with open(handle, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
+        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
 
 
 def write_by(path: Path, fill: Callable[[Path], object]) -> None:
@@ -140,11 +146,18 @@ def _check(path: Path, status: os.stat_result, max_bytes: int | None) -> None:
 
 def read(path: Path, max_bytes: int) -> bytes:
     """All bytes of an ordinary file; RunError as in `check_regular`."""
+    with open_checked(path, max_bytes) as file:
+        return file.read(max_bytes + 1)
+
+
+@contextlib.contextmanager
+def open_checked(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
+    """An ordinary file of at most `max_bytes` bytes, open to be read; RunError as in `check_regular`."""
     check_regular(path, max_bytes)
     try:
         with open(os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _BINARY), "rb") as file:
             _check(path, os.fstat(file.fileno()), max_bytes)
-            return file.read(max_bytes + 1)
+            yield file
     except OSError as error:
         raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
 
