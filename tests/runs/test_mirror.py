@@ -17,6 +17,7 @@ from anew import api
 from anew.core import addresses
 from anew.core.addresses import run_address
 from anew.errors import ConfigError, RunError
+from anew.planning.replay import replayed_run
 from anew.runs import mirror
 from anew.runs.mirror import MANIFEST, Mirror, place_of
 from commands import anew as printed
@@ -240,6 +241,27 @@ def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch
     with pytest.raises(ConfigError):
         api.train(data, "memory://bucket/new", steps=-1)
     assert not store.exists("/bucket/new")
+
+
+@pytest.mark.slow
+def test_the_plan_of_a_run_at_an_address_is_replayed(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = samples.names(tmp_path / "names.txt")
+    api.train(data, ADDRESS, steps=5, settings=SETTINGS)
+    weights = (place_of(ADDRESS) / "model.safetensors").read_bytes()
+    another_machine(monkeypatch, tmp_path, "other")
+    api.train(data, tmp_path / "again", plan=ADDRESS, settings={"evaluate_samples": 20, "previews": 0})
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == weights
+    assert json.loads((tmp_path / "again" / "config.json").read_text())["request"]["plan_from"] == ADDRESS
+
+
+def test_a_plan_at_an_address_that_is_not_there(store: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is no run at 'memory://bucket/none'"):
+        api.train(samples.names(tmp_path / "names.txt"), tmp_path / "run", plan="memory://bucket/none")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RunError, match="never read on this computer"):  # a run of somebody else may name it
+        replayed_run(ADDRESS)
 
 
 def test_a_store_that_fails_is_said_and_loses_nothing(

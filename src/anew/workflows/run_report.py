@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -188,6 +189,5 @@ def warnings(folder: Path) -> list[str]:
 
 
 def _history(folder: Path) -> list[events_file.Event]:
-    steps = events_file.steps_of(folder)
-    every = max(1, len(steps) // CURVE_POINTS)
-    return steps[::every]
+    count = sum(1 for _ in events_file.steps_of(folder))
+    return list(itertools.islice(events_file.steps_of(folder), 0, None, max(1, count // CURVE_POINTS)))
