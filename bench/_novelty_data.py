@@ -41,8 +41,8 @@ IMAGE_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {
 TEXT_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {"edits": item_types.edited}
 
 
-def filtered(images: Sequence[Any], how: ImageFilter.Filter | type[ImageFilter.Filter]) -> list[Any]:
-    return [np.asarray(Image.fromarray(i).filter(how)) for i in images]
+def filtered(images: Sequence[Any], filter: ImageFilter.Filter | type[ImageFilter.Filter]) -> list[Any]:
+    return [np.asarray(Image.fromarray(i).filter(filter)) for i in images]
 
 
 def sharp_images(images: Sequence[Any], source: Source) -> list[Any]:

@@ -44,9 +44,9 @@ def models(cases: Cases, names: Sequence[str], options: argparse.Namespace) -> C
     return replace(cases, items=[cases.items[i] for i in order[half:]], faults=faults)
 
 
-def of_samples(made: list[Any]) -> Fault:
+def of_samples(samples: list[Any]) -> Fault:
     """What a model made instead of the items."""
-    return lambda items, source: [made[i] for i in source.permutation(len(made))[: len(items)]]
+    return lambda items, source: [samples[i] for i in source.permutation(len(samples))[: len(items)]]
 
 
 def samples(cases: Cases, run: Path, place: Path, options: argparse.Namespace) -> list[Any]:
@@ -56,9 +56,9 @@ def samples(cases: Cases, run: Path, place: Path, options: argparse.Namespace) -
     if cases.pieces > 1:
         n, words = SAMPLES_OF_PASSAGES, ["--set", f"max_tokens={STRETCH}"]
     anew("sample", run, "--out", out, "-n", n, *words, cores=options.cores, scratch=place)
-    made = read(cases, out)
-    print(f"  {cases.name}, {run}: {len(made)} samples", flush=True)
-    return made
+    samples = read(cases, out)
+    print(f"  {cases.name}, {run}: {len(samples)} samples", flush=True)
+    return samples
 
 
 def write(cases: Cases, items: list[Any], folder: Path) -> None:

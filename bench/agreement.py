@@ -74,8 +74,8 @@ def main() -> None:
     out = place / "compared"
     words = ["--runs", *copies, "--out", out, "-n", arguments.samples]
     anew("compare", *words, cores=arguments.cores, scratch=place)
-    beside = json.loads((out / "compare.json").read_text())["runs"]
-    for run, by_compare in zip(copies, beside, strict=True):
+    measured = json.loads((out / "compare.json").read_text())["runs"]
+    for run, by_compare in zip(copies, measured, strict=True):
         rows.add(run=run.name, report="compare", **compared(own[run], by_compare, parts))
         completed = anew("evaluate", run, "-n", arguments.samples, "--json", cores=arguments.cores, scratch=place)
         rows.add(run=run.name, report="evaluate", **compared(own[run], completed.json(), parts))

@@ -73,14 +73,14 @@ def main() -> None:
     build.add_argument("run", type=Path, help="of a Transformer on text or records")
     build.add_argument("--real", type=Path, required=True, help="data of its kind")
     build.add_argument("--other", type=Path, nargs="*", default=[], help="files of other kinds")
-    given = build.parse_args()
+    options = build.parse_args()
     rows, source = Table("floors"), np.random.default_rng(0)
-    model = anew.load(given.run)
+    model = anew.load(options.run)
     head: Any = model.family.token_mixer  # type: ignore[attr-defined]
     uniform = math.log2(np.count_nonzero(head.uniform))
     is_text = model.spec.packed  # type: ignore[union-attr]
-    cases = list((text_cases if is_text else record_cases)(read_items(given.real), source))
-    for path in given.other:
+    cases = list((text_cases if is_text else record_cases)(read_items(options.real), source))
+    for path in options.other:
         items = read_items(path)
         cases.append((path.name, ["\n".join(items)[:CHARACTERS]] if is_text else [i for i in items if i][:RECORDS]))
     for name, items in cases:
@@ -88,7 +88,7 @@ def main() -> None:
         network, chance = score.bits_per_unit_by_part["network"], score.tokens * uniform / score.units
         ratio = score.bits_per_unit / min(network, chance)
         rows.add(
-            run=given.run.parent.name,
+            run=options.run.parent.name,
             text=name,
             bits=score.bits_per_unit,
             network=network,

@@ -87,17 +87,17 @@ class Setting(NamedTuple):
 
 def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     """A row for each file of samples that the peer writes: `ddpm` has two averages, `pythae` two samplers."""
-    given, place = setting.given, setting.place
+    options, place = setting.given, setting.place
     package, script, own = PEERS[name]
-    python = environment(package, [package], given.work)
+    python = environment(package, [package], options.work)
     np.save(place / "train.npy", setting.subject.train)
     stem = f"{name}-{seed}"
     for old in (*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy")):
         old.unlink()
     command = [python, str(HERE / script), "--images", str(place / "train.npy"), "--out", str(place / f"{stem}.npy")]
-    command += ["--seconds", str(given.seconds), "--samples", str(given.samples), "--seed", str(seed), *own]
-    command += [] if given.peer_rate is None else ["--rate", str(given.peer_rate)]
-    completed = pinned(command, setting.core, given.work).check()
+    command += ["--seconds", str(options.seconds), "--samples", str(options.samples), "--seed", str(seed), *own]
+    command += [] if options.peer_rate is None else ["--rate", str(options.peer_rate)]
+    completed = pinned(command, setting.core, options.work).check()
     output = completed.json()
     endings = output.pop("endings", {})
     version = version_in(python, package)
@@ -231,14 +231,16 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = arguments()
+    options = arguments()
     torch.set_num_threads(1)
-    rows = Table("images", kept=not given.trial)
-    setting = prepare(given, rows)
-    for seed in range(given.first_seed, given.first_seed + given.seeds):
-        for name in given.only:
+    rows = Table("images", kept=not options.trial)
+    setting = prepare(options, rows)
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for name in options.only:
             for row in (run_peer if name in PEERS else run_anew)(setting, name, seed):
-                rows.add(**{"row": row.pop("row"), "data": given.name, "seconds": given.seconds, "seed": seed, **row})
+                rows.add(
+                    **{"row": row.pop("row"), "data": options.name, "seconds": options.seconds, "seed": seed, **row}
+                )
     columns = ("row", "seed", *FIGURES, "sample_seconds_1000", "wall", "steps", "parameters")
     rows.show([key for key in columns if any(key in row for row in rows.rows)])
     print("\nMedians:\n" + table(summary(rows)))

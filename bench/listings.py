@@ -85,18 +85,18 @@ def last_line(text: str) -> str:
 
 def measure(options: argparse.Namespace, name: str, rows: Table) -> None:
     place = fresh(options.work / "listings" / name)
-    what = PARTS[name](place, options.share)
+    report = PARTS[name](place, options.share)
     completed = pinned(anew_command("look", place), options.cores, options.work, limit=10 * SECONDS)
     refusal = last_line(completed.err) if completed.code else ""
-    within = completed.wall <= SECONDS and completed.peak <= MEMORY
+    is_within = completed.wall <= SECONDS and completed.peak <= MEMORY
     rows.add(
-        what=what,
+        what=report,
         wall=completed.wall,
         cpu=completed.cpu,
         peak_gb=completed.peak / 1e9,
         code=completed.code,
         refusal=refusal.replace(str(options.work), "WORK"),
-        passes=within and completed.code in (0, 2),
+        passes=is_within and completed.code in (0, 2),
     )
 
 

@@ -87,11 +87,11 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
     for run in range(runs):
         draw = Draw(source, 1000 * run + 17, one_mode)
         samples = list(make(source, draw, draw.random))
-        one = Audit(source.item_type, samples, draw.train, draw.held, seed=run, controls=False)
-        result = one.run()
+        audit = Audit(source.item_type, samples, draw.train, draw.held, seed=run, controls=False)
+        result = audit.run()
         alarms["anew"] += result.found
         shares.append(result.share)
-        other = rivals(one.distances[-1], SIZE, SIZE, len(samples), draw.random)
+        other = rivals(audit.distances[-1], SIZE, SIZE, len(samples), draw.random)
         alarms.update(method for method in METHODS if other.alarms[method])
         values.append((other.meehan, other.dcr, other.authentic))
     middle = np.median(np.array(values), axis=0)
@@ -138,14 +138,14 @@ def speed_texts(folder: Path) -> dict[str, Any]:
 
 def speed(arguments: argparse.Namespace, rows: Table) -> None:
     place = fresh(arguments.work / "novelty")
-    for what, folder, allowed in (("images", arguments.mnist, 60.0), ("texts", arguments.books, 20.0)):
+    for part, folder, allowed in (("images", arguments.mnist, 60.0), ("texts", arguments.books, 20.0)):
         if folder is None:
             continue
-        command = [sys.executable, __file__, "--one", what, "--mnist", str(folder), "--books", str(folder)]
+        command = [sys.executable, __file__, "--one", part, "--mnist", str(folder), "--books", str(folder)]
         completed = pinned(command, arguments.cores, place).check()
         figures = completed.json()
         rows.add(
-            case=f"speed: {what}",
+            case=f"speed: {part}",
             **figures,
             cpu_s=completed.cpu,
             peak_gb=completed.peak / 1e9,
@@ -166,7 +166,7 @@ def twins(arguments: argparse.Namespace) -> Iterator[_novelty_twins.Twins]:
 
 def judged_twins(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     selected = [r for r in rows if r["part"] == "twins"]
-    null, power = ([r for r in selected if r["case"].endswith(what)] for what in ("none", "exact"))
+    null, power = ([r for r in selected if r["case"].endswith(suffix)] for suffix in ("none", "exact"))
     if selected:
         runs, alarms = sum(r["runs"] for r in null), sum(r["anew"] for r in null)
         yield {"case": "twins: null runs", "runs": runs, "anew": alarms, "passes": alarms <= 0.05 * runs}
@@ -182,17 +182,17 @@ def judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         runs = sum(r["runs"] for r in null)
         alarms = {m: sum(r[m] for r in null) for m in ("anew", *METHODS)}
         yield {"case": "null runs", "runs": runs, **alarms, "passes": alarms["anew"] <= 0.05 * runs}
-    for kind, min_count in (("1% exact", 0.95), ("2% ", 0.9), ("copycat", 1.0), ("naive", 0.0)):
+    for case, min_count in (("1% exact", 0.95), ("2% ", 0.9), ("copycat", 1.0), ("naive", 0.0)):
         for name in dict.fromkeys(r["data"] for r in rows):
-            selected = [r for r in rows if r["part"] == "power" and r["data"] == name and r["case"].startswith(kind)]
+            selected = [r for r in rows if r["part"] == "power" and r["data"] == name and r["case"].startswith(case)]
             if not selected:
                 continue
             runs = sum(r["runs"] for r in selected)
             alarms = {m: sum(r[m] for r in selected) for m in ("anew", *METHODS)}
             passes = (
-                alarms["anew"] == 0 if kind == "naive" else min(r["anew"] / r["runs"] for r in selected) >= min_count
+                alarms["anew"] == 0 if case == "naive" else min(r["anew"] / r["runs"] for r in selected) >= min_count
             )
-            yield {"case": kind.strip(), "data": name, "runs": runs, **alarms, "passes": passes}
+            yield {"case": case.strip(), "data": name, "runs": runs, **alarms, "passes": passes}
 
 
 def main() -> None:

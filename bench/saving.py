@@ -44,12 +44,14 @@ def make_trainer(layers: int, width: int) -> Trainer:
     return Trainer(family, Noise(), StepProgress(10**9), seed=1, batch_size=4, micro_batch=4, world=World())
 
 
-def window(steps: Callable[[], object], count: int, saver: CheckpointSaver, kind: str, number: int) -> dict[str, float]:
+def window(
+    steps: Callable[[], object], count: int, saver: CheckpointSaver, method: str, number: int
+) -> dict[str, float]:
     """Wall and processor seconds of so many steps, and those that the training stood still."""
     begin, processor, stood, copied = time.monotonic(), time.process_time(), 0.0, 0.0
-    if kind != "none":
+    if method != "none":
         copied = time.thread_time()
-        saver.save(f"step-{number:08d}", is_last=kind == "waiting")
+        saver.save(f"step-{number:08d}", is_last=method == "waiting")
         stood, copied = time.monotonic() - begin, time.thread_time() - copied
     for _ in range(count):
         steps()
@@ -62,34 +64,35 @@ def rows(layers: int, width: int, rounds: int, count: int, work: Path) -> list[d
     trainer = make_trainer(layers, width)
     saver = CheckpointSaver(trainer, RunFolder(work), None, lambda: 0.0, print, lambda step, name: None)
     iterator = iter(trainer)
-    windows: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    windows: dict[str, list[dict[str, float]]] = {method: [] for method in KINDS}
     for _ in range(3):
         next(iterator)
-    for number, kind in itertools.product(range(rounds), KINDS):
-        windows[kind].append(window(lambda: next(iterator), count, saver, kind, number))
+    for number, method in itertools.product(range(rounds), KINDS):
+        windows[method].append(window(lambda: next(iterator), count, saver, method, number))
 
-    def median(kind: str, name: str) -> float:
-        return statistics.median(entry[name] for entry in windows[kind])
+    def median(method: str, name: str) -> float:
+        return statistics.median(entry[name] for entry in windows[method])
 
-    made = []
-    for kind in KINDS[1:]:
+    medians = []
+    for method in KINDS[1:]:
         more = statistics.median(
-            entry["processor"] - plain["processor"] for entry, plain in zip(windows[kind], windows["none"], strict=True)
+            entry["processor"] - plain["processor"]
+            for entry, plain in zip(windows[method], windows["none"], strict=True)
         )
-        made.append(
+        medians.append(
             {
                 "weights": count_parameters(trainer.family),
-                "kind": kind,
+                "kind": method,
                 "step_s": round(median("none", "wall") / count, 3),
-                "stood_s": round(median(kind, "stood"), 3),
-                "stood_processor_s": round(median(kind, "copied"), 3),
-                "window_s": round(median(kind, "wall"), 2),
+                "stood_s": round(median(method, "stood"), 3),
+                "stood_processor_s": round(median(method, "copied"), 3),
+                "window_s": round(median(method, "wall"), 2),
                 "without_s": round(median("none", "wall"), 2),
                 "more_processor_s": round(more, 2),
-                "percent_of_30s": round(100 * median(kind, "copied") / DUE_S, 2),
+                "percent_of_30s": round(100 * median(method, "copied") / DUE_S, 2),
             }
         )
-    return made
+    return medians
 
 
 def main() -> None:
@@ -98,13 +101,13 @@ def main() -> None:
     arguments.add_argument("--width", type=int, default=768)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--window", type=int, default=20, help="steps")
-    given = arguments.parse_args()
-    torch.set_num_threads(max(1, len(given.cores)))
-    given.work.mkdir(parents=True, exist_ok=True)
+    options = arguments.parse_args()
+    torch.set_num_threads(max(1, len(options.cores)))
+    options.work.mkdir(parents=True, exist_ok=True)
     table = Table("saving")
-    for layers in given.layers:
-        with tempfile.TemporaryDirectory(dir=given.work) as work:
-            for row in rows(layers, given.width, given.rounds, given.window, Path(work)):
+    for layers in options.layers:
+        with tempfile.TemporaryDirectory(dir=options.work) as work:
+            for row in rows(layers, options.width, options.rounds, options.window, Path(work)):
                 table.add(**row)
     table.show()
 

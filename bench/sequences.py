@@ -38,22 +38,22 @@ def report(run: Path) -> dict[str, Any]:
 
 def main() -> None:
     build = parser(__doc__)
-    for kind in KINDS:
-        build.add_argument(f"--{kind}", type=Path, help=f"a file or folder of {kind}")
+    for modality in KINDS:
+        build.add_argument(f"--{modality}", type=Path, help=f"a file or folder of {modality}")
     build.add_argument("--seconds", type=float, help="training seconds of each, instead of its own")
     build.add_argument("--budget", help="wall-clock time of the whole command on all cores, such as 30m")
     build.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0")
     build.add_argument("--samples", type=int, default=500, help="samples that the report measures")
     options = build.parse_args()
-    taken = {kind: getattr(options, kind) for kind in KINDS if getattr(options, kind)}
+    taken = {modality: getattr(options, modality) for modality in KINDS if getattr(options, modality)}
     if not taken:
         build.error("give at least one of --" + ", --".join(KINDS))
     options.work.mkdir(parents=True, exist_ok=True)
     rows = Table("sequences")
-    for kind, data in taken.items():
+    for modality, data in taken.items():
         for seed in range(options.seeds):
-            seconds = options.seconds or KINDS[kind]
-            run = fresh(options.work / "sequences" / f"{kind}-{seed}") / "run"
+            seconds = options.seconds or KINDS[modality]
+            run = fresh(options.work / "sequences" / f"{modality}-{seed}") / "run"
             time = ["--budget", options.budget] if options.budget else setting_words([f"train_seconds={seconds:g}"])
             settings = setting_words([f"evaluate_samples={options.samples}", "previews=0", *options.set])
             words = ["train", data, "--run", run, "--seed", seed, *time, *settings]
@@ -63,7 +63,7 @@ def main() -> None:
             spent, steps = train_seconds(run)
             requested = {"budget": options.budget} if options.budget else {}
             rows.add(
-                what=kind,
+                what=modality,
                 seed=seed,
                 train_seconds=spent,
                 steps=steps,

@@ -207,12 +207,12 @@ class Walker:
         self.shoot(page, tab.lower().replace(" ", "-"))
 
 
-def walk(kind: str, arguments: argparse.Namespace, browser: Any, rows: Table) -> None:
-    place = fresh(arguments.work / "studio_walk" / kind)
-    where, max_count, settings = KINDS[kind]
-    data = picked(arguments.data / where, max_count, fresh(place.with_name(f"{kind}-data")))
+def walk(modality: str, arguments: argparse.Namespace, browser: Any, rows: Table) -> None:
+    place = fresh(arguments.work / "studio_walk" / modality)
+    where, max_count, settings = KINDS[modality]
+    data = picked(arguments.data / where, max_count, fresh(place.with_name(f"{modality}-data")))
     studio = StudioProcess(place, arguments.cores)
-    walker = Walker(kind, browser, studio, arguments.pictures)
+    walker = Walker(modality, browser, studio, arguments.pictures)
     try:
         run = walker.begin(data, arguments.budget, settings)
         walker.interrupt(run)
@@ -222,9 +222,9 @@ def walk(kind: str, arguments: argparse.Namespace, browser: Any, rows: Table) ->
     finally:
         studio.kill()
         _end_trainings(place)
-    rows.add(what=kind, faults=len(walker.faults), **{f"{name}_s": value for name, value in walker.seconds.items()})
+    rows.add(what=modality, faults=len(walker.faults), **{f"{name}_s": value for name, value in walker.seconds.items()})
     for fault in walker.faults:
-        print(f"{kind}: {fault}", flush=True)
+        print(f"{modality}: {fault}", flush=True)
 
 
 def _end_trainings(place: Path) -> None:
@@ -250,8 +250,8 @@ def main() -> None:
     rows = Table("studio_walk")
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for kind in arguments.kinds:
-            walk(kind, arguments, browser, rows)
+        for modality in arguments.kinds:
+            walk(modality, arguments, browser, rows)
         browser.close()
     rows.show()
 

@@ -102,8 +102,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     build = parser(__doc__)
-    for kind in LOADERS:
-        build.add_argument(f"--{kind}", type=Path, nargs="*", default=[], help=f"folders or files of {kind}")
+    for modality in LOADERS:
+        build.add_argument(f"--{modality}", type=Path, nargs="*", default=[], help=f"folders or files of {modality}")
     build.add_argument("--sizes", default="40,100,200,400", help="samples that verdicts are asked with")
     build.add_argument("--repeats", type=int, default=4, help="draws of real items; of each fault there is one")
     build.add_argument("--cases", nargs="*", default=[], help="only these, as in real")
@@ -114,8 +114,8 @@ def main() -> None:
     arguments: argparse.Namespace = build.parse_args()
     sizes = [int(size) for size in arguments.sizes.split(",")]
     rows = Table("verdicts")
-    for kind, load in LOADERS.items():
-        for path in getattr(arguments, kind):
+    for modality, load in LOADERS.items():
+        for path in getattr(arguments, modality):
             cases = load(path)
             if arguments.models:
                 cases = _verdict_models.models(cases, arguments.models, arguments)

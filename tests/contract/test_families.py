@@ -127,11 +127,11 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
     losses = []
     for micro in (8, 3):
         suggested = family_class.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-        given = {k: v for k, v in config.items() if k in cfg.settings_of(family_class.Config)}
+        settings = {k: v for k, v in config.items() if k in cfg.settings_of(family_class.Config)}
         family = build_family(
             family_class,
             spec,
-            cfg.from_json(family_class.Config, cfg.to_json(suggested) | given),
+            cfg.from_json(family_class.Config, cfg.to_json(suggested) | settings),
             0,
             torch.device("cpu"),
         )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from anew.core.arguments import stem
+from anew.core.arguments import new_path, stem
+from anew.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,10 @@ from anew.core.arguments import stem
 )
 def test_a_folder_is_named_after_any_path(path: str, name: str) -> None:
     assert stem(Path(path)) == name
+
+
+def test_what_is_written_is_written_here(tmp_path: Path) -> None:
+    assert new_path("out", tmp_path / "new") == tmp_path / "new"
+    for address in ("s3://bucket/new", Path("s3://bucket/new"), "ftp://host/new"):
+        with pytest.raises(ConfigError, match="is an address, and it is written on this machine"):
+            new_path("out", address)

@@ -84,9 +84,12 @@ def test_results_that_refer_to_their_own_parts_are_not_mixed(worker: Worker) -> 
     assert [type(result) for result in run(worker, "twice 1", "a", "twice 2")] == [tuple, str, tuple]
 
 
-@pytest.mark.parametrize("most", [1, 1 << 25])
-def test_arrays_of_any_size_come_back_in_order(worker: Worker, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    lines = ("import sys; sys.path[:] = sys.argv[1:]", f"import anew.core.isolation as i; i.ANSWER_BYTES = {most}")
+@pytest.mark.parametrize("max_bytes", [1, 1 << 25])
+def test_arrays_of_any_size_come_back_in_order(worker: Worker, monkeypatch: pytest.MonkeyPatch, max_bytes: int) -> None:
+    lines = (
+        "import sys; sys.path[:] = sys.argv[1:]",
+        f"import anew.core.isolation as i; i.ANSWER_BYTES = {max_bytes}",
+    )
     monkeypatch.setattr(isolation, "_OURS", (*lines, *isolation._OURS))
     sizes = [0, 1, 100, 5000, 300_000, 7]
     results = worker.run(acted, None, [f"zeros {size}" for size in sizes])
@@ -147,7 +150,7 @@ def test_threads_share_it(worker: Worker) -> None:
 def test_an_interrupted_question_leaves_no_answer_behind(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     run(worker, "a")
 
-    def interrupted(pipe: Any, most: int) -> list[Any]:
+    def interrupted(pipe: Any, max_results: int) -> list[Any]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:

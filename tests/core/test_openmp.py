@@ -24,12 +24,12 @@ def test_the_setting_of_the_user_goes_before(
     assert os.environ.get("GOMP_SPINCOUNT") == spin_count
 
 
-@pytest.mark.parametrize(("given", "timeout"), [(None, str(BLAS_TIMEOUT)), ("26", "26")])
+@pytest.mark.parametrize(("policy", "timeout"), [(None, str(BLAS_TIMEOUT)), ("26", "26")])
 def test_openblas_waits_as_long_as_the_user_says(
-    given: str | None, timeout: str, monkeypatch: pytest.MonkeyPatch
+    policy: str | None, timeout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", given or "")
-    if given is None:
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", policy or "")
+    if policy is None:
         monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT")
     limit_spinning()
     assert os.environ["OPENBLAS_THREAD_TIMEOUT"] == timeout

@@ -80,15 +80,15 @@ def test_every_setting_of_every_owner_refuses_what_is_not_finite() -> None:
     from anew.core.registry import available, load
     from anew.planning.train_config import TrainConfig
 
-    kinds = [TrainConfig, *(load("data", name).Config for name in available("data"))]
+    owners = [TrainConfig, *(load("data", name).Config for name in available("data"))]
     for name in available("families"):
-        kinds += [load("families", name).Config, load("families", name).Sampling]
-    floats = [(kind, f.name) for kind in kinds for f in fields(kind) if f.type in ("float", float)]
+        owners += [load("families", name).Config, load("families", name).Sampling]
+    floats = [(config, f.name) for config in owners for f in fields(config) if f.type in ("float", float)]
     assert len(floats) > 30
-    for kind, name in floats:
+    for config, name in floats:
         for text in ("nan", "inf"):
             with pytest.raises(ConfigError):
-                cfg.parse(kind, name, text)
+                cfg.parse(config, name, text)
 
 
 def test_whole_numbers() -> None:

@@ -128,14 +128,14 @@ def mutated(body: bytes, chance: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-@pytest.mark.parametrize("kind", ["flac", "wav", "ogg", "mp3", "mp4", "gif", "png", "tif", "webp"])
+@pytest.mark.parametrize("medium", ["flac", "wav", "ogg", "mp3", "mp4", "gif", "png", "tif", "webp"])
 def test_damaged_files_among_good_ones_are_skipped(
-    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, medium: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     chance = np.random.default_rng(7)
     for i in range(28):
-        body = _good(kind, i)
-        (tmp_path / f"f{i}.{kind}").write_bytes(mutated(body, chance) if i >= 20 else body)
+        body = _good(medium, i)
+        (tmp_path / f"f{i}.{medium}").write_bytes(mutated(body, chance) if i >= 20 else body)
     data = Dataset.open(tmp_path)
     data.fit(DataBudget(None, data.scan.items, data.scan.bytes))
     assert sum(len(batch) for batch in data.sweep()) >= 10
@@ -143,15 +143,15 @@ def test_damaged_files_among_good_ones_are_skipped(
     assert data.scan.refused <= 8 and capfd.readouterr().err == ""
 
 
-def _good(kind: str, number: int) -> bytes:
+def _good(medium: str, number: int) -> bytes:
     out = io.BytesIO()
-    if kind in ("flac", "wav", "ogg", "mp3"):
-        soundfile.write(out, tone(number, 8000, 0.5), 8000, format=kind.upper())
-    elif kind == "mp4":
+    if medium in ("flac", "wav", "ogg", "mp3"):
+        soundfile.write(out, tone(number, 8000, 0.5), 8000, format=medium.upper())
+    elif medium == "mp4":
         return film(n=12 + number)
     else:
         chance = np.random.default_rng(number)
         pictures = [Pillow.fromarray(chance.integers(0, 256, (12, 12, 3), dtype=np.uint8)) for _ in range(6)]
-        more = {"save_all": True, "append_images": pictures[1:], "duration": 40} if kind == "gif" else {}
-        pictures[0].save(out, {"tif": "TIFF"}.get(kind, kind.upper()), **more)
+        more = {"save_all": True, "append_images": pictures[1:], "duration": 40} if medium == "gif" else {}
+        pictures[0].save(out, {"tif": "TIFF"}.get(medium, medium.upper()), **more)
     return out.getvalue()

@@ -85,7 +85,7 @@ def test_score_as_json_has_the_fixed_keys_and_no_number_that_json_lacks() -> Non
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "text"),
+    ("metric_format", "value", "text"),
     [
         ("number", 0.12345, "0.123"),
         ("percent", 0.756, "76%"),
@@ -94,5 +94,5 @@ def test_score_as_json_has_the_fixed_keys_and_no_number_that_json_lacks() -> Non
         ("count", 1234.5, "1,234"),
     ],
 )
-def test_values_are_written_as_their_metric_says(kind: str, value: float, text: str) -> None:
-    assert MetricSpec("x", "X", format=kind).format_value(value) == text  # type: ignore[arg-type]
+def test_values_are_written_as_their_metric_says(metric_format: str, value: float, text: str) -> None:
+    assert MetricSpec("x", "X", format=metric_format).format_value(value) == text  # type: ignore[arg-type]

@@ -67,11 +67,11 @@ def test_other_languages_are_judged_by_their_grammars() -> None:
 
     good, bad = "function f(x) { return x + 1; }\n" * 4, "function f(x { return x + ; }\n" * 4
     for text, whole in ((good, True), (bad, False)):
-        one = CodeEvaluation(inputs([text] * 3, [good], [good] * 3, True, modality=JavaScript()))
-        score = found(one._parsing())["parse_share"]
+        evaluation = CodeEvaluation(inputs([text] * 3, [good], [good] * 3, True, modality=JavaScript()))
+        score = found(evaluation._parsing())["parse_share"]
         assert (score.value == 1.0) is whole and score.real_baseline == 1.0
-    none = CodeEvaluation(inputs([good], [good], [good], True, modality=type("X", (), {"suffix": ".zzz"})()))
-    assert not found(none._parsing()) and "no grammar" in none.skipped[0]
+    unknown = CodeEvaluation(inputs([good], [good], [good], True, modality=type("X", (), {"suffix": ".zzz"})()))
+    assert not found(unknown._parsing()) and "no grammar" in unknown.skipped[0]
 
 
 def test_molecules_are_valid_unique_and_new() -> None:
@@ -99,24 +99,24 @@ def test_frequencies_at_places_beat_frequencies() -> None:
 def test_figures_of_sequences_have_floors() -> None:
     train, test = sequences(300, 0), sequences(80, 1)
     pairs = [(150.0, 61.0)] * 80
-    one = ProteinEvaluation(
+    evaluation = ProteinEvaluation(
         inputs(
             sequences(60, 2), train, test, False, bits=lambda allowed: pairs, cluster_bits=lambda allowed: pairs,
             cluster_text=lambda limit: test,
         )
     )  # fmt: skip
-    scores = found(one.likelihood())
+    scores = found(evaluation.likelihood())
     assert scores["bits_per_residue"].value == pytest.approx(150 / 61) == scores["bits_per_residue_clusters"].value
     names = ("uniform", "unigram", "profile", "kneser_ney")
     for name in (*names, "clusters_kneser_ney"):
         assert scores[f"bits_per_residue_{name}"].spec.role == "reference"
     assert scores["bits_per_residue_clusters"].spec.role == "metric"
     assert scores["bits_per_residue_profile"].value < scores["bits_per_residue_unigram"].value
-    one.sets = {"samples": sequences(60, 2), "test": test[:60], "train": train[:60]}
+    evaluation.sets = {"samples": sequences(60, 2), "test": test[:60], "train": train[:60]}
     own = found(
         s
-        for measure in (one._lengths, one._composition, one._repeats, one._nearest)
-        for s in measure((one.sets["samples"], one.sets["test"], one.sets["train"]))
+        for measure in (evaluation._lengths, evaluation._composition, evaluation._repeats, evaluation._nearest)
+        for s in measure((evaluation.sets["samples"], evaluation.sets["test"], evaluation.sets["train"]))
     )
     assert own["length_distance"].value == 0.0 and own["composition_distance"].value < 0.02
     nearest = own["nearest_identity"]

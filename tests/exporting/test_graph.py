@@ -46,8 +46,8 @@ class Case:
         self.name, self.function, self.inputs = name, function, inputs
 
     def outputs(self) -> list[Tensor]:
-        made = self.function(*self.inputs)
-        return list(made) if isinstance(made, tuple) else [made]  # type: ignore[list-item]
+        expected = self.function(*self.inputs)
+        return list(expected) if isinstance(expected, tuple) else [expected]  # type: ignore[list-item]
 
     def graph(self) -> Graph:
         names = tuple(f"out{i}" for i in range(len(self.outputs())))

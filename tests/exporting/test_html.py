@@ -232,13 +232,13 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
     *_, expected = model.family.sample(request, SEED)
     family: Any = model.family
     noise = family._noise(request, SEED)
-    given = known_values(request.condition, N, family.spec.shape, family.device)
+    given_values = known_values(request.condition, N, family.spec.shape, family.device)
     inputs = {name: noise[name] for name in ("inside", "outside")}
     inputs |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
-    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given))}
-    there = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], given)
+    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given_values))}
+    part_mask = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], given_values)
     fill = {"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "parts": parts.tolist()}
-    output = sampled(page, n=N, known=inputs | {"last": there.sum(1) - 1}, fill=fill)
+    output = sampled(page, n=N, known=inputs | {"last": part_mask.sum(1) - 1}, fill=fill)
     assert np.abs(output - expected.numpy()).max() < 1e-3
 
 
@@ -250,16 +250,16 @@ def test_pictures_are_filled_in_as_by_the_run(name: str, grid_run: Callable[[str
     x = values(model)[0][:1]  # (1, C, H, W)
     mask = torch.ones_like(x)
     mask[..., 7:] = 0
-    got = answer(page, fill={"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "seed": 0, "index": 0})
+    filled = answer(page, fill={"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "seed": 0, "index": 0})
     own = in_own_values(model, Condition(x[0], mask[0]))
     codec: Any = model.codec or model.family
-    assert np.abs(np.array(got["latents"]) - codec.encode(x).flatten().numpy()).max() < 1e-3
+    assert np.abs(np.array(filled["latents"]) - codec.encode(x).flatten().numpy()).max() < 1e-3
     places = given_places(mask, codec.autoencoder.sides)
-    assert got["places"] == places.flatten().tolist() and 0 < sum(got["places"]) < places.numel()
+    assert filled["places"] == places.flatten().tolist() and 0 < sum(filled["places"]) < places.numel()
     if name == "latents":
         assert own.mask is not None and torch.equal(own.mask, places.expand(own.x.shape))
-    given = mask.bool().flatten().numpy()
-    assert all(np.array_equal(np.array(draft)[given], x.flatten().numpy()[given]) for draft in got["drafts"])
+    is_given = mask.bool().flatten().numpy()
+    assert all(np.array_equal(np.array(draft)[is_given], x.flatten().numpy()[is_given]) for draft in filled["drafts"])
 
 
 @needs_node
@@ -272,10 +272,10 @@ def test_a_turn_of_filling_in_is_that_of_the_run(grid_run: Callable[[str], Path]
     inputs[1] = (inputs[1] > 0).float()
     container = Container("f32")
     container.add(graph)
-    ((got,),), _ = run_graphs(container, [(graph.name, inputs)], tmp_path)
+    ((output,),), _ = run_graphs(container, [(graph.name, inputs)], tmp_path)
     deviations = inputs[3].view(-1, *family.latent.shape)
     expected = sweep(family.autoencoder, inputs[0], inputs[1], inputs[2], deviations, torch.float32)
-    assert float((got - expected.detach()).abs().max()) < 1e-4
+    assert float((output - expected.detach()).abs().max()) < 1e-4
 
 
 @needs_node

@@ -39,10 +39,10 @@ print(json.dumps({"logits": logits, "greedy": greedy.tolist(), "encoded": encode
 """
 
 
-def load_elsewhere(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+def load_elsewhere(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     pytest.importorskip("transformers", reason="the export is loaded by transformers (pip install 'anew[dev]')")
     words = [sys.executable, "-W", "ignore", "-c", LOAD, str(folder)]
-    completed = subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=False)
+    completed = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr[-3000:]
     result: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
     return result

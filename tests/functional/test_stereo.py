@@ -52,5 +52,5 @@ def test_silence_stands_in_the_middle() -> None:
 
 def test_one_channel_twice_stays_as_it_is() -> None:
     image = torch.stack([torch.zeros(1, 64, 64), torch.full((1, 64, 64), HALF)], 1)
-    made = placed(noise(0), image, FRAMES, BANK)
-    torch.testing.assert_close(made, noise(0)[:, :, None].expand(-1, -1, 2), atol=2e-3, rtol=0.0)
+    stereo = placed(noise(0), image, FRAMES, BANK)
+    torch.testing.assert_close(stereo, noise(0)[:, :, None].expand(-1, -1, 2), atol=2e-3, rtol=0.0)

@@ -170,7 +170,7 @@ def test_a_stream_gives_the_logits_of_a_whole_pass(
     ids = torch.randint(0, 20, (3, 12))
     with torch.inference_mode():
         stream = decoder_class(net, 3)
-        given = ids.numpy()
-        parts = [stream.feed(given[:, :1]), stream.feed(given[:, 1:5])]
-        parts += [stream.feed(given[:, i : i + 1]) for i in range(5, 12)]
+        prompt = ids.numpy()
+        parts = [stream.feed(prompt[:, :1]), stream.feed(prompt[:, 1:5])]
+        parts += [stream.feed(prompt[:, i : i + 1]) for i in range(5, 12)]
         assert torch.allclose(torch.from_numpy(np.stack(parts, 1)), net(ids)[:, [0, *range(4, 12)]], atol=1e-4)

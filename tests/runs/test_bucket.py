@@ -107,3 +107,33 @@ def test_a_killed_run_goes_on_from_an_empty_machine_with_the_same_bytes(
     )
     kept = [path for folder in ("first", "second", "third", "store") for path in (tmp_path / folder).rglob("*")]
     assert not [path for path in kept if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+BY_RANGE = """
+import sys
+from anew.data.dataset import Dataset
+from anew.data.formats import by_range
+from anew.data.sources import store_listing
+store_listing.COPIED = 0
+data = Dataset.open(sys.argv[1])
+(folder,) = by_range._folders.values()
+print(data.scan.items, len(folder.files), folder.store.requests, folder.store.bytes_read)
+"""
+
+
+def test_data_in_a_bucket_is_read_by_range(variables: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "bucket" / "pictures"
+    pictures = [path.read_bytes() for path in sorted(samples.shapes(tmp_path / "shapes", 60).rglob("*.png"))]
+    folder.mkdir()
+    for number in range(1200):  # more than a page of names
+        (folder / f"{number:04d}.png").write_bytes(pictures[number % 60])
+    environment = os.environ | variables | {"ANEW_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-P", "-c", BY_RANGE, "s3://bucket/pictures"]
+    for again in (False, True):
+        completed = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert completed.returncode == 0, completed.stderr
+        _, count, requests, size = map(int, completed.stdout.split())
+        total = sum(path.stat().st_size for path in folder.iterdir())
+        assert count == 1200 and (requests, size) == ((0, 0) if again else (1200, total))
+    kept = [path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in body for body in kept)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from anew.errors import RunError
-from anew.runs.events import Events, progress_record, read, thread_record, truncate
+from anew.runs.events import LINE, Events, last_step, progress_record, read, thread_record, truncate
 
 STEP = '{"event": "step", "time": 1.0, "step": %d, "progress": 0.%d}\n'
-BAD = ["[" * 100_000, "null", "{", '{"event": 5}', '{"event": "step", "step": "x", "progress": 0.1}',
+BAD = ["[" * 100_000, "x" * LINE, "\0" * (3 * LINE), "null",
+       '{"event": "step", "step": 1, "progress": 0.1, "loss": NaN}',
+       '{"event": "step", "step": 1, "progress": 0.1, "seconds": 1' + "0" * 400 + "}", "{",
+       '{"event": 5}', '{"event": "step", "step": "x", "progress": 0.1}',
        '{"event": "threads", "step": 1, "threads": 0}', '{"event": "threads", "step": 1, "threads": null}',
        '{"event": "step", "step": 2}', '{"event": "warning", "text": "t"}', '{"event": "step", "step": 1, "progress": []}']  # fmt: skip
 
@@ -51,3 +55,16 @@ def test_nothing_of_a_future_that_was_undone_stays(tmp_path: Path) -> None:
     path.write_text(STEP % (1, 1) + warnings + STEP % (2, 2) + '{"event": "report", "seconds": 1.0}\n')
     assert truncate(path, 1) == 0
     assert [(e["event"], e.get("step")) for e in read(path)] == [("step", 1), ("warning", 1), ("report", None)]
+
+
+def test_holes_are_read_as_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(STEP % (1, 1))
+    with open(path, "r+b") as file:
+        file.truncate(64 * 2**20)
+    tracemalloc.start()
+    assert last_step(tmp_path)["step"] == 1
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    Events(path).close()
+    assert path.read_bytes()[-1:] == b"\n"

@@ -17,6 +17,7 @@ from anew import api
 from anew.core import addresses
 from anew.core.addresses import run_address
 from anew.errors import ConfigError, RunError
+from anew.planning.replay import replayed_run
 from anew.runs import mirror
 from anew.runs.mirror import MANIFEST, Mirror, place_of
 from commands import anew as printed
@@ -216,8 +217,8 @@ def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch
     words = [str(data), "--steps", "6", "--family", "transformer"]
     for name, value in SETTINGS.items():
         words += ["--set", f"{name}={value}"]
-    shown = printed("train", *words, "--run", ADDRESS).stdout
-    assert f"kept at  {ADDRESS}" in shown and f"anew sample {ADDRESS}" in shown
+    output = printed("train", *words, "--run", ADDRESS).stdout
+    assert f"kept at  {ADDRESS}" in output and f"anew sample {ADDRESS}" in output
     local = place_of(ADDRESS)
     config = json.loads((local / "config.json").read_text())
     assert config["data"]["path"] == str(data)  # not as seen from the cache, which lies elsewhere on another machine
@@ -242,13 +243,51 @@ def test_the_verbs(store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch
     assert not store.exists("/bucket/new")
 
 
+@pytest.mark.slow
+def test_the_plan_of_a_run_at_an_address_is_replayed(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = samples.names(tmp_path / "names.txt")
+    api.train(data, ADDRESS, steps=5, settings=SETTINGS)
+    weights = (place_of(ADDRESS) / "model.safetensors").read_bytes()
+    another_machine(monkeypatch, tmp_path, "other")
+    api.train(data, tmp_path / "again", plan=ADDRESS, settings={"evaluate_samples": 20, "previews": 0})
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == weights
+    assert json.loads((tmp_path / "again" / "config.json").read_text())["request"]["plan_from"] == ADDRESS
+
+
+def test_a_plan_at_an_address_that_is_not_there(store: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is no run at 'memory://bucket/none'"):
+        api.train(samples.names(tmp_path / "names.txt"), tmp_path / "run", plan="memory://bucket/none")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RunError, match="never read on this computer"):  # a run of somebody else may name it
+        replayed_run(ADDRESS)
+
+
 def test_a_store_that_fails_is_said_and_loses_nothing(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = begun({"model": "x"})
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), mirror.kept(own.folder):
+        monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
         write(own, "model", "y")
     monkeypatch.undo()
     assert contents(own.folder)["model"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (FileNotFoundError("NoSuchBucket"), "its bucket does not exist"),
+        (PermissionError("no"), "check your permissions"),
+    ],
+)
+def test_what_cannot_be_kept_is_said_before_the_work(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, fault: Exception, sentence: str
+) -> None:
+    own = begun({"model": "x"})
+    assert not store.exists("/bucket/runs/names/anew-probe")
+    monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(fault))
+    with pytest.raises(RunError, match=sentence), mirror.kept(own.folder):
+        pytest.fail("the work began")

@@ -25,27 +25,27 @@ ORIGIN = Origin(
 )
 
 
-def written(kind: str, comment: str) -> bytes:
+def written(file_format: str, comment: str) -> bytes:
     """A small file with this comment."""
     picture = np.arange(12 * 12, dtype=np.uint8).reshape(12, 12)
     clip = np.stack([picture] * 8)
-    if kind in ("wav", "flac"):
-        return audio.written(np.zeros(800, np.float32), 8000, kind, comment)
-    if kind == "fasta":
+    if file_format in ("wav", "flac"):
+        return audio.written(np.zeros(800, np.float32), 8000, file_format, comment)
+    if file_format == "fasta":
         return fasta.written([fasta.Record(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
     return {
         "png": pixels.png(picture, comment=comment),
         "gif": frames.gif(clip, 8, comment),
         "mp4": frames.mp4(clip, 8, comment),
-    }[kind]
+    }[file_format]
 
 
-@pytest.mark.parametrize("kind", ["png", "wav", "flac", "gif", "mp4", "fasta"])
-def test_each_format_keeps_it(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / f"sample.{kind}"
-    path.write_bytes(written(kind, ORIGIN.to_comment()))
-    assert origins_in(path) == [ORIGIN] * (2 if kind == "fasta" else 1)
-    path.write_bytes(written(kind, ""))
+@pytest.mark.parametrize("file_format", ["png", "wav", "flac", "gif", "mp4", "fasta"])
+def test_each_format_keeps_it(file_format: str, tmp_path: Path) -> None:
+    path = tmp_path / f"sample.{file_format}"
+    path.write_bytes(written(file_format, ORIGIN.to_comment()))
+    assert origins_in(path) == [ORIGIN] * (2 if file_format == "fasta" else 1)
+    path.write_bytes(written(file_format, ""))
     with pytest.raises(ConfigError, match="has no record of its origin"):
         origins_in(path)
 

@@ -26,9 +26,9 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     return trained(names(folder / "names.txt"), folder / "run", steps=5, settings={**FEW, **TINY})
 
 
-@pytest.mark.parametrize("kind", ["text", "records"])
-def test_each_item_is_scored_by_itself(kind: str, request: pytest.FixtureRequest) -> None:
-    model: anew.Model = request.getfixturevalue(kind)
+@pytest.mark.parametrize("run_fixture", ["text", "records"])
+def test_each_item_is_scored_by_itself(run_fixture: str, request: pytest.FixtureRequest) -> None:
+    model: anew.Model = request.getfixturevalue(run_fixture)
     together = model.score(["anna", "the river", "zq"])
     assert together.items[0].units in (4, 5)  # a record's end counts
     for item, alone in zip(together.items, ["anna", "the river", "zq"], strict=True):

@@ -45,9 +45,9 @@ def test_a_chat_as_a_stream(chatty: TestClient) -> None:
     fields: dict[str, Any] = {"seed": 4, "max_completion_tokens": 20}
     whole = chatty.post("/v1/chat/completions", json=CHAT | fields).json()["choices"][0]["message"]["content"]
     text = chatty.post("/v1/chat/completions", json=CHAT | fields | {"stream": True}).text
-    *events, done = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
+    *events, last_line = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
     deltas = [json.loads(event)["choices"][0]["delta"] for event in events]
-    assert (done == "[DONE]" and deltas[0]["role"] == "assistant" and "role" not in deltas[-1]) or len(deltas) == 1
+    assert (last_line == "[DONE]" and deltas[0]["role"] == "assistant" and "role" not in deltas[-1]) or len(deltas) == 1
     assert "".join(delta["content"] for delta in deltas) == whole
 
 

@@ -127,10 +127,10 @@ def test_log_probs_of_a_prompt_are_the_bits_of_the_model(client: TestClient, run
 
 def test_log_probs_change_nothing_of_the_text(client: TestClient) -> None:
     plain = complete(client, "book", "the", seed=4, max_tokens=20)
-    shown = complete(client, "book", "the", seed=4, max_tokens=20, logprobs=0, echo=True)
-    assert texts(shown) == ["the" + texts(plain)[0]]
-    log_probs = shown["choices"][0]["logprobs"]
-    assert "".join(log_probs["tokens"]) == texts(shown)[0] and log_probs["token_logprobs"][0] is None
+    echoed = complete(client, "book", "the", seed=4, max_tokens=20, logprobs=0, echo=True)
+    assert texts(echoed) == ["the" + texts(plain)[0]]
+    log_probs = echoed["choices"][0]["logprobs"]
+    assert "".join(log_probs["tokens"]) == texts(echoed)[0] and log_probs["token_logprobs"][0] is None
     assert all(top == {} for top in log_probs["top_logprobs"][1:])
 
 

@@ -107,6 +107,10 @@ def test_the_schema_lists_the_fields(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     content = schema["paths"]["/v1/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"model", "prompt", "max_tokens", "label"} <= set(content["properties"])
+    (bound,) = (option["maximum"] for option in content["properties"]["seed"]["anyOf"] if "maximum" in option)
+    assert 2**62 < bound < 2**63  # as a floating-point number, too
+    for path in ("/v1/completions", "/v1/images/generations"):
+        assert "text/event-stream" in schema["paths"][path]["post"]["responses"]["200"]["content"]
 
 
 def test_loopback() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +19,12 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+import uvicorn
 
 from anew import api
 from anew.cli import main
 from anew.errors import ConfigError, DataError
+from anew.server import listening
 
 LONG = {"model": "book", "prompt": "the", "max_tokens": 30_000}
 
@@ -78,6 +82,35 @@ def test_a_request_that_never_ends_hinders_nobody(address: str) -> None:
         half.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
         half.sendall(b"Content-Length: 1000\r\n\r\n{")
         assert httpx.get(f"{address}/health").status_code == 200
+
+
+def test_a_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HEAD_S", 0.3)
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.5)  # an answer may take longer
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    opened = listening.listen("127.0.0.1", 0)
+    config = uvicorn.Config(app, http=listening.PunctualProtocol, log_level="error", lifespan="off")
+    server = listening.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+    thread.start()
+    try:
+        address = opened.getsockname()
+        with socket.create_connection(address, 10) as slow, socket.create_connection(address, 10) as good:
+            slow.sendall(b"GET / HTTP/1.1\r\nX-Header: a")
+            good.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert slow.recv(100) == b""  # closed
+            assert good.recv(1000).startswith(b"HTTP/1.1 200")
+            good.sendall(b"GET / HTTP/1.1\r\nX-")  # the next one on the same connection
+            while data := good.recv(1000):
+                assert b"ok" in data
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        opened.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")

@@ -31,8 +31,8 @@ def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
-    here = ("http://127.0.0.1:", "data:", "blob:")
-    page.on("request", lambda request: None if request.url.startswith(here) else faults.append(request.url))
+    own_origins = ("http://127.0.0.1:", "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(own_origins) else faults.append(request.url))
     page.goto(address)
     try:
         yield page

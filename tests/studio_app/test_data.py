@@ -57,6 +57,11 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list((tmp_path / upload).iterdir()) == []
 
 
+def test_an_address_is_refused(client: TestClient) -> None:
+    answer = client.post("/api/look", json={"data": "s3://bucket/faces"})
+    assert answer.status_code == 400 and "is an address" in answer.text
+
+
 def test_folders_are_listed(root: Path, client: TestClient) -> None:
     listing = client.get("/api/folder").json()
     assert {"name": "names.txt", "is_folder": False} in listing["entries"] and not listing["is_run"]

@@ -54,10 +54,12 @@ def test_jobs_run_one_after_another_and_say_how_they_ended(store: JobStore, tmp_
     first = store.add("example", "a", ["example", "names", "a"])
     store.add("example", "b", ["example", "nothing-like-it", "b"])
     runner.run_queue(tmp_path)
-    done, failed = store.all()
-    assert (done.id, done.state, done.exit) == (first.id, "ended", 0) and (tmp_path / "a" / "names.txt").exists()
+    finished, failed = store.all()
+    assert (finished.id, finished.state, finished.exit) == (first.id, "ended", 0) and (
+        tmp_path / "a" / "names.txt"
+    ).exists()
     assert (failed.state, failed.exit) == ("ended", 2) and "unknown example" in store.last_words(failed)[-1]
-    assert done.ended_at is not None and failed.began_at is not None and done.ended_at <= failed.began_at
+    assert finished.ended_at is not None and failed.began_at is not None and finished.ended_at <= failed.began_at
     assert not store.has_runner()
 
 

@@ -195,8 +195,8 @@ def test_a_program_between_its_beginning_and_its_end(tmp_path: Path) -> None:
     with client_of(tmp_path) as client:
         assert client.get("/api/play/about", params={"run": "run"}).json()["gap"]
         texts = [item["text"] for item in made(client, run="run", n=2, **wish)["items"]]
-    wanted = anew.load(tmp_path / "run").sample(2, seed=3, prompt="def first(", suffix="return 1\n", max_tokens=12)
-    assert texts == list(wanted)
+    expected = anew.load(tmp_path / "run").sample(2, seed=3, prompt="def first(", suffix="return 1\n", max_tokens=12)
+    assert texts == list(expected)
     assert all(text.startswith("def first(") and text.endswith("return 1\n") for text in texts)
 
 

@@ -105,11 +105,11 @@ def test_without_memory_for_a_copy_the_training_waits_which_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saving, "free_memory", lambda device: 100.0)
-    said: list[Any] = []
-    saver = saver_of(trainer(), RunFolder(tmp_path), said)
+    sentences: list[Any] = []
+    saver = saver_of(trainer(), RunFolder(tmp_path), sentences)
     for number in range(2):
         saver.save(f"step-{number:08d}")
         assert RunFolder(tmp_path).latest()[0] is not None
-    assert [text for text in said if isinstance(text, str)] == [
+    assert [text for text in sentences if isinstance(text, str)] == [
         "memory does not hold a copy of the state, so the training waits for each checkpoint"
     ]

@@ -219,11 +219,11 @@ def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Pa
         anew.train(folder, tmp_path / "d", steps=2, family="transformer", settings={"levels": "5,1"})
 
 
-@pytest.mark.parametrize("kind", ["run", "coded"])
+@pytest.mark.parametrize("family_name", ["run", "coded"])
 def test_a_plan_is_replayed_with_its_codec(
-    kind: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+    family_name: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    run = request.getfixturevalue(kind)
+    run = request.getfixturevalue(family_name)
     trained(folder, tmp_path / "again", plan=run)
     for name in ("codec.safetensors", "model.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name

@@ -62,6 +62,6 @@ def example(name: str, folder: str | Path) -> Path:
     """
     from anew.workflows.examples import write_example
 
-    target = arguments.path("folder", folder)
+    target = arguments.new_path("folder", folder)
     write_example(arguments.optional_text("name", name) or "", target)
     return target

@@ -47,7 +47,7 @@ def export(
     if name is None:
         raise ConfigError(f"`to` is missing; give one of {', '.join(export_targets())}")
     check_name("exporting", name)
-    target_path = arguments.path("out", out)
+    target_path = arguments.new_path("out", out)
     number_type = arguments.optional_text("number_type", number_type)
     repository = arguments.optional_text("push", push)
     trust_code = arguments.switch("trust_code", trust_code)

@@ -206,7 +206,7 @@ def evaluate(
     trust_code = arguments.switch("trust_code", trust_code)
     data_path = arguments.optional_path("data", data, DataError)
     held_out_path = arguments.optional_path("held_out", held_out)
-    out_path = arguments.optional_path("out", out)
+    out_path = None if out is None else arguments.new_path("out", out)
     features_path = arguments.optional_path("features", features)
     if run is not None:
         for_samples = {"held_out": held_out, "out": out, "modality": modality}
@@ -303,7 +303,7 @@ def compare(
     if not run_paths and data is None:
         raise ConfigError("`data` is missing; give the data to train the families on")
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
-    target = arguments.path("out", out)
+    target = arguments.new_path("out", out)
     request, listed = None, []
     if data is not None:
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget

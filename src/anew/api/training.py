@@ -69,7 +69,7 @@ def train(
             (a space to interpolate in).
         seed: Of the split, the weights and the training.
         settings: Settings of the training, the family and the modality, by name.
-        plan: A run whose plan is replayed step by step.
+        plan: A run whose plan is replayed step by step, as a folder or an address.
         reporter: Who shows the progress. None shows nothing.
         started: `time.monotonic()` when the budget began. None is now.
 
@@ -96,9 +96,12 @@ def train(
         reporter = arguments.reporter(reporter)
         own_file = user_file(None if family is None else os.fspath(family))
         if plan is not None:
-            from anew.planning.replay import replay_request
+            from anew.planning.replay import fetch_plan, replay_request
 
-            request = replay_request(request, arguments.path("plan", plan))
+            plan_address = run_address(plan)
+            if plan_address is not None:
+                fetch_plan(plan_address)
+            request = replay_request(request, plan_address or arguments.path("plan", plan))
         elif steps is None and budget is None and not trains_by_seconds(request):
             request = replace(request, budget=parse_duration(DEFAULT_BUDGET))
         path = default_run(data) if run is None else run_place("run", run, ConfigError, whole=True)

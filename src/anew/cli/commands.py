@@ -138,7 +138,7 @@ def _is_main() -> bool:
 
 def _sample(arguments: argparse.Namespace, started: float) -> None:
 
-    out = checked.path("out", arguments.out)
+    out = checked.new_path("out", arguments.out)
     if not _is_main() and arguments.again is None:
         _drawn(arguments)  # its part, which the first process writes
         return
@@ -223,7 +223,7 @@ def _prompt(name: str, arguments: argparse.Namespace, model: anew.Model) -> str 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:
 
-    out, ends = checked.path("out", arguments.out), (arguments.start, arguments.end)
+    out, ends = checked.new_path("out", arguments.out), (arguments.start, arguments.end)
     if (arguments.start is None) != (arguments.end is None):
         raise ConfigError("--from and --to are used together; give both, or neither to walk between samples")
     if arguments.start is not None and arguments.stops is not None:

@@ -182,7 +182,9 @@ def _train(p: CommandParser) -> None:
     )
     p.add_argument("--budget", metavar="TIME", help="wall-clock time for everything: 90s, 10m, 2h (default: 10m)")
     _steps(p, "train for N steps instead of a budget; repeating the command repeats the run exactly")
-    p.add_argument("--plan", metavar="RUN", help="repeat the plan and the step schedule of another run")
+    p.add_argument(
+        "--plan", metavar="RUN", help="repeat the plan and the step schedule of another run (a folder or an address)"
+    )
     p.add_argument("--family", help="a model family by name, or a FILE.py that defines EXPORT (default: fits the data)")
     p.add_argument("--modality", help=MODALITY_HELP)
     _prefer(p)

@@ -44,7 +44,7 @@ class FileSystem(Protocol):
 
     def find(self, path: str, *, detail: bool) -> Mapping[str, Mapping[str, object]]: ...
 
-    def get_file(self, rpath: str, lpath: str) -> object: ...
+    def get_file(self, rpath: str, lpath: str, *, callback: object) -> object: ...
 
     def put_file(self, lpath: str, rpath: str) -> object: ...
 
@@ -154,6 +154,8 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         except FileNotFoundError as error:
             if (cause := internal_cause(error)) is not None:
                 raise error_type(f"{shown!r} cannot be {verb} ({cause})") from None
+            if verb == "written":
+                raise error_type(f"{shown!r} cannot be written, as its bucket does not exist; make it first") from None
             raise error_type(f"there is nothing at {shown!r}; check the address") from None
         except PermissionError as error:
             raise error_type(f"{shown!r} cannot be {verb} ({_reason(error)}); check your permissions there") from None
@@ -170,9 +172,21 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         pause = min(2 * pause, 8.0)
 
 
+def at_most(max_bytes: int) -> object:
+    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes: a server may send without end."""
+    from fsspec.callbacks import Callback
+
+    def check(size: int | None, value: int, **_: object) -> None:
+        if value > max_bytes:
+            raise ValueError(f"it sends more than {max_bytes:,} bytes")
+
+    callback: object = Callback(hooks={"limit": check})
+    return callback
+
+
 def _is_settled(error: Exception) -> bool:
     """Whether trying again cannot help: a malformed address, a refusal, a name that the disk cannot hold beside another."""
-    status = getattr(error, "status", None)
+    status = getattr(error, "status", getattr(error, "status_code", None))
     refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
     return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
 

@@ -10,7 +10,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
 
-from anew.errors import ConfigError, UserError, shorten
+from anew.core.addresses import address_of
+from anew.errors import ConfigError, DataError, UserError, shorten
 
 R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., object])
@@ -37,6 +38,20 @@ def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path
         reason = getattr(cause, "strerror", None) or str(cause)
         raise error(f"`{name}` {shorten(os.fspath(value))} cannot be looked up ({reason.lower()})") from None
     return Path(value)
+
+
+def new_path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:
+    """The same of a file or folder that is written: an address would become a folder of that name."""
+    place = path(name, value, error)
+    try:
+        is_address = address_of(str(place)) is not None
+    except DataError:
+        is_address = True
+    if is_address:
+        raise error(
+            f"`{name}` {shorten(os.fspath(place))} is an address, and it is written on this machine; give a folder here, and copy it there"
+        )
+    return place
 
 
 def optional_path(name: str, value: object, error: type[UserError] = ConfigError) -> Path | None:

@@ -13,9 +13,9 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import platformdirs
 
@@ -23,6 +23,8 @@ from anew.errors import RunError
 
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
 JSON_BYTES = 64 * 2**20  # of a JSON file, at most
+JSON_MEMORY = 2**28  # bytes that its values may take, about
+_VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # of an object, a list, and a value in them
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
@@ -41,19 +43,25 @@ def is_temporary(name: str) -> bool:
 def write(path: Path, data: bytes) -> None:
     """The file is either the old one or the new one, whole, also after a power cut. Where a link has its name, the link is
     replaced and what it points to stays. RunError where the disk is full or the folder is gone."""
+    write_parts(path, (data,))
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """The same of bytes that come one after another."""
     temporary = path.with_name(temporary_name(path.name))
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
         with open(handle, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
+        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
 
 
 def write_by(path: Path, fill: Callable[[Path], object]) -> None:
@@ -140,18 +148,28 @@ def _check(path: Path, status: os.stat_result, max_bytes: int | None) -> None:
 
 def read(path: Path, max_bytes: int) -> bytes:
     """All bytes of an ordinary file; RunError as in `check_regular`."""
+    with open_checked(path, max_bytes) as file:
+        return file.read(max_bytes + 1)
+
+
+@contextlib.contextmanager
+def open_checked(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
+    """An ordinary file of at most `max_bytes` bytes, open to be read; RunError as in `check_regular`."""
     check_regular(path, max_bytes)
     try:
         with open(os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _BINARY), "rb") as file:
             _check(path, os.fstat(file.fileno()), max_bytes)
-            return file.read(max_bytes + 1)
+            yield file
     except OSError as error:
         raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
 
 
-def read_json(path: Path, max_bytes: int = JSON_BYTES) -> Any:
-    """The JSON value in an ordinary file; RunError where it is missing or damaged."""
+def read_json(path: Path, max_bytes: int = JSON_BYTES, max_memory: int = JSON_MEMORY) -> Any:
+    """The JSON value in an ordinary file; RunError where it is missing or damaged, or holds so many values that they would take
+    more memory than that."""
     data = read(path, max_bytes)
+    if sum(data.count(mark) * size for mark, size in _VALUE_BYTES.items()) > max_memory:
+        raise RunError(f"{str(path)!r} holds more values than such a file may have; restore it or train again")
     try:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # brackets may be nested deeper than the interpreter goes

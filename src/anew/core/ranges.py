@@ -172,8 +172,11 @@ class RangeStore:
     def _gathered(self, names: _Names, numbers: range) -> bytes:
         """The blocks of these numbers, one behind the other."""
         blocks = {names[number]: self._found(names, number) for number in numbers}
-        missing = [number for number in numbers if blocks[names[number]] is None]
+        absent = [number for number in numbers if blocks[names[number]] is None]
         with self._lock:
+            for number in absent:  # it may have come since
+                blocks[names[number]] = self._memory.get(names[number])
+            missing = [number for number in absent if blocks[names[number]] is None]
             for run in _runs([number for number in missing if names[number] not in self._coming]):
                 self._submit(names, run)
             jobs = {self._coming[names[number]] for number in missing}

@@ -23,7 +23,7 @@ from torch.distributed import distributed_c10d as c10d
 from torch.distributed.rendezvous import rendezvous
 
 from anew.core.device import pick_device
-from anew.core.monitor import GONE, Monitor
+from anew.core.monitor import GONE, MISTAKE, Monitor
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
 V = TypeVar("V")
@@ -269,7 +269,7 @@ def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
         failure = ProcessError(
             f"process {', '.join(missing)} of {size} did not connect within {FORMING.total_seconds():.0f} s; "
             "check its host, and start all with the same rendezvous",
-            GONE,
+            MISTAKE,
         )
         failure.is_reported = rank != 0
         raise failure from error
@@ -279,7 +279,7 @@ def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
         f"the processes could not connect ({_clause(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network)",
-        GONE,
+        MISTAKE,
     )
 
 
@@ -314,7 +314,8 @@ def together() -> Iterator[World]:
     except ProcessError:
         raise
     except AnewError as error:
-        error.is_reported = not monitor.fail(str(error))
+        place = f" (process {world.rank} on {socket.gethostname()!r})" if world.rank else ""
+        error.is_reported = not monitor.fail(f"{error}{place}")
         raise
     except KeyboardInterrupt:
         if (reason := monitor.reason()) is not None:  # torchrun stops the others where one has ended

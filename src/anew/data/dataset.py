@@ -211,13 +211,13 @@ class Dataset:
         return out
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
-        """(parts that the audit for copies takes as held out: carved ones, else the user's own; if chance alone drew them)."""
+        """(parts that the audit for copies takes as held out: those taken from train, else the user's own; if chance alone drew them)."""
         held_out = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
         return (self.carved, self._store.drawn_one_by_one) if self.carved else (held_out, False)
 
     @property
     def carved(self) -> tuple[str, ...]:
-        """Held-out parts that were carved from train; the others are the user's own."""
+        """Held-out parts that were taken from train; the others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def twins(self, items: Sequence[DecodedItem]) -> list[int]:
@@ -297,7 +297,7 @@ class Dataset:
     def records(self) -> list[EncodedRecord]:
         """Every usable record of data that `open_like` opened."""
         if not self._all or not isinstance(self._store, InMemoryStore):
-            raise DataError("only data that was opened like that of a run has its records at hand; use open_like")
+            raise DataError("only data opened with `open_like` has its records at hand; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
 
     def close(self) -> None:

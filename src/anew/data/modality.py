@@ -37,10 +37,10 @@ class ModalityTraits:
 
     Attributes:
         singular: What one item is called; an `s` behind it makes it several.
-        is_text: Files are text. Blocks follow their bytes, and a large file is read in spans of whole lines.
+        is_text: Files are text. Shards follow their bytes, and a large file is read in spans of whole lines.
         record_start: Bytes that open a line where a record begins, so that spans hold whole records (empty: any line does).
         reads_file_slices: Files are handed over as a `FileSlice` instead of their bytes, large ones as several slices.
-        cheap_to_encode: A small source is read and encoded whole; otherwise blocks are encoded while training goes on.
+        cheap_to_encode: A small source is read and encoded whole; otherwise shards are encoded while training goes on.
         decodes_natively: C libraries decode the files, so reading goes through `each` or `encode_many`, in another process.
         supports_labels: Labels of items may be learned as classes.
         labels_from_filenames: Classes may stand in file names (`dog_3.wav`) where there are no class folders.
@@ -88,7 +88,7 @@ class Modality(ABC):
 
     Attributes:
         name: The modality's name, that of its file.
-        suffixes: File endings, lower case with the dot. A hint: `claims` decides.
+        suffixes: File endings, lower case with the dot. A hint: `sniff` decides.
         Config: Dataclass of its settings.
         unit: What bits are divided by: "character", "residue" or "dimension".
         traits: What holds for all its items.

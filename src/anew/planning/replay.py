@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anew.core import settings as cfg
+from anew.core.addresses import run_address
 from anew.core.specs import Spec
 from anew.errors import ConfigError, RunError, restoring
 from anew.runs import events as events_file
@@ -30,23 +31,58 @@ OUTSIDE_A_PLAN = {
 }
 
 
-def replay_request(request: Request, plan: Path) -> Request:
+def replayed_run(plan_from: str | Path) -> RunFolder:
+    """The run whose plan is replayed: a folder, or the one of the cache that stands for its address.
+
+    Raises:
+        RunError: It is not there; one at an address is asked for only where somebody names it (`fetch_plan`).
+    """
+    address = run_address(plan_from)
+    if address is None:
+        return RunFolder.open(Path(plan_from))
+    from anew.runs.mirror import place_of
+
+    place = place_of(address)
+    if not (place / CONFIG).exists():
+        raise RunError(
+            f"the plan is that of {address!r}, which was never read on this computer; if you trust it, "
+            f"`anew look {address}` fetches it"
+        )
+    return RunFolder.open(place)
+
+
+def fetch_plan(address: str) -> None:
+    """Bring the run of an address into the cache, without its checkpoints.
+
+    Raises:
+        RunError: No run is there, or the store cannot be read.
+    """
+    from anew.runs.mirror import Mirror
+
+    mirror = Mirror(address)
+    mirror.fetch(whole=False)
+    if not (mirror.folder / CONFIG).exists():
+        raise RunError(f"there is no run at {address!r}; check the address")
+
+
+def replay_request(request: Request, plan: Path | str) -> Request:
     """The request of the run whose plan is replayed, on the data of this one: everything else is the plan's.
 
     Code in that run is not run for it: a family of the user's own is given again.
 
     Args:
         request: What was asked for beside the plan.
-        plan: The run whose plan is replayed.
+        plan: The run whose plan is replayed, as a folder or an address.
 
     Raises:
         ConfigError: The request sets what the plan says.
         RunError: The plan's family is code, and was not given again.
     """
-    record = RunFolder.open(plan).record()
+    run = replayed_run(plan)
+    record = run.record()
     is_code = record.family.name == OWN_FAMILY
     if is_code and request.family != OWN_FAMILY:
-        file = str(plan / OWN_FAMILY)
+        file = str(run.path / OWN_FAMILY)
         raise RunError(f"the family of {str(plan)!r} is code; read {file!r}, then give that file as `family`")
     conflicts = _conflicts(request, is_code)
     if conflicts:
@@ -57,7 +93,7 @@ def replay_request(request: Request, plan: Path) -> Request:
         data=request.data,
         budget=None,
         steps=None,
-        plan_from=str(plan.resolve()),
+        plan_from=plan if isinstance(plan, str) else str(plan.resolve()),
         settings={**settings, **request.settings},
         fit_seconds=record.data.seconds,
     )
@@ -87,7 +123,7 @@ def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan
     Raises:
         RunError: The plan was made for data of another spec.
     """
-    folder = RunFolder.open(Path(run))
+    folder = replayed_run(run)
     record = folder.record()
     if record.spec != spec:
         raise RunError(f"the plan of {str(folder.path)!r} was made for other data; give the data of that run")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import json
+import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
@@ -14,6 +17,7 @@ from anew.errors import RunError
 NAME = "events.jsonl"
 EventValue: TypeAlias = str | int | float | None
 BYTES = 2**31  # of the file, at most
+LINE = 2**16  # bytes of a line, at most: what is longer is no event
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 NEEDED = {
     "step": ("step", "progress"),
@@ -60,9 +64,9 @@ class Events:
     def __init__(self, path: Path, every: float = 1.0) -> None:
         self._every = every
         self._flushed = time.monotonic()
-        cut = path.exists() and not files.read(path, BYTES).endswith(b"\n")
+        cut = path.exists() and not _is_whole(path)
         self._file = files.open_to_append(path)
-        if cut and path.stat().st_size:
+        if cut:
             self._file.write("\n")  # a kill left half a line, and the next one is to be whole
 
     def write(self, event_type: str, **fields: EventValue) -> None:
@@ -84,14 +88,20 @@ class Events:
         self._file.close()
 
 
-def read(path: Path) -> list[Event]:
-    """The events of all whole lines; damaged ones are left out. None where there is no such file."""
-    return _read(path)[0]
+def read(path: Path) -> Iterator[Event]:
+    """The events of all whole lines, one after another; damaged ones are left out. None where there is no such file."""
+    return (event for event in _lines(path) if event is not None)
 
 
-def steps_of(run: Path) -> list[Event]:
-    """The steps in the log of a run folder."""
-    return [event for event in read(run / NAME) if event["event"] == "step"]
+def steps_of(run: Path) -> Iterator[Event]:
+    """The steps in the log of a run folder, one after another: a long training has millions."""
+    return (event for event in read(run / NAME) if event["event"] == "step")
+
+
+def last_step(run: Path) -> Event:
+    """The last of them; empty where there is none."""
+    last = collections.deque(steps_of(run), maxlen=1)
+    return last[0] if last else Event()
 
 
 def losses(step: Event) -> dict[str, float]:
@@ -99,13 +109,25 @@ def losses(step: Event) -> dict[str, float]:
     return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
 
 
-def _read(path: Path) -> tuple[list[Event], int]:
-    """Events, and how many lines are none."""
+def _lines(path: Path) -> Iterator[Event | None]:
+    """The event of each line that is not empty, None for one that holds none."""
     if not path.exists() and not path.is_symlink():
-        return [], 0
-    lines = [line for line in files.read(path, BYTES).split(b"\n") if line.strip()]
-    events = [event for line in lines if (event := parse(line)) is not None]
-    return events, len(lines) - len(events)
+        return
+    with files.open_checked(path, BYTES) as file:
+        is_rest = False  # of a line that is longer than any event
+        while piece := file.readline(LINE):
+            is_cut = len(piece) == LINE and not piece.endswith(b"\n")
+            if not is_rest and (is_cut or piece.strip()):
+                yield None if is_cut else parse(piece)
+            is_rest = is_cut
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file ends with a line end, or is empty."""
+    with files.open_checked(path, BYTES) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        return file.read(1) in (b"", b"\n")
 
 
 def parse(line: bytes) -> Event | None:
@@ -127,9 +149,16 @@ def _fits(name: str, value: object) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and (name == "threads") <= value < 2**63
     if value is None:
         return name != "progress"
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and (name != "progress" or 0.0 <= value <= 1.0)
-    )
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0.0 <= value <= 1.0 if name == "progress" else _is_finite(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON has whole numbers of any length
+        return False
 
 
 def truncate(path: Path, step: int) -> int:
@@ -139,20 +168,28 @@ def truncate(path: Path, step: int) -> int:
     Returns:
         How many damaged lines were left out, one that a kill cut short not counted.
     """
-    events, bad = _read(path)
-    cut = bad > 0 and not files.read(path, BYTES).endswith(b"\n")
-    kept = [event for event in events if event.get("step", step) <= step]
-    files.write(path, "".join(json.dumps(event) + "\n" for event in kept).encode())
-    return bad - cut
+    bad = 0
+
+    def kept() -> Iterator[bytes]:
+        nonlocal bad
+        for event in _lines(path):
+            if event is None:
+                bad += 1
+            elif event.get("step", step) <= step:
+                yield json.dumps(event).encode() + b"\n"
+
+    cut = path.exists() and not _is_whole(path)
+    files.write_parts(path, kept())
+    return bad - min(bad, cut)
 
 
 def progress_record(path: Path) -> list[float]:
     """Progress by step, 0-based, of a run's steps; RunError where one is missing, since nothing could be replayed then."""
-    steps = {e["step"]: e["progress"] for e in read(path) if e["event"] == "step"}
+    steps = {e["step"]: float(e["progress"]) for e in read(path) if e["event"] == "step"}
     missing = next((step for step in range(1, len(steps) + 1) if step not in steps), None)
     if missing is not None:
         raise RunError(f"{str(path)!r} does not say how step {missing:,} went; restore it or give another run")
-    return [float(steps[step]) for step in sorted(steps)]
+    return [steps[step] for step in sorted(steps)]
 
 
 def thread_record(path: Path) -> dict[int, int]:
@@ -162,4 +199,8 @@ def thread_record(path: Path) -> dict[int, int]:
 
 def calibration_record(path: Path) -> int | None:
     """Batches that the last calibration read; None where there was none."""
-    return next((e["batches"] for e in reversed(read(path)) if e["event"] == "calibration"), None)
+    last = None
+    for event in read(path):
+        if event["event"] == "calibration":
+            last = event["batches"]
+    return last

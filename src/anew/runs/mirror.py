@@ -32,7 +32,7 @@ from anew.runs import events, lock
 from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
 
-MANIFEST, OBJECTS = "anew-run.json", "objects"  # in the store
+MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # in the store
 EVERY_S = 15.0  # seconds between two looks for what is new
 STREAMS = 8  # files that are sent or fetched at once
 MANIFEST_BYTES = 64 * 2**20
@@ -181,7 +181,8 @@ class Mirror:
         system, root = self._store()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._reached(lambda: system.get_file(f"{root}/{entry.key(name)}", str(temporary)))
+            key, bound = f"{root}/{entry.key(name)}", addresses.at_most(entry.bytes)
+            self._reached(lambda: system.get_file(key, str(temporary), callback=bound))
             if _digest(temporary) != entry:
                 raise RunError(f"{name!r} of {self.address!r} is not what {MANIFEST} says; restore it or train again")
             os.replace(temporary, path)
@@ -191,6 +192,18 @@ class Mirror:
             temporary.unlink(missing_ok=True)
 
     # -- to the store ---------------------------------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """Write an object and remove it: what cannot be kept is said before the work, not behind it.
+
+        Raises:
+            RunError: There is no such bucket, or it may not be written.
+        """
+        system, root = self._store()
+        key = f"{root}/{PROBE}"
+        self._reached(lambda: system.pipe_file(key, b"written to see whether it can be\n"), "written")
+        with contextlib.suppress(Exception):  # who may write need not be allowed to remove
+            system.rm_file(key)
 
     def push(self) -> None:
         """Let the store hold what the folder holds.
@@ -403,6 +416,7 @@ def kept(folder: Path) -> Iterator[None]:
     if mirror is None:
         yield
         return
+    mirror.check_writable()
     keeper = _keepers[folder] = Keeper(mirror)
     try:
         yield

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from anew.core import files
-from anew.core.arguments import path
+from anew.core.arguments import new_path
 from anew.core.arrays import Numbers
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import SampleRequest
@@ -64,7 +64,7 @@ class Walk:
         Returns:
             The paths of strip.png and walk.gif.
         """
-        target = path("folder", folder)
+        target = new_path("folder", folder)
         self.frames.save(target / "frames")
         paths = [target / "strip.png", target / "walk.gif"]
         for place, data in zip(paths, (self.strip(), self.gif()), strict=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import overload
 
 from anew.core import files
-from anew.core.arguments import optional_text, path
+from anew.core.arguments import new_path, optional_text
 from anew.core.arrays import Numbers
 from anew.core.settings import check_int
 from anew.data.modality import Modality
@@ -241,7 +241,7 @@ class Samples(Sequence[DecodedItem]):
 
 def _make_folder(folder: str | Path) -> Path:
     """A folder to write samples into. The user may name a link to one; that of a run is none, see `RunFolder.open`."""
-    target = path("folder", folder)
+    target = new_path("folder", folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:

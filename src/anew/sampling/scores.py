@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anew.core import files
-from anew.core.arguments import path as checked_path
+from anew.core.arguments import new_path
 from anew.errors import ConfigError
 
 
@@ -181,7 +181,7 @@ def new_csv_file(path: str | Path) -> Path:
     Raises:
         ConfigError: There is something already, or the folder cannot be made.
     """
-    target = checked_path("out", path)
+    target = new_path("out", path)
     if target.suffix.lower() != ".csv":
         raise ConfigError(f"`out` {str(target)!r} must end in .csv; with `json`, the figures are printed as JSON")
     if target.exists() or target.is_symlink():

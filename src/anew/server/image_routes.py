@@ -22,7 +22,7 @@ from anew.server.item_work import Finished, ItemRequest, ItemWork
 from anew.server.items import all_samples, check_size, class_of, drawn, item_request, size_of, works_of
 from anew.server.masks import condition_from_files
 from anew.server.metrics import RequestClock
-from anew.server.schemas import described
+from anew.server.schemas import EVENTS, JSON, described
 from anew.server.work import Channel
 
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients want to see the field
@@ -33,7 +33,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
 
     names = service.catalog.names("image")
 
-    @app.post("/v1/images/generations", summary="Make pictures", **described(ImageBody, models=names))
+    @app.post("/v1/images/generations", summary="Make pictures", **described(ImageBody, JSON, EVENTS, models=names))
     async def generations(request: Request) -> Response:
         body = parse(ImageBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "image")
@@ -42,7 +42,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/images/edits",
         summary="Make parts of a picture anew",
-        **described(ImageBody, models=names, forms=("image", "mask")),
+        **described(ImageBody, JSON, EVENTS, models=names, forms=("image", "mask")),
     )
     async def edits(request: Request) -> Response:
         fields, files = await form_body(request, service.limits)

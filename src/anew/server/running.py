@@ -13,7 +13,7 @@ from anew.server.app import make_app
 from anew.server.catalog import Catalog
 from anew.server.guard import is_loopback
 from anew.server.limits import Limits
-from anew.server.listening import Server, listen
+from anew.server.listening import PunctualProtocol, Server, listen
 
 
 def run_server(
@@ -39,6 +39,7 @@ def run_server(
             app = make_app(catalog, limits, host, keys, chats)
             config = uvicorn.Config(
                 app,
+                http=PunctualProtocol,
                 log_level="warning",
                 access_log=False,
                 server_header=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ MEANINGS = {
 }
 JSON = "application/json"
 FORM = "multipart/form-data"
+EVENTS = "text/event-stream"
 
 
 def described(
@@ -69,6 +71,13 @@ def described(
     return {"openapi_extra": extra}
 
 
+def _exact(bound: object) -> object:
+    """A bound that the page's floating-point numbers hold, just below one that they do not."""
+    if isinstance(bound, int) and int(float(bound)) > bound:
+        return int(math.nextafter(float(bound), 0.0))
+    return bound
+
+
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema without references: those of a body would point outside of the page's own components."""
     parts = schema.pop("$defs", {})
@@ -81,7 +90,7 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
         reference = value.get("$ref")
         if isinstance(reference, str):
             return inlined(parts[reference.rpartition("/")[2]])
-        return {name: inlined(part) for name, part in value.items()}
+        return {name: _exact(part) if name == "maximum" else inlined(part) for name, part in value.items()}
 
     expanded = inlined(schema)
     assert isinstance(expanded, dict)

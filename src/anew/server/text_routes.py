@@ -14,7 +14,7 @@ from anew.server.completions import Answer, requests_of
 from anew.server.faults import ApiError
 from anew.server.guard import json_body
 from anew.server.metrics import RequestClock
-from anew.server.schemas import described
+from anew.server.schemas import EVENTS, JSON, described
 from anew.server.scores import ScoreWork, items_of, score_answer
 from anew.server.work import Channel
 
@@ -24,14 +24,16 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
 
     texts = service.catalog.names("text")
 
-    @app.post("/v1/completions", summary="Continue texts", **described(CompletionBody, models=texts))
+    @app.post("/v1/completions", summary="Continue texts", **described(CompletionBody, JSON, EVENTS, models=texts))
     async def completions(request: Request) -> Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(body.model)
         return await _text(service, request, Answer(body, entry, await run_in_threadpool(requests_of, body, entry)))
 
     @app.post(
-        "/v1/chat/completions", summary="Continue the last message of a chat", **described(ChatBody, models=texts)
+        "/v1/chat/completions",
+        summary="Continue the last message of a chat",
+        **described(ChatBody, JSON, EVENTS, models=texts),
     )
     async def chats(request: Request) -> Response:
         chat = parse(ChatBody, await json_body(request, service.limits))

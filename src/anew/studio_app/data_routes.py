@@ -84,6 +84,7 @@ def add_data(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/look")
     async def look(request: Request) -> Response:
         body = parse(LookBody, await json_body(request, LIMITS))
+        _check_no_address(body.data)
         place = await run_in_threadpool(studio.folder.path, body.data)
         if not place.exists():
             raise ApiError(404, f"{shorten(body.data)} does not exist; choose other data")
@@ -95,6 +96,15 @@ def add_data(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/settings")
     async def settings() -> Response:
         return JSONResponse(await run_in_threadpool(_settings))
+
+
+def _check_no_address(data: str) -> None:
+    """ApiError where data is given as an address: a page makes this computer ask nobody."""
+    if "://" in data:
+        raise bad_request(
+            f"{shorten(data)} is an address, and the Studio looks at data of its own folder; `anew train ADDRESS --run NAME` "
+            "in a terminal there trains on it, and the run shows up here"
+        )
 
 
 def _settings() -> dict[str, object]:

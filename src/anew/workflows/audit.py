@@ -110,7 +110,7 @@ class Sets:
         self.textual = isinstance(real.spec, Tokens)
         self.packed = isinstance(real.spec, Tokens) and real.spec.packed
         parts = [part for part in NAMES if real.scan.parts.get(part)]
-        # Parts that the data came with are held out; those carved from it here are nothing that a generator respected.
+        # Parts that the data came with are held out; those taken from it here are nothing that a generator respected.
         self.held_out_parts = [part for part in parts[1:] if part not in real.carved] if held_out is None else []
         self.train_parts = [part for part in parts if part not in self.held_out_parts]
         self.samples = self._items([(generated, "all")], n)

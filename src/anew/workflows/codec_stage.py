@@ -19,6 +19,7 @@ from anew.families.base import Family
 from anew.planning.budget import training_seconds
 from anew.planning.choose import FamilyChoice, check_settings, choose_family, family_by_name, train_config_of
 from anew.planning.context import RunContext
+from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, WEIGHTS
@@ -83,7 +84,7 @@ def run_codec_stage(
         KeyboardInterrupt: The stage was stopped; its state is saved.
     """
     if request.plan_from is not None:
-        source_run = RunFolder.open(Path(request.plan_from))
+        source_run = replayed_run(request.plan_from)
         record = source_run.record()
         codec, description = restore_codec(record, source_run.path, context.world.device), record.codec
         assert description is not None, "restore_codec() refuses a run without a codec"

@@ -16,6 +16,7 @@ from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import LEAST_TRAINING, calibration_slice, time_to_train
 from anew.planning.build import seeded
+from anew.planning.replay import replayed_run
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.paths import WEIGHTS
@@ -101,7 +102,7 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
     """Progress of the training. spent: its seconds in earlier processes."""
     plan = job.plan
     if job.request.plan_from is not None:
-        log = Path(job.request.plan_from) / events_file.NAME
+        log = replayed_run(job.request.plan_from).path / events_file.NAME
         return ReplayProgress(events_file.progress_record(log)[: plan.steps], _thread_replay(log))
     if plan.steps is not None:
         return StepProgress(plan.steps)
@@ -231,7 +232,7 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
         return
     plan, max_batches, deadline = job.plan, None, float("inf")
     if job.request.plan_from is not None:
-        max_batches = events_file.calibration_record(Path(job.request.plan_from) / events_file.NAME)
+        max_batches = events_file.calibration_record(replayed_run(job.request.plan_from).path / events_file.NAME)
     elif plan.budget_s is not None:
         deadline = time.monotonic() + calibration_slice(plan.budget_s)
     count = 0

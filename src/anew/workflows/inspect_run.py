@@ -149,9 +149,8 @@ def inspect_run(path: Path) -> RunInspection:
             request=to_json(request),
             commands=_commands(run, record.status, None),
         )
-    steps = events.steps_of(path)
     report = report_if_whole(path) if record.status == "finished" else None
-    plan, spec, last = record.plan, record.spec, steps[-1] if steps else events.Event()
+    plan, spec, last = record.plan, record.spec, events.last_step(path)
     examples = float(last.get("examples", 0))
     expected = (plan.steps or plan.expected_steps or 0) * plan.batch
     return RunInspection(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -155,7 +156,14 @@ def write_run_report(
         command=command_line(),
     )
     if is_best:
-        write_card(run, record.model_dump(), report, describe_pilots(record.plan.pilots))
+        write_card(
+            run,
+            report,
+            data_path=record.data.path,
+            parameters=record.plan.parameters,
+            keeps_records=bool(record.family.config.get("aligned")),
+            tried=describe_pilots(record.plan.pilots),
+        )
     if warning := hardly_trained(steps):
         reporter.message(warning)
     return report
@@ -181,6 +189,5 @@ def warnings(folder: Path) -> list[str]:
 
 
 def _history(folder: Path) -> list[events_file.Event]:
-    steps = events_file.steps_of(folder)
-    every = max(1, len(steps) // CURVE_POINTS)
-    return steps[::every]
+    count = sum(1 for _ in events_file.steps_of(folder))
+    return list(itertools.islice(events_file.steps_of(folder), 0, None, max(1, count // CURVE_POINTS)))

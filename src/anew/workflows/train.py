@@ -31,6 +31,7 @@ from anew.planning.choose import (
     train_config_of,
 )
 from anew.planning.context import RunContext
+from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs import lock
@@ -169,7 +170,7 @@ def _begin_replay(
 ) -> TrainingJob:
     """The training of another run again, by its family and through its codec, whatever would be chosen now."""
     assert request.plan_from is not None
-    record = RunFolder.open(Path(request.plan_from)).record()
+    record = replayed_run(request.plan_from).record()
     choice = choose_family(
         data.spec, record.family.name, description=data.modality.traits.plural, user_family=context.user_family
     )
@@ -286,15 +287,15 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
 
 def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
     """From where a run goes on and, where it is given more, how far that is likely to take it."""
-    steps = events_file.steps_of(job.folder.path)
-    seconds = float(steps[-1].get("seconds") or 0.0) if steps else 0.0
+    last = events_file.last_step(job.folder.path)
+    seconds = float(last.get("seconds") or 0.0)
     if not is_given_more or not seconds:
         return f"continuing from step {step:,}"
-    text = f"continuing from step {step:,} of {steps[-1]['step']:,}"
-    if step < steps[-1]["step"]:
+    text = f"continuing from step {step:,} of {last['step']:,}"
+    if step < last["step"]:
         text += ", where the learning rate began to fall"
     if job.plan.train_s is not None:
-        text += f"; {job.plan.train_s:.0f} s of training in all are about {job.plan.train_s / seconds * steps[-1]['step']:,.0f} steps"
+        text += f"; {job.plan.train_s:.0f} s of training in all are about {job.plan.train_s / seconds * last['step']:,.0f} steps"
     return text
 
 

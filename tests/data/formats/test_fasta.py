@@ -57,14 +57,14 @@ def test_case_gaps_stops_numbers_and_comments_are_mended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sequences", "kind"),
+    ("sequences", "alphabet"),
     [
         (["ACGT", "ACGTN"], "dna"), (["ACGU"], "rna"), (["MKVLAAG"], "protein"), (["ACGT" * 9 + "RK"], "dna"),
         (["ACGA" * 9 + "E"], "protein"), ([], "protein"),
     ],
 )  # fmt: skip
-def test_alphabets_are_recognised(sequences: list[str], kind: str) -> None:
-    assert recognised(sequences) == kind
+def test_alphabets_are_recognised(sequences: list[str], alphabet: str) -> None:
+    assert recognised(sequences) == alphabet
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +20,8 @@ from anew.errors import DataError, RunError
 SAMPLE = (
     "The quick brown fox jumps over the lazy dog.\n\tfor i in range(10): print(i)\n" * 40 + "naïve café — 東京 🎉\n"
 )
-TOKENIZERS: list[TextTokenizer] = [Characters.fit([SAMPLE[:2000]]), SubWords.fit([SAMPLE], 300)]
+WORDS = SubWords.fit([SAMPLE], 300)
+TOKENIZERS: list[TextTokenizer] = [Characters.fit([SAMPLE[:2000]]), WORDS]
 ANY = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60) | st.text(
     "the fox\n\t <|end|>0123é東", max_size=60
 )
@@ -97,3 +101,47 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_lone_surrogates_become_one_character() -> None:
     assert clean("a\ud800b") == "a\ufffdb"
     assert TOKENIZERS[1].decode(TOKENIZERS[1].encode("a\ud800b").tolist()) == "a\ufffdb"
+
+
+def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        *outer, last = [int(key) if key.isdecimal() else key for key in path.split(".")]
+        for key in outer:
+            data = data[key]
+        data[last] = value
+
+    return change
+
+
+PADDING = {"strategy": {"Fixed": 10**12}, "direction": "Right", "pad_id": 0, "pad_type_id": 0, "pad_token": "a"}
+REGEX = "pre_tokenizer.pretokenizers.0.pattern.Regex"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_set("padding", PADDING), "padding"),
+        (_set("truncation", {"max_length": 1, "strategy": "LongestFirst", "stride": 5, "direction": "Right"}), "trunc"),
+        (_set("normalizer", {"type": "Precompiled", "precompiled_charsmap": "AAAA"}), "normalizer"),
+        (_set("normalizer", {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000}), "normalizer"),
+        (_set("model.continuing_subword_prefix", "\u00e9\u00e9"), "continuing_subword_prefix"),
+        (_set("model.vocab.a", 4 * 10**9), "vocab"),
+        (_set(REGEX, "(a+)+$"), "Regex"),
+        (_set(REGEX, "[a]+[a]+[a]+[a]+[a]+$"), "Regex"),
+        (_set(REGEX, "[a]+(?![a-z])"), "Regex"),
+    ],
+)
+def test_what_ours_never_hold_reaches_no_library(
+    change: Callable[[dict[str, Any]], None], says: str, tmp_path: Path
+) -> None:
+    data = json.loads(WORDS.json)
+    change(data)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data))
+    with pytest.raises(DataError, match=says):
+        restored(WORDS.state(), tmp_path, [])
+
+
+def test_a_rule_that_finds_nothing_gives_no_ids() -> None:
+    data = json.loads(WORDS.json)
+    _set(REGEX, "[a]+")(data)
+    assert len(SubWords(json.dumps(data)).encode("bcd")) == 0

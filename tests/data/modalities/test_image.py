@@ -75,10 +75,10 @@ def test_grey_saved_as_colour_is_learned_as_grey() -> None:
     assert (through(fitted(data, data), data) == ramp()).all()
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "TGA", "GIF"])
-def test_formats_without_loss(kind: str) -> None:
-    image = Pillow.fromarray(ramp()) if kind == "GIF" else Pillow.fromarray(coloured())
-    data = encoded(image, kind)
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "PPM", "TGA", "GIF"])
+def test_formats_without_loss(file_format: str) -> None:
+    image = Pillow.fromarray(ramp()) if file_format == "GIF" else Pillow.fromarray(coloured())
+    data = encoded(image, file_format)
     assert (through(fitted(data), data) == np.asarray(image)).all()
 
 

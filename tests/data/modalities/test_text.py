@@ -118,8 +118,8 @@ def test_list_has_begin_end_and_counts_line_ends() -> None:
 def test_many_lines_at_once_are_the_same_as_one_by_one() -> None:
     modality, items = fitted(names())
     odd = [*items[:20], Item("new", "émile東"), Item("x", "z"), Item("y", "🎉")]
-    for first, many in zip([modality.encode(item) for item in odd], modality.encode_many(odd), strict=True):
-        assert not isinstance(many, str) and first.tolist() == many.tolist()
+    for first, batched in zip([modality.encode(item) for item in odd], modality.encode_many(odd), strict=True):
+        assert not isinstance(batched, str) and first.tolist() == batched.tolist()
 
 
 def test_batch_masks_padding_and_counts_characters() -> None:
@@ -163,9 +163,9 @@ def test_rare_ids_are_those_of_unseen_characters() -> None:
         assert not any(((ids >= low) & (ids < after)).any() for ids in map(modality.encode, items))
         unseen = modality.tokenizer.encode("東")
         assert ((unseen >= low) & (unseen < after)).all() and modality.tokenizer.decode(unseen.tolist()) == "東"
-    many = Text(TextConfig(tokens="characters"))
-    many.fit([Item("a", "".join(map(chr, range(0x4E00, 0x4E00 + 1100))))], SIZE, ())
-    assert "rare" not in many.spec.special  # some letters of the train part are escaped
+    batched = Text(TextConfig(tokens="characters"))
+    batched.fit([Item("a", "".join(map(chr, range(0x4E00, 0x4E00 + 1100))))], SIZE, ())
+    assert "rare" not in batched.spec.special  # some letters of the train part are escaped
 
 
 def test_state_restores_the_same(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -410,12 +410,12 @@ def test_samples_get_the_colours_of_the_data_and_end_where_they_stop() -> None:
 
 def test_given_frames_stay_as_they_are() -> None:
     video = matching_video()
-    given = np.random.default_rng(5).integers(0, 256, (3, 2, 8, 8), dtype=np.uint8)
-    values = torch.from_numpy(given.astype(np.float32) / 127.5 - 1)
+    frames_given = np.random.default_rng(5).integers(0, 256, (3, 2, 8, 8), dtype=np.uint8)
+    values = torch.from_numpy(frames_given.astype(np.float32) / 127.5 - 1)
     clip = np.full((5, 8, 8, 3), 40, np.uint8)
     mask = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
     (kept,) = video.keep_known([clip], Condition(values, mask))
-    assert np.array_equal(kept[0], given[:, 0].transpose(1, 2, 0)) and np.array_equal(kept[1:], clip[1:])
+    assert np.array_equal(kept[0], frames_given[:, 0].transpose(1, 2, 0)) and np.array_equal(kept[1:], clip[1:])
 
 
 def test_what_was_matched_is_kept_in_the_run(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from anew.data.formats import by_range
 from anew.data.loading import streaming
 from anew.data.sources import delimited_rows, store_listing, tar_spans
 from anew.data.sources import open as sources_open
+from anew.data.sources import parquet as sources_parquet
 from anew.data.types import DataBudget
 from anew.errors import DataError
 
@@ -159,3 +160,53 @@ def test_data_that_vanishes_is_said(
     monkeypatch.setattr(ranges.BlockCache, "load", lambda self, name, size: None)  # the cache was emptied
     with pytest.raises(DataError, match="there is nothing at"):
         Dataset.open("memory://bucket/gone")
+
+
+def test_parquet_is_read_by_row_group(
+    tmp_path: Path, store: fsspec.AbstractFileSystem, moved: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    texts = [f"{i} " + " ".join(map(str, generator.integers(0, 9999, 120))) for i in range(1600)]
+    unused = [generator.bytes(1000).hex() for _ in texts]
+    table = pyarrow.table({"text": texts, "unused": unused})
+    parquet.write_table(table, folder / "a.parquet", row_group_size=200)
+    upload(store, folder, "/bucket/parquet")
+    monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(sources_parquet, "SAMPLED", 1 << 16)
+    local, distant = Dataset.open(folder), Dataset.open("memory://bucket/parquet")
+    assert local.fingerprint == distant.fingerprint and local.scan.parts == distant.scan.parts
+    size = (folder / "a.parquet").stat().st_size
+    assert 0 < sum(count for _, count in moved) < 0.6 * size  # not the column that nobody asks for
+    shards = distant._chosen.shards
+    rows = [item.data for shard in shards for item in distant._chosen.source.read(shard)]  # type: ignore[union-attr]
+    assert rows == texts
+    assert len(list((files.cache_root(None) / "parts").glob("*.part"))) <= 2 + sources_parquet.GROUPS
+    body = store.cat_file("/bucket/parquet/a.parquet")
+    store.pipe("/bucket/cut/a.parquet", body[: len(body) // 2])
+    with pytest.raises(DataError, match="its end is not that of a Parquet file"):
+        Dataset.open("memory://bucket/cut")
+
+
+def test_what_vanishes_while_a_training_reads_ends_it(
+    tmp_path: Path, store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    rows(folder / "a.jsonl", 1500, 7)
+    upload(store, folder, "/bucket/leaving")
+    monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1 << 13)
+    monkeypatch.setattr(streaming, "FIT_BYTES", 1 << 14)
+    monkeypatch.setattr(ranges.BlockCache, "load", lambda self, name, size: None)
+    data = Dataset.open("memory://bucket/leaving")
+    data.fit(SIZE)
+    (stood_in,) = by_range._folders.values()
+    stood_in.store._memory.clear()
+    store.rm("/bucket/leaving/a.jsonl")
+    with pytest.raises(DataError, match="there is nothing at"):
+        for step in range(2000):
+            data.batch(step, "main", 0, 64, 64)
+    data.close()

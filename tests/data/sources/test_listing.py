@@ -70,13 +70,13 @@ def test_a_folder_that_cannot_be_read_is_refused_and_the_rest_is_listed(
 
 
 def test_a_folder_that_is_too_deep_is_refused_with_a_short_name(tmp_path: Path) -> None:
-    here = os.open(tmp_path, os.O_RDONLY)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
     for _ in range(25):
-        os.mkdir("d" * 200, dir_fd=here)
-        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
+        os.mkdir("d" * 200, dir_fd=descriptor)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
     ((name, reason),) = refused(tmp_path).items()
     assert "cannot be read" in reason and len(name) < 130 and name.endswith("ddd")
 

@@ -27,8 +27,8 @@ few = st.lists(st.text(alphabet="abé", max_size=14), min_size=2, max_size=8)
 
 
 def shared(a: str, b: str) -> int:
-    one, two = (t.encode("latin-1").decode("latin-1") for t in (a, b))
-    return SequenceMatcher(None, one, two, autojunk=False).find_longest_match().size
+    first, two = (t.encode("latin-1").decode("latin-1") for t in (a, b))
+    return SequenceMatcher(None, first, two, autojunk=False).find_longest_match().size
 
 
 @given(few, st.data())

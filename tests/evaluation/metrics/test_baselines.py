@@ -49,8 +49,8 @@ def test_compressors_use_the_training_part(name: str) -> None:
     source = np.random.default_rng(1)
     train = ["".join(source.choice(list("abcdefghijklmnop"), 20_000))]
     alone = baselines.compressed_bits(name, [""], [train[0][:4_000]], False)
-    given = baselines.compressed_bits(name, train, [train[0][:4_000]], False)
-    assert given < 0.8 * alone and alone >= 4 * 4_000
+    seeded = baselines.compressed_bits(name, train, [train[0][:4_000]], False)
+    assert seeded < 0.8 * alone and alone >= 4 * 4_000
 
 
 def test_the_estimate_of_time_grows_with_the_text() -> None:

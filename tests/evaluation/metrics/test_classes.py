@@ -87,11 +87,11 @@ def test_of_samples_like_no_real_item_nothing_is_said() -> None:
 
 
 def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
-    one = np.full(500, 2)
-    scores, _ = found(one)
+    constant = np.full(500, 2)
+    scores, _ = found(constant)
     mix = scores["label_histogram"]
     assert mix.value < 0.05 and "of the classes asked for" in mix.source and not mix.note
-    wrong, _ = found(np.full(500, 1), one)
+    wrong, _ = found(np.full(500, 1), constant)
     assert wrong["label_histogram"].value > 0.9 and "'dog' is too common" in wrong["label_histogram"].note
 
 
@@ -148,8 +148,8 @@ def test_every_kind_with_labels_measures_them(make_inputs: Callable[..., Evaluat
 
 def test_where_no_training_items_are_left_for_a_probe_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train, test = labels(25, 0), labels(60, 1)
-    given = Labels(lambda n: (NAMES, train[:n]), lambda n: (NAMES, test[:n]), labels(40, 2))
-    base = make_inputs([], [], pictures(labels(40, 2), 2), labels=given)
+    real_labels = Labels(lambda n: (NAMES, train[:n]), lambda n: (NAMES, test[:n]), labels(40, 2))
+    base = make_inputs([], [], pictures(labels(40, 2), 2), labels=real_labels)
     few_items = IMAGE(replace(base, train=lambda n: pictures(train, 0)[:n], test=lambda n: pictures(test, 1)[:n]))
     assert "label_histogram" not in {s.name for s in few_items.scores()}
     assert any("no training images are left to train a classifier on" in text for text in few_items.skipped)

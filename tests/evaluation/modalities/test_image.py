@@ -34,13 +34,13 @@ NAMES = [
 ]
 
 
-def rings(n: int, seed: int, kinds: int = 8) -> list[np.ndarray]:
+def rings(n: int, seed: int, num_kinds: int = 8) -> list[np.ndarray]:
     """Small pictures of rings and bars at random places."""
     source = np.random.default_rng(seed)
     y, x = np.mgrid[:16, :16]
     images = []
     for _ in range(n):
-        kind, a, b = source.integers(kinds), *source.uniform(5, 11, 2)
+        kind, a, b = source.integers(num_kinds), *source.uniform(5, 11, 2)
         far = np.hypot(y - a, x - b)
         shape = np.abs(far - 3) < 1.2 if kind % 2 else np.abs((y - a) * np.cos(kind) + (x - b) * np.sin(kind)) < 1.2
         images.append((shape * 230 + source.integers(0, 20, (16, 16))).astype(np.uint8))
@@ -70,8 +70,8 @@ def test_real_samples_score_like_the_real_baseline(make_inputs: Callable[..., Ev
 
 
 def test_collapse_noise_and_blur_are_each_seen(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
-    one = [rings(1, 5)[0]] * 150
-    collapsed = by_name(make_inputs(*real, one))
+    same_picture = [rings(1, 5)[0]] * 150
+    collapsed = by_name(make_inputs(*real, same_picture))
     assert collapsed["diversity"].value < 0.2 and collapsed["coverage"].value < 0.1
     noise = list(np.random.default_rng(0).integers(0, 256, (150, 16, 16), dtype=np.uint8))
     assert by_name(make_inputs(*real, noise))["precision"].value == 0.0

@@ -160,6 +160,13 @@ def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., E
     assert time.process_time() - begin < 4.0
 
 
+def test_words_are_looked_at_however_little_time_there_is(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    inputs = make_inputs(TRAIN, TEST, [TEST[0][::-1][:400], TEST[0][::-1][400:800]], seconds=1e-6)
+    scores = by_name(inputs)
+    assert scores["known_words"].value < 0.5 < (scores["known_words"].real_baseline or 0.0)
+    assert "bigram_divergence" not in scores
+
+
 def test_without_samples_or_bits_the_naive_rows_remain(make_inputs: Callable[..., EvaluationInputs]) -> None:
     evaluation = EXPORT(make_inputs(TRAIN, TEST, [""]))
     names = [s.name for s in evaluation.scores()]

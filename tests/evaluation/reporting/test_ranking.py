@@ -19,8 +19,8 @@ from scores import score
 def result(name: str, **values: float | tuple[float, float]) -> RunResult:
     """A run with scores, each a value or (value, half of its interval)."""
     run = RunResult(name, name.partition(":")[0])
-    for key, given in values.items():
-        value, half = given if isinstance(given, tuple) else (given, None)
+    for key, figures in values.items():
+        value, half = figures if isinstance(figures, tuple) else (figures, None)
         low, high = (None, None) if half is None else (value - half, value + half)
         run.add([score(key, value, low, high, 2.0 if key == "frechet_distance" else None)])
     return run
@@ -50,9 +50,9 @@ def test_winners_and_ties() -> None:
 
 
 def test_both_as_good_as_real_data_is_a_tie() -> None:
-    one, other = (score("frechet_distance", v, v - 0.1, v + 0.1, 2.0) for v in (1.5, 2.05))
-    assert is_as_good_as_real(one) and is_as_good_as_real(other) and is_tie(one, other)
-    assert not is_tie(one, score("frechet_distance", 3.0, 2.9, 3.1, 2.0))
+    first, other = (score("frechet_distance", v, v - 0.1, v + 0.1, 2.0) for v in (1.5, 2.05))
+    assert is_as_good_as_real(first) and is_as_good_as_real(other) and is_tie(first, other)
+    assert not is_tie(first, score("frechet_distance", 3.0, 2.9, 3.1, 2.0))
 
 
 def test_claims_follow_the_figures() -> None:

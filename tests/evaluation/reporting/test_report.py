@@ -139,8 +139,8 @@ def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
     assert "<script" not in hostile._repr_html_()
 
 
-@pytest.mark.parametrize("kind", ["text", "image", "records", "sound", "clips", "nothing"])
-def test_the_page_loads_nothing_from_outside(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("content_type", ["text", "image", "records", "sound", "clips", "nothing"])
+def test_the_page_loads_nothing_from_outside(tmp_path: Path, content_type: str) -> None:
     long, short = ReportItem(text=HOSTILE + "\n" * 3, mark=(0, 5)), ReportItem(text=HOSTILE[:90])
     picture = image_content().pairs[0].sample.picture
     sound, clip = ReportItem(picture, b"RIFF", "audio/wav"), ReportItem(None, b"ftyp", "video/mp4")
@@ -153,12 +153,14 @@ def test_the_page_loads_nothing_from_outside(tmp_path: Path, kind: str) -> None:
         "sound": ReportContent(pairs=[SamplePair(sound, sound)], samples=[sound] * 3, real=[sound]),
         "clips": ReportContent(pairs=[SamplePair(clip, clip)], samples=[clip] * 3, real=[clip]),
         "nothing": ReportContent(),
-    }[kind]
+    }[content_type]
     layouts = {"text": "texts", "records": "rows", "nothing": "rows", "image": "tiles"}
-    assert content.layout == layouts.get(kind, "players")
-    scores = IMAGE_SCORES if kind == "image" else TEXT_SCORES
+    assert content.layout == layouts.get(content_type, "players")
+    scores = IMAGE_SCORES if content_type == "image" else TEXT_SCORES
     html, page, _ = written(tmp_path, content=content, scores=scores, copies=copies())
-    assert {t for t, _ in page.tags} & {"audio", "video"} == {"sound": {"audio"}, "clips": {"video"}}.get(kind, set())
+    assert {t for t, _ in page.tags} & {"audio", "video"} == {"sound": {"audio"}, "clips": {"video"}}.get(
+        content_type, set()
+    )
     assert outside(page) == []
     assert "default-src 'none'" in html
     # Names of SVG's own language are the only addresses, and they are never fetched.

@@ -189,7 +189,7 @@ def test_what_is_given_is_kept_and_the_rest_fits_it() -> None:
     mask[..., 4:] = 0
     *_, filled = family.sample(SampleRequest(24, None, Condition(held, mask)), 5)
     assert torch.equal(filled[..., :4], held[..., :4])
-    error, chance = ((made - held)[..., 4:].square().mean() for made in (filled, last(family, 24)))
+    error, chance = ((x - held)[..., 4:].square().mean() for x in (filled, last(family, 24)))
     assert float(error) < 0.7 * float(chance)
     (*_, part) = family.sample(SampleRequest(4, None, Condition(held[20:], mask[20:]), None, 20), 5)
     assert torch.allclose(part, filled[20:], atol=0.05)

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
+from anew.core.schema import checked
+from anew.data.formats.tokenizer_file import TokenizerFile
 from anew.errors import DataError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
 HEX = 6  # digits of an escaped code point
 END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
 
@@ -220,6 +221,8 @@ class SubWords:
     def _encode(self, text: str) -> NDArray[np.uint16]:
         split = self._split_bmp if text.isascii() or ord(max(text)) <= BMP else self._split
         pieces = split.findall(text)
+        if not pieces:
+            return np.zeros(0, dtype=np.uint16)
         # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
         numbers: dict[str, int] = {}
         word_index = np.fromiter((numbers.setdefault(word, len(numbers)) for word in pieces), np.int64, len(pieces))
@@ -276,6 +279,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
     data = files.read_json(path)
     try:
         data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
+        checked(TokenizerFile, data, "it")
         tokenizer = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None

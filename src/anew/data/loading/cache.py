@@ -88,23 +88,23 @@ class DiskCache:
         except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
             return None
 
-    def store(self, shard: str, block: EncodedShard) -> None:
+    def store(self, shard: str, encoded: EncodedShard) -> None:
         """Write under a temporary name, then rename; a full disk ends caching, not the run."""
         if not self._works:
             return
         temporary = ""
         try:
-            if shutil.disk_usage(self._folder).free < SPARE + 2 * block.bytes:
+            if shutil.disk_usage(self._folder).free < SPARE + 2 * encoded.bytes:
                 self._works = False
                 return
             handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")
             with os.fdopen(handle, "wb") as stream:
-                refusals = np.frombuffer(json.dumps(block.refusals).encode(), dtype=np.uint8)
+                refusals = np.frombuffer(json.dumps(encoded.refusals).encode(), dtype=np.uint8)
                 arrays = {
-                    "values": block.values,
-                    "lengths": block.lengths,
-                    "labels": block.labels,
-                    "parts": block.parts,
+                    "values": encoded.values,
+                    "lengths": encoded.lengths,
+                    "labels": encoded.labels,
+                    "parts": encoded.parts,
                 }
                 np.savez(stream, allow_pickle=False, refusals=refusals, **arrays)
             os.replace(temporary, self._path(shard))
@@ -154,10 +154,10 @@ class ShardCache:
         """The shard, waiting for it where another thread makes it."""
         while True:
             with self._lock:
-                block = self._kept.get(number)
-                if block is not None:
+                encoded = self._kept.get(number)
+                if encoded is not None:
                     self._kept.move_to_end(number)
-                    return block
+                    return encoded
                 busy = self._making.get(number)
                 if busy is None:
                     self._making[number] = threading.Event()

@@ -58,7 +58,7 @@ class InMemoryStore:
         self.refusals.add(source.refusals)
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.sentence()}")
-        self.held_out: list[int] = []  # parts that were carved from train
+        self.held_out: list[int] = []  # parts that were taken from train
         self.drawn_one_by_one = True  # item by item, or by spans that are too short to differ in kind
         self.documents = len(self.items)
         if undivided:

@@ -30,7 +30,7 @@ class ShardEncoder:
         self.labels: dict[str, int] = {}
 
     def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
-        """Train (or held-out) items of a shard with their parts, and refusals; twins of held-out items are left out."""
+        """Train (or held-out) items of a shard with their parts, and refusals; near-duplicates of held-out items are left out."""
         parts = self._split.parts[number]
         for at, record in enumerate(expanded(self._source, self._shards[number], self._modality)):
             part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else REJECTED

@@ -1,7 +1,7 @@
 """A source read in shards while training goes on: images of any number, and text too large to keep whole.
 
 Encoding runs ahead on a background thread in the order of use; encoded shards lie in the cache for the next run. The order
-of examples is fixed by the listing (see `loader`), so it never depends on what was already encoded.
+of examples is fixed by the listing (see `epoch_order`), so it never depends on what was already encoded.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class StreamingStore:
 
     @property
     def held_out(self) -> list[int]:
-        """Parts that were carved from train."""
+        """Parts that were taken from train."""
         return self._split.held_out
 
     @property

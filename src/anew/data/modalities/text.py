@@ -16,6 +16,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
 from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
+from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
@@ -36,9 +37,7 @@ class TextConfig:
     """Settings for turning text into tokens."""
 
     tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = setting(
-        0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=tokenizer.MOST_IDS
-    )
+    vocab: int = setting(0, "size of the sub-word vocabulary; 0: chosen by the amount of text", low=0, high=MOST_IDS)
     context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")

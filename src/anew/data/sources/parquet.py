@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from anew.core import isolation
 from anew.core.extras import require
 from anew.data import limits
+from anew.data.formats import by_range
+from anew.data.formats.by_range import Distant, Range
+from anew.data.formats.partial_files import PartialFile
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS
 from anew.data.sources.delimited_rows import Broken
 from anew.data.sources.parquet_decoding import (
@@ -18,11 +24,15 @@ from anew.data.sources.parquet_decoding import (
     RowsAnswer,
     RowsRequest,
     group_bytes,
+    group_ranges,
     inspect,
     read_rows,
     too_large,
 )
 
+SAMPLED = 4 * 1024 * 1024  # bytes of a column, at its beginning, that should hold its first rows
+GROUPS = 2  # row groups of a file in a store that lie on the disk
+_TAIL = b"0000PAR1"  # the length of the description, and the mark
 MOST_PIECES = 16  # of one row group: each of them may have to decode what stands before it
 
 
@@ -34,6 +44,94 @@ class Piece:
     start: int
     stop: int
     bytes: int
+
+
+class _Place(Protocol):
+    """A path that is there as long as this object is."""
+
+    @property
+    def path(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _HereFile:
+    """A file on the disk."""
+
+    path: str
+
+    def inspect(self) -> Inspection:
+        answer: Inspection = isolation.call(inspect, limits.PARQUET, self.path)
+        return answer
+
+    def described(self) -> str:
+        """A path at which the description of the file can be read."""
+        return self.path
+
+    def with_group(self, group: int, columns: tuple[str, ...]) -> _Place:
+        return self
+
+    def ranges(self, group: int, columns: tuple[str, ...]) -> list[Range]:
+        return []
+
+
+class _DistantFile:
+    """A file in a store: its description is read at once, row groups as they are used.
+
+    Raises:
+        ValueError: One clause, where it is damaged.
+    """
+
+    def __init__(self, path: Path, stored: Distant) -> None:
+        self._path, self._stored = path, stored
+        size = stored.file.bytes or 0
+        end = stored.store.read(stored.file, max(0, size - len(_TAIL)), size)
+        length = int.from_bytes(end[:4], "little")
+        if end[4:] != _TAIL[4:] or length + len(_TAIL) > size:
+            raise ValueError("it is damaged (its end is not that of a Parquet file)")
+        self._footer = (size - len(_TAIL) - length, size)
+        self._description = PartialFile(stored, [self._footer])
+        self._chunks: dict[tuple[str, ...] | None, list[list[tuple[int, int]]]] = {}
+        self._groups: OrderedDict[tuple[int, tuple[str, ...]], PartialFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def described(self) -> str:
+        return self._description.path
+
+    def inspect(self) -> Inspection:
+        chunks = next((group for group in self._where(None) if group), [])
+        for most in (SAMPLED, None):  # the first rows are at the beginning of their chunks, unless pages are long
+            needed = [(start, stop if most is None else min(stop, start + most)) for start, stop in chunks]
+            place = PartialFile(self._stored, [*needed, self._footer])
+            try:
+                answer: Inspection = isolation.call(inspect, limits.PARQUET, place.path)
+                return answer
+            except ValueError:
+                if most is None:
+                    raise
+        raise AssertionError("the whole group is read or refused")
+
+    def _where(self, columns: tuple[str, ...] | None) -> list[list[tuple[int, int]]]:
+        with self._lock:
+            if columns not in self._chunks:
+                self._chunks[columns] = isolation.call(group_ranges, columns, self._description.path)
+            return self._chunks[columns]
+
+    def with_group(self, group: int, columns: tuple[str, ...]) -> PartialFile:
+        """A file with these columns of a row group."""
+        key = (group, columns)
+        with self._lock:
+            if key in self._groups:
+                self._groups.move_to_end(key)
+                return self._groups[key]
+        place = PartialFile(self._stored, [*self._where(columns)[group], self._footer])
+        with self._lock:
+            self._groups[key] = place
+            while len(self._groups) > GROUPS:
+                self._groups.popitem(last=False)
+        return place
+
+    def ranges(self, group: int, columns: tuple[str, ...]) -> list[Range]:
+        return [Range(self._path, start, stop) for start, stop in sorted(self._where(columns)[group])]
 
 
 class ParquetFile:
@@ -52,8 +150,9 @@ class ParquetFile:
 
     def __init__(self, path: Path) -> None:
         require("pyarrow.parquet", extra="tables", purpose=f"reading {path.name!r}")
-        self._path = os.fspath(path.absolute())
-        inspection: Inspection = isolation.call(inspect, limits.PARQUET, self._path)
+        stored = by_range.distant(path)
+        self._file = _HereFile(os.fspath(path.absolute())) if stored is None else _DistantFile(path, stored)
+        inspection = self._file.inspect()
         self.columns = inspection.columns
         self.samples = inspection.samples
         self.class_names = inspection.class_names
@@ -62,7 +161,7 @@ class ParquetFile:
 
     def pieces(self, columns: Sequence[str], modality: str) -> list[Piece]:
         """All rows in pieces of about SHARD_BYTES of text or SHARD_ITEMS images, none across two row groups."""
-        sizes: list[int] = isolation.call(group_bytes, tuple(columns), self._path)
+        sizes: list[int] = isolation.call(group_bytes, tuple(columns), self._file.described())
         pieces: list[Piece] = []
         for group, (rows, size) in enumerate(zip(self._group_rows, sizes, strict=True)):
             shards = size / SHARD_BYTES if modality == "text" else rows / SHARD_ITEMS
@@ -74,10 +173,15 @@ class ParquetFile:
             ]
         return [piece for piece in pieces if piece.stop > piece.start]
 
+    def ranges(self, piece: Piece, columns: Sequence[str]) -> list[Range]:
+        """What reading a piece needs of the file, where it lies in a store."""
+        return self._file.ranges(piece.group, tuple(columns))
+
     def read(self, piece: Piece, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
         """The rows of a piece. Raises ValueError (one clause) where the file is damaged."""
         row_bytes = piece.bytes // (piece.stop - piece.start)
-        request = RowsRequest(self._path, piece.group, piece.stop, tuple(columns), row_bytes, limits.PARQUET)
+        place = self._file.with_group(piece.group, tuple(columns))  # held as long as it is read
+        request = RowsRequest(place.path, piece.group, piece.stop, tuple(columns), row_bytes, limits.PARQUET)
         row, allowance = piece.start, limits.PARQUET.shard(piece.bytes)
         while row < piece.stop:
             answer: RowsAnswer = isolation.call(read_rows, request, (row, allowance))

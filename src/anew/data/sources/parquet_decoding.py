@@ -111,6 +111,22 @@ def group_bytes(columns: Sequence[str], path: str) -> list[int]:
     return [_bytes_of_group(metadata, number, columns) for number in range(metadata.num_row_groups)]
 
 
+def group_ranges(columns: Sequence[str] | None, path: str) -> list[list[tuple[int, int]]]:
+    """Where these columns (None: all) lie in the file: (start, stop) of each chunk, by row group. Raises ValueError (one clause)."""
+    metadata = _opened(path).metadata
+    leaves = range(metadata.num_columns) if columns is None else _leaves(metadata, columns)
+    groups: list[list[tuple[int, int]]] = []
+    for number in range(metadata.num_row_groups):
+        chunks = [metadata.row_group(number).column(leaf) for leaf in leaves]
+        starts = [
+            min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset) for chunk in chunks
+        ]
+        groups.append(
+            [(start, start + chunk.total_compressed_size) for start, chunk in zip(starts, chunks, strict=True)]
+        )
+    return groups
+
+
 def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
     """Rows from a position on, about ANSWER_BYTES of them.
 

@@ -192,7 +192,7 @@ def _may_stay(name: str, modalities: Mapping[str, type[Modality]], requested: st
         return False  # pictures may be frames
     reader, suffix = reader_of(name), suffix_of(name)
     if reader in ("tables", "tar"):
-        return suffix != ".parquet" and suffix not in (".tgz", ".tar.gz")
+        return suffix not in (".tgz", ".tar.gz")
     owners = [modality for modality in modalities.values() if suffix in modality.suffixes]
     is_plain = reader == "folder" and not is_packed(name)
     return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)

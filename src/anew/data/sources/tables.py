@@ -106,8 +106,11 @@ class TableReader:
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
-        path, _, where = shard.where
-        return [Range(self._root / path, where.start, where.stop)] if isinstance(where, Span) else []
+        path, modality, where = shard.where
+        _, table, columns = self._tables[path]
+        if isinstance(table, ParquetFile):
+            return table.ranges(where, columns.names_for(modality))
+        return [Range(self._root / path, where.start, where.stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, modality, where = shard.where

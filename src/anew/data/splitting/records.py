@@ -1,4 +1,4 @@
-"""The records of shards, read once before the split: what twins share, and what cannot be used."""
+"""The records of shards, read once before the split: what near-duplicates share, and what cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
 
 
 def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
-    """The records of a shard; each item that cannot be expanded is one SkippedItem."""
+    """The records of a shard; each item that cannot be split into records is one SkippedItem."""
     if type(modality).split_records is Modality.split_records:
         yield from source.read(shard)
         return

@@ -85,17 +85,17 @@ class TextStatistics:
     seed: int
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        """Functions that measure one quantity each, by its name."""
+        """Functions that measure one further quantity each, by its name."""
         return {
-            "known and broken words": self._words,
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
             "repetition": self._repeats,
             "verbatim passages": self._verbatim,
         }
 
-    def _words(self) -> Iterator[Score]:
-        yield from word_scores(self.samples, self.test, Vocabulary(self.training(), self.records), self.seed)
+    def words(self, training: Sequence[str]) -> Iterator[Score]:
+        """Known, new and broken words; see `words`. training: texts whose words count as known."""
+        yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
 
     def _ngrams(self) -> Iterator[Score]:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):

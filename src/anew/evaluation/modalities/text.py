@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -107,8 +108,21 @@ class TextEvaluation(Evaluation[str]):
         yield from self._bits_of_parts()
         yield from self._compressors()
 
+    def scores(self) -> Iterator[Score]:
+        # Broken words are what a reader sees first, and take no time: a yes for lack of time to look at them would be wrong.
+        if self._statistics is not None:
+            yield from self._statistics.words(self._part("train", TRAIN_MOST))
+        yield from super().scores()
+
     def modality_metrics(self) -> Iterator[Score]:
-        yield from self._statistics()
+        if self._statistics is None:
+            self.skip("statistics of the generated text", "there is too little of it, or of held-out text")
+            return
+        for name, measure in self._statistics.measures().items():
+            if self.clock.over(0.9):
+                self.skip(name, OUT_OF_TIME)
+                continue
+            yield from measure()
 
     # ---- what the report shows ----
 
@@ -271,20 +285,13 @@ class TextEvaluation(Evaluation[str]):
 
     # ---- generated text beside held-out text ----
 
-    def _statistics(self) -> Iterator[Score]:
+    @cached_property
+    def _statistics(self) -> TextStatistics | None:
+        """None where there is too little text."""
         sets = self._equal_sets()
         if sets is None:
-            self.skip("statistics of the generated text", "there is too little of it, or of held-out text")
-            return
-        samples, test, train = sets
-        statistics = TextStatistics(
-            samples, test, train, lambda: self._part("train", TRAINING_MOST), self.records, self.inputs.seed
-        )
-        for name, measure in statistics.measures().items():
-            if self.clock.over(0.9):
-                self.skip(name, OUT_OF_TIME)
-                continue
-            yield from measure()
+            return None
+        return TextStatistics(*sets, lambda: self._part("train", TRAINING_MOST), self.records, self.inputs.seed)
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
         """Samples, held-out and training pieces: as many, of the same lengths; None where there is too little."""

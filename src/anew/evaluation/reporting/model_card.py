@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.evaluation.reporting.page import format_number
@@ -24,23 +23,27 @@ KEEPS_RECORDS = """
 """
 
 
-def write_card(folder: Path, config: Mapping[str, Any], report: EvaluationReport, tried: str = "") -> None:
+def write_card(
+    folder: Path,
+    report: EvaluationReport,
+    *,
+    data_path: str,
+    parameters: int,
+    keeps_records: bool = False,
+    tried: str = "",
+) -> None:
     """Write README.md into a run folder.
 
     Args:
         folder: The run.
-        config: What config.json holds; only the last part of its data path is kept.
         report: What was measured.
+        data_path: Where the data lay, of which only the last part is kept.
+        parameters: Of the model.
+        keeps_records: Whether the model holds its training records as they are.
         tried: Which families were tried before this one was taken, if any, as sentences.
     """
-    data = config["data"]
-    text = card(
-        report,
-        data=Path(str(data.get("path", ""))).name or "data",
-        parameters=config.get("plan", {}).get("parameters"),
-        keeps_records=bool(config["family"].get("config", {}).get("aligned")),
-        tried=tried,
-    )
+    data = Path(data_path).name or "data"
+    text = card(report, data=data, parameters=parameters, keeps_records=keeps_records, tried=tried)
     files.write_text(folder / "README.md", text)
 
 

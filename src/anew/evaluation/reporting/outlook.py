@@ -8,7 +8,7 @@ quarters of the time. It ignores the floor that every loss has, and so says what
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,30 +48,33 @@ class Outlook:
         )
 
 
-def outlook(history: Sequence[Mapping[str, object]], epochs: float | None) -> Outlook | None:
+def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Outlook | None:
     """The outlook of a run from its events; None where its curve says nothing.
 
     history: events "validation" (step, loss) and "step" (step, loss, and seconds where they were logged), in order.
     epochs: Passes over the data. Up to one, the loss of training is that of unseen items, and stands in for validation.
     """
-    checks = _curve(history, "validation")
+    curves = _curves(history, ("validation", "step"))
+    checks, points = curves["validation"], curves["step"]
     if len(checks) >= LEAST_CHECKS:
         return _extrapolated(checks, "validation")
-    points = _curve(history, "step")
     if len(points) < LEAST_STEPS or epochs is None or epochs > 1.0:
         return None
     binned = [np.mean(part, axis=0) for part in np.array_split(np.array(points), BINS)]
     return _extrapolated([(float(step), float(loss)) for step, loss in binned], "training")
 
 
-def _curve(history: Sequence[Mapping[str, object]], event_type: str) -> list[tuple[float, float]]:
-    """(steps done, loss) of events of a type, where the loss is positive."""
-    points = []
+def _curves(
+    history: Iterable[Mapping[str, object]], event_types: Sequence[str]
+) -> dict[str, list[tuple[float, float]]]:
+    """(steps done, loss) of events by their type, where the loss is positive."""
+    curves: dict[str, list[tuple[float, float]]] = {event_type: [] for event_type in event_types}
     for event in history:
         step, loss = finite(event, "step"), finite(event, "loss")
-        if event.get("event") == event_type and step is not None and loss is not None and loss > 0.0:
+        points = curves.get(str(event.get("event")))
+        if points is not None and step is not None and loss is not None and loss > 0.0:
             points.append((step + 1.0, loss))
-    return points
+    return curves
 
 
 def _extrapolated(points: Sequence[tuple[float, float]], measured_on: str) -> Outlook | None:

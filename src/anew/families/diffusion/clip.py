@@ -30,7 +30,7 @@ from anew.nets.unet3d import UNet3d
 
 MOST_RANK = 192  # principal components of clips, which vary in more ways than images
 MOST_BASIS_VALUES = 1 << 24  # of the basis: 64 MB of a run
-MOST_NETWORK_SIGMA = 1e3  # what the network is told of a frame that is not there
+MOST_NETWORK_SIGMA = 1e3  # the noise level that the network gets for a frame that is not there
 P_PREFIX, P_BOTH_ENDS = 0.5, 0.25  # of the examples with given frames; in the others any frames are given
 
 

@@ -356,7 +356,7 @@ class Vae(Family[Grid, VaeConfig]):
         return torch.cat([z2, temperature * noise[:, top_dim:]], 1)
 
     def _prior_labels(self, request: SampleRequest) -> Tensor:
-        """(n,) the label that the prior is told, or that there is none."""
+        """(n,) labels for the prior; `any_class` where there is none."""
         labels, any_class = class_labels(request, self.spec.classes), self.prior.any_class
         if labels is None:
             return torch.full((request.n,), any_class, device=self.device)

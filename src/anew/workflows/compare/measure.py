@@ -105,9 +105,9 @@ def counted(model: Model) -> Iterator[Calls]:
 
 
 def _add_training_cost(model: Model, result: RunResult) -> None:
-    steps = events.steps_of(model.folder.path)
-    result.add_cost(TRAINING_SECONDS, steps[-1].get("seconds") if steps else None, events.NAME)
-    result.add_cost(STEPS, steps[-1]["step"] if steps else None, events.NAME)
+    last = events.last_step(model.folder.path)
+    result.add_cost(TRAINING_SECONDS, last.get("seconds"), events.NAME)
+    result.add_cost(STEPS, last.get("step"), events.NAME)
     families = [family for family in (model.family, getattr(model, "codec", None)) if family is not None]
     parameters = sum(p.numel() for family in families for p in family.parameters())
     result.add_cost(PARAMETERS, parameters, "weights in the run")
