@@ -17,7 +17,6 @@ from typing import Any
 
 from _common import Table, fresh, parser
 
-
 ALLOWED = 0.02  # of the training
 
 
