@@ -21,7 +21,7 @@ ASSETS = Path(__file__).parent / "assets"
 CHROMIUM = "/usr/bin/chromium"
 WAIT, SETTLED_MS = 180_000, 10_000  # milliseconds
 WIDTH, HEIGHT, GAP = 390, 700, 16  # pixels of a step's picture, and between two of them
-MAX_WIDTH, COLOURS = 900, 24  # of the picture of a way
+MAX_WIDTH, COLOURS = 900, 40  # of the picture of a way
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def write_row(pictures: Sequence[bytes], path: Path) -> None:
         row.paste(image, (left, 0))
         left += image.width + GAP
     row.thumbnail((MAX_WIDTH, 10_000), Image.Resampling.LANCZOS)
-    row.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    row.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(folder: Path, names: Sequence[str]) -> None:

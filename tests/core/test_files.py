@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from anew.core import files
+from anew.errors import RunError
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders of Unix")
@@ -26,3 +27,12 @@ from anew.core import files
 )
 def test_folders_that_hold_no_data(path: str, is_private: bool) -> None:
     assert files.is_private(Path(path).expanduser()) is is_private
+
+
+def test_json_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("[" + "[]," * 4_500_000 + "1]")
+    with pytest.raises(RunError, match=r"config\.json' holds more values than such a file may have"):
+        files.read_json(path)
+    path.write_text('["' + "x" * 10**6 + '"]')
+    assert len(files.read_json(path)[0]) == 10**6

@@ -238,3 +238,10 @@ def test_a_run_whose_weights_could_not_be_read_is_not_begun(tmp_path: Path) -> N
     with pytest.raises(RunError, match="not UTF-8"):
         RunFolder.create(tmp_path / "r\udcff")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_header_of_a_million_tensors_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((9 * 2**20).to_bytes(8, "little") + b"{}")
+    with pytest.raises(RunError, match="header would have 9,437,184 bytes"):
+        read_tensors(path)

@@ -34,3 +34,12 @@ def test_parameters_are_added_up_and_the_check_ends_with_the_block() -> None:
     with pytest.raises(ValueError, match="more than 439 bytes"), parameters_within(439):
         torch.nn.Linear(10, 10)
     torch.nn.Linear(1000, 1000)
+
+
+def test_buffers_that_the_weights_do_not_fill_are_refused() -> None:
+    module = torch.nn.Module()
+    with parameters_within(100):
+        module.register_buffer("small", torch.zeros(1000))
+        with pytest.raises(ValueError, match="buffers of more than"):
+            module.register_buffer("large", torch.zeros(2**24, device="meta"))
+    module.register_buffer("large", torch.zeros(2**24, device="meta"))

@@ -71,3 +71,10 @@ def test_what_looks_like_a_run_and_does_not_fit_is_refused_and_other_data_is_dat
 def test_arguments_for_data_are_refused(run: Path, argument: dict[str, object]) -> None:
     with pytest.raises(anew.ConfigError, match=f"is a run, and `{next(iter(argument))}` is for data; leave it out"):
         anew.look(run, **argument)  # type: ignore[arg-type]
+
+
+def test_a_run_whose_config_cannot_be_read_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    assert not is_run(tmp_path)
+    (tmp_path / "events.jsonl").write_text("")
+    assert is_run(tmp_path)

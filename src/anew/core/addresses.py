@@ -44,7 +44,7 @@ class FileSystem(Protocol):
 
     def find(self, path: str, *, detail: bool) -> Mapping[str, Mapping[str, object]]: ...
 
-    def get_file(self, rpath: str, lpath: str) -> object: ...
+    def get_file(self, rpath: str, lpath: str, *, callback: object) -> object: ...
 
     def put_file(self, lpath: str, rpath: str) -> object: ...
 
@@ -170,6 +170,18 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
                 ) from None
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
+
+
+def at_most(max_bytes: int) -> object:
+    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes: a server may send without end."""
+    from fsspec.callbacks import Callback
+
+    def check(size: int | None, value: int, **_: object) -> None:
+        if value > max_bytes:
+            raise ValueError(f"it sends more than {max_bytes:,} bytes")
+
+    callback: object = Callback(hooks={"limit": check})
+    return callback
 
 
 def _is_settled(error: Exception) -> bool:

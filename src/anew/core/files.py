@@ -23,6 +23,8 @@ from anew.errors import RunError
 
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
 JSON_BYTES = 64 * 2**20  # of a JSON file, at most
+JSON_MEMORY = 2**28  # bytes that its values may take, about
+_VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # of an object, a list, and a value in them
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
@@ -162,9 +164,12 @@ def open_checked(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
         raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
 
 
-def read_json(path: Path, max_bytes: int = JSON_BYTES) -> Any:
-    """The JSON value in an ordinary file; RunError where it is missing or damaged."""
+def read_json(path: Path, max_bytes: int = JSON_BYTES, max_memory: int = JSON_MEMORY) -> Any:
+    """The JSON value in an ordinary file; RunError where it is missing or damaged, or holds so many values that they would take
+    more memory than that."""
     data = read(path, max_bytes)
+    if sum(data.count(mark) * size for mark, size in _VALUE_BYTES.items()) > max_memory:
+        raise RunError(f"{str(path)!r} holds more values than such a file may have; restore it or train again")
     try:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # brackets may be nested deeper than the interpreter goes

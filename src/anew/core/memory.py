@@ -10,10 +10,14 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+SPARE = 2**26  # bytes of buffers besides the weights
 LEAST_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
 # Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
 V2 = ("memory.max", "memory.current", "inactive_file")
@@ -30,21 +34,24 @@ def free_memory(device: torch.device) -> float:
 
 @contextmanager
 def parameters_within(limit: int) -> Iterator[None]:
-    """ValueError as soon as the modules that are made inside have parameters of more than `limit` bytes. A parameter is looked
-    at before its values are filled in, so memory for it is not yet taken."""
-    total = 0
+    """ValueError as soon as the modules that are made inside have parameters of more than `limit` bytes, or buffers of SPARE more:
+    some are not among the weights. A tensor is looked at before its values are filled in, so memory for it is not yet taken."""
+    totals = {"parameters": 0, "buffers": 0}
 
-    def weigh(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
-        nonlocal total
-        total += parameter.numel() * parameter.element_size()
-        if total > limit:
-            raise ValueError(f"a network of more than {limit:,} bytes, which its weights do not fill")
+    def weigh(tensor: torch.Tensor | None, of: str, most: int) -> None:
+        totals[of] += 0 if tensor is None else tensor.numel() * tensor.element_size()
+        if totals[of] > most:
+            raise ValueError(f"a network with {of} of more than {most:,} bytes, which its weights do not fill")
 
-    hook = register_module_parameter_registration_hook(weigh)
+    hooks = (
+        register_module_parameter_registration_hook(lambda _, name, tensor: weigh(tensor, "parameters", limit)),
+        register_module_buffer_registration_hook(lambda _, name, tensor: weigh(tensor, "buffers", limit + SPARE)),
+    )
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 def container_memory(root: Path, membership: Path) -> float:

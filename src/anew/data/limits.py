@@ -30,6 +30,13 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file at an address. bytes: of one whose size the server does not say; of others it is what it says."""
+
+    bytes: int = 4 * GB
+
+
+@dataclass(frozen=True, slots=True)
 class Gzip:
     """A gzip stream. ratio: bytes that one of its bytes can stand for (deflate allows no more)."""
 
@@ -127,6 +134,7 @@ class Video:
 
 LISTING = Listing()
 WHOLE = Whole()
+FETCHED = Fetched()
 GZIP = Gzip()
 FASTA = Fasta()
 IDX = Idx()

@@ -19,7 +19,7 @@ from anew.runs.paths import CONFIG, STORE_STATE
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
 from anew.runs.state import Checkpoint
-from anew.runs.tensors import read_tensors, write_tensors
+from anew.runs.tensors import check_header, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from anew.runs.record import Begun, RunRecord
@@ -277,6 +277,8 @@ class RunFolder:
             manifest = checked(Manifest, files.read_json(folder / MANIFEST), MANIFEST)
             for file in manifest.sha256:
                 files.check_regular(folder / file)
+                if file.endswith(".safetensors"):
+                    check_header(folder / file)
                 if _digest(folder / file) != manifest.sha256[file]:
                     return None, f"the checksum of {file} differs"
             meta = files.read_json(folder / META)

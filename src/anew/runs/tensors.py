@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anew.core import files
 from anew.errors import RunError
+
+HEADER_BYTES = 8 * 2**20  # of a safetensors file, at most: names and shapes of some 100,000 tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,11 +41,22 @@ def _system_error(error: Exception, folder: Path) -> OSError:
     return OSError(code, os.strerror(code))
 
 
+def check_header(path: Path) -> None:
+    """RunError where the header of a safetensors file is longer than that of any model: for each of a million empty tensors an
+    object would be made."""
+    with files.open_checked(path, sys.maxsize) as file:
+        size = int.from_bytes(file.read(8), "little")
+    if size > HEADER_BYTES:
+        raise RunError(
+            f"{str(path)!r} is not a complete safetensors file (its header would have {size:,} bytes); restore it or train again"
+        )
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file; RunError where it is missing, truncated, or only pretends to be one."""
     from safetensors import SafetensorError, safe_open
 
-    files.check_regular(path)
+    check_header(path)
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -20,9 +20,9 @@ from anew.core.settings import MAX_INT
 from anew.core.version import __version__
 from anew.data.formats import audio, fasta, frames, pixels
 from anew.data.formats.reading import read_whole
-from anew.errors import ConfigError, shorten
+from anew.errors import ConfigError, RunError, shorten
 
-MOST_SIDE_BYTES = 1 << 28  # of a file beside samples: a million of them
+MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # of a file beside samples: a million of them
 SIDE = ".origins"  # beginning of the name of a file beside samples
 MARK = "anew="  # in front of the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
@@ -148,8 +148,8 @@ def _origins_beside(path: Path) -> list[Origin | None]:
     """Origins of a file's samples, from the `side_file` beside it."""
     for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
-            values = json.loads(files.read(side_file, MOST_SIDE_BYTES))
-        except (ValueError, RecursionError):
+            values = files.read_json(side_file, MOST_SIDE_BYTES, MOST_SIDE_MEMORY)
+        except RunError:
             raise ValueError(f"{side_file.name} beside it is damaged") from None
         if isinstance(values, dict) and isinstance(entries := values.get(path.name), list):
             return [from_json(value) for value in entries]

@@ -123,14 +123,14 @@ class RunInspection:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is a run, finished or not; a damaged config.json that still looks like one counts."""
+    """Whether a folder is a run, finished or not; a damaged config.json that still looks like one counts, or has a log beside it."""
     config = path / CONFIG
     if not config.is_file():
         return False
     try:
         value = files.read_json(config)
     except RunError:
-        return False
+        return (path / events.NAME).is_file()
     return isinstance(value, dict) and value.keys() >= RUN_KEYS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import json
@@ -14,6 +15,7 @@ import pytest
 
 from anew.core import addresses, files
 from anew.core.addresses import address_of, without_query
+from anew.data import limits
 from anew.data.dataset import Dataset, check_there
 from anew.data.modalities.text import Text
 from anew.data.sources import remote
@@ -166,6 +168,33 @@ def test_what_does_not_fit_is_said_before_anything_is_fetched(
     monkeypatch.setattr(files, "SPARE", 1 << 60)
     with pytest.raises(DataError, match="set the environment variable ANEW_CACHE"):
         local_copy("memory://bucket/books")
+
+
+class _Endless(http.server.BaseHTTPRequestHandler):
+    """Sends for as long as somebody listens."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"and so on\n" * 10_000)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_endless_file_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(limits, "FETCHED", limits.Fetched(20 * limits.MB))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Endless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(DataError, match=r"sends more than 20,971,520 bytes"):
+            local_copy(f"http://127.0.0.1:{server.server_port}/names.txt")
+        server.shutdown()
 
 
 def test_a_signed_web_address_is_used_and_not_kept(tmp_path: Path) -> None:

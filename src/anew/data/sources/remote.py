@@ -27,7 +27,7 @@ from anew.data import limits
 from anew.data.formats import by_range
 from anew.data.sources import store_listing
 from anew.data.sources.listing import File, Listing, list_files
-from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, StoreListing, listed
+from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, MANIFEST_MEMORY, StoreListing, listed
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
@@ -178,7 +178,10 @@ class _Copy:
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            addresses.reached(lambda: self.system.get_file(file.key, str(temporary)), f"{self.shown}: {name}")
+            bound = addresses.at_most(limits.FETCHED.bytes if file.bytes is None else file.bytes)
+            addresses.reached(
+                lambda: self.system.get_file(file.key, str(temporary), callback=bound), f"{self.shown}: {name}"
+            )
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
                 return f"has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
             os.replace(temporary, place)
@@ -210,7 +213,7 @@ class _Copy:
         if not path.exists():
             return {}
         try:
-            manifest = files.read_json(path, MANIFEST_BYTES)
+            manifest = files.read_json(path, MANIFEST_BYTES, MANIFEST_MEMORY)
             return {str(name): list(entry) for name, entry in manifest.items()}
         except (RunError, AttributeError, TypeError):  # damaged: everything is fetched again
             return {}

@@ -17,7 +17,7 @@ from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
 MANIFEST, NAMES, LOCK = ".listing.json", ".names.json", ".lock"  # in the folder of an address in the cache
-MANIFEST_BYTES = 1 << 30
+MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33
 COPIED = 1 << 30  # bytes up to which data at an address is copied; of more, only what is used is read
 FRESH_S = 600.0  # seconds for which the names of larger data count
 LONGEST_NAME = 240  # bytes of one part of a path that every disk takes
@@ -64,7 +64,7 @@ def _kept(path: Path) -> StoreListing | None:
     if not path.exists():
         return None
     try:
-        names = files.read_json(path, MANIFEST_BYTES)
+        names = files.read_json(path, MANIFEST_BYTES, MANIFEST_MEMORY)
         age = time.time() - names["time"]
         stored = {name: StoredFile(key, size, stamp) for name, key, size, stamp in names["files"]}
         refusals = [SkippedItem(name, reason) for name, reason in names["refusals"]]

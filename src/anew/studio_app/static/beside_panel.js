@@ -9,7 +9,7 @@ export function besidePanel(play) {
   const other = h("select", { id: "other-run" });
   const status = h("p", { class: "hint", role: "status" }, "Looking for runs of the same kind...");
   const sides = [h("div", { class: "items big" }), h("div", { class: "items big" })];
-  const names = [h("h3", {}, play.id), h("h3", {}, "")];
+  const names = [h("h3", {}, play.id), h("h3", {}, "another run")];
   const number = h("input", { id: "beside-number", type: "number", min: 1, max: 16, value: "6" });
   const prompt = h("input", { id: "beside-prompt", type: "text", autocomplete: "off" });
   const make = async () => {

@@ -16,7 +16,7 @@ export function visibleToken(text) {
  */
 export function headGrid(tokens) {
   const grid = h("div", { class: "heads" });
-  const title = h("h3", {}, "");
+  const title = h("h3", {}, "The chosen head");
   const line = h("div", { class: "tokens looked", role: "group" });
   const hint = h("p", { class: "hint" }, "Choose a token: dark are those that this head looked at while it read it. Where it looked is not why it said what it said.");
   const element = h("div", {}, h("p", { class: "hint" }, "A picture for each head: a row for each token, from left to right the tokens before it. Choose one."), grid, title, hint, line);

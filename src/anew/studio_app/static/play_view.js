@@ -120,7 +120,7 @@ function wishForm(about, settings) {
 function said(setting, value) {
   const start = `${value}: `;
   const part = setting.meaning.replaceAll("`", "").split("; ").find((/** @type {string} */ text) => text.startsWith(start));
-  return part ? part.slice(start.length).split(", ")[0] : String(value);
+  return part ? part.slice(start.length) : String(value);
 }
 
 /** @param {any} setting @param {any} value @param {Map<string, string>} changed @param {any} usual */
