@@ -270,3 +270,9 @@ def test_a_run_may_not_name_the_system_or_a_home_as_its_data(
         check_there(path)
     check_there(str(home / "data"))
     check_there(str(home / ".anew-studio" / "data"))
+
+
+@pytest.mark.parametrize("place", ["/" + "x" * 5_000, "/a\0b"])
+def test_a_run_may_name_what_no_system_can_hold(place: str) -> None:
+    with pytest.raises(DataError, match="is no longer at"):
+        check_there(place)

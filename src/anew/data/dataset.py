@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -352,9 +353,10 @@ def check_there(path: str) -> None:
         raise DataError(
             f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
         )
-    if Path(path).is_absolute() and not Path(path).exists():
+    is_there = os.path.exists(path)  # False for what no system can hold, where a Path's would raise
+    if Path(path).is_absolute() and not is_there:
         raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")
-    if address is None and Path(path).exists() and files.is_private(Path(path)):
+    if address is None and is_there and files.is_private(Path(path)):
         raise DataError(
             f"the run names {path!r} as its data, a folder of the system or of your settings; if you trust it, give it as `data`"
         )

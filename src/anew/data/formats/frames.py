@@ -25,6 +25,7 @@ from anew.data.formats import frame_folders
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second
 STEADY = 0.1  # of the usual step from frame to frame, by which steps of a steady rate may differ
+STILL = 10.0  # seconds that a frame is shown at most
 UNTIMED = 10.0  # frames a second of folders of frames, which do not say
 Data = bytes | Path  # of a file; a path may be that of a folder of numbered frames
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
@@ -35,7 +36,8 @@ _NO_VIDEO = (b"M4A ", b"M4B ", b"avif", b"avis", b"heic", b"heix", b"mif1", b"ms
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """times (T,): when each frame is shown, in seconds from 0; length: of all together; steady: at one rate."""
+    """times (T,): when each frame is shown, in seconds from 0; length: of all together, each for at most STILL seconds; steady:
+    at one rate."""
 
     width: int
     height: int
@@ -53,8 +55,10 @@ class Timing:
         """(n,) which frame is to be seen at 0, 1 / rate, 2 / rate, ...; all of them where that is the file's own rate."""
         if self.steady and abs(self.rate / rate - 1.0) < STEADY:
             return np.arange(len(self.times))
-        requested = np.arange(max(1, round(self.length * rate))) / rate
-        return np.asarray(np.searchsorted(self.times, requested + 0.25 / rate, side="right") - 1).clip(0)
+        requested = np.arange(min(max(1, round(self.length * rate)), FRAMES)) / rate
+        return np.asarray(np.searchsorted(_without_stills(self.times), requested + 0.25 / rate, side="right") - 1).clip(
+            0
+        )
 
 
 def moving(head: bytes) -> float:
@@ -192,7 +196,12 @@ def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: fl
         times, steps = np.arange(len(stamps)) * step, np.full(len(stamps) - 1, step)
     last = stamps[-1][1] or step
     steady = bool((np.abs(np.append(steps, last) - step) < STEADY * step + 2e-3).all())
-    return Timing(width, height, times, float(times[-1] + last), steady, cut)
+    return Timing(width, height, times, float(_without_stills(times)[-1] + min(last, STILL)), steady, cut)
+
+
+def _without_stills(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) the times where no frame lasts longer than STILL: damaged files may have one that does so for years."""
+    return np.append(0.0, np.cumsum(np.minimum(np.diff(times), STILL)))
 
 
 def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], min_side: int) -> list[Image.Image]:
