@@ -8,10 +8,11 @@ PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n $(or $(JOBS),2) --dist loadfile --no-
 
 .PHONY: demo test types suite check slow fuzz docs
 
+# Modules are compiled when they are imported, which few are.
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...')"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
 	$(BIN)/python -m anew.estimators.context_mixing.compilation
 	touch $@
 

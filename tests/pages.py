@@ -34,6 +34,8 @@ def shortened(words: list[str], steps: Iterator[int]) -> list[str]:
         words = [*words[:at], "--steps", str(next(steps)), *words[at + 2 :]]
     if words[0] == "train":
         words = [*words, "--set", "evaluate_samples=2"]
+    if "--families" in words:
+        words = [*words, "-n", "20"]
     return ["8" if re.fullmatch(r"\d{4,}", word) else word for word in words]
 
 

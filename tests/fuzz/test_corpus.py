@@ -45,7 +45,11 @@ def test_every_kept_file_is_small_and_in_the_index(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("kinds", "seed", "turns"),
-    [(["png", "jsonl", "parquet-images"], 0, 3), (["run protein"], 0, 1), (["commands"], 1, 1)],
+    [
+        (["png", "jsonl", "parquet-images"], 0, 3),
+        (["run protein"], 0, 1),
+        pytest.param(["commands"], 1, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_short_turn_of_each_kind(kinds: list[str], seed: int, turns: int) -> None:
     completed = fuzz("--no-keep", "--seed", str(seed), "--count", str(turns), "--only", *kinds)

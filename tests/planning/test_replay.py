@@ -18,7 +18,7 @@ from anew.runs.record import Request
 def plan_of(monkeypatch: pytest.MonkeyPatch, family: str = "gan") -> None:
     request = Request(data="old", budget=60.0, seed=3, settings={"width": "8", "train.train_seconds": "5"})
     record = SimpleNamespace(request=request, family=SimpleNamespace(name=family), data=SimpleNamespace(seconds=60.0))
-    monkeypatch.setattr(replay.RunFolder, "open", lambda path: SimpleNamespace(record=lambda: record))
+    monkeypatch.setattr(replay.RunFolder, "open", lambda path: SimpleNamespace(record=lambda: record, path=path))
 
 
 def test_settings_outside_a_plan_may_differ_with_or_without_their_owner(

@@ -12,6 +12,7 @@ import torch
 
 import anew
 from anew.core.memory import parameters_within
+from anew.estimators.gaussian_mixture import empty_mixture
 from samples import prose
 
 
@@ -43,3 +44,13 @@ def test_buffers_that_the_weights_do_not_fill_are_refused() -> None:
         with pytest.raises(ValueError, match="buffers of more than"):
             module.register_buffer("large", torch.zeros(2**24, device="meta"))
     module.register_buffer("large", torch.zeros(2**24, device="meta"))
+
+
+def test_a_mixture_that_the_weights_do_not_fill_is_refused_before_it_is_made() -> None:
+    shape = (1, 8192, 8192)
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(ValueError, match="buffers of more than"), parameters_within(100):
+        empty_mixture(shape, 8, 4, 1.0)
+    assert psutil.Process().memory_info().rss - before < 100e6
+    with parameters_within(100):
+        empty_mixture((1, 8, 8), 8, 4, 1.0)

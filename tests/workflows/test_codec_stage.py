@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import signal
@@ -267,15 +268,8 @@ def command(*more: Any) -> None:
     assert completed.returncode == 0, completed.stderr
 
 
-@pytest.mark.parametrize(
-    ("stage", "family"),
-    [
-        ("codec", "diffusion"),
-        pytest.param("generator", "transformer", marks=pytest.mark.slow),
-        pytest.param("generator", "diffusion", marks=pytest.mark.slow),
-        pytest.param("codec", "transformer", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "family"), itertools.product(("codec", "generator"), STAGED))
 def test_a_kill_in_either_stage_costs_nothing(
     stage: str, family: str, whole: Callable[[str], Path], folder: Path, tmp_path: Path
 ) -> None:

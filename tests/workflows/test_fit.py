@@ -22,6 +22,7 @@ def digest(run: Path) -> str:
     return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(threads.available_threads() < 2, reason="one core: there is one number of threads")
 def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = shapes(tmp_path / "data")

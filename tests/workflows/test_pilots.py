@@ -84,7 +84,8 @@ def test_the_winner_goes_on_and_a_replay_needs_no_pilots(data: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("small_budgets")
-@pytest.mark.parametrize("instant", [pytest.param("judging", marks=pytest.mark.slow), "adopting"])
+@pytest.mark.slow
+@pytest.mark.parametrize("instant", ["judging", "adopting"])
 def test_a_stop_within_the_pilots_loses_them_alone(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instant: str
 ) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import psutil
@@ -32,6 +33,9 @@ def free_memory(device: torch.device) -> float:
     return max(free / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), LEAST_BYTES)
 
 
+_ROOM: ContextVar[int | None] = ContextVar("room", default=None)  # bytes of buffers within `parameters_within`
+
+
 @contextmanager
 def parameters_within(limit: int) -> Iterator[None]:
     """ValueError as soon as the modules that are made inside have parameters of more than `limit` bytes, or buffers of SPARE more:
@@ -41,17 +45,34 @@ def parameters_within(limit: int) -> Iterator[None]:
     def weigh(tensor: torch.Tensor | None, of: str, most: int) -> None:
         totals[of] += 0 if tensor is None else tensor.numel() * tensor.element_size()
         if totals[of] > most:
-            raise ValueError(f"a network with {of} of more than {most:,} bytes, which its weights do not fill")
+            raise _too_large(of, most)
 
     hooks = (
         register_module_parameter_registration_hook(lambda _, name, tensor: weigh(tensor, "parameters", limit)),
         register_module_buffer_registration_hook(lambda _, name, tensor: weigh(tensor, "buffers", limit + SPARE)),
     )
+    room = _ROOM.set(limit + SPARE)
     try:
         yield
     finally:
+        _ROOM.reset(room)
         for hook in hooks:
             hook.remove()
+
+
+def check_room(size: int) -> None:
+    """To be called before tensors of so many bytes are made that are registered later.
+
+    Raises:
+        ValueError: There is less room inside of `parameters_within`.
+    """
+    room = _ROOM.get()
+    if room is not None and size > room:
+        raise _too_large("buffers", room)
+
+
+def _too_large(of: str, most: int) -> ValueError:
+    return ValueError(f"a network with {of} of more than {most:,} bytes, which its weights do not fill")
 
 
 def container_memory(root: Path, membership: Path) -> float:

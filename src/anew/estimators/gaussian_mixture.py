@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from anew.core.memory import check_room
+
 TINY = 1e-12  # a variance of zero stays harmless
 ANY_CLASS = -1
 FOLDS = 4
@@ -148,6 +150,7 @@ def dct_matrix(size: int) -> Tensor:
 def empty_mixture(shape: tuple[int, ...], rank: int, num_components: int, variance: float) -> GaussianMixture:
     """A mixture as `fit_mixture` gives for items of shape (C, H, W), with nothing in it. num_components: K."""
     size = math.prod(shape)
+    check_room(4 * (size * (rank + 2) + num_components * rank * rank + sum(extent**2 for extent in shape)))
     return GaussianMixture(
         centre=torch.zeros(size),
         basis=torch.zeros(size, rank),

@@ -102,7 +102,7 @@ def _check_no_address(data: str) -> None:
     """ApiError where data is given as an address: a page makes this computer ask nobody."""
     if "://" in data:
         raise bad_request(
-            f"{shorten(data)} is an address, and the Studio looks at data of its own folder; `anew train ADDRESS --run NAME` "
+            f"{shorten(data)} is an address, and the Studio looks at data of its own folder; `anew train ADDRESS` "
             "in a terminal there trains on it, and the run shows up here"
         )
 

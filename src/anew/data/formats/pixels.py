@@ -25,6 +25,7 @@ SUFFIXES = frozenset(
 )
 PIXELS = 1 << 26  # most decoded pixels of one image: 64 megapixels, 200 MB as colour
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000", "MPO", "PCX", "SGI")
+LARGE_EXCESS = 16  # times as many pixels as are kept, from which on the rest is not scaled
 OPAQUE = 250  # alpha from here on counts as opaque
 GREY = 3  # channels that differ by no more than this are grey (JPEG rounding)
 LARGE = 1 << 22  # pixels of an image from which on it is made smaller before anything else
@@ -239,6 +240,8 @@ def shaped(image: Image.Image, width: int, height: int, frame: str) -> Image.Ima
     inner = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
     if frame == "crop":  # rounding must not leave a gap
         inner = (max(inner[0], width), max(inner[1], height))
+        if inner[0] * inner[1] > LARGE_EXCESS * width * height:
+            return _middle(image, width, height, ratio)
     if inner != image.size:
         image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)  # RGBA: weighted by alpha
     if image.size == (width, height):
@@ -249,6 +252,20 @@ def shaped(image: Image.Image, width: int, height: int, frame: str) -> Image.Ima
     canvas = Image.new(image.mode, (width, height), "#00000000" if image.mode == "RGBA" else "white")
     canvas.paste(image, (left, top))
     return canvas
+
+
+def _middle(image: Image.Image, width: int, height: int, ratio: float) -> Image.Image:
+    """The middle of an image in another shape, scaled by a ratio without the rest: a strip of 32,768 by 1 pixels would become as
+    many times as wide as the result is high."""
+    half_width, half_height = width / ratio / 2.0, height / ratio / 2.0
+    x, y = image.width / 2.0, image.height / 2.0
+    box = (
+        max(x - half_width, 0.0),
+        max(y - half_height, 0.0),
+        min(x + half_width, image.width),
+        min(y + half_height, image.height),
+    )
+    return image.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
 
 
 def stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
