@@ -269,7 +269,7 @@ def command(*more: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "family"), itertools.product(("codec", "generator"), STAGED))
+@pytest.mark.parametrize(("stage", "family"), list(itertools.product(("codec", "generator"), STAGED)))
 def test_a_kill_in_either_stage_costs_nothing(
     stage: str, family: str, whole: Callable[[str], Path], folder: Path, tmp_path: Path
 ) -> None:
