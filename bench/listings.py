@@ -41,12 +41,12 @@ def files(place: Path, share: float) -> str:
 
 
 def tar(place: Path, share: float) -> str:
-    contents = [png(value) for value in range(64)]
+    contents = [png(value) for value in range(4096)]
     with tarfile.open(place / "pictures.tar", "w") as archive:
         for number in range(round(MEMBERS * share)):
             member = tarfile.TarInfo(f"{number:07}.png")
-            member.size = len(contents[number % 64])
-            archive.addfile(member, io.BytesIO(contents[number % 64]))
+            member.size = len(contents[number % len(contents)])
+            archive.addfile(member, io.BytesIO(contents[number % len(contents)]))
     return f"a tar of {round(MEMBERS * share):,} pictures"
 
 
