@@ -17,7 +17,7 @@ from anew.errors import RunError
 NAME = "events.jsonl"
 EventValue: TypeAlias = str | int | float | None
 BYTES = 2**31  # of the file, at most
-LINE = 2**16  # bytes of a line, at most: what is longer is no event
+LINE = 2**16  # bytes of a line, at most; longer lines are skipped
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 NEEDED = {
     "step": ("step", "progress"),

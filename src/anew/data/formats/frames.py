@@ -56,9 +56,8 @@ class Timing:
         if self.steady and abs(self.rate / rate - 1.0) < STEADY:
             return np.arange(len(self.times))
         requested = np.arange(min(max(1, round(self.length * rate)), FRAMES)) / rate
-        return np.asarray(np.searchsorted(_without_stills(self.times), requested + 0.25 / rate, side="right") - 1).clip(
-            0
-        )
+        starts = _without_stills(self.times)
+        return np.asarray(np.searchsorted(starts, requested + 0.25 / rate, side="right") - 1).clip(0)
 
 
 def moving(head: bytes) -> float:

@@ -72,9 +72,8 @@ class PassageDistance(Distance):
         role = np.zeros(len(self._group), dtype=np.uint8)  # bit 1: a query, bit 2: of the pool
         role[queries] |= 1
         role[pool] |= 2
-        kept = np.flatnonzero(
-            (role[self._text] > 0) & (self._remaining > 0)
-        )  # (s,) suffixes of queries and of the pool
+        # Suffixes of queries and of the pool.
+        kept = np.flatnonzero((role[self._text] > 0) & (self._remaining > 0))  # (s,)
         roles = role[self._text[kept]]
         if not (roles & 1).any() or not (roles & 2).any():
             return np.full(len(queries), -1, dtype=np.intp), np.zeros(len(queries))

@@ -29,6 +29,7 @@ class KnownRecords(nn.Module):
     def __init__(self, special: Mapping[str, int]) -> None:
         super().__init__()
         self.begin_id, self.end_id = special.get("begin"), special.get("end")
+        self.register_buffer("place", torch.zeros(0), persistent=False)  # says on which device this is
 
     @property
     def is_fitted(self) -> bool:
@@ -44,7 +45,7 @@ class KnownRecords(nn.Module):
         record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
         unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
         if len(unique) and counts[counts > 1].sum() <= MOST_REPEATED * len(record_hashes):
-            self.register_buffer("hashes", torch.from_numpy(unique))
+            self.register_buffer("hashes", torch.from_numpy(unique).to(self.get_buffer("place").device))
 
     def hash_of(self, ids: Ints) -> int | None:
         """Of a whole record, with or without its begin; None where ids are not one: without an end, or read backwards."""
@@ -64,7 +65,8 @@ class KnownRecords(nn.Module):
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Empty buffers for a state dict, whose names come without prefix."""
         if "hashes" in shapes:
-            self.register_buffer("hashes", torch.zeros(shapes["hashes"], dtype=torch.int64))
+            device = self.get_buffer("place").device
+            self.register_buffer("hashes", torch.zeros(shapes["hashes"], dtype=torch.int64, device=device))
 
     def check(self) -> None:
         """Check the buffer, which may come from anybody.
