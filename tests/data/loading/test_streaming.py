@@ -109,6 +109,15 @@ def test_two_images_are_too_few(tmp_path: Path) -> None:
         Dataset.open(pictures(tmp_path / "d", 2), cache=tmp_path / "c")
 
 
+def test_where_all_are_copies_of_held_out_items_the_refusal_says_so(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Dataset.open(pictures(tmp_path / "d", 120), cache=tmp_path / "c")
+    monkeypatch.setattr(type(data._store._split), "repeats", lambda self, record, modality: True)
+    with pytest.raises(DataError, match="also stands among the held-out ones, and copies count once"):
+        data.fit(SIZE)
+
+
 def test_damaged_image_is_refused_by_name_and_training_goes_on(tmp_path: Path, small_blocks: None) -> None:
     folder = pictures(tmp_path / "d", 120)
     (folder / "class0" / "broken.png").write_bytes(png(500)[:100])

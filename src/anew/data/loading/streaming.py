@@ -94,9 +94,22 @@ class StreamingStore:
             text = bool(items) and isinstance(items[0].data, str)
             if self._fit_bytes >= FIT_BYTES if text else len(items) >= FIT_ITEMS:
                 break
+        if not items:
+            raise DataError(self._nothing_to_fit(numbers))
         self._fit_items = items
         self._classes = self._classes or Counter(item.label or "" for item in items)
         return items
+
+    def _nothing_to_fit(self, numbers: Sequence[int]) -> str:
+        """Why the train part of all these shards is empty, one sentence."""
+        for number in numbers:
+            for record, _ in self._encoder.items(number):
+                if isinstance(record, SkippedItem):
+                    return f"nothing of the train part can be used; the first of it: {record.name}: {record.reason}"
+        return (
+            "every item of the train part also stands among the held-out ones, and copies count once; "
+            "give more items that differ"
+        )
 
     def _train_bytes(self, number: int) -> float:
         return self._shards[number].bytes * self._split.share(number, split.TRAIN)
