@@ -108,7 +108,7 @@ def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, 
     expected, request = values(model)
     family: Any = model.family
     noise = family._noise(request, SEED)
-    inputs = {name: noise[name] for name in ("inside", "outside")}
+    inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
     inputs |= {"noise": noise["noise"].view(N, *family.spec.shape)}
     inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
     parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
