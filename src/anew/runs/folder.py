@@ -277,11 +277,11 @@ class RunFolder:
     def _read(self, folder: Path) -> tuple[Checkpoint | None, str]:
         """The state in a checkpoint, or why there is none."""
         from anew.core.schema import checked
-        from anew.runs.checkpoint import Manifest, Meta
+        from anew.runs.checkpoint import CheckpointManifest, Meta
 
         try:
             files.check_folder(folder)
-            manifest = checked(Manifest, files.read_json(folder / MANIFEST), MANIFEST)
+            manifest = checked(CheckpointManifest, files.read_json(folder / MANIFEST), MANIFEST)
             for file in manifest.sha256:
                 files.check_regular(folder / file)
                 if file.endswith(".safetensors"):
