@@ -81,6 +81,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "errors",
         "api",
         "core.arguments",
+        "core.wording",
         "core.allocator",
         "core.launcher",
         "core.openmp",

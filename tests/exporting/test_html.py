@@ -92,10 +92,10 @@ def vae_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
 def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
     family: Any = model.family
     noise = family._noise(request, SEED)
-    inputs = {name: noise[name] for name in ("inside", "outside")}
+    inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
     inputs |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
-    parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
+    inputs |= {"component": (component := family._choose_component(request, noise["choices"][:, 0], None))}
+    parts = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], None)
     return inputs if parts is None else inputs | {"last": parts.sum(1) - 1}
 
 
@@ -233,10 +233,10 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
     family: Any = model.family
     noise = family._noise(request, SEED)
     given_values = known_values(request.condition, N, family.spec.shape, family.device)
-    inputs = {name: noise[name] for name in ("inside", "outside")}
+    inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
     inputs |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
-    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], given_values))}
-    part_mask = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], given_values)
+    inputs |= {"component": (component := family._choose_component(request, noise["choices"][:, 0], given_values))}
+    part_mask = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], given_values)
     fill = {"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "parts": parts.tolist()}
     output = sampled(page, n=N, known=inputs | {"last": part_mask.sum(1) - 1}, fill=fill)
     assert np.abs(output - expected.numpy()).max() < 1e-3

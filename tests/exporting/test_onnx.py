@@ -108,10 +108,10 @@ def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, 
     expected, request = values(model)
     family: Any = model.family
     noise = family._noise(request, SEED)
-    inputs = {name: noise[name] for name in ("inside", "outside")}
+    inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
     inputs |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    inputs |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
-    parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
+    inputs |= {"component": (component := family._choose_component(request, noise["choices"][:, 0], None))}
+    parts = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], None)
     inputs |= {} if parts is None else {"last": parts.sum(1) - 1}
     output: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in inputs.items()})
     assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3

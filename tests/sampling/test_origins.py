@@ -32,7 +32,7 @@ def written(file_format: str, comment: str) -> bytes:
     if file_format in ("wav", "flac"):
         return audio.written(np.zeros(800, np.float32), 8000, file_format, comment)
     if file_format == "fasta":
-        return fasta.written([fasta.Record(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
+        return fasta.written([fasta.FastaRecord(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
     return {
         "png": pixels.png(picture, comment=comment),
         "gif": frames.gif(clip, 8, comment),

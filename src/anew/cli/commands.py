@@ -18,6 +18,7 @@ from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
 from anew.cli.terminal import write, write_json, write_spans
 from anew.core import arguments as checked
+from anew.core.wording import plural
 from anew.errors import ConfigError, command, shorten
 
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
@@ -157,7 +158,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         write_json({"folder": str(out), "samples": len(samples), **files})
     elif sheet is None:
         place = paths[0] if len(paths) == 1 else out
-        write(f"{len(samples):,} item{'s' if len(samples) != 1 else ''} in {place}")
+        write(f"{plural(len(samples), 'item')} in {place}")
     else:
         extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
         atlas = "".join(f"; a sprite sheet in {path.name}" for path in sprite_sheet[:1])

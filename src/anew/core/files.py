@@ -203,8 +203,8 @@ def write_inside(folder: Path, name: str, data: bytes) -> Path:
 def clause(error: BaseException) -> str:
     """Why, in a few words on one line."""
     strerror = getattr(error, "strerror", None)
-    lines = str(strerror or error).splitlines() or [""]
-    return lines[0].strip()[:120] or type(error).__name__
+    lines = str(strerror or error).strip().splitlines() or [""]
+    return lines[0].strip().rstrip(".")[:120] or type(error).__name__
 
 
 SPARE = 2 * 1024**3  # bytes that stay free on the disk

@@ -48,14 +48,14 @@ R = TypeVar("R")  # what is made of it
 _inside = False  # whether this process is a worker
 
 
-class Decoder(Protocol):
+class ItemDecoder(Protocol):
     """Whose methods decode items. native: C libraries do it."""
 
     @property
     def native(self) -> bool: ...
 
 
-class Encoded(Protocol):
+class EncodedItem(Protocol):
     """An item as it lies in its source."""
 
     @property
@@ -251,7 +251,7 @@ def call(function: Callable[[S, X], R], subject: S, item: X) -> R:
     return result
 
 
-def each(owner: Decoder, method: str, items: Iterable[Encoded], *more: object) -> Iterator[Any]:
+def each(owner: ItemDecoder, method: str, items: Iterable[EncodedItem], *more: object) -> Iterator[Any]:
     """owner.method(item, *more) of each item, in order, of iterators a list; a ValueError (one clause) in the place of each that it
     refuses. owner: a modality; the worker decodes for those that are `native`, whatever is no array."""
     if _inside or not owner.native:
@@ -311,7 +311,7 @@ def serve() -> NoReturn:
                 installment.send(answers)
     except (EOFError, BrokenPipeError):
         os._exit(0)
-    except BaseException:
+    except BaseException:  # of the protocol itself: what fails about an item was answered
         os._exit(_BROKEN)
 
 

@@ -115,7 +115,7 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor, places: Places | None = None) -> Tensor:
+    def forward(self, x: Tensor, places: PackedPositions | None = None) -> Tensor:
         """x: (B, ...), or (N, W) of some positions of a batch, which `places` names."""
         context = _active.get()
         if not self.training or self.p == 0.0:
@@ -127,7 +127,7 @@ class Dropout(nn.Module):
         return x * (numbers >= self.p).to(x.dtype) / (1.0 - self.p)
 
 
-class Places(Protocol):
+class PackedPositions(Protocol):
     """Some positions of a batch: indices (N,) among batch * length."""
 
     @property
@@ -140,7 +140,7 @@ class Places(Protocol):
     def indices(self) -> Tensor: ...
 
 
-def _at(context: StepContext, stream: str, places: Places, width: int) -> Tensor:
+def _at(context: StepContext, stream: str, places: PackedPositions, width: int) -> Tensor:
     """(N, width) uniform numbers, a function of each place's row and position: neither of who is in the batch beside it, nor of
     the length that the batch is padded to, both of which differ by process and micro-batch."""
     spans = range(0, places.length, POSITIONS_PER_STREAM)

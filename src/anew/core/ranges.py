@@ -143,7 +143,7 @@ class RangeStore:
         self._ahead = 0  # bytes that were asked for before they are used, and have not come
         self._checked: dict[str, float] = {}  # when an object was last seen to be the same
         self._lock = threading.Lock()
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_BlockRequest] = queue.SimpleQueue()
         self._threads = 0
 
     def read(self, file: StoredFile, start: int, stop: int) -> bytes:
@@ -208,7 +208,7 @@ class RangeStore:
 
     def _submit(self, names: _Names, run: range) -> None:
         """Ask for a run of blocks; the lock is held."""
-        job = _Job(names, run, Future())
+        job = _BlockRequest(names, run, Future())
         self._coming.update({names[number]: job.result for number in run})
         self._ahead += job.bytes
         self._jobs.put(job)
@@ -234,7 +234,7 @@ class RangeStore:
             elif blocks is not None:
                 job.result.set_result(blocks)
 
-    def _fetch(self, job: _Job) -> Blocks:
+    def _fetch(self, job: _BlockRequest) -> Blocks:
         file, start = job.names.file, job.run.start * BLOCK
         shown = f"{self._shown}: {file.key.rpartition('/')[2]}"
         data = addresses.reached(lambda: self._system.cat_file(file.key, start=start, end=start + job.bytes), shown)
@@ -280,7 +280,7 @@ class _Names:
         return min(BLOCK, self.size - number * BLOCK)
 
 
-class _Job:
+class _BlockRequest:
     """A request for neighbouring blocks."""
 
     def __init__(self, names: _Names, run: range, result: Future[Blocks]) -> None:

@@ -23,6 +23,7 @@ from torch.distributed import distributed_c10d as c10d
 from torch.distributed.rendezvous import rendezvous
 
 from anew.core.device import pick_device
+from anew.core.files import clause
 from anew.core.monitor import GONE, MISTAKE, Monitor
 from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
@@ -277,7 +278,7 @@ def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
 
 def _not_connected(error: Exception) -> ProcessError:
     return ProcessError(
-        f"the processes could not connect ({_clause(error)}); check host names and ports "
+        f"the processes could not connect ({_named_clause(error)}); check host names and ports "
         "(with gloo, GLOO_SOCKET_IFNAME names the network)",
         MISTAKE,
     )
@@ -324,8 +325,8 @@ def together() -> Iterator[World]:
         raise
     except Exception as error:  # whatever it is, the other processes hear of it
         if is_connection_fault(error):
-            raise monitor.explain(_clause(error)) from error
-        monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_clause(error)})", 1)
+            raise monitor.explain(_named_clause(error)) from error
+        monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_named_clause(error)})", 1)
         raise
     finally:
         leave()
@@ -339,6 +340,6 @@ def is_connection_fault(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in CONNECTION_SIGNS)
 
 
-def _clause(error: BaseException) -> str:
-    text = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text}"[:120]
+def _named_clause(error: BaseException) -> str:
+    name, reason = type(error).__name__, clause(error)
+    return name if reason == name else f"{name}: {reason}"

@@ -14,14 +14,14 @@ KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListingLimits:
     """A folder that is listed. shown: characters of a path in a sentence."""
 
     shown: int = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeFileLimits:
     """What is kept in memory whole. bytes: of one file (a picture, a short text); text: of all the text of a source whose
     files are small, however much they expand to."""
 
@@ -30,21 +30,21 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchLimits:
     """A file at an address. bytes: of one whose size the server does not say; of others it is what it says."""
 
     bytes: int = 4 * GB
 
 
 @dataclass(frozen=True, slots=True)
-class Gzip:
+class GzipLimits:
     """A gzip stream. ratio: bytes that one of its bytes can stand for (deflate allows no more)."""
 
     ratio: int = 1032
 
 
 @dataclass(frozen=True, slots=True)
-class Fasta:
+class FastaLimits:
     """inflated: bytes of a packed file; record: bytes of one sequence in a plain one (a chromosome has up to 250 MB)."""
 
     inflated: int = 64 * MB
@@ -52,7 +52,7 @@ class Fasta:
 
 
 @dataclass(frozen=True, slots=True)
-class Idx:
+class IdxLimits:
     """MNIST's files. image: bytes of one; labels: bytes of one file of them; inflated: bytes of all packed images of one
     source, which lie in temporary files."""
 
@@ -62,7 +62,7 @@ class Idx:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TextTableLimits:
     """A table in text. row: bytes of one (more is damage: a quote that never closes, and JSON takes twenty times as much
     memory); cells: of one row."""
 
@@ -71,7 +71,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Parquet:
+class ParquetLimits:
     """A table in parquet. Through its dictionary, a few bytes may stand for the same long cell in every row. cell: bytes of
     the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one shard may
     decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`."""
@@ -89,7 +89,7 @@ class Parquet:
 
 
 @dataclass(frozen=True, slots=True)
-class Tar:
+class TarLimits:
     """An archive. listed: bytes of all archives of one source up to which their members are listed; members: of all archives of one
     source that are listed; member: bytes of one that is read; inflated: bytes of all packed
     archives of one source, which lie in temporary files; described: bytes of a member that describes another; header: of an
@@ -104,14 +104,14 @@ class Tar:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImageLimits:
     """A picture. bytes: of one file."""
 
     bytes: int = 256 * MB
 
 
 @dataclass(frozen=True, slots=True)
-class Audio:
+class AudioLimits:
     """A sound. samples_per_byte: that a frame of a format holds at most, by its fewest bytes; other_samples_per_byte: of Ogg (a
     packet of one byte and its length) and whatever else; clips: that one part of a recording is cut into."""
 
@@ -123,7 +123,7 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class Video:
+class VideoLimits:
     """A clip. gif_frames: of a GIF that are used, since one of its frames is found by going through all before it; gif_pixels:
     of all these together; pixels: of other films, 100,000 frames of 4K."""
 
@@ -132,18 +132,18 @@ class Video:
     pixels: int = 1 << 40
 
 
-LISTING = Listing()
-WHOLE = Whole()
-FETCHED = Fetched()
-GZIP = Gzip()
-FASTA = Fasta()
-IDX = Idx()
-ROWS = Rows()
-PARQUET = Parquet()
-TAR = Tar()
-IMAGE = Image()
-AUDIO = Audio()
-VIDEO = Video()
+LISTING = ListingLimits()
+WHOLE = WholeFileLimits()
+FETCHED = FetchLimits()
+GZIP = GzipLimits()
+FASTA = FastaLimits()
+IDX = IdxLimits()
+ROWS = TextTableLimits()
+PARQUET = ParquetLimits()
+TAR = TarLimits()
+IMAGE = ImageLimits()
+AUDIO = AudioLimits()
+VIDEO = VideoLimits()
 
 
 def size(count: int) -> str:
@@ -155,3 +155,4 @@ def size(count: int) -> str:
 
 
 WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
+WHOLE_ITEMS = 100_000  # and up to so many items of the listing: each costs 0.1 ms, however small it is

@@ -19,7 +19,7 @@ class SkippedItems:
 
     def __init__(self) -> None:
         self.count = 0
-        self._by_reason: dict[str, dict[str, _Line]] = {}  # reason -> name of the file -> line
+        self._by_reason: dict[str, dict[str, _Repeats]] = {}  # reason -> name of the file -> line
         self._lock = threading.Lock()
 
     def add(self, items: Iterable[SkippedItem]) -> None:
@@ -34,7 +34,7 @@ class SkippedItems:
                 if name in lines:
                     lines[name].count += 1
                 elif len(lines) < KEPT:
-                    lines[name] = _Line(item)
+                    lines[name] = _Repeats(item)
 
     @property
     def first(self) -> list[SkippedItem]:
@@ -54,7 +54,7 @@ class SkippedItems:
 
 
 @dataclass(slots=True)
-class _Line:
+class _Repeats:
     """Skipped records of one file with one reason: the first record, and how many."""
 
     first: SkippedItem

@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from anew.core.arrays import Numbers
+from anew.core.wording import plural
 from anew.errors import printable
 
 DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
@@ -231,7 +232,7 @@ class DataBudget:
             return "a run without a budget"
         if self.device != "cpu":
             return f"{self.seconds:g} s on {self.device}"
-        return f"{self.seconds:g} s on {self.threads} thread{'s' if self.threads != 1 else ''}"
+        return f"{self.seconds:g} s on {plural(self.threads, 'thread')}"
 
 
 @dataclass(slots=True)

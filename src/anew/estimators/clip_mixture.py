@@ -76,8 +76,8 @@ class ClipMixture(GaussianMixture):
         values_per_frame = len(self.centre) // self.frames
         covariance = half.mT @ half  # (N, R, R)
         in_basis = covariance.flatten(1) @ self.frame_grams.flatten(1).T / values_per_frame  # (N, T)
-        outside = self.frame_residual_variance * torch.where(noise_variance.isinf(), 1.0, noise_variance * weight)
-        return (in_basis + outside).clamp(min=0).sqrt()
+        residual = self.frame_residual_variance * torch.where(noise_variance.isinf(), 1.0, noise_variance * weight)
+        return (in_basis + residual).clamp(min=0).sqrt()
 
 
 def empty_clip_mixture(shape: tuple[int, ...], rank: int, num_components: int, variance: float) -> ClipMixture:

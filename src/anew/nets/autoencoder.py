@@ -37,7 +37,7 @@ class Normal(NamedTuple):
     log_scale: Tensor
 
 
-class Block(nn.Module):
+class AutoencoderBlock(nn.Module):
     """Norm, convolution, SiLU, convolution, added to the input."""
 
     def __init__(self, channels: int) -> None:
@@ -52,7 +52,7 @@ class Block(nn.Module):
 
 
 def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
-    return nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(depth))) for width in widths)
+    return nn.ModuleList(nn.Sequential(*(AutoencoderBlock(width) for _ in range(depth))) for width in widths)
 
 
 def to_normal(output: Tensor) -> Normal:
@@ -62,7 +62,7 @@ def to_normal(output: Tensor) -> Normal:
     return Normal(mean, 4.5 * torch.tanh(log_scale / 4.5) - 1.5)
 
 
-class Encoder(nn.Module):
+class GridEncoder(nn.Module):
     """(B, in_channels, H, W) -> features (B, widths[-1], h, w).
 
     Args:
@@ -88,8 +88,8 @@ class Encoder(nn.Module):
         return x
 
 
-class Decoder(nn.Module):
-    """(B, in_channels, h, w) -> (B, out_channels, height, width). Arguments as for `Encoder`."""
+class GridDecoder(nn.Module):
+    """(B, in_channels, h, w) -> (B, out_channels, height, width). Arguments as for `GridEncoder`."""
 
     def __init__(
         self, in_channels: int, out_channels: int, widths: tuple[int, ...], depth: int, patch_size: int
@@ -130,7 +130,7 @@ class GridToVector(nn.Module):
         pyramid = _halvings(sides)
         rows, columns = pyramid[-1]
         self.downsample = nn.ModuleList(Conv(4 * channels, channels, 1) for _ in pyramid[1:])
-        self.blocks = nn.ModuleList(Block(channels) for _ in pyramid[1:])
+        self.blocks = nn.ModuleList(AutoencoderBlock(channels) for _ in pyramid[1:])
         self.norm = ChannelNorm(channels)
         self.out = Linear(channels * rows * columns, out_features)
 
@@ -197,13 +197,13 @@ class VariationalAutoencoder(nn.Module):
         super().__init__()
         self.shape, self.num_mixtures, self.top_dim = shape, num_mixtures, top_dim
         self.sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
-        self.encoder = Encoder(shape[0], widths, depth, patch_size)
+        self.encoder = GridEncoder(shape[0], widths, depth, patch_size)
         self.norm = ChannelNorm(widths[-1])
         self.to_bottom = Conv(widths[-1], 2 * latent_channels)
         self.to_top = GridToVector(widths[-1], self.sides, 2 * top_dim)
         self.from_top = VectorToGrid(top_dim, widths[-1], self.sides, 2 * latent_channels, depth)
         out_channels = LogisticMixture.num_parameters(num_mixtures, shape[0])
-        self.decoder = Decoder(latent_channels, out_channels, widths, depth, patch_size)
+        self.decoder = GridDecoder(latent_channels, out_channels, widths, depth, patch_size)
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> tuple[Normal, Normal]:
         """Posteriors of z1 (B, c, h, w) and of z2 (B, K), given x (B, C, H, W)."""
@@ -241,10 +241,10 @@ class GridAutoencoder(nn.Module):
         super().__init__()
         self.shape = shape
         self.sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
-        self.encoder = Encoder(shape[0], widths, depth, patch_size)
+        self.encoder = GridEncoder(shape[0], widths, depth, patch_size)
         self.norm = ChannelNorm(widths[-1])
         self.to_latent = Conv(widths[-1], latent_channels)
-        self.decoder = Decoder(latent_channels, shape[0], widths, depth, patch_size)
+        self.decoder = GridDecoder(latent_channels, shape[0], widths, depth, patch_size)
 
     def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """(B, C, H, W) -> (B, n, h, w) fp32, without bounds."""

@@ -61,7 +61,7 @@ class DecoderConfig:
         return float(QK_GAIN * self.head_dim**-0.5)
 
 
-class Block(nn.Module):
+class DecoderBlock(nn.Module):
     """Attention, then a gated MLP, each on a normalised copy of the stream and added back to it."""
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         vocab_size, hidden_size = config.vocab_size, config.hidden_size
         embedding_std = 0.02 if config.tie_embeddings else 0.8
         self.token_embedding = nn.Parameter(torch.randn(vocab_size, hidden_size) * embedding_std)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.num_layers))
         self.dropout = Dropout(config.dropout)
         if config.neighbour_offsets:
             num_neighbours = len(config.neighbour_offsets)
@@ -168,7 +168,7 @@ class Decoder(nn.Module):
         x = self.embed(ids)
         weights = []
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, DecoderBlock)
             weights.append(block.attention_weights(x, positions))
             x = block(x, positions)
         return torch.stack(weights)

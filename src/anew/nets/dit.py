@@ -40,7 +40,7 @@ def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)
 
 
-class Block(nn.Module):
+class DiTBlock(nn.Module):
     """Attention and a gated MLP, each between a scale and shift, and a gate, that the condition gives."""
 
     def __init__(self, hidden_size: int, num_heads: int, condition_dim: int, dropout: float) -> None:
@@ -112,7 +112,7 @@ class DiT(nn.Module):
         patch_values = in_channels * patch_size**2
         bottleneck = min(bottleneck, patch_values)
         self.stem = nn.Sequential(Linear(patch_values, bottleneck, bias=False), Linear(bottleneck, hidden_size))
-        self.blocks = nn.ModuleList(Block(hidden_size, num_heads, hidden_size, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(DiTBlock(hidden_size, num_heads, hidden_size, dropout) for _ in range(depth))
         self.modulation = Linear(hidden_size, 2 * hidden_size, zero_init=True)
         self.out = Linear(hidden_size, out_channels * patch_size**2, zero_init=True)
 

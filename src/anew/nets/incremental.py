@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anew.nets import attention
 from anew.nets.attention import PositionTables
-from anew.nets.decoder import Block, Decoder
+from anew.nets.decoder import Decoder, DecoderBlock
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -199,7 +199,7 @@ def _rms_norm(x: Floats) -> Floats:
 class _BlockWeights:
     """A block's matrices, joined and transposed."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: DecoderBlock) -> None:
         self.qkv = torch.cat((block.query, block.key, block.value)).mT.contiguous()
         self.out = block.out.mT.contiguous()
         self.gate_up = torch.cat((block.gate, block.up)).mT.contiguous()

@@ -51,7 +51,7 @@ def soft_clamp(x: Tensor) -> Tensor:
     return cast(Tensor, _SoftClamp.apply(x))  # type: ignore[no-untyped-call]
 
 
-class Block(nn.Module):
+class ResNetBlock(nn.Module):
     """Activation and convolution, twice, added to the input.
 
     Args:
@@ -73,10 +73,10 @@ class Block(nn.Module):
 
 def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
     num_blocks = len(widths) * depth
-    return nn.ModuleList(nn.Sequential(*(Block(width, num_blocks) for _ in range(depth))) for width in widths)
+    return nn.ModuleList(nn.Sequential(*(ResNetBlock(width, num_blocks) for _ in range(depth))) for width in widths)
 
 
-class Generator(nn.Module):
+class ResNetGenerator(nn.Module):
     """Latents (B, Z), weights of the clusters (B, K) and coarse items (B, *shape) -> items (B, *shape).
 
     The coarse item is seen at each size, and what comes out is added to it.

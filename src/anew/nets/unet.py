@@ -21,7 +21,7 @@ from anew.nets.conv_blocks import (
 )
 
 
-class Block(nn.Module):
+class UNetBlock(nn.Module):
     """Norm, convolution, condition, SiLU, convolution, added to the input. Dropout takes whole channels of an example."""
 
     def __init__(self, channels: int, condition_dim: int, dropout: float) -> None:
@@ -47,7 +47,7 @@ class Stage(nn.Module):
 
     def __init__(self, channels: int, depth: int, condition_dim: int, dropout: float, attention: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(channels, condition_dim, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(UNetBlock(channels, condition_dim, dropout) for _ in range(depth))
         self.attention = nn.ModuleList(Attention(channels) for _ in range(depth if attention else 0))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from anew.nets.conv_blocks import (
     space_to_depth,
 )
 from anew.nets.dit import apply_rope
-from anew.nets.unet import Block
+from anew.nets.unet import UNetBlock
 
 HEAD_DIM = 32  # channels of an attention head
 
@@ -111,12 +111,12 @@ def rope_3d(extents: tuple[int, int, int], head_dim: int, device: torch.device) 
     return angle.cos(), angle.sin()
 
 
-class Stage(nn.Module):
+class SpaceTimeStage(nn.Module):
     """Blocks of one size; each is a block within frames and one over time, and attention where asked."""
 
     def __init__(self, channels: int, depth: int, condition_dim: int, dropout: float, attention: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(channels, condition_dim, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(UNetBlock(channels, condition_dim, dropout) for _ in range(depth))
         self.temporal = nn.ModuleList(TemporalConv(channels) for _ in range(depth))
         self.attention = nn.ModuleList(SpaceTimeAttention(channels) for _ in range(depth if attention else 0))
 
@@ -164,8 +164,10 @@ class UNet3d(nn.Module):
         last = len(widths) - 1
         self.condition = FrameCondition(condition_dim, num_components, frame_group)
         self.stem = Conv(in_channels * frame_group * patch_size**2, channels)
-        self.down = nn.ModuleList(Stage(w, depth, condition_dim, dropout, i == last) for i, w in enumerate(widths))
-        self.up = nn.ModuleList(Stage(w, depth, condition_dim, dropout, False) for w in widths[:-1])
+        self.down = nn.ModuleList(
+            SpaceTimeStage(w, depth, condition_dim, dropout, i == last) for i, w in enumerate(widths)
+        )
+        self.up = nn.ModuleList(SpaceTimeStage(w, depth, condition_dim, dropout, False) for w in widths[:-1])
         self.downsample = nn.ModuleList(Conv(4 * fine, coarse, 1) for fine, coarse in pairwise(widths))
         self.upsample = nn.ModuleList(Conv(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
         self.norm = ChannelNorm(channels)

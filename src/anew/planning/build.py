@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from anew.core import random
 from anew.core import settings as cfg
+from anew.core.device import seeded
 from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.core.world import World
@@ -48,15 +48,6 @@ class _AllocationLimit(TorchFunctionMode):
             if self.bytes > self.limit:
                 raise MemoryError
         return result
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """PyTorch's global generators start from the seed inside; the caller's own go on afterwards as if nothing had been."""
-    cuda_devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda_devices):
-        torch.manual_seed(seed)
-        yield
 
 
 def build_family(

@@ -16,14 +16,14 @@ SHARD = re.compile(r"shards/[\w.-]{1,100}\.(safetensors|json)")
 MOST_FILES = 100_000
 
 
-class Manifest(Record):
+class CheckpointManifest(Record):
     """SHA-256 of all files: what it does not name could be anything."""
 
     step: Whole
     sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=MOST_FILES)]
 
     @model_validator(mode="after")
-    def _both(self) -> Manifest:
+    def _both(self) -> CheckpointManifest:
         if self.is_sharded:
             if any(name != "meta.json" and not SHARD.fullmatch(name) for name in self.sha256):
                 raise ValueError("sha256 must name meta.json and the files of shards/")

@@ -129,11 +129,11 @@ class FamilyRecord(Record):
 class CodecRecord(Record):
     """The codec whose latents the family works in. Its family is a built-in one: a user's own would be code."""
 
-    class Family(Record):
+    class CodecFamily(Record):
         name: Name
         config: Settings
 
-    family: Family
+    family: CodecFamily
     spec: SpecField
     plan: Plan
 

@@ -14,13 +14,13 @@ from anew.errors import RunError, command
 REPORT = "report"  # the folder of a run that it lies in
 
 
-class _Part(Record):
+class _ExtensibleRecord(Record):
     """A part of a report: later versions may say more of it, which is left as it is."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class ScoreRecord(_Part):
+class ScoreRecord(_ExtensibleRecord):
     name: Text
     title: Text = ""
     value: Real | None = None
@@ -31,13 +31,13 @@ class ScoreRecord(_Part):
     n: Whole = 0
 
 
-class ControlRecord(_Part):
+class ControlRecord(_ExtensibleRecord):
     kind: Text
     rate: Share
     caught: Share
 
 
-class PictureRecord(_Part):
+class PictureRecord(_ExtensibleRecord):
     ranks: list[Whole]
     shares: list[Real]
     line: list[Real]
@@ -46,7 +46,7 @@ class PictureRecord(_Part):
     planted_rate: Real | None = None
 
 
-class CopiesRecord(_Part):
+class CopiesRecord(_ExtensibleRecord):
     found: Flag
     p: Share
     share: Share
@@ -63,7 +63,7 @@ class CopiesRecord(_Part):
     picture: PictureRecord | None = None
 
 
-class BasisRecord(_Part):
+class BasisRecord(_ExtensibleRecord):
     answers: Whole
     measured: Whole
     samples: Whole
@@ -71,7 +71,7 @@ class BasisRecord(_Part):
     time: Text
 
 
-class ReportRecord(_Part):
+class ReportRecord(_ExtensibleRecord):
     """What of report.json is read again."""
 
     scores: list[ScoreRecord]

@@ -74,7 +74,7 @@ class Origin:
         return MARK + json.dumps(self.to_json(), separators=(",", ":"))
 
 
-class _Stored(Record):
+class _StoredOrigin(Record):
     """An origin as a file of anybody holds it."""
 
     run: Text
@@ -105,7 +105,7 @@ def from_comment(comment: str) -> Origin | None:
 
 def from_json(value: object) -> Origin:
     """The origin in JSON values of an untrusted file. Raises ValueError (one clause) for damaged ones."""
-    stored = checked(_Stored, value, "its origin")
+    stored = checked(_StoredOrigin, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
         raise ValueError("its record of origin is damaged")

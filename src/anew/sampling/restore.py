@@ -49,7 +49,7 @@ def trusted_family_file(name: str | None, folder: Path, trust_code: bool) -> Pat
 
 
 def restore_family(
-    record: FamilyRecord | CodecRecord.Family,
+    record: FamilyRecord | CodecRecord.CodecFamily,
     spec: Spec,
     owner: type[Family],
     weights: Mapping[str, Tensor],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from anew.server.catalog import Catalog, Entry
+from anew.server.catalog import Catalog, CatalogEntry
 from anew.server.faults import ApiError
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
@@ -43,7 +43,7 @@ class Service:
     chats: bool = False
 
     @asynccontextmanager
-    async def place(self, request: Request, entry: Entry, works: Sequence[Work]) -> AsyncIterator[RequestClock]:
+    async def place(self, request: Request, entry: CatalogEntry, works: Sequence[Work]) -> AsyncIterator[RequestClock]:
         """While works are waited for: in time, and as long as the client is there. Behind it they are cancelled.
 
         Raises:
@@ -74,7 +74,7 @@ class Service:
     async def answer(
         self,
         request: Request,
-        entry: Entry,
+        entry: CatalogEntry,
         works: Sequence[Work],
         make: Callable[[RequestClock], Awaitable[Response]],
     ) -> Response:
@@ -88,7 +88,7 @@ class Service:
     def stream(
         self,
         request: Request,
-        entry: Entry,
+        entry: CatalogEntry,
         works: Sequence[Work],
         make: Callable[[RequestClock], AsyncIterator[Json]],
         ends_with_done: bool = True,

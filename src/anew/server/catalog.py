@@ -22,7 +22,7 @@ from anew.server.worker import ModelWorker
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """A run as requests see it.
 
     Attributes:
@@ -112,23 +112,23 @@ class Catalog:
             if name in folders:
                 raise ConfigError(f"two of `runs` are called {name!r}, the name that requests give; rename one folder")
             folders[name] = _finished(run)
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, CatalogEntry] = {}
         for name, folder in folders.items():
             self._entries[name] = _entry(name, folder, device, trust_code, limits)
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CatalogEntry]:
         """All, in the order in which they were given."""
         return list(self._entries.values())
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> CatalogEntry:
         """The run of this name; ApiError 404."""
         if name not in self._entries:
             message = f"unknown model {name[:60]!r}{did_you_mean(name[:60], self._entries)}"
             raise ApiError(404, message, param="model", code="model_not_found")
         return self._entries[name]
 
-    def text_entry(self, name: str) -> Entry:
+    def text_entry(self, name: str) -> CatalogEntry:
         """The same of a run that continues texts; ApiError 400 for others."""
         entry = self.entry(name)
         if not entry.grows_tokens:
@@ -136,7 +136,7 @@ class Catalog:
             raise ApiError(400, message, param="model")
         return entry
 
-    def item_entry(self, name: str, output: str) -> Entry:
+    def item_entry(self, name: str, output: str) -> CatalogEntry:
         """The same of a run that makes such items; ApiError 400 for others."""
         entry = self.entry(name)
         if entry.kind != output:
@@ -174,14 +174,14 @@ def _max_rows(spec: Spec) -> int:
     return MAX_ROWS if isinstance(spec, Tokens) else min(MAX_ROWS, max(1, ROW_VALUES // math.prod(spec.shape)))
 
 
-def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: Limits) -> Entry:
+def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: Limits) -> CatalogEntry:
     def load() -> Model:
         return Model(folder, device, trust_code=trust_code)
 
     model = load()
     tensors = list(model.family.state_dict().values())
     is_text = model.codec is None and isinstance(model.item_modality, Text)
-    return Entry(
+    return CatalogEntry(
         name=name,
         created=int((folder.path / CONFIG).stat().st_mtime),
         family=model.family_name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from anew.server.bodies import ChatBody, CompletionBody
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.completions import Answer, Json
 from anew.server.faults import bad_request
 from anew.server.text_work import FinishReason, TextRequest, TokenLogProb
@@ -37,7 +37,7 @@ def completion_of(body: ChatBody) -> CompletionBody:
 class ChatAnswer(Answer):
     """A completion in the shape of a chat."""
 
-    def __init__(self, body: CompletionBody, entry: Entry, requests: Sequence[TextRequest]) -> None:
+    def __init__(self, body: CompletionBody, entry: CatalogEntry, requests: Sequence[TextRequest]) -> None:
         super().__init__(body, entry, requests)
         self.id = self.id.replace("cmpl-", "chatcmpl-")
 

@@ -14,18 +14,18 @@ from anew.errors import ConfigError
 from anew.sampling.conditioning import class_index, condition_from_prompt
 from anew.sampling.generator import sampling_config
 from anew.server.bodies import CompletionBody, Prompt
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.limits import MAX_ROWS, MAX_TOKENS
 from anew.server.metrics import RequestClock
-from anew.server.text_work import FinishReason, Piece, TextRequest, TextWork, TokenLogProb
+from anew.server.text_work import FinishReason, TextPiece, TextRequest, TextWork, TokenLogProb
 from anew.server.work import Channel
 
 DEFAULT_MAX_TOKENS = 16  # OpenAI's
 Json = dict[str, object]
 
 
-def requests_of(body: CompletionBody, entry: Entry) -> list[TextRequest]:
+def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
     """The text requests of each prompt of a body. Slow for long prompts, so not for the event loop.
 
     Raises:
@@ -79,7 +79,7 @@ def _settings(body: CompletionBody) -> dict[str, object]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _check_label(body: CompletionBody, entry: Entry) -> None:
+def _check_label(body: CompletionBody, entry: CatalogEntry) -> None:
     if body.label is None:
         return
     if not entry.spec.classes:
@@ -100,7 +100,7 @@ def _check_size(prompts: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], n
         )
 
 
-def _prompt_ids(prompt: Prompt, suffix: str | None, entry: Entry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _prompt_ids(prompt: Prompt, suffix: str | None, entry: CatalogEntry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """(L,) ids to start from."""
     try:
         if isinstance(prompt, str):
@@ -121,7 +121,7 @@ def _prompt_ids(prompt: Prompt, suffix: str | None, entry: Entry) -> np.ndarray[
     return np.concatenate([opening, np.array(prompt, dtype=np.int64)])
 
 
-def _text_of(entry: Entry) -> Text:
+def _text_of(entry: CatalogEntry) -> Text:
     assert isinstance(entry.modality, Text)
     return entry.modality
 
@@ -138,7 +138,7 @@ class Choice:
     finish_reason: FinishReason | None = None
     num_tokens: int = 0
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: TextPiece) -> None:
         self.text += piece.text
         self.log_probs += piece.log_probs
         self.finish_reason = piece.finish_reason
@@ -154,7 +154,7 @@ class Answer:
         requests: As `requests_of` gives them.
     """
 
-    def __init__(self, body: CompletionBody, entry: Entry, requests: Sequence[TextRequest]) -> None:
+    def __init__(self, body: CompletionBody, entry: CatalogEntry, requests: Sequence[TextRequest]) -> None:
         self.body, self.entry, self.requests = body, entry, requests
         self.id = f"cmpl-{secrets.token_hex(12)}"
         self.created = int(time.time())
@@ -168,12 +168,12 @@ class Answer:
         """OpenAI's name for such an answer."""
         return "text_completion"
 
-    async def pieces(self, clock: RequestClock) -> AsyncIterator[Piece]:
+    async def pieces(self, clock: RequestClock) -> AsyncIterator[TextPiece]:
         """Pieces as they come, until each choice has its last."""
         missing = self.num_choices
         while missing:
             piece = await self.channel.get()
-            assert isinstance(piece, Piece)
+            assert isinstance(piece, TextPiece)
             clock.piece()
             missing -= piece.finish_reason is not None
             self.choices[piece.index].add(piece)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from anew.data.types import Artifact
 from anew.server.answering import Json, Service
 from anew.server.bodies import parse, parse_form
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import ImageBody
@@ -63,7 +63,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         return await _pictures(service, request, "image_edit", entry, body, item_wish)
 
 
-def _request(body: ImageBody, entry: Entry) -> ItemRequest:
+def _request(body: ImageBody, entry: CatalogEntry) -> ItemRequest:
     """The checked request of a body."""
     check_size(entry, body.size)
     if body.partial_images and not body.stream:
@@ -73,7 +73,7 @@ def _request(body: ImageBody, entry: Entry) -> ItemRequest:
 
 
 async def _pictures(
-    service: Service, request: Request, event_name: str, entry: Entry, body: ImageBody, item_wish: ItemRequest
+    service: Service, request: Request, event_name: str, entry: CatalogEntry, body: ImageBody, item_wish: ItemRequest
 ) -> Response:
     """The answer, whole or as a stream of events."""
     works = works_of(item_wish, entry, Channel())
@@ -98,7 +98,7 @@ async def _pictures(
 
 
 async def _events(
-    event_name: str, works: list[ItemWork], entry: Entry, clock: RequestClock
+    event_name: str, works: list[ItemWork], entry: CatalogEntry, clock: RequestClock
 ) -> AsyncIterator[dict[str, object]]:
     """Partial pictures, then those that are done."""
     facts: dict[str, object] = {

@@ -16,7 +16,7 @@ from anew.data.modalities.audio import Audio
 from anew.sampling.samples import Samples
 from anew.server.answering import Service
 from anew.server.bodies import parse
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.guard import json_body
 from anew.server.item_bodies import AudioBody, SamplesBody
 from anew.server.items import all_samples, class_of, item_request, prompt_condition, works_of
@@ -64,7 +64,7 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
         return await service.answer(request, entry, works, whole)
 
 
-def _sound_file(samples: Samples, entry: Entry, file_format: str | None) -> tuple[bytes, str]:
+def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) -> tuple[bytes, str]:
     """A file of the first sample, and its format: that of the run where no other is asked for."""
     artifact = samples.artifact(0)
     media_format = artifact.media.partition("/")[2]

@@ -12,7 +12,7 @@ from anew.errors import ConfigError, did_you_mean, shorten
 from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.generator import sampling_config
 from anew.sampling.samples import Samples
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.item_bodies import ItemsBody, SamplesBody
 from anew.server.item_work import Draft, Finished, ItemRequest, ItemWork
@@ -26,7 +26,7 @@ ANY = ("", "any", "auto")  # names of no class that ask for each with its share 
 
 def item_request(
     body: ItemsBody,
-    entry: Entry,
+    entry: CatalogEntry,
     n: int,
     *,
     label: str | None = None,
@@ -75,7 +75,7 @@ def item_request(
     )
 
 
-def _values_of_one(entry: Entry, sampling: object) -> int:
+def _values_of_one(entry: CatalogEntry, sampling: object) -> int:
     """Tokens, or values of a grid, of one sample at most."""
     if isinstance(entry.spec, Tokens):
         return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, PASSAGE)
@@ -85,7 +85,7 @@ def _values_of_one(entry: Entry, sampling: object) -> int:
     return values // entry.spec.shape[entry.spec.axes.index("T")] * frames if is_longer else values
 
 
-def class_of(entry: Entry, names: Mapping[str, str | None]) -> str | None:
+def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None:
     """The class that one of these fields names; None where none does.
 
     Raises:
@@ -110,21 +110,21 @@ def class_of(entry: Entry, names: Mapping[str, str | None]) -> str | None:
     return next(iter(chosen.values()), None)
 
 
-def check_size(entry: Entry, size: str | None) -> None:
+def check_size(entry: CatalogEntry, size: str | None) -> None:
     """ApiError 400 where another size is asked for than the model makes."""
     assert isinstance(entry.spec, Grid)
     if size not in (None, "auto", size_of(entry)):
         raise bad_request(f"this model makes {size_of(entry)} (got {size}); leave size out", "size")
 
 
-def size_of(entry: Entry) -> str:
+def size_of(entry: CatalogEntry) -> str:
     """Width and height of what a model makes, as OpenAI writes them."""
     assert isinstance(entry.spec, Grid)
     height, width = entry.spec.shape[-2:]
     return f"{width}x{height}"
 
 
-def prompt_condition(body: SamplesBody, entry: Entry) -> Condition | None:
+def prompt_condition(body: SamplesBody, entry: CatalogEntry) -> Condition | None:
     """The condition from prompt and suffix of a text; None for other modalities.
 
     Raises:
@@ -144,12 +144,12 @@ def prompt_condition(body: SamplesBody, entry: Entry) -> Condition | None:
         raise from_config_error(error) from None
 
 
-def class_by_name(entry: Entry, label: str | None) -> str | None:
+def class_by_name(entry: CatalogEntry, label: str | None) -> str | None:
     """The class, checked; ApiError 400."""
     return class_of(entry, {"label": label})
 
 
-def works_of(request: ItemRequest, entry: Entry, channel: Channel[object]) -> list[ItemWork]:
+def works_of(request: ItemRequest, entry: CatalogEntry, channel: Channel[object]) -> list[ItemWork]:
     """The request in parts that are drawn one after another."""
     starts = range(0, request.n, entry.max_rows)
     parts = [
@@ -159,7 +159,7 @@ def works_of(request: ItemRequest, entry: Entry, channel: Channel[object]) -> li
     return [ItemWork(part, channel, entry.max_rows) for part in parts]
 
 
-async def drawn(works: Sequence[ItemWork], entry: Entry, clock: RequestClock) -> AsyncIterator[Draft | Finished]:
+async def drawn(works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock) -> AsyncIterator[Draft | Finished]:
     """Drafts and finished samples. The caller submits the first work, where a full queue is an answer; the others follow in
     turn, so that requests of other clients come between them."""
     for number, work in enumerate(works):
@@ -175,7 +175,7 @@ async def drawn(works: Sequence[ItemWork], entry: Entry, clock: RequestClock) ->
     clock.reason = "stop"
 
 
-async def all_samples(works: Sequence[ItemWork], entry: Entry, clock: RequestClock) -> Samples:
+async def all_samples(works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock) -> Samples:
     """The samples of all works, in order."""
     samples = None
     async for event in drawn(works, entry, clock):

@@ -11,13 +11,13 @@ from anew.data.formats.transparency import AlphaReader
 from anew.data.types import Item
 from anew.errors import ConfigError
 from anew.sampling.latents import values_of
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 
 TRANSPARENT = 128  # alpha below which a pixel is made anew
 
 
-def condition_from_files(entry: Entry, image: bytes, mask: bytes | None) -> Condition:
+def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) -> Condition:
     """The condition that keeps part of a picture. Slow, so not for the event loop.
 
     Args:

@@ -11,7 +11,7 @@ from anew.core.specs import Tokens
 from anew.errors import ConfigError, DataError
 from anew.sampling.model import Model
 from anew.server.bodies import ScoreBody
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request
 from anew.server.limits import MAX_SCORED
 from anew.server.work import Channel, Work
@@ -49,7 +49,7 @@ class ScoreWork(Work):
             self.channel.put(ItemBits(index, scores.bits, scores.units, scores.tokens))
 
 
-def items_of(body: ScoreBody, entry: Entry) -> list[str | bytes]:
+def items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
     """Items to score; ApiError 400."""
     if not entry.is_scored:
         raise bad_request(f"the model {entry.name!r} has no likelihood, so that nothing can be scored", "model")
@@ -67,7 +67,7 @@ def items_of(body: ScoreBody, entry: Entry) -> list[str | bytes]:
         raise bad_request(message, "input") from None
 
 
-async def score_answer(work: ScoreWork, entry: Entry) -> dict[str, object]:
+async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object]:
     """The answer once all items are scored."""
     data: list[dict[str, object]] = []
     bits = units = 0.0

@@ -35,7 +35,7 @@ class TokenLogProb:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """New text of one sample; the last piece of a sample has a reason and counts its tokens."""
 
     index: int
@@ -96,7 +96,7 @@ class TextWork(Work):
 
 def _grow(model: Model, works: Sequence[TextWork]) -> None:
     """Draw the samples of these works, and send each as it is asked for."""
-    rows = [Row(model, work, number) for work in works for number in range(work.size)]
+    rows = [GrowingText(model, work, number) for work in works for number in range(work.size)]
     for draft in _drafts(model, works):
         for place, row in enumerate(rows):
             if not row.is_finished:
@@ -124,7 +124,7 @@ def _drafts(model: Model, works: Sequence[TextWork]) -> Iterator[TokenDraft]:
     return family.sample_tokens(request, keys, requests[0].reads_prompt)
 
 
-class Row:
+class GrowingText:
     """One sample while it grows."""
 
     def __init__(self, model: Model, work: TextWork, number: int) -> None:
@@ -205,7 +205,7 @@ class Row:
             return
         self.num_sent = max(self.num_sent, len(text))
         log_probs, self.log_probs = tuple(self.log_probs), []
-        self.channel.put(Piece(self.index, new, log_probs, reason, self.num_new))
+        self.channel.put(TextPiece(self.index, new, log_probs, reason, self.num_new))
 
     def _note_log_probs(self, row: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
         """Log-probabilities of what was read since the last draft; only the newest token has weights."""

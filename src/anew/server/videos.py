@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from anew.data.types import Artifact
 from anew.server.answering import Service
 from anew.server.bodies import parse, parse_form
-from anew.server.catalog import Entry
+from anew.server.catalog import CatalogEntry
 from anew.server.faults import ApiError
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import VideoBody
@@ -29,7 +29,7 @@ PROGRESS_DRAFTS = 8  # how often the progress of a job moves
 
 
 @dataclass(slots=True)
-class Job:
+class VideoJob:
     """One clip that is made.
 
     Attributes:
@@ -45,7 +45,7 @@ class Job:
     """
 
     id: str
-    entry: Entry
+    entry: CatalogEntry
     prompt: str
     works: list[ItemWork]
     created: int = field(default_factory=lambda: int(time.time()))
@@ -93,25 +93,25 @@ class Jobs:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, VideoJob] = {}
 
     @property
     def _limits(self) -> Limits:
         return self.service.limits
 
-    def all(self) -> Iterable[Job]:
+    def all(self) -> Iterable[VideoJob]:
         """Videos that are being made or kept, newest first."""
         self._forget_old()
         return reversed(self._jobs.values())
 
-    def job(self, id: str) -> Job:
+    def job(self, id: str) -> VideoJob:
         """ApiError 404 where there is none."""
         self._forget_old()
         if id not in self._jobs:
             raise ApiError(404, "there is no such video; it may have been forgotten", code="video_not_found")
         return self._jobs[id]
 
-    def begin(self, body: VideoBody, entry: Entry) -> Job:
+    def begin(self, body: VideoBody, entry: CatalogEntry) -> VideoJob:
         """Start to make a clip.
 
         Raises:
@@ -126,12 +126,12 @@ class Jobs:
         item_wish = item_request(body, entry, 1, label=label, num_partials=PROGRESS_DRAFTS)
         works = works_of(item_wish, entry, Channel())
         entry.worker.submit(works)
-        job = Job(f"video_{secrets.token_hex(12)}", entry, body.prompt, works)
+        job = VideoJob(f"video_{secrets.token_hex(12)}", entry, body.prompt, works)
         self._jobs[job.id] = job
         job.task = asyncio.create_task(self._make(job))
         return job
 
-    def delete(self, id: str) -> Job:
+    def delete(self, id: str) -> VideoJob:
         """Forget a job, finished or not."""
         job = self.job(id)
         job.entry.worker.cancel(job.works)
@@ -139,7 +139,7 @@ class Jobs:
             job.task.cancel()
         return self._jobs.pop(id)
 
-    async def _make(self, job: Job) -> None:
+    async def _make(self, job: VideoJob) -> None:
         try:
             with self.service.metrics.clock(job.entry.name) as clock:
                 async for event in drawn(job.works, job.entry, clock):

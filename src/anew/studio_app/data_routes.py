@@ -22,7 +22,7 @@ from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
 from anew.server.guard import arriving, json_body
 from anew.studio_app import uploads
-from anew.studio_app.job_routes import LIMITS, Body, ShortText
+from anew.studio_app.job_routes import LIMITS, ShortText, StudioBody
 from anew.studio_app.studio import Studio
 from anew.workflows.examples import EXAMPLES, write_example
 from anew.workflows.inspect_run import is_run
@@ -35,13 +35,13 @@ MAX_LOOKS = 2  # at a time
 SECONDS_BETWEEN_SIGNS = 0.25  # that the page is still there
 
 
-class NameBody(Body):
+class NameBody(StudioBody):
     """name: of an upload or an example."""
 
     name: ShortText
 
 
-class LookBody(Body):
+class LookBody(StudioBody):
     """data: a name below the start folder."""
 
     data: ShortText

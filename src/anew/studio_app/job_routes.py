@@ -23,13 +23,13 @@ ShortText = Annotated[str, Strict(), Field(min_length=1, max_length=1000)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
 
 
-class Body(BaseModel):
+class StudioBody(BaseModel):
     """An object with these fields and no others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TrainBody(Body):
+class TrainBody(StudioBody):
     """Of a new training; fields as in `anew.train`."""
 
     data: ShortText
@@ -42,7 +42,7 @@ class TrainBody(Body):
     settings: dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]] = {}
 
 
-class RunBody(Body):
+class RunBody(StudioBody):
     """A body that names a run alone."""
 
     run: ShortText
@@ -60,7 +60,7 @@ class AgainBody(RunBody):
     seed: Seed
 
 
-class CompareBody(Body):
+class CompareBody(StudioBody):
     """runs: names."""
 
     runs: list[ShortText]

@@ -15,13 +15,13 @@ from starlette.responses import Response, StreamingResponse
 from anew.core.programs import own_command
 from anew.server.bodies import parse
 from anew.server.guard import json_body
-from anew.studio_app.job_routes import LIMITS, Body, Seed
+from anew.studio_app.job_routes import LIMITS, Seed, StudioBody
 
 MAX_SECONDS, MAX_LINE = 600.0, 4 * 2**20
 AT_ONCE = asyncio.Semaphore(1)
 
 
-class RaceBody(Body):
+class RaceBody(StudioBody):
     """seconds: of training of all families together."""
 
     seconds: Annotated[float, Field(ge=1.0, le=MAX_SECONDS, allow_inf_nan=False)] = 60.0

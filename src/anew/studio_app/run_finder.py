@@ -16,7 +16,7 @@ MAX_FOLDERS = 5_000
 
 
 @dataclass(slots=True)
-class _Listing:
+class _FolderContents:
     """Contents of a folder when its time of change was `stamp`."""
 
     stamp: int
@@ -33,13 +33,13 @@ class RunFinder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._listings: dict[str, _Listing] = {}
+        self._listings: dict[str, _FolderContents] = {}
         self._is_run: dict[str, tuple[int, bool]] = {}
 
     def find(self) -> list[Path]:
         """The folders of all runs, sorted by name."""
         runs: list[Path] = []
-        listings: dict[str, _Listing] = {}
+        listings: dict[str, _FolderContents] = {}
         todo = [(str(self.root), 0)]
         while todo and len(listings) < MAX_FOLDERS:
             folder, depth = todo.pop()
@@ -55,7 +55,7 @@ class RunFinder:
         self._is_run = {folder: value for folder, value in self._is_run.items() if folder in listings}
         return sorted(runs)
 
-    def _listing(self, folder: str) -> _Listing | None:
+    def _listing(self, folder: str) -> _FolderContents | None:
         """Contents of a folder; None where it is gone."""
         try:
             stamp = os.stat(folder).st_mtime_ns
@@ -65,7 +65,7 @@ class RunFinder:
             with os.scandir(folder) as entries:
                 first = list(itertools.islice(entries, MAX_ENTRIES))
             folders = [e.name for e in first if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
-            return _Listing(stamp, folders, any(entry.name == CONFIG for entry in first))
+            return _FolderContents(stamp, folders, any(entry.name == CONFIG for entry in first))
         except OSError:
             return None
 

@@ -84,7 +84,7 @@ class TrainingLoop:
                 self._train_to_end()
                 if self.trainer.world.any(self.trainer.stopping):
                     return "interrupted"
-        except BaseException:
+        except BaseException:  # stopped by hand, too: the writing thread must not outlive the training
             self.saver.end()
             raise
         return "finished" if self.trainer.early_decay is None else "stopped_early"

@@ -13,6 +13,7 @@ from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
+from anew.core.wording import listed, plural
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.splitting.split import NAMES
@@ -22,7 +23,6 @@ from anew.evaluation.base import load_evaluation
 from anew.evaluation.inputs import LEAST, POOL_MOST, AuditPool, EvaluationInputs
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
-from anew.evaluation.wording import listed, plural
 from anew.workflows.evaluate import grouped_pool, measure_all
 
 TEXT_MOST = 16_000_000  # characters of each of samples, training and held-out texts

@@ -127,7 +127,7 @@ def _learn(
     if job.record.status != "training":  # it was learned by an earlier process
         share_trained(context.world, folder)
     codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))
-    family = CodecRecord.Family(name=name, config=job.record.family.config)
+    family = CodecRecord.CodecFamily(name=name, config=job.record.family.config)
     return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan)
 
 

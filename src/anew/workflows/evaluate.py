@@ -11,6 +11,7 @@ from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
+from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_items, held_out_labels, held_out_size
@@ -23,7 +24,6 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.grading import ENOUGH
 from anew.evaluation.reporting.report import EvaluationReport
-from anew.evaluation.wording import plural
 from anew.families.base import Family
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file

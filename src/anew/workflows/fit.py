@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anew.core.device import seeded
 from anew.core.specs import Batch
 from anew.core.threads import ThreadTuner, available_threads, use_threads
 from anew.data.latent_dataset import LatentModality
 from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import LEAST_TRAINING, calibration_slice, time_to_train
-from anew.planning.build import seeded
 from anew.planning.replay import replayed_run
 from anew.runs import events as events_file
 from anew.runs.events import Events

@@ -13,6 +13,7 @@ from anew.core import settings as cfg
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
+from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
@@ -169,8 +170,7 @@ class Inspection:
     @property
     def amount(self) -> str:
         """How much data there is, in words."""
-        plural = "" if self.items == 1 else "s"
-        return f"{self.items:,} {self.item_name}{plural}, {_amount(self.bytes)}"
+        return f"{plural(self.items, self.item_name)}, {_amount(self.bytes)}"
 
     def _headline(self) -> str:
         because = f": {self.reason}" if self.reason else ""

@@ -17,7 +17,7 @@ from anew.cli.summary import describe
 from anew.data import dataset, limits
 from anew.data.dataset import Dataset
 from anew.data.formats import fasta
-from anew.data.formats.fasta import PROTEIN, Record, cleaned, looks_like, parse, recognised, written
+from anew.data.formats.fasta import PROTEIN, FastaRecord, cleaned, looks_like, parse, recognised, written
 from anew.data.modalities.protein import Protein, ProteinConfig
 from anew.data.sources import folder
 from anew.data.sources.source import Source
@@ -37,7 +37,7 @@ BODY = st.text(st.sampled_from(PROTEIN + "BXZ"), min_size=1, max_size=200)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(HEADER.map(str.strip), BODY), min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_what_is_written_is_read_back(pairs: list[tuple[str, str]], end: str) -> None:
-    records = [Record(*pair) for pair in pairs]
+    records = [FastaRecord(*pair) for pair in pairs]
     assert list(parse(written(records).replace("\n", end))) == records
 
 
@@ -349,4 +349,4 @@ def test_lines_are_cut_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> No
     text = ">a\r\nAC\r\n\r\nDE\r>b\nAC\n\n"
     whole = list(fasta.parse(text))
     monkeypatch.setattr(fasta, "LINES", 3)
-    assert list(fasta.parse(text)) == whole == [fasta.Record("a", "ACDE"), fasta.Record("b", "AC")]
+    assert list(fasta.parse(text)) == whole == [fasta.FastaRecord("a", "ACDE"), fasta.FastaRecord("b", "AC")]

@@ -64,7 +64,7 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
         assert records is not None
         expected = whole[start : start + 20_000]
         assert len(records[0]) == len(expected) and np.abs(records[0][:, 0] - expected).max() < 1e-3
-    assert len(kept._whole) == (disk > 0) and len(kept._stretches) <= mp3_cache.STRETCHES
+    assert len(kept._decoded) == (disk > 0) and len(kept._stretches) <= mp3_cache.STRETCHES
     kept.close()
 
 
@@ -95,8 +95,8 @@ def test_the_disk_holds_the_latest(tmp_path: Path) -> None:
     for path in paths:
         with soundfile.SoundFile(path) as file:
             kept.read(recording(FileSlice(path)), 0, 100, file)
-    assert list(kept._whole) == [recording(FileSlice(path)) for path in paths[-len(kept._whole) :]]
-    assert 3 <= len(kept._whole) <= 5
+    assert list(kept._decoded) == [recording(FileSlice(path)) for path in paths[-len(kept._decoded) :]]
+    assert 3 <= len(kept._decoded) <= 5
     kept.close()
 
 

@@ -35,7 +35,7 @@ COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class SoundScale:
     """Scaling of stored clips, and the grid that sounds are generated from.
 
     Attributes:
@@ -53,7 +53,7 @@ class Scale:
     tail: float = -1.0
 
     @classmethod
-    def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> Scale:
+    def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> SoundScale:
         """For stored rows (n, N) or (n, N, 2); keep: their loudness is not levelled, so the loudest clip is brought to `peak`."""
         gain = peak / max(float(np.abs(rows).max()) / STORED, audio.SILENT) if keep else 1.0
         loudest = cls(shape, 0.0, gain).decibels(rows).flatten(1).amax(1)  # (n,)
@@ -141,7 +141,7 @@ class Scale:
             waves += list(sound.numpy() / np.float32(self.gain))
         return waves
 
-    def ending_as(self, samples: Values, real: Values) -> Scale:
+    def ending_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with which samples (n, C, M, T) are on average as long as clips (m, C, M, T)."""
         import torch
 

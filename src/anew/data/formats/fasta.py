@@ -66,7 +66,7 @@ def recognised(sequences: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class FastaRecord:
     """header: what follows `>`, as it stands; sequence: as it stands, without white space and line numbers."""
 
     header: str
@@ -78,19 +78,19 @@ class Record:
         return self.header.split(None, 1)[0] if self.header.strip() else ""
 
 
-def parse(text: str) -> Iterator[Record]:
+def parse(text: str) -> Iterator[FastaRecord]:
     """The records of a file in order. Residues before the first header are a record without one."""
     header: str | None = None
     lines: list[str] = []
     for line in _lines(text):
         if line.startswith(">"):
             if header is not None or lines:
-                yield Record(header or "", "".join(lines))
+                yield FastaRecord(header or "", "".join(lines))
             header, lines = line[1:].strip(), []
         elif line and not line.startswith(";"):
             lines.append(line.translate(_IGNORED))
     if header is not None or any(lines):
-        yield Record(header or "", "".join(lines))
+        yield FastaRecord(header or "", "".join(lines))
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -126,7 +126,7 @@ def first(data: bytes) -> str:
     return record.sequence
 
 
-def written(records: Iterable[Record]) -> str:
+def written(records: Iterable[FastaRecord]) -> str:
     """FASTA text."""
     out = io.StringIO()
     for record in records:

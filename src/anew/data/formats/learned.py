@@ -15,14 +15,14 @@ R = TypeVar("R", bound=Record)
 NAMED = "data.learned"  # where it stands in config.json
 
 
-class _Grid(Record):
+class _LearnedGrid(Record):
     shape: list[Extent]
     classes: Whole
     std: Positive
     notes: list[Text]
 
 
-class LearnedImage(_Grid):
+class LearnedImage(_LearnedGrid):
     """See `Image.state`."""
 
     shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
@@ -31,7 +31,7 @@ class LearnedImage(_Grid):
     matching: PixelMatching = PixelMatching()
 
 
-class LearnedVideo(_Grid):
+class LearnedVideo(_LearnedGrid):
     """See `Video.state`."""
 
     shape: Annotated[list[Extent], Field(min_length=4, max_length=4)]
@@ -42,7 +42,7 @@ class LearnedVideo(_Grid):
     matching: PixelMatching = PixelMatching()
 
 
-class LearnedAudio(_Grid):
+class LearnedAudio(_LearnedGrid):
     """See `Audio.state`. clip: the fields of a `clips.Shape`."""
 
     shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
@@ -70,13 +70,13 @@ class LearnedText(_Sequences):
 class LearnedProtein(_Sequences):
     """See `Protein.state`. tokens: the state of `Residues`."""
 
-    class Residues(Record):
+    class LearnedResidues(Record):
         kind: Text
         alphabet: Text
         letters: Text
         seen: Whole
 
-    tokens: Residues
+    tokens: LearnedResidues
     alphabet: Text
     classes: Whole
 

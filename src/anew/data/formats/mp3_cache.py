@@ -36,7 +36,7 @@ _decoding = threading.Lock()
 Recording: TypeAlias = tuple[str, int, int]  # its path, its size, and what changes with its content
 
 
-class _Whole(NamedTuple):
+class _DecodedRecording(NamedTuple):
     """file: (N, C) float16 samples."""
 
     file: IO[bytes]
@@ -91,7 +91,7 @@ class Recordings:
 
     def __init__(self, disk: int = DISK) -> None:
         self._disk = disk
-        self._whole: OrderedDict[Recording, _Whole] = OrderedDict()
+        self._decoded: OrderedDict[Recording, _DecodedRecording] = OrderedDict()
         self._stretches: OrderedDict[tuple[Recording, int], _Stretch] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -101,11 +101,11 @@ class Recordings:
         """((N, C) samples from `start` up to `stop`, rate) of a recording; None where it is not decoded yet and there is no
         file. file: the recording, open."""
         with self._lock:
-            if file is not None and name not in self._whole:
+            if file is not None and name not in self._decoded:
                 self._keep(name, file)
-            decoded = self._whole.get(name)
+            decoded = self._decoded.get(name)
             if decoded is not None:
-                self._whole.move_to_end(name)
+                self._decoded.move_to_end(name)
                 frame = 2 * decoded.channels
                 decoded.file.seek(frame * start)
                 samples = np.frombuffer(decoded.file.read(frame * (stop - start)), dtype=np.float16)
@@ -125,19 +125,19 @@ class Recordings:
             folder.mkdir(parents=True, exist_ok=True)
             if size > self._disk or shutil.disk_usage(folder).free < SPARE + size:
                 return
-            while self._whole and (
-                sum(w.bytes for w in self._whole.values()) + size > self._disk or len(self._whole) >= FILES
+            while self._decoded and (
+                sum(w.bytes for w in self._decoded.values()) + size > self._disk or len(self._decoded) >= FILES
             ):
-                self._whole.popitem(last=False)[1].file.close()
-            self._whole[name] = _written(file, folder)
+                self._decoded.popitem(last=False)[1].file.close()
+            self._decoded[name] = _written(file, folder)
         except OSError:  # no room after all: it is read in stretches
             return
 
     def close(self) -> None:
         """Let all go."""
         with self._lock:
-            while self._whole:
-                self._whole.popitem()[1].file.close()
+            while self._decoded:
+                self._decoded.popitem()[1].file.close()
             self._stretches.clear()
 
     def _stretch(self, name: Recording, number: int, file: OpenSound | None) -> _Stretch:
@@ -173,7 +173,7 @@ def quiet() -> Iterator[None]:
             os.close(real)
 
 
-def _written(file: OpenSound, folder: Path) -> _Whole:
+def _written(file: OpenSound, folder: Path) -> _DecodedRecording:
     """All that an open sound file holds."""
     out = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (kept open: it lives as long as that)
     try:
@@ -184,7 +184,7 @@ def _written(file: OpenSound, folder: Path) -> _Whole:
     except OSError:
         out.close()
         raise
-    return _Whole(out, size, int(file.samplerate), _kept_channels(file))
+    return _DecodedRecording(out, size, int(file.samplerate), _kept_channels(file))
 
 
 def _kept_channels(file: OpenSound) -> int:

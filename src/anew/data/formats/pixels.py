@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from anew.core.arrays import Numbers
+from anew.core.files import clause
 from anew.data.types import ItemData
 
 SUFFIXES = frozenset(
@@ -88,7 +89,7 @@ def _from_bytes(data: bytes) -> Image.Image:
         except UnidentifiedImageError:
             raise ValueError("it is not an image of a known format") from None
         except Exception as error:  # Pillow's readers raise almost anything on damaged headers
-            raise ValueError(f"its header is damaged ({_clause(error)})") from None
+            raise ValueError(f"its header is damaged ({clause(error)})") from None
     return image
 
 
@@ -116,12 +117,7 @@ def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.I
         image.load()
         return ImageOps.exif_transpose(image) if image.info.get("anew_turn", 1) != 1 else image
     except Exception as error:  # Pillow's decoders raise almost anything on damaged bodies
-        raise ValueError(f"it is damaged or truncated ({_clause(error)})") from None
-
-
-def _clause(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__).rstrip(".")[:120]
+        raise ValueError(f"it is damaged or truncated ({clause(error)})") from None
 
 
 def span(image: Image.Image) -> Levels:
@@ -205,7 +201,7 @@ def to_eight_bits(image: Image.Image, given_levels: Levels | None = None) -> Ima
         palette_grey = image.mode == "P" and image.palette is not None and _grey_palette(image)
         return image.convert("L" if image.mode in ("1", "L") or palette_grey else "RGB")
     except (ValueError, OSError) as error:
-        raise ValueError(f"colours of mode {image.mode} cannot be converted ({_clause(error)})") from None
+        raise ValueError(f"colours of mode {image.mode} cannot be converted ({clause(error)})") from None
 
 
 def _grey_palette(image: Image.Image) -> bool:

@@ -58,7 +58,7 @@ class _PreTokenizer(Record):
     pretokenizers: tuple[_Split, _Bytes]
 
 
-class _Decoder(Record):
+class _ByteLevelDecoder(Record):
     type: Literal["ByteLevel"]
     add_prefix_space: bool
     trim_offsets: bool
@@ -68,7 +68,7 @@ class _Decoder(Record):
 Piece = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2**16)]
 
 
-class _Model(Record):
+class _BpeModel(Record):
     """vocab: the id of each piece. merges: pairs of pieces, as two strings or with a space between them."""
 
     type: Literal["BPE"]
@@ -83,7 +83,7 @@ class _Model(Record):
     merges: Annotated[list[Piece] | list[tuple[Piece, Piece]], Field(max_length=MOST_IDS)]
 
     @model_validator(mode="after")
-    def _ids_are_dense(self) -> _Model:
+    def _ids_are_dense(self) -> _BpeModel:
         if set(self.vocab.values()) != set(range(len(self.vocab))):
             raise ValueError("the ids of vocab must be 0, 1, 2 and so on")
         return self
@@ -99,5 +99,5 @@ class TokenizerFile(Record):
     normalizer: None
     pre_tokenizer: _PreTokenizer
     post_processor: None
-    decoder: _Decoder
-    model: _Model
+    decoder: _ByteLevelDecoder
+    model: _BpeModel

@@ -19,7 +19,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
-from anew.data.formats.audio_grid import DEEP, Scale
+from anew.data.formats.audio_grid import DEEP, SoundScale
 from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -95,7 +95,7 @@ class Audio(Modality):
             raise ConfigError(f"rate={config.rate} is too low; give 0 (as files and budget have it), or 1000 and more")
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
-        self._scale: Scale
+        self._scale: SoundScale
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -223,7 +223,7 @@ class Audio(Modality):
             self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
             self.notes.append("Both channels of the clips sampled are alike: mono sound is learned.")
         shape = self._shape
-        self._scale = Scale.of(shape, rows, self.config.level == "keep", PEAK)
+        self._scale = SoundScale.of(shape, rows, self.config.level == "keep", PEAK)
         classes = class_count(self.config.labels, labels, size.items, "clips", self.notes)
         self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
@@ -334,7 +334,7 @@ class Audio(Modality):
         record = learned.read(learned.LearnedAudio, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self.clip_shape = audio_clips.Shape(**record.clip)
-        self._scale = Scale(self.clip_shape, record.top, record.gain, record.noise_from, record.tail)
+        self._scale = SoundScale(self.clip_shape, record.top, record.gain, record.noise_from, record.tail)
         self.notes = record.notes
 
 

@@ -60,7 +60,7 @@ class ImageConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
+class ImageGlimpse:
     """What `fit` needs to know of one image.
 
     Attributes:
@@ -79,7 +79,7 @@ class Glimpse:
 
 
 @dataclass(slots=True)
-class _Sample:
+class _ImageGlimpses:
     """What `fit` needs to know of all images of the sample.
 
     Attributes:
@@ -124,7 +124,7 @@ class _Sample:
         ]
         return int(np.clip(decoded * (min(shares) - 1) / 2, CHUNK, isolation.PIECE))
 
-    def add(self, glimpse: Glimpse) -> None:
+    def add(self, glimpse: ImageGlimpse) -> None:
         """Count an image in."""
         self.sizes.append(glimpse.size)
         if glimpse.thumbnail is None:
@@ -199,7 +199,7 @@ class Image(Modality):
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = side_limit(size)
-        sample = _Sample()
+        sample = _ImageGlimpses()
         collect_glimpses(self, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.thumbnails:
             reason = sample.first_error or "none given"
@@ -218,7 +218,7 @@ class Image(Modality):
         self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
         return self.spec
 
-    def glimpse(self, item: Item, side: int) -> Glimpse:
+    def glimpse(self, item: Item, side: int) -> ImageGlimpse:
         """Size and thumbnail of an image. Raises ValueError (one clause).
 
         Args:
@@ -228,18 +228,18 @@ class Image(Modality):
         image = pixels.open_image(item.data)
         size = pixels.size_of(image)
         if not side:
-            return Glimpse(size)
+            return ImageGlimpse(size)
         if not isinstance(item.data, np.ndarray):
             image = pixels.load(image, min_size=(side, side))
         decoded_pixels = max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
         if pixels.is_deep(image):
             thumbnail = pixels.reduced(np.asarray(image), 2 * side)
-            return Glimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
+            return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
         image = pixels.to_eight_bits(pixels.smaller(image, 2 * side))
         if max(image.size) > 2 * side:  # keep the sample small in memory
             image = image.copy()
             image.thumbnail((2 * side, 2 * side))
-        return Glimpse(size, np.asarray(image), decoded_pixels)
+        return ImageGlimpse(size, np.asarray(image), decoded_pixels)
 
     def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool) -> int:
         if self.config.channels != "auto":

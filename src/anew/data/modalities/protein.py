@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
+from anew.core.wording import plural
 from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
 from anew.data.formats.reading import read_whole
@@ -189,9 +190,9 @@ class Protein(Text):
             notes.append("direction=both is ignored: one long text is learned from first to last residue only")
         return notes
 
-    def _records(self, item: Item) -> Iterator[fasta.Record]:
+    def _records(self, item: Item) -> Iterator[fasta.FastaRecord]:
         if isinstance(item.data, str):  # a cell of a table, or a record already
-            yield fasta.Record("", item.data)
+            yield fasta.FastaRecord("", item.data)
             return
         try:
             text = fasta.decoded(item.content)
@@ -249,7 +250,7 @@ class Protein(Text):
         notes = []
         for key, remark in MENDED.items():
             if count := self._mended[key]:
-                notes.append(f"{count:,} sequence{'s' if count != 1 else ''} {remark}")
+                notes.append(f"{plural(count, 'sequence')} {remark}")
         if bare := self._mended["bare"]:
             files_have = "1 file has" if bare == 1 else f"{bare:,} files have"
             notes.append(f"{files_have} no header (>), so all its lines were read as one sequence")
@@ -347,14 +348,14 @@ class Protein(Text):
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         header = f"sample {comment}".rstrip()
-        record = fasta.written([fasta.Record(header, str(item))]).encode()
+        record = fasta.written([fasta.FastaRecord(header, str(item))]).encode()
         return Artifact(".fasta", record, str(item), comment=comment)
 
     def merge_files(
         self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
     ) -> Artifact | None:
         records = [
-            fasta.Record(" ".join(filter(None, (f"sample{number}", label, artifact.comment))), artifact.text or "")
+            fasta.FastaRecord(" ".join(filter(None, (f"sample{number}", label, artifact.comment))), artifact.text or "")
             for number, (artifact, label) in enumerate(zip(artifacts, labels, strict=True), first + 1)
         ]
         return Artifact(".fasta", fasta.written(records).encode(), None)

@@ -58,7 +58,7 @@ class VideoConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
+class ClipGlimpse:
     """What `fit` needs to know of one clip.
 
     Attributes:
@@ -73,7 +73,7 @@ class Glimpse:
 
 
 @dataclass(slots=True)
-class _Sample:
+class _ClipGlimpses:
     """What `fit` needs to know of all clips; first_error: why the first unusable one cannot be used."""
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -98,7 +98,7 @@ class _Sample:
         """Clips to look at before both are asked again."""
         return CHUNK
 
-    def add(self, glimpse: Glimpse) -> None:
+    def add(self, glimpse: ClipGlimpse) -> None:
         self.sizes.append(glimpse.size)
         self.frame_counts.append(glimpse.num_frames)
         if glimpse.frames:
@@ -257,7 +257,7 @@ class Video(Modality):
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         max_side = size_limits(size)[0]
-        sample = _Sample()
+        sample = _ClipGlimpses()
         collect_glimpses(self, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.clips:
             reason = sample.first_error or "none given"
@@ -278,7 +278,7 @@ class Video(Modality):
         self.spec = Grid(shape, "CTHW", classes, max(std, MIN_STD))
         return self.spec
 
-    def glimpse(self, item: Item, side: int) -> Glimpse:
+    def glimpse(self, item: Item, side: int) -> ClipGlimpse:
         """Size, length and some frames of a clip. Raises ValueError (one clause).
 
         Args:
@@ -289,7 +289,7 @@ class Video(Modality):
         images = frames.pictures(_file_of(item), kept.tolist(), timing.times, side) if side else []
         spread = images[:: max(1, len(images) // 4)]
         decoded = [np.asarray(pixels.to_eight_bits(image)) for image in spread]
-        return Glimpse((timing.width, timing.height), len(kept), decoded)
+        return ClipGlimpse((timing.width, timing.height), len(kept), decoded)
 
     # ---- tensors ----
 

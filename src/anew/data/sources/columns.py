@@ -115,14 +115,14 @@ def is_image(cell: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TablePlace:
     """Place of a table. folder: base of relative paths in its cells; root: the data folder, which they may not leave."""
 
     folder: Path
     root: Path
 
 
-def image_bytes(cell: object, place: Place | None) -> bytes:
+def image_bytes(cell: object, place: TablePlace | None) -> bytes:
     """The encoded image that a cell holds, or names where the table has a place. Raises ValueError (one clause).
 
     Paths that lead out of the data folder are not followed, and no path of a table that came from a hub (place: None): a
@@ -161,7 +161,7 @@ def label_name(cell: object, names: tuple[str, ...]) -> str | None:
 
 
 def item_of(
-    row: Mapping[str, object], columns: Columns, modality: str, name: str, place: Place | None
+    row: Mapping[str, object], columns: Columns, modality: str, name: str, place: TablePlace | None
 ) -> Item | SkippedItem:
     """One row of a table as an item of this kind; place: see `image_bytes`."""
     column = columns.of(modality)

@@ -53,7 +53,7 @@ def sort_files(
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
     opens_all = len(files) <= OPENED
     for suffix, same_suffix in by_suffix.items():
-        _Group(suffix, suffixes.get(suffix), same_suffix, root, modalities).into(out, opens_all)
+        _FilesOfEnding(suffix, suffixes.get(suffix), same_suffix, root, modalities).into(out, opens_all)
     for own_files in out.files.values():
         own_files.sort()
     return out
@@ -82,7 +82,7 @@ def _gathered(
     return [file for frames in folders.values() for file in frames] if out.gathered else files
 
 
-class _Group:
+class _FilesOfEnding:
     """The files of one ending. owner: the modality that knows the ending."""
 
     def __init__(

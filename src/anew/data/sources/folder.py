@@ -16,7 +16,7 @@ from anew.data.file_names import is_packed, label_of, parts_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.reading import read_whole, too_large
-from anew.data.limits import WHOLE_BYTES
+from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.detect import sort_files
@@ -46,7 +46,7 @@ def open_reader(
     return FolderReader(files, root, modalities, classes or {}, once, requested)
 
 
-class _Part(NamedTuple):
+class _FilePart(NamedTuple):
     """Part `number` of `of` equal parts of a file."""
 
     path: str
@@ -105,7 +105,7 @@ class FolderReader:
             return _chunked(sorted(small, key=_shuffled), named, SHARD_ITEMS, None, streamed=True) + parts
         if not owner.traits.is_text:
             return _chunked(sorted(files, key=_shuffled), named, SHARD_ITEMS, None)
-        if sum(f.bytes for f in files) <= WHOLE_BYTES:
+        if sum(f.bytes for f in files) <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
             return _chunked(files, named, SHARD_ITEMS, SHARD_BYTES)
         large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
         small = [f for f in files if f not in set(large)]
@@ -135,7 +135,7 @@ class FolderReader:
         return self._classes[path] if path in self._classes else label_of(path)
 
     def ranges(self, shard: Shard) -> list[Range]:
-        if isinstance(shard.where[0], _Part):
+        if isinstance(shard.where[0], _FilePart):
             return []
         if isinstance(shard.where[0], str):
             return [Range(self._root / path) for path in shard.where]
@@ -143,7 +143,7 @@ class FolderReader:
         return [Range(self._root / path, start, stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        if isinstance(shard.where[0], _Part):
+        if isinstance(shard.where[0], _FilePart):
             for part in shard.where:
                 yield self._file_slice(part)
             return
@@ -163,7 +163,7 @@ class FolderReader:
         if data:
             yield Item(path, data, self._label(path), begins=start == 0, ends=last)
 
-    def _file_slice(self, part: _Part) -> Item | SkippedItem:
+    def _file_slice(self, part: _FilePart) -> Item | SkippedItem:
         file_slice = FileSlice(self._root / part.path, part.number, part.of)
         try:
             file_slice.path.stat()
@@ -218,7 +218,7 @@ def _shard(files: Sequence[File], part: str | None, streamed: bool) -> Shard:
     digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     name = f"{files[0].path}+{len(files) - 1}#{digest}"
     size, stamp = sum(f.bytes for f in files), max(f.stamp for f in files)
-    where = tuple(_Part(f.path, 0, 1) if streamed else f.path for f in files)
+    where = tuple(_FilePart(f.path, 0, 1) if streamed else f.path for f in files)
     return Shard(name, len(files), size, where, part, stamp)
 
 
@@ -230,7 +230,7 @@ def _file_parts(file: File, part: str | None) -> list[Shard]:
             f"{file.path}@{number}/{of}",
             1,
             file.bytes // of,
-            (_Part(file.path, number, of),),
+            (_FilePart(file.path, number, of),),
             part,
             file.stamp,
             exact=False,

@@ -20,7 +20,7 @@ from anew.data.formats.partial_files import PartialFile
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS
 from anew.data.sources.delimited_rows import Broken
 from anew.data.sources.parquet_decoding import (
-    Inspection,
+    ParquetInfo,
     RowsAnswer,
     RowsRequest,
     group_bytes,
@@ -37,7 +37,7 @@ MOST_PIECES = 16  # of one row group: each of them may have to decode what stand
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RowRange:
     """Rows [start, stop) of one row group. bytes: what the file says that they take."""
 
     group: int
@@ -46,7 +46,7 @@ class Piece:
     bytes: int
 
 
-class _Place(Protocol):
+class _LocalPath(Protocol):
     """A path that is there as long as this object is."""
 
     @property
@@ -59,15 +59,15 @@ class _HereFile:
 
     path: str
 
-    def inspect(self) -> Inspection:
-        answer: Inspection = isolation.call(inspect, limits.PARQUET, self.path)
+    def inspect(self) -> ParquetInfo:
+        answer: ParquetInfo = isolation.call(inspect, limits.PARQUET, self.path)
         return answer
 
     def described(self) -> str:
         """A path at which the description of the file can be read."""
         return self.path
 
-    def with_group(self, group: int, columns: tuple[str, ...]) -> _Place:
+    def with_group(self, group: int, columns: tuple[str, ...]) -> _LocalPath:
         return self
 
     def ranges(self, group: int, columns: tuple[str, ...]) -> list[Range]:
@@ -97,13 +97,13 @@ class _DistantFile:
     def described(self) -> str:
         return self._description.path
 
-    def inspect(self) -> Inspection:
+    def inspect(self) -> ParquetInfo:
         chunks = next((group for group in self._where(None) if group), [])
         for most in (SAMPLED, None):  # the first rows are at the beginning of their chunks, unless pages are long
             needed = [(start, stop if most is None else min(stop, start + most)) for start, stop in chunks]
             place = PartialFile(self._stored, [*needed, self._footer])
             try:
-                answer: Inspection = isolation.call(inspect, limits.PARQUET, place.path)
+                answer: ParquetInfo = isolation.call(inspect, limits.PARQUET, place.path)
                 return answer
             except ValueError:
                 if most is None:
@@ -159,25 +159,25 @@ class ParquetFile:
         self._group_rows = inspection.group_rows
         self.count = sum(inspection.group_rows)
 
-    def pieces(self, columns: Sequence[str], modality: str) -> list[Piece]:
+    def pieces(self, columns: Sequence[str], modality: str) -> list[RowRange]:
         """All rows in pieces of about SHARD_BYTES of text or SHARD_ITEMS images, none across two row groups."""
         sizes: list[int] = isolation.call(group_bytes, tuple(columns), self._file.described())
-        pieces: list[Piece] = []
+        pieces: list[RowRange] = []
         for group, (rows, size) in enumerate(zip(self._group_rows, sizes, strict=True)):
             shards = size / SHARD_BYTES if modality == "text" else rows / SHARD_ITEMS
             count = max(1, min(round(shards), MOST_PIECES, rows))
             edges = [rows * number // count for number in range(count + 1)]
             pieces += [
-                Piece(group, start, stop, size * (stop - start) // max(rows, 1))
+                RowRange(group, start, stop, size * (stop - start) // max(rows, 1))
                 for start, stop in itertools.pairwise(edges)
             ]
         return [piece for piece in pieces if piece.stop > piece.start]
 
-    def ranges(self, piece: Piece, columns: Sequence[str]) -> list[Range]:
+    def ranges(self, piece: RowRange, columns: Sequence[str]) -> list[Range]:
         """What reading a piece needs of the file, where it lies in a store."""
         return self._file.ranges(piece.group, tuple(columns))
 
-    def read(self, piece: Piece, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
+    def read(self, piece: RowRange, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
         """The rows of a piece. Raises ValueError (one clause) where the file is damaged."""
         row_bytes = piece.bytes // (piece.stop - piece.start)
         place = self._file.with_group(piece.group, tuple(columns))  # held as long as it is read

@@ -33,7 +33,7 @@ CURSORS = 2  # row groups that stay open: one that training reads and one that i
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class ParquetInfo:
     """Description of a file.
 
     Attributes:
@@ -67,7 +67,7 @@ class RowsRequest:
     stop: int
     columns: tuple[str, ...]
     row_bytes: int
-    bounds: limits.Parquet
+    bounds: limits.ParquetLimits
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class RowsAnswer:
 # ---- what the parent calls ----
 
 
-def inspect(bounds: limits.Parquet, path: str) -> Inspection:
+def inspect(bounds: limits.ParquetLimits, path: str) -> ParquetInfo:
     """Raises ValueError (one clause) where the file cannot be used."""
     file = _opened(path)
     if file.metadata.num_columns > bounds.columns:
@@ -102,7 +102,7 @@ def inspect(bounds: limits.Parquet, path: str) -> Inspection:
     if not any(group_rows):
         raise ValueError("it holds no rows")
     samples = _samples(bounds, path, file.metadata, columns, group_rows)
-    return Inspection(columns, group_rows, samples, _class_names(file.schema_arrow.metadata or {}))
+    return ParquetInfo(columns, group_rows, samples, _class_names(file.schema_arrow.metadata or {}))
 
 
 def group_bytes(columns: Sequence[str], path: str) -> list[int]:
@@ -201,7 +201,7 @@ def _cursor(request: RowsRequest, start: int) -> _Cursor:
 
 
 def _rows_at_once(request: RowsRequest, stamp: int, metadata: FileMetaData) -> int:
-    """So many rows that they fit `limits.Parquet.batch` even if each holds the longest cell of its column's dictionary: a few
+    """So many rows that they fit `limits.ParquetLimits.batch` even if each holds the longest cell of its column's dictionary: a few
     bytes of a file may stand for the same long cell in every row."""
     paths = _dictionary_columns(metadata, request.group, request.columns)
     key = (request.path, stamp, request.group, *paths)
@@ -242,7 +242,7 @@ def _opened(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
 
 
 def _samples(
-    bounds: limits.Parquet, path: str, metadata: FileMetaData, columns: Sequence[str], group_rows: Sequence[int]
+    bounds: limits.ParquetLimits, path: str, metadata: FileMetaData, columns: Sequence[str], group_rows: Sequence[int]
 ) -> dict[str, object]:
     """One value that is not empty by column, from the first rows. Raises ValueError (one clause) where none can be read."""
     group = next(number for number, rows in enumerate(group_rows) if rows)
@@ -263,7 +263,7 @@ def _samples(
     return samples
 
 
-def too_large(stated_bytes: int, bounds: limits.Parquet) -> str:
+def too_large(stated_bytes: int, bounds: limits.ParquetLimits) -> str:
     """Why rows that should take so many bytes are not read on (one clause)."""
     return f"its rows hold far more than the file says (over {limits.size(bounds.shard(stated_bytes))})"
 

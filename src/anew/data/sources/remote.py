@@ -23,6 +23,7 @@ from filelock import FileLock
 from anew.core import addresses, files, ranges
 from anew.core.addresses import FileSystem, without_query
 from anew.core.ranges import BlockCache, RangeStore, StoredFile
+from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range
 from anew.data.sources import store_listing
@@ -99,7 +100,7 @@ def _distant(listing: StoreListing, address: str, may_stay: Callable[[str], bool
 
 def _note(shown: str, listing: StoreListing, distant: Mapping[str, StoredFile]) -> str:
     """A sentence on how the data is read."""
-    count = f"{len(listing.files):,} file{'s' * (len(listing.files) > 1)}, {listing.bytes / 1e6:,.1f} MB"
+    count = f"{plural(len(listing.files), 'file')}, {listing.bytes / 1e6:,.1f} MB"
     if not distant:
         return f"{shown} is read from a copy in the cache ({count})"
     others = len(listing.files) - len(distant)

@@ -16,7 +16,7 @@ from anew.data.sources.columns import (
     IMAGE,
     ColumnChoice,
     Columns,
-    Place,
+    TablePlace,
     choose,
     class_names,
     described,
@@ -26,7 +26,7 @@ from anew.data.sources.columns import (
 )
 from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, in_order
 from anew.data.sources.listing import File
-from anew.data.sources.parquet import ParquetFile, Piece
+from anew.data.sources.parquet import ParquetFile, RowRange
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -115,7 +115,7 @@ class TableReader:
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, modality, where = shard.where
         _, table, columns = self._tables[path]
-        place, name, number = Place((self._root / path).parent, self._root), "", 0
+        place, name, number = TablePlace((self._root / path).parent, self._root), "", 0
         try:
             for number, row in enumerate(_rows(table, where, columns.names_for(modality))):
                 name = _row_name(path, where, number)
@@ -145,9 +145,9 @@ def _rows(
     return table.read(where, columns) if isinstance(table, ParquetFile) else table.read(where)
 
 
-def _row_name(path: str, where: Span | Piece, number: int) -> str:
+def _row_name(path: str, where: Span | RowRange, number: int) -> str:
     """Name of a row: its number in the file, or in its row group or span where only that is known."""
-    if isinstance(where, Piece):
+    if isinstance(where, RowRange):
         return f"{path}#{where.group}:{where.start + number}"
     return f"{path}#{number}" if where.start == 0 else f"{path}@{where.start}#{number}"
 

@@ -29,7 +29,7 @@ _END = b"\0" * _RECORD
 _SCANNED = 1 << 16  # bytes in which the next record is looked for at a time
 
 
-class Place(NamedTuple):
+class ByteRange(NamedTuple):
     """Place of a member's bytes in its (inflated) archive."""
 
     start: int
@@ -37,11 +37,11 @@ class Place(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sample:
+class TarSample:
     """Members of one stem by ending, without those that are not taken. endings: see `_endings`; samples alike share it."""
 
     stem: str
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, ByteRange] = field(default_factory=dict)
     label: str | None = None
     endings: Mapping[str, str] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class _Archive:
     """An archive and its samples. body: its bytes where it had to be inflated (else it is opened for each read)."""
 
     file: File
-    samples: list[Sample]
+    samples: list[TarSample]
     body: memoryview | None = None
 
 
@@ -74,7 +74,7 @@ def owners_of(modalities: Mapping[str, type[Modality]]) -> dict[str, str]:
     return {suffix: name for name, modality in owned for suffix in modality.suffixes}
 
 
-def with_endings(sample: Sample, owners: Mapping[str, str]) -> Sample:
+def with_endings(sample: TarSample, owners: Mapping[str, str]) -> TarSample:
     """The sample, with what modalities take of it."""
     sample.endings = _endings(tuple(sample.places), owners)
     return sample
@@ -115,7 +115,7 @@ class ArchiveReader:
         archive = _Archive(file, [])
         if gzip_files.is_gzip(path):
             archive.body = self._unpacked(path)
-        by_stem: dict[str, Sample] = {}
+        by_stem: dict[str, TarSample] = {}
         with self._open(archive) as stream:
             try:
                 for name, place in members(stream):
@@ -148,7 +148,7 @@ class ArchiveReader:
         self._inflated -= len(body)
         return body
 
-    def _add(self, by_stem: dict[str, Sample], path: str, name: str, place: Place) -> None:
+    def _add(self, by_stem: dict[str, TarSample], path: str, name: str, place: ByteRange) -> None:
         self._members -= 1
         if self._members < 0:
             raise ValueError(f"the archives hold more than {limits.TAR.members:,} files; unpack some of them")
@@ -160,7 +160,7 @@ class ArchiveReader:
         else:
             sample = by_stem.get(stem)
             if sample is None:
-                sample = by_stem[stem] = Sample(stem)
+                sample = by_stem[stem] = TarSample(stem)
             sample.places[sys.intern(ending)] = place
 
     def _open(self, archive: _Archive) -> IO[bytes]:
@@ -246,11 +246,11 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + first, (dot + suffixes).lower()
 
 
-def _shuffled(sample: Sample) -> bytes:
+def _shuffled(sample: TarSample) -> bytes:
     return hashlib.blake2b(sample.stem.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunks(samples: Sequence[Sample], members: Sequence[int], modality: str) -> Iterator[tuple[list[int], int]]:
+def _chunks(samples: Sequence[TarSample], members: Sequence[int], modality: str) -> Iterator[tuple[list[int], int]]:
     """Runs of samples of about one shard, with their bytes."""
     chunk: list[int] = []
     size = 0
@@ -264,7 +264,7 @@ def _chunks(samples: Sequence[Sample], members: Sequence[int], modality: str) ->
         yield chunk, size
 
 
-def _bytes(stream: IO[bytes], place: Place) -> bytes:
+def _bytes(stream: IO[bytes], place: ByteRange) -> bytes:
     stream.seek(place.start)
     data = stream.read(place.size)
     if len(data) < place.size:
@@ -272,11 +272,11 @@ def _bytes(stream: IO[bytes], place: Place) -> bytes:
     return data
 
 
-def label_of_sample(stream: IO[bytes], sample: Sample) -> str | None:
+def label_of_sample(stream: IO[bytes], sample: TarSample) -> str | None:
     try:
         if ".cls" in sample.places:
             start, size = sample.places[".cls"]
-            return label_name(_bytes(stream, Place(start, min(size, 200))).decode("utf-8", "replace").strip(), ())
+            return label_name(_bytes(stream, ByteRange(start, min(size, 200))).decode("utf-8", "replace").strip(), ())
         place = sample.places.get(".json")
         if place is not None and place.size <= limits.TAR.described and set(sample.endings) - {"text"}:
             value = json.loads(_bytes(stream, place))
@@ -288,7 +288,7 @@ def label_of_sample(stream: IO[bytes], sample: Sample) -> str | None:
     return label_of(sample.stem)
 
 
-def item_of(stream: IO[bytes], path: str, sample: Sample, modality: str) -> Item | SkippedItem:
+def item_of(stream: IO[bytes], path: str, sample: TarSample, modality: str) -> Item | SkippedItem:
     ending = sample.endings[modality]
     name = f"{path}/{sample.stem}{ending}"
     try:
@@ -310,21 +310,21 @@ def _text_of(data: bytes) -> str:
     return str(text)
 
 
-class Entry(NamedTuple):
+class TarMember(NamedTuple):
     """An ordinary file in an archive. at: where its first record begins."""
 
     at: int
     name: str
-    place: Place
+    place: ByteRange
 
 
-def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
+def members(stream: IO[bytes]) -> Iterator[tuple[str, ByteRange]]:
     """Name and place of every ordinary file in a tar stream, see `entries`."""
     for entry in entries(stream, 0):
         yield entry.name, entry.place
 
 
-def entries(stream: IO[bytes], at: int) -> Iterator[Entry]:
+def entries(stream: IO[bytes], at: int) -> Iterator[TarMember]:
     """Every ordinary file in a tar stream (POSIX ustar and pax, GNU long names) from a record on, seeking over bodies.
 
     Raises ValueError (one clause) at the first record that is damaged or cut off.
@@ -348,7 +348,7 @@ def entries(stream: IO[bytes], at: int) -> Iterator[Entry]:
             fields.update(_pax_fields(stream.read(min(length, limits.TAR.header)), flag))
         elif flag != b"g":
             if flag in (b"0", b"\0", b"7"):
-                yield Entry(begin, fields.get("path") or _name(head), Place(start, length))
+                yield TarMember(begin, fields.get("path") or _name(head), ByteRange(start, length))
             fields, begin = {}, at
         else:
             begin = at

@@ -18,7 +18,7 @@ from anew.data.modality import Modality
 from anew.data.sources import tar
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.listing import File
-from anew.data.sources.tar import Entry, Sample
+from anew.data.sources.tar import TarMember, TarSample
 from anew.data.types import Item, SkippedItem
 
 SAMPLED = 4  # archives whose beginnings are looked at
@@ -89,13 +89,13 @@ class SpanReader:
             yield SkippedItem(path, f"{error}; the part before it is used")
 
 
-def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, str]) -> Iterator[Sample]:
+def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, str]) -> Iterator[TarSample]:
     """The samples whose first member begins in [start, stop), so that each is in one span.
 
     Raises ValueError (one clause) where the archive is damaged.
     """
     size = stream.seek(0, 2)
-    sample: Sample | None = None
+    sample: TarSample | None = None
     previous = None
     for entry in _entries_from(stream, start, size):
         stem, ending = tar.split_name(entry.name)
@@ -105,7 +105,7 @@ def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, st
                 sample = None
             if entry.at >= stop:
                 return
-            sample = Sample(stem)
+            sample = TarSample(stem)
         previous = stem
         if sample is not None and entry.place.size <= limits.TAR.member and (ending in tar.TOLD or ending in owners):
             sample.places.setdefault(ending, entry.place)
@@ -113,7 +113,7 @@ def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, st
         yield tar.with_endings(sample, owners)
 
 
-def _entries_from(stream: IO[bytes], start: int, size: int) -> Iterator[Entry]:
+def _entries_from(stream: IO[bytes], start: int, size: int) -> Iterator[TarMember]:
     """The members of an archive from one that begins before `start` on."""
     reach = REACH
     while reach < start:

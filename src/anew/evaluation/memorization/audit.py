@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
+from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
@@ -43,7 +44,6 @@ from anew.evaluation.memorization.result import (
 )
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.metrics.two_sample import auc
-from anew.evaluation.wording import listed
 
 MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
 POSERS = 1_200  # real items that pose as samples in the match test: so many tell 1% of copies, of any number of samples

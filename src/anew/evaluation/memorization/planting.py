@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.wording import percent
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
     FOUND,
@@ -23,7 +24,6 @@ from anew.evaluation.memorization.copying_test import (
 from anew.evaluation.memorization.match_test import MatchTest
 from anew.evaluation.memorization.result import CAUGHT, RATES, PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
-from anew.evaluation.wording import percent
 
 DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
 DRAW_PERMUTATIONS = 399  # of each draw: enough for p = 0.01, and there are up to 200 draws

@@ -9,12 +9,12 @@ from typing import Generic
 import numpy as np
 
 from anew.core.arrays import Integers
+from anew.core.wording import are, percent, plural
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import FOUND, Distance
 from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.score import Group, MetricSpec, Score
-from anew.evaluation.wording import are, percent, plural
 
 REACHABLE = 10**7  # held-out items that somebody may have; a need for more is no advice
 PARTLY = 0.9  # of the training items, below which the audit compared a part of them

@@ -10,6 +10,7 @@ from rapidfuzz.distance import Levenshtein
 
 from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
+from anew.core.wording import plural
 from anew.evaluation.base import MOST, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
@@ -22,7 +23,6 @@ from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.text_statistics import TextStatistics
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
-from anew.evaluation.wording import plural
 
 ORDER = 6  # characters of context of the counting model: more rarely occur twice in data of this size
 TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory

@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricRow:
     """A metric in the table. real: what real data gets, "" where that is not known."""
 
     spec: MetricSpec
@@ -152,10 +152,10 @@ def page(
     )
 
 
-def _row(runs: Sequence[RunResult], spec: MetricSpec) -> Row:
+def _row(runs: Sequence[RunResult], spec: MetricSpec) -> MetricRow:
     best = best_runs(runs, spec.name)
     cells = [_cell(run.name, run.scores.get(spec.name), run in best) for run in runs]
-    return Row(spec, cells, _real_value(runs, spec.name))
+    return MetricRow(spec, cells, _real_value(runs, spec.name))
 
 
 def _real_value(runs: Sequence[RunResult], name: str) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anew.core.arrays import Numbers
+from anew.core.wording import listed, plural
 from anew.data.types import DecodedItem
 from anew.evaluation.reporting import verdict
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
-from anew.evaluation.wording import listed, plural
 
 REALISTIC = 0.5  # of the best share of real-looking frames, below which paths are not compared: noise moves evenly, too
 CLOSE = 0.05  # scores without an interval that differ by less are called a tie

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from anew.core import files
+from anew.core.wording import percent
 from anew.evaluation.memorization.result import CAUGHT, RATES, CopyTestResult
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.charts import ScaleChart
@@ -17,7 +18,6 @@ from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
 from anew.evaluation.score import Group, Score
-from anew.evaluation.wording import percent
 
 NOUNS = {"protein": "sequence"}  # what new data of a modality is called, where its name says too much
 

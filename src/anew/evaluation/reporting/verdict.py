@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from anew.core.wording import plural
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.reporting.grading import (
@@ -18,7 +19,6 @@ from anew.evaluation.reporting.grading import (
 )
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.score import Group, Question, Score
-from anew.evaluation.wording import plural
 
 BARELY_TRAINED = 50  # steps of training under which a run says little about its family
 COLLAPSED = 0.7  # of the variety of real data that is missing

@@ -26,9 +26,9 @@ class Denoiser(Protocol):
     @property
     def mixture(self) -> GaussianMixture: ...
 
-    def _denoise(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
+    def denoise(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
 
-    def _to_items(self, denoised: Tensor) -> Tensor: ...
+    def to_items(self, denoised: Tensor) -> Tensor: ...
 
 
 @torch.no_grad()
@@ -41,7 +41,7 @@ def clean_estimates(
     rows = noisy.flatten(1).float().to(family.device)  # (n, D)
     nearest = rows if near is None else near.flatten(1).float().to(family.device)
     component = family.mixture.assign(nearest, labels_here)
-    return family._to_items(family._denoise(rows, torch.tensor(sigma), component))
+    return family.to_items(family.denoise(rows, torch.tensor(sigma), component))
 
 
 def level_errors(family: Denoiser, x: Tensor, labels: Tensor | None, sigmas: Tensor) -> tuple[Tensor, Tensor]:

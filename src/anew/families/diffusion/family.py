@@ -201,11 +201,11 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         sampling = request.sampling_as(DiffusionSampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         noise = self._noise(request, seed)
-        component = self._choose_component(request, noise["kind"][:, 0], given_values)
-        start = self.mixture.sample(component, noise["inside"], noise["outside"])
+        component = self._choose_component(request, noise["choices"][:, 0], given_values)
+        start = self.mixture.sample(component, noise["basis_noise"], noise["residual_noise"])
         part_mask = None
         if not sampling.frames:
-            part_mask = self.layout.sampled_parts(self.mixture, component, noise["kind"][:, -1], given_values)
+            part_mask = self.layout.sampled_parts(self.mixture, component, noise["choices"][:, -1], given_values)
         known_parts = None if given_values is None else self.layout.known_parts(given_values.mask)
         if given_values is not None:
             start = torch.where(given_values.mask, given_values.values, start)
@@ -229,7 +229,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
         for denoised in SOLVERS[sampling.solver](denoise, start + sigmas[0] * noise["noise"], sigmas):
-            yield self._to_items(denoised, part_mask)
+            yield self.to_items(denoised, part_mask)
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
         """The steps of `sample`, for stills."""
@@ -254,7 +254,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         sigmas = karras_sigmas(steps, sampling.sigma_min * std, self.config.sigma_max * std, sampling.rho)
         return sigmas.to(self.device)
 
-    def _to_items(self, denoised: Tensor, part_mask: Tensor | None = None) -> Tensor:
+    def to_items(self, denoised: Tensor, part_mask: Tensor | None = None) -> Tensor:
         """(n, *shape) of estimates (n, D)."""
         x = denoised.view(len(denoised), *self.spec.shape)
         x = x.clamp(-1, 1) if self.spec.bounded else x
@@ -264,10 +264,10 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         """Normal numbers by use, (n, count) each; row i is a function of its key, (seed, first_index + i)."""
         size = self.layout.size
         counts = {
-            "outside": size,
-            "inside": self.mixture_basis.shape[1],
+            "residual_noise": size,
+            "basis_noise": self.mixture_basis.shape[1],
             "noise": size,
-            "kind": self.layout.num_choices,
+            "choices": self.layout.num_choices,
         }
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         rows = torch.stack([torch.randn(sum(counts.values()), generator=source) for source in sources])
@@ -290,19 +290,19 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         return torch.where(cumulative[:, -1] > 0, component, self.any_component)
 
     def _denoise_guided(self, y: Tensor, sigma: Tensor, component: Tensor, guidance: float) -> Tensor:
-        conditional = self._denoise(y, sigma, component)
+        conditional = self.denoise(y, sigma, component)
         if guidance == 1.0:
             return conditional
-        unconditional = self._denoise(y, sigma, torch.full_like(component, self.any_component))
+        unconditional = self.denoise(y, sigma, torch.full_like(component, self.any_component))
         return unconditional + guidance * (conditional - unconditional)
 
     def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
         """The same of images that wrap, at the noise level of this number. Of no component: turned images are of none."""
         y = turned(y, self.spec.shape, level)
         component = torch.full((len(y),), self.any_component, device=y.device)
-        return turned(self._denoise(y, sigma, component, wraps=True), self.spec.shape, level, inverse=True)
+        return turned(self.denoise(y, sigma, component, wraps=True), self.spec.shape, level, inverse=True)
 
-    def _denoise(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
+    def denoise(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
         """(n, D) denoised estimate at levels (n, F) or () of its parts, in rows that stay in a processor's cache."""
         rows = max(1, ROWS // self.layout.num_parts)
         sigma = sigma.expand(len(y), self.layout.num_parts)
@@ -333,8 +333,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         sigmas = self._sigmas(sampling, FLOW_STEPS * (sampling.steps or DEFAULT_STEPS))
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)
-        for denoised in SOLVERS[sampling.solver](lambda y, sigma: self._denoise(y, sigma, component), y, sigmas):
-            yield self._to_items(denoised)
+        for denoised in SOLVERS[sampling.solver](lambda y, sigma: self.denoise(y, sigma, component), y, sigmas):
+            yield self.to_items(denoised)
 
     @torch.no_grad()
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -342,7 +342,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         component = torch.full((len(x),), self.any_component, device=self.device)
         sigmas = self._sigmas(DiffusionSampling(), FLOW_STEPS * DEFAULT_STEPS)[:-1].flip(0)
         clean = x.to(self.device).float().flatten(1)
-        y = encode_flow(lambda y, sigma: self._denoise(y, sigma, component), clean, sigmas)
+        y = encode_flow(lambda y, sigma: self.denoise(y, sigma, component), clean, sigmas)
         return self.mixture.whiten(y, sigmas[-1], component)
 
     def portable_sampler(self) -> PortableSampler:

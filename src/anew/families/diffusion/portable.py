@@ -42,8 +42,8 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     rank = mixture.basis.shape[1]
     shape, is_bounded = family.spec.shape, family.spec.bounded
 
-    def start(component: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
-        return mixture.sample(component, inside, outside).view(-1, *shape)
+    def start(component: Tensor, basis_noise: Tensor, residual_noise: Tensor) -> Tensor:
+        return mixture.sample(component, basis_noise, residual_noise).view(-1, *shape)
 
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
         return family.denoised(y.flatten(1), sigma[:, None], component).view(-1, *shape)
@@ -63,15 +63,15 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         return family.layout.hold_last_part(x, position <= last[:, None])
 
     rows = {"component": torch.zeros(2, dtype=torch.long)}
-    noise = {"inside": torch.zeros(2, rank), "outside": torch.zeros(2, size)}
+    noise = {"basis_noise": torch.zeros(2, rank), "residual_noise": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
     starting = Graph("start", owner, start, rows | noise, ("start",))
     drawing = (
         portable.choose("component", mixture.weights, mixture.component_class, family.any_component),
-        portable.normal("inside", rank),
-        portable.normal("outside", size),
+        portable.normal("basis_noise", rank),
+        portable.normal("residual_noise", size),
         portable.normal("noise", *shape),
-        portable.run("start", "component", "inside", "outside", out="start"),
+        portable.run("start", "component", "basis_noise", "residual_noise", out="start"),
     )
     denoising = portable.denoise("denoiser", "start", sigmas, "component", out="x", noise="noise", clip=is_bounded)
     if not isinstance(mixture, ClipMixture):

@@ -40,7 +40,7 @@ from anew.functional.adversarial import (
 from anew.functional.augment import MAX_P, NUM_UNIFORMS, augment, updated_p
 from anew.functional.latents import slerp
 from anew.nets.precision import compute_dtype
-from anew.nets.resnet import Discriminator, Generator, soft_clamp
+from anew.nets.resnet import Discriminator, ResNetGenerator, soft_clamp
 
 EXAMPLES_PER_PARAMETER = 0.25  # that a generator should see before a larger one is worth it
 ROWS = 128  # examples that go through the network at a time
@@ -119,7 +119,7 @@ class Gan(Family[Grid, GanConfig]):
         widths = tuple(c.width * mult for mult in c.channel_mults)
         self.coarse_prior = CoarsePrior(spec.shape, min(c.rank, c.latent_dim), c.num_clusters, spec.classes)
         num_components = self.coarse_prior.num_components
-        self.generator = Generator(c.latent_dim, num_components, spec.shape, widths, c.depth, c.patch_size)
+        self.generator = ResNetGenerator(c.latent_dim, num_components, spec.shape, widths, c.depth, c.patch_size)
         self.discriminator = Discriminator(num_components, spec.shape, widths, c.depth, c.patch_size)
         self.register_buffer("augment_p", torch.tensor(c.augment_p))
         self.register_buffer("sign_accuracy", torch.zeros(()))

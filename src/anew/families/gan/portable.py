@@ -12,7 +12,7 @@ from anew.core.specs import Grid
 from anew.families import portable
 from anew.families.gan.coarse_prior import CoarsePrior
 from anew.families.portable import Graph, PortableSampler
-from anew.nets.resnet import Generator
+from anew.nets.resnet import ResNetGenerator
 
 
 class PortableGan(Protocol):
@@ -20,7 +20,7 @@ class PortableGan(Protocol):
 
     spec: Grid
     coarse_prior: CoarsePrior
-    generator: Generator
+    generator: ResNetGenerator
 
 
 def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> PortableSampler:

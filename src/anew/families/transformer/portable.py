@@ -15,7 +15,7 @@ from anew.core.specs import Tokens
 from anew.families.portable import Graph, PortableSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
 from anew.nets.attention import EPSILON
-from anew.nets.decoder import Block, Decoder
+from anew.nets.decoder import Decoder, DecoderBlock
 
 
 def decoder_sampler(
@@ -81,7 +81,7 @@ def _graph(net: Decoder, looks_inside: bool = False) -> Graph:
         is_hidden = places[None] > positions[:, None]  # (L, P + L)
         new_keys, new_values, attention, states = [], [], [], [x[:, -1]]
         for layer, block in enumerate(net.blocks):
-            assert isinstance(block, Block)
+            assert isinstance(block, DecoderBlock)
             normed = _rms_norm(x)
             # Few and large products: an interpreter pays for each node. Joined matrices are made once, as they are constants.
             qkv = functional.linear(normed, torch.cat((block.query, block.key, block.value)))

@@ -94,8 +94,7 @@ class Calls:
 def counted(model: Model) -> Iterator[Calls]:
     """Count calls of the modules of the family, and of its codec, inside."""
     calls = Calls()
-    codec = getattr(model, "codec", None)
-    modules = [module for family in (model.family, codec) if family is not None for module in family.modules()]
+    modules = [module for network in _networks(model) for module in network.modules()]
     hooks = [module.register_forward_hook(calls) for module in modules if list(module.parameters(recurse=False))]
     try:
         yield calls
@@ -104,12 +103,16 @@ def counted(model: Model) -> Iterator[Calls]:
             hook.remove()
 
 
+def _networks(model: Model) -> list[nn.Module]:
+    """The family, and the codec that it works on, if any."""
+    return [model.family, *([model.codec] if isinstance(model.codec, nn.Module) else [])]
+
+
 def _add_training_cost(model: Model, result: RunResult) -> None:
     last = events.last_step(model.folder.path)
     result.add_cost(TRAINING_SECONDS, last.get("seconds"), events.NAME)
     result.add_cost(STEPS, last.get("step"), events.NAME)
-    families = [family for family in (model.family, getattr(model, "codec", None)) if family is not None]
-    parameters = sum(p.numel() for family in families for p in family.parameters())
+    parameters = sum(p.numel() for network in _networks(model) for p in network.parameters())
     result.add_cost(PARAMETERS, parameters, "weights in the run")
 
 
@@ -158,7 +161,7 @@ def _no_interpolation(model: Model) -> str:
 
 def _add_bits(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     """Bits of held-out items, where the family has a likelihood of them."""
-    if getattr(model, "codec", None) is not None:
+    if model.codec is not None:
         return
     max_units = BITS_ITEMS * float(torch.Size(data.spec.shape).numel()) if isinstance(data.spec, Grid) else None
     try:

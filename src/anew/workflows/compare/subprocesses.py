@@ -86,7 +86,7 @@ def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dic
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
             reasons = list(pool.map(train, entries))
-        except BaseException:
+        except BaseException:  # stopped by hand, too: no training goes on that nobody waits for
             pool.shutdown(wait=False, cancel_futures=True)
             _end(running)
             raise

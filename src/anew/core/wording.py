@@ -1,4 +1,4 @@
-"""Small pieces of English that sentences of a report share."""
+"""Small pieces of English that sentences share."""
 
 from __future__ import annotations
 
