@@ -245,3 +245,45 @@ def test_a_header_of_a_million_tensors_is_not_read(tmp_path: Path) -> None:
     path.write_bytes((9 * 2**20).to_bytes(8, "little") + b"{}")
     with pytest.raises(RunError, match="header would have 9,437,184 bytes"):
         read_tensors(path)
+
+
+def test_a_kill_while_a_checkpoint_is_replaced_leaves_one_of_the_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.save("step-00000001", state(1))
+    real = os.replace
+
+    def dying(source: Any, target: Any) -> None:
+        if Path(target).name == "step-00000001":
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(files.os, "replace", dying)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save("step-00000001", state(1))
+    monkeypatch.setattr(files.os, "replace", real)
+    folder.clear_temporary()
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["step-00000001"]
+    checkpoint, notes = folder.latest()
+    assert checkpoint is not None and checkpoint["meta"]["step"] == 1 and not notes
+    folder.save("step-00000001", state(1))
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["step-00000001"]
+
+
+def test_a_checkpoint_that_cannot_replace_another_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.save("step-00000001", state(1))
+    real = os.replace
+    calls: list[str] = []
+
+    def failing(source: Any, target: Any) -> None:
+        calls.append(Path(target).name)
+        if calls.count("step-00000001") == 1 and calls[-1] == "step-00000001":
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(files.os, "replace", failing)
+    with pytest.raises(RunError, match="kept: step-00000001"):
+        folder.save("step-00000001", state(1))
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["step-00000001"]

@@ -216,3 +216,10 @@ def test_a_run_with_any_value_is_used_or_refused(part: int, gift: Path) -> None:
             raise AssertionError(f"case {number}: {type(error).__name__}: {error}") from error
         (gift / "config.json").write_text(kept)
     assert {p.name for p in outside.iterdir()} == before
+
+
+@pytest.mark.parametrize("steps", [None, 50])
+def test_a_run_goes_on_with_no_larger_network_than_it_saved(steps: int | None, gift: Path) -> None:
+    edit(gift, lambda c: c["family"]["config"].update(width=4096))
+    with pytest.raises(RunError, match=r"was edited .*of more than .* bytes, which its weights do not fill"):
+        anew.resume(gift, steps=steps)

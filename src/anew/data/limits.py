@@ -155,3 +155,4 @@ def size(count: int) -> str:
 
 
 WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
+WHOLE_ITEMS = 100_000  # and up to so many items of the listing: each costs 0.1 ms, however small it is

@@ -39,7 +39,10 @@ FOLDERS = (
     "codec/samples",
     "pilots",
 )  # that a run may have
+WEIGHT_FILES = "model*.safetensors"  # one, or several with an index
 _STEP = re.compile(r"step-(\d{1,15})")
+_REPLACED = ".replaced"
+_REPLACED_NAME = re.compile(rf"\.(step-\d{{1,15}}|{DECAY_START}){_REPLACED}\.[0-9a-f]+\.tmp")
 
 
 class RunFolder:
@@ -192,11 +195,15 @@ class RunFolder:
         """Rename a checkpoint once it is written; where it cannot be, nothing of it is left, and RunError says why."""
         try:
             yield
-            shutil.rmtree(target, ignore_errors=True)
+            replaced = self.checkpoints / files.temporary_name(f"{target.name}{_REPLACED}")
+            if target.exists():  # folders cannot be exchanged in one call: `clear_temporary` takes this one back
+                os.replace(target, replaced)
             os.replace(temporary, target)
             files.sync_folder(self.checkpoints)
+            shutil.rmtree(replaced, ignore_errors=True)
         except (RunError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
+            self._take_back_replaced()
             if not self.path.is_dir():
                 raise RunError(
                     f"the run folder {str(self.path)!r} is gone, so nothing can be saved; train again"
@@ -292,8 +299,24 @@ class RunFolder:
         except (RunError, OSError, ValueError) as error:
             return None, files.clause(error)
 
+    def saved_bytes(self) -> int:
+        """Bytes of the largest state that the run holds, in a checkpoint or as its final weights; 0 before there is any."""
+        sizes = [sum(path.stat().st_size for path in self.path.glob(WEIGHT_FILES) if path.is_file())]
+        for folder in (*self._steps(), self.checkpoints / DECAY_START):
+            sizes.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+        return max(sizes)
+
+    def _take_back_replaced(self) -> None:
+        """Give checkpoints their names again whose replacement did not come."""
+        is_own = self.checkpoints.is_dir() and not self.checkpoints.is_symlink()
+        for path in self.checkpoints.iterdir() if is_own else ():
+            match = _REPLACED_NAME.fullmatch(path.name)
+            if match and path.is_dir() and not path.is_symlink() and not (self.checkpoints / match[1]).exists():
+                os.replace(path, self.checkpoints / match[1])
+
     def clear_temporary(self) -> None:
-        """Remove what a kill left half-written."""
+        """Remove what a kill left half-written, and take back what it left half-replaced."""
+        self._take_back_replaced()
         for folder in (self.path, *(self.path / name for name in FOLDERS)):
             is_own = folder.is_dir() and (folder == self.path or not folder.is_symlink())
             for path in folder.iterdir() if is_own else ():

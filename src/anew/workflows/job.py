@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from anew.core import settings as cfg
+from anew.core.memory import parameters_within
 from anew.core.specs import Batch
 from anew.core.threads import use_threads
 from anew.core.version import __version__
@@ -195,7 +197,10 @@ def reopen_job(
     with restoring(folder.path / CONFIG):
         train_config = cfg.from_json(TrainConfig, record.train)
         config: FamilyConfig = cfg.from_json(family_class.Config, record.family.config)
-        family = build_family(family_class, data.spec, config, record.plan.seed, context.world.device)
+        saved = context.world.broadcast(folder.saved_bytes() if context.world.is_main else 0)
+        # Twice, as in `restore_family`: settings that were edited may ask for far more than the run ever was.
+        with parameters_within(2 * saved) if saved else nullcontext():
+            family = build_family(family_class, data.spec, config, record.plan.seed, context.world.device)
     if record.plan.recompute:
         recompute_blocks(family)
     return TrainingJob(folder, record, train_config, family, family_class, data, context)

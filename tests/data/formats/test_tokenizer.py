@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anew.data.formats import tokenizer
 from anew.data.formats.tokenizer import Characters, SubWords, TextTokenizer, clean, restored, words
 from anew.errors import DataError, RunError
 
@@ -145,3 +146,12 @@ def test_a_rule_that_finds_nothing_gives_no_ids() -> None:
     data = json.loads(WORDS.json)
     _set(REGEX, "[a]+")(data)
     assert len(SubWords(json.dumps(data)).encode("bcd")) == 0
+
+
+def test_a_short_text_waits_for_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(tokenizer.time, "sleep", pauses.append)
+    WORDS.encode("a short text")
+    assert not pauses
+    WORDS.encode("many words\n" * 100_000)
+    assert pauses

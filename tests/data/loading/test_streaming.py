@@ -16,6 +16,7 @@ from anew.data.dataset import Dataset
 from anew.data.loading import streaming
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache
 from anew.data.modalities.image import Image as ImageKind
+from anew.data.modalities.text import Text
 from anew.data.sources import folder, open
 from anew.data.splitting import streaming_split
 from anew.data.types import DataBudget
@@ -279,4 +280,23 @@ def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, small
     data.fit(DataBudget(60.0, 1, 1))
     assert all(data.part_size(part) > 0 for part in ("train", "validation", "test"))
     assert data.part_size("train") > 5 * data.part_size("test")
+    data.close()
+
+
+def test_many_small_texts_are_streamed_and_fitted_to_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "d"
+    for number in range(600):
+        (place / f"{number % 7}").mkdir(parents=True, exist_ok=True)
+        (place / f"{number % 7}" / f"{number}.txt").write_text(f"note {number}\n")
+    for module in (folder, open):
+        monkeypatch.setattr(module, "WHOLE_ITEMS", 599)
+    monkeypatch.setattr(folder, "SHARD_ITEMS", 16)
+    monkeypatch.setattr(streaming, "FIT_TEXTS", 40)
+    seen: list[int] = []
+    fit = Text.fit
+    monkeypatch.setattr(Text, "fit", lambda self, items, *more: (seen.append(len(items)), fit(self, items, *more))[1])
+    data = opened(place, tmp_path / "c")
+    assert isinstance(data._store, streaming.StreamingStore)
+    assert sum(data.scan.parts.values()) == 600 and 40 <= seen[0] <= 40 + 16
+    assert data.batch(0, "main", 0, 8, 8).x.shape[0] == 8
     data.close()

@@ -74,10 +74,13 @@ class Range:
     stop: int | None = None
 
 
+def has_stores() -> bool:
+    """Whether any data of this process lie in a store."""
+    return bool(_folders)
+
+
 def prefetch(ranges: Iterable[Range]) -> None:
     """Have the ranges of files in stores fetched in the background; neighbours by one request."""
-    if not _folders:
-        return
     for path, parts in itertools.groupby(ranges, lambda part: part.path):
         stored = distant(path)
         if stored is None:

@@ -297,14 +297,15 @@ def _same_text(data: Mapping[str, object]) -> str:
 def _pieces(text: str) -> Iterator[str]:
     """The text in pieces of about _PIECE characters, cut where the ids stay the same: at a line end between two words.
 
-    Each piece lets other threads run: the regular expression holds the interpreter for its whole length."""
+    Between two pieces other threads may run: the regular expression holds the interpreter for its whole length."""
     at = 0
     while at < len(text):
+        if at:
+            time.sleep(0)
         cut = _CUT.search(text, at + _PIECE)
         stop = cut.end() if cut else len(text)
         yield text[at:stop]
         at = stop
-        time.sleep(0)
 
 
 def _joined(parts: list[NDArray[np.uint16]], word_index: NDArray[np.int64]) -> NDArray[np.uint16]:

@@ -29,7 +29,7 @@ from anew.data.splitting.streaming_split import OWN_SHARDS, holds, split_source
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-FIT_BYTES, FIT_ITEMS = 4 * 1024 * 1024, 2048  # text, or grids, that `fit` sees
+FIT_BYTES, FIT_TEXTS, FIT_ITEMS = 4 * 1024 * 1024, 100_000, 2048  # text (bytes, items), or grids, that `fit` sees
 MEASURED = 4096  # items of this text that are encoded to learn how many examples a byte holds
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
 SWEEP_GRIDS, SWEEP_LEAST = 512 * 1024 * 1024, 256  # bytes of stored grids that a sweep keeps, but so many always
@@ -98,8 +98,8 @@ class StreamingStore:
             self._fit_shards.append(number)
             items += records
             self._fit_bytes += self._train_bytes(number)
-            text = bool(items) and isinstance(items[0].data, str)
-            if self._fit_bytes >= FIT_BYTES if text else len(items) >= FIT_ITEMS:
+            is_text = bool(items) and isinstance(items[0].data, str)
+            if len(items) >= (FIT_TEXTS if is_text else FIT_ITEMS) or (is_text and self._fit_bytes >= FIT_BYTES):
                 break
         if not items:
             raise DataError(self._nothing_to_fit(numbers))

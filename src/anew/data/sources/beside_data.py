@@ -32,12 +32,12 @@ def without_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
     A description (`README.md`, `LICENSE`, `SOURCE.txt`) is one only at the top of the folder and beside other files: a file that
     was given by itself, and the READMEs of many projects, are data.
     """
-    data = [file for file in files if PurePosixPath(file.path).name.lower() not in _LEFTOVERS]
-    described = [file for file in data if not _is_description(file.path)]
-    if not any(file.bytes for file in described):
-        return data or list(files), []
+    data = [file for file in files if file.path[file.path.rfind("/") + 1 :].lower() not in _LEFTOVERS]
     names = [file.path for file in data if _is_description(file.path)]
     if not names:
+        return data or list(files), []
+    described = [file for file in data if not _is_description(file.path)]
+    if not any(file.bytes for file in described):
         return data, []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return described, [
@@ -47,8 +47,10 @@ def without_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
 
 
 def _is_description(path: str) -> bool:
+    if "/" in path:
+        return False
     name = PurePosixPath(path)
-    return "/" not in path and name.suffix.lower() in _TEXT_ENDINGS and bool(_DESCRIPTION.fullmatch(name.name))
+    return name.suffix.lower() in _TEXT_ENDINGS and bool(_DESCRIPTION.fullmatch(path))
 
 
 def check_is_no_run(text: str, place: Path, files: Sequence[File]) -> None:

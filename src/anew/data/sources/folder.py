@@ -16,7 +16,7 @@ from anew.data.file_names import is_packed, label_of, parts_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
 from anew.data.formats.reading import read_whole, too_large
-from anew.data.limits import WHOLE_BYTES
+from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.detect import sort_files
@@ -105,7 +105,7 @@ class FolderReader:
             return _chunked(sorted(small, key=_shuffled), named, SHARD_ITEMS, None, streamed=True) + parts
         if not owner.traits.is_text:
             return _chunked(sorted(files, key=_shuffled), named, SHARD_ITEMS, None)
-        if sum(f.bytes for f in files) <= WHOLE_BYTES:
+        if sum(f.bytes for f in files) <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
             return _chunked(files, named, SHARD_ITEMS, SHARD_BYTES)
         large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
         small = [f for f in files if f not in set(large)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anew.core.registry import available
-from anew.data.limits import WHOLE_BYTES
+from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import named
 from anew.data.sources.base import Shard
@@ -67,7 +67,8 @@ def detect_modality(
     if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
         raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{why}")
-    fits_memory = modalities[modality].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
+    is_small = sum(shard.bytes for shard in shards) <= WHOLE_BYTES and usable[modality] <= WHOLE_ITEMS
+    fits_memory = modalities[modality].traits.cheap_to_encode and is_small
     return Chosen(
         source, modality, shards, fits_memory, left_out, notes, _fingerprint(modality, shards, source), is_requested
     )

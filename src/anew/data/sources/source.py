@@ -171,6 +171,8 @@ class Source:
             shard: One of `shards`.
             limit: Items that are needed of it.
         """
+        if not by_range.has_stores():
+            return
         parts = self._home[shard.name].ranges(shard)
         if len(parts) > 1 or limit is None:  # the beginning of one range is fetched by who reads it
             by_range.prefetch(parts[:limit])
