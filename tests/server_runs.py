@@ -17,7 +17,7 @@ import anew
 from anew.server.app import make_app
 from anew.server.catalog import Catalog
 from anew.server.limits import Limits
-from anew.server.running import Server
+from anew.server.listening import PunctualProtocol, Server, listen
 from samples import TINY, clips, names, prose, sequences, shapes, tones
 
 SMALL: dict[str, Any] = {"width": 8, "batch_size": 8}  # of a grid
@@ -81,3 +81,18 @@ def listening(runs: list[Path], limits: Limits | None = None, chats: bool = Fals
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def answering(app: Any) -> Iterator[tuple[str, int]]:
+    """The address of a server of an app in this process."""
+    with listen("127.0.0.1", 0) as opened:
+        config = uvicorn.Config(app, http=PunctualProtocol, log_level="error", lifespan="off")
+        server = Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+        thread.start()
+        try:
+            yield opened.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join(10)

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from anew.errors import RunError
-from anew.runs.events import LINE, Events, last_step, progress_record, read, thread_record, truncate
+from anew.runs import events
+from anew.runs.events import (
+    FIELDS,
+    LINE,
+    PIECE,
+    Events,
+    last_step,
+    progress_record,
+    read,
+    spread,
+    thread_record,
+    truncate,
+)
 
 STEP = '{"event": "step", "time": 1.0, "step": %d, "progress": 0.%d}\n'
 BAD = ["[" * 100_000, "x" * LINE, "\0" * (3 * LINE), "null",
@@ -16,6 +28,7 @@ BAD = ["[" * 100_000, "x" * LINE, "\0" * (3 * LINE), "null",
        '{"event": "step", "step": 1, "progress": 0.1, "seconds": 1' + "0" * 400 + "}", "{",
        '{"event": 5}', '{"event": "step", "step": "x", "progress": 0.1}',
        '{"event": "threads", "step": 1, "threads": 0}', '{"event": "threads", "step": 1, "threads": null}',
+       '{"event": "step", "step": 1, "progress": 0.1' + "".join(f', "loss_{i}": 1' for i in range(FIELDS)) + "}",
        '{"event": "step", "step": 2}', '{"event": "warning", "text": "t"}', '{"event": "step", "step": 1, "progress": []}']  # fmt: skip
 
 
@@ -23,7 +36,7 @@ BAD = ["[" * 100_000, "x" * LINE, "\0" * (3 * LINE), "null",
 def test_a_damaged_line_is_left_out_and_counted(bad: str, tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(STEP % (1, 1) + bad + "\n" + STEP % (2, 2))
-    assert progress_record(path) == [0.1, 0.2]
+    assert list(progress_record(path)) == [0.1, 0.2]
     assert truncate(path, 1) == 1 and [e["step"] for e in read(path)] == [1]
 
 
@@ -34,6 +47,16 @@ def test_half_a_line_does_not_spoil_the_next(tmp_path: Path) -> None:
     events.write("report", seconds=1.0)
     events.close()
     assert [e["event"] for e in read(path)] == ["step", "report"]
+
+
+def test_what_is_not_finite_is_null_and_the_step_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events = Events(path)
+    events.write("step", step=1, progress=0.1, grad_norm=float("inf"), loss=float("nan"))
+    events.close()
+    step = last_step(tmp_path)
+    assert step["loss"] is None and step["grad_norm"] is None  # type: ignore[typeddict-item]
+    assert progress_record(path) == [0.1]
 
 
 def test_threads_are_read_by_the_step_that_they_took(tmp_path: Path) -> None:
@@ -68,3 +91,31 @@ def test_holes_are_read_as_no_event(tmp_path: Path) -> None:
     tracemalloc.stop()
     Events(path).close()
     assert path.read_bytes()[-1:] == b"\n"
+
+
+def test_the_last_step_is_read_from_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.jsonl"
+    warning = '{"event": "warning", "step": 1, "text": "%s"}\n' % ("a" * (LINE - 100))
+    path.write_text("".join(STEP % (i, 5) for i in range(1, 5000)) + "x" * 3 * LINE + "\n" + 3 * warning + "y" * LINE)
+    parsed = 0
+    whole = events.parse
+
+    def counted(line: bytes) -> events.Event | None:
+        nonlocal parsed
+        parsed += 1
+        return whole(line)
+
+    monkeypatch.setattr(events, "parse", counted)
+    assert last_step(tmp_path)["step"] == 4999 and parsed < 10
+    monkeypatch.setattr(events, "LAST_LINES", 2)
+    assert last_step(tmp_path) == {}
+
+
+def test_of_a_long_log_pieces_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    count = 5 * PIECE // len(STEP % (10_000, 5))
+    path.write_text("".join(STEP % (i, 5) for i in range(10_000, 10_000 + count)))
+    assert [event["step"] for event in spread(path)] == list(range(10_000, 10_000 + count))
+    shown = [event["step"] for event in spread(path, 3 * PIECE)]
+    assert shown[0] == 10_000 and shown[-1] == 10_000 + count - 1
+    assert len(shown) < 0.7 * count and shown == sorted(set(shown))

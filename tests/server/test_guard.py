@@ -58,10 +58,12 @@ def test_names_of_this_machine(host: str, client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:8001", "http://localhost:8000", ""]
+    "origin",
+    ["http://evil.example", "null", "http://127.0.0.1:8001", "http://localhost:8000", "", "http://[", "http://a\u2100"],
 )
 def test_pages_of_other_sites_are_refused(origin: str, client: TestClient) -> None:
-    assert client.post("/v1/completions", json=BODY, headers={"Origin": origin}).status_code == 403
+    headers = {"Origin": origin.encode("utf-8")}
+    assert client.post("/v1/completions", json=BODY, headers=headers).status_code == 403
 
 
 def test_a_page_of_the_server_itself(client: TestClient) -> None:

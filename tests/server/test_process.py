@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -19,12 +20,12 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-import uvicorn
 
 from anew import api
 from anew.cli import main
 from anew.errors import ConfigError, DataError
 from anew.server import listening
+from server_runs import answering
 
 LONG = {"model": "book", "prompt": "the", "max_tokens": 30_000}
 
@@ -84,33 +85,74 @@ def test_a_request_that_never_ends_hinders_nobody(address: str) -> None:
         assert httpx.get(f"{address}/health").status_code == 200
 
 
+async def slow_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await asyncio.sleep(0.5)  # an answer may take longer than a head
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
 def test_a_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "HEAD_S", 0.3)
+    with (
+        answering(slow_app) as address,
+        socket.create_connection(address, 10) as slow,
+        socket.create_connection(address, 10) as good,
+    ):
+        slow.sendall(b"GET / HTTP/1.1\r\nX-Header: a")
+        good.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert slow.recv(100) == b""  # closed
+        assert good.recv(1000).startswith(b"HTTP/1.1 200")
+        good.sendall(b"GET / HTTP/1.1\r\nX-")  # the next one on the same connection
+        while data := good.recv(1000):
+            assert b"ok" in data
+
+
+def test_who_reads_nothing_is_given_up_and_who_reads_slowly_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "UNREAD_S", 0.5)
+    ended = threading.Event()
+    size = 64 * 2**20  # more than the system keeps for a client
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await asyncio.sleep(0.5)  # an answer may take longer
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": b"x" * size})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        ended.set()
 
-    opened = listening.listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=listening.PunctualProtocol, log_level="error", lifespan="off")
-    server = listening.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
-    thread.start()
-    try:
-        address = opened.getsockname()
-        with socket.create_connection(address, 10) as slow, socket.create_connection(address, 10) as good:
-            slow.sendall(b"GET / HTTP/1.1\r\nX-Header: a")
-            good.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert slow.recv(100) == b""  # closed
-            assert good.recv(1000).startswith(b"HTTP/1.1 200")
-            good.sendall(b"GET / HTTP/1.1\r\nX-")  # the next one on the same connection
-            while data := good.recv(1000):
-                assert b"ok" in data
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        opened.close()
+    with answering(app) as address:
+        with socket.create_connection(address, 10) as deaf:
+            deaf.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert ended.wait(10)
+        with socket.create_connection(address, 10) as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            begun, got = time.monotonic(), 0
+            while piece := slow.recv(2**20):
+                got += len(piece)
+                if time.monotonic() - begun < 2.0:
+                    time.sleep(0.1)
+            assert got > size
+
+
+def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 3)
+    with answering(slow_app) as address:
+        idle = [socket.create_connection(address, 10) for _ in range(3)]
+        with socket.create_connection(address, 10) as late:
+            late.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            with pytest.raises(ConnectionResetError):
+                assert late.recv(100) == b""
+                raise ConnectionResetError
+        for connection in idle:
+            connection.close()
+        while not _answers(address):
+            time.sleep(0.05)
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    with contextlib.suppress(ConnectionError), socket.create_connection(address, 10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        return connection.recv(100).startswith(b"HTTP/1.1 200")
+    return False
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")

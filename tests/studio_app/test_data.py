@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from anew.core import files
+from anew.server import guard
 from anew.studio_app import data_report, uploads
+from anew.studio_app.app import make_app
+from anew.studio_app.start_folder import StartFolder
+from anew.studio_app.studio import Studio
 from samples import shapes
-from studio_runs import client_of
+from server_runs import answering
+from studio_runs import TOKEN, client_of
 
 
 def test_dropped_files_arrive(tmp_path: Path) -> None:
@@ -30,7 +36,23 @@ def test_dropped_files_arrive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "/etc/x", "a//b", ".hidden", "a/../../x", "a\\b", "x" * 300, "", "/".join("a" * 20), "con:1"]
+    "path",
+    [
+        "../x",
+        "/etc/x",
+        "a//b",
+        ".hidden",
+        "a/../../x",
+        "a\\b",
+        "x" * 300,
+        "",
+        "/".join("a" * 20),
+        "con:1",
+        "é" * 101,
+        "a\x9bm",
+        "\u202egnp.exe",
+        "a\u2028b",
+    ],
 )
 def test_names_that_lead_elsewhere(path: str, tmp_path: Path) -> None:
     with client_of(tmp_path) as client:
@@ -38,6 +60,44 @@ def test_names_that_lead_elsewhere(path: str, tmp_path: Path) -> None:
         assert client.post("/api/upload", params={"to": upload, "path": path}, content=b"x").status_code in (400, 403)
         for place in ("", "uploads", "..", "runs", "uploads/none", "uploads/u/../../x"):
             assert client.post("/api/upload", params={"to": place, "path": "x"}, content=b"x").status_code in (403, 404)
+
+
+def test_a_place_that_is_taken(tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "u" * 500}).json()["id"]
+        for path, status in (
+            ("a", 200),
+            ("a/b", 413),
+            ("c/d", 200),
+            ("c", 413),
+        ):  # a file where a folder is to be, and back
+            answer = client.post("/api/upload", params={"to": upload, "path": path}, content=b"x")
+            assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("target", [".", "nothing", "uploads"])
+def test_uploads_stay_out_of_a_link(target: str, tmp_path: Path) -> None:
+    (tmp_path / "uploads").symlink_to(tmp_path / target)
+    with client_of(tmp_path) as client:
+        answer = client.post("/api/uploads", json={"name": "u"})
+        assert answer.status_code == 400 and "is a link" in answer.text
+    assert not (tmp_path / "u").exists()
+
+
+@pytest.mark.parametrize("path", ["/api/upload?to=uploads/u&path=x.txt", "/api/play/origin"])
+@pytest.mark.parametrize("framing", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
+def test_a_body_that_comes_to_a_halt_is_cut_off(
+    path: str, framing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "HALT_S", 0.3)
+    (tmp_path / "uploads" / "u").mkdir(parents=True)
+    app = make_app(Studio(StartFolder(tmp_path), []), "127.0.0.1", 8686, TOKEN)
+    with answering(app) as address, socket.create_connection(address, 30) as slow:
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nX-Anew-Studio: 1\r\n{framing}\r\n\r\n"
+        slow.sendall(head.encode() + b"5\r\nabcde\r\n")
+        answer = b"".join(iter(lambda: slow.recv(2**16), b""))
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"came to a halt" in answer
+        assert list((tmp_path / "uploads" / "u").iterdir()) == []
 
 
 def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

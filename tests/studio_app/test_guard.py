@@ -36,7 +36,7 @@ def test_the_address_gives_a_cookie_and_goes_on_without_the_token(root: Path) ->
         assert "main.js" in client.get("/").text
 
 
-@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"},
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://["},
                                      {"Origin": "http://127.0.0.1:9"}, {"Sec-Fetch-Site": "cross-site"},
                                      {"Sec-Fetch-Site": "same-site"}])  # fmt: skip
 def test_other_sites_are_refused(headers: dict[str, str], client: TestClient) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from anew.runs import events
+from anew.studio_app import run_log
 from anew.studio_app.run_log import Curve, RunLog
 from studio_runs import write_run
 
@@ -83,3 +84,34 @@ def test_an_average_of_a_constant_is_the_constant() -> None:
     steps, values = curve.smoothed(100)
     assert steps[-1] == 999 and all(abs(value - 2.5) < 1e-9 for value in values)
     assert Curve().smoothed(10) == ([], [])
+
+
+def test_a_log_of_any_size_takes_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "MAX_POINTS", 100)
+    monkeypatch.setattr(run_log, "PIECE", 1000)
+    path = tmp_path / "events.jsonl"
+    many_names = [
+        json.dumps({"event": "step", "step": number, "progress": 0} | {f"k{number}-{k}": 1 for k in range(40)})
+        for number in range(9)
+    ]
+    warnings = [json.dumps({"event": "warning", "step": 1, "text": "t"})] * (2 * run_log.MAX_WARNINGS)
+    steps = [step(number, 2.0) for number in range(5000)]
+    path.write_text("\n".join([*many_names, "x" * 10 * events.LINE, *warnings, *steps, "y" * 10 * events.LINE]))
+    log = RunLog(path)
+    log.refresh()
+    assert len(log.curves) == run_log.MAX_CURVES and len(log.warnings) == run_log.MAX_WARNINGS
+    assert len(log.seconds.steps) <= 104 and log.last["step"] == 4999 and len(log._rest) <= events.LINE
+
+
+def test_of_a_long_log_pieces_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "SPREAD", 2 * events.PIECE)
+    path = tmp_path / "events.jsonl"
+    count = 6 * events.PIECE // len(step(50_000, 2.0))
+    path.write_text("".join(f"{step(number, 2.0)}\n" for number in range(count)))
+    log = RunLog(path)
+    log.refresh()
+    assert 0.2 * count < len(log.curves["loss"].steps) < 0.5 * count
+    with open(path, "a") as file:
+        file.write(f"{step(count, 2.0)}\n")
+    log.refresh()
+    assert log.last["step"] == count

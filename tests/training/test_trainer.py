@@ -20,6 +20,7 @@ from anew.families.phases import Loss, Phase
 from anew.planning.build import build_family
 from anew.runs.events import Events, progress_record, read
 from anew.runs.folder import RunFolder
+from anew.runs.state import Checkpoint
 from anew.training.loop import TrainingLoop
 from anew.training.progress import ReplayProgress, StepProgress
 from anew.training.trainer import NonFinite, StepResult, Trainer
@@ -220,3 +221,32 @@ def test_decay_start_is_kept(tmp_path: Path) -> None:
     state, notes = RunFolder(tmp_path).decay_start()
     assert state is not None and not notes
     assert state["meta"]["step"] == 20
+
+
+@pytest.mark.parametrize("killed_at", [7, 19, 26, 39])
+def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(killed_at: int, tmp_path: Path) -> None:
+    """Points of measurement and the start of the decay lie elsewhere than the step that it goes on from."""
+
+    def train(run: Trainer, folder: Path, checkpoint: Checkpoint | None) -> Validation:
+        validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]), points=4)
+        if checkpoint is not None:
+            run.load_state_dict(checkpoint)
+            validation.load_state_dict(checkpoint)
+        events = Events(folder / "events.jsonl")
+        TrainingLoop(run, RunFolder(folder), events, [stop], validation, checkpoint_seconds=1e9).run()
+        events.close()
+        return validation
+
+    def stop(result: StepResult) -> None:
+        killed.stopping = result.step == killed_at  # its state is saved then
+
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    killed, whole, resumed = trainer(40), trainer(40), trainer(40)
+    expected = train(whole, tmp_path / "whole", None)
+    train(killed, tmp_path / "killed", None)
+    measured = train(resumed, tmp_path / "killed", RunFolder(tmp_path / "killed").latest()[0])
+    assert measured.history == expected.history
+    assert all(torch.equal(value, resumed.weights()[name]) for name, value in whole.weights().items())
+    state, _ = RunFolder(tmp_path / "killed").decay_start()
+    assert state is not None and state["meta"]["step"] == 20

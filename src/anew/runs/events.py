@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import collections
+import itertools
 import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias, TypedDict
+from typing import BinaryIO, TypeAlias, TypedDict
 
 from anew.core import files
 from anew.errors import RunError
@@ -18,6 +19,10 @@ NAME = "events.jsonl"
 EventValue: TypeAlias = str | int | float | None
 BYTES = 2**31  # of the file, at most
 LINE = 2**16  # bytes of a line, at most; longer lines are skipped
+FIELDS = 64  # of an event, at most; those of a step are as many as the losses of a family and about ten besides
+SPREAD = 2**26  # bytes of a log that are read where its course is shown
+LAST_LINES = 100_000  # among which the last step is looked for
+PIECE = 2**20
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 NEEDED = {
     "step": ("step", "progress"),
@@ -70,7 +75,13 @@ class Events:
             self._file.write("\n")  # a kill left half a line, and the next one is to be whole
 
     def write(self, event_type: str, **fields: EventValue) -> None:
-        self._file.write(json.dumps({"event": event_type, "time": round(time.time(), 3), **fields}) + "\n")
+        """Append an event. What is not finite, as a gradient may be, becomes null: JSON has no word for it."""
+        numbers = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in fields.items()
+        }
+        event = {"event": event_type, "time": round(time.time(), 3), **numbers}
+        self._file.write(json.dumps(event, allow_nan=False) + "\n")
         if time.monotonic() - self._flushed >= self._every:
             self.flush()
 
@@ -98,10 +109,52 @@ def steps_of(run: Path) -> Iterator[Event]:
     return (event for event in read(run / NAME) if event["event"] == "step")
 
 
+def spread(path: Path, max_bytes: int = SPREAD) -> Iterator[Event]:
+    """The events of a log whose course is shown: all of them, or of a longer log those in pieces at even distances."""
+    if not path.exists() and not path.is_symlink():
+        return
+    with files.open_checked(path, BYTES) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > max_bytes:
+            lines = (line for piece in pieces(file, 0, size, max_bytes) for line in piece.split(b"\n")[:-1])
+            yield from (event for line in lines if (event := parse(line)) is not None)
+            return
+    yield from read(path)
+
+
+def pieces(file: BinaryIO, start: int, stop: int, max_bytes: int) -> Iterator[bytes]:
+    """Pieces of a log at even distances, the first and the last bytes among them. Each begins with a line."""
+    count = max(2, max_bytes // PIECE)
+    for number in range(count):
+        file.seek(start + (stop - start - PIECE) * number // (count - 1))
+        piece = file.read(PIECE)
+        yield piece.partition(b"\n")[2] if number else piece
+
+
 def last_step(run: Path) -> Event:
-    """The last of them; empty where there is none."""
-    last = collections.deque(steps_of(run), maxlen=1)
-    return last[0] if last else Event()
+    """The last step in the log of a run folder; empty where there is none among its last lines."""
+    path = run / NAME
+    if not path.exists() and not path.is_symlink():
+        return Event()
+    with files.open_checked(path, BYTES) as file:
+        lines = (line for line in _backwards(file) if len(line) < LINE and line.strip(b"\0 \r"))
+        for line in itertools.islice(lines, LAST_LINES):
+            event = parse(line)
+            if event is not None and event["event"] == "step":
+                return event
+    return Event()
+
+
+def _backwards(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file from the last to the first; of one that is longer than any event, parts at most."""
+    place, rest = file.seek(0, os.SEEK_END), b""
+    while place:
+        start = max(0, place - LINE)
+        file.seek(start)
+        first, *lines = (file.read(place - start) + rest).split(b"\n")
+        yield from reversed(lines)
+        place, rest = start, first if len(first) < LINE else b""
+    yield rest
 
 
 def losses(step: Event) -> dict[str, float]:
@@ -136,7 +189,7 @@ def parse(line: bytes) -> Event | None:
         event: Event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str) or len(event) > FIELDS:
         return None
     fits = all(_fits(name, value) for name, value in event.items())
     return event if fits and all(name in event for name in NEEDED.get(event["event"], ())) else None
@@ -183,13 +236,18 @@ def truncate(path: Path, step: int) -> int:
     return bad - min(bad, cut)
 
 
-def progress_record(path: Path) -> list[float]:
+def progress_record(path: Path) -> Sequence[float]:
     """Progress by step, 0-based, of a run's steps; RunError where one is missing, since nothing could be replayed then."""
-    steps = {e["step"]: float(e["progress"]) for e in read(path) if e["event"] == "step"}
-    missing = next((step for step in range(1, len(steps) + 1) if step not in steps), None)
-    if missing is not None:
-        raise RunError(f"{str(path)!r} does not say how step {missing:,} went; restore it or give another run")
-    return [steps[step] for step in sorted(steps)]
+    record = array("d")  # a long training has millions
+    for event in read(path):
+        if event["event"] != "step":
+            continue
+        place = event["step"] - 1
+        if not 0 <= place <= len(record):
+            missing = len(record) + 1 if place > 0 else 1
+            raise RunError(f"{str(path)!r} does not say how step {missing:,} went; restore it or give another run")
+        record[place : place + 1] = array("d", [float(event["progress"])])
+    return record
 
 
 def thread_record(path: Path) -> dict[int, int]:

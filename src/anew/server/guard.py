@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 import sys
+import time
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from anew.server.limits import Limits
 
 OPEN_PATHS = ("/health", "/v1/health")  # for load balancers, which have no key
 MAX_FILES, MAX_FIELDS = 4, 40  # of a form
+SLOWEST, HALT_S = 2**14, 20.0  # bytes a second of a body of any length, and how long it may keep behind that
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -50,7 +52,7 @@ def check_names(headers: Headers, host: str) -> None:
     if is_loopback(host) and name not in (*LOCAL_NAMES, host):
         raise ApiError(403, "this server answers only to the names of this machine; use 127.0.0.1 or localhost")
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+    if origin is not None and _place_of(origin) != hosts[0].lower():
         raise ApiError(403, "requests from pages of other sites are refused (Origin)")
 
 
@@ -104,6 +106,14 @@ def _host_name(host: str) -> str | None:
     except ValueError:
         return None
     return parts.hostname if parts.hostname and not (parts.path or parts.username or parts.query) else None
+
+
+def _place_of(origin: str) -> str:
+    """Host and port of an Origin header, or "" where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def error_response(error: ApiError) -> JSONResponse:
@@ -188,6 +198,28 @@ async def _read(request: Request, max_bytes: int) -> bytes:
         body += chunk
         _check_size(len(body), max_bytes)
     return bytes(body)
+
+
+async def arriving(request: Request) -> AsyncGenerator[bytes, None]:
+    """A body of any length, piece by piece. It may fall HALT_S behind SLOWEST, and only waiting for the client counts.
+
+    Raises:
+        ApiError: 408 it does not keep up; 400 the client went away.
+    """
+    pieces, left = request.stream(), HALT_S
+    while True:
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise ApiError(408, f"the body came to a halt for {HALT_S:g} s; send it again") from None
+        except ClientDisconnect:
+            raise bad_request("the client went away") from None
+        left = min(HALT_S, left + len(piece) / SLOWEST - (time.monotonic() - begun))
+        yield piece
 
 
 def _check_size(size: int, max_bytes: int) -> None:

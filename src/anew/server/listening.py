@@ -17,15 +17,23 @@ from anew.errors import ConfigError
 
 BACKLOG = 2048
 HEAD_S = 20.0  # until the head of a request must be here
+UNREAD_S = 60.0  # a client that takes none of what it is sent is given up
+MAX_CONNECTIONS = 512  # at a time: each takes a file descriptor, of which a process may have 1,024 by default
 
 
 class PunctualProtocol(H11Protocol):
-    """HTTP whose clients do not keep a connection open by sending a request's head bit by bit; uvicorn waits for ever."""
+    """HTTP whose clients hold no connection for nothing, which uvicorn allows for ever: by sending the head of a request bit by
+    bit, by reading no answer, or by opening one connection after another."""
 
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=0)  # all that is not sent yet counts as waiting
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -34,7 +42,33 @@ class PunctualProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_watching()
+        self._watch_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
+
+    def _watch_reading(self, left: int) -> None:
+        self._unread = self.loop.call_later(UNREAD_S, self._give_up, left)
+
+    def _give_up(self, left: int) -> None:
+        """End the connection unless some of the bytes that were left have been taken."""
+        now_left = self.transport.get_write_buffer_size()
+        if now_left < left:
+            self._watch_reading(now_left)
+        else:
+            self.transport.abort()  # closing would wait for them to be read
+
+    def _stop_watching(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     @property
     def _is_answering(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.core.extras import require
@@ -21,7 +20,7 @@ from anew.core.programs import own_command
 from anew.errors import AnewError, DataError, shorten
 from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
-from anew.server.guard import json_body
+from anew.server.guard import arriving, json_body
 from anew.studio_app import uploads
 from anew.studio_app.job_routes import LIMITS, ShortText, StudioBody
 from anew.studio_app.studio import Studio
@@ -76,10 +75,8 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         query = request.query_params
         target = await run_in_threadpool(uploads.target_of, studio.folder, query.get("to", ""), query.get("path", ""))
         length = request.headers.get("content-length", "")
-        with contextlib.suppress(ClientDisconnect):
-            size = await uploads.receive(target, request.stream(), int(length) if length.isdecimal() else None)
-            return JSONResponse({"size": size})
-        raise bad_request("the page went away")
+        size = await uploads.receive(target, arriving(request), int(length) if length.isdecimal() else None)
+        return JSONResponse({"size": size})
 
     @app.post("/api/look")
     async def look(request: Request) -> Response:

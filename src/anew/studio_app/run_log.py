@@ -7,6 +7,7 @@ import os
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -14,7 +15,10 @@ from anew.core import files
 from anew.errors import RunError
 from anew.runs import events
 
-PIECE = 32 * 2**20  # bytes that are read at a time
+PIECE = 2**20  # bytes that are read at a time
+MAX_POINTS = 2**19  # of a curve in memory; of a longer one only part of the points stays
+MAX_CURVES = 64
+MAX_WARNINGS = 1000  # the last ones stay
 NOT_DRAWN = ("event", "time", "step", "progress", "examples", "seconds", "phase")  # fields of a step that are no curve
 SMOOTHED_SHARE = 40  # of all steps, one part in so many
 RATE_STEPS = 50  # the rate is that of the last so many steps
@@ -29,6 +33,9 @@ class Curve:
 
     def add(self, step: int, value: float) -> None:
         """Append a point."""
+        if len(self.steps) >= MAX_POINTS:
+            steps, values = self.thinned(MAX_POINTS // 2)
+            self.steps, self.values = array("q", steps), array("d", values)
         self.steps.append(step)
         self.values.append(value)
 
@@ -94,7 +101,8 @@ class RunLog:
         self._recent: list[tuple[float, int]] = []  # (seconds of training, examples)
 
     def refresh(self) -> None:
-        """Read what was added. A file that was replaced, as by a resumed training, is read anew."""
+        """Read what was added, or evenly spaced pieces of it where it is very much. A file that was replaced, as by a resumed
+        training, is read anew."""
         try:
             files.check_regular(self.path, events.BYTES)
             with open(self.path, "rb") as file:
@@ -102,16 +110,26 @@ class RunLog:
                 if status.st_ino != self._inode or status.st_size < self._offset:
                     self._forget()
                     self._inode = status.st_ino
-                file.seek(self._offset)
-                while piece := file.read(PIECE):
-                    self._take_piece(piece)
+                self._read_on(file, status.st_size)
         except (RunError, OSError):  # missing: nothing was logged yet, or the run is gone
             if self._inode:
                 self._forget()
 
+    def _read_on(self, file: BinaryIO, size: int) -> None:
+        if size - self._offset > events.SPREAD:
+            for piece in events.pieces(file, self._offset, size, events.SPREAD):
+                self._rest = b""  # half a line, whose other half is left out
+                self._take_piece(piece)
+            self._offset = size
+        file.seek(self._offset)
+        while piece := file.read(PIECE):
+            self._take_piece(piece)
+
     def _take_piece(self, piece: bytes) -> None:
         self._offset += len(piece)
         *lines, self._rest = (self._rest + piece).split(b"\n")
+        if len(self._rest) > events.LINE:  # longer than any event: what is left of it will be none either
+            self._rest = self._rest[:1]
         for line in lines:
             self._take(line)
 
@@ -119,16 +137,17 @@ class RunLog:
         event = events.parse(line) if line.strip() else None
         if event is None:
             return
-        self.stages.add(event["event"])
+        if len(self.stages) < MAX_CURVES:
+            self.stages.add(event["event"])
         if event["event"] == "step":
             self._take_step(event)
         elif event["event"] == "validation" and event["loss"] is not None:
-            self.curves.setdefault("validation", Curve()).add(event["step"], float(event["loss"]))
+            self._add("validation", event["step"], event["loss"])
         elif event["event"] == "warning":
-            self.warnings.append((event["step"], event["text"]))
+            self._warn(event["step"], event["text"])
         elif event["event"] == "non_finite" and isinstance(event.get("back_to"), int):
             back_to = event["back_to"]
-            self.warnings.append((event.get("step", 0), f"the loss was not finite; went back to step {back_to:,}"))
+            self._warn(event.get("step", 0), f"the loss was not finite; went back to step {back_to:,}")
             for curve in (*self.curves.values(), self.seconds):
                 curve.cut(back_to)
 
@@ -137,12 +156,20 @@ class RunLog:
         step = event["step"]
         for name, value in event.items():
             if name not in NOT_DRAWN and isinstance(value, int | float):
-                self.curves.setdefault(name, Curve()).add(step, float(value))
+                self._add(name, step, value)
         seconds = event.get("seconds")
         if isinstance(seconds, int | float):
             self.seconds.add(step, float(seconds))
             self._recent.append((float(seconds), int(event.get("examples", 0))))
             del self._recent[:-RATE_STEPS]
+
+    def _add(self, name: str, step: int, value: float) -> None:
+        if name in self.curves or len(self.curves) < MAX_CURVES:
+            self.curves.setdefault(name, Curve()).add(step, float(value))
+
+    def _warn(self, step: int, text: str) -> None:
+        self.warnings.append((step, text))
+        del self.warnings[:-MAX_WARNINGS]
 
     @property
     def examples_per_second(self) -> float | None:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from anew.core import files
 from anew.errors import ConfigError, RunError
-from anew.server.listening import Server, listen
+from anew.server.listening import PunctualProtocol, Server, listen
 from anew.studio_app.app import make_app
 from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
@@ -39,7 +39,12 @@ def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[
         files.write_text(folder.state / PORT, str(number))
         app = make_app(studio, HOST, number, token)
         config = uvicorn.Config(
-            app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=STOP_SECONDS
+            app,
+            http=PunctualProtocol,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
         )
         on_ready(f"http://{HOST}:{number}/?token={token}")
         Server(config).run(sockets=[opened])

@@ -13,14 +13,13 @@ from typing import BinaryIO
 from starlette.concurrency import run_in_threadpool
 
 from anew.core import files
-from anew.errors import shorten
+from anew.errors import printable, shorten
 from anew.server.faults import ApiError
 from anew.studio_app.start_folder import StartFolder
 
 FOLDER = "uploads"
 MAX_FILE_BYTES = 64 * 2**30
-MAX_FILES = 100_000  # of one upload
-MAX_PARTS, MAX_PART = 12, 200  # folders of a path, characters of a name
+MAX_PARTS, MAX_PART = 12, 200  # folders of a path, bytes of a name
 WRITE_BYTES = 2**20
 CHECK_BYTES = 64 * 2**20  # written between two looks whether there is room
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
@@ -29,7 +28,8 @@ _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 def new_upload(folder: StartFolder, name: str) -> str:
     """Make the folder of an upload; its name."""
     folder.check_there()
-    stem = _UNSAFE.sub("_", name).strip(". ")[:60] or "files"
+    files.check_folder(folder.root / FOLDER)  # a link, which may have come with the folder, would lead out of it
+    stem = _UNSAFE.sub("_", printable(name)).strip(". ")[:40] or "files"
     number = 1
     while True:
         place = folder.root / FOLDER / (stem if number == 1 else f"{stem}-{number}")
@@ -38,6 +38,8 @@ def new_upload(folder: StartFolder, name: str) -> str:
             return folder.name(place)
         except FileExistsError:
             number += 1
+        except OSError as error:
+            raise ApiError(413, f"no folder for the files can be made ({files.clause(error)})") from None
 
 
 def target_of(folder: StartFolder, upload: str, path: str) -> Path:
@@ -50,13 +52,18 @@ def target_of(folder: StartFolder, upload: str, path: str) -> Path:
     if base.parent != folder.root / FOLDER or not base.is_dir():
         raise ApiError(404, f"{shorten(upload)} is not an upload, or not any more")
     parts = path.split("/")
-    is_plain = all(part and part[0] != "." and len(part) <= MAX_PART and not _UNSAFE.search(part) for part in parts)
-    if not is_plain or len(parts) > MAX_PARTS:
+    if not all(map(_is_plain, parts)) or len(parts) > MAX_PARTS:
         raise ApiError(400, f"a file cannot be kept under the name {shorten(path)}; rename it")
     target = base.joinpath(*parts)
     if not target.resolve().is_relative_to(base):
         raise ApiError(403, f"{shorten(path)} leads out of its folder")
     return target
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a name can be kept as it is: it fits the disk, and shows as what it is wherever it is listed."""
+    size = len(part.encode("utf-8", "surrogatepass"))
+    return 0 < size <= MAX_PART and part[0] != "." and not _UNSAFE.search(part) and printable(part) == part
 
 
 async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None) -> int:
@@ -70,10 +77,10 @@ async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None
     Raises:
         ApiError: 413 it is too large for the disk, or incomplete.
     """
-    await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
-    _check_room(target, length or 0)
-    temporary = target.with_name(files.temporary_name(target.name)[:250])
+    temporary = target.with_name(files.temporary_name(target.name))
     try:
+        await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
+        _check_room(target, length or 0)
         with open(temporary, "xb", buffering=WRITE_BYTES) as file:
             size = await _write(file, target, chunks)
         if length is not None and size != length:

@@ -14,7 +14,7 @@ import torch
 
 from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
-from anew.runs.events import Events, EventValue
+from anew.runs.events import Events, EventValue, last_step
 from anew.runs.folder import DECAY_START, RunFolder
 from anew.runs.state import Checkpoint
 from anew.training.distributed import broadcast_checkpoint, shared_shards
@@ -77,6 +77,7 @@ class TrainingLoop:
             TrainingError: Losses stay non-finite.
         """
         self._initial_state = self._learned_state()
+        self._previous_progress = self._logged_progress()
         self.saver.saved_at = time.monotonic()
         try:
             with _stop_on_signals(self.trainer):
@@ -87,6 +88,15 @@ class TrainingLoop:
             self.saver.end()
             raise
         return "finished" if self.trainer.early_decay is None else "stopped_early"
+
+    def _logged_progress(self) -> float:
+        """Progress of the step that a resumed training goes on from, so that what comes once at a point of the training
+        (a validation, the checkpoint before the decay) does not come again."""
+        step, progress = self.trainer.step, 0.0
+        if step and self.trainer.world.is_main:
+            last = last_step(self.folder.path)
+            progress = last["progress"] if last.get("step") == step else 0.0
+        return self.trainer.world.broadcast(progress)
 
     def _train_to_end(self) -> None:
         restores = 0

@@ -69,8 +69,9 @@ class Validation:
         self.history: list[tuple[int, float]] = []  # (step, loss)
 
     def is_due(self, result: StepResult, previous_progress: float) -> bool:
-        """Whether a point of measurement lies between the step before and this one."""
-        return int(result.progress * self.points) > int(previous_progress * self.points)
+        """Whether a point of measurement lies between the step before and this one, or behind this one in a training that was
+        given more time."""
+        return int(result.progress * self.points) != int(previous_progress * self.points)
 
     def check(self, result: StepResult) -> float:
         """Measure, keep the best weights, start the decay where it is time. Returns the mean loss."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,7 +141,7 @@ def write_run_report(
         notes=measurements.notes,
         too_few=measurements.too_few,
         steps=steps,
-        outlook=outlook(events_file.read(run / events_file.NAME), record.plan.epochs),
+        outlook=outlook(events_file.spread(run / events_file.NAME), record.plan.epochs),
     )
     basis = basis_of(run, report, len(samples))
     out, is_best = make_room(run, basis, reporter)
@@ -184,10 +186,14 @@ def save_samples(samples: Samples, folder: Path) -> None:
 
 def warnings(folder: Path) -> list[str]:
     """Warnings of the last part of training, as sentences: a run that was given more time may have recovered."""
-    texts = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"]]
-    return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
+    texts = (e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"])
+    last = collections.deque(texts, maxlen=1)
+    return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in last]
 
 
 def _history(folder: Path) -> list[events_file.Event]:
-    count = sum(1 for _ in events_file.steps_of(folder))
-    return list(itertools.islice(events_file.steps_of(folder), 0, None, max(1, count // CURVE_POINTS)))
+    def steps() -> Iterator[events_file.Event]:
+        return (event for event in events_file.spread(folder / events_file.NAME) if event["event"] == "step")
+
+    count = sum(1 for _ in steps())
+    return list(itertools.islice(steps(), 0, None, max(1, count // CURVE_POINTS)))
