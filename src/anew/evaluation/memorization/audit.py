@@ -233,11 +233,7 @@ class Audit(Generic[ItemT]):
         if self._compare_within_groups:
             distances = [distance.regrouped(single) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
-        real = (
-            [nearest_of_stand_ins(distance, self._stand_ins, self.pool) for distance in distances]
-            if len(self._stand_ins)
-            else []
-        )
+        real = [nearest_of_stand_ins(d, self._stand_ins, self.pool) for d in distances if len(self._stand_ins)]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
         n_held_out = int((~self.is_train[self.pool]).sum())
         share = float(self.is_train[self.pool[first]].mean())
