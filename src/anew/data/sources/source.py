@@ -16,7 +16,7 @@ from anew.data.file_names import is_hub_name, is_packed, suffix_of
 from anew.data.formats import by_range
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
+from anew.data.sources.base import SHOWN, TABLE_SUFFIXES, Reader, Shard, reader_of
 from anew.data.sources.beside_data import check_is_no_run, without_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, Listing, list_files, shortened
@@ -207,7 +207,7 @@ _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:
     """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
     (`labels.csv`), the files without these tables, and a note where they name files that are not there."""
-    listed = [f for f in files if suffix_of(f.path) in _TABLES]
+    listed = [f for f in files if suffix_of(f.path) in TABLE_SUFFIXES]
     if not listed or len(listed) == len(files):
         return {}, files, []
     from anew.data.sources import tables

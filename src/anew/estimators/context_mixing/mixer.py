@@ -46,7 +46,6 @@ PIECE = 16_384  # tokens that are read between two looks at the room that is lef
 SLOTS_A_TOKEN = 0.6 * KINDS  # of the train part's table at first; it grows where that is too few
 FULL = 0.8  # share of slots in use from which it grows
 MOST_ENTRIES = 4 * KINDS  # a token: blocks that double leave as much behind, and half empty
-LEAST_SLOTS = 1024
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

@@ -19,7 +19,7 @@ from anew.core.compiled import compiled_inner, compiled_sum
 from anew.estimators.context_mixing.counts import (
     KINDS,
     Index,
-    mixed,
+    joint_hash,
 )
 
 LOCAL_KINDS = (0, 1, 2, 8, 10, 11)  # kinds of context that are also asked of the document alone
@@ -262,7 +262,7 @@ def mix(
         at = knot_place(total)
         below = np.int64(at)
         fraction = at - np.float32(below)
-        row = np.int64(mixed(key, np.uint64(node))) & (CORRECTIONS - 1)
+        row = np.int64(joint_hash(key, np.uint64(node))) & (CORRECTIONS - 1)
         corrected = corrections[row, below] + (corrections[row, below + 1] - corrections[row, below]) * fraction
         logits[place] = KEPT_SHARE * total + (ONE - KEPT_SHARE) * corrected
         if rates.weights > 0:
