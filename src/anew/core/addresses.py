@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from anew.core import files
 from anew.core.extras import require
-from anew.core.internal_hosts import client_options, internal_cause
+from anew.core.internal_hosts import internal_cause
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.
@@ -30,6 +30,7 @@ SCHEMES = {
     "memory": ("", ""),  # of this process: for tests
 }
 WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
+SLOWEST, PAUSE_S = 2**10, 60.0  # bytes a second that a file must come with, and seconds that it may fall behind that
 RETRY_S = 60.0  # a store that fails for so long is given up
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
 R = TypeVar("R")
@@ -130,7 +131,11 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
 
     for name in ("fsspec", "s3fs", "gcsfs", "adlfs", "aiobotocore"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they report what is retried here
-    options = client_options(address) if scheme in ("http", "https") else {}
+    options: Mapping[str, object] = {}
+    if scheme in ("http", "https"):
+        from anew.core.web_client import client_options  # not above: it needs aiohttp
+
+        options = client_options(address)
     store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address, **options), without_query(address), error_type)
     return store
 
@@ -172,11 +177,21 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         pause = min(2 * pause, 8.0)
 
 
+def check_pace(size: int, begin: float) -> None:
+    """ValueError where so many bytes since `begin` (`time.monotonic()`) are too few."""
+    if time.monotonic() - begin > PAUSE_S + size / SLOWEST:
+        raise ValueError(f"it sends fewer than {SLOWEST:,} bytes a second")
+
+
 def at_most(max_bytes: int) -> object:
-    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes: a server may send without end."""
+    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes, or next to nothing for long: a server
+    may send without end, or bit by bit. For one attempt: it counts from here on."""
     from fsspec.callbacks import Callback
 
+    begin = time.monotonic()
+
     def check(size: int | None, value: int, **_: object) -> None:
+        check_pace(value, begin)
         if value > max_bytes:
             raise ValueError(f"it sends more than {max_bytes:,} bytes")
 
