@@ -49,6 +49,16 @@ def test_half_a_line_does_not_spoil_the_next(tmp_path: Path) -> None:
     assert [e["event"] for e in read(path)] == ["step", "report"]
 
 
+def test_what_is_not_finite_is_null_and_the_step_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events = Events(path)
+    events.write("step", step=1, progress=0.1, grad_norm=float("inf"), loss=float("nan"))
+    events.close()
+    step = last_step(tmp_path)
+    assert step["loss"] is None and step["grad_norm"] is None  # type: ignore[typeddict-item]
+    assert progress_record(path) == [0.1]
+
+
 def test_threads_are_read_by_the_step_that_they_took(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"event": "threads", "step": 1, "threads": 2}\n' + STEP % (1, 1) + STEP % (2, 2))

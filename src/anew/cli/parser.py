@@ -225,7 +225,7 @@ def _sample(p: CommandParser) -> None:
         metavar="I/K",
         help="make only the I-th of K shares of the samples; all K together equal one command without it",
     )
-    p.add_argument("--again", metavar="FILE", help="make the sample in this file again")
+    p.add_argument("--again", metavar="FILE", help="regenerate the sample in this file")
     p.add_argument(
         "--scale",
         type=_integer("--scale"),

@@ -200,7 +200,8 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """A request to a sampler. Sample i depends on (seed, first_index + i) alone, never on the batch it came in.
+    """A request to a sampler. The random numbers of sample i depend on (seed, first_index + i) alone; its last bits also depend
+    on the size of the batch, since sums round by it.
 
     Attributes:
         n: Number of samples.

@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 T = TypeVar("T")
 R = TypeVar("R")
 
-SHARED_CORES = "other programs use the cores too: one thread does more than all"
+SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
 
 def available_threads() -> int:

@@ -43,13 +43,14 @@ class Dataset:
         self.modality = modality
         if modality.traits.decodes_natively:
             isolation.start()
-        self.spec: Spec
         self.fingerprint = chosen.fingerprint
         self._chosen = chosen
         self._cache = cache
-        self._store: InMemoryStore | StreamingStore
+        self._spec: Spec | None = None  # None until it is fitted
+        self._opened_store: InMemoryStore | StreamingStore | None = None  # None until it is divided
         self._size: DataBudget | None = None
         self._sample: list[Item] = []
+        self._scan = DatasetSummary(modality.name, 0, 0)
         self._all = False
 
     @classmethod
@@ -75,7 +76,7 @@ class Dataset:
         instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
         data._survey(fresh=True, budget=size)
-        data._divide()
+        data._divide(fresh=True)
         return data
 
     def _survey(self, fresh: bool, budget: DataBudget | None = None) -> None:
@@ -93,20 +94,20 @@ class Dataset:
         self._sample = sample
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other)
 
-    def _divide(self) -> None:
+    def _divide(self, fresh: bool) -> None:
+        """Split the data. fresh: it is not of a saved run, whose classes are known."""
         chosen, modality = self._chosen, self.modality
         is_list = modality.layout == "list" and self.scan.bytes > max(
             WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
         )
-        store = InMemoryStore if chosen.whole and not is_list else StreamingStore
-        self._store = store(chosen.source, chosen.shards, modality, self.seed)
-        self.scan.parts = self._store.scan_parts()
-        held = self._store
-        self.scan.items = held.documents if isinstance(held, InMemoryStore) else sum(self.scan.parts.values())
-        if not hasattr(self, "spec"):
-            self.scan.labels, more = classes_of(chosen, modality, self._sample, self._store.classes, self.scan.items)
+        store_type = InMemoryStore if chosen.whole and not is_list else StreamingStore
+        store = self._opened_store = store_type(chosen.source, chosen.shards, modality, self.seed)
+        self.scan.parts = store.scan_parts()
+        self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
+        if fresh:
+            self.scan.labels, more = classes_of(chosen, modality, self._sample, store.classes, self.scan.items)
             self._say(more)
-        self._say([*self._store.notes, *modality.remarks()])
+        self._say([*store.notes, *modality.remarks()])
         self._sample = []
 
     @property
@@ -115,10 +116,22 @@ class Dataset:
         return self
 
     @property
+    def spec(self) -> Spec:
+        """What an item is. Raises DataError before `fit`."""
+        if self._spec is None:
+            raise DataError("the data set is not fitted yet; call fit(size) first")
+        return self._spec
+
+    @property
+    def _store(self) -> InMemoryStore | StreamingStore:
+        assert self._opened_store is not None, "`open`, `reopen` and `open_like` divide the data"
+        return self._opened_store
+
+    @property
     def scan(self) -> DatasetSummary:
         """Summary of what was found so far: most bodies are read, and some refused, only when they are used."""
-        if hasattr(self, "_store"):
-            self._store.refusals.write_to(self._scan)
+        if self._opened_store is not None:
+            self._opened_store.refusals.write_to(self._scan)
         return self._scan
 
     def _say(self, notes: Iterable[str]) -> None:
@@ -130,7 +143,7 @@ class Dataset:
         """Learn vocabulary, shape and scale from the train part, then make batches possible. size: items and bytes are
         counted here."""
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
-        self.spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
+        self._spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
         self._say(self.modality.remarks())
         self._encode()
         return self.spec
@@ -164,8 +177,7 @@ class Dataset:
         self._ready().prefetch(np.arange(start, start + count, dtype=np.int64), phase)
 
     def _ready(self) -> InMemoryStore | StreamingStore:
-        if not hasattr(self, "spec"):
-            raise DataError("the data set is not fitted yet; call fit(size) first")
+        _ = self.spec  # raises where there is none yet
         return self._store
 
     # ---- reading parts ----
@@ -268,7 +280,7 @@ class Dataset:
 
         Raises DataError where the data is not what the run was trained on."""
         data = cls._restored(_same(state, path), state, folder)
-        data._divide()
+        data._divide(fresh=False)
         _check_division(state["parts"], data.scan.parts)
         data._store.rates = dict(state["rates"])
         data._encode()
@@ -282,7 +294,7 @@ class Dataset:
         chosen = detect_modality(path, state["modality"], samples, columns=columns)
         data = cls._restored(chosen, state, folder, generated=samples)
         data._all = True
-        data._store = InMemoryStore(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
+        data._opened_store = InMemoryStore(chosen.source, chosen.shards, data.modality, data.seed, undivided=True)
         data._encode()
         return data
 
@@ -291,7 +303,7 @@ class Dataset:
         modality = fitted(state, folder, generated=generated)
         data = cls(chosen, modality, state["seed"], None)
         data._survey(fresh=False)
-        data.spec = modality.spec
+        data._spec = modality.spec
         data.scan.labels = tuple(state["labels"])
         return data
 
@@ -303,8 +315,8 @@ class Dataset:
 
     def close(self) -> None:
         """Stop background work and let files go."""
-        if hasattr(self, "_store"):
-            self._store.close()
+        if self._opened_store is not None:
+            self._opened_store.close()
 
     def _number(self, part: str) -> int:
         if part in (names := (ALL,) if self._all else split.NAMES):

@@ -171,7 +171,7 @@ class LatentDataset(Dataset):
         self._base, self.codec = base, codec
         self.path, self.seed, self.fingerprint = base.path, base.seed, base.fingerprint
         self.modality = LatentModality(base.modality, codec)
-        self.spec = replace(codec.latent, classes=base.spec.classes)
+        self._spec = replace(codec.latent, classes=base.spec.classes)
         self._latents: dict[bytes, Tensor] = {}  # by the digest of the item's values
         self._cached_bytes = 0
 

@@ -81,7 +81,7 @@ class AlignmentIndex:
         self.log_frequencies = np.log(self.frequencies)
         self.log_substitution = np.log(np.maximum(self.substitution, 1e-9))
         self.context_length = suggest_context_length(len(ids), self.frequencies)
-        self._build_index()
+        self.keys, self.positions = self._index()
 
     @classmethod
     def fit(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]], vocab_size: int) -> AlignmentIndex:
@@ -106,14 +106,15 @@ class AlignmentIndex:
             experts.observe(rows[:, place])
         return cls(ids, lengths, vocab_size, _substitution_rows(counts, index.frequencies))
 
-    def _build_index(self) -> None:
-        """Positions (N',) in the order of the `context_length` tokens before them, and these tokens as one number each."""
+    def _index(self) -> tuple[Ints, Positions]:
+        """Of the places where there are `context_length` tokens before: these tokens as one number (N',), sorted, and the place
+        of each (N',)."""
         positions = np.flatnonzero(self.depth >= self.context_length)
         keys = np.zeros(len(positions), dtype=np.int64)
         for distance in range(self.context_length, 0, -1):
             keys = keys * self.vocab_size + self.ids[positions - distance]
         order = np.argsort(keys, kind="stable")
-        self.keys, self.positions = keys[order], positions[order].astype(np.int32)
+        return keys[order], positions[order].astype(np.int32)
 
     def experts(self, n: int, excluded: Ints | None = None) -> AlignmentExperts:
         """Experts for n rows that grow together. excluded: (n,) a record that a row's experts keep away from."""

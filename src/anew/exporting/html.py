@@ -13,7 +13,7 @@ from anew.core import files
 from anew.core.specs import Tokens
 from anew.data.formats.tokenizer import SubWords
 from anew.data.modalities.code import Code
-from anew.data.modalities.protein import Protein
+from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text
 from anew.evaluation.reporting.page import format_number
 from anew.exporting.base import Target
@@ -112,7 +112,7 @@ def _tokenizer(modality: Text) -> dict[str, object]:
     tokenizer = modality.tokenizer
     if not isinstance(tokenizer, SubWords):
         letters = tokenizer.state()["letters"]
-        unknown = getattr(getattr(tokenizer, "alphabet", None), "unknown", None)
+        unknown = tokenizer.alphabet.unknown if isinstance(tokenizer, Residues) else None
         return {"kind": "characters", "letters": letters, "size": tokenizer.size, "unknown": unknown}
     stored = json.loads(tokenizer.json)
     ids = stored["model"]["vocab"]

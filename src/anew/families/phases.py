@@ -61,8 +61,7 @@ class OptimizerConfig:
         decay: Last share of the phase in which the learning rate falls to zero (warm-up, stable, decay).
         power: Exponent of the fall.
         grad_clip: Largest global gradient norm; 0 does not clip.
-        ema_width: Relative width of the power-function average of weights (EDM2, arXiv 2312.02696, eq. 121); 0 keeps the
-            raw weights.
+        ema_width: Relative width of the power-function average of weights, see `functional/ema.py`; 0 keeps the raw weights.
     """
 
     groups: tuple[ParameterGroup, ...]

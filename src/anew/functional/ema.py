@@ -1,4 +1,4 @@
-"""Averages of weights whose horizon scales with the run (EDM2, arXiv 2312.02696, section 3.1)."""
+"""Averages of weights whose horizon scales with the run (EDM2, arXiv 2312.02696, section 3.1; the profile is that of eq. 121)."""
 
 from __future__ import annotations
 

@@ -18,11 +18,12 @@ class TrainConfig:
         high=12,
     )
     micro_batch: int = setting(
-        0, "rows of a batch processed at once; 0: found by trying", unit="examples", low=0, high=1_000_000
+        0, "rows of a batch processed at once; 0: measured", unit="examples", low=0, high=1_000_000
     )
     space: str = setting(
         "auto",
-        "where the family works: on pixels, or on the latents of a codec that is trained first; auto: latents for sound alone",
+        "where the family works: on pixels, or on the latents of a codec that is trained first; "
+        "auto: on latents for sound with at least 200 s to train, else on pixels",
         choices=("auto", "pixel", "latent"),
     )
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")
@@ -36,12 +37,14 @@ class TrainConfig:
         "compute activations again instead of keeping them; auto: where those of one example do not fit in memory",
         choices=("auto", "on", "off"),
     )
-    train_seconds: float = setting(0.0, "seconds of training alone; 0: chosen by the budget", unit="seconds", low=0.0)
+    train_seconds: float = setting(0.0, "time for training alone; 0: chosen by the budget", unit="s", low=0.0)
     previews: int = setting(4, "number of previews during training", low=0, high=1000)
     film: bool = setting(
-        True, "keep a film of the training for the Studio: small frames, at most 2% of the training time"
+        True, "keep small snapshots of the training for the Studio's film: at most 2% of the training time"
     )
-    checkpoint_seconds: float = setting(30.0, "time between checkpoints", unit="seconds", low=0.0)
+    checkpoint_seconds: float = setting(
+        30.0, "time between checkpoints; longer where writing them would take over a fiftieth of it", unit="s", low=0.0
+    )
     validation: bool = setting(True, "let held-out validation data choose the weights and begin the decay early")
     evaluate_samples: int = setting(1000, "samples that the report measures", low=0, high=1_000_000)
     tensorboard: bool = setting(False, "write TensorBoard files into the run (needs the extra `track`)")

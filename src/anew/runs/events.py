@@ -75,7 +75,13 @@ class Events:
             self._file.write("\n")  # a kill left half a line, and the next one is to be whole
 
     def write(self, event_type: str, **fields: EventValue) -> None:
-        self._file.write(json.dumps({"event": event_type, "time": round(time.time(), 3), **fields}) + "\n")
+        """Append an event. What is not finite, as a gradient may be, becomes null: JSON has no word for it."""
+        numbers = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in fields.items()
+        }
+        event = {"event": event_type, "time": round(time.time(), 3), **numbers}
+        self._file.write(json.dumps(event, allow_nan=False) + "\n")
         if time.monotonic() - self._flushed >= self._every:
             self.flush()
 

@@ -348,9 +348,13 @@ def _is_for_training(name: str) -> bool:
 
 
 def _order(name: str) -> tuple[int, str]:
+    """Sorts names so that files are written in this order: the settings, checkpoints, all else, the log."""
     last = name.rpartition("/")[2]
-    group = 0 if last == CONFIG else 1 if "checkpoints/" in name else 3 if last == events.NAME else 2
-    return group, name
+    if last == CONFIG:
+        return 0, name
+    if "checkpoints/" in name:
+        return 1, name
+    return 3 if last == events.NAME else 2, name
 
 
 def _digest(path: Path) -> Stored:

@@ -157,7 +157,7 @@ class Generator:
 
         Args:
             request: What is asked of the family.
-            seed: Sample i depends on it and `request.first_index + i` alone.
+            seed: The random numbers of sample i depend on it and `request.first_index + i` alone.
             stop: Drawing ends once every sample holds this text.
 
         Returns:
@@ -202,7 +202,7 @@ class Generator:
         stop: str | None = None,
         first_index: int = 0,
     ) -> Samples:
-        """Draw new items. Sample i depends on the seed and i alone.
+        """Draw new items. The random numbers of sample i depend on the seed and i alone; its last bits also on the size of its batch.
 
         Args:
             n: How many.

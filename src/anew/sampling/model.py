@@ -102,7 +102,7 @@ class Model(Generator):
         share: tuple[int, int] | None = None,
         **sampling: SettingValue,
     ) -> Samples:
-        """Draw new items. Sample i depends on the seed and i alone.
+        """Draw new items. The random numbers of sample i depend on the seed and i alone; its last bits also on the size of its batch.
 
         Args:
             n: How many.

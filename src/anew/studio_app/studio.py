@@ -109,15 +109,8 @@ class Studio:
 
     def _comparison(self, job: Job) -> dict[str, object]:
         has_page = (self.folder.root / job.run / "compare.html").is_file()
-        state = (
-            "finished"
-            if has_page
-            else "failed"
-            if job.state == "ended"
-            else "queued"
-            if job.state == "queued"
-            else "measuring"
-        )
+        unfinished = {"ended": "failed", "queued": "queued"}.get(job.state, "measuring")
+        state = "finished" if has_page else unfinished
         runs = [Path(word).name for word in job.words[job.words.index("--runs") + 1 :]]
         return {"id": job.run, "name": Path(job.run).name, "state": state, "runs": runs, "job_state": job.state}
 

@@ -52,6 +52,7 @@ class InMemoryStore:
         self.refusals = SkippedItems()
         self.items: list[Item] = []
         self._undivided = undivided
+        self._codes: list[str | None] = []
         self._numbers: list[int] = []  # where undivided: which record of its file each item is, from 1
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._read(source, shards)
@@ -71,7 +72,6 @@ class InMemoryStore:
     # ---- reading and dividing ----
 
     def _read(self, source: Source, shards: Sequence[Shard]) -> None:
-        self._codes: list[str | None] = []
         numbers: Counter[str] = Counter()
         left = limits.WHOLE.text
         for shard in shards:

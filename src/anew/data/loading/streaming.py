@@ -55,6 +55,14 @@ class StreamingStore:
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
+        # Of `fit_items`, until `encode` has measured them.
+        self._fit_items: list[Item] = []
+        self._fit_bytes = 0.0
+        self._fit_shards: list[int] = []
+        # Of `encode`.
+        self._cache: ShardCache | None = None
+        self._order: EpochOrder
+        self._coming = (-1, -1, -1)  # what was asked for in advance: epoch, group and how many of the next one
         # Examples, units and ids that a byte of the source holds; of grids only "ids": bytes of each.
         self.rates: dict[str, float] = {}
 
@@ -81,8 +89,7 @@ class StreamingStore:
         """Train items of the first shards in the order of training."""
         self.rates = {}
         items: list[Item] = []
-        self._fit_bytes = 0.0
-        self._fit_shards: list[int] = []
+        self._fit_bytes, self._fit_shards = 0.0, []
         numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
         for number in numbers:
             records = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
@@ -128,7 +135,7 @@ class StreamingStore:
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
         names = [f"{shard.name}|{half}" for half in ("train", "held") for shard in self._shards]
         disk = DiskCache(cache_root(cache), folder)
-        self._store = ShardCache(names, self._encoder.encode, disk, fetch=self._encoder.prefetch)
+        self._cache = ShardCache(names, self._encoder.encode, disk, fetch=self._encoder.prefetch)
         if not self.rates:
             self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
@@ -162,7 +169,8 @@ class StreamingStore:
         return self._shards[number].bytes * self.rates["ids"] * 2
 
     def _encoded(self, name: int) -> EncodedShard:
-        shard = self._store.get(name)
+        assert self._cache is not None, "`encode` comes first"
+        shard = self._cache.get(name)
         if name not in self._seen:
             self._seen.add(name)
             self.refusals.add(SkippedItem(str(name), str(reason), *counts) for name, reason, *counts in shard.refusals)
@@ -221,7 +229,8 @@ class StreamingStore:
         coming = self._order.upcoming(int(index[0]))
         if coming != self._coming:
             self._coming = coming
-            self._store.prefetch([self._train[b] for b in self._order.shards_of(*coming)])
+            assert self._cache is not None, "`encode` comes first"
+            self._cache.prefetch([self._train[b] for b in self._order.shards_of(*coming)])
 
     # ---- reading parts ----
 
@@ -299,8 +308,8 @@ class StreamingStore:
 
     def close(self) -> None:
         """End the background thread."""
-        if hasattr(self, "_store"):
-            self._store.close()
+        if self._cache is not None:
+            self._cache.close()
 
 
 def _chosen(shards: Sequence[EncodedShard], part: int | None, tokens: bool) -> tuple[list[Numbers], NDArray[np.int64]]:

@@ -48,7 +48,9 @@ class VideoConfig:
 
     size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
     frames: int = setting(0, "frames per clip, at most; 0: chosen by data and budget", low=0, high=MAX_FRAMES)
-    rate: float = setting(0.0, "frames per second; 0: as most files have", unit="frames/s", low=0.0, high=240.0)
+    rate: float = setting(
+        0.0, "frames per second; 0: the most common rate of the files", unit="frames/s", low=0.0, high=240.0
+    )
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "clips of another shape: crop the centre, or pad", choices=("auto", "crop", "pad"))
     match_pixels: bool = setting(

@@ -1,10 +1,11 @@
 """Interface of sources. A source is a list of shards, each cheap to list without opening and read as one unit.
 
-A reader is one file here with a function `open_reader(files, root, modalities) -> Reader`:
-`folders` (image files, text files and spans of large ones), `tables` (jsonl, csv, parquet), `archive` (tar shards),
-`idx` (MNIST's files), `hub` (Hugging Face names). Which of them takes a file is said by `reader_of`. `hub` is opened by
-`open_hub(name, modalities) -> Reader`; `tables` also has `metadata(path) -> dict[str, str | None]`, the class by `file_name`
-of a `metadata.csv|jsonl|parquet` that describes the files beside it (it is then no table of its own).
+A reader is one file here with a function `open_reader(files, root, modalities) -> Reader`: `folder` (image files, text files and
+spans of large ones), `tables` (jsonl, csv, parquet), `tar` (shards; `tar_spans` for large ones), `idx` (MNIST's files). `reader_of`
+says which of them takes a file, and `Source.open` calls them; it also hands `folder` the classes of metadata files, and `tables`
+the columns that the user names. Hugging Face names are opened by `hub.open_hub(name, modalities, choice) -> Reader`. `tables` also
+has `metadata(path) -> dict[str, str | None]`: the class by `file_name` in a `metadata.csv|jsonl|parquet` that describes the files
+in its folder (it is then no table of its own).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Reader(Protocol):
 
 
 class OpenReader(Protocol):
-    """A reader module's entry point."""
+    """A reader module's entry point. `folder` and `tables` take further arguments, all with defaults."""
 
     def __call__(self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> Reader:
         """files: those that `reader_of` gave to this reader; root: what `File.path` is relative to;

@@ -56,7 +56,7 @@ class NearestReal:
         return np.where(self.scale > 0.0, plain, np.where(self.distance > 0.0, np.inf, 1.0))
 
     def order(self, source: np.random.Generator) -> Indices:
-        """Samples, the most suspicious first; among equals the one whose item stands most alone, then by chance."""
+        """Samples, the most suspicious first; among equals the one whose item stands most alone, then at random."""
         tie_break = source.random(len(self.item))
         return np.asarray(np.lexsort((tie_break, -self.scale, self.ratio)), dtype=np.intp)
 

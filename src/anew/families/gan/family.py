@@ -103,7 +103,7 @@ class Gan(Family[Grid, GanConfig]):
     wins: ClassVar[float] = 0.25
     learning_exponent: ClassVar[float] = 0.6
     follows_keys: ClassVar[bool] = True
-    rationale: ClassVar[str] = "continuous values on a grid: a sample takes one step"
+    rationale: ClassVar[str] = "sampling takes one step, the fastest there is"
     early_stopping: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
     interpolates_across_classes: ClassVar[bool] = True
 
