@@ -63,7 +63,7 @@ class ProcessError(AnewError):
     """Another process of the training failed or is gone, so this one cannot go on either.
 
     Attributes:
-        exit_code: Of the command: 2 where something has to be mended, 75 where the same command again goes on.
+        exit_code: Exit code of the command: 2 where something has to be fixed, 75 where the same command continues.
     """
 
     def __init__(self, sentence: str, exit_code: int) -> None:

@@ -62,7 +62,7 @@ def look(
             interpolate in).
         budget: A time like "90s", "10m", "2h", or seconds: what sizes of images or clips would follow from it, and what it
             can train. None takes the sizes of 10 minutes, and estimates several budgets.
-        seed: Of the split into train, validation and test.
+        seed: Seed of the split into train, validation and test.
         settings: Settings of the modality, by name.
 
     Returns:
@@ -140,7 +140,7 @@ def walk(
         run: The folder of the run.
         n: Frames.
         stops: Samples of the seed that the path leads past.
-        seed: Of the samples.
+        seed: Seed of the samples.
         label: A class to stay in.
         ends: Two items to interpolate between instead, as paths, bytes of files, or uint8 arrays.
         settings: Settings of sampling, by name.
@@ -186,7 +186,7 @@ def evaluate(
         features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of built-in features.
         modality: What `samples` and `data` hold. None finds out.
         out: The folder of the report on `samples`. None takes runs/NAME-report-N.
-        seed: Of the samples, and of all that is drawn.
+        seed: Seed of the samples, and of all that is drawn.
         trust_code: As in `load`.
         reporter: Who shows the progress. None shows nothing.
 
@@ -278,7 +278,7 @@ def compare(
         budget: Wall-clock time for each, as in `train`. Without budget and steps: 5 minutes.
         steps: A number of steps for each instead.
         modality: What the data holds. None finds out.
-        seed: Of the split, the weights and the training.
+        seed: Seed of the split, the weights and the training.
         settings: Settings for all of them, by name.
         n: Samples of each.
         trust_code: As in `load`.

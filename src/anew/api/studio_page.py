@@ -31,7 +31,7 @@ def studio(
     Args:
         runs: Folders of runs to open first.
         folder: The folder whose runs are shown, and below which data may be chosen. None takes the current one.
-        port: Of 127.0.0.1; 0 takes a free one.
+        port: Port of 127.0.0.1; 0 takes a free one.
         browser: Whether to open the page.
         on_ready: Called with the address once it answers. Whoever has it can use the Studio.
 

@@ -67,7 +67,7 @@ def train(
         modality: What the data holds ("image", "text", ...). None finds out.
         prefer: What decides between families where none is given: "quality" of samples, "speed" of sampling, or "latent"
             (a space to interpolate in).
-        seed: Of the split, the weights and the training.
+        seed: Seed of the split, the weights and the training.
         settings: Settings of the training, the family and the modality, by name.
         plan: A run whose plan is replayed step by step, as a folder or an address.
         reporter: Who shows the progress. None shows nothing.

@@ -121,7 +121,7 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
     Args:
         address: From `address_of`.
         purpose: What is done with it, for the sentence that names a missing package.
-        error_type: Of the errors that are raised.
+        error_type: Type of the errors that are raised.
     """
     scheme = address.partition("://")[0]
     extra, package = SCHEMES[scheme]
@@ -146,7 +146,7 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
     Args:
         action: What is done.
         shown: The address, for sentences.
-        error_type: Of the errors that are raised.
+        error_type: Type of the errors that are raised.
         verb: What is done to the address: "read" or "written".
 
     Raises:

@@ -89,7 +89,7 @@ def measure_crowding(cpu_seconds: float = 0.1) -> float:
     """Slowdown of single-threaded work by other programs, at least 1 (idle cores).
 
     Args:
-        cpu_seconds: Of processor time that are spent on measuring.
+        cpu_seconds: Seconds of processor time that are spent on measuring.
     """
     begin, cpu_begin = time.monotonic(), time.thread_time()
     while (used := time.thread_time() - cpu_begin) < cpu_seconds:
@@ -129,7 +129,7 @@ def choose_thread_count(step_seconds: float, measure: Callable[[], float]) -> fl
     """Keep all threads for small steps, or one where that is faster.
 
     Args:
-        step_seconds: Of a step with all threads.
+        step_seconds: Seconds of a step with all threads.
         measure: Measures the seconds of a step again.
 
     Returns:

@@ -21,10 +21,10 @@ class Compared:
     """Statistics of each item, one row (or number) per item.
 
     Attributes:
-        samples: Of generated items.
-        test: Of held-out items.
-        train: Of training items.
-        naive: Of what a naive generator makes; None where there is none.
+        samples: Statistics of generated items.
+        test: Statistics of held-out items.
+        train: Statistics of training items.
+        naive: Statistics of what a naive generator makes; None where there is none.
     """
 
     samples: Numbers
@@ -46,9 +46,9 @@ def distance_score(
 
     Args:
         spec: What the score is called and means.
-        distance: Of two sets of rows.
+        distance: Distance of two sets of rows.
         rows: What is compared.
-        seed: Of the rows that are drawn for the interval.
+        seed: Seed of the rows that are drawn for the interval.
         source: How it was measured.
         minimum: The least value that the distance can have, which cuts the interval.
     """
@@ -84,7 +84,7 @@ def nearest_pairs(
         distances: (n,) how far it is.
         typical: How far a held-out item is from its own; pairs within a quarter of that are marked.
         exact: The distance under which an item is the same.
-        form: Of the caption of a distance.
+        form: Format of the caption of a distance.
     """
     return [
         SamplePair(

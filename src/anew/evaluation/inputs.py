@@ -71,21 +71,21 @@ class EvaluationInputs(Generic[ItemT]):
     """Real and generated items, side by side.
 
     Attributes:
-        modality: Of the items.
+        modality: Modality of the items.
         spec: What the model sees of an item.
         train, test: n random items (all, if fewer) as people see them: str, or (H, W) or (H, W, C) uint8; fixed by the seed.
         train_text, test_text: Texts of a part in order up to a number of characters, None where data is not text.
         samples: Generated items in the same form.
         bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
         seconds: What the evaluation may take in all, the writing of the report included; None without a limit.
-        seed: Of all that is drawn.
+        seed: Seed of all that is drawn.
         bits_of_parts: Bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
-        features: Of samples, train and held-out items that the user brings, to be used instead of those made here.
+        features: Features of samples, train and held-out items that the user brings, to be used instead of those made here.
         gradient_bits: (bits, units) of a part ("train", "test") and about so many units of it, without what merely counts
             training items.
         pool: Training and held-out items for the audit for copies, in random order, at most so many of both; where items are
             parts of long texts, whole texts.
-        labels: Of samples and real items, None where the run has no classes.
+        labels: Labels of samples and real items, None where the run has no classes.
         cluster_bits: The same as `bits` for the part of whole clusters of relatives, None where there is none.
         cluster_text: Its texts.
     """

@@ -77,7 +77,7 @@ class MetricSpec:
         award: What the best run of a comparison is called; "" for no award. Of several metrics with one award, the
             first that was measured decides.
         format: How a comparison writes its value within a sentence.
-        tolerance: Of a metric that is a part of a grade, None of others.
+        tolerance: Tolerance of a metric that is a part of a grade, None of others.
     """
 
     name: str

@@ -16,7 +16,7 @@ class Plane:
         centre: (*shape) their mean.
         directions: (2, *shape) orthonormal.
         spread: (2,) standard deviations along them.
-        share: Of the variance that lies in the plane.
+        share: Share of the variance that lies in the plane.
     """
 
     centre: Tensor

@@ -118,9 +118,9 @@ def causal_attention(
 
     Args:
         qkv: (B, L, 3W), queries, keys and values side by side; (N, 3W) where `rows` are given.
-        positions: Of the L positions.
+        positions: Rotary tables of the L positions.
         num_heads: H.
-        scale: Of the inner products.
+        scale: Scale of the inner products.
         rows: The positions that are computed; None for all.
 
     Returns:

@@ -50,7 +50,7 @@ def measure_candidates(
 
     Args:
         family_class: What is to be trained.
-        spec: Of the data, as the family sees it.
+        spec: Spec of the data, as the family sees it.
         scale: Its `seconds` are those of the training that is planned.
         overrides: Settings of the family that the user set.
         data: Gives the batches.

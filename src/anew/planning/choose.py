@@ -38,7 +38,7 @@ def choose_family(
     Only one family takes discrete data, whatever is preferred; continuous data has one for each preference.
 
     Args:
-        spec: Of the data.
+        spec: Spec of the data.
         name: The family asked for, if any.
         prefer: One of `runs.record.PREFERENCES`; decides where no family is asked for.
         as_codec: Whether a codec is to be learned, which need not generate.
@@ -154,7 +154,7 @@ def choose_codec(
         data: What is to be learned.
         family: What is to learn it.
         space: The setting of that name: "auto", "pixel" or "latent".
-        seconds: Of training, None where steps are counted.
+        seconds: Seconds of training, None where steps are counted.
         replayed: Whether the run whose plan is replayed has a codec; None where none is replayed.
 
     Raises:

@@ -30,8 +30,8 @@ def expected_distance(family_class: type[Family], distance: float, real: float, 
 
     Args:
         family_class: What is trained.
-        distance: Of its samples to validation items now.
-        real: Of training items in the samples' place.
+        distance: Distance of its samples to validation items now.
+        real: Distance of training items in the samples' place.
         progress: Share of the training that is done, in (0, 1].
     """
     return real + max(distance - real, 0.0) * math.pow(progress, family_class.learning_exponent)

@@ -58,7 +58,7 @@ def make_plan(
         context: Processes and device.
         data: What is learned, as the family sees it.
         family: What learns it.
-        seconds: Of training; None where the request counts steps.
+        seconds: Seconds of training; None where the request counts steps.
         measuring_seconds: That sizes may be timed for; None for a share of the training.
 
     Returns:

@@ -39,13 +39,13 @@ class Event(TypedDict, total=False):
     Attributes:
         event: "step", "validation", "warning", ...
         time: Seconds since 1970.
-        step: Of the training, 0-based.
-        progress: Of the training after a step, 0 to 1.
+        step: Step of the training, 0-based.
+        progress: Progress of the training after a step, 0 to 1.
         examples: That were seen up to a step.
-        seconds: Of training up to a step.
-        loss: Of a step or a validation; null where it was not finite.
-        text: Of a warning, one clause.
-        threads: Of the CPU from the step on.
+        seconds: Seconds of training up to a step.
+        loss: Loss of a step or a validation; null where it was not finite.
+        text: Text of a warning, one clause.
+        threads: Number of CPU threads from the step on.
         batches: That a calibration read.
         back_to: The step at which a training went on that had a loss that was not finite.
     """

@@ -80,7 +80,7 @@ def request_origin(
     Args:
         generator: What draws.
         identity: As `Model.identity`.
-        seed: Of the samples.
+        seed: Seed of the samples.
         label: The class that was asked for.
         prompt: What they begin with.
         suffix: What they end with.

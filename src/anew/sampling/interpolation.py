@@ -159,7 +159,7 @@ def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) 
         generator: What draws them.
         count: How many walks.
         frames: Items of each.
-        seed: Of the samples.
+        seed: Seed of the samples.
 
     Returns:
         `count` lists of `frames` items.

@@ -39,8 +39,8 @@ class Origin:
     Attributes:
         run: Name of the run's folder.
         weights: Digest of the weights.
-        seed: Of the sample.
-        index: Of the sample.
+        seed: Seed of the sample.
+        index: Index of the sample.
         batch: Index of the first sample, and number of samples, that were drawn as one batch: sums round by its size.
         label: The class that was asked for.
         prompt: What it begins with.
@@ -48,7 +48,7 @@ class Origin:
         stop: The text that it ends before.
         settings: Sampling settings that are not the usual ones; None: there are none.
         is_given: Whether it follows from something that no comment holds: pixels, frames, a long prompt.
-        version: Of this package.
+        version: Version of this package.
     """
 
     run: str
@@ -137,7 +137,7 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
     """Name and content of a file that says where the samples of others come from. It is hidden, so that nobody reads it as data.
 
     Args:
-        origins: Of the samples of a file, by its name.
+        origins: Origins of the samples of a file, by its name.
         first: Index of the first sample, where the folder may hold other shares.
     """
     values = {name: [origin.to_json() for origin in run_origins] for name, run_origins in origins.items()}

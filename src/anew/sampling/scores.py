@@ -97,15 +97,15 @@ class Scores:
 
     Attributes:
         unit: What bits are divided by: "character", "residue" or "dimension".
-        bits: Of all the data.
+        bits: Bits of all the data.
         units: How many units the data has.
         bits_per_unit_by_part: Bits per unit of parts of a mixed model alone, by name.
         bound: "exact", or "an upper bound" of the bits (a lower bound of the log-likelihood).
-        items: Of each record: where items were given, or `per_item` was asked for; else empty.
+        items: Scores of each record: where items were given, or `per_item` was asked for; else empty.
         skipped: Items that could not be used.
         notes: Which, and why.
         tokens: How many tokens were predicted; 0 where the model has no tokens.
-        files: Of each file, in order; empty where items were given.
+        files: Scores of each file, in order; empty where items were given.
     """
 
     unit: str

@@ -26,15 +26,15 @@ class CatalogEntry:
     """A run as requests see it.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         created: Seconds since 1970.
         family: Its name.
         modality: The kind of data, without any codec.
         spec: What an item is.
         labels: Names of its classes.
         sampling: The class of its sampling settings.
-        num_parameters: Of its family.
-        num_bytes: Of its weights.
+        num_parameters: Number of parameters of its family.
+        num_bytes: Size of its weights.
         grows_tokens: Whether it continues texts.
         follows_keys: Whether samples of several seeds are drawn as one batch.
         fills_in: Whether it keeps given pixels.
@@ -98,7 +98,7 @@ class Catalog:
         runs: Their folders.
         device: As in `anew.load`.
         trust_code: As in `anew.load`.
-        limits: Of the server.
+        limits: Limits of the server.
 
     Raises:
         ConfigError: Two have one name.

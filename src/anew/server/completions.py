@@ -150,7 +150,7 @@ class Answer:
 
     Args:
         body: What was asked.
-        entry: Of which model.
+        entry: The model.
         requests: As `requests_of` gives them.
     """
 

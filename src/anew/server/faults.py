@@ -37,11 +37,11 @@ class ApiError(Exception):
     """An answer that is an error.
 
     Args:
-        status: Of HTTP.
+        status: HTTP status.
         message: One sentence, without anything of this machine.
         param: The field that is wrong.
         code: A word for programs.
-        headers: Of the answer.
+        headers: Headers of the answer.
     """
 
     def __init__(

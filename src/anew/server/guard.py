@@ -40,7 +40,7 @@ def check_names(headers: Headers, host: str) -> None:
     """Refuse what the page of another site makes a browser send: under a name of its own (DNS rebinding), or with its Origin.
 
     Args:
-        headers: Of the request.
+        headers: Headers of the request.
         host: The address that the server listens on.
 
     Raises:

@@ -28,7 +28,7 @@ class ItemRequest:
     Attributes:
         first_index: Index of the first sample.
         n: Samples.
-        seed: Of the samples.
+        seed: Seed of the samples.
         label: Class of the samples; None draws each with its share in the data.
         condition: What is given of each.
         sampling: The family's sampling settings.

@@ -37,7 +37,7 @@ def item_request(
 
     Args:
         body: What was sent.
-        entry: Of which model.
+        entry: The model.
         n: Samples.
         label: Class of the samples, as `class_of` gives it.
         condition: What is given of each.

@@ -26,8 +26,8 @@ class Limits:
     """Limits of one server.
 
     Attributes:
-        body_bytes: Of a request.
-        upload_bytes: Of a request with files.
+        body_bytes: Largest body of a request.
+        upload_bytes: Largest body of a request with files.
         body_seconds: Until a request's body must be here.
         queue: Prompts, or batches of samples, that wait for one model; more get 429.
         jobs: Videos that are made or kept; more get 429 until one is deleted.

@@ -63,7 +63,7 @@ def reference_page(schema: Mapping[str, Any], models: Sequence[str], address: st
     Args:
         schema: OpenAPI's, of this server.
         models: Their names.
-        address: Of this server, for examples.
+        address: Address of this server, for examples.
     """
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         TEMPLATE.read_text(encoding="utf-8")

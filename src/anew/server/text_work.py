@@ -52,7 +52,7 @@ class TextRequest:
     Attributes:
         first_index: Place of the first sample among the choices of the answer.
         n: Samples.
-        seed: Of the samples; sample j of the answer has the index j.
+        seed: Seed of the samples; sample j of the answer has the index j.
         prompt: (L,) ids that each starts from, the token that opens a record included.
         num_opening: How many of them stand for no text of the prompt.
         label: Class of the samples; None draws each with its share in the data.

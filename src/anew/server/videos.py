@@ -34,7 +34,7 @@ class VideoJob:
 
     Attributes:
         id: What clients call it.
-        entry: Of which model.
+        entry: The model.
         prompt: As it was sent.
         created: Seconds since 1970.
         progress: In percent.

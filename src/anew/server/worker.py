@@ -24,9 +24,9 @@ class ModelWorker:
     """The thread of one model.
 
     Args:
-        name: Of the model, for logs.
+        name: Name of the model, for logs.
         load: Gives the model.
-        limits: Of the server.
+        limits: Limits of the server.
         model: The model, where it is loaded already.
     """
 

@@ -68,7 +68,7 @@ class JobStore:
     """The queue in a folder.
 
     Args:
-        folder: Of the Studio's state.
+        folder: Folder of the Studio's state.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -77,11 +77,11 @@ class RunLog:
     """The events of one training so far.
 
     Args:
-        path: Of events.jsonl.
+        path: Path of events.jsonl.
 
     Attributes:
         curves: Numbers of the steps by name, and "validation".
-        seconds: Of training, by step.
+        seconds: Seconds of training, by step.
         last: The newest step as it is in the log; empty before the first.
         warnings: Step and text of each.
         stages: Names of events besides steps that have been, such as "report".

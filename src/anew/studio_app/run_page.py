@@ -85,10 +85,10 @@ def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, ob
     """All that the page of a run shows besides the curves, as JSON values.
 
     Args:
-        name: Of the run.
+        name: Name of the run.
         run: Its folder.
         job: The newest job that writes it.
-        logs: Of all runs.
+        logs: Logs of all runs.
     """
     value = run_summary.summary(name, run, job) | logs.live(run)
     sheets = run_summary.sheets(run)

@@ -111,7 +111,7 @@ def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | N
     """Until the run is finished, about; None where it cannot be known yet.
 
     Args:
-        record: Of the run.
+        record: Record of the run.
         step: Its newest step.
         now: Seconds since 1970.
     """

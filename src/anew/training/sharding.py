@@ -77,7 +77,7 @@ class GatheredLoss(nn.Module):
 
     Args:
         networks: The sharded parameters of the family, shared by its phases.
-        loss: Of the phase.
+        loss: Loss of the phase.
     """
 
     def __init__(self, networks: ShardedNetworks, loss: Callable[[Batch, StepContext], Loss]) -> None:

@@ -50,8 +50,8 @@ def evaluate_samples(
         samples, data, held_out: Folders or files; held_out: items of the same source that the generator has not seen.
         out: Where the report goes.
         n: Items of each that are compared, at most.
-        seed: Of all that is drawn.
-        modality: Of the data, None to find out.
+        seed: Seed of all that is drawn.
+        modality: Modality of the data, None to find out.
         features, reporter: As in `evaluate_run`.
     """
     use_threads()

@@ -82,14 +82,14 @@ def evaluate_run(
     """Sample, measure, write samples/ and report/ of the model's run.
 
     Args:
-        model: Of a run folder.
+        model: The run to measure.
         n: Samples, or fewer where the time ends first.
-        seed: Of the samples and of all that is drawn.
+        seed: Seed of the samples and of all that is drawn.
         data: Where the run's data lies now, if it was moved.
         seconds: For all of it, None without a limit.
         reporter: Is told of the progress.
         opened: The run's data, where it is open already.
-        features: Of the user's own, instead of those made here.
+        features: Features that the user brings, instead of those made here.
         world: Processes that draw the samples together, the others by `draw_for_evaluation`; there is no limit of time then.
     """
     use_threads()

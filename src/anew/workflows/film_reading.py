@@ -37,7 +37,7 @@ class TextScene:
 
     Args:
         job: What is trained, on Tokens.
-        spec: Of the data.
+        spec: Spec of the data.
     """
 
     def __init__(self, job: TrainingJob, spec: Tokens) -> None:

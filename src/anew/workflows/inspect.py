@@ -56,8 +56,8 @@ class BudgetEstimate:
     Attributes:
         seconds: The budget, all included.
         model_size: 0 for the smallest model that the family proposes; each +1 about doubles the cost of a step.
-        parameters: Of the model.
-        steps: Of training, about.
+        parameters: Number of parameters of the model.
+        steps: Number of training steps, about.
         epochs: Passes over the data, about.
     """
 
@@ -106,7 +106,7 @@ class Inspection:
         labels: Classes, if there are any.
         parts: Items (or spans) of train, validation and test.
         examples: What one epoch of training has: items, or windows of text.
-        shape: Of an example as the family sees it: axes of a grid, or a number of tokens.
+        shape: Shape of an example as the family sees it: axes of a grid, or a number of tokens.
         notes: What was decided about the data, as sentences.
         skipped: How many items cannot be used.
         skipped_files: Some of them.
@@ -223,8 +223,8 @@ def inspect_data(
         modality: What it holds; None finds out.
         prefer: What decides between families.
         budget: Seconds that sizes follow from, and that are estimated; None for those of 10 minutes, and three estimates.
-        seed: Of the split.
-        settings: Of the modality.
+        seed: Seed of the split.
+        settings: Settings of the modality.
         visit: Called with the data while it is open.
     """
     use_threads()

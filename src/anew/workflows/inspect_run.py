@@ -38,13 +38,13 @@ class RunInspection:
         parts: Items (or spans) of train, validation and test.
         labels: Classes, if there are any.
         family: The model family; "" where it is not chosen yet.
-        parameters: Of the model; 0 before the plan is made.
-        shape: Of an example: axes of a grid, or a number of tokens.
+        parameters: Number of parameters of the model; 0 before the plan is made.
+        shape: Shape of an example: axes of a grid, or a number of tokens.
         request: What was asked for: budget, steps, seed, settings.
         steps: Training steps so far.
-        seconds: Of training so far.
+        seconds: Seconds of training so far.
         passes: Over the training data, about.
-        loss: Of the last step, by phase.
+        loss: Loss of the last step, by phase.
         report: What report.json holds; None where nothing was measured.
         commands: Suggested commands, by purpose.
     """

@@ -56,7 +56,7 @@ class TrainingJob:
         family_class: Its class; sharding gives `family` itself another one.
         data: What it learns from, as it sees it: items, or what a codec makes of them.
         context: Reporter, clock and processes.
-        previous_weights: Of a finished run that is given more time: they are kept where the new ones are no better.
+        previous_weights: Weights of a finished run that is given more time: they are kept where the new ones are no better.
     """
 
     folder: RunFolder
@@ -123,7 +123,7 @@ def begin_job(
         data: What the family learns from.
         choice: The family.
         codec: What describes the codec whose latents `data` is.
-        minimum_seconds: Of training, even where the budget has fewer left.
+        minimum_seconds: Least training time in seconds, even where the budget has fewer left.
         measuring_seconds: That sizes may be timed for; None for a share of the training.
     """
     use_threads()  # an earlier stage may have ended with one

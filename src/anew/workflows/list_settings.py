@@ -34,11 +34,11 @@ class SettingInfo:
         name: Its key in `settings`.
         owner: The part that has it: "train", a family or a modality; `owner.name` addresses it alone.
         group: One of GROUPS.
-        type: Of its value, in words.
+        type: Type of its value, in words.
         default: Its value where none is given; several values as a tuple. Families and kinds of data may choose another
             one to fit the data and the budget.
         meaning: What it does.
-        unit: Of its value, "" without one.
+        unit: Unit of its value, "" without one.
         minimum, maximum: The range, inclusive; None where it is open.
         choices: All values it may have, () where they are not listed.
     """

@@ -59,7 +59,7 @@ class Trial:
         folder: Its run.
         record: What config.json of that run says; None before it is planned.
         progress: Share of its training that is done.
-        seconds: Of its training so far.
+        seconds: Seconds of its training so far.
         features: (n, d) of its newest samples.
         judging_s: Seconds that the last judging took.
     """
@@ -78,7 +78,7 @@ class Judge:
 
     Args:
         data: Where the items are from.
-        seed: Of what is drawn.
+        seed: Seed of what is drawn.
     """
 
     def __init__(self, data: Dataset, seed: int) -> None:

@@ -40,7 +40,7 @@ class RaceReport:
     Attributes:
         family: Its name.
         step: Steps so far.
-        seconds: Of its own training so far.
+        seconds: Seconds of its own training so far.
         points: (n, 2) middles of the dots of its samples, from 0 to 1 along each side.
         pictures: (n, S, S) its samples, from -1 to 1.
         inside: Share of them on the cloud.
@@ -124,11 +124,11 @@ class Racer:
     """One family on its way.
 
     Args:
-        name: Of the family.
+        name: Name of the family.
         pictures: (n, 1, S, S) that it learns.
         points: (n, 2) the cloud.
         seconds: That it is given.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
     """
 
     def __init__(self, name: str, pictures: Tensor, points: Tensor, seconds: float, seed: int) -> None:
@@ -199,8 +199,8 @@ def race(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iter
     """Let families learn in turns until each has had its share.
 
     Args:
-        seconds: Of training of all together.
-        seed: Of the cloud and of all training.
+        seconds: Training time of all together.
+        seed: Seed of the cloud and of all training.
         names: The families.
 
     Yields:

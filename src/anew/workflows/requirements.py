@@ -35,7 +35,7 @@ class Requirement:
 
     Attributes:
         text: As it was given.
-        name: Of a score, or "copies".
+        name: Name of a score, or "copies".
         sign: What the score is compared by; "" for copies.
         bound: What it is compared with.
     """

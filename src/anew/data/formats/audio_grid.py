@@ -39,7 +39,7 @@ class SoundScale:
     """Scaling of stored clips, and the grid that sounds are generated from.
 
     Attributes:
-        shape: Of the clips.
+        shape: Shape of the clips.
         top: Decibels of the loudest that become 1.
         gain: What samples are multiplied by before.
         noise_from: Hz from which sounds are shaped noise instead of tones that go on; None: nowhere.

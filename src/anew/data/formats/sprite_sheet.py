@@ -28,8 +28,8 @@ def sprite_sheet(
 
     Args:
         images: (H, W) or (H, W, C) uint8, all of one shape, at most `capacity` of them.
-        names: Of the cells, one an image.
-        name: Of the file that the PNG is written to.
+        names: Names of the cells, one per image.
+        name: Name of the file that the PNG is written to.
         paletted: Whether to write a palette, where there are at most 256 colours.
     """
     height, width = images[0].shape[:2]

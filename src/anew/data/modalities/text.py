@@ -67,7 +67,7 @@ def choose_tokens(characters: int, distinct: int, seconds: float | None, layout:
     sub-words, which see more text a token: 1,024 of them won at short budgets on one megabyte of English and on code.
 
     Args:
-        characters: Of the train part.
+        characters: Number of characters of the train part.
         distinct: How many of them differ.
         seconds: The budget; None: a number of steps was given instead.
         layout: Whether files are lists or documents.

@@ -41,7 +41,7 @@ def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
     """Tokens in the order of their spelling, halved by weight again and again: near tokens are spelt alike.
 
     Args:
-        spellings: Of the V tokens, at least two.
+        spellings: Spellings of the V tokens, at least two.
         weights: (V,) how common each is, above 0.
     """
     size = len(spellings)

@@ -144,7 +144,7 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints,
 
     Args:
         counts: Where.
-        key: Of the context.
+        key: Key of the context.
         shared: (V,) how many answers each symbol shares with the one that comes.
         depth: Answers of that one.
         at: (D+1,) receives the tallies, by that.

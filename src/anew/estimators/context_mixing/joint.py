@@ -137,7 +137,7 @@ def weigh(
         joint: Weights.
         tables: Functions of a few values.
         opening: The token before the first + 1, 0 without one.
-        rate: Of learning.
+        rate: Learning rate.
         log_probs: Receives the log-probabilities.
     """
     table, last = tables.probabilities, np.int64(opening)

@@ -92,7 +92,7 @@ class Tables(NamedTuple):
     """Functions of a few values.
 
     Attributes:
-        probabilities: Of log odds, see `squash`.
+        probabilities: Probability of each level of log odds, see `squash`.
         log_odds: (SMALL, SMALL) of two tallies.
     """
 
@@ -249,8 +249,8 @@ def mix(
         count: Places.
         order: Row of `by_order`.
         last: Row of `by_last`.
-        key: Of the context of order 1, which the last correction depends on.
-        rates: Of learning.
+        key: Key of the context of order 1, which the last correction depends on.
+        rates: Learning rates.
     """
     by_node, by_order, by_last = maps.by_node, maps.by_order, maps.by_last
     final, corrections = maps.final, maps.corrections

@@ -76,10 +76,10 @@ def read(
         base: What was read before, and stays as it is.
         document: What the document holds so far: `memory`, but while the train part is learned.
         tree: The questions.
-        spelling: Of the tokens.
+        spelling: Spelling of the tokens.
         maps: What is learned, where rates are above 0.
         tables: Functions of a few values.
-        rates: Of learning.
+        rates: Learning rates.
         logits: (T, D) receives the log odds of the answer 1 of each question.
         orders: (T,) receives the longest order of tokens that was seen.
     """
@@ -199,7 +199,7 @@ def draw_tokens(
     """Draw what comes next in each row, from the distribution of `draw_step`: only the questions on its path are asked.
 
     Args:
-        memories: Of each row.
+        memories: What each row remembers of its document.
         base, tree, maps, joint, tables: See `draw_step`.
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
@@ -324,7 +324,7 @@ def _descend(
         tables: Functions of a few values.
         mass: (V-1, 2) of the network below either answer.
         statistics: The longest order that was seen, the class of the match, and the last token + 1.
-        key: Of the context of order 1.
+        key: Key of the context of order 1.
         mixed: Receives the probabilities.
     """
     order, match_class, last = statistics

@@ -150,7 +150,7 @@ class ScanResult:
     """Result of the scan.
 
     Attributes:
-        p: Of the permutation test.
+        p: p-value of the permutation test.
         statistic: The largest, over steps and distances.
         k: At the most telling step, how many of the most suspicious samples are looked at.
         hits: How many of those are nearest to a training item.

@@ -52,7 +52,7 @@ class MatchResult:
     """Result of the match test.
 
     Attributes:
-        p: Of the test.
+        p: p-value of the test.
         rows: Samples that match a training item.
         copied: How many of those chance does not explain; low, high: ends of its 95% interval.
     """
@@ -84,11 +84,11 @@ class MatchTest:
     """The match test of one audit.
 
     Attributes:
-        nearests: Of all queries, samples and planted copies, by each distance.
-        real: Of the real items that pose as samples, by each distance.
+        nearests: Nearest items of all queries, samples and planted copies, by each distance.
+        real: Nearest items of the real items that pose as samples, by each distance.
         steps: The least difference between two distances, by each distance; 0 where they are continuous.
         n_pool, n_held_out: Real items in all, and those of them that were held out.
-        group_share: Of the groups that are training items.
+        group_share: Share of the groups that are training items.
     """
 
     nearests: Sequence[NearestReal]

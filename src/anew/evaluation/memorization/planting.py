@@ -76,11 +76,11 @@ class Planting:
     """Planted copies of one audit.
 
     Attributes:
-        nearests: Of samples, then exact, then disturbed copies, by each distance.
-        labels: Of the real items.
+        nearests: Nearest items of samples, then exact, then disturbed copies, by each distance.
+        labels: Labels of the real items.
         base: Samples that are not suspicious.
-        ratios: Of real items that pose as samples, by each distance.
-        match_test: Of the same queries.
+        ratios: Ratios of real items that pose as samples, by each distance.
+        match_test: Match test of the same queries.
         planted: (2, e) training items that exact and disturbed copies are made of.
         n_samples: How many samples there are.
     """

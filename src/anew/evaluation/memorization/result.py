@@ -108,20 +108,20 @@ class CopyTestResult:
     Attributes:
         found: Whether there are copies (p <= ERROR_RATE and the test holds).
         p: P-value of the scan and the match test together.
-        share: Of the samples that are copies, 0 where none are found; low, high: its 95% interval.
+        share: Share of the samples that are copies, 0 where none are found; low, high: its 95% interval.
         detection_limit: The least planted rate that was caught, exact and disturbed; None where not even 10% was.
         method: A key of METHODS.
         pairs: The closest pairs of a sample and a training item.
         distance: Name of the distance that decided.
         samples, train, held_out: How many were compared.
         n_train_total: Training items in all, of which `train` were compared.
-        reference_p: Of the test that is not free of assumptions.
-        control_p: Of held-out items posing as samples, or the least of theirs and of training items' where the user held
+        reference_p: p-value of the test that is not free of assumptions.
+        control_p: p-value of held-out items posing as samples, or the least of theirs and of training items' where the user held
             items out; None where it was not run.
         identical: Samples at distance 0 from a training item that was compared, whatever the test says of them.
         real_compared: Real items that were compared with all other real ones.
         real_identical: How many of those are at distance 0 from another one: what chance gives.
-        match_p: Of the match test alone; None where it was not run.
+        match_p: p-value of the match test alone; None where it was not run.
         shortened: Whether there was no time for some of the controls; the notes say for which.
         limited_by: Why fewer than all training items were compared: "time" or "memory"; empty where all were.
         training_distance: None where it was not measured.

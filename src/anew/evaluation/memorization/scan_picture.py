@@ -85,7 +85,7 @@ def alarm_line(effective: Array, share: float, alarm: float) -> Array:
 
     Args:
         effective: (g,) how many independent samples the ranks count for.
-        share: Of training items among the real ones.
+        share: Share of training items among the real ones.
         alarm: The statistic that one permutation in a hundred reaches.
     """
     low, high = np.full(len(effective), share), np.ones(len(effective))

@@ -85,7 +85,7 @@ def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str
         bits_of: (bits, units) of each example of a part, "test" or "train".
         unit: What bits are counted by.
         noun: What items are called, plural.
-        seed: Of the intervals.
+        seed: Seed of the intervals.
     """
     rows = [np.array(bits_of(part)).reshape(-1, 2) for part in ("test", "train")]  # each (n, 2)
     if min(map(len, rows)) < 2:

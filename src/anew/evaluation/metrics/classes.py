@@ -61,13 +61,13 @@ class ClassMetrics:
     """All that is measured of classes.
 
     Attributes:
-        names: Of the K classes.
+        names: Names of the K classes.
         probe_items: What the probe is trained on, none of it in `train`.
         samples: With what each was asked to be.
         held_out, train: Real items with their classes, as many as samples.
         naive: (n, d) of a naive generator, None without one.
         noun: What items are called, plural.
-        seed: Of the intervals.
+        seed: Seed of the intervals.
         skip: Is told (what, why) of what could not be measured.
     """
 

@@ -28,11 +28,11 @@ class FeatureSets:
     """Embedded items, as many of each: (n, d).
 
     Attributes:
-        samples: Of the generator.
+        samples: Features of the samples.
         held_out: Real items that it has not seen.
         train: Real items that it has seen; they stand in the samples' place for the real baseline.
-        naive: Of a generator that knows next to nothing, None without one.
-        description: Of the features, one clause ("128 features of the random-convolution embedding").
+        naive: Features of samples of a generator that knows next to nothing, None without one.
+        description: Description of the features, one clause ("128 features of the random-convolution embedding").
         noun: What items are called, plural.
     """
 
@@ -56,7 +56,7 @@ class FeatureComparison:
     Attributes:
         sets: All items.
         pair_sets: The first PAIRS_MOST, for metrics that compare all pairs.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
         over: Whether a share of the evaluation's time is spent; intervals end early then.
     """
 

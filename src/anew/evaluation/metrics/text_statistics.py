@@ -74,7 +74,7 @@ class TextStatistics:
         samples, test, train: The texts.
         training: Gives the texts of the whole training part.
         records: Whether each text is a short record rather than a piece of a long one.
-        seed: Of the intervals.
+        seed: Seed of the intervals.
     """
 
     samples: list[str]

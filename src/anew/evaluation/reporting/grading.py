@@ -49,11 +49,11 @@ class Part:
     """The answer of one metric to a question.
 
     Attributes:
-        score: Of the metric.
+        score: Score of the metric.
         tolerance: Its spec's.
         excess: How far samples lie on the worse side of real data.
         low, high: Its 95% interval; None where it could not be measured.
-        grade: Of this part alone.
+        grade: Grade of this part alone.
         times_needed: How many times as many items real data would need to pass; 0 where that is not known.
     """
 

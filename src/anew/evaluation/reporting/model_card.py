@@ -39,7 +39,7 @@ def write_card(
         folder: The run.
         report: What was measured.
         data_path: Where the data lay, of which only the last part is kept.
-        parameters: Of the model.
+        parameters: Number of parameters of the model.
         keeps_records: Whether the model holds its training records as they are.
         tried: Which families were tried before this one was taken, if any, as sentences.
     """
@@ -56,7 +56,7 @@ def card(
     Args:
         report: What was measured.
         data: What the data is called.
-        parameters: Of the model, None where that is not known.
+        parameters: Number of parameters of the model, None where that is not known.
         keeps_records: Whether the model holds its training records as they are.
         tried: Which families were tried before, if any, as sentences.
     """

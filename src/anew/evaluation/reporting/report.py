@@ -52,8 +52,8 @@ class EvaluationReport:
 
     Attributes:
         run: Name of the run, or of the samples made elsewhere.
-        family: Of the model; "unknown" for samples made elsewhere.
-        modality: Of the data.
+        family: Family of the model; "unknown" for samples made elsewhere.
+        modality: Modality of the data.
         scores: All scores, in the order in which they were measured; `report["NAME"]` gives one of them.
         copies: The copying test, None where there was none.
         verdict: Whole sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
@@ -205,7 +205,7 @@ def write_report(
         report: What was measured.
         content: What an Evaluation's `report_content` gave.
         history: One object a training step with step, seconds, loss (or loss_NAME), rate.
-        settings, plan: Of the run, shown as tables.
+        settings, plan: Settings and plan of the run, shown as tables.
         command: What made the report.
         subtitle: A sentence under the title, None for the usual one.
     """

@@ -24,7 +24,7 @@ class Wrapped(nn.Module):
 
     Args:
         net: Takes an image of any size, noise levels and components.
-        multiple: Of what the margin must be, so that patches and halvings fall where they did.
+        multiple: The margin must be a multiple of this, so that patches and halvings fall where they did.
     """
 
     def __init__(self, net: nn.Module, multiple: int) -> None:

@@ -239,7 +239,7 @@ class TokenSampler:
 
 
 def allowed_tokens(special: Mapping[str, int], vocab_size: int, prompt: Ints) -> Floats | None:
-    """(n, V) zero for the ids that no text of the train part takes, save for a sample whose own prompt has such; or None."""
+    """(n, V) zero for the ids that no text of the train part takes, except for a sample whose own prompt has such; or None."""
     if "rare" not in special:
         return None
     low = special["rare"]
