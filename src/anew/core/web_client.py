@@ -14,7 +14,7 @@ from anew.core.addresses import PAUSE_S, check_pace
 from anew.core.internal_hosts import names_internal, public_socket
 
 if TYPE_CHECKING:
-    from aiohttp.client_reqrep import Connection
+    from aiohttp.connector import Connection
 
 HEAD_S = 60.0  # until the head of an answer must be here
 WHOLE_BYTES = 2**28  # of an answer that is read into memory: a list of files, or a few blocks of one
