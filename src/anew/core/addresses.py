@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from anew.core import files
 from anew.core.extras import require
 from anew.core.internal_hosts import internal_cause
+from anew.core.pace import check_pace
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.
@@ -30,7 +31,6 @@ SCHEMES = {
     "memory": ("", ""),  # of this process: for tests
 }
 WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
-SLOWEST, PAUSE_S = 2**10, 60.0  # bytes a second that a file must come with, and seconds that it may fall behind that
 RETRY_S = 60.0  # a store that fails for so long is given up
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
 R = TypeVar("R")
@@ -175,12 +175,6 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
                 ) from None
         time.sleep(pause)
         pause = min(2 * pause, 8.0)
-
-
-def check_pace(size: int, begin: float) -> None:
-    """ValueError where so many bytes since `begin` (`time.monotonic()`) are too few."""
-    if time.monotonic() - begin > PAUSE_S + size / SLOWEST:
-        raise ValueError(f"it sends fewer than {SLOWEST:,} bytes a second")
 
 
 def at_most(max_bytes: int) -> object:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
 
-from anew.core.addresses import PAUSE_S, check_pace
 from anew.core.internal_hosts import names_internal, public_socket
+from anew.core.pace import PAUSE_S, check_pace
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
