@@ -36,3 +36,13 @@ def test_json_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
         files.read_json(path)
     path.write_text('["' + "x" * 10**6 + '"]')
     assert len(files.read_json(path)[0]) == 10**6
+
+
+def test_a_file_is_written_where_folders_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> int:
+        raise PermissionError(13, "folders cannot be opened, as on Windows")
+
+    with monkeypatch.context() as windows:
+        windows.setattr(files.os, "name", "nt")
+        windows.setattr(files.os, "open", refuse)
+        files.sync_folder(tmp_path)

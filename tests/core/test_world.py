@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from anew.core.world import World, join
+from anew.core.world import World, init
 from anew.errors import ConfigError
 from processes import together
 
@@ -37,7 +37,7 @@ with together() as world:
 
 
 def test_a_single_process_gets_back_what_it_gives() -> None:
-    world = join()
+    world = init()
     assert world == World()
     assert world.sum(1.5, 2) == [1.5, 2]
     assert world.any(True) and not world.any(False)

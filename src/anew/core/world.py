@@ -220,7 +220,7 @@ def num_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def join() -> World:
+def init() -> World:
     """The world that torchrun's environment describes, or a single process. A second call returns the same.
 
     Raises:
@@ -284,7 +284,7 @@ def _not_connected(error: Exception) -> ProcessError:
     )
 
 
-def leave() -> None:
+def shutdown() -> None:
     """Close the process group, if one was formed."""
     if _joined:
         monitor = _joined.pop().monitor
@@ -301,7 +301,7 @@ def leave() -> None:
 def together() -> Iterator[World]:
     """The processes form a world and part at the end. An error of one ends all, and one of them says it."""
     try:
-        world = join()
+        world = init()
     except RuntimeError as error:
         raise _not_connected(error) from error
     monitor = world.monitor
@@ -329,7 +329,7 @@ def together() -> Iterator[World]:
         monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_named_clause(error)})", 1)
         raise
     finally:
-        leave()
+        shutdown()
 
 
 def is_connection_fault(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
-from anew.evaluation.memorization.audit import MOST_CONTROLS, POSERS, audit
+from anew.evaluation.memorization.audit import MOST_CONTROLS, STAND_INS, audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
@@ -356,7 +356,7 @@ def too_few_of(name: str, n: int) -> str:
 
 def comparisons(samples: int, real: int) -> float:
     """Number of pairs of items an audit compares, up to a factor: real items that pose as samples are compared too."""
-    return (samples + min(MOST_CONTROLS, real // 2) + min(POSERS, real)) * real
+    return (samples + min(MOST_CONTROLS, real // 2) + min(STAND_INS, real)) * real
 
 
 def most_within(pairs: float, max_count: int, pairs_of: Callable[[int], float]) -> int:

@@ -144,11 +144,6 @@ def prompt_condition(body: SamplesBody, entry: CatalogEntry) -> Condition | None
         raise from_config_error(error) from None
 
 
-def class_by_name(entry: CatalogEntry, label: str | None) -> str | None:
-    """The class, checked; ApiError 400."""
-    return class_of(entry, {"label": label})
-
-
 def works_of(request: ItemRequest, entry: CatalogEntry, channel: Channel[object]) -> list[ItemWork]:
     """The request in parts that are drawn one after another."""
     starts = range(0, request.n, entry.max_rows)

@@ -91,7 +91,7 @@ def new_run(
     """
     use_threads()
     try:
-        world = world_of_processes.join()
+        world = world_of_processes.init()
         reporter = reporter if reporter is not None and world.is_main else SilentReporter()
         user_family = None if own_family is None else load_family_file(own_family)
         job, checkpoint, skipped_items = _begin(folder, request, reporter, started, user_family)
@@ -137,7 +137,7 @@ def _context(
     train_config: TrainConfig, reporter: Reporter, started: float, user_family: type[Family] | None
 ) -> RunContext:
     """The context of a training; processes with different releases are refused."""
-    world = world_of_processes.join().on(train_config.device)
+    world = world_of_processes.init().on(train_config.device)
     world.check_same("the version of anew", __version__, SAME_COMMAND)
     world.check_same("the version of PyTorch", torch.__version__, SAME_COMMAND)
     return RunContext(reporter, started, world, user_family, world.broadcast(measure_crowding()))
@@ -245,7 +245,7 @@ def continue_run(
         The model, with its report written. A finished run that is given nothing is returned as it is.
     """
     use_threads()
-    world = world_of_processes.join()
+    world = world_of_processes.init()
     reporter = reporter if reporter is not None and world.is_main else SilentReporter()
     folder.clear_temporary()
     record = share_record(world, folder)

@@ -8,7 +8,7 @@ import pytest
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import Audit, audit
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
-from anew.evaluation.memorization.match_test import MatchResult, MatchTest, binomial_tail, posing
+from anew.evaluation.memorization.match_test import MatchResult, MatchTest, binomial_tail, nearest_of_stand_ins
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.texts import EditDistance
 
@@ -63,9 +63,9 @@ def test_chance_matches_of_a_family_are_no_copies() -> None:
     assert "real items" in matched.verdict() and "identical to another" in matched.verdict()
 
 
-def test_a_poser_is_left_out_of_the_scale_of_its_nearest_item() -> None:
+def test_a_stand_in_is_left_out_of_the_scale_of_its_nearest_item() -> None:
     records = ["aaaa", "aaab", "ccab", "zzzz"]
-    near = posing(EditDistance(records, np.arange(4)), np.array([0]), np.arange(4))
+    near = nearest_of_stand_ins(EditDistance(records, np.arange(4)), np.array([0]), np.arange(4))
     assert near.item.tolist() == [1] and near.distance[0] == 0.25 and near.scale[0] == 0.5
     assert near.nearest_own.tolist() == [2]
 

@@ -30,7 +30,7 @@ SHARD_ITEMS = 256  # image files, or rows with images, in one shard
 SHOWN = 3  # damaged tables that are named
 
 
-_TABLES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
+TABLE_SUFFIXES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
 _ARCHIVES = frozenset({".tar", ".tgz", ".tar.gz"})
 _IDX = re.compile(r"[-.](idx[1-4][-.]ubyte|ubyte)(\.gz)?$|\.idx(\.gz)?$", re.IGNORECASE)
 
@@ -102,7 +102,7 @@ class OpenReader(Protocol):
 def reader_of(path: str) -> str:
     """The module of `anew.data.sources` that reads this file: tables, tar or idx, else folder."""
     suffix = suffix_of(path)
-    if suffix in _TABLES:
+    if suffix in TABLE_SUFFIXES:
         return "tables"
     if suffix in _ARCHIVES:
         return "tar"

@@ -16,7 +16,7 @@ from anew.data.file_names import is_hub_name, is_packed, suffix_of
 from anew.data.formats import by_range
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
+from anew.data.sources.base import SHOWN, TABLE_SUFFIXES, Reader, Shard, reader_of
 from anew.data.sources.beside_data import check_is_no_run, without_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, Listing, list_files, shortened
@@ -36,7 +36,7 @@ class Source:
     def __init__(
         self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[SkippedItem] = ()
     ) -> None:
-        """notes, refusals: of the listing itself, beside those of the readers."""
+        """notes, refusals: of the listing itself, besides those of the readers."""
         self.path = path
         self.readers = list(readers)
         self._notes = list(notes)
@@ -200,14 +200,14 @@ def _may_stay(name: str, modalities: Mapping[str, type[Modality]], requested: st
     return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
 
 
-NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it
+NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files next to it
 _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
 def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:
-    """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files beside it
+    """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
     (`labels.csv`), the files without these tables, and a note where they name files that are not there."""
-    listed = [f for f in files if suffix_of(f.path) in _TABLES]
+    listed = [f for f in files if suffix_of(f.path) in TABLE_SUFFIXES]
     if not listed or len(listed) == len(files):
         return {}, files, []
     from anew.data.sources import tables

@@ -119,7 +119,7 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
 def check(
     parts: NDArray[np.uint8],
     held_out: Sequence[int],
-    noun: str,
+    singular: str,
     n_different: int | None = None,
     skipped: Sequence[SkippedItem] = (),
 ) -> None:
@@ -128,7 +128,7 @@ def check(
     Args:
         parts: (n,) part of each item.
         held_out: The parts that were taken from train.
-        noun: What an item is called.
+        singular: What an item is called.
         n_different: Groups of near-duplicates among what was split; None where nothing was.
         skipped: What else there was.
     """
@@ -137,7 +137,7 @@ def check(
     if not too_few and all(counts[part] for part in (TRAIN, *held_out)):
         return
     copies = "" if n_different in (None, len(parts)) else f" ({n_different} different, copies count once)"
-    items = f"1 {noun} is" if len(parts) == 1 else f"{len(parts)} {noun}s{copies} are"
+    items = f"1 {singular} is" if len(parts) == 1 else f"{len(parts)} {singular}s{copies} are"
     refused = f" (others were refused: {named(skipped)})" if skipped else ""
     raise DataError(
         f"{items} too few to train on some and hold others out; give at least {LEAST_ITEMS} different ones{refused}"

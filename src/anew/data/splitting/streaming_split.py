@@ -183,15 +183,15 @@ def _split_by_content(
 
 
 def _check_enough(
-    parts: NDArray[np.uint8], result: SourceSplit, more_skipped: Sequence[SkippedItem], noun: str, different: int
+    parts: NDArray[np.uint8], result: SourceSplit, more_skipped: Sequence[SkippedItem], singular: str, different: int
 ) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
     refused = SkippedItems()
     refused.add([*result.refusals, *more_skipped])
     if not len(parts) and refused.count:
-        raise DataError(f"none of the {refused.count} {noun}s can be used{refused.sentence()}")
+        raise DataError(f"none of the {refused.count} {singular}s can be used{refused.sentence()}")
     try:
-        split.check(parts, result.held_out, noun, different)
+        split.check(parts, result.held_out, singular, different)
     except DataError as error:
         more = f" ({refused.count} more cannot be used{refused.sentence()})" if refused.count else ""
         raise DataError(f"{error}{more}") from None

@@ -53,7 +53,7 @@ class Spelling(NamedTuple):
 
 
 @compiled_inner
-def mixed(a: np.uint64, b: np.uint64) -> np.uint64:
+def joint_hash(a: np.uint64, b: np.uint64) -> np.uint64:
     """A hash of both."""
     h = (a ^ (b + np.uint64(0x7F4A7C15))) * np.uint64(0x9E3779B97F4A7C15)
     h = (h ^ (h >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -66,22 +66,22 @@ def context_keys(history: Keys, keys: Keys) -> None:
     key = np.uint64(0)
     keys[0] = key
     for i in range(TOKEN_ORDERS - 1):
-        key = mixed(key, history[TOKENS + i])
+        key = joint_hash(key, history[TOKENS + i])
         keys[1 + i] = key
-    key = mixed(mixed(np.uint64(7), history[BYTES]), history[BYTES + 1])
+    key = joint_hash(joint_hash(np.uint64(7), history[BYTES]), history[BYTES + 1])
     keys[7] = key
-    keys[8] = mixed(keys[7], history[BYTES + 2])
-    keys[9] = mixed(keys[8], history[BYTES + 3])
+    keys[8] = joint_hash(keys[7], history[BYTES + 2])
+    keys[9] = joint_hash(keys[8], history[BYTES + 3])
     word = history[WORD]
     keys[10] = word
-    keys[11] = mixed(word, history[WORD_BEFORE])
-    keys[12] = mixed(keys[11], history[SECOND_BEFORE])
-    keys[13] = mixed(mixed(word, np.uint64(5)), history[SECOND_BEFORE])
-    keys[14] = mixed(mixed(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
-    line = mixed(history[FIRST_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
-    keys[15] = mixed(mixed(word, np.uint64(9)), line)
+    keys[11] = joint_hash(word, history[WORD_BEFORE])
+    keys[12] = joint_hash(keys[11], history[SECOND_BEFORE])
+    keys[13] = joint_hash(joint_hash(word, np.uint64(5)), history[SECOND_BEFORE])
+    keys[14] = joint_hash(joint_hash(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
+    line = joint_hash(history[FIRST_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
+    keys[15] = joint_hash(joint_hash(word, np.uint64(9)), line)
     for i in range(KINDS):
-        keys[i] = mixed(keys[i], np.uint64(i + 1))
+        keys[i] = joint_hash(keys[i], np.uint64(i + 1))
 
 
 @compiled_inner
@@ -102,11 +102,11 @@ def _read_byte(history: Keys, byte: Index) -> None:
     if FIRST_UPPER <= byte <= LAST_UPPER:
         byte += FIRST_LOWER - FIRST_UPPER
     if FIRST_LOWER <= byte <= LAST_LOWER or byte >= FIRST_FOREIGN or byte == APOSTROPHE:
-        history[WORD] = mixed(history[WORD], np.uint64(byte))
+        history[WORD] = joint_hash(history[WORD], np.uint64(byte))
         history[IN_WORD] = np.uint64(1)
     else:
         _end_word(history)
-        history[WORD] = np.uint64(0) if byte == SPACE else mixed(np.uint64(11), np.uint64(byte))
+        history[WORD] = np.uint64(0) if byte == SPACE else joint_hash(np.uint64(11), np.uint64(byte))
     history[COLUMN] += np.uint64(1)
     if byte == NEWLINE:
         history[COLUMN] = np.uint64(0)

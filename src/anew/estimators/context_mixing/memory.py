@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
-from anew.estimators.context_mixing.counts import KINDS, TOKENS, Counts, Index, Keys, Spelling, add, advance, mixed
+from anew.estimators.context_mixing.counts import KINDS, TOKENS, Counts, Index, Keys, Spelling, add, advance, joint_hash
 from anew.estimators.context_mixing.gathering import match
 from anew.estimators.context_mixing.mixing import LEAST_MATCH, LOCAL_KINDS, LONGEST_MATCH, Memory
 
@@ -63,7 +63,7 @@ def _follow(memory: Memory, base: Memory, token: Index, is_kept: Index) -> None:
         link[2] = 0  # the text ends there
     key = np.uint64(1)
     for i in range(LEAST_MATCH):
-        key = mixed(key, memory.history[TOKENS + i])
+        key = joint_hash(key, memory.history[TOKENS + i])
     slot = np.int64(key >> np.uint64(30))
     own_slot = slot & (len(memory.table) - 1)
     if link[2] == 0:

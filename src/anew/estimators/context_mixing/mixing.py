@@ -19,7 +19,7 @@ from anew.core.compiled import compiled_inner, compiled_sum
 from anew.estimators.context_mixing.counts import (
     KINDS,
     Index,
-    mixed,
+    joint_hash,
 )
 
 LOCAL_KINDS = (0, 1, 2, 8, 10, 11)  # kinds of context that are also asked of the document alone
@@ -32,7 +32,7 @@ MATCHES = 24  # classes of how long the last tokens have matched what was read b
 EXACT_MATCHES, MATCH_STEP, LONGEST_MATCH = 16, 8, 200
 LEAST_MATCH = 4  # tokens
 CORRECTIONS = 16_384  # curves of the last correction
-KEPT_SHARE = np.float32(0.6)  # of the sum, beside its correction
+KEPT_SHARE = np.float32(0.6)  # of the sum; the rest is its correction's
 CONSTANT = np.float32(0.3)
 LINE_PRIOR = 0.4  # tallies of either answer before any
 FINAL_RATE, HIT_RATE = np.float32(0.002), np.float32(0.02)
@@ -262,7 +262,7 @@ def mix(
         at = knot_place(total)
         below = np.int64(at)
         fraction = at - np.float32(below)
-        row = np.int64(mixed(key, np.uint64(node))) & (CORRECTIONS - 1)
+        row = np.int64(joint_hash(key, np.uint64(node))) & (CORRECTIONS - 1)
         corrected = corrections[row, below] + (corrections[row, below + 1] - corrections[row, below]) * fraction
         logits[place] = KEPT_SHARE * total + (ONE - KEPT_SHARE) * corrected
         if rates.weights > 0:

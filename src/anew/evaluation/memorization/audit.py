@@ -31,7 +31,7 @@ from anew.evaluation.memorization.copying_test import (
     ScanResult,
     either_p,
 )
-from anew.evaluation.memorization.match_test import MatchResult, MatchTest, posing
+from anew.evaluation.memorization.match_test import MatchResult, MatchTest, nearest_of_stand_ins
 from anew.evaluation.memorization.planting import Planting, combined_p, detection_limit, least_reference
 from anew.evaluation.memorization.result import (
     FAILED,
@@ -46,7 +46,9 @@ from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.metrics.two_sample import auc
 
 MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
-POSERS = 1_200  # real items that pose as samples in the match test: so many tell 1% of copies, of any number of samples
+STAND_INS = (
+    1_200  # real items that pose as samples in the match test: so many tell 1% of copies, of any number of samples
+)
 PAIRS = 12  # closest pairs that a report shows
 
 
@@ -107,7 +109,7 @@ class Audit(Generic[ItemT]):
         self.distances = item_type.distances(items, self.groups)
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls = controls
-        self._posers = np.sort(self.source.choice(self.n_real, min(self.n_real, POSERS), replace=False))
+        self._stand_ins = np.sort(self.source.choice(self.n_real, min(self.n_real, STAND_INS), replace=False))
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
@@ -214,7 +216,7 @@ class Audit(Generic[ItemT]):
             reference_p=None if reference is None else reference.p,
             control_p=control_p,
             identical=count_identical(of_samples, self.is_train),
-            real_compared=len(self._posers),
+            real_compared=len(self._stand_ins),
             real_identical=count_identical(match_test.real, np.ones(self.n_real, dtype=bool)),
             match_p=match.p,
             shortened=bool(self.skipped),
@@ -231,7 +233,7 @@ class Audit(Generic[ItemT]):
         if self._compare_within_groups:
             distances = [distance.regrouped(single) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
-        real = [posing(distance, self._posers, self.pool) for distance in distances] if len(self._posers) else []
+        real = [nearest_of_stand_ins(d, self._stand_ins, self.pool) for d in distances if len(self._stand_ins)]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
         n_held_out = int((~self.is_train[self.pool]).sum())
         share = float(self.is_train[self.pool[first]].mean())

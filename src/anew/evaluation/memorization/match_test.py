@@ -43,7 +43,7 @@ from anew.functional.intervals import beta_cumulative, clopper_pearson
 NEAR = 1.0 / 3.0  # of an item's distance to its nearest real one, within which a sample is nearly identical to it
 AGREES = 0.25  # p of the labels of the matched items up to which they agree that training items are preferred
 UNUSUAL = 0.05  # p of as many matches with held-out items, up to which real matches do not explain those of samples
-PARTS = 16  # that posers are left out in: more would change their scales less, and take longer
+PARTS = 16  # that stand-ins are left out in: more would change their scales less, and take longer
 Flags = NDArray[np.bool_]
 
 
@@ -67,13 +67,13 @@ class MatchResult:
 NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
 
 
-def posing(distance: Distance, posers: Indices, pool: Indices) -> NearestReal:
-    """The nearest other real item of each of some items of the pool, with the scale that item has without the poser: at least
-    that, since posers that are each other's nearest are left out a part at a time."""
-    near = distance.nearest_real(posers, pool)
+def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) -> NearestReal:
+    """The nearest other real item of each of some items of the pool, with the scale that item has without the stand-in: at least
+    that, since stand-ins that are each other's nearest are left out a part at a time."""
+    near = distance.nearest_real(stand_ins, pool)
     nearest_own, scale = near.nearest_own.copy(), near.scale.copy()
-    for rows in np.array_split(np.flatnonzero(near.nearest_own == posers), PARTS):
-        other_rows = np.setdiff1d(pool, posers[rows])
+    for rows in np.array_split(np.flatnonzero(near.nearest_own == stand_ins), PARTS):
+        other_rows = np.setdiff1d(pool, stand_ins[rows])
         if len(rows) and len(other_rows):
             nearest_own[rows], scale[rows] = distance.nearest(near.item[rows], other_rows)
     return replace(near, nearest_own=nearest_own, scale=scale)

@@ -146,11 +146,11 @@ class Sampler:
         folder, item = Path(out), self.program["item"]
         folder.mkdir(parents=True, exist_ok=True)
         if item["kind"] == "sound":
-            from sound import wav, waves  # type: ignore[import-not-found]  # beside this file where it is needed
+            from sound import wav, waves  # type: ignore[import-not-found]  # next to this file where it is needed
 
             return _written(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
         if item.get("matching"):
-            from pixel_steps import matched  # type: ignore[import-not-found]  # beside this file where it is needed
+            from pixel_steps import matched  # type: ignore[import-not-found]  # next to this file where it is needed
 
             pictures = samples if samples.ndim == 4 else samples.swapaxes(1, 2).reshape(-1, *samples[0][:, 0].shape)
             pictures = matched((np.nan_to_num(pictures) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
