@@ -30,18 +30,21 @@ class BoundedResponse(ClientResponse):
     async def read(self) -> bytes:
         """All of it; ValueError where that is more than WHOLE_BYTES, or comes too slowly."""
         if self._body is None:
-            begin, body = time.monotonic(), bytearray()
             try:
-                async for piece in self.content.iter_any():
-                    body += piece
-                    check_pace(len(body), begin)
-                    if len(body) > WHOLE_BYTES:
-                        raise ValueError(f"it sends more than {WHOLE_BYTES:,} bytes")
+                self._body = await self._received()
             except BaseException:
                 self.close()
                 raise
-            self._body = bytes(body)
         return await super().read()
+
+    async def _received(self) -> bytes:
+        begin, body = time.monotonic(), bytearray()
+        async for piece in self.content.iter_any():
+            body += piece
+            check_pace(len(body), begin)
+            if len(body) > WHOLE_BYTES:
+                raise ValueError(f"it sends more than {WHOLE_BYTES:,} bytes")
+        return bytes(body)
 
 
 async def _client(is_public: bool, **options: object) -> ClientSession:
