@@ -1,7 +1,7 @@
 """The tree of exceptions, and how values, commands and what came from files are shown in their sentences.
 
 AnewError              one sentence; the command line ends with exit code 2
-├── UserError          a mistake the user can mend
+├── UserError          a mistake the user can fix
 │   ├── DataError      the path, the files in it, or what they hold
 │   ├── ConfigError    an argument or setting: unknown name, wrong type, value out of range
 │   ├── BudgetError    the time given cannot do what was asked
@@ -23,7 +23,7 @@ from pathlib import Path
 
 
 class AnewError(Exception):
-    """Base of all errors that this package raises on purpose: what was given, what is allowed, how to mend it.
+    """Base of all errors that this package raises on purpose: what was given, what is allowed, how to fix it.
 
     Names of arguments stand in backticks; the command line shows its own options in their place.
 
@@ -36,7 +36,7 @@ class AnewError(Exception):
 
 
 class UserError(AnewError):
-    """A mistake that the user can mend: one sentence."""
+    """A mistake that the user can fix: one sentence."""
 
 
 class DataError(UserError):

@@ -74,7 +74,7 @@ def sample_together(
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:
-    """Make a sample once more: its file says what it follows from, or `.origins.json` beside a text.
+    """Make a sample once more: its file says what it follows from, or `.origins.json` next to a text.
 
     Args:
         file: A file that `sample` or a training wrote.

@@ -425,7 +425,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_text_file(arguments: argparse.Namespace, name: str) -> None:
-    """Raise ConfigError where --prompt-file or --suffix-file cannot be read, or stands beside the text itself."""
+    """Raise ConfigError where --prompt-file or --suffix-file cannot be read, or is given together with the text itself."""
     file = getattr(arguments, f"{name}_file", None)
     if file is None:
         return

@@ -115,7 +115,7 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
 
 
 def score_table(report: ReportRecord) -> list[Line]:
-    """All scores beside what real data gets in the samples' place."""
+    """All scores compared with what real data gets in the samples' place."""
     scores = report.scores
     width = max((len(score.name) for score in scores), default=0)
     lines: list[Line] = [[(f"{'score':<{width}}  {'samples':>10}  {'real data':>10}", "bold")]] if scores else []

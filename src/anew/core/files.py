@@ -65,7 +65,7 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def write_by(path: Path, fill: Callable[[Path], object]) -> None:
-    """The same of a file that a library writes, in a temporary folder: it may make files beside it, of whatever rights."""
+    """The same of a file that a library writes, in a temporary folder: it may make files next to it, of whatever rights."""
     folder = path.with_name(temporary_name(path.name))
     temporary = folder / path.name
     try:

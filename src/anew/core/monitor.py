@@ -21,7 +21,7 @@ DEFAULT_LIMIT_S = 60.0  # of silence, after which a process counts as gone
 SUSPECT_S = 4.0  # of silence, after which a broken connection is blamed on a process
 GRACE_S = 15.0  # for the main thread to end by itself once it is known that another process failed
 LEAVING_S = 5.0  # for a heartbeat under way to end
-MISTAKE, GONE = 2, 75  # exit codes: the user has to mend something; the same command again goes on
+MISTAKE, GONE = 2, 75  # exit codes: the user has to fix something; the same command continues
 MEND = "the same command again goes on from the last checkpoint"
 
 
@@ -310,7 +310,7 @@ class Monitor:
         return main.is_dead(self._host) or main.is_silent(min(SUSPECT_S, self.limit))
 
     def _speaks_for_host(self) -> bool:
-        """Whether this process is the first one here beside the first of all."""
+        """Whether this process is the first one on this machine, not counting the first of all."""
         is_beside_main = self._peers[0].beat.get("host") == self._host
         return int(os.environ.get("LOCAL_RANK", "0")) == int(is_beside_main)
 

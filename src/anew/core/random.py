@@ -141,7 +141,7 @@ class PackedPositions(Protocol):
 
 
 def _at(context: StepContext, stream: str, places: PackedPositions, width: int) -> Tensor:
-    """(N, width) uniform numbers, a function of each place's row and position: neither of who is in the batch beside it, nor of
+    """(N, width) uniform numbers, a function of each place's row and position: neither of who is in the batch next to it, nor of
     the length that the batch is padded to, both of which differ by process and micro-batch."""
     spans = range(0, places.length, POSITIONS_PER_STREAM)
     numbers = [context.uniform(f"{stream}/{first}", (places.batch, POSITIONS_PER_STREAM, width)) for first in spans]

@@ -33,7 +33,7 @@ def held_out_size(data: Dataset) -> int:
 
 
 def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
-    """Whether validation items come beside n_test test items: records, where chance or the user divided both parts. What they
+    """Whether validation items join n_test test items: records, where chance or the user divided both parts. What they
     choose (weights, a gate) is far less than what training items teach."""
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
     is_one_draw = len({name in data.carved for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))

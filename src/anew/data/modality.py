@@ -379,7 +379,7 @@ def each(
     modality: Modality, method: str, items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, Any]]:
     """Each with what this method of the modality makes of it: a list instead of an iterator, a ValueError (one clause) where
-    the item cannot be used, None beside a refusal. A few are read ahead."""
+    the item cannot be used, None with a refusal. A few are read ahead."""
     for piece in isolation.pieces(items):
         results = isolation.each(modality, method, [item for item in piece if isinstance(item, Item)])
         for item in piece:

@@ -175,7 +175,7 @@ class Artifact:
         text: What to show in a terminal, if anything.
         media: The type that a browser shows or plays it as ("image/png", "audio/wav").
         also: The same sample in other formats.
-        comment: What is said of it beside its content.
+        comment: What is said of it besides its content.
     """
 
     suffix: str

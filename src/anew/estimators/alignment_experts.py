@@ -1,4 +1,4 @@
-"""Places in known records that lie beside what a new record has shown so far, and what stands next there.
+"""Places in known records that lie next to what a new record has shown so far, and what stands next there.
 
 An expert follows one place step by step and predicts what stands there, with the trust that its own hits have earned: the
 expert model of Cao, Dix, Allison and Mears, "A simple statistical algorithm for biological sequence compression" (DCC 2007).

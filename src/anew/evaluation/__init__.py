@@ -1,4 +1,4 @@
-"""Evaluation: how close samples are to the data, how varied and how new, each metric beside that of real data."""
+"""Evaluation: how close samples are to the data, how varied and how new, each metric next to that of real data."""
 
 from anew.evaluation.score import Group, MetricSpec, Score
 

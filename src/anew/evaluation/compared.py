@@ -1,4 +1,4 @@
-"""Samples beside real items: their distance in one respect, with its baselines, and each beside its nearest neighbour."""
+"""Samples compared with real items: their distance in one respect, with its baselines, and each next to its nearest neighbour."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def nearest_pairs(
     exact: float,
     form: str = "difference {:.0f}",
 ) -> list[SamplePair]:
-    """Samples beside their nearest training items.
+    """Samples next to their nearest training items.
 
     Args:
         show: How an item stands on the page.

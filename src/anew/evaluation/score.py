@@ -72,7 +72,7 @@ class MetricSpec:
         maximum: The largest possible value; None where there is none.
         full_axis: Whether its chart always goes up to `maximum`, as for shares where 1 is the goal.
         order: Place in the table of a comparison; equal ones are sorted by name.
-        role: "reference" for a row beside another metric (a naive model, a part of the model), which is never ranked and
+        role: "reference" for a row next to another metric (a naive model, a part of the model), which is never ranked and
             has a grey marker; "fact" for what nobody wins (parameters, steps).
         award: What the best run of a comparison is called; "" for no award. Of several metrics with one award, the
             first that was measured decides.
@@ -119,7 +119,7 @@ class Score:
         n: Items or characters that were measured.
         source: What it was measured on and with, one clause.
         p: P-value of the test that samples and real items are of one distribution, where there is one.
-        note: What readers should know beside the number.
+        note: What readers should know besides the number.
     """
 
     spec: MetricSpec

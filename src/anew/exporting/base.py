@@ -124,7 +124,7 @@ def check_new(out: Path, suffix: str | None = None) -> None:
 
 @contextmanager
 def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
-    """A temporary folder beside `out`, which takes its place when all went well and is removed when not. With a suffix `out`
+    """A temporary folder next to `out`, which takes its place when all went well and is removed when not. With a suffix `out`
     is a file, and the one file of the folder takes its place.
 
     Raises:

@@ -92,7 +92,7 @@ class Discriminates(Protocol):
 
 @runtime_checkable
 class Attends(Protocol):
-    """A family that reads tokens with attention, perhaps beside models that count."""
+    """A family that reads tokens with attention, perhaps mixed with models that count."""
 
     def attention_weights(self, batch: Batch) -> Tensor:
         """Attention weights of each head.
@@ -111,7 +111,7 @@ class Attends(Protocol):
         """Log-probabilities of each target of one text by each side of the model alone.
 
         Returns:
-            (B, L) nats by name: "network"; "counts" and perhaps "records", where such stand beside it; and "together", whose
+            (B, L) nats by name: "network"; "counts" and perhaps "records", where such are mixed with it; and "together", whose
             sum is what `Family.bits` says.
         """
         ...

@@ -1,4 +1,4 @@
-"""The plane in which points differ most: a fixed map of items, of latents, or of both beside each other."""
+"""The plane in which points differ most: a fixed map of items, of latents, or of both side by side."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class DecoderConfig:
         rope_base: Base of the rotary angles.
         dropout: Share of each block's output that is dropped in training.
         neighbour_offsets: For tokens that lie on a grid, how many tokens before a target its neighbours along the slower
-            axes stand (its neighbour along the fastest is the token before it). They are shown beside that one, and each
+            axes stand (its neighbour along the fastest is the token before it). They are shown next to that one, and each
             place has an embedding of its own.
         num_prefix: Inputs in front of the first target.
     """

@@ -25,7 +25,7 @@ class RunContext:
         world: The processes that train together.
         user_family: The class that the family `family.py` stands for, where the user brought one.
         crowding: How many times longer than on idle cores work takes now, at least 1.
-        reserved: Seconds of the budget that are kept for other trainings beside this one.
+        reserved: Seconds of the budget that are kept for other trainings besides this one.
     """
 
     reporter: Reporter

@@ -47,7 +47,7 @@ def has_room(family: Family, world: World) -> bool:
 
 
 def copied_bytes(family: Family) -> int:
-    """Bytes that a process allocates under DDP before its first step ends, beside the weights and activations."""
+    """Bytes that a process allocates under DDP before its first step ends, besides the weights and activations."""
     phases = family.phases()
     has_average = max(phase.optimizer.ema_width for phase in phases) > 0
     return sum(_copied_bytes(phase, has_average) for phase in phases)

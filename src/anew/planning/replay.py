@@ -71,7 +71,7 @@ def replay_request(request: Request, plan: Path | str) -> Request:
     Code in that run is not run for it: a family of the user's own is given again.
 
     Args:
-        request: What was asked for beside the plan.
+        request: What was asked for besides the plan.
         plan: The run whose plan is replayed, as a folder or an address.
 
     Raises:

@@ -181,8 +181,8 @@ class Mirror:
         system, root = self._store()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            key, bound = f"{root}/{entry.key(name)}", addresses.at_most(entry.bytes)
-            self._reached(lambda: system.get_file(key, str(temporary), callback=bound))
+            key = f"{root}/{entry.key(name)}"
+            self._reached(lambda: system.get_file(key, str(temporary), callback=addresses.at_most(entry.bytes)))
             if _digest(temporary) != entry:
                 raise RunError(f"{name!r} of {self.address!r} is not what {MANIFEST} says; restore it or train again")
             os.replace(temporary, path)

@@ -4,4 +4,4 @@ CONFIG = "config.json"
 OWN_FAMILY = "family.py"  # where the family is a user's own file
 WEIGHTS = "model.safetensors"
 CODEC_WEIGHTS = "codec.safetensors"
-STORE_STATE = "state.json"  # beside a folder of the cache that stands for a run at an address
+STORE_STATE = "state.json"  # next to a folder of the cache that stands for a run at an address

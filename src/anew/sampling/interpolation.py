@@ -75,7 +75,7 @@ class Walk:
         """A picture with a row for each stretch between two stops, in even steps.
 
         Args:
-            columns: Frames of a row, at most; given items stand beside it.
+            columns: Frames of a row, at most; given items stand next to it.
 
         Returns:
             The bytes of a PNG.

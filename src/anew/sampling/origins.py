@@ -22,8 +22,8 @@ from anew.data.formats import audio, fasta, frames, pixels
 from anew.data.formats.reading import read_whole
 from anew.errors import ConfigError, RunError, shorten
 
-MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # of a file beside samples: a million of them
-SIDE = ".origins"  # beginning of the name of a file beside samples
+MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # of a file next to samples: a million of them
+SIDE = ".origins"  # beginning of the name of a file next to samples
 MARK = "anew="  # in front of the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 LONGEST_TEXT = 1000  # characters of a prompt that a comment holds
@@ -145,7 +145,7 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
 
 
 def _origins_beside(path: Path) -> list[Origin | None]:
-    """Origins of a file's samples, from the `side_file` beside it."""
+    """Origins of a file's samples, from the `side_file` next to it."""
     for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
             values = files.read_json(side_file, MOST_SIDE_BYTES, MOST_SIDE_MEMORY)

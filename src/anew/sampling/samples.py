@@ -115,8 +115,8 @@ class Samples(Sequence[DecodedItem]):
         return None if self._items and not pictures else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so. What they
-        follow from is in the files, or in a hidden one beside them where their format has no place for it.
+        """Write one file a sample, and next to it its other formats; or one file of all, where such items are kept so. What they
+        follow from is in the files, or in a hidden one next to them where their format has no place for it.
 
         Args:
             folder: Where to; made if missing.
@@ -201,7 +201,7 @@ class Samples(Sequence[DecodedItem]):
         return place
 
     def save_sprite_sheet(self, folder: str | Path, stem: str = "sheet") -> list[Path]:
-        """Write pictures into one PNG without gaps, with their alpha and palette, and beside it a JSON of where each is, in the
+        """Write pictures into one PNG without gaps, with their alpha and palette, and next to it a JSON of where each is, in the
         form that TexturePacker calls a hash: as many as fit into 4096 x 4096 pixels, the first ones.
 
         Args:

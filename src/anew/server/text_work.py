@@ -59,7 +59,7 @@ class TextRequest:
         max_tokens: New tokens, 0 for none: only the prompt is measured.
         stops: Strings before which new text ends.
         sampling: The family's sampling settings.
-        num_log_probs: Most probable tokens to name beside each; None: no log-probabilities.
+        num_log_probs: Most probable tokens to name for each; None: no log-probabilities.
         reads_prompt: Whether log-probabilities are of the prompt as well.
         streams: Whether pieces are sent while they form.
     """

@@ -22,7 +22,7 @@ SOFT_ITEMS, TEMPERATURES = 6, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
 
 
 class MapWork(PlayWork):
-    """A map of data in latent space: its two strongest directions, and items beside what they are remembered as."""
+    """A map of data in latent space: its two strongest directions, and items next to what they are remembered as."""
 
     def events(self, model: Model) -> Iterator[Json]:
         codec, x = self._codec(model), data_values(self.player, model, MAPPED)[0]

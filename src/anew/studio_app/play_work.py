@@ -40,7 +40,7 @@ from anew.workflows.evaluate import evaluation_inputs
 
 SECONDS_BETWEEN_DRAFTS = 0.1
 CUTS = ("temperature", "top_k", "top_p", "min_p")  # settings that change what a token is drawn from
-MAX_TOP = 8  # alternatives that are named beside a token
+MAX_TOP = 8  # alternatives that are named for a token
 NEAREST_SECONDS = 60.0
 EXAMPLE_CHARACTERS = 60
 Json = dict[str, object]

@@ -31,7 +31,7 @@ class Player:
 
     Attributes:
         run: Its folder.
-        stamp: Time stamp of its weights when it was loaded.
+        stamp: Signature of its weights when it was loaded.
         worker: Its thread.
         notes: What was found out about the model and is asked for again.
     """

@@ -1,4 +1,4 @@
-"""The route of the Studio on which four families learn one cloud beside each other."""
+"""The route of the Studio on which four families learn one cloud side by side."""
 
 from __future__ import annotations
 

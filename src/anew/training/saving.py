@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
     from torch.distributed.device_mesh import DeviceMesh
 
-COPIES = 1.5  # of the state that memory must hold beside it: the copy, and room for what else may grow meanwhile
+COPIES = 1.5  # of the state that memory must hold in addition: the copy, and room for what else may grow meanwhile
 
 
 class BackgroundWriter:
@@ -75,7 +75,7 @@ class CheckpointSaver:
         folder: Where checkpoints go.
         validation: Its state belongs to a checkpoint.
         spent: Seconds of training so far.
-        say: Where a sentence goes that is said once.
+        say: Where a sentence goes that is printed once.
         on_saved: Called with step and name of a checkpoint that is whole on the disk, on the training's thread.
     """
 
@@ -235,7 +235,7 @@ class CheckpointSaver:
         return self._group
 
     def _has_room(self, tensors: Iterable[Tensor]) -> bool:
-        """Whether memory holds a copy. Where it does not, the training waits until the checkpoint is written, which is said."""
+        """Whether memory holds a copy. Where it does not, the training waits until the checkpoint is written, which is reported."""
         size = sum(_local(tensor).nbytes for tensor in tensors)
         if COPIES * size <= free_memory(torch.device("cpu")):
             return True

@@ -40,7 +40,7 @@ _SOURCES = {
 def write_example(name: str, folder: Path) -> int:
     """Write an example data set as ordinary files.
 
-    Its source and licence are written beside the folder, in `<folder>-LICENCE.txt`: inside, they would become data.
+    Its source and licence are written next to the folder, in `<folder>-LICENCE.txt`: inside, they would become data.
 
     Args:
         name: One of EXAMPLES.

@@ -123,7 +123,7 @@ class RunInspection:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is a run, finished or not; a damaged config.json that still looks like one counts, or has a log beside it."""
+    """Whether a folder is a run, finished or not; a damaged config.json that still looks like one counts, or has a log next to it."""
     config = path / CONFIG
     if not config.is_file():
         return False

@@ -253,7 +253,7 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
 
 
 def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
-    """The weights of a finished run; None, which is said, where their file is gone: the checkpoints suffice to go on."""
+    """The weights of a finished run; None, which is reported, where their file is gone: the checkpoints suffice to continue."""
     path = job.folder.path / WEIGHTS
     if not path.exists():
         job.context.reporter.message(

@@ -74,7 +74,7 @@ class Trial:
 
 
 class Judge:
-    """Samples beside validation items, in the features of the report.
+    """Samples compared with validation items, in the features of the report.
 
     Args:
         data: Where the items are from.

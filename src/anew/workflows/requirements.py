@@ -85,7 +85,7 @@ def _parsed(part: str) -> Requirement:
 
 
 def check_requirements(report: EvaluationReport, requirements: Sequence[Requirement]) -> list[Outcome]:
-    """Whether each check passed. Writes the badge and the JUnit file beside the report.
+    """Whether each check passed. Writes the badge and the JUnit file next to the report.
 
     Args:
         report: What was measured.

@@ -19,7 +19,7 @@ from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import Begun, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 
-SMALL_FILES = (OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS)  # beside config.json, what a training may read of its run
+SMALL_FILES = (OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS)  # next to config.json, what a training may read of its run
 FILE_BYTES = 2**31
 
 

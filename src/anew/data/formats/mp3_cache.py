@@ -29,7 +29,7 @@ STRETCH = 1 << 23  # samples decoded at a time of a recording that is longer, or
 STRETCHES = 4  # of them, kept in memory: 64 MB of mono, 128 MB of stereo
 PIECE = 1 << 16  # values decoded at once: what is lost before a place that is damaged
 LARGEST = 60_000.0  # value that two bytes hold; a level of 1 is full scale
-# How lines begin that the decoder writes about frames it mends.
+# How lines begin that the decoder writes about frames it repairs.
 _CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")
 _decoding = threading.Lock()
 

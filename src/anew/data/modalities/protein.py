@@ -39,7 +39,7 @@ LONG_SEQUENCE = 4096  # residues; where the median sequence is longer, all of th
 MAX_CONTEXT = 1024  # residues that the model sees at once
 KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # few letters need longer words to be told by
 
-# What is said of sequences that were mended in reading, by what was wrong with them.
+# What is said of sequences that were corrected in reading, by what was wrong with them.
 MENDED = {
     "lower": "was in lower case, read as upper case",
     "gaps": "contained gaps, which were removed (an alignment?)",
@@ -161,7 +161,7 @@ class Protein(Text):
         self.traits = replace(
             type(self).traits, supports_labels=config.labels != "off", labels_from_content=self._headers.read
         )
-        self._mended: Counter[str] = Counter()  # sequences by what was mended in them, see MENDED
+        self._mended: Counter[str] = Counter()  # sequences by what was corrected in them, see MENDED
         self._name_counts: Counter[str] = Counter()
 
     # ---- what items are ----
@@ -216,7 +216,7 @@ class Protein(Text):
             raise ValueError("holds no sequence")
 
     def _cleaned(self, sequence: str) -> str:
-        """Residues in upper case; what had to be mended is counted. A letter of no alphabet stays, and `validate_header` refuses it."""
+        """Residues in upper case; what had to be corrected is counted. A letter of no alphabet stays, and `validate_header` refuses it."""
         clean, gaps = fasta.cleaned(sequence)
         alphabet = fasta.ALPHABETS["protein" if self.alphabet == "auto" else self.alphabet]
         self._mended["gaps"] += gaps

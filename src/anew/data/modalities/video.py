@@ -351,7 +351,7 @@ class Video(Modality):
         return clip_matching.keep_known(items, condition)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        """An MP4, and beside it a GIF of the size of the data; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
+        """An MP4, and next to it a GIF of the size of the data; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
         clip = _pad_to_min_frames(np.asarray(item))
         gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))

@@ -17,7 +17,7 @@ _SHEET = re.compile(r"all|final|sheet|step-\d{8}")  # as sheets of samples and p
 def drop_duplicate_formats(
     files: Sequence[File], modality: type[Modality], names: Iterable[str]
 ) -> tuple[list[File], list[str]]:
-    """The files of one kind without sheets that lie beside single samples and, of media, without files that differ from
+    """The files of one kind without sheets that lie next to single samples and, of media, without files that differ from
     another in their ending alone; and sentences on those left out. names: all files of the folder, of whatever kind."""
     apart = {_stem(name)[0] for name in names if _SINGLE.fullmatch(_stem(name)[1])}
     sheets = [f for f in files if _stem(f.path)[0] in apart and _SHEET.fullmatch(_stem(f.path)[1])]

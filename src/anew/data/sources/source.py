@@ -36,7 +36,7 @@ class Source:
     def __init__(
         self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[SkippedItem] = ()
     ) -> None:
-        """notes, refusals: of the listing itself, beside those of the readers."""
+        """notes, refusals: of the listing itself, besides those of the readers."""
         self.path = path
         self.readers = list(readers)
         self._notes = list(notes)
@@ -200,12 +200,12 @@ def _may_stay(name: str, modalities: Mapping[str, type[Modality]], requested: st
     return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
 
 
-NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it
+NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files next to it
 _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
 def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:
-    """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files beside it
+    """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
     (`labels.csv`), the files without these tables, and a note where they name files that are not there."""
     listed = [f for f in files if suffix_of(f.path) in TABLE_SUFFIXES]
     if not listed or len(listed) == len(files):

@@ -22,7 +22,7 @@ from anew.data.sources.columns import LABEL, TEXT, label_name
 from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
 
-TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies beside them
+TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies next to them
 LABELLED = 200_000  # samples whose classes are read while listing
 _RECORD = 512
 _END = b"\0" * _RECORD
@@ -53,7 +53,7 @@ def _endings(endings: Sequence[str], owners: Mapping[str, str]) -> dict[str, str
     for ending in endings:
         if ending in owners:
             by_modality.setdefault(owners[ending], ending)
-    # A JSON beside something else describes it; alone it may hold a document.
+    # A JSON next to something else describes it; alone it may hold a document.
     if ".txt" in endings or (".json" in endings and not by_modality):
         by_modality["text"] = ".txt" if ".txt" in endings else ".json"
     return by_modality

@@ -52,7 +52,7 @@ def compile_loops() -> None:
 
 
 def _marker() -> Path:
-    """A file beside the machine code, for this interpreter and kind of machine."""
+    """A file next to the machine code, for this interpreter and kind of machine."""
     name = f"complete-{platform.python_version()}-{platform.machine()}"
     return machine_code_folder(Path(__file__).parent) / name
 

@@ -40,7 +40,7 @@ FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, over what is learned
 CURVE_RATE = np.float32(0.02)
 STILL = Rates(np.float32(0), np.float32(0), np.float32(0))
 FIRST_WEIGHT = 0.15  # of every input
-DOCUMENT_RATE = 0.008  # of the weights beside a network, in a document
+DOCUMENT_RATE = 0.008  # of the weights of the sum with a network, in a document
 JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # of the passes over held-out text
 PIECE = 16_384  # tokens that are read between two looks at the room that is left
 SLOTS_A_TOKEN = 0.6 * KINDS  # of the train part's table at first; it grows where that is too few
@@ -69,7 +69,7 @@ class ContextMixer:
         spellings: Bytes of the V tokens.
         text: (T,) the train part.
         maps: What was learned of it.
-        joint: Weights beside a network, which go on learning in each document.
+        joint: Weights of the sum with a network, which go on learning in each document.
     """
 
     def __init__(self, spellings: Sequence[bytes], text: Tokens, maps: Maps, joint: Joint) -> None:

@@ -130,7 +130,7 @@ class LabelPermutations:
         self._groups, self._touched_groups = groups, touched_groups
 
     def planted(self, row: int, items: Indices, repeats: int) -> LabelPermutations:
-        """Labels whose truth is permutation `row` (1 and up) with these items in train, beside `repeats` others.
+        """Labels whose truth is permutation `row` (1 and up) with these items in train, besides `repeats` others.
 
         Whatever the samples hold, such a truth has nothing to do with it: only what was planted is to be found.
         """

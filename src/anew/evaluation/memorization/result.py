@@ -214,7 +214,7 @@ class CopyTestResult:
         return f"{self._identical()}{self._not_found()}{self._sharper_than_real()}"
 
     def _identical(self) -> str:
-        """A fact that needs no test, whatever the test can prove, beside how often real items are identical."""
+        """A fact that needs no test, whatever the test can prove, compared with how often real items are identical."""
         if not self.identical:
             return ""
         real = ""

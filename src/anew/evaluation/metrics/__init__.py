@@ -1,1 +1,1 @@
-"""Metrics, each beside its baselines."""
+"""Metrics, each with its baselines."""

@@ -1,4 +1,4 @@
-"""Naive models of text, as rows beside a trained one: counting (Kneser-Ney) and general compressors.
+"""Naive models of text, as rows next to a trained one: counting (Kneser-Ney) and general compressors.
 
 All say bits for the characters of a test part given the training part; what separates records counts as a character
 where the data has line ends between them, and is free between documents.

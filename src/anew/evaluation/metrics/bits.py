@@ -31,7 +31,7 @@ UNITS = {
         "Bits needed per held-out value, such as a pixel's red (lower = better predicted; an upper bound for most models).",
     ),
 }
-# Rows beside the model's own bits: naive models, file formats, parts of the model.
+# Rows next to the model's own bits: naive models, file formats, parts of the model.
 REFERENCES = {
     "network": ("… its network alone", "The model without the counts that are mixed in."),
     "kneser_ney": ("… n-gram counts (Kneser-Ney)", "Counts which symbol follows which, and nothing else."),
@@ -62,7 +62,7 @@ BITS_GAP = MetricSpec(
 
 
 def bits_spec(unit: str, reference: str = "") -> MetricSpec:
-    """The metric of a unit ("character"), or of a reference row beside it ("kneser_ney", or a part of the model)."""
+    """The metric of a unit ("character"), or of a reference row next to it ("kneser_ney", or a part of the model)."""
     if not reference:
         title, meaning = UNITS.get(unit, (f"Bits per {unit}", "Lower is better predicted."))
         return MetricSpec(

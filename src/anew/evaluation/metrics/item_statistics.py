@@ -57,7 +57,7 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
 
 
 def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:
-    """The score of values of samples (n,), beside those of held-out items (m,) and of training items in the samples' place."""
+    """The score of values of samples (n,), compared with those of held-out items (m,) and of training items in the samples' place."""
     value, low, high = _told_apart(samples, held_out)
     medians = f"median of samples {np.median(samples):.3g}, of held-out items {np.median(held_out):.3g}"
     return Score(

@@ -75,7 +75,7 @@ def realism(paths: Rows, real: Rows) -> Array:
 
 
 def scores(paths: Rows, real: Rows, seed: int) -> Iterator[Score]:
-    """Scores of interpolations given as features (w, f, d), beside real items (n, d)."""
+    """Scores of interpolations given as features (w, f, d), compared with real items (n, d)."""
     source = f"{len(paths)} interpolations between samples in {paths.shape[1] - 1} equal steps of the latents, {NAME}"
     for spec, rows in (
         (PATH_LENGTH, relative_lengths(paths)),

@@ -1,4 +1,4 @@
-"""Statistics of generated text beside as much held-out text: n-grams, words, repetition, verbatim passages.
+"""Statistics of generated text compared with as much held-out text: n-grams, words, repetition, verbatim passages.
 
 Legend for shapes: t texts, b blocks, s symbols.
 """

@@ -113,7 +113,7 @@ def runs(word: str) -> list[str]:
 
 
 def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Vocabulary, seed: int) -> Iterator[Score]:
-    """Shares of known, new and broken words of samples, beside held-out text; none where text is not made of words."""
+    """Shares of known, new and broken words of samples, compared with held-out text; none where text is not made of words."""
     counts, real_counts = (
         np.array([vocabulary.counts(text) for text in part], dtype=np.float64).reshape(-1, 3)
         for part in (samples, held_out)

@@ -27,7 +27,7 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and beside their nearest
+SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and next to their nearest
 SEARCHED = 4_000  # training clips that the nearest one is looked for in
 
 PERIODICITY_DISTANCE = MetricSpec(
@@ -128,7 +128,7 @@ class AudioEvaluation(Evaluation[Samples]):
         return np.asarray(coarse.flatten(1).numpy())
 
     def report_content(self) -> ReportContent:
-        """Spectrograms with players. Distances are root mean squared differences of spectrograms in decibels, beside what
+        """Spectrograms with players. Distances are root mean squared differences of spectrograms in decibels, next to what
         held-out clips typically have."""
         samples = self.inputs.samples
         if not samples:

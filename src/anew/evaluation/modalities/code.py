@@ -1,7 +1,7 @@
 """Programs: predicted as text is, and whether what was generated parses: judged by parsers, never by looking at the text.
 
 A sample is a stretch that ends anywhere, so its last block says nothing; each block before it (a statement, function or
-class at the outermost level) is judged on its own, beside blocks of as long stretches of held-out files.
+class at the outermost level) is judged on its own, compared with blocks of as long stretches of held-out files.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import Score
 
-SHEET, PAIRS = 64, 12  # samples on the sheet, and beside their nearest training image
+SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
 SEARCH_VALUES = 64_000_000  # pixel values of training images that the nearest one is looked for in
 PIXELS = 16_000_000  # values of images that metrics of pixels take of each set
 STATISTICS_MOST = 500  # images of each set that statistics of single images are taken of
@@ -75,7 +75,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         yield from self.metrics_in_time(metrics, QUICK)
 
     def report_content(self) -> ReportContent:
-        """Distances are root mean squared differences of values of 0 to 255, beside what held-out images typically have."""
+        """Distances are root mean squared differences of values of 0 to 255, compared with what held-out images typically have."""
         samples = self.inputs.samples
         if not samples:
             return ReportContent()

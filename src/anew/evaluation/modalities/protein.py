@@ -1,5 +1,5 @@
-"""Sequences of residues: how well unseen ones are predicted, at random and by clusters of relatives, beside naive models;
-lengths, composition, repeats and identity with training sequences of what was generated, beside held-out sequences."""
+"""Sequences of residues: how well unseen ones are predicted, at random and by clusters of relatives, compared with naive models;
+lengths, composition, repeats and identity with training sequences of what was generated, compared with held-out sequences."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class ProteinEvaluation(TextEvaluation):
                 source = f"naive: frequencies of residues {place}"
                 yield Score(bits_spec("residue", name), bits / units, n=units, source=source)
 
-    # ---- generated sequences beside held-out ones ----
+    # ---- generated sequences compared with held-out ones ----
 
     def modality_metrics(self) -> Iterator[Score]:
         if self.sets:

@@ -1,4 +1,4 @@
-"""Text: bits per character of held-out text beside naive models, and statistics of generated text beside held-out text."""
+"""Text: bits per character of held-out text compared with naive models, and statistics of generated text compared with held-out text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from anew.evaluation.score import MetricSpec, Score
 
 ORDER = 6  # characters of context of the counting model: more rarely occur twice in data of this size
 TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
-PAIRS = 12  # samples beside their nearest training text
+PAIRS = 12  # samples next to their nearest training text
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 RECORDS_SEARCHED = 20_000  # training records among which the nearest is looked for
 LEAST_SEARCHED, RECORDS_MEASURED = 20, 100  # of them, however long they are; whose length is looked at first
@@ -36,7 +36,7 @@ SEARCH_SECONDS = 6.0  # that the search of so many may take
 
 
 class TextEvaluation(Evaluation[str]):
-    """bits_per_character of the test part with naive rows, then statistics of generated text with held-out text beside.
+    """bits_per_character of the test part with naive rows, then statistics of generated text compared with held-out text.
 
     Every statistic of samples compares n characters of them with n held-out characters cut into the same lengths; its
     real baseline is n training characters in their place.
@@ -215,7 +215,7 @@ class TextEvaluation(Evaluation[str]):
             yield Score(bits_spec(self.unit, name), value, source=source)
 
     def _bits_seconds(self) -> float | None:
-        """Seconds that scoring may take: enough is kept for the counting model beside it, where that fits at all."""
+        """Seconds that scoring may take: enough is kept for the counting model besides, where that fits at all."""
         limit = self.clock.limit
         if limit is None:
             return None
@@ -283,7 +283,7 @@ class TextEvaluation(Evaluation[str]):
             self._texts[part, max_items] = [] if read is None else read(max_items)
         return self._texts[part, max_items]
 
-    # ---- generated text beside held-out text ----
+    # ---- generated text compared with held-out text ----
 
     @cached_property
     def _statistics(self) -> TextStatistics | None:

@@ -30,7 +30,7 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, beside their nearest
+SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, next to their nearest
 HELD_OUT = 64  # clips whose distance from training clips says what is typical
 FRAMES = 4  # of each clip that count as pictures
 SPEEDS = 8  # of change that motion is divided into
@@ -157,7 +157,7 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def report_content(self) -> ReportContent:
         """Sheets of frames, a clip a row; distances are root mean squared differences of values of 0 to 255 over all frames,
-        beside what held-out clips typically have."""
+        compared with what held-out clips typically have."""
         samples = self.inputs.samples
         if not samples:
             return ReportContent()

@@ -89,7 +89,7 @@ class ComparisonReport:
 
     @property
     def claims(self) -> list[Claim]:
-        """Textbook claims about the families, beside what was measured."""
+        """Textbook claims about the families, compared with what was measured."""
         return claims(self.measured)
 
     @property

@@ -37,7 +37,7 @@ class ReportItem:
 
 @dataclass(frozen=True, slots=True)
 class SamplePair:
-    """A sample beside its nearest training item.
+    """A sample next to its nearest training item.
 
     Attributes:
         sample: The sample.
@@ -59,7 +59,7 @@ class ReportContent:
     Attributes:
         sheet, real_sheet: PNG of many samples, and of held-out items.
         samples, real: Items that can be played, where they are sound or clips: the first samples, and held-out items.
-        pairs: Samples in the order they were drawn, each beside its nearest training item.
+        pairs: Samples in the order they were drawn, each next to its nearest training item.
         explanation: What the search for the nearest was and how to read it, whole sentences.
         closest_pairs: The samples that the copying test found closest to training items.
     """

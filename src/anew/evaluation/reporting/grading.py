@@ -73,7 +73,7 @@ class Part:
 
     @property
     def clause(self) -> str:
-        """The figure within a sentence, beside what real data gets."""
+        """The figure within a sentence, compared with what real data gets."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
         return self.tolerance.clause.format(value=self.score.value, real=real if exact is None else max(real, exact))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation.metrics.distances import Array
 
-PLOT_WIDTH = 460  # pixels; with the words beside it a chart is as wide as a page of text
+PLOT_WIDTH = 460  # pixels; with the words next to it a chart is as wide as a page of text
 
 
 @dataclass(frozen=True, slots=True)

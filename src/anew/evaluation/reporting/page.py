@@ -1,4 +1,4 @@
-"""Pages from the templates beside this file: whole, and opened offline. All text is escaped, whatever was sampled."""
+"""Pages from the templates next to this file: whole, and opened offline. All text is escaped, whatever was sampled."""
 
 from __future__ import annotations
 

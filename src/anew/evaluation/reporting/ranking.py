@@ -183,7 +183,7 @@ def within_sentence(title: str) -> str:
 
 
 def _realism_clause(runs: Sequence[RunResult]) -> list[str]:
-    """A cross-fade of two pictures is smooth too: whether what lies between looks real belongs beside it."""
+    """A cross-fade of two pictures is smooth too: whether what lies between looks real belongs next to it."""
     scores = [(run.name, run.scores["path_realism"]) for run in runs if "path_realism" in run.scores]
     shares = [f"{name} {score.spec.format_value(score.value)}" for name, score in scores]
     return [f"frames in between that look real: {', '.join(shares)}"] if shares else []
@@ -208,7 +208,7 @@ NOT_TESTED = "no two runs here can be compared on this"
 
 
 def claims(runs: Sequence[RunResult]) -> list[Claim]:
-    """Textbook claims about the families, beside what was measured on this data."""
+    """Textbook claims about the families, compared with what was measured on this data."""
     vae, gan, diffusion = (_trained(runs, family) for family in ("vae", "gan", "diffusion"))
     families = dict.fromkeys(run.family for run in runs if run.family != "diffusion")
     rivals = [run for family in families for run in _trained(runs, family)]

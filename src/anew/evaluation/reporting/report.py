@@ -254,7 +254,7 @@ def render_report(
 
 
 def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
-    """Scores by their group, with their scales. Bits per unit and the rows beside them share one scale."""
+    """Scores by their group, with their scales. Bits per unit and the rows next to them share one scale."""
     bits = [score for score in scores if score.spec.group is Group.PREDICTION]
     end = 1.1 * max((max(score.value, score.high or 0.0) for score in bits), default=0.0)
     groups = []

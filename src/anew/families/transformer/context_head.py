@@ -1,4 +1,4 @@
-"""Context mixing beside the network: many kinds of context, long matches and the document so far, and the network as one
+"""Context mixing together with the network: many kinds of context, long matches and the document so far, and the network as one
 more that is weighed at each question of a token's path. Where that fails, `fixed_share` turns to the network alone or to the
 uniform distribution.
 

@@ -184,13 +184,13 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @property
     def _heads(self) -> dict[str, NgramMixer | ContextHead | KnownRecords]:
-        """Modules beside the network, by the name of their buffers."""
+        """Modules that are mixed with the network, by the name of their buffers."""
         heads = {"mixer": self.mixer, "contexts": self.contexts, "known": self.known}
         return {name: head for name, head in heads.items() if head is not None}
 
     @property
     def token_mixer(self) -> TokenMixer | None:
-        """The statistical models beside the network, once they are fitted."""
+        """The statistical models that are mixed with the network, once they are fitted."""
         return next((head for head in (self.mixer, self.contexts) if head is not None and head.is_fitted), None)
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
@@ -216,7 +216,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @torch.inference_mode()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit the gate between the network and what stands beside it."""
+        """Fit the gate between the network and what is mixed with it."""
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is None or not self.mixer.is_fitted:
@@ -240,7 +240,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return self._network_bits(batch) if part == "network" else self.bits_and_parts(batch)[0]
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
-        """The network alone, which is what loads in a stock class; empty where there are no counts beside it."""
+        """The network alone, which is what loads in a stock class; empty where no counts are mixed with it."""
         return {"network": self._network_bits(batch)} if self.token_mixer is not None else {}
 
     @property

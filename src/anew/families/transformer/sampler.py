@@ -30,7 +30,7 @@ Ints = NDArray[np.int64]
 
 
 class TokenMixer(Protocol):
-    """Statistical models beside the network, whose probabilities are mixed with the network's."""
+    """Statistical models whose probabilities are mixed with the network's."""
 
     @property
     def is_fitted(self) -> bool: ...

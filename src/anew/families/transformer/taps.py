@@ -55,7 +55,7 @@ class TokenTaps:
 
     @torch.inference_mode()
     def log_probs_by_side(self, batch: Batch) -> dict[str, Tensor]:
-        """(B, L) nats of each target by the network, by what counts beside it, and by both together."""
+        """(B, L) nats of each target by the network, by the counts, and by both together."""
         if self.contexts is not None and self.contexts.is_fitted:
             return context_sides(self.contexts, batch, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:

@@ -1,4 +1,4 @@
-// The same wish to two runs, beside each other.
+// The same wish to two runs, side by side.
 
 import { follow, get } from "./api.js";
 import { fill, h } from "./dom.js";

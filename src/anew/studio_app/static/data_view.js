@@ -55,7 +55,7 @@ function showChoice(main, signal) {
 /** @param {AbortSignal} signal */
 function dropZone(signal) {
   const progress = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Copied" });
-  const sentence = h("p", { class: "hint", role: "status" }, "They are copied into the folder uploads, beside your runs.");
+  const sentence = h("p", { class: "hint", role: "status" }, "They are copied into the folder uploads, next to your runs.");
   const take = async (/** @type {{path: string, file: File}[]} */ entries) => {
     progress.hidden = false;
     try {

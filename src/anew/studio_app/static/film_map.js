@@ -215,7 +215,7 @@ export class MapFilm {
     const [real, restored] = [this.sheets.real, this.sheets.restored];
     if (!real || !restored) return null;
     const pair = (/** @type {number} */ place) => h("figure", { class: "item both" }, this.cut(real, place, "an item"), this.cut(restored, place, "what is read back"));
-    return h("div", {}, h("h3", {}, "Your items, each beside what it reads back"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, place) => pair(place))));
+    return h("div", {}, h("h3", {}, "Your items, each next to what it reads back"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, place) => pair(place))));
   }
 
   /** How far its guesses are off at each noise level. @param {import("./film_data.js").Frame} frame */

@@ -11,7 +11,7 @@ export function mapView(play, question) {
   const status = h("p", { class: "hint", role: "status" }, "Writing your items down as latents...");
   const stage = h("div", { class: "map-box" });
   const pairs = h("div", { class: "items" });
-  const pairTitle = h("h3", { hidden: true }, "Items that it never saw, each beside what it reads back from their latents");
+  const pairTitle = h("h3", { hidden: true }, "Items that it never saw, each next to what it reads back from their latents");
   const strips = h("div", {});
   const large = h("img", { class: "sheet walk", alt: "What lies at this place" });
   const near = h("img", { class: "near", alt: "The item of yours that is nearest on the map" });

@@ -12,7 +12,7 @@ const STORIES = {
   sentence: {
     title: "Your own sentence",
     text: ["It reads a text token by token, and says at each place how likely every token is to come next.",
-      "While it reads, its heads look back at earlier tokens; where it helps, another side counts beside the network what followed the same words in your data.",
+      "While it reads, its heads look back at earlier tokens; where it helps, counts are mixed with the network: of what followed the same words in your data.",
       "What comes next is drawn from both together, after temperature and cuts have sharpened the odds."],
     question: "What if temperature were 0?",
     sources: ["attention", "cuts"],

@@ -54,7 +54,7 @@ function sidesView(event) {
   const names = Object.keys(event.sides).filter((name) => name !== "together");
   const mean = (/** @type {number[]} */ bits) => bits.reduce((sum, value) => sum + value, 0) / Math.max(1, bits.length);
   if (names.length < 2) {
-    return h("p", { class: "hint" }, `Nothing counts beside this network: ${mean(event.sides.together).toFixed(2)} bits a token.`);
+    return h("p", { class: "hint" }, `No counts are mixed with this network: ${mean(event.sides.together).toFixed(2)} bits a token.`);
   }
   const detail = h("p", { class: "hint", "aria-live": "polite" }, "Choose a token to see what each side gave it.");
   const best = event.sides[names[0]].map((/** @type {number} */ _, /** @type {number} */ place) => names.reduce((one, other) => (event.sides[other][place] < event.sides[one][place] ? other : one), names[0]));

@@ -1,4 +1,4 @@
-// Which is which: four families learn the same cloud beside each other, live.
+// Which is which: four families learn the same cloud side by side, live.
 
 import { follow } from "./api.js";
 import { clock, count, fill, h, onTheme } from "./dom.js";
@@ -34,7 +34,7 @@ export function showRace(main) {
   };
   const go = h("button", { type: "submit", class: "main" }, "Let them learn");
   fill(main, h("h1", {}, "Which is which"),
-    h("p", { class: "sub" }, "Four families learn the same thing beside each other: pictures of a dot, whose place lies on two half moons. A point is where the dot of a made picture lies."),
+    h("p", { class: "sub" }, "Four families learn the same toy data side by side: pictures of a dot that lies on two half moons. A point is where the dot of a made picture lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
       h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed), go), status,
     h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));

@@ -63,7 +63,7 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
 
 
 def log_of(entry: ComparedRun) -> Path:
-    """Log of its process, beside its run."""
+    """Log of its process, next to its run."""
     return entry.folder.with_name(f"{entry.folder.name}.log")
 
 
@@ -116,7 +116,7 @@ def _devices() -> list[str | None]:
 def _train(
     entry: ComparedRun, command: list[str] | None, device: str | None, say: Say, running: list[subprocess.Popen[str]]
 ) -> str:
-    """Why it failed, or nothing. What the process says goes to a file beside its run, and every line of it is passed on.
+    """Why it failed, or nothing. What the process says goes to a file next to its run, and every line of it is passed on.
 
     command: The arguments of the process; None where the run is finished.
     """
