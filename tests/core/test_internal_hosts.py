@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from anew.core import internal_hosts
 from anew.core.internal_hosts import InternalAddressError, is_internal, names_internal, public_socket
 from anew.data.dataset import Dataset
 from anew.errors import DataError
@@ -50,13 +49,13 @@ def test_who_names_an_internal_host_means_it() -> None:
 
 def test_a_public_address_that_leads_inside_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("aiohttp")
+    from anew.core import web_client
+
     (tmp_path / "names.txt").write_text("name\n" * 400)
     handler = functools.partial(_Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(
-            internal_hosts, "names_internal", lambda url: False
-        )  # as if the user had named a public one
+        monkeypatch.setattr(web_client, "names_internal", lambda url: False)  # as if the user had named a public one
         with pytest.raises(DataError, match=r"127\.0\.0\.1, an address inside this network"):
             Dataset.open(f"http://127.0.0.1:{server.server_port}/names.txt")
         server.shutdown()

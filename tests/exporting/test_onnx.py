@@ -263,6 +263,17 @@ def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
     assert json.loads((export.folder / "sampler.json").read_text())["labels"]["names"] == ["bar", "disc"]
 
 
+@pytest.mark.parametrize(
+    "step", [{"step": "_init__", "out": "x"}, {"step": "run", "graph": "../x", "inputs": [], "out": "x"}]
+)
+def test_steps_of_another_s_hand_are_refused(step: dict[str, Any], tmp_path: Path) -> None:
+    from anew.exporting.runtime.sample import Sampler  # loads onnxruntime
+
+    (tmp_path / "sampler.json").write_text(json.dumps({"labels": None, "steps": [step], "item": {"kind": "image"}}))
+    with pytest.raises(ValueError, match=r"unknown step|not the name of a graph"):
+        Sampler(tmp_path).sample(1)
+
+
 def test_a_family_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN_FAMILY)
     run = train(shapes(tmp_path / "data", 60), tmp_path / "run", {}, steps=2, family=tmp_path / "own.py")

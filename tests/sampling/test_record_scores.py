@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import anew
+from anew.sampling.scores import ItemScore, Scores
 from samples import TINY, names, prose, sequences, shapes, trained
 
 FEW = {"evaluate_samples": 0, "previews": 0}
@@ -70,6 +71,15 @@ def test_rows_are_csv_and_json(proteins: anew.Model, tmp_path: Path) -> None:
         scores.save(tmp_path / "scores.txt")
     with pytest.raises(anew.ConfigError, match="`per_item`"):
         proteins.score(tmp_path / "a.fasta").to_csv()
+
+
+def test_names_are_no_formulas_of_a_spreadsheet() -> None:
+    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "a=1", ""]
+    items = tuple(ItemScore(1.0, 2.0, 3, "=f", 1, name) for name in names)
+    scores = Scores("residue", 7.0, 14.0, {}, "exact", items, tokens=21)
+    rows = list(csv.DictReader(io.StringIO(scores.to_csv())))
+    assert [row["name"] for row in rows] == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "'\t=1", "a=1", ""]
+    assert all(row["file"] == "'=f" and float(row["log_likelihood"]) < 0 for row in rows)
 
 
 def test_documents_begin_anew(text: anew.Model, tmp_path: Path) -> None:

@@ -148,6 +148,24 @@ def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.parametrize("wait", [0.0, 0.3])
+def test_damage_in_the_middle_of_a_body_is_no_fault_of_ours(wait: float, caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.1)
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await receive()
+        await send({"type": "http.response.body", "body": b"y"})
+
+    with answering(app) as address, socket.create_connection(address, 10) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        time.sleep(wait)
+        client.sendall(b"ffffffffffffffffffffff\r\nb")
+        while client.recv(1000):
+            pass
+    assert not [record for record in caplog.records if record.levelname == "ERROR"], caplog.text
+
+
 def _answers(address: tuple[str, int]) -> bool:
     with contextlib.suppress(ConnectionError), socket.create_connection(address, 10) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

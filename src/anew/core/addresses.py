@@ -15,7 +15,8 @@ from typing import Protocol, TypeVar
 
 from anew.core import files
 from anew.core.extras import require
-from anew.core.internal_hosts import client_options, internal_cause
+from anew.core.internal_hosts import internal_cause
+from anew.core.pace import check_pace
 from anew.errors import DataError, RunError, UserError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.
@@ -130,7 +131,11 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
 
     for name in ("fsspec", "s3fs", "gcsfs", "adlfs", "aiobotocore"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they report what is retried here
-    options = client_options(address) if scheme in ("http", "https") else {}
+    options: Mapping[str, object] = {}
+    if scheme in ("http", "https"):
+        from anew.core.web_client import client_options  # not above: it needs aiohttp
+
+        options = client_options(address)
     store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address, **options), without_query(address), error_type)
     return store
 
@@ -173,10 +178,14 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
 
 
 def at_most(max_bytes: int) -> object:
-    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes: a server may send without end."""
+    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes, or next to nothing for long: a server
+    may send without end, or bit by bit. For one attempt: it counts from here on."""
     from fsspec.callbacks import Callback
 
+    begin = time.monotonic()
+
     def check(size: int | None, value: int, **_: object) -> None:
+        check_pace(value, begin)
         if value > max_bytes:
             raise ValueError(f"it sends more than {max_bytes:,} bytes")
 

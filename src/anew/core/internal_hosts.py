@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
-
     AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]  # as `socket.getaddrinfo` gives it
 
 
@@ -49,20 +46,8 @@ def public_socket(info: AddressInfo) -> socket.socket:
     return socket.socket(family, socket_type, protocol)
 
 
-async def public_client(**options: object) -> ClientSession:
-    """A client for fsspec that connects to public addresses alone."""
-    from aiohttp import ClientSession, TCPConnector
-
-    return ClientSession(connector=TCPConnector(socket_factory=public_socket), **options)  # type: ignore[arg-type]
-
-
 def internal_cause(error: BaseException | None) -> InternalAddressError | None:
     """The internal address that an error comes of, if it does; clients wrap errors in their own."""
     while error is not None and not isinstance(error, InternalAddressError):
         error = getattr(error, "os_error", None) or error.__cause__
     return error
-
-
-def client_options(url: str) -> Mapping[str, object]:
-    """What fsspec is told of web addresses: an internal one may only be reached where the user named one."""
-    return {} if names_internal(url) else {"get_client": public_client}

@@ -74,7 +74,8 @@ class TextTableLimits:
 class ParquetLimits:
     """A table in parquet. Through its dictionary, a few bytes may stand for the same long cell in every row. cell: bytes of
     the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one shard may
-    decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`."""
+    decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`. A file
+    of more than `rows` rows may have `rows_per_byte` of them for each of its bytes: more are the same few values again and again."""
 
     cell: int = 64 * MB
     batch: int = 64 * MB
@@ -82,6 +83,8 @@ class ParquetLimits:
     growth: int = 16
     least: int = 16 * MB
     most: int = 2 * GB
+    rows: int = 1 << 20
+    rows_per_byte: int = 64
 
     def shard(self, stated: int) -> int:
         """Bytes that the rows of a shard may decode to. stated: what the file says."""

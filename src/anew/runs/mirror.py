@@ -181,8 +181,8 @@ class Mirror:
         system, root = self._store()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            key, bound = f"{root}/{entry.key(name)}", addresses.at_most(entry.bytes)
-            self._reached(lambda: system.get_file(key, str(temporary), callback=bound))
+            key = f"{root}/{entry.key(name)}"
+            self._reached(lambda: system.get_file(key, str(temporary), callback=addresses.at_most(entry.bytes)))
             if _digest(temporary) != entry:
                 raise RunError(f"{name!r} of {self.address!r} is not what {MANIFEST} says; restore it or train again")
             os.replace(temporary, path)
@@ -276,8 +276,8 @@ class Mirror:
         system, root = self._store()
         named = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
         if not self._is_listed:
-            found = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
-            self._objects = {key[key.index(f"/{OBJECTS}/") + 1 :] for key in found}
+            keys = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
+            self._objects = {key[key.index(f"/{OBJECTS}/") + 1 :] for key in keys}
             self._is_listed = True
         self._objects |= named
         for key in self._objects - named:

@@ -13,6 +13,8 @@ from anew.core import files
 from anew.core.arguments import new_path
 from anew.errors import ConfigError
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
+
 
 @dataclass(frozen=True)
 class Likelihood:
@@ -155,7 +157,7 @@ class Scores:
         writer.writeheader()
         for item in self.items:
             row = item.to_json(self.unit)
-            writer.writerow({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()})
+            writer.writerow({key: _cell(value) for key, value in row.items()})
         return table.getvalue()
 
     def save(self, path: str | Path) -> Path:
@@ -173,6 +175,13 @@ class Scores:
         target = new_csv_file(path)
         files.write_text(target, self.to_csv())
         return target
+
+
+def _cell(value: object) -> object:
+    """A value as spreadsheets show it. Names come from the data: one that begins as a formula does would be carried out."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def new_csv_file(path: str | Path) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -222,6 +223,17 @@ def test_a_table_that_makes_pyarrow_abort_costs_one_file(tmp_path: Path) -> None
     opened = reader(tmp_path, {"a.parquet": damaged, "b.csv": b"text\nfirst\nsecond\n"})
     assert [item.name for item in opened.refusals] == ["a.parquet"] and "SIGABRT" in opened.refusals[0].reason
     assert texts(opened) == ["first", "second"]
+
+
+def test_parquet_of_more_rows_than_its_bytes_can_tell_apart_is_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    rows = 2 * limits.PARQUET.rows
+    same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["ab cd"]))
+    packed = parquet_of(tmp_path / "a.parquet", {"text": same}, compression="zstd")
+    assert len(packed) < 100_000
+    opened = reader(tmp_path, {"a.parquet": packed, "b.csv": b"text\nfirst\nsecond\n"})
+    assert [item.name for item in opened.refusals] == ["a.parquet"]
+    assert opened.refusals[0].reason.startswith("its 2,097,152 rows repeat the same few values")
 
 
 def test_parquet_pieces_can_be_read_in_any_order(tmp_path: Path) -> None:

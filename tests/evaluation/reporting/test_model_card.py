@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,16 @@ def test_names_cannot_break_it(name: str) -> None:
     data = yaml.safe_load(text[4 : text.index("\n---\n")])
     assert data["model-index"][0]["name"] == name
     assert data["pipeline_tag"] == "unconditional-image-generation"
+
+
+@pytest.mark.parametrize("run", ["x; touch PWNED", "$(touch PWNED)", "a b", "`touch PWNED`", "``x`` '", "a\nb", "-rf"])
+def test_the_command_in_it_can_be_pasted(run: str) -> None:
+    text = card(report(run), data="d", parameters=None)
+    (line,) = (line for line in text.splitlines() if line.startswith("or `"))
+    fence = re.match("or (`+)", line)
+    assert fence is not None
+    code = line.removeprefix("or ").removesuffix(".").strip("`") if "`" not in run else line.split(fence[1])[1]
+    assert shlex.split(code.strip()) == ["anew", "sample", run.replace("\n", "\\x0a"), "--out", "samples/"]
 
 
 def test_the_hub_s_own_reader_takes_it() -> None:

@@ -101,6 +101,8 @@ def inspect(bounds: limits.ParquetLimits, path: str) -> ParquetInfo:
     group_rows = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
     if not any(group_rows):
         raise ValueError("it holds no rows")
+    if sum(group_rows) > max(bounds.rows, bounds.rows_per_byte * os.path.getsize(path)):
+        raise ValueError(f"its {sum(group_rows):,} rows repeat the same few values; leave the repeated ones out")
     samples = _samples(bounds, path, file.metadata, columns, group_rows)
     return ParquetInfo(columns, group_rows, samples, _class_names(file.schema_arrow.metadata or {}))
 

@@ -179,9 +179,10 @@ class _Copy:
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            bound = addresses.at_most(limits.FETCHED.bytes if file.bytes is None else file.bytes)
+            most = limits.FETCHED.bytes if file.bytes is None else file.bytes
             addresses.reached(
-                lambda: self.system.get_file(file.key, str(temporary), callback=bound), f"{self.shown}: {name}"
+                lambda: self.system.get_file(file.key, str(temporary), callback=addresses.at_most(most)),
+                f"{self.shown}: {name}",
             )
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
                 return f"has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anew.core import files
+from anew.errors import command, printable
 from anew.evaluation.reporting.page import format_number
 from anew.evaluation.reporting.report import NOUNS, EvaluationReport
 from anew.evaluation.score import Score
@@ -80,7 +81,7 @@ model = anew.load("{_quoted(report.run)}")
 samples = model.sample(16)
 ```
 
-or `anew sample {_quoted(report.run)} --out samples/`.
+or {code_span(command("anew", "sample", report.run, "--out", "samples/"))}.
 
 ## Scores
 
@@ -153,6 +154,13 @@ def _table(scores: Sequence[Score]) -> str:
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     return "".join(" " if c in "\r\n" else f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
+
+
+def code_span(text: str) -> str:
+    """Text on one line as code: between more backticks than it has in a row."""
+    text = printable(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{text}{fence}" if fence == "`" else f"{fence} {text} {fence}"
 
 
 def _quoted(text: str) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.number]
 Values = dict[str, Array]
 Step = Mapping[str, Any]  # of sampler.json
+STEPS = ("normal", "label", "choose", "choose_row", "run", "denoise", "tokens")  # kinds, each a method
 
 
 class Sampler:
@@ -33,6 +34,8 @@ class Sampler:
     def run(self, graph: str, *inputs: Array) -> list[Array]:
         """All outputs of a graph."""
         if graph not in self.sessions:
+            if Path(graph).name != graph:
+                raise ValueError(f"{graph!r} is not the name of a graph in this folder")
             path = str(self.folder / f"{graph}.onnx")
             self.sessions[graph] = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         session = self.sessions[graph]
@@ -54,6 +57,8 @@ class Sampler:
             classes = source.choice(len(labels["names"]), n, p=np.array(labels["shares"]) / sum(labels["shares"]))
         values |= {} if classes is None else {"classes": classes}
         for step in self.program["steps"]:
+            if step["step"] not in STEPS:
+                raise ValueError(f"sampler.json has an unknown step {step['step']!r}")
             if step["out"] not in values:
                 step_values = getattr(self, f"_{step['step']}")(step, n, values, source, **tokens)
                 values[step["out"]] = step_values

@@ -1,0 +1,13 @@
+"""How fast what a server sends must come: one that sends bit by bit would hold its reader for ever."""
+
+from __future__ import annotations
+
+import time
+
+SLOWEST, PAUSE_S = 2**10, 60.0  # bytes a second, and seconds that they may fall behind that
+
+
+def check_pace(size: int, begin: float) -> None:
+    """ValueError where so many bytes since `begin` (`time.monotonic()`) are too few."""
+    if time.monotonic() - begin > PAUSE_S + size / SLOWEST:
+        raise ValueError(f"it sends fewer than {SLOWEST:,} bytes a second")

@@ -1,0 +1,60 @@
+"""The client with which fsspec asks web servers. They may be anybody's: an answer must come in time, and end."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
+
+from anew.core.internal_hosts import names_internal, public_socket
+from anew.core.pace import PAUSE_S, check_pace
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+
+HEAD_S = 60.0  # until the head of an answer must be here
+WHOLE_BYTES = 2**28  # of an answer that is read into memory: a list of files, or a few blocks of one
+
+
+class BoundedResponse(ClientResponse):
+    """An answer whose head comes in time, and which takes a bounded part of memory where it is read whole."""
+
+    async def start(self, connection: Connection) -> ClientResponse:
+        async with asyncio.timeout(HEAD_S):
+            return await super().start(connection)
+
+    async def read(self) -> bytes:
+        """All of it; ValueError where that is more than WHOLE_BYTES, or comes too slowly."""
+        if self._body is None:
+            try:
+                self._body = await self._received()
+            except BaseException:
+                self.close()
+                raise
+        return await super().read()
+
+    async def _received(self) -> bytes:
+        begin, body = time.monotonic(), bytearray()
+        async for piece in self.content.iter_any():
+            body += piece
+            check_pace(len(body), begin)
+            if len(body) > WHOLE_BYTES:
+                raise ValueError(f"it sends more than {WHOLE_BYTES:,} bytes")
+        return bytes(body)
+
+
+async def _client(is_public: bool, **options: object) -> ClientSession:
+    """A client for fsspec; a public one connects to public addresses alone. Large files may take as long as they keep coming."""
+    connector = TCPConnector(socket_factory=public_socket) if is_public else TCPConnector()
+    timeout = ClientTimeout(total=None, sock_connect=HEAD_S, sock_read=PAUSE_S)
+    settings = {"connector": connector, "timeout": timeout, "response_class": BoundedResponse} | options
+    return ClientSession(**settings)  # type: ignore[arg-type]
+
+
+def client_options(url: str) -> Mapping[str, object]:
+    """What fsspec is told of a web address: an internal one may only be reached where the user named one."""
+    return {"get_client": functools.partial(_client, not names_internal(url))}
