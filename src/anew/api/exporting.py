@@ -36,7 +36,7 @@ def export(
         trust_code: As in `load`.
 
     Returns:
-        The files, and notes on what the export leaves behind.
+        The files, and notes on what the export leaves out.
 
     Raises:
         ConfigError: The target is unknown or cannot hold this run, or `out` holds something.

@@ -112,7 +112,7 @@ def score(
         reporter: Who shows the progress. None shows nothing.
 
     Returns:
-        The figures of all of it, of each of its `files`, and perhaps of its `items`; `bound`, "exact" or "an upper bound"; how
+        The figures for all of it, for each of its `files`, and perhaps for its `items`; `bound`, "exact" or "an upper bound"; how
         many items were `skipped`; and `notes` on which and why.
 
     Raises:
@@ -138,8 +138,8 @@ def walk(
 
     Args:
         run: The folder of the run.
-        n: Frames.
-        stops: Samples of the seed that the path leads past.
+        n: Number of frames.
+        stops: Number of samples that the path passes through.
         seed: Seed of the samples.
         label: A class to stay in.
         ends: Two items to interpolate between instead, as paths, bytes of files, or uint8 arrays.
@@ -266,9 +266,9 @@ def compare(
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> ComparisonReport:
-    """Train several families on the same data, split and seed, or take finished runs, and measure them alike.
+    """Train several families on the same data, split and seed, or take finished runs, and measure all in the same way.
 
-    The same call goes on where it was stopped.
+    Called again, it continues where it was stopped.
 
     Args:
         data: What they are trained on; None with `runs`.

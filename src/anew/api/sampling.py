@@ -74,16 +74,16 @@ def sample_together(
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:
-    """Make a sample once more: its file says what it follows from, or `.origins.json` next to a text.
+    """Regenerate a sample: its file says how it was made, or, for a text, the `.origins.json` next to it.
 
     Args:
-        file: A file that `sample` or a training wrote.
+        file: A file that `sample` or a training run wrote.
         run: The folder of the run. None looks for the run that the file names: in the folders above the file, in `runs/`, and here.
-        device: As in `load`. On another one sums round in another way, and a last bit may differ.
+        device: As in `load`. On another one sums round differently, and the last bits may differ.
         trust_code: As in `load`.
 
     Returns:
-        The sample, or all samples of the file. The batch in which each was drawn is drawn again, so it may take as long as all of it.
+        The sample, or all samples of the file. The whole batch of each is redrawn, so it may take as long as all of that.
 
     Raises:
         ConfigError: The file does not say where it comes from, or it is of other weights.

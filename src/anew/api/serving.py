@@ -31,15 +31,15 @@ def serve(
     trust_code: bool = False,
     on_ready: Callable[[str, list[str]], None] | None = None,
 ) -> None:
-    """Answer requests over HTTP, in the shapes of OpenAI's interface, until Ctrl-C or SIGTERM.
+    """Answer requests over HTTP, in the format of OpenAI's API, until Ctrl-C or SIGTERM.
 
     Args:
         runs: Folders of finished runs. A request names one by the last part of its path.
-        host: The address to listen on. One that other machines reach takes an `api_key`.
+        host: The address to listen on. One that other machines reach requires an `api_key`.
         port: 0 takes a free one.
         api_key: Keys, of which each request must give one as `Authorization: Bearer KEY`. None: all may ask.
-        unload_after: How long nobody must have asked for a model until it leaves memory ("10m", or seconds), or "never".
-        chat: "plain" takes the last message of a chat as a prompt; None: chats are refused, as these models learned none.
+        unload_after: How long without a request until a model is unloaded ("10m", or seconds), or "never".
+        chat: "plain" takes the last message of a chat as a prompt; None: chats are refused, as these models have learned none.
         device: As in `load`.
         trust_code: As in `load`.
         on_ready: Called with the address and the names of the models once all are loaded.

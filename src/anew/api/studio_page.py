@@ -26,7 +26,7 @@ def studio(
 ) -> None:
     """Open a page in the browser on which to train, watch and play with models, until Ctrl-C or SIGTERM.
 
-    Trainings that were started there go on without it.
+    Training runs that were started there continue without it.
 
     Args:
         runs: Folders of runs to open first.

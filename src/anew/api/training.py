@@ -62,7 +62,7 @@ def train(
         data: A folder, a file, an address (s3://, https://, ...), or a data set of the Hugging Face hub as `owner/name`.
         run: The folder to make. None takes runs/NAME-N.
         budget: Wall-clock time for all of it: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
-        steps: A number of training steps instead: nothing is measured, and the same arguments give the same run.
+        steps: A number of training steps instead: nothing is timed, and the same arguments give the same run.
         family: A model family, or a Python file with one of your own. None chooses by the data.
         modality: What the data holds ("image", "text", ...). None finds out.
         prefer: What decides between families where none is given: "quality" of samples, "speed" of sampling, or "latent"
@@ -71,7 +71,7 @@ def train(
         settings: Settings of the training, the family and the modality, by name.
         plan: A run whose plan is replayed step by step, as a folder or an address.
         reporter: Who shows the progress. None shows nothing.
-        started: `time.monotonic()` when the budget began. None is now.
+        started: `time.monotonic()` when the budget began. None means now.
 
     Returns:
         The trained model.
@@ -79,7 +79,7 @@ def train(
     Raises:
         UserError: Something given cannot be used, in one sentence.
         TrainingError: The loss stays non-finite.
-        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
+        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
     """
     started = time.monotonic() if started is None else started
     with several_processes() as world:
@@ -214,7 +214,7 @@ def resume(
     reporter: Reporter | None = None,
     started: float | None = None,
 ) -> Model:
-    """Finish a run that was stopped, or give it more.
+    """Finish a run that was stopped, or train a finished one for longer.
 
     Args:
         run: The folder of the run.
@@ -223,7 +223,7 @@ def resume(
         data: New location of the data, if it has moved.
         trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
         reporter: Who shows the progress. None shows nothing.
-        started: `time.monotonic()` when the budget began. None is now.
+        started: `time.monotonic()` when the budget began. None means now.
 
     Returns:
         The trained model. A finished run without more to do is returned as it is.
@@ -231,7 +231,7 @@ def resume(
     Raises:
         UserError: Something given cannot be used, in one sentence.
         TrainingError: The loss stays non-finite.
-        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
+        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
     """
     started = time.monotonic() if started is None else started
     with several_processes() as world:

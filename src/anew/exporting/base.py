@@ -24,7 +24,7 @@ class Export:
         target: Name of the target.
         folder: Where the files are; the file itself where the target is one.
         files: Their paths, sorted.
-        notes: What the user should know: what the export leaves behind.
+        notes: What the user should know: what the export leaves out.
         address: Where it was pushed to, None where it was not.
     """
 

@@ -109,10 +109,10 @@ class Model(Generator):
             seed: 0 to 2**63 - 1.
             prompt: What each begins with.
             suffix: What each ends with, where an end can be given.
-            stop: What is new of a text ends before this string.
+            stop: New text ends before this string.
             label: One of the classes, or its place in `labels`; None draws each with its share in the data.
             condition: (item, mask) to fill in. An image is a path, the bytes of a file or a uint8 array (H, W) or
-                (H, W, C), and its mask (H, W) is true where it is kept. A clip has one axis more, (T, H, W[, C]), and its
+                (H, W, C), and its mask (H, W) is true where it is kept. A clip has one more axis, (T, H, W[, C]), and its
                 mask is (T, H, W), or (T,) for whole frames. Or a `Condition` in the model's own values.
             first_index: Index i of the first sample.
             share: (i, k) draws the i-th of k shares alone, of which all together are the n samples, byte for byte: for k processes
@@ -163,7 +163,7 @@ class Model(Generator):
         label: str | int | None = None,
         **sampling: SettingValue,
     ) -> Iterator[Sequence[DecodedItem]]:
-        """Drafts while they form, each the list of n items so far; the last is what `sample` gives. To cancel, stop iterating.
+        """Drafts of samples as they form, each the list of n items so far; the last is what `sample` gives. To cancel, stop iterating.
 
         Args:
             n: How many items.
@@ -197,8 +197,8 @@ class Model(Generator):
 
         Args:
             n: How many frames.
-            stops: How many samples of the seed it passes.
-            seed: Of these samples.
+            stops: How many samples it passes through.
+            seed: Seed of these samples.
             label: A class to stay in.
             ends: Two items to walk between instead, as paths, bytes of files, or uint8 arrays.
             **sampling: The family's sampling settings.
@@ -273,7 +273,7 @@ class Model(Generator):
             reporter: Who shows the progress. None shows nothing.
 
         Returns:
-            The figures: of all data, and of each item where items were given.
+            The figures: for all data, and for each item where items were given.
 
         Raises:
             ConfigError: The run has no likelihood.

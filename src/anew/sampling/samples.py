@@ -115,8 +115,8 @@ class Samples(Sequence[DecodedItem]):
         return None if self._items and not pictures else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one file a sample, and next to it its other formats; or one file of all, where such items are kept so. What they
-        follow from is in the files, or in a hidden one next to them where their format has no place for it.
+        """Write one file per sample, and its other formats next to it; or one file of all, where such items are kept so. Their
+        origins are in the files, or in a hidden one next to them where their format has no place for it.
 
         Args:
             folder: Where to; made if missing.
