@@ -115,7 +115,7 @@ def framed(page: Any, target: Any) -> bytes:
 
 
 def write_row(pictures: Sequence[bytes], path: Path) -> None:
-    """Pictures beside each other, in few colours."""
+    """Pictures side by side, in few colours."""
     images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
     width = sum(image.width for image in images) + GAP * (len(images) - 1)
     row = Image.new("RGB", (width, max(image.height for image in images)), "#888888")

@@ -223,3 +223,9 @@ def test_a_run_goes_on_with_no_larger_network_than_it_saved(steps: int | None, g
     edit(gift, lambda c: c["family"]["config"].update(width=4096))
     with pytest.raises(RunError, match=r"was edited .*of more than .* bytes, which its weights do not fill"):
         anew.resume(gift, steps=steps)
+
+
+def test_a_plan_is_replayed_with_no_larger_network_than_its_run_saved(gift: Path, tmp_path: Path) -> None:
+    edit(gift, lambda c: c["family"]["config"].update(width=4096))
+    with pytest.raises(RunError, match=r"gift.*was edited .*which its weights do not fill"):
+        anew.train("names.txt", tmp_path / "again", plan=gift)

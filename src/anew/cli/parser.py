@@ -263,7 +263,7 @@ def _evaluate(p: CommandParser) -> None:
     p.add_argument(
         "--fail-on",
         metavar="CONDITIONS",
-        help="end with exit code 3 if one of these holds or was not measured, like copies,coverage<0.8",
+        help="end with exit code 3 if one of these holds or was not measured, for example copies,coverage<0.8",
     )
     _seed(p)
     _trust_code(p)
@@ -350,7 +350,7 @@ def _studio(p: CommandParser) -> None:
     p.add_argument(
         "--folder",
         metavar="DIR",
-        help="folder whose runs are shown, and below which data is chosen (default: this one)",
+        help="folder whose runs are shown, and below which data is chosen (default: the current one)",
     )
     p.add_argument(
         "--port", type=_integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"

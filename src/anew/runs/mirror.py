@@ -276,8 +276,8 @@ class Mirror:
         system, root = self._store()
         named = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
         if not self._is_listed:
-            found = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
-            self._objects = {key[key.index(f"/{OBJECTS}/") + 1 :] for key in found}
+            keys = self._reached(lambda: system.find(f"{root}/{OBJECTS}", detail=True))
+            self._objects = {key[key.index(f"/{OBJECTS}/") + 1 :] for key in keys}
             self._is_listed = True
         self._objects |= named
         for key in self._objects - named:

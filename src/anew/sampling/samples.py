@@ -159,7 +159,7 @@ class Samples(Sequence[DecodedItem]):
             return
         for index in range(len(self)):
             artifact, stem = self.artifact(index), self._stem(index)
-            yield {f"{stem}{each.suffix}": each for each in (artifact, *artifact.also)}
+            yield {f"{stem}{file.suffix}": file for file in (artifact, *artifact.also)}
 
     @property
     def _digits(self) -> int:

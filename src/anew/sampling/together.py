@@ -74,5 +74,5 @@ def _unpacked(data: bytes, empty: Samples, run: str) -> Samples:
         count = int(np.prod(shape))
         items.append(np.frombuffer(content, dtype, count, offset).reshape(shape).copy())
         offset += count * dtype.itemsize
-    origins = [replace(Origin(**{**each, "batch": tuple(each["batch"])}), run=run) for each in fields]
+    origins = [replace(Origin(**{**origin, "batch": tuple(origin["batch"])}), run=run) for origin in fields]
     return Samples(items, labels, empty.modality, origins)

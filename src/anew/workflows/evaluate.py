@@ -265,11 +265,11 @@ class Pace:
             return 0
         n, chunk_seconds = self._chunks[-1]
         other_sizes = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
-        each = 0.5 * chunk_seconds / n
+        per_sample = 0.5 * chunk_seconds / n
         if other_sizes:
-            each = max((chunk_seconds - other_sizes[-1][1]) / (n - other_sizes[-1][0]), 0.25 * chunk_seconds / n)
-        fixed = max(chunk_seconds - each * n, 0.0)
-        return int(min(256, max(seconds - fixed, 0.0) / max(each, 1e-9)))
+            per_sample = max((chunk_seconds - other_sizes[-1][1]) / (n - other_sizes[-1][0]), 0.25 * chunk_seconds / n)
+        fixed = max(chunk_seconds - per_sample * n, 0.0)
+        return int(min(256, max(seconds - fixed, 0.0) / max(per_sample, 1e-9)))
 
 
 def evaluation_inputs(

@@ -13,6 +13,8 @@ import torch
 
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.data.latent_dataset import LatentModality
+from anew.data.modalities.text import Text
+from anew.data.modality import Modality
 from anew.evaluation.reporting.sheet import png, shrink
 from anew.families.base import Family
 from anew.families.explaining import Attends
@@ -112,8 +114,7 @@ class CodeScene:
         return made
 
 
-def _token_text(modality: object, spec: Tokens, token: int) -> str:
+def _token_text(modality: Modality, spec: Tokens, token: int) -> str:
     if token in spec.special.values():
         return ""
-    tokenizer = getattr(modality, "tokenizer", None)
-    return str(tokenizer.decode([token])) if tokenizer is not None else str(token)
+    return modality.tokenizer.decode([token]) if isinstance(modality, Text) else str(token)

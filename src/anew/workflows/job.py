@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.memory_plan import choose_parallel
 from anew.planning.planner import describe_plan, make_plan
+from anew.planning.replay import replayed_run
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
@@ -131,7 +132,8 @@ def begin_job(
     if request.plan_from is None:
         seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
     plan, config = make_plan(request, train_config, context, data, choice, seconds, measuring_seconds)
-    family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
+    with _no_larger_than(None if request.plan_from is None else replayed_run(request.plan_from), context.world):
+        family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
     parallel, reason = choose_parallel(train_config.parallel, family, context.world)
     if reason:
         plan = replace(plan, parallel=parallel, notes=(*plan.notes, reason))
@@ -177,6 +179,18 @@ def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: Tra
     return plan
 
 
+@contextmanager
+def _no_larger_than(run: RunFolder | None, world: World) -> Iterator[None]:
+    """RunError as soon as a network that is made inside is larger than what the run saved: settings that a stranger edited may
+    ask for any size. No bound where nothing was saved, or without a run."""
+    saved = world.broadcast(run.saved_bytes() if run is not None and world.is_main else 0)
+    if run is None or not saved:
+        yield
+        return
+    with restoring(run.path / CONFIG), parameters_within(2 * saved):  # twice, as in `restore_family`
+        yield
+
+
 def reopen_job(
     folder: RunFolder, record: RunRecord, family_class: type[Family], context: RunContext, data: TrainingData
 ) -> TrainingJob:
@@ -197,9 +211,7 @@ def reopen_job(
     with restoring(folder.path / CONFIG):
         train_config = cfg.from_json(TrainConfig, record.train)
         config: FamilyConfig = cfg.from_json(family_class.Config, record.family.config)
-        saved = context.world.broadcast(folder.saved_bytes() if context.world.is_main else 0)
-        # Twice, as in `restore_family`: settings that were edited may ask for far more than the run ever was.
-        with parameters_within(2 * saved) if saved else nullcontext():
+        with _no_larger_than(folder, context.world):
             family = build_family(family_class, data.spec, config, record.plan.seed, context.world.device)
     if record.plan.recompute:
         recompute_blocks(family)

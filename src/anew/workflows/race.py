@@ -209,7 +209,7 @@ def race(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iter
     points = cloud(ITEMS, seed)
     racers = [Racer(name, pictures_of(points), points, seconds / len(names), seed) for name in names]
     for racer in cycle(racers):
-        if all(each.is_over for each in racers):
+        if all(rival.is_over for rival in racers):
             return
         if racer.is_over:
             continue

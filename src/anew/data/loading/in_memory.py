@@ -112,10 +112,12 @@ class InMemoryStore:
             return
         keys = [near_duplicates.exact_key(item) for item in self.items]
         train = {item_key for item_key, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
-        held = [item_key in train for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
-        if any(held):
+        is_repeated = [
+            item_key in train for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN
+        ]
+        if any(is_repeated):
             self.notes.append(
-                f"{sum(held):,} of {len(held):,} held-out items are in the training part too; the parts stay as they are"
+                f"{sum(is_repeated):,} of {len(is_repeated):,} held-out items are in the training part too; the parts stay as they are"
             )
 
     def _split_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int]) -> None:

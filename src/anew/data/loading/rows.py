@@ -40,7 +40,7 @@ class Examples(Protocol):
     units: float
     labels: Integers | None
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
+    def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
         """The examples with these numbers."""
         ...
 
@@ -111,8 +111,8 @@ class PackedExamples:
         self.shift_range = max(len(ids) - self.count * length, 1)
         self._span = np.arange(length + 1)
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
-        return self._at(which * self.length + shift)
+    def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
+        return self._at(numbers * self.length + shift)
 
     def at_fraction(self, fraction: float) -> Rows:
         return self._at(np.array([int(fraction * max(len(self.ids) - self.length, 1))]))
@@ -179,12 +179,12 @@ class RecordExamples:
         self.count = len(self.starts)
         self._span = np.arange(self.length + 1)
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
-        lengths = self.lengths[which]
-        index = self.starts[which][:, None] + self._span
+    def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
+        lengths = self.lengths[numbers]
+        index = self.starts[numbers][:, None] + self._span
         rows = self.flat[np.minimum(index, len(self.flat) - 1)]
         rows[self._span >= lengths[:, None]] = self.pad
-        return Rows(rows, None if self.labels is None else self.labels[self.owner[which]], lengths)
+        return Rows(rows, None if self.labels is None else self.labels[self.owner[numbers]], lengths)
 
     def at_fraction(self, fraction: float) -> Rows:
         return self.take(np.array([int(fraction * self.count)]))
@@ -213,8 +213,8 @@ class GridExamples:
         self.count = len(values)
         self.units = float(self.count * size)
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
-        return Rows(self.values[which], None if self.labels is None else self.labels[which])
+    def take(self, numbers: NDArray[np.int64], shift: int = 0) -> Rows:
+        return Rows(self.values[numbers], None if self.labels is None else self.labels[numbers])
 
     def at_fraction(self, fraction: float) -> Rows:
         return self.take(np.array([int(fraction * self.count)]))

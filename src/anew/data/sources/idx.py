@@ -96,10 +96,10 @@ class IdxReader:
             reason = f"it cannot be read ({error.strerror or error})"
             yield from (SkippedItem(f"{path}#{index}", reason) for index in range(start, start + count))
             return
-        each = math.prod(pair.shape[1:])
+        image_bytes = math.prod(pair.shape[1:])
         for index in range(start, start + count):
-            pixels = body[index * each : (index + 1) * each]
-            if len(pixels) < each:
+            pixels = body[index * image_bytes : (index + 1) * image_bytes]
+            if len(pixels) < image_bytes:
                 yield SkippedItem(f"{path}#{index}", "the file is damaged or ends before this image")
                 continue
             label = None if pair.labels is None else str(pair.labels[index])
@@ -159,24 +159,24 @@ class IdxReader:
 
     def _here(self, file: File, shape: tuple[int, ...], start: int) -> tuple[int, ...]:
         """The shape with no more images than the file can hold, whatever its header says."""
-        each = math.prod(shape[1:])
-        if each > limits.IDX.image:
+        image_bytes = math.prod(shape[1:])
+        if image_bytes > limits.IDX.image:
             self._refuse(file.path, f"its images are larger than {limits.size(limits.IDX.image)} each")
             return (0, *shape[1:])
         packed = gzip_files.is_gzip(self._root / file.path)
-        held = (file.bytes * (limits.GZIP.ratio if packed else 1) - start) // each
+        held = (file.bytes * (limits.GZIP.ratio if packed else 1) - start) // image_bytes
         images = min(shape[0], max(held, 0))
         if images < shape[0]:
             missing = shape[0] - images
             self._refuse(
                 file.path, f"it is truncated: {missing} of the {shape[0]} images that its header names are missing"
             )
-        if packed and images * each > self._inflated:
+        if packed and images * image_bytes > self._inflated:
             self._refuse(
                 file.path, f"packed images of more than {limits.size(limits.IDX.inflated)} in all; unpack them"
             )
             return (0, *shape[1:])
-        self._inflated -= images * each if packed else 0
+        self._inflated -= images * image_bytes if packed else 0
         return (images, *shape[1:])
 
 

@@ -50,10 +50,8 @@ def detect_modality(
     source = Source.open(path, modalities, once, requested if is_requested else None, columns)
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
-        held = ", ".join(f"{n} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
-        sentence = (
-            f"{path!r} holds nothing that can be learned ({(held + _refused(source)).removeprefix('; ') or 'nothing'})"
-        )
+        counts = ", ".join(f"{n} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
+        sentence = f"{path!r} holds nothing that can be learned ({(counts + _refused(source)).removeprefix('; ') or 'nothing'})"
         raise DataError(f"{sentence}; {_advice(source, modalities) or 'give ' + ' or '.join(sorted(modalities))}")
     if requested is not None and requested not in usable:
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
@@ -65,8 +63,8 @@ def detect_modality(
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
     if not shards:
-        why = f": {named(source.refusals)}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{why}")
+        reasons = f": {named(source.refusals)}" if source.refusals else ""
+        raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{reasons}")
     is_small = sum(shard.bytes for shard in shards) <= WHOLE_BYTES and usable[modality] <= WHOLE_ITEMS
     fits_memory = modalities[modality].traits.cheap_to_encode and is_small
     return Chosen(
@@ -103,10 +101,10 @@ def _notes(modality: str, counts: dict[str, int], requested: str | None) -> list
     left_out = {name: n for name, n in counts.items() if name != modality}
     if not left_out:
         return []
-    held = ", ".join(f"{n} {name}" for name, n in sorted(left_out.items()))
-    why = "as asked" if requested else "since most items are"
+    ignored = ", ".join(f"{n} {name}" for name, n in sorted(left_out.items()))
+    reason = "as asked" if requested else "since most items are"
     return [
-        f"training on {modality}, {why}; ignoring {held} (choose with the modality {' or '.join(sorted(left_out))})"
+        f"training on {modality}, {reason}; ignoring {ignored} (choose with the modality {' or '.join(sorted(left_out))})"
     ]
 
 

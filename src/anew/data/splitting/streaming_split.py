@@ -278,10 +278,10 @@ def _split_by_shards(
             listed += shards[number].items
         order = [number for number in order if number not in drawn]
     result.records_per_item = max(records / max(listed, 1), 1.0)
-    held = sum(shards[i].items for i in train if result.parts[i] != split.TRAIN)
+    n_held_out = sum(shards[i].items for i in train if result.parts[i] != split.TRAIN)
     names = " and ".join(split.NAMES[part] for part in result.held_out)
     result.notes.append(
-        f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({held / items:.1%}), drawn at random, "
+        f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({n_held_out / items:.1%}), drawn at random, "
         f"go to {names}; copies of their items are dropped from train; the rest is read in random order, so a short "
         "budget sees a random part of it"
     )
@@ -293,14 +293,14 @@ def _with_content(
     """The first n shards of those that hold something usable, as far as that is cheap to tell."""
     if not _reads_bodies(modality):
         return list(order[:n])
-    held: list[int] = []
+    usable: list[int] = []
     for number in order:
         records = [record for record in expanded(source, shards[number], modality) if isinstance(record, Item)]
         if holds(modality, records):
-            held.append(number)
-        if len(held) == n:
-            return held
-    return held or list(order[:n])
+            usable.append(number)
+        if len(usable) == n:
+            return usable
+    return usable or list(order[:n])
 
 
 def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) -> list[int]:

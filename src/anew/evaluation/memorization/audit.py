@@ -208,7 +208,7 @@ class Audit(Generic[ItemT]):
             detection_limit=detection_limit(planted),
             method="scan",
             pairs=self._pairs(of_samples, scan),
-            distance=self.distances[scan.which].name,
+            distance=self.distances[scan.decisive].name,
             samples=self.n_samples,
             train=int(self.is_train[self.pool].sum()),
             held_out=int((~self.is_train[self.pool]).sum()),
@@ -340,7 +340,7 @@ class Audit(Generic[ItemT]):
 
     def _pairs(self, of_samples: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
         """The most suspicious samples that are nearest to a training item."""
-        nearest = of_samples[scan.which]
+        nearest = of_samples[scan.decisive]
         rows = [i for i in scan.order if self.is_train[nearest.item[i]]][:PAIRS]
         return [
             ClosestPair(

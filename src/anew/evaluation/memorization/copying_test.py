@@ -156,7 +156,7 @@ class ScanResult:
         hits: How many of those are nearest to a training item.
         expected: How many would be by chance.
         copied: How many samples are copies then; low, high: ends of its 95% interval.
-        which: The distance that this was seen with.
+        decisive: The distance that this was seen with.
         order: The samples, the most suspicious first.
         alarm: The largest statistic that one permutation in a hundred reaches.
     """
@@ -169,7 +169,7 @@ class ScanResult:
     copied: float
     low: float
     high: float
-    which: int
+    decisive: int
     order: Indices
     alarm: float = math.inf
 
@@ -184,13 +184,13 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
     ]
     largest = np.stack([table.max(axis=1, initial=-np.inf) for table in tables])  # (distances, 1 + r)
     statistics = largest.max(axis=0)
-    which = int(largest[:, 0].argmax())
+    decisive = int(largest[:, 0].argmax())
     p, alarm = p_value(statistics), float(np.quantile(statistics[1:], 1.0 - FOUND, method="higher"))
-    nearest, order = nearests[which], orders[which]
+    nearest, order = nearests[decisive], orders[decisive]
     columns = labels.columns(nearest.item[order])
     every_step = np.arange(FIRST, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
-        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order, alarm)
+        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, decisive, order, alarm)
     k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
     hits = int(labels.rows[0, columns[:k]].sum())
     effective = k * k / float((np.unique(columns[:k], return_counts=True)[1] ** 2.0).sum())
@@ -204,7 +204,7 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
         copied=copied,
         low=low,
         high=high,
-        which=which,
+        decisive=decisive,
         order=order,
         alarm=alarm,
     )

@@ -105,12 +105,12 @@ class Planting:
             skipped: Is extended by what there was no time for.
         """
         controls: list[PlantedControl] = []
-        for which, variant in enumerate(("exact", "disturbed")):
+        for planted_row, variant in enumerate(("exact", "disturbed")):
             for rate in reversed(RATES):
                 count = round(rate * n_visible)
                 if count < 1:
                     break
-                caught = detect(partial(self._is_found, source, which, count), remaining)
+                caught = detect(partial(self._is_found, source, planted_row, count), remaining)
                 if caught is None:
                     skipped.append(f"{variant} planted copies of {percent(rate)} of the samples or fewer")
                     break
@@ -121,7 +121,7 @@ class Planting:
 
     def picture(self, scan: ScanResult, controls: Sequence[PlantedControl]) -> ScanPicture | None:
         """The scan as a picture, with exact copies planted at the least rate that was caught, or else the highest."""
-        of_samples = self.nearests[scan.which].take(np.arange(self.n_samples))
+        of_samples = self.nearests[scan.decisive].take(np.arange(self.n_samples))
         picture = picture_of(of_samples, scan, self.labels)
         exact = [control for control in controls if control.kind == "exact"]
         if picture is None or not exact:
@@ -130,14 +130,14 @@ class Planting:
         source = np.random.default_rng(PICTURE_SEED)  # of its own: what is measured does not depend on what is drawn
         chosen, rows = self._plant(source, 0, max(1, round(rate * self.n_samples)))
         truth = self.labels.planted(1, self.planted[0][chosen], DRAW_PERMUTATIONS)
-        shares = planted_shares(self.nearests[scan.which].take(rows), picture.ranks, truth, source)
+        shares = planted_shares(self.nearests[scan.decisive].take(rows), picture.ranks, truth, source)
         return replace(picture, planted=shares, planted_rate=rate)
 
-    def _is_found(self, source: np.random.Generator, which: int, count: int, truth_row: int) -> bool:
-        """Plant `count` exact (which = 0) or disturbed (1) copies: does either test find them, with fewer permutations?
+    def _is_found(self, source: np.random.Generator, planted_row: int, count: int, truth_row: int) -> bool:
+        """Plant `count` exact (planted_row 0) or disturbed (1) copies: does either test find them, with fewer permutations?
         truth_row: the permutation of the labels that is the truth."""
-        chosen, rows = self._plant(source, which, count)
-        truth = self.labels.planted(truth_row, self.planted[which][chosen], DRAW_PERMUTATIONS)
+        chosen, rows = self._plant(source, planted_row, count)
+        truth = self.labels.planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
         if self.match_test.run(rows, truth, source, DRAW_PERMUTATIONS).p <= FOUND:
             return True
         nearests = [nearest.take(rows) for nearest in self.nearests]
@@ -145,12 +145,12 @@ class Planting:
             return False
         return combined_p(0.0, least_reference(nearests, self.ratios, source, DRAW_PERMUTATIONS)) <= FOUND
 
-    def _plant(self, source: np.random.Generator, which: int, count: int) -> tuple[Indices, Indices]:
+    def _plant(self, source: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
         """The planted items to use, and the rows of samples with some replaced by them."""
         n_planted = self.planted.shape[1]
         rows = self.base.copy() if len(self.base) == self.n_samples else source.choice(self.base, self.n_samples)
         chosen = source.choice(n_planted, count, replace=False)
-        rows[source.choice(self.n_samples, count, replace=False)] = self.n_samples + which * n_planted + chosen
+        rows[source.choice(self.n_samples, count, replace=False)] = self.n_samples + planted_row * n_planted + chosen
         return chosen, rows
 
 

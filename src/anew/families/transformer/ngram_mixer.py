@@ -59,9 +59,9 @@ class GateInputs:
     log_odds: Floats | None = None
     is_near: Bools | None = None
 
-    def rows(self, which: Bools | Ints) -> GateInputs:
+    def rows(self, chosen: Bools | Ints) -> GateInputs:
         """Of the targets that a mask or indices choose."""
-        return self._map(lambda name, value: value[:, which] if name == "contexts" else value[which])
+        return self._map(lambda name, value: value[:, chosen] if name == "contexts" else value[chosen])
 
     @classmethod
     def concatenate(cls, parts: Sequence[GateInputs]) -> GateInputs:

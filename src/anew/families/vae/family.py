@@ -102,7 +102,7 @@ class VaeSampling:
     solver: str = setting("multistep", "solver for the steps from noise level to noise level", choices=tuple(SOLVERS))
     temperature: float = setting(
         AUTO_TEMPERATURE,
-        "how much bottom latents vary around what the top says; -1: as much as the detail of held-out items needs",
+        "how much bottom latents vary around what the top latents predict; -1: as much as the detail of held-out items needs",
         low=-1.0,
         high=2.0,
     )

@@ -132,8 +132,8 @@ def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> N
     """RunError where no family is left to measure."""
     if len(failed) == len(entries):
         reasons = dict.fromkeys(failed.values())
-        each = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise RunError(f"no family could be trained: {next(iter(reasons)) if len(reasons) == 1 else each}")
+        by_family = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise RunError(f"no family could be trained: {next(iter(reasons)) if len(reasons) == 1 else by_family}")
 
 
 def _measure_and_write(
