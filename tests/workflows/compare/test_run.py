@@ -60,8 +60,12 @@ def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path, mon
     _, out = duel
     monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_SECONDS", 0.0)
     monkeypatch.setattr("anew.workflows.compare.measure.SAMPLE_BATCH", 80)
-    output = anew.compare(None, tmp_path / "out", runs=[out / "gan", out / "diffusion-pixel"], n=24).to_json()
-    assert [r["name"] for r in output["runs"]] == ["gan", "diffusion-pixel"]
+    name = "a #1<b>%41"  # of a folder, which may be a stranger's
+    shutil.copytree(out / "diffusion-pixel", tmp_path / name)
+    output = anew.compare(None, tmp_path / "out", runs=[out / "gan", tmp_path / name], n=24).to_json()
+    assert [r["name"] for r in output["runs"]] == ["gan", name]
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert 'href="../a%20%231%3Cb%3E%2541/report/report.html"' in page and "#1<b>" not in page
     assert output["n"] == 20 and any("20 samples of each run instead of 24" in note for note in output["notes"])
 
 
