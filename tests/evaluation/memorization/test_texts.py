@@ -67,7 +67,7 @@ def test_texts_without_characters() -> None:
 
 @pytest.mark.parametrize("cells", [8_000_000, 7])
 def test_edit_distance_equals_the_table(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
-    monkeypatch.setattr("anew.evaluation.memorization.texts.CELLS", cells)
+    monkeypatch.setattr("anew.evaluation.memorization.texts.PAIRS_AT_ONCE", cells)
     rng = np.random.default_rng(0)
     records = ["".join(rng.choice(list("abc"), rng.integers(1, 8))) for _ in range(40)]
     groups = np.arange(40) // 2
