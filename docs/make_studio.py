@@ -24,7 +24,7 @@ import anew
 ASSETS = Path(__file__).parent / "assets"
 CHROMIUM = "/usr/bin/chromium"
 WAIT = 600_000  # milliseconds
-MAX_WIDTH, COLOURS = 900, 40  # of a picture
+COLOURS = 24  # of a picture
 RUNS = {  # name: data, family, minutes
     "gan": ("rings", "gan", 2),
     "vae": ("rings", "vae", 2),
@@ -46,6 +46,7 @@ class Shot:
         theme: "light" or "dark".
         typed: Selectors of fields, and what is written there.
         clicked: Selectors of what is clicked then.
+        max_width: Of the picture.
     """
 
     run: str
@@ -56,9 +57,17 @@ class Shot:
     theme: str = "light"
     typed: Sequence[tuple[str, str]] = ()
     clicked: Sequence[str] = ()
+    max_width: int = 900
 
 
-SENTENCE = Shot("names", "How it works", "Bits per token", "section.two-thirds", typed=(("#sentence", "mariana"),))
+SENTENCE = Shot(
+    "names",
+    "How it works",
+    "Bits per token",
+    "section.two-thirds",
+    typed=(("#sentence", "mariana"),),
+    max_width=560,
+)
 SHOTS = {
     "studio-run": Shot("diffusion", "", "On the map", theme="dark"),
     "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",)),
@@ -107,11 +116,11 @@ def make_runs(root: Path, wanted: set[str]) -> None:
         anew.train(root / data, root / "runs" / name, budget=60 * minutes, family=family)
 
 
-def write_small(png: bytes, path: Path) -> None:
-    """A picture of a page in few colours, no wider than a text."""
+def write_small(png: bytes, path: Path, max_width: int) -> None:
+    """A picture of a page in few colours."""
     with Image.open(io.BytesIO(png)) as whole:
         picture = whole.convert("RGB")
-        picture.thumbnail((MAX_WIDTH, 10_000), Image.Resampling.LANCZOS)
+        picture.thumbnail((max_width, 10_000), Image.Resampling.LANCZOS)
         picture.quantize(COLOURS).save(path, optimize=True)
 
 
@@ -133,7 +142,7 @@ def shoot(browser: Any, address: str, name: str) -> None:
     page.get_by_text(shot.wanted).first.wait_for()
     page.wait_for_timeout(1500)
     shown = page.locator(shot.part).first if shot.part else page
-    write_small(shown.screenshot(), ASSETS / f"{name}.png")
+    write_small(shown.screenshot(), ASSETS / f"{name}.png", shot.max_width)
     page.close()
 
 
