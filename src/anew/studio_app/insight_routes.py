@@ -55,6 +55,10 @@ def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
     add("/field", RunBody, lambda body: FieldWork)
     add("/sentence", WishBody, lambda body: lambda player, channel: SentenceWork(player, channel, body.wish(1)))
     add("/softness", WishBody, lambda body: lambda player, channel: SoftnessWork(player, channel, body.wish(1)))
-    add("/discriminator", WishBody, lambda body: lambda player, channel: DiscriminatorWork(player, channel, body.wish(1)))
+    add(
+        "/discriminator",
+        WishBody,
+        lambda body: lambda player, channel: DiscriminatorWork(player, channel, body.wish(1)),
+    )
     add("/map", RunBody, lambda body: MapWork)
     add("/place", PlacesBody, lambda body: lambda player, channel: PlaceWork(player, channel, body.places))
