@@ -191,15 +191,15 @@ class Walker:
         """Open a way to play and use it."""
         page.get_by_role("tab", name=tab, exact=True).click()
         if tab == "Token by token":
-            page.get_by_role("button", name="Go on").click()
-            page.get_by_text("bits a token on average").wait_for(timeout=LONG)
+            page.get_by_role("button", name="Continue").click()
+            page.get_by_text("bits per token on average").wait_for(timeout=LONG)
             page.locator(".token").nth(1).click()
         elif tab == "Fill in":
             page.get_by_text(re.compile("Paint over|the rest stays")).first.wait_for(timeout=LONG)
             with suppress(Exception):
                 page.get_by_role("button", name="Lower half").click(timeout=2000)
             page.get_by_role("button", name="Fill in", exact=True).click()
-            page.get_by_text("ways to go on").wait_for(timeout=LONG)
+            page.get_by_text("ways to fill it in").wait_for(timeout=LONG)
         elif tab == "Walk":
             page.get_by_text("Frame 1 of").wait_for(timeout=LONG)
         else:

@@ -45,18 +45,18 @@ class Question:
 
 QUESTIONS = (
     Question(
-        "critic",
-        "What does the critic do?",
+        "discriminator",
+        "What does the discriminator do?",
         "gan",
         ("heading:gan", "link:How it works"),
-        "The critic says how real each item looks to it",
+        "The discriminator says how real each item looks to it",
     ),
     Question(
         "softer",
         "Why is the VAE softer?",
         "vae",
         ("heading:vae", "link:How it works"),
-        "an average of all that would fit, and so it is softer",
+        "an average of everything that would fit, and so it is softer",
     ),
     Question(
         "temperature",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +24,66 @@ import anew
 ASSETS = Path(__file__).parent / "assets"
 CHROMIUM = "/usr/bin/chromium"
 WAIT = 600_000  # milliseconds
-MAX_WIDTH, COLOURS = 560, 24  # of a picture
+COLOURS = 24  # of a picture
 RUNS = {  # name: data, family, minutes
     "gan": ("rings", "gan", 2),
     "vae": ("rings", "vae", 2),
     "diffusion": ("rings", "diffusion", 2),
     "names": ("names.txt", "transformer", 1),
 }
-# Picture: run, tab, what is done there, what is waited for, width, theme, and what is shown of the page.
-SHOTS: dict[str, tuple[str, str, Sequence[tuple[str, str]], str, int, str, str]] = {
-    "studio-film": ("gan", "", (), "On the map", 1280, "dark", ".film-card"),
-    "studio-sentence": (
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture of a page.
+
+    Attributes:
+        run: Which run's page, or *Play* with it.
+        tab: Of *Play*; "" is the page of the run.
+        wanted: Words that stand on the page when it is whole.
+        part: What is shown of it, a selector; "" is the window.
+        width: Of the window.
+        theme: "light" or "dark".
+        typed: Selectors of fields, and what is written there.
+        clicked: Selectors of what is clicked then.
+        max_width: Of the picture.
+    """
+
+    run: str
+    tab: str
+    wanted: str
+    part: str = ""
+    width: int = 1280
+    theme: str = "light"
+    typed: Sequence[tuple[str, str]] = ()
+    clicked: Sequence[str] = ()
+    max_width: int = 900
+
+
+SENTENCE = Shot(
+    "names",
+    "How it works",
+    "Bits per token",
+    "section.two-thirds",
+    typed=(("#sentence", "mariana"),),
+    max_width=560,
+)
+SHOTS = {
+    "studio-run": Shot("diffusion", "", "On the map", theme="dark"),
+    "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",)),
+    "studio-tokens": Shot(
         "names",
-        "How it works",
-        (("#sentence", "mariana"),),
-        "Bits a token",
-        1280,
-        "light",
+        "Token by token",
+        "bits per token on average",
         "section.two-thirds",
-    ),
-    "studio-sentence-phone": (
-        "names",
-        "How it works",
-        (("#sentence", "mariana"),),
-        "Bits a token",
         390,
-        "dark",
-        "section.two-thirds",
+        typed=(("#token-prompt", "mar"),),
+        clicked=("text=Continue", ".token >> nth=3"),
     ),
+    "studio-sentence": SENTENCE,
+    "studio-sentence-phone": replace(SENTENCE, width=390, theme="dark"),
+    "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given"),
+    "studio-discriminator": Shot("gan", "How it works", "discriminator picks the real one", theme="dark"),
 }
 
 
@@ -83,37 +116,40 @@ def make_runs(root: Path, wanted: set[str]) -> None:
         anew.train(root / data, root / "runs" / name, budget=60 * minutes, family=family)
 
 
-def write_small(png: bytes, path: Path) -> None:
-    """A picture of a page in few colours, no wider than a text."""
+def write_small(png: bytes, path: Path, max_width: int) -> None:
+    """A picture of a page in few colours."""
     with Image.open(io.BytesIO(png)) as whole:
         picture = whole.convert("RGB")
-        picture.thumbnail((MAX_WIDTH, 10_000), Image.Resampling.LANCZOS)
+        picture.thumbnail((max_width, 10_000), Image.Resampling.LANCZOS)
         picture.quantize(COLOURS).save(path, optimize=True)
 
 
 def shoot(browser: Any, address: str, name: str) -> None:
     """One picture."""
-    run, tab, typed, wanted, width, theme, part = SHOTS[name]
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+    shot = SHOTS[name]
+    page = browser.new_page(viewport={"width": shot.width, "height": 900}, color_scheme=shot.theme)
     page.set_default_timeout(WAIT)
     page.goto(address)
-    place = f"#/play/runs%2F{run}" if tab else f"#/run/runs%2F{run}"
+    place = f"#/play/runs%2F{shot.run}" if shot.tab else f"#/run/runs%2F{shot.run}"
     page.evaluate("place => { location.hash = place }", place)
-    if tab:
+    if shot.tab:
         page.get_by_text("Done in").wait_for()
-        page.get_by_role("tab", name=tab, exact=True).click()
-    for selector, text in typed:
+        page.get_by_role("tab", name=shot.tab, exact=True).click()
+    for selector, text in shot.typed:
         page.fill(selector, text)
-    page.get_by_text(wanted).first.wait_for()
+    for selector in shot.clicked:
+        page.click(selector)
+    page.get_by_text(shot.wanted).first.wait_for()
     page.wait_for_timeout(1500)
-    write_small(page.locator(part).first.screenshot(), ASSETS / f"{name}.png")
+    shown = page.locator(shot.part).first if shot.part else page
+    write_small(shown.screenshot(), ASSETS / f"{name}.png", shot.max_width)
     page.close()
 
 
 def main(folder: Path, names: Sequence[str]) -> None:
     from playwright.sync_api import sync_playwright
 
-    make_runs(folder, {SHOTS[name][0] for name in names})
+    make_runs(folder, {SHOTS[name].run for name in names})
     command = [sys.executable, "-m", "anew", "studio", "--folder", str(folder), "--port", "0", "--json"]
     studio = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -97,17 +97,17 @@ class TwoPhase(Toy):
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        self.critic = nn.Linear(2, 1)
+        self.discriminator = nn.Linear(2, 1)
 
     def phases(self) -> tuple[Phase, ...]:
         return (
-            Phase("critic", self.critic, self.critic_loss, groups()),
-            Phase("maker", self.blocks, self.loss, groups(), span=(0.5, 1.0)),
+            Phase("discriminator", self.discriminator, self.discriminator_loss, groups()),
+            Phase("generator", self.blocks, self.loss, groups(), span=(0.5, 1.0)),
         )
 
-    def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
+    def discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
         generated = self.net(context.normal("z", batch.x.shape)).flatten(1)
-        return Loss((self.critic(generated) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
+        return Loss((self.discriminator(generated) - self.discriminator(batch.x.flatten(1))).square().sum(), len(batch))
 
 
 POINT = Grid((1, 1, 2), "CHW", 0, 0.7)

@@ -73,6 +73,15 @@ def test_pictures_are_small_and_shown() -> None:
         assert picture in linked, f"no page shows {picture.name}"
 
 
+def test_a_network_has_one_name() -> None:
+    """A GAN's second network is the discriminator; that it has another name is said once in the guide and once in the Studio."""
+    sources = [path for suffix in ("py", "js", "html") for path in (ROOT / "src").rglob(f"*.{suffix}")]
+    files = [*WRITTEN, *sources, *DOCS.glob("*.py"), *(DOCS / "assets").iterdir()]
+    named = [(path, path.name if path.suffix == ".png" else f"{path.name} {text(path)}") for path in files]
+    found = [path.name for path, words in named for _ in re.findall("critic(?!al)", words, re.IGNORECASE)]
+    assert sorted(found) == ["insight_panel.js", "studio.md"]
+
+
 # ---- commands and settings ----
 
 

@@ -21,7 +21,7 @@ def test_a_pair_at_the_same_logit_costs_log_two_and_more_lead_costs_less() -> No
     assert losses[0] > losses[1] > losses[2] > 0
 
 
-def test_squared_slope_of_a_linear_critic_is_its_weights_and_has_a_gradient() -> None:
+def test_squared_slope_of_a_linear_discriminator_is_its_weights_and_has_a_gradient() -> None:
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
     slope = gradient_penalty(lambda x: x @ weight, torch.randn(5, 2))
     assert slope.tolist() == pytest.approx([25.0] * 5)

@@ -56,7 +56,7 @@ def test_what_is_not_finite_is_null_and_the_step_is_kept(tmp_path: Path) -> None
     events.close()
     step = last_step(tmp_path)
     assert step["loss"] is None and step["grad_norm"] is None  # type: ignore[typeddict-item]
-    assert progress_record(path) == [0.1]
+    assert list(progress_record(path)) == [0.1]
 
 
 def test_threads_are_read_by_the_step_that_they_took(tmp_path: Path) -> None:

@@ -146,16 +146,19 @@ def test_faults_name_nothing_of_this_machine(worker: ModelWorker, capsys: pytest
     assert "/home/me/run" in capsys.readouterr().err
 
 
-def test_a_stopped_worker_answers_all_that_wait() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "sentence"), [((), "the server is stopping"), (("the run is gone",), "the run is gone")]
+)
+def test_a_stopped_worker_answers_all_that_wait(arguments: tuple[str, ...], sentence: str) -> None:
     worker = ModelWorker("toy", lambda: mock.sentinel.model, Limits(stop_seconds=5))
     first, waiting = busy(worker), FakeWork()
     worker.submit([waiting])
     threading.Timer(0.1, first.may_go_on.set).start()
-    worker.stop()
+    worker.stop(*arguments)
     assert first.events == ["done"]
     (fault,) = waiting.events
-    assert isinstance(fault, ApiError) and fault.status == 503
-    with pytest.raises(ApiError, match="stopping"):
+    assert isinstance(fault, ApiError) and fault.status == 503 and sentence in str(fault)
+    with pytest.raises(ApiError, match=sentence):
         worker.submit([FakeWork()])
 
 

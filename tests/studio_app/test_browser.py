@@ -145,12 +145,12 @@ def test_playing(address: str, browser: Any) -> None:
         page.get_by_text("look like a copy").or_(page.get_by_text("looks like a copy")).wait_for()
         page.keyboard.press("Escape")
         page.get_by_role("tab", name="Fill in").click()
-        page.get_by_text("Paint over what").wait_for()
+        page.get_by_text("Paint over the part").wait_for()
         page.get_by_role("button", name="Lower half").click()
         page.get_by_role("button", name="Fill in").click()
         page.get_by_text("Six ways").wait_for()
         page.reload()  # what was open is opened again
-        page.get_by_text("Paint over what").wait_for()
+        page.get_by_text("Paint over the part").wait_for()
         page.get_by_role("tab", name="Walk").click()
         page.get_by_text("Frame 1 of 48").wait_for(timeout=60_000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -162,13 +162,13 @@ def test_a_text_token_by_token(address: str, browser: Any) -> None:
         page.get_by_text("Done in").wait_for(timeout=60_000)
         page.get_by_role("tab", name="Token by token").click()
         page.get_by_label("Your text").fill("an")
-        page.get_by_role("button", name="Go on").click()
-        page.get_by_text("bits a token on average").wait_for()
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_text("bits per token on average").wait_for()
         page.locator(".token").nth(1).click()
         other = page.locator(".bar-button:enabled").last
         text = other.locator(".bar-text").inner_text()
         other.click()
-        page.get_by_text("bits a token on average").wait_for()
+        page.get_by_text("bits per token on average").wait_for()
         assert page.get_by_label("Your text").input_value() == f"a{text}"
 
 
@@ -210,7 +210,7 @@ def test_a_training_that_is_killed_is_shown_dead_and_resumed(tmp_path: Path, bro
         page.locator("[data-figure=step]").wait_for(timeout=300_000)
         os.kill(json.loads((tmp_path / ".anew-studio" / "jobs" / "000001.json").read_text())["pid"], signal.SIGKILL)
         page.get_by_text("ended by signal 9").wait_for(timeout=30_000)
-        page.get_by_role("heading", name="Its last words").wait_for()
+        page.get_by_role("heading", name="The end of its output").wait_for()
         page.get_by_role("button", name="Resume").click()
         page.get_by_text("training", exact=True).first.wait_for(timeout=300_000)
         page.get_by_role("button", name="Pause").click()

@@ -41,7 +41,7 @@ def test_noise_levels_end_with_the_samples(client: TestClient) -> None:
     ("path", "run"),
     [
         ("noise", "runs/names"),
-        ("critic", "runs/shapes"),
+        ("discriminator", "runs/shapes"),
         ("map", "runs/shapes"),
         ("field", "runs/names"),
         ("sentence", "runs/shapes"),
@@ -120,9 +120,9 @@ def others(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tes
 
 
 @pytest.mark.slow
-def test_what_the_critic_believes(others: TestClient) -> None:
-    answer, _ = events(others, "critic", run="gan", seed=1)
-    real, generated = ([item["belief"] for item in answer[sort]] for sort in ("real", "made"))
+def test_what_the_discriminator_believes(others: TestClient) -> None:
+    answer, _ = events(others, "discriminator", run="gan", seed=1)
+    real, generated = ([item["belief"] for item in answer[sort]] for sort in ("real", "generated"))
     assert len(real) == len(generated) == len(answer["directions"]) == 48
     pairs = [frame > other for frame in real for other in generated]
     assert answer["told_apart"] == pytest.approx(sum(pairs) / len(pairs))

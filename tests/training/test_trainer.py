@@ -64,12 +64,12 @@ def test_gradients_reach_only_the_phase_in_hand() -> None:
     next(iter(run))
     for name, value in run.family.named_parameters():
         moved = not torch.equal(value, before[name])
-        assert moved == (name == "critic.weight"), name  # the bias cancels in this loss
+        assert moved == (name == "discriminator.weight"), name  # the bias cancels in this loss
 
 
 def test_a_phase_acts_within_its_span() -> None:
     logged = [set(s.losses) for s in trainer(4, TwoPhase)]
-    assert logged == [{"critic"}, {"critic"}, {"critic", "maker"}, {"critic", "maker"}]
+    assert logged == [{"discriminator"}] * 2 + [{"discriminator", "generator"}] * 2
 
 
 class SharedLog(TwoPhase):

@@ -48,7 +48,7 @@ def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filmed(shapes(place / "shapes", 80), place / "gan", steps=3, family="gan", settings=SMALL)
 
 
-def test_a_frame_shows_items_and_the_critic(gan: Path) -> None:
+def test_a_frame_shows_items_and_the_discriminator(gan: Path) -> None:
     steps = frames_of_run.frames(gan)
     assert steps == [2, 3]  # after the first step the scene
     scene, facts = opened(gan / "film" / frames_of_run.SCENE)
@@ -60,7 +60,7 @@ def test_a_frame_shows_items_and_the_critic(gan: Path) -> None:
     assert all((gan / "film" / frames_of_run.frame_name(step)).stat().st_size < 100_000 for step in steps)
 
 
-def test_belief_in_the_last_frame_is_the_critics(gan: Path) -> None:
+def test_belief_in_the_last_frame_is_the_discriminators(gan: Path) -> None:
     model = anew.load(gan)
     arrays, _ = opened(gan / "film" / frames_of_run.frame_name(3))
     spec = model.family.spec

@@ -32,7 +32,7 @@ class BoundedResponse(ClientResponse):
         if self._body is None:
             try:
                 self._body = await self._received()
-            except BaseException:
+            except BaseException:  # a cancelled request too must leave no connection open
                 self.close()
                 raise
         return await super().read()

@@ -63,7 +63,7 @@ class Denoises(Protocol):
 
 @runtime_checkable
 class Discriminates(Protocol):
-    """A family with a critic that tells real items from made ones."""
+    """A family with a discriminator, which tells real items from generated ones."""
 
     def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The discriminator's logits of real items.

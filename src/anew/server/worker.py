@@ -18,6 +18,7 @@ from anew.server.limits import MAX_ROWS, Limits
 from anew.server.work import Work
 
 GATHER_SECONDS = 0.004  # that a work waits for others to be batched with: less than a step of most models
+STOPPING = "the server is stopping; try again later"
 
 
 class ModelWorker:
@@ -37,7 +38,7 @@ class ModelWorker:
         self._num_running = 0
         self._seconds_per_group = 1.0
         self._changed = threading.Condition()
-        self._is_stopping = False
+        self._stop_reason = ""  # while empty, it takes works
         self._thread = threading.Thread(target=self._serve, name=f"anew-{name}", daemon=True)
         self._thread.start()
 
@@ -59,12 +60,12 @@ class ModelWorker:
             goes_on: Whether they continue a request that was accepted before, which a full queue must not refuse.
 
         Raises:
-            ApiError: 429, the queue is full; 503, the server stops.
+            ApiError: 429, the queue is full; 503, it was stopped.
         """
         with self._changed:
             self._drop_cancelled()
-            if self._is_stopping:
-                raise ApiError(503, "the server is stopping; try again later")
+            if self._stop_reason:
+                raise ApiError(503, self._stop_reason)
             if not goes_on and len(self._pending) + len(works) > self.limits.queue:
                 raise self._queue_is_full()
             self._pending.extend(works)
@@ -82,10 +83,14 @@ class ModelWorker:
         with self._changed:
             self._drop_cancelled()
 
-    def stop(self) -> None:
-        """End the thread; what waits is answered with 503."""
+    def stop(self, reason: str = STOPPING) -> None:
+        """End the thread; what waits, and what still comes, is answered with 503.
+
+        Args:
+            reason: The sentence of that answer.
+        """
         with self._changed:
-            self._is_stopping = True
+            self._stop_reason = reason
             self._changed.notify_all()
         self._thread.join(timeout=self.limits.stop_seconds)
 
@@ -102,16 +107,16 @@ class ModelWorker:
             if group:
                 self._carry_out(group)
         for work in self._pending:
-            work.fail(ApiError(503, "the server is stopping; try again later"))
+            work.fail(ApiError(503, self._stop_reason))
 
     def _next_group(self) -> list[Work] | None:
-        """The first work and those that can be carried out with it; [] to look again, None where the server stops."""
+        """The first work and those that can be carried out with it; [] to look again, None where the thread is to end."""
         with self._changed:
-            if not self._pending and not self._is_stopping:
+            if not self._pending and not self._stop_reason:
                 was_changed = self._changed.wait(self.limits.idle_seconds if self.is_loaded else None)
                 if not was_changed and not self._pending:
                     self._unload()
-            if self._is_stopping:
+            if self._stop_reason:
                 return None
             if not self._pending:
                 return []

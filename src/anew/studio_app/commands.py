@@ -178,4 +178,4 @@ def check_idle(studio: Studio, name: str, run: Path) -> None:
     """
     job = studio.job_of(name)
     if lock.is_held(run) or (job is not None and (job.state == "queued" or job.is_alive)):
-        raise ApiError(400, "a command is running on this run, or queued for it; stop that first")
+        raise ApiError(400, "a command is running on this run, or queued for it; stop it first")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import MAX_ROWS
-from anew.studio_app.insight_work import CriticWork, FieldWork, NoiseWork
+from anew.studio_app.insight_work import DiscriminatorWork, FieldWork, NoiseWork
 from anew.studio_app.job_routes import LIMITS, RunBody
 from anew.studio_app.latent_work import MapWork, PlaceWork, SoftnessWork
 from anew.studio_app.play_streams import MakeWork, WishBody, player_of, stream
@@ -55,6 +55,10 @@ def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
     add("/field", RunBody, lambda body: FieldWork)
     add("/sentence", WishBody, lambda body: lambda player, channel: SentenceWork(player, channel, body.wish(1)))
     add("/softness", WishBody, lambda body: lambda player, channel: SoftnessWork(player, channel, body.wish(1)))
-    add("/critic", WishBody, lambda body: lambda player, channel: CriticWork(player, channel, body.wish(1)))
+    add(
+        "/discriminator",
+        WishBody,
+        lambda body: lambda player, channel: DiscriminatorWork(player, channel, body.wish(1)),
+    )
     add("/map", RunBody, lambda body: MapWork)
     add("/place", PlacesBody, lambda body: lambda player, channel: PlaceWork(player, channel, body.places))

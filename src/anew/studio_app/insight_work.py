@@ -27,7 +27,7 @@ from anew.studio_app.shown_items import data_address
 LEVEL_ITEMS = 3  # samples whose noise levels are shown
 LEVEL_ERRORS = 64  # items that the error of each level is measured on
 MAX_LEVELS = 24  # that are shown of it
-JUDGED = 48  # real items, and as many made ones
+JUDGED = 48  # real items, and as many generated ones
 MAX_LABELS = 6  # that the same start is shown with
 FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8  # items, arrows a side, deviations, noise levels
 PICTURE_SIDE = 256
@@ -138,7 +138,7 @@ def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None
     return x, labels
 
 
-class CriticWork(PlayWork):
+class DiscriminatorWork(PlayWork):
     """The discriminator's belief in real and generated items, and the directions in which generated ones would fool it better."""
 
     def __init__(self, player: Player, channel: Channel[object], wish: Wish) -> None:
@@ -148,7 +148,7 @@ class CriticWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         family, wish = model.family, self.wish
         if not isinstance(family, Discriminates):
-            raise ConfigError("this model has no critic")
+            raise ConfigError("this model has no discriminator")
         real, real_labels = data_values(self.player, model, JUDGED)
         request = model.request(len(real), wish.seed, label=wish.label, sampling=model.sampling_config(wish.settings))
         generated = model.generate(request, wish.seed)
@@ -156,14 +156,14 @@ class CriticWork(PlayWork):
         real_logits = family.discriminator_logits(
             real.to(device), None if real_labels is None else real_labels.to(device)
         ).cpu()
-        made_labels = None if request.labels is None else request.labels.to(device)
-        made_logits = family.discriminator_logits(generated.to(device), made_labels).cpu()
-        told_apart = (real_logits[:, None] > made_logits[None]).double().mean()
-        direction = family.input_gradient(generated.to(device), made_labels).cpu()
+        labels = None if request.labels is None else request.labels.to(device)
+        generated_logits = family.discriminator_logits(generated.to(device), labels).cpu()
+        told_apart = (real_logits[:, None] > generated_logits[None]).double().mean()
+        direction = family.input_gradient(generated.to(device), labels).cpu()
         yield {
             "told_apart": float(told_apart),
             "real": _judged(pictures_of(model, real), real_logits),
-            "made": _judged(pictures_of(model, generated), made_logits),
+            "generated": _judged(pictures_of(model, generated), generated_logits),
             "directions": [_direction(picture) for picture in direction.numpy()],
         }
 

@@ -62,7 +62,7 @@ class MapWork(PlayWork):
     @staticmethod
     def _codec(model: Model) -> Codec:
         if can_be_explained(model) != "map" or not isinstance(model.family, Codec):
-            raise ConfigError("this model has no space of latents that could be mapped")
+            raise ConfigError("this model has no latents that could be shown on a map")
         return model.family
 
 
@@ -94,7 +94,7 @@ class SoftnessWork(PlayWork):
         wish = self.wish
         usual = model.sampling_config(wish.settings)
         if not hasattr(usual, "temperature") or can_be_explained(model) != "map":
-            raise ConfigError("this model has no noise of detail that could be turned down")
+            raise ConfigError("this model has no noise in its details that could be turned down")
         for temperature in TEMPERATURES:
             sampling = model.sampling_config({**wish.settings, "temperature": str(temperature)})
             request = model.request(SOFT_ITEMS, wish.seed, label=wish.label, sampling=sampling)

@@ -77,7 +77,7 @@ class PlayWork(Work):
 
 
 def can_be_explained(model: Model) -> str:
-    """The view into a model that exists: "sentence", "noise", "critic", "map"; "" without one."""
+    """The view into a model that exists: "sentence", "noise", "discriminator", "map"; "" without one."""
     family = model.family
     if model.codec is None and isinstance(family, Attends) and isinstance(model.item_modality, Text):
         return "sentence"
@@ -87,7 +87,7 @@ def can_be_explained(model: Model) -> str:
     if isinstance(family, Denoises):
         return "noise"
     if isinstance(family, Discriminates):
-        return "critic"
+        return "discriminator"
     has_map = family.codec_config is not None and isinstance(family, Codec) and isinstance(family.latent, Grid)
     return "map" if has_map else ""
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_PLAYERS = 3
 MAX_MADE = 12  # sets of samples that stay in memory, of each model
+CHANGED = "the weights of this run have just been changed or deleted; try again"
+CROWDED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others were asked for meanwhile; try again"
 LIMITS = Limits(queue=16, idle_seconds=300.0, stop_seconds=2.0)
 
 
@@ -71,7 +73,7 @@ class Player:
         with self._lock:
             samples = self._made.get(name)
         if samples is None or not 0 <= index < len(samples):
-            raise ApiError(404, "these samples are not in memory any more; generate them again with the same seed")
+            raise ApiError(404, "these samples are no longer in memory; generate them again with the same seed")
         return samples
 
 
@@ -85,19 +87,19 @@ class Players:
     def player(self, run: Path) -> Player:
         """The model of a run as its weights are now; nothing is loaded before it is asked for something."""
         stamp = _weights_stamp(run)
-        ended = []
+        ended: list[tuple[Player, str]] = []
         with self._lock:
             player = self._players.pop(run, None)
             if player is not None and player.stamp != stamp:
-                ended.append(player)
+                ended.append((player, CHANGED))
                 player = None
             if player is None:
                 player = Player(run, stamp, ModelWorker(run.name, lambda: _load(run), LIMITS))
             self._players[run] = player
             while len(self._players) > MAX_PLAYERS:
-                ended.append(self._players.popitem(last=False)[1])
-        for old in ended:
-            threading.Thread(target=old.worker.stop, daemon=True).start()
+                ended.append((self._players.popitem(last=False)[1], CROWDED))
+        for old, reason in ended:
+            threading.Thread(target=old.worker.stop, args=(reason,), daemon=True).start()
         return player
 
     def stop(self) -> None:

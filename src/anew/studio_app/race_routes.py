@@ -53,7 +53,7 @@ async def _lines(body: RaceBody) -> AsyncIterator[str]:
             async for line in process.stdout:
                 yield f"data: {line.decode().strip()}\n\n"
             failed = await process.wait() != 0
-            message = {"error": {"message": "this ended early; the terminal of the Studio says why"}}
+            message = {"error": {"message": "training ended early; the terminal of the Studio says why"}}
             yield f"data: {json.dumps(message if failed else {'end': True})}\n\n"
         finally:
             if process.returncode is None:

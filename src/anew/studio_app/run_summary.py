@@ -60,7 +60,7 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
     if isinstance(record, str):
         return RunState("damaged", record)
     if job is not None and job.state == "queued":
-        return RunState("queued", "It begins when the commands before it have ended.")
+        return RunState("queued", "It starts when the commands before it in the queue have ended.")
     is_held = lock.is_held(run)
     if job is not None and job.is_alive and not is_held:
         return RunState("preparing", "Starting.")
@@ -212,9 +212,9 @@ def queued_summary(job: Job) -> dict[str, object]:
     is_waiting = job.state == "queued"
     state = "queued" if is_waiting else "preparing" if job.is_alive or job.state == "running" else "failed"
     sentences = {
-        "queued": "It begins when the commands before it have ended.",
+        "queued": "It starts when the commands before it in the queue have ended.",
         "preparing": "Starting.",
-        "failed": "It could not be begun. Its last words say why.",
+        "failed": "It could not be started. The end of its output says why.",
     }
     return {
         "id": job.run,

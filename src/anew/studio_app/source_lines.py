@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1]
 _parsing = threading.Lock()  # Python 3.11 may raise SystemError where two threads parse at once
 SOURCES = {  # name: file below the package, and what is defined there
     "noise": ("functional/ode.py", "multistep"),
-    "critic": ("functional/adversarial.py", "relativistic_loss"),
+    "discriminator": ("functional/adversarial.py", "relativistic_loss"),
     "map": ("families/vae/family.py", "Vae._codec_loss"),
     "attention": ("nets/attention.py", "attention_weights"),
     "cuts": ("functional/token_choice.py", "filter_probabilities"),

@@ -51,7 +51,7 @@ class Studio:
         """
         path = self.folder.path(name)
         if path == self.folder.root or not is_run(path):
-            raise ApiError(404, f"{name[:200]!r} is not a run, or not any more")
+            raise ApiError(404, f"{name[:200]!r} is not a run, or no longer one")
         return path
 
     def job_of(self, name: str) -> Job | None:

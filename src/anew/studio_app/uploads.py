@@ -50,7 +50,7 @@ def target_of(folder: StartFolder, upload: str, path: str) -> Path:
     """
     base = folder.path(upload)
     if base.parent != folder.root / FOLDER or not base.is_dir():
-        raise ApiError(404, f"{shorten(upload)} is not an upload, or not any more")
+        raise ApiError(404, f"{shorten(upload)} is not an upload, or no longer one")
     parts = path.split("/")
     if not all(map(_is_plain, parts)) or len(parts) > MAX_PARTS:
         raise ApiError(400, f"a file cannot be kept under the name {shorten(path)}; rename it")

@@ -22,9 +22,9 @@ from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, 
 from anew.workflows.film_reading import CodeScene, TextScene
 from anew.workflows.job import TrainingJob
 
-REAL = 256  # items of the map; as many made ones at most
+REAL = 256  # items of the map; as many generated ones at most
 LEAST_MADE = 16
-FIELD_SIDE, FIELD_REACH = 16, 2.5  # places of the critic's field, and how many deviations it reaches
+FIELD_SIDE, FIELD_REACH = 16, 2.5  # places of the discriminator's field, and how many deviations it reaches
 PAIRS = 32  # real items that are shown next to what a codec reads back
 LEVELS = 8  # of noise at which the error is measured
 NOISED = 8  # items that it is measured on

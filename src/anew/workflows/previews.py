@@ -95,5 +95,6 @@ def collapse(generated: Tensor, real: Tensor) -> str | None:
     if share >= COLLAPSED:
         return None
     return (
-        f"the generator has collapsed: {share:.0%} of the variety of your data; give more time, another seed or family"
+        f"the generator has collapsed: its items have {share:.0%} of the variety of your data; "
+        "give more time, another seed or family"
     )

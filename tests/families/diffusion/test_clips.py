@@ -113,7 +113,7 @@ def test_frames_that_are_not_there_change_nothing() -> None:
         noise = torch.randn(16, 384, generator=torch.Generator().manual_seed(1))
         other.x[:, :, 4:][batch.labels == 1] = 0.3  # type: ignore[index]
         first, second = (
-            family._denoise(_add_noise(b.x.flatten(1), family.mixture.per_value(level), noise), level, component)
+            family.denoise(_add_noise(b.x.flatten(1), family.mixture.per_value(level), noise), level, component)
             for b in (batch, other)
         )
     own = batch.mask[:, None, :, None, None].expand_as(batch.x).flatten(1)  # type: ignore[index]

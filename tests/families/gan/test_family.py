@@ -157,7 +157,7 @@ def test_a_collapse_is_reported_with_its_share_once_it_can_be_judged() -> None:
     for _ in range(200):
         family.on_step_end({"sign_accuracy": 0.5, "diversity": 0.03})
     assert family.warning(0.05) is None
-    assert "collapsed: 3% of the variety of your data" in str(family.warning(0.5))
+    assert "collapsed: its items have 3% of the variety of your data" in str(family.warning(0.5))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,13 @@ def test_known_records_are_drawn_again() -> None:
     assert known_share(family) == 0.0
 
 
-def test_where_records_repeat_samples_may_too() -> None:
+def test_a_list_with_some_repeats_gives_new_records() -> None:
+    family = make_family(np.concatenate((RECORDS, RECORDS[: len(RECORDS) // 4])))
+    assert family.known is not None and family.known.is_fitted
+    assert known_share(family) == 0.0
+
+
+def test_where_most_records_repeat_samples_may_too() -> None:
     family = make_family(np.concatenate((RECORDS, RECORDS)))
     assert family.known is not None and not family.known.is_fitted
     assert known_share(family) > 0.1

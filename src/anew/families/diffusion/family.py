@@ -310,10 +310,10 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         parts = []
         for start in range(0, len(y), rows):
             chunk = slice(start, start + rows)
-            parts.append(self.denoised(y[chunk], sigma[chunk], component[chunk], wraps))
+            parts.append(self.denoise_at_once(y[chunk], sigma[chunk], component[chunk], wraps))
         return torch.cat(parts)
 
-    def denoised(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
+    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
         """(B, D) denoised estimate of y (B, D) at levels (B, F), of components (B,)."""
         c_skip_y, c_out, F = self._precondition(y, sigma, component, wraps)
         return c_skip_y + c_out * F

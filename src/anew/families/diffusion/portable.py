@@ -27,7 +27,7 @@ class PortableDiffusion(Protocol):
     @property
     def mixture(self) -> GaussianMixture: ...
 
-    def denoised(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
+    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
 
 
 def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tensor) -> PortableSampler:
@@ -46,7 +46,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         return mixture.sample(component, basis_noise, residual_noise).view(-1, *shape)
 
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        return family.denoised(y.flatten(1), sigma[:, None], component).view(-1, *shape)
+        return family.denoise_at_once(y.flatten(1), sigma[:, None], component).view(-1, *shape)
 
     position = torch.arange(family.layout.num_parts)
 
@@ -57,7 +57,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
         part_sigma = torch.where(is_there, part_sigma, torch.inf)
         flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
-        return family.denoised(flat, part_sigma, component).view(-1, *shape)
+        return family.denoise_at_once(flat, part_sigma, component).view(-1, *shape)
 
     def hold(x: Tensor, last: Tensor) -> Tensor:
         return family.layout.hold_last_part(x, position <= last[:, None])

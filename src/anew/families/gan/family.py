@@ -228,7 +228,7 @@ class Gan(Family[Grid, GanConfig]):
             return None
         share = f"{max(0.0, float(self.diversity)):.0%}"
         return (
-            f"the generator has collapsed: {share} of the variety of your data; "
+            f"the generator has collapsed: its items have {share} of the variety of your data; "
             "use a larger gradient_penalty or another seed"
         )
 

@@ -76,5 +76,5 @@ class TransformerSampling:
     )
     max_tokens: int = setting(0, "new tokens per sample, at most; 0: a record's full length, or 500", low=0)
     avoid_known: bool = setting(
-        True, "redraw a record that is identical to a training record, where the data has no repeats"
+        True, "redraw a record that is identical to a training record, unless most records of the data repeat"
     )

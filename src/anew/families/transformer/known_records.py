@@ -1,8 +1,9 @@
 """Which whole records were in the training part, so that samples can be other ones.
 
-A list without repeats (names, molecules, a protein family) never gives the same record twice, so an item drawn from its
-source is never one of the training part. A model of its symbols does not know that; drawing such a sample again is to
-condition on it. Where records do repeat, a sample may, too, and nothing is kept.
+Copies of a record stay in one part when the data is split, so a held-out record is never one of the training part. A model
+of the symbols does not know that; drawing such a sample again is to condition on it. It is also what people ask of a list
+of names, molecules or proteins: records that are not there yet. Where most records repeat, as the lines of a log do, those
+that recur are what the data is made of: nothing is kept, and a sample may repeat them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-MOST_REPEATED = 0.01  # of the records that occur more than once, up to which a list counts as one without repeats
+MOST_REPEATED = 0.5  # share of records that occur more than once, up to which samples are to be other ones
 Ints = NDArray[np.int64]
 
 
@@ -41,7 +42,7 @@ class KnownRecords(nn.Module):
         return hashes
 
     def fit(self, sequences: Sequence[Ints]) -> None:
-        """Keep the hashes of records, each of ids with begin and end, unless records repeat."""
+        """Keep the hashes of records, each of ids with begin and end, unless most of them repeat."""
         record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
         unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
         if len(unique) and counts[counts > 1].sum() <= MOST_REPEATED * len(record_hashes):

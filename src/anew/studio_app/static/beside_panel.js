@@ -1,4 +1,4 @@
-// The same wish to two runs, side by side.
+// Two runs side by side, with the same seed and settings.
 
 import { follow, get } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -16,7 +16,7 @@ export function besidePanel(play) {
     if (!other.value) return;
     const signal = play.begin();
     names[1].textContent = other.value;
-    status.textContent = "Both get the same seed and settings...";
+    status.textContent = "Generating with the same seed and settings...";
     const failed = /** @type {string[]} */ ([]);
     for (const [place, run] of [play.id, other.value].entries()) {
       fill(sides[place]);
@@ -32,16 +32,16 @@ export function besidePanel(play) {
         failed.push(`${run}: ${/** @type {Error} */ (error).message}`);
       }
     }
-    status.textContent = failed.length ? failed.join(" ") : "The same seed and settings; what differs comes from the runs.";
+    status.textContent = failed.length ? failed.join(" ") : "The seed and settings are the same; what differs comes from the runs.";
   };
   get("/api/runs", {}, play.signal).then(({ runs }) => {
     const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0);
     fill(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${run.family})`)));
-    status.textContent = fitting.length ? "Choose the other run." : `There is no other run of ${play.about.plural} in this folder. Train one more, with another family or seed.`;
+    status.textContent = fitting.length ? "Choose the other run." : `There is no other run of ${play.about.plural} in this folder. Train another one, with a different family or seed.`;
     if (fitting.length) make();
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
-  return h("div", {}, h("h2", {}, "Two runs, the same wish"),
-    h("div", { class: "row" }, h("div", { class: "wide" }, h("label", { for: "other-run" }, "Beside this run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
+  return h("div", {}, h("h2", {}, "Two runs side by side"),
+    h("div", { class: "row" }, h("div", { class: "wide" }, h("label", { for: "other-run" }, "The other run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
       play.about.prompts ? h("div", { class: "wide" }, h("label", { for: "beside-prompt" }, "Begin with"), prompt) : null,
       h("button", { type: "button", class: "main", onclick: make }, "Generate both")), status,
     h("div", { class: "beside" }, sides.map((side, place) => h("section", {}, names[place], side))));

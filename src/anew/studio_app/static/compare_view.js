@@ -18,8 +18,8 @@ export function showComparison(main, id) {
         h("p", { class: "sub" }, value.runs.join(", ")),
         value.state === "finished"
           ? h("iframe", { src: address("/api/comparison/page", { id }), title: `Comparison of ${value.runs.join(", ")}`, sandbox: "" })
-          : h("section", { class: "card" }, h("h2", {}, value.state === "failed" ? "Its last words" : "What it says"),
-            h("pre", { class: "words", tabindex: 0 }, value.last_words.join("\n") || "It begins when the commands before it have ended.")));
+          : h("section", { class: "card" }, h("h2", {}, value.state === "failed" ? "The end of its output" : "Its output"),
+            h("pre", { class: "words", tabindex: 0 }, value.last_words.join("\n") || "It starts when the commands before it in the queue have ended.")));
     } catch (error) {
       fill(main, h("h1", {}, id), h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }

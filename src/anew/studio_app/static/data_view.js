@@ -36,7 +36,7 @@ function showChoice(main, signal) {
     h("div", { class: "grid" },
       h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal)),
       h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
-      h("section", { class: "card" }, h("h2", {}, "Or what lies in this folder already"), chooser)));
+      h("section", { class: "card" }, h("h2", {}, "Or something in this folder"), chooser)));
   listFolder(chooser, "");
   get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
     const button = h("button", { type: "button", class: "choice", onclick: async () => {
@@ -84,7 +84,7 @@ function dropZone(signal) {
   zone.addEventListener("drop", async (/** @type {DragEvent} */ event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    sentence.textContent = "Looking what was dropped...";
+    sentence.textContent = "Looking at what was dropped...";
     const { dropped } = await import("./upload.js");
     take(await dropped(/** @type {DataTransfer} */ (event.dataTransfer)));
   });
@@ -108,7 +108,7 @@ async function listFolder(place, path) {
         h("strong", {}, path ? `${path}/` : "the start folder"), h("span", { class: "grow" }),
         path && !listing.is_run ? h("button", { type: "button", class: "main", onclick: () => go(path) }, "Use this folder") : null),
       listing.is_run ? h("p", { class: "hint" }, "This folder is a run, not data.") : null,
-      entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "There is nothing in it."),
+      entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "It is empty."),
       listing.count > entries.length ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`) : null);
   } catch (error) {
     say(/** @type {Error} */ (error).message);
@@ -120,7 +120,7 @@ async function listFolder(place, path) {
 /** @param {HTMLElement} main @param {string} data @param {AbortSignal} signal @param {string} [modality] */
 async function showData(main, data, signal, modality) {
   const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
-  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer for a lot of it."), h("progress", { "aria-label": "Looking" }));
+  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer if there is a lot of it."), h("progress", { "aria-label": "Looking" }));
   try {
     const query = modality ? { data, modality } : { data };
     const { send } = await import("./api.js");
@@ -163,7 +163,7 @@ function passes(epochs) {
 
 /** @param {string} data @param {any} seen @param {string | undefined} modality */
 function trainForm(data, seen, modality) {
-  const families = [["", `${seen.tried ? "let Anew choose" : seen.family}`, seen.tried ? `In a short time it takes ${seen.family}; ${seen.tried.why}.` : seen.why],
+  const families = [["", `${seen.tried ? "let Anew choose" : seen.family}`, seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.why}.` : seen.why],
     ...(seen.tried ? seen.tried.families.map((/** @type {string} */ name) => [name, name, name === seen.family ? seen.why : ""]) : []),
     ...Object.entries(seen.instead).map(([preference, other]) => [/** @type {any} */ (other).family, `${/** @type {any} */ (other).family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, /** @type {any} */ (other).why])];
   const unique = families.filter(([name], place) => families.findIndex(([other]) => other === name) === place);

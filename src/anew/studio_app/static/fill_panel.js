@@ -1,4 +1,4 @@
-// A picture with a part painted away, which the model fills in anew.
+// A picture with a part painted over, which the model fills in.
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -11,7 +11,7 @@ export function fillPanel(play) {
   const [, height, width] = play.about.shape;
   const zoom = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
   const canvas = h("canvas", { width: width * zoom, height: height * zoom, class: "paint", tabindex: 0, role: "img",
-    "aria-label": "The picture. Paint over what shall be filled in, or use the buttons below." });
+    "aria-label": "The picture. Paint over the part to fill in, or use the buttons below." });
   const status = h("p", { class: "hint", role: "status" }, "Making a picture to start from...");
   const results = h("div", { class: "items big" });
   const brush = h("input", { id: "brush", type: "range", min: 1, max: Math.max(2, Math.floor(width / 3)), value: String(Math.max(2, Math.round(width / 8))) });
@@ -58,7 +58,7 @@ export function fillPanel(play) {
       await follow("/api/play/sample", { run: play.id, n: 1, ...play.wish() }, signal, (event) => {
         if (!event.made) return;
         const image = new Image();
-        image.onload = () => { source = { made: event.made, image }; redraw(); status.textContent = "Paint over what shall be filled in."; };
+        image.onload = () => { source = { made: event.made, image }; redraw(); status.textContent = "Paint over the part to fill in."; };
         image.src = event.items[0].src;
       });
     } catch (error) {
@@ -67,14 +67,14 @@ export function fillPanel(play) {
   };
   const fillIn = async () => {
     if (!source) return;
-    if (mask.every((kept) => kept)) { status.textContent = "Paint over a part first: all of the picture is kept."; return; }
+    if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the picture first."; return; }
     const signal = play.begin();
     const body = { run: play.id, n: 6, ...play.wish(), made: source.made, index: 0, mask: btoa(String.fromCharCode(...mask)) };
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;
         fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ place) => shownItem(item, `Filled in ${place + 1}`)));
-        status.textContent = event.made ? "Six ways to go on from what was kept. Another seed gives others." : `Step ${event.draft}`;
+        status.textContent = event.made ? "Six ways to fill it in; another seed gives others." : `Step ${event.draft}`;
       });
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
@@ -86,7 +86,7 @@ export function fillPanel(play) {
       h("div", { class: "actions" },
         h("button", { type: "button", onclick: () => half((row) => row >= height / 2) }, "Lower half"),
         h("button", { type: "button", onclick: () => half((row, column) => column >= width / 2) }, "Right half"),
-        h("button", { type: "button", onclick: () => half(() => false) }, "Nothing"),
+        h("button", { type: "button", onclick: () => half(() => false) }, "Clear"),
         h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another picture"),
         h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")), status)), results);
 }

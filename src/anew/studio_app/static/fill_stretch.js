@@ -1,4 +1,4 @@
-// A clip or a sound with a stretch of its time made anew, while the rest stays.
+// A clip or a sound with a stretch of its time filled in, while the rest stays.
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -15,7 +15,7 @@ export function stretchPanel(play) {
   let made = "";
   const say = () => {
     const [first, stop] = [Number(from.value), Number(to.value)];
-    status.textContent = first < stop ? `What lies between ${first}% and ${stop}% of its time is made anew; the rest stays.` : "Move the second slider behind the first.";
+    status.textContent = first < stop ? `The time between ${first}% and ${stop}% is filled in; the rest stays as it is.` : "Move the second slider to the right of the first.";
   };
   const preset = (/** @type {number} */ first, /** @type {number} */ stop) => { from.value = String(first); to.value = String(stop); say(); };
   const start = async () => {
@@ -42,18 +42,18 @@ export function stretchPanel(play) {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;
         fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
-        status.textContent = event.made ? "Four ways to go on from what was kept. Another seed gives others." : `Step ${event.draft}`;
+        status.textContent = event.made ? "Four ways to fill it in; another seed gives others." : `Step ${event.draft}`;
       });
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
   start();
-  return h("div", {}, h("h2", {}, `${/^[aeiou]/.test(noun) ? "An" : "A"} ${noun} with a stretch made anew`), place,
+  return h("div", {}, h("h2", {}, "Fill in a stretch of time"), place,
     h("div", { class: "actions" },
-      h("button", { type: "button", onclick: () => preset(25, 75) }, "Between its ends"),
-      h("button", { type: "button", onclick: () => preset(50, 100) }, "Its end"),
-      h("button", { type: "button", onclick: () => preset(0, 50) }, "Its beginning"),
+      h("button", { type: "button", onclick: () => preset(25, 75) }, "The middle"),
+      h("button", { type: "button", onclick: () => preset(50, 100) }, "The end"),
+      h("button", { type: "button", onclick: () => preset(0, 50) }, "The beginning"),
       h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another"),
       h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")),
     h("label", { for: "from" }, "From"), from, h("label", { for: "to" }, "To"), to, status, results);

@@ -20,19 +20,19 @@ export class CodeFilm {
     this.cell = cell;
     this.canvas = h("canvas", { class: "codes", width: cell * this.columns, height: cell * this.rows, role: "img" });
     const bytes = scene.bytes("picture");
-    const picture = h("img", { class: "codes", alt: "The item, read back from its codes" });
+    const picture = h("img", { class: "codes", alt: "The item, decoded from its codes" });
     if (bytes) new Response(/** @type {any} */ (bytes)).arrayBuffer().then((buffer) => { picture.src = `data:image/png;base64,${btoa(String.fromCharCode(...new Uint8Array(buffer)))}`; });
     this.made = h("div", { class: "items" });
-    this.madeTitle = h("h3", { hidden: true }, "Made meanwhile, from the same start each time");
+    this.madeTitle = h("h3", { hidden: true }, "Generated meanwhile, from the same starting points each time");
     this.element = h("div", {}, this.said, h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
-      h("p", { class: "hint" }, "One item that is kept from training, and its codes in their places. Dark: the network was sure of the code."), this.madeTitle, this.made);
+      h("p", { class: "hint" }, "One held-out item, and its codes in their places. Coloured: the network was sure of the code."), this.madeTitle, this.made);
     onTheme(this.element, () => this.paint());
   }
 
   /** @param {import("./film_data.js").Frame} frame */
   async show(frame) {
     this.frame = frame;
-    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits a code by the network; blind guessing would take ${this.guess.toFixed(1)}.`;
+    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per code under the network; blind guessing would take ${this.guess.toFixed(1)}.`;
     this.canvas.setAttribute("aria-label", `How sure the network was of each code. ${this.said.textContent}`);
     this.paint();
     const sheet = await sheetOf(frame.bytes("made_sheet"));
@@ -40,7 +40,7 @@ export class CodeFilm {
     this.madeTitle.hidden = !sheet;
     const { thumb, columns } = this.scene.facts;
     fill(this.made, sheet ? Array.from({ length: frame.facts.made }, (_, place) => {
-      const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `made item ${place + 1}` });
+      const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `generated item ${place + 1}` });
       canvas.getContext("2d").drawImage(sheet, -(place % columns) * thumb, -Math.floor(place / columns) * thumb);
       return canvas;
     }) : null);

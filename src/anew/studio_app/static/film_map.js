@@ -1,4 +1,4 @@
-// Items on a fixed map while a model learns: real ones stay, made ones move; for a GAN with the critic's belief beneath them.
+// Items on a fixed map while a model learns: real ones stay, generated ones move; for a GAN with the discriminator's belief beneath them.
 
 import { fill, h, onTheme, short } from "./dom.js";
 import { sheetOf } from "./film_data.js";
@@ -32,10 +32,10 @@ export class MapFilm {
     this.canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
     const share = Math.round(100 * scene.facts.share);
     this.element = h("div", {},
-      h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot made" }), "made items, from the same start each time"),
-        h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where the critic believes what it sees")),
+      h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot made" }), "generated items, from the same starting points each time"),
+        h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where items look real to the discriminator")),
       h("div", { class: "film-stage" }, this.canvas, h("div", {}, this.said, this.detail)),
-      h("p", { class: "hint" }, `The map is flat, your items are not: its two directions hold ${share}% of how they differ. Point at a dot to see the item; left and right arrows go through the made ones.`), this.below);
+      h("p", { class: "hint" }, `The map is flat, your items are not: it holds ${share}% of their variance. Point at a dot to see its item; the left and right arrow keys step through the generated ones.`), this.below);
     onTheme(this.element, () => this.paint());
     sheetOf(scene.bytes("real_sheet")).then((sheet) => { this.sheets.real = sheet; this.paint(); });
   }
@@ -55,25 +55,21 @@ export class MapFilm {
   /** In words what the picture shows. @param {import("./film_data.js").Frame} frame */
   say(frame) {
     const [real, made] = [frame.numbers("real_belief"), frame.numbers("made_belief")];
-    let sentence = `${frame.facts.made} made items.`;
-    if (real && made) {
-      const share = Math.round(100 * apart(real, made));
-      const who = share >= 75 ? "The critic is winning" : share <= 60 ? "The critic all but guesses" : "Neither has won";
-      sentence = `${who}: of a real and a made item it believes the real one ${share}% of the time (guessing: 50%).`;
-    }
-    if (frame.facts.error !== undefined) sentence = `What it reads back differs from your items by ${short(frame.facts.error)} (mean square; they go from -1 to 1).`;
+    let sentence = `${frame.facts.made} generated items.`;
+    if (real && made) sentence = winner(apart(real, made));
+    if (frame.facts.error !== undefined) sentence = `Reconstructions differ from your items by ${short(frame.facts.error)} (mean squared error; values go from -1 to 1).`;
     const missed = this.spread(frame);
     this.said.textContent = missed ? `${sentence} ${missed}` : sentence;
     this.canvas.setAttribute("aria-label", `Map of items. ${this.said.textContent}`);
     /** @type {any} */ (this.element.querySelector(".belief-key")).hidden = !real;
   }
 
-  /** Whether made items spread as wide as real ones. @param {import("./film_data.js").Frame} frame */
+  /** Whether generated items spread as wide as real ones. @param {import("./film_data.js").Frame} frame */
   spread(frame) {
     const made = frame.numbers("made");
     if (!made || made.length < 16) return "";
     const share = Math.round(100 * Math.sqrt(area(made) / Math.max(1e-9, area(this.real))));
-    return `On the map they spread ${share}% as wide as yours.`;
+    return `On the map, generated items spread ${share}% as wide as yours.`;
   }
 
   /** @param {number} value on the map */
@@ -106,7 +102,7 @@ export class MapFilm {
     pen.globalAlpha = 1;
   }
 
-  /** What the critic says of items that lie on the map itself. @param {CanvasRenderingContext2D} pen @param {import("./film_data.js").Frame} frame */
+  /** What the discriminator says of items that lie on the map itself. @param {CanvasRenderingContext2D} pen @param {import("./film_data.js").Frame} frame */
   paintField(pen, frame) {
     const field = frame.numbers("field");
     if (!field) return;
@@ -126,7 +122,7 @@ export class MapFilm {
     pen.globalAlpha = 1;
   }
 
-  /** A ring, and for a made item the way that would fool the critic. @param {CanvasRenderingContext2D} pen @param {Float32Array} made */
+  /** A ring, and for a generated item the direction that would fool the discriminator. @param {CanvasRenderingContext2D} pen @param {Float32Array} made */
   paintChosen(pen, made) {
     if (!this.chosen) return;
     const [sort, place] = this.chosen;
@@ -190,11 +186,11 @@ export class MapFilm {
     if (!this.chosen || !this.frame) { fill(this.detail); return; }
     const [sort, place] = this.chosen;
     const belief = this.frame.numbers(`${sort}_belief`);
-    const name = sort === "real" ? "one of yours" : `made item ${place + 1}`;
+    const name = sort === "real" ? "one of yours" : `generated item ${place + 1}`;
     const sheet = this.sheets[sort];
     fill(this.detail, h("figure", { class: "item" }, sheet && place < this.shown(sort) ? this.cut(sheet, place, name) : null,
       h("figcaption", {}, name, belief ? `, belief ${short(belief[place])}` : "")),
-      sort === "made" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow: which way it would have to go to fool the critic, as far as the map shows it.") : null);
+      sort === "made" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.") : null);
   }
 
   /** How many items stand on a sheet: of latents only so many as there was time to decode. @param {"real" | "made"} sort */
@@ -210,20 +206,20 @@ export class MapFilm {
     return canvas;
   }
 
-  /** Items beside what is read back from their latents. */
+  /** Items next to their reconstructions. */
   pairs() {
     const [real, restored] = [this.sheets.real, this.sheets.restored];
     if (!real || !restored) return null;
-    const pair = (/** @type {number} */ place) => h("figure", { class: "item both" }, this.cut(real, place, "an item"), this.cut(restored, place, "what is read back"));
-    return h("div", {}, h("h3", {}, "Your items, each next to what it reads back"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, place) => pair(place))));
+    const pair = (/** @type {number} */ place) => h("figure", { class: "item both" }, this.cut(real, place, "an item"), this.cut(restored, place, "its reconstruction"));
+    return h("div", {}, h("h3", {}, "Your items, each next to its reconstruction"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, place) => pair(place))));
   }
 
-  /** How far its guesses are off at each noise level. @param {import("./film_data.js").Frame} frame */
+  /** The error of its guesses at each noise level. @param {import("./film_data.js").Frame} frame */
   errors(frame) {
     const [sigmas, errors] = [frame.numbers("sigmas"), frame.numbers("errors")];
     if (!sigmas || !errors) return null;
     const most = Math.max(...errors);
-    return h("div", {}, h("h3", {}, "How far its guess of the clean item is off, by noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, place) => {
+    return h("div", {}, h("h3", {}, "The error of its guess of the clean item, at each noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, place) => {
       const bar = h("span", { class: "fill" });
       bar.style.width = `${Math.max(1, (100 * errors[place]) / most)}%`;
       return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, String(Number(sigma.toPrecision(2)))), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[place].toPrecision(2)))));
@@ -260,9 +256,16 @@ function area(pairs) {
   return sum;
 }
 
-/** How often a real one is believed rather than a made one. @param {Float32Array} real @param {Float32Array} made */
+/** How often a real item looks more real than a generated one. @param {Float32Array} real @param {Float32Array} made */
 export function apart(real, made) {
   let more = 0;
   for (const one of real) for (const other of made) more += one > other ? 1 : one === other ? 0.5 : 0;
   return more / Math.max(1, real.length * made.length);
+}
+
+/** Which network of a GAN is winning, in a sentence. @param {number} toldApart how often the discriminator is right, 0 to 1 */
+export function winner(toldApart) {
+  const share = Math.round(100 * toldApart);
+  const who = share >= 75 ? "The discriminator is winning" : share <= 60 ? "The generator is winning" : "Neither network is winning";
+  return `${who}: shown a real and a generated item, the discriminator picks the real one ${share}% of the time (guessing: 50%).`;
 }

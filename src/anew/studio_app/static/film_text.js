@@ -13,14 +13,14 @@ export class TextFilm {
     this.text = h("div", { class: "tokens film-tokens", role: "img" });
     this.heads = headGrid(this.tokens.slice(0, -1));
     this.element = h("div", {}, this.said, this.text,
-      h("p", { class: "hint" }, "One text that is kept from training. Dark: the network was sure of the token. Underlined: it was surprised."),
+      h("p", { class: "hint" }, "One held-out text. Coloured: the network was sure of the token. Underlined: it was surprised."),
       h("details", {}, h("summary", {}, "Where each head looked"), this.heads.element));
   }
 
   /** @param {import("./film_data.js").Frame} frame */
   async show(frame) {
     const bits = frame.numbers("token_bits") ?? new Float32Array();
-    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits a token by the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;
+    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per token under the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;
     this.text.setAttribute("aria-label", `${this.tokens.join("")}: ${this.said.textContent}`);
     fill(this.text, h("span", { class: "token given" }, visibleToken(this.tokens[0])), [...bits].map((cost, place) => {
       const share = 2 ** -cost;

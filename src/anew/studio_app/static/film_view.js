@@ -31,7 +31,7 @@ export class Film {
     this.button = h("button", { type: "button", onclick: () => this.toggle() }, "Play");
     this.timer = 0;
     signal.addEventListener("abort", () => clearInterval(this.timer));
-    this.element = h("section", { class: "film-box", hidden: true, "aria-label": "Film of the training" }, h("h2", {}, "As it learned"), this.stage,
+    this.element = h("section", { class: "film-box", hidden: true, "aria-label": "Film of the training" }, h("h2", {}, "The film"), this.stage,
       h("div", { class: "film-bar" }, this.button, h("div", { class: "grow" }, h("label", { for: "film-time" }, "Time in the film"), this.slider, this.caption)));
   }
 

@@ -18,8 +18,8 @@ export function headGrid(tokens) {
   const grid = h("div", { class: "heads" });
   const title = h("h3", {}, "The chosen head");
   const line = h("div", { class: "tokens looked", role: "group" });
-  const hint = h("p", { class: "hint" }, "Choose a token: dark are those that this head looked at while it read it. Where it looked is not why it said what it said.");
-  const element = h("div", {}, h("p", { class: "hint" }, "A picture for each head: a row for each token, from left to right the tokens before it. Choose one."), grid, title, hint, line);
+  const hint = h("p", { class: "hint" }, "Choose a token: the earlier tokens that this head looked at are coloured. Where it looked does not explain why the model predicted what it did.");
+  const element = h("div", {}, h("p", { class: "hint" }, "One picture per head: each row is a token, and its columns are the tokens up to it. Choose a head."), grid, title, hint, line);
   let [head, row] = [0, -1];
   /** @type {any} */
   let last = null;

@@ -26,7 +26,7 @@ export function fieldView(play) {
     });
     fill(stage, svg);
     slider.setAttribute("aria-valuetext", `noise ${short(level.sigma)}`);
-    status.textContent = `Noise ${short(level.sigma)}: a line for each place, from there to the clean item that it is taken for. Mean square error on your items: ${short(Number(level.off_by.toPrecision(2)))}. The map holds ${Math.round(100 * base.share)}% of how your items differ.`;
+    status.textContent = `Noise ${short(level.sigma)}: a line leads from each place to the clean item that the model takes it for. Mean squared error on your items: ${short(Number(level.off_by.toPrecision(2)))}. The map holds ${Math.round(100 * base.share)}% of the variance of your items.`;
   };
   const start = h("button", { type: "button", onclick: async () => {
     start.disabled = true;
@@ -41,7 +41,7 @@ export function fieldView(play) {
       if (!play.signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
     start.disabled = false;
-  } }, "Where does it move things?");
-  const level = h("div", { hidden: true }, h("label", { for: "field-level" }, "Noise level, from much to little"), slider);
-  return h("section", {}, h("h3", {}, "The field on a flat map"), h("div", { class: "actions" }, start), status, h("div", { class: "map-box" }, stage, level));
+  } }, "Show the map");
+  const level = h("div", { hidden: true }, h("label", { for: "field-level" }, "Noise level, from high to low"), slider);
+  return h("section", {}, h("h3", {}, "Where the model moves things, on a flat map"), h("div", { class: "actions" }, start), status, h("div", { class: "map-box" }, stage, level));
 }

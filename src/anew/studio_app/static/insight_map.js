@@ -8,13 +8,13 @@ const SIDE = 420;
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function mapView(play, question) {
-  const status = h("p", { class: "hint", role: "status" }, "Writing your items down as latents...");
+  const status = h("p", { class: "hint", role: "status" }, "Encoding your items as latents...");
   const stage = h("div", { class: "map-box" });
   const pairs = h("div", { class: "items" });
-  const pairTitle = h("h3", { hidden: true }, "Items that it never saw, each next to what it reads back from their latents");
+  const pairTitle = h("h3", { hidden: true }, "Held-out items, each next to its reconstruction");
   const strips = h("div", {});
-  const large = h("img", { class: "sheet walk", alt: "What lies at this place" });
-  const near = h("img", { class: "near", alt: "The item of yours that is nearest on the map" });
+  const large = h("img", { class: "sheet walk", alt: "What this place decodes to" });
+  const near = h("img", { class: "near", alt: "Your nearest item on the map" });
   /** @type {any} */
   let map = null;
   let [busy, wanted] = [false, /** @type {[number, number] | null} */ (null)];
@@ -60,7 +60,7 @@ export function mapView(play, question) {
       event.preventDefault();
       read([Math.max(-map.reach, Math.min(map.reach, place[0] + step[0])), Math.max(-map.reach, Math.min(map.reach, place[1] + step[1]))]);
     });
-    fill(stage, svg, h("div", {}, h("p", { class: "hint" }, "At this place it reads"), large, h("p", { class: "hint" }, "nearest of yours on the map"), near));
+    fill(stage, svg, h("div", {}, h("p", { class: "hint" }, "This place decodes to"), large, h("p", { class: "hint" }, "your nearest item on the map"), near));
   };
   const between = async () => {
     if (!map) return;
@@ -73,12 +73,12 @@ export function mapView(play, question) {
   follow("/api/play/map", { run: play.id }, play.signal, (event) => {
     if (event.end) return;
     map = event;
-    status.textContent = `The two directions in which your items differ most hold ${Math.round(100 * map.share)}% of all differences between latents: this map shows no more than that.`;
+    status.textContent = `This map is the plane in which the latents of your items vary most. It holds ${Math.round(100 * map.share)}% of their variance, so it does not show everything.`;
     draw();
     read([0, 0]);
     pairTitle.hidden = false;
     fill(strips, stripViews(map.directions), map.softness ? softnessView(play) : null);
-    fill(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "What is read back" }))));
+    fill(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "Its reconstruction" }))));
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
   return h("div", {}, h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)), status, stage, pairTitle, pairs, strips);
 }
@@ -92,5 +92,5 @@ function distance(point, at) {
 function stripViews(directions) {
   return h("section", {}, h("h3", {}, "What each of the strongest directions changes, from the middle of the map"),
     directions.map((direction, place) => h("figure", { class: "strip" }, h("div", {}, direction.items.map((/** @type {string} */ src, /** @type {number} */ step) => h("img", { src, alt: `Direction ${place + 1}, place ${step + 1} of ${direction.items.length}` }))),
-      h("figcaption", {}, `direction ${place + 1}: ${Math.round(100 * direction.share)}% of all differences`))));
+      h("figcaption", {}, `direction ${place + 1}: ${Math.round(100 * direction.share)}% of the variance`))));
 }

@@ -30,10 +30,10 @@ export function noiseView(play, question) {
     }
   };
   const labels = play.about.labels;
-  const again = () => make({}, "Your settings");
+  const again = () => make({}, "The current settings");
   again();
   return h("div", {}, h("div", { class: "actions" },
-    h("button", { type: "button", class: "main", onclick: again }, "Again, with the settings at the side"),
+    h("button", { type: "button", class: "main", onclick: again }, "Again, with the current settings"),
     h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question),
     "guidance" in play.about.defaults && labels.length ? h("button", { type: "button", onclick: () => make({ guidance: "3" }, "Guidance 3") }, "What does guidance do?") : null,
     labels.length ? h("button", { type: "button", onclick: () => make({}, "The same start with each label", true) }, "The same start, other labels") : null), status, films, fieldView(play));

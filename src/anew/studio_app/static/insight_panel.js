@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { Film } from "./film_view.js";
-import { criticView } from "./insight_critic.js";
+import { discriminatorView } from "./insight_discriminator.js";
 import { mapView } from "./insight_map.js";
 import { noiseView } from "./insight_noise.js";
 import { sentenceView } from "./insight_sentence.js";
@@ -11,49 +11,50 @@ import { fill, h } from "./dom.js";
 const STORIES = {
   sentence: {
     title: "Your own sentence",
-    text: ["It reads a text token by token, and says at each place how likely every token is to come next.",
-      "While it reads, its heads look back at earlier tokens; where it helps, counts are mixed with the network: of what followed the same words in your data.",
-      "What comes next is drawn from both together, after temperature and cuts have sharpened the odds."],
+    text: ["The model reads a text token by token and says, at each place, how likely every token is to come next.",
+      "While it reads, its heads look back at earlier tokens; where it helps, the network's odds are mixed with counts of what followed the same words in your data.",
+      "The next token is drawn from these odds, once temperature and cuts have changed them."],
     question: "What if temperature were 0?",
     sources: ["attention", "cuts"],
     view: sentenceView,
   },
   noise: {
     title: "From noise to a sample",
-    text: ["It has learned one thing: to guess the clean item behind a noisy one.",
-      "A sample starts as pure noise. At each step the model guesses what is behind it, and takes a little of the noise away.",
-      "At first it can only guess an average; each step settles more detail."],
+    text: ["The model has learned one thing: to guess the clean item behind a noisy one.",
+      "A sample starts as pure noise; at each step the model guesses the clean item behind it and removes a little of the noise.",
+      "At first it can only guess an average; each step adds more detail."],
     question: "What if it took only two steps?",
     sources: ["noise"],
     view: noiseView,
   },
-  critic: {
-    title: "The game of two networks",
-    text: ["One network makes items, the other, the critic, tries to tell them from real ones.",
-      "The critic says how real each item looks to it; the maker is changed in the direction that would fool it.",
-      "When the critic is right half of the time, it only guesses: the maker has won."],
-    question: "Which made item fools the critic best?",
-    sources: ["critic"],
-    view: criticView,
+  discriminator: {
+    title: "A game of two networks",
+    text: ["One network, the generator, makes items; the other, the discriminator (also called the critic), tries to tell them from real ones.",
+      "The discriminator says how real each item looks to it; the generator is changed in the direction that would fool it better.",
+      "When the discriminator is right only half of the time, it is guessing: the generator has won."],
+    question: "Which generated item fools the discriminator best?",
+    sources: ["discriminator"],
+    view: discriminatorView,
   },
   map: {
     title: "A map of your data",
-    text: ["One network writes each item down as a few numbers, its latents; another reads the item back from them.",
-      "Items that are alike get latents that lie near each other, so the space can be walked through.",
-      "What the latents do not hold is lost: what is read back is an average of all that would fit, and so it is softer."],
+    text: ["One network, the encoder, turns each item into a few numbers, its latents; another, the decoder, reconstructs the item from them.",
+      "Items that are alike get latents that lie close together, so you can walk through the space between them.",
+      "What the latents do not hold is lost: a reconstruction is an average of everything that would fit, and so it is softer."],
     question: "What lies between two of your items?",
     sources: ["map", "plane"],
     view: mapView,
   },
 };
 
-const BY_FAMILY = /** @type {Record<string, keyof typeof STORIES>} */ ({ transformer: "sentence", diffusion: "noise", gan: "critic", vae: "map" });
+const BY_FAMILY = /** @type {Record<string, keyof typeof STORIES>} */ ({ transformer: "sentence", diffusion: "noise", gan: "discriminator", vae: "map" });
 const CODES = {
   title: "Items as rows of codes",
-  text: ["A codec writes each item as a row of codes, as a text is a row of letters.",
-    "The network reads the codes one after another, and says at each place how likely every code is to come next.",
-    "A new item is drawn code by code from these odds; then the codec reads the row back as an item."],
+  text: ["A codec turns each item into a row of codes, much as a text is a row of letters.",
+    "The network reads the codes one after another and says, at each place, how likely every code is to come next.",
+    "A new item is drawn code by code from these odds; then the codec turns the row back into an item."],
 };
+const NO_VIEW = "Only models of text, and of pictures that are learned pixel by pixel, can be tried out in this view.";
 
 /** What there is to tell of a model; null where its family is not known. @param {any} about */
 export function storyOf(about) {
@@ -72,9 +73,9 @@ export function insightPanel(play) {
   const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
     h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
   if (story.view) fill(stage, story.view(play, story.question));
-  else fill(stage, h("p", { class: "hint" }, "A view to try things in there is for text, and for pictures that are learned pixel by pixel. The film below shows this model as it learned."));
+  else fill(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
   film.refresh().then(() => {
-    if (!story.view && film.element.hidden) fill(stage, h("p", { class: "hint" }, "A view to try things in there is for text, and for pictures that are learned pixel by pixel. No film was kept of this training: it was too short, or film=false was set."));
+    if (!story.view && film.element.hidden) fill(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
   });
   return panel;
 }

@@ -1,11 +1,11 @@
-// Transformer: one's own sentence, where each head looked, who of both sides was right, and what comes next.
+// Transformer: one's own sentence, where each head looked, which side came closer, and what comes next.
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
 import { headGrid, visibleToken } from "./heads.js";
 
 const PAUSE = 250; // milliseconds after the last key
-const NAMES = { network: "network", counts: "counting", records: "known records", together: "both together" };
+const NAMES = { network: "network", counts: "counts", records: "known records", together: "both together" };
 
 /** @param {number} share */
 function percent(share) {
@@ -30,7 +30,7 @@ export function sentenceView(play, question) {
         if (event.end) return;
         if (event.tokens) { read = event; results.hidden = false; fill(sides, sidesView(event)); }
         if (event.attention) drawLooks(looks, read.tokens, event);
-        if (event.next) fill(next, nextView(event.next, extra.temperature === "0" ? "At temperature 0 all but the most likely token are cut: the text is always the same." : ""));
+        if (event.next) fill(next, nextView(event.next, extra.temperature === "0" ? "At temperature 0 all but the most likely token are cut, so the text is always the same." : ""));
       });
       status.textContent = read?.was_cut ? "Only its beginning is shown." : "";
     } catch (error) {
@@ -41,12 +41,12 @@ export function sentenceView(play, question) {
   box.addEventListener("input", later);
   play.onWish(() => { if (box.isConnected) later(); });
   play.signal.addEventListener("abort", () => clearTimeout(timer));
-  const results = h("div", { hidden: true }, h("h3", {}, "What may come next"), next, h("h3", {}, "Who was right?"), sides, h("h3", {}, "Where it looked"), looks);
+  const results = h("div", { hidden: true }, h("h3", {}, "What may come next"), next, h("h3", {}, "Which came closer?"), sides, h("h3", {}, "Where it looked"), looks);
   if (box.value) ask();
   else status.textContent = "Type a sentence of your own.";
   return h("div", {}, h("label", { for: "sentence" }, "Your sentence"), box,
     h("div", { class: "actions" }, h("button", { type: "button", onclick: () => ask({ temperature: "0" }) }, question),
-      h("button", { type: "button", onclick: () => ask() }, "With the settings at the side")), status, results);
+      h("button", { type: "button", onclick: () => ask() }, "With the current settings")), status, results);
 }
 
 /** Both sides token by token. @param {any} event */
@@ -54,28 +54,28 @@ function sidesView(event) {
   const names = Object.keys(event.sides).filter((name) => name !== "together");
   const mean = (/** @type {number[]} */ bits) => bits.reduce((sum, value) => sum + value, 0) / Math.max(1, bits.length);
   if (names.length < 2) {
-    return h("p", { class: "hint" }, `No counts are mixed with this network: ${mean(event.sides.together).toFixed(2)} bits a token.`);
+    return h("p", { class: "hint" }, `No counts are mixed with this network. It takes ${mean(event.sides.together).toFixed(2)} bits per token.`);
   }
-  const detail = h("p", { class: "hint", "aria-live": "polite" }, "Choose a token to see what each side gave it.");
+  const detail = h("p", { class: "hint", "aria-live": "polite" }, "Choose a token to see how likely it was under each of them.");
   const best = event.sides[names[0]].map((/** @type {number} */ _, /** @type {number} */ place) => names.reduce((one, other) => (event.sides[other][place] < event.sides[one][place] ? other : one), names[0]));
-  const line = h("div", { class: "tokens sides", role: "group", "aria-label": "Who gave each token more" }, h("span", { class: "token given" }, visibleToken(event.tokens[0])),
+  const line = h("div", { class: "tokens sides", role: "group", "aria-label": "Under which of them each token was more likely" }, h("span", { class: "token given" }, visibleToken(event.tokens[0])),
     best.map((/** @type {string} */ name, /** @type {number} */ place) => {
       const columns = names.map((side) => {
         const column = h("i", { class: side });
         column.style.height = `${Math.max(4, 100 * 2 ** -event.sides[side][place])}%`;
         return column;
       });
-      const token = h("button", { type: "button", class: `token column ${name}`, "aria-label": `${visibleToken(event.tokens[place + 1])}: ${NAMES[/** @type {keyof typeof NAMES} */ (name)]} was right`, onclick: () => {
+      const token = h("button", { type: "button", class: `token column ${name}`, "aria-label": `${visibleToken(event.tokens[place + 1])}: ${NAMES[/** @type {keyof typeof NAMES} */ (name)]} came closer`, onclick: () => {
         const parts = Object.entries(event.sides).map(([side, bits]) => `${NAMES[/** @type {keyof typeof NAMES} */ (side)]} ${percent(2 ** -bits[place])}`);
         detail.textContent = `${visibleToken(event.tokens[place + 1])}: ${parts.join(", ")}.`;
       } }, h("span", { class: "columns", "aria-hidden": "true" }, columns), visibleToken(event.tokens[place + 1]));
       return token;
     }));
-  const won = names.map((name) => `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} ${best.filter((/** @type {string} */ other) => other === name).length} times`);
+  const won = names.map((name) => `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} ${best.filter((/** @type {string} */ other) => other === name).length}`);
   const costs = Object.entries(event.sides).map(([name, bits]) => `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} ${mean(bits).toFixed(2)}`);
   return h("div", {}, h("ul", { class: "legend" }, names.map((name) => h("li", {}, h("i", { class: `dot ${name}` }), NAMES[/** @type {keyof typeof NAMES} */ (name)]))),
-    h("p", { class: "hint" }, "Above each token a column for each side: the higher, the more likely it held the token that came. Underlined in the colour of the side that was nearer."), line, detail,
-    h("p", { class: "hint" }, `Nearer: ${won.join(", ")}. Bits a token, fewer are better: ${costs.join(", ")}.`));
+    h("p", { class: "hint" }, "Above each token is a column for each of them: the higher it is, the more likely the token was. The underline has the colour of the one that came closer."), line, detail,
+    h("p", { class: "hint" }, `Tokens for which each came closer: ${won.join(", ")}. Bits per token (fewer are better): ${costs.join(", ")}.`));
 }
 
 /** @param {HTMLElement} place @param {string[]} tokens @param {any} event */
@@ -95,7 +95,7 @@ function nextView(next, remark) {
     inner.style.width = `${(100 * share) / most}%`;
     return inner;
   };
-  return h("div", {}, h("p", { class: "hint" }, `Pale: what the model says. Dark: what is drawn from, after temperature and cuts. ${next.left === 1 ? "One token is" : `${next.left.toLocaleString("en-US")} tokens are`} left; ${next.cut_p > 0 ? `${percent(next.cut_p)} was cut away` : "nothing was cut away"}.`, remark ? ` ${remark}` : ""),
+  return h("div", {}, h("p", { class: "hint" }, `Pale: the model's odds. Dark: the odds that the token is drawn from, after temperature and cuts. ${next.left === 1 ? "One token is" : `${next.left.toLocaleString("en-US")} tokens are`} left; ${next.cut_p > 0 ? `${percent(next.cut_p)} was cut away` : "nothing was cut away"}.`, remark ? ` ${remark}` : ""),
     h("ul", { class: "plain bars" }, next.top.map((/** @type {any} */ other) => h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, other.is_end ? "(end)" : visibleToken(other.text)),
       h("span", { class: "meter double", "aria-hidden": "true" }, bar(other.p, "pale"), bar(other.drawn_p, "")), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut")))));
 }

@@ -15,8 +15,8 @@ export function softnessView(play) {
     const step = steps[Number(slider.value)];
     if (!step) return;
     fill(items, step.items.map((/** @type {string} */ src, /** @type {number} */ place) => h("figure", { class: "item" }, h("img", { src, alt: `Sample ${place + 1} at noise ${step.temperature}` }))));
-    const share = real ? ` They have ${Math.round((100 * step.detail) / real)}% of the detail of your items.` : "";
-    status.textContent = `Noise ${short(step.temperature)}${step.temperature === 0 ? ": each detail at its average, and so soft" : ""}.${share}`;
+    const share = real ? ` The samples have ${Math.round((100 * step.detail) / real)}% of the detail of your items.` : "";
+    status.textContent = `Noise ${short(step.temperature)}${step.temperature === 0 ? ": each detail is at its average, so the picture is soft" : ""}.${share}`;
     slider.setAttribute("aria-valuetext", `noise ${step.temperature}`);
   };
   follow("/api/play/softness", { run: play.id, ...play.wish() }, play.signal, (event) => {
@@ -25,6 +25,6 @@ export function softnessView(play) {
     draw();
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
   return h("section", {}, h("h3", {}, "Why are they softer?"),
-    h("p", {}, "What the latents do not say, the model knows only as an average. Without noise each detail is that average, and the picture is soft; with noise details are drawn, each by itself, and too much of it breaks what belongs together."),
-    h("label", { for: "softness" }, "Noise of details"), slider, status, items);
+    h("p", {}, "Where the latents leave details open, the model knows only their average. Without noise each detail is that average, and the picture is soft. With noise each detail is drawn by itself, and with too much of it the picture falls apart."),
+    h("label", { for: "softness" }, "Noise in the details"), slider, status, items);
 }

@@ -1,4 +1,4 @@
-// One sample large: as a file, and beside the training item that is nearest to it.
+// One sample large: as a file, and next to the nearest training item.
 
 import { address, follow } from "./api.js";
 import { fill, h } from "./dom.js";

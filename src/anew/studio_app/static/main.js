@@ -60,7 +60,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme
 applyTheme();
 listen((open) => {
   const link = /** @type {HTMLElement} */ (document.getElementById("link"));
-  link.textContent = open ? "" : "The Studio cannot be reached. Trainings go on; start `anew studio` again.".replaceAll("`", "");
+  link.textContent = open ? "" : "The Studio cannot be reached. Training continues; start `anew studio` again.".replaceAll("`", "");
 });
 addEventListener("hashchange", route);
 route();

@@ -10,7 +10,7 @@ export function originDrop() {
   const answer = h("div", { role: "status" });
   const take = async (/** @type {File | undefined} */ file) => {
     if (!file) return;
-    fill(answer, h("p", { class: "hint" }, "Reading what it says..."));
+    fill(answer, h("p", { class: "hint" }, "Reading the file..."));
     try {
       const headers = { "Content-Type": "application/octet-stream", "X-Anew-Studio": "1" };
       const response = await fetch("/api/play/origin", { method: "POST", headers, body: file });
@@ -32,13 +32,13 @@ export function originDrop() {
 /** @param {string} name @param {any} origin */
 function shown(name, origin) {
   const settings = Object.entries(origin.settings ?? {}).map(([setting, value]) => `${setting} = ${value}`);
-  const facts = [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1} of ${origin.batch[1]}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `begun with "${origin.prompt}"` : "", origin.suffix ? `ended with "${origin.suffix}"` : "", ...settings].filter(Boolean);
+  const facts = [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1} of ${origin.batch[1]}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `beginning "${origin.prompt}"` : "", origin.suffix ? `ending "${origin.suffix}"` : "", ...settings].filter(Boolean);
   const open = (/** @type {string} */ run) => {
     wishes.set(run, origin);
     location.hash = `#/play/${encodeURIComponent(run)}`;
   };
   return h("div", {}, h("p", {}, h("strong", {}, name), `: ${facts.join(", ")}.`),
-    origin.is_given ? h("p", { class: "hint" }, "It was filled in from a sample that the file does not hold, so it cannot be made again from here.") : null,
-    origin.runs.length ? h("div", { class: "actions" }, origin.runs.map((/** @type {string} */ run) => h("button", { type: "button", class: "main", onclick: () => open(run) }, `Make it again with ${run}`)))
-      : h("p", { class: "hint" }, `There is no run of the name ${origin.run} in this folder.`));
+    origin.is_given ? h("p", { class: "hint" }, "It was filled in from a sample that the file does not hold, so it cannot be regenerated from here.") : null,
+    origin.runs.length ? h("div", { class: "actions" }, origin.runs.map((/** @type {string} */ run) => h("button", { type: "button", class: "main", onclick: () => open(run) }, `Regenerate it with ${run}`)))
+      : h("p", { class: "hint" }, `There is no run named ${origin.run} in this folder.`));
 }

@@ -88,9 +88,9 @@ function draw(main, crumb, id, about, settings, signal, first) {
   fill(main, crumb,
     h("div", { class: "head" }, h("h1", {}, "Play"), h("span", { class: "grow" }), panels.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Ways to play" }, tabs) : null),
     h("p", { class: "sub" }, `${about.family}, learned from ${about.plural}`),
-    origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has learned on since the file was made: what it makes now may differ.") : null,
+    origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has been trained further since the file was made, so what it generates now may differ.") : null,
     about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, note)),
-    h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to make" }, controls.element), h("section", { class: "card two-thirds" }, stage)));
+    h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to generate" }, controls.element), h("section", { class: "card two-thirds" }, stage)));
   open(panels.some(([key]) => key === first) ? first : "make");
 }
 
@@ -105,7 +105,7 @@ function wishForm(about, settings) {
   const field = (/** @type {any} */ setting) => samplingField(setting, changed.get(setting.name) ?? about.defaults[setting.name], changed, about.defaults[setting.name]);
   const fields = own.filter(({ name }) => FIRST.includes(name)).map(field);
   const others = own.filter(({ name }) => !FIRST.includes(name)).map(field);
-  const element = h("div", { class: "wish" }, h("h2", {}, "What to make"),
+  const element = h("div", { class: "wish" }, h("h2", {}, "What to generate"),
     h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed),
       h("button", { type: "button", onclick: () => another() }, "Random")),
     about.labels.length ? [h("label", { for: "label" }, "Label"), label] : null,
@@ -170,7 +170,7 @@ function makePanel(play) {
         if (event.end) return;
         update(result, event, play);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        status.textContent = event.made ? `Done in ${seconds} s, ${event.drafts} steps. Choose one for more.` : `Step ${event.draft}, ${seconds} s`;
+        status.textContent = event.made ? `Done in ${seconds} s, ${event.drafts} steps.` : `Step ${event.draft}, ${seconds} s`;
         if (event.made) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, made: event.made }) });
       });
     } catch (error) {
@@ -180,7 +180,7 @@ function makePanel(play) {
   };
   const form = h("form", { onsubmit: make },
     about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
-    about.gap ? [h("label", { for: "suffix" }, "End with: what lies between is written"), suffix] : null,
+    about.gap ? [h("label", { for: "suffix" }, "End with (what lies between is written)"), suffix] : null,
     h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status);
   const panel = h("div", {}, form, result);
   queueMicrotask(() => form.requestSubmit());

@@ -1,4 +1,4 @@
-// Which is which: four families learn the same cloud side by side, live.
+// Which is which: four families learn the same cloud of dots side by side, live.
 
 import { follow } from "./api.js";
 import { clock, count, fill, h, onTheme } from "./dom.js";
@@ -11,7 +11,7 @@ export function showRace(main) {
   let running = new AbortController();
   const seconds = h("input", { id: "race-seconds", type: "number", min: 4, max: 600, value: "60" });
   const seed = h("input", { id: "race-seed", type: "number", min: 0, value: "0" });
-  const status = h("p", { class: "hint", role: "status" }, "Each gets a quarter of the time, in turns. They learn on this machine, now.");
+  const status = h("p", { class: "hint", role: "status" }, "They take turns, each with a quarter of the time, and learn live on this machine.");
   const cards = Object.fromEntries(Object.keys(FAMILIES).map((name) => [name, new Card(name)]));
   const start = async () => {
     running.abort();
@@ -22,7 +22,7 @@ export function showRace(main) {
     go.disabled = true;
     try {
       await follow("/api/race", { seconds: Math.min(600, Math.max(4, Number(seconds.value) || 60)), seed: Math.max(0, Math.floor(Number(seed.value) || 0)) }, signal, (event) => {
-        if (event.waiting) status.textContent = "Another page lets them learn; this one waits.";
+        if (event.waiting) status.textContent = "They are learning on another page; this one waits.";
         if (event.cloud) { for (const card of Object.values(cards)) card.show(event.cloud); status.textContent = "They are learning."; }
         if (event.family) cards[event.family].report(event);
         if (event.end) status.textContent = verdict(cards);
@@ -34,7 +34,7 @@ export function showRace(main) {
   };
   const go = h("button", { type: "submit", class: "main" }, "Let them learn");
   fill(main, h("h1", {}, "Which is which"),
-    h("p", { class: "sub" }, "Four families learn the same toy data side by side: pictures of a dot that lies on two half moons. A point is where the dot of a made picture lies."),
+    h("p", { class: "sub" }, "Four families learn the same toy data side by side: pictures of a dot that lies on two half moons. Each point shows where the dot of a generated picture lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
       h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed), go), status,
     h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
@@ -73,9 +73,9 @@ class Card {
   report(report) {
     this.last = report;
     this.draw(report.points);
-    this.facts.textContent = `${count(report.step)} steps in ${clock(report.seconds)}: ${Math.round(100 * report.inside)}% on the cloud, which they reach ${Math.round(100 * report.covered)}% of${report.is_last ? ". Done" : ""}.`;
+    this.facts.textContent = `${count(report.step)} steps in ${clock(report.seconds)}: ${Math.round(100 * report.inside)}% of its dots are on the moons, and they cover ${Math.round(100 * report.covered)}% of them${report.is_last ? ". Done" : ""}.`;
     this.canvas.setAttribute("aria-label", `Points of ${this.name}: ${this.facts.textContent}`);
-    Object.assign(this.sheet, { src: report.sheet, alt: `Pictures that ${this.name} made`, hidden: false });
+    Object.assign(this.sheet, { src: report.sheet, alt: `Pictures that ${this.name} generated`, hidden: false });
   }
 
   /** @param {number[][]} points */
@@ -106,5 +106,5 @@ function verdict(cards) {
   const done = Object.values(cards).filter((card) => card.last);
   if (!done.length) return "";
   const best = (/** @type {string} */ figure) => done.reduce((one, other) => (other.last[figure] > one.last[figure] ? other : one)).name;
-  return `In this time ${best("inside")} stays on the cloud most often, and ${best("covered")} reaches most of it. More time changes this: try it.`;
+  return `In this time, the dots of ${best("inside")} are on the moons most often, and those of ${best("covered")} cover most of them. More time may change this: try it.`;
 }

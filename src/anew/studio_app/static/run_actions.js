@@ -22,12 +22,12 @@ export function actions(run) {
   };
   const button = (/** @type {string} */ text, /** @type {() => unknown} */ onclick, look = "") => h("button", { type: "button", class: look, onclick }, text);
   const discard = async () => {
-    if (!await confirmed(`Discard ${run.name}?`, "The run folder and all that was learned in it are deleted. Your data stays.", "Discard")) return;
+    if (!await confirmed(`Discard ${run.name}?`, "The run folder is deleted with all that was learned in it. Your data stays.", "Discard")) return;
     if (await ask("/api/discard", { run: id }, "Discarded.")) location.hash = "#/";
   };
   const stopAndDiscard = async () => {
-    if (!await confirmed(`Stop ${run.name} and discard it?`, "It ends, and the run folder with all that was learned in it is deleted. Your data stays.", "Stop and discard")) return;
-    if (!await ask("/api/stop", { run: id }, "Stopping; then it is discarded.")) return;
+    if (!await confirmed(`Stop ${run.name} and discard it?`, "The training stops, and the run folder is deleted with all that was learned in it. Your data stays.", "Stop and discard")) return;
+    if (!await ask("/api/stop", { run: id }, "Stopping; it is discarded when it has ended.")) return;
     while (ACTIVE.includes((await get("/api/run", { run: id })).state)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     if (await ask("/api/discard", { run: id }, "Discarded.")) location.hash = "#/";
   };
@@ -42,11 +42,11 @@ export function actions(run) {
   }
   if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
   if (isActive && isOurs) list.push(button("Stop and discard", stopAndDiscard, "bad"));
-  if (run.state === "queued") list.push(button("Take out of the queue", () => ask("/api/stop", { run: id }, "Taken out of the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
-  if (["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It goes on.")));
+  if (run.state === "queued") list.push(button("Remove from the queue", () => ask("/api/stop", { run: id }, "Removed from the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
+  if (["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It continues.")));
   if (run.state === "finished") list.push(button("More time", () => moreTime(run, ask)));
   if (["finished", "paused", "stopped"].includes(run.state)) {
-    list.push(button("Another seed", () => ask("/api/again", { run: id, seed: run.seed + 1 }, "The same with another seed is in the queue.").then((done) => { if (done) location.hash = "#/"; })));
+    list.push(button("Another seed", () => ask("/api/again", { run: id, seed: run.seed + 1 }, "The same training with another seed is in the queue.").then((done) => { if (done) location.hash = "#/"; })));
   }
   if (!isActive && run.state !== "queued") list.push(button("Discard", discard, "bad"));
   return h("div", { class: "actions" }, list);
@@ -59,12 +59,12 @@ function moreTime(run, ask) {
   const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
     h("form", { method: "dialog", onsubmit: async (/** @type {Event} */ event) => {
       event.preventDefault();
-      if (await ask("/api/resume", { run: run.id, budget: time.value }, "It goes on.")) close();
+      if (await ask("/api/resume", { run: run.id, budget: time.value }, "It continues.")) close();
     } },
       h("h2", { id: "asked" }, "More time"),
-      h("p", {}, "It goes on from before the learning rate fell, keeps what it has if more training does not help, and is measured again."),
-      h("label", { for: "more" }, "Additional time, like 60s, 10m or 2h"), time,
-      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "main", type: "submit" }, "Go on"))));
+      h("p", {}, "The training continues from before the learning rate fell, keeps what it has if more training does not help, and the run is measured again."),
+      h("label", { for: "more" }, "Additional time, such as 60s, 10m or 2h"), time,
+      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "main", type: "submit" }, "Continue"))));
   document.body.append(dialog);
   dialog.showModal();
   time.select();

@@ -8,8 +8,8 @@ import { copiesView } from "./copies_view.js";
 import { actions } from "./run_actions.js";
 import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js";
 
-const ONE_LOSS = "Lower is better. Where validation rises while the loss falls, it begins to learn your data by heart.";
-const RIVALS = "Several losses, of parts that learn side by side: those of a GAN pull against each other, so neither has to fall.";
+const ONE_LOSS = "Lower is better. Where validation rises while the loss falls, the model is beginning to learn your data by heart.";
+const RIVALS = "Several parts learn together, each with a loss of its own. The two networks of a GAN work against each other, so neither loss has to fall.";
 
 /** @param {HTMLElement} main @param {string} id */
 export function showRun(main, id) {
@@ -60,7 +60,7 @@ function drawHead(head, run) {
     h("p", { class: "sub" }, run.sentence), answerList(run),
     working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" }) : null,
     (run.warnings ?? []).map((/** @type {any} */ warning) =>
-      h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}: ${warning.text}.`)));
+      h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}, ${warning.text}.`)));
 }
 
 /** @param {HTMLElement} list @param {any} run */
@@ -77,7 +77,7 @@ function drawFigures(list, run) {
     if (run.rate && run.state === "training") rows.push(["Rate", h("span", {}, short(run.rate >= 10 ? Math.round(run.rate) : Number(run.rate.toPrecision(2))), h("small", {}, " examples/s"))]);
     if (run.last.seconds) rows.push(["Trained for", clock(run.last.seconds)]);
   }
-  if (run.seconds_left !== null && run.seconds_left !== undefined) rows.push(["Left, about", clock(run.seconds_left)]);
+  if (run.seconds_left !== null && run.seconds_left !== undefined) rows.push(["Time left, about", clock(run.seconds_left)]);
   if (run.parameters) rows.push(["Parameters", count(run.parameters)]);
   fill(list, rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
@@ -121,7 +121,7 @@ class SampleSlider {
   draw() {
     const entry = this.entries[Number(this.slider.value)];
     if (!entry) {
-      fill(this.place, h("p", { class: "hint" }, this.isActive ? "The first samples come after about a fifth of the training." : "None were drawn while it learned. Play draws some."));
+      fill(this.place, h("p", { class: "hint" }, this.isActive ? "The first samples come after about a fifth of the training." : "None were drawn during the training. Play draws some."));
       return;
     }
     const when = entry.step === null ? "finished" : `step ${count(entry.step)}`;
@@ -202,7 +202,7 @@ function isLoss(curve) {
 
 /** @param {any} curve */
 function label(curve) {
-  return curve.name === "validation" ? "validation (data kept from training)" : words(curve.name);
+  return curve.name === "validation" ? "validation (held-out data)" : words(curve.name);
 }
 
 /** @param {any} curve @param {number} place */
@@ -215,12 +215,12 @@ function drawSide(side, run) {
   const settings = Object.entries(run.settings ?? {});
   const hasOpen = side.querySelector("details")?.open;
   fill(side,
-    run.last_words?.length && run.state !== "finished" ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "What it says" : "Its last words"),
+    run.last_words?.length && run.state !== "finished" ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "Its output" : "The end of its output"),
       h("pre", { class: "words", tabindex: 0 }, run.last_words.join("\n"))) : null,
     run.plan ? h("section", { class: "card" }, h("h2", {}, "Plan"), h("ul", { class: "plain" }, run.plan.map((/** @type {string} */ line) => h("li", {}, line)),
       settings.map(([name, value]) => h("li", {}, `${name} = ${value}`))),
       run.notes?.length ? h("details", { open: hasOpen }, h("summary", {}, "About the data"), h("ul", {}, run.notes.map((/** @type {string} */ note) => h("li", {}, note)))) : null) : null,
-    run.has_report ? h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Is it close to your data, as varied, and new? Each answer with the figure that carries it."),
+    run.has_report ? h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Is it close to your data, as varied, and new? Each answer comes with the figure that decides it."),
       h("a", { class: "button", href: `#/report/${encodeURIComponent(run.id)}` }, "Open the report")) : null);
 }
 

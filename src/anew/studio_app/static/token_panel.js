@@ -41,7 +41,7 @@ export function tokenPanel(play) {
       });
       const drawn = tokens.filter((token) => !token.given);
       const bits = tokens.reduce((sum, token) => sum + token.bits, 0) / Math.max(1, tokens.length);
-      status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits a token on average. Coloured: the model was sure. Underlined: it was surprised.`;
+      status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits per token on average. Coloured: the model was sure. Underlined: it was surprised.`;
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
@@ -53,24 +53,24 @@ export function tokenPanel(play) {
     const most = token.top[0]?.p ?? 1;
     fill(detail,
       h("h3", {}, `${visible(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
-      h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; the model was as unsure as between ${Math.max(1, Math.round(2 ** token.entropy))} equally likely tokens. Choose another to go on with it.`),
-      h("p", { class: "hint" }, "First number: what the model says. Second: what is drawn from, after temperature and cuts."),
+      h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; the model was as unsure as if ${Math.max(1, Math.round(2 ** token.entropy))} tokens were equally likely. Choose another token to continue with it.`),
+      h("p", { class: "hint" }, "First number: the model's odds. Second: the odds that the token is drawn from, after temperature and cuts."),
       h("ul", { class: "plain bars" }, token.top.map((/** @type {any} */ other) => h("li", {},
         h("button", { type: "button", class: "bar-button", disabled: other.is_end, onclick: () => { prompt.value = before + other.text; run(); } },
           h("span", { class: "bar-text" }, visible(other)), meter(other.p / most), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"))))));
   };
-  return h("div", {}, h("h2", {}, "One token after another"),
+  return h("div", {}, h("h2", {}, "Token by token"),
     h("ol", { class: "story" }, [
-      "It has learned one thing: to say how likely each token is to come next, from those before it.",
-      "To write, it draws one by these odds, puts it behind the text, and asks again.",
-      "Temperature sharpens or flattens the odds; top k, top p and min p cut the unlikely ones away.",
+      "The model has learned one thing: to say how likely each token is to come next, given those before it.",
+      "To write, it draws a token from these odds, adds it to the text, and starts over.",
+      "Temperature sharpens or flattens the odds; top k, top p and min p cut unlikely tokens.",
     ].map((sentence) => h("li", {}, sentence))),
     h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); run(); } },
       h("label", { for: "token-prompt" }, "Your text"), prompt,
-      h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), longest), h("button", { type: "submit", class: "main" }, "Go on"),
+      h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), longest), h("button", { type: "submit", class: "main" }, "Continue"),
         h("button", { type: "button", onclick: () => run({ temperature: "0" }) }, "What if temperature were 0?"))),
     status, text, detail,
-    h("p", { class: "hint" }, "In the source: anew/functional/token_choice.py, temperature and cuts; anew/families/transformer/sampler.py, the loop."));
+    h("p", { class: "hint" }, "In the source: temperature and cuts in anew/functional/token_choice.py; the loop in anew/families/transformer/sampler.py."));
 }
 
 /** @param {number} share */

@@ -14,7 +14,7 @@ const AT_ONCE = 4;
  */
 export async function upload(entries, signal, tell) {
   const wanted = entries.filter(({ path }) => !path.split("/").some((part) => part.startsWith(".")));
-  if (!wanted.length) throw new Error("There was no file in it.");
+  if (!wanted.length) throw new Error("No files were found in what you chose.");
   if (wanted.length > MAX_FILES) {
     throw new Error(`${count(wanted.length)} files are too many to drop. Put the folder below the one the Studio was started in, and choose it there.`);
   }
