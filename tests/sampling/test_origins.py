@@ -94,7 +94,7 @@ def test_native_libraries_see_it_in_another_process_alone(tmp_path: Path, monkey
         raise AssertionError("read in this process")
 
     for module in (audio, frames, pixels):
-        monkeypatch.setattr(module, "comment", forbidden)
+        monkeypatch.setattr(module, "read_comment", forbidden)
     for file_format in ("png", "wav", "gif", "mp4"):
         path = tmp_path / f"sample.{file_format}"
         path.write_bytes(written(file_format, ORIGIN.to_comment()))
