@@ -71,7 +71,7 @@ SENTENCE = Shot(
 )
 SHOTS = {
     "studio-run": Shot("diffusion", "", "(each step, and smoothed)", theme="dark"),
-    "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",)),
+    "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",), colours=80),
     "studio-tokens": Shot(
         "names",
         "Token by token",
@@ -84,7 +84,9 @@ SHOTS = {
     "studio-sentence": SENTENCE,
     "studio-sentence-phone": replace(SENTENCE, width=390, theme="dark"),
     "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given"),
-    "studio-discriminator": Shot("gan", "How it works", "discriminator picks the real one", theme="dark", colours=80),
+    "studio-discriminator": Shot(
+        "gan", "How it works", "it would look more real if", "section.two-thirds", theme="dark", colours=80
+    ),
 }
 
 
@@ -122,7 +124,7 @@ def write_small(png: bytes, path: Path, max_width: int, colours: int) -> None:
     with Image.open(io.BytesIO(png)) as whole:
         picture = whole.convert("RGB")
         picture.thumbnail((max_width, 10_000), Image.Resampling.LANCZOS)
-        picture.quantize(colours).save(path, optimize=True)
+        picture.quantize(colours, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def shoot(browser: Any, address: str, name: str) -> None:
