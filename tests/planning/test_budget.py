@@ -41,7 +41,7 @@ def test_too_small_a_budget_names_one_that_would_do() -> None:
         time_to_train(5.0, context(elapsed=2.0))
     needed = float(re.findall(r"at least (\d+)s", str(caught.value))[0])
     assert time_to_train(needed, context(elapsed=2.0)) >= 1.0
-    assert time_to_train(5.0, context(elapsed=2.0), minimum=1.0) == 1.0
+    assert time_to_train(5.0, context(elapsed=4.0), minimum=1.0) == 1.0
 
 
 def test_train_seconds_go_before_the_budget_and_steps_need_none() -> None:
@@ -79,3 +79,12 @@ def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:
     assert saving_slice(60.0, 2.0) == 2.0 and saving_slice(60.0, 20.0) == 5.0
     crowded = dataclasses.replace(context(), crowding=1.5)
     assert time_to_train(90.0, crowded) == pytest.approx(time_to_train(90.0, context()) - 5.5 - 0.6, abs=0.3)
+
+
+def test_what_preparing_took_is_shared_by_training_and_report() -> None:
+    report, others = evaluation_slice(60.0), saving_slice(60.0) + calibration_slice(60.0)
+    unhurried = time_to_train(60.0, context(elapsed=20.0), minimum=1.0)
+    assert unhurried == pytest.approx(40.0 - report - others, abs=0.1)
+    hurried = time_to_train(60.0, context(elapsed=50.0), minimum=1.0)
+    assert hurried == pytest.approx((10.0 - others) / 2, abs=0.1) and hurried > 3.0
+    assert time_to_train(60.0, context(elapsed=59.9), minimum=1.0) == 1.0

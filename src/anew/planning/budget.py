@@ -53,9 +53,14 @@ def training_seconds(
 
 
 def time_to_train(budget: float, context: RunContext, minimum: float | None = None) -> float:
-    """Seconds of a budget that are left for training, the same on all processes; see `training_seconds`."""
+    """Seconds of a budget that are left for training, the same on all processes; see `training_seconds`. Where there is a
+    minimum, so that the training takes place whatever is left, the report gives up to half of what is left."""
     elapsed = context.elapsed()
     seconds = budget - elapsed - context.reserved - _reserved(budget, context)
+    if minimum is not None:
+        report = evaluation_slice(budget, context.crowding)
+        # Preparing may take far longer than it was expected to: a long report on a network that took one step helps nobody.
+        seconds = max(seconds, (seconds + report) / 2)
     if seconds < LEAST_TRAINING and minimum is None:
         raise _too_small(budget, elapsed, context)
     return float(context.world.broadcast(max(seconds, minimum or LEAST_TRAINING)))
