@@ -28,8 +28,8 @@ CONFIDENT = 0.9
 
 def clip(x: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     """Any recording as the judge hears it: 8 kHz, without silence at its ends, one length, one peak."""
-    x = audio.trimmed(audio.resampled(x, rate, RATE), RATE)
-    return audio.levelled(audio.fitted(x, LENGTH), 1.0)
+    x = audio.trim_silence(audio.resample(x, rate, RATE), RATE)
+    return audio.scale_to_peak(audio.fit_length(x, LENGTH), 1.0)
 
 
 def spectrograms(clips: Sequence[NDArray[np.float32]]) -> Tensor:

@@ -47,24 +47,24 @@ def differences_of(clips: Clips) -> Tensor:
     return (x[:, 1:] - x[:, :-1]).flatten(1, 2)  # (N, (T - 1) 3, H, W)
 
 
-def moved(x: Tensor, source: torch.Generator) -> Tensor:
+def moved(x: Tensor, rng: torch.Generator) -> Tensor:
     """Each input shifted by up to 2 pixels each way."""
-    right, down = (torch.randint(-2, 3, (2,), generator=source)).tolist()
+    right, down = (torch.randint(-2, 3, (2,), generator=rng)).tolist()
     return torch.roll(x, (right, down), (3, 2))
 
 
 def train(x: Tensor, y: Tensor, classes: int, epochs: int, batch: int = 64) -> Judge:
     torch.manual_seed(0)
-    source = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     judge = Judge(x.shape[1], classes)
     optimiser = torch.optim.AdamW(judge.parameters())
     steps = len(x) // batch
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, epochs=epochs, steps_per_epoch=steps)
     for _ in range(epochs):
-        order = torch.randperm(len(x), generator=source)
+        order = torch.randperm(len(x), generator=rng)
         for step in range(steps):
             rows = order[step * batch : (step + 1) * batch]
-            loss = functional.cross_entropy(judge(moved(x[rows], source)), y[rows])
+            loss = functional.cross_entropy(judge(moved(x[rows], rng)), y[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -24,8 +24,8 @@ class Noise:
     """Batches of random tokens."""
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        source = torch.Generator().manual_seed(step)
-        return Batch(torch.randint(0, SPEC.vocab, (size, SPEC.length + 1), generator=source)[first : first + count])
+        rng = torch.Generator().manual_seed(step)
+        return Batch(torch.randint(0, SPEC.vocab, (size, SPEC.length + 1), generator=rng)[first : first + count])
 
     def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None: ...
 

@@ -34,11 +34,11 @@ class Data:
 
 
 IMAGE_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {
-    "shift": lambda x, source: item_types.shifted_image(x, *item_types.SHIFTS[source.integers(4)]),
-    "noise": lambda x, source: item_types.noisy_image(x, source),
-    "jpeg": lambda x, source: item_types.jpeg_image(x),
+    "shift": lambda x, source: item_types.shift_image(x, *item_types.SHIFTS[source.integers(4)]),
+    "noise": lambda x, source: item_types.add_noise(x, source),
+    "jpeg": lambda x, source: item_types.jpeg_round_trip(x),
 }
-TEXT_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {"edits": item_types.edited}
+TEXT_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {"edits": item_types.edit_text}
 
 
 def filtered(images: Sequence[Any], filter: ImageFilter.Filter | type[ImageFilter.Filter]) -> list[Any]:
@@ -99,7 +99,7 @@ def typical_texts(texts: Sequence[str], source: Source) -> list[str]:
 
 
 def blurred_texts(texts: Sequence[str], source: Source) -> list[str]:
-    return [item_types.edited(t, source, 0.2) for t in texts]
+    return [item_types.edit_text(t, source, 0.2) for t in texts]
 
 
 def digits(folder: Path) -> Data:
@@ -123,7 +123,7 @@ def _images(name: str, items: Sequence[Any], mode: NDArray[Any]) -> Data:
 def books(folder: Path) -> Data:
     """Passages of the books of a folder."""
     paths = sorted(folder.glob("*.txt"))
-    cut = item_types.passages([p.read_text(encoding="utf-8") for p in paths])
+    cut = item_types.cut_passages([p.read_text(encoding="utf-8") for p in paths])
     whole = [i for i, t in enumerate(cut.texts) if len(t) == item_types.PASSAGE]
     return _texts(folder.name, item_types.PASSAGES, [cut.texts[i] for i in whole], cut.owner[whole])
 

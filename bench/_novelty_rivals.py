@@ -31,7 +31,7 @@ class Rivals:
     alarms: dict[str, bool]
 
 
-def rivals(distance: Distance, train: int, held: int, samples: int, source: np.random.Generator) -> Rivals:
+def rivals(distance: Distance, train: int, held: int, samples: int, rng: np.random.Generator) -> Rivals:
     """Items of the distance are train, held-out, samples, in this order."""
     ours = np.arange(train)
     theirs = np.arange(train, train + held)
@@ -41,7 +41,7 @@ def rivals(distance: Distance, train: int, held: int, samples: int, source: np.r
     held_near, held_to_train = distance.nearest(theirs, ours)
     own = distance.nearest(ours, ours)[1]
 
-    z = meehan(to_train, held_to_train, cells(distance, ours, near, held_near, source))
+    z = meehan(to_train, held_to_train, cells(distance, ours, near, held_near, rng))
     # DCROverfittingProtection: twice the share of samples that are not closer to training than to held-out items.
     closer = float((to_train < to_held).mean())
     ties = int((to_train == to_held).sum())
@@ -67,11 +67,11 @@ def cells(
     train: NDArray[np.intp],
     near: NDArray[np.intp],
     held_near: NDArray[np.intp],
-    source: np.random.Generator,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Cells of samples and of held-out items, and the share of train in each: those of random training items as centres,
     through the training item that is nearest. Any distance has them; k-means needs vectors."""
-    centres = np.sort(source.choice(train, CELLS, replace=False))
+    centres = np.sort(rng.choice(train, CELLS, replace=False))
     remaining = np.setdiff1d(train, centres)
     cell = np.arange(len(train))
     cell[remaining] = distance.nearest(remaining, centres)[0]

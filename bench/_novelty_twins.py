@@ -43,12 +43,12 @@ class Twins:
 
     def run(self, rate: float, nearly: bool, seed: int) -> CopyTestResult:
         """The audit of fresh items of which a share is replaced by copies of training items."""
-        source = np.random.default_rng(seed)
-        drawn = self.population(source)(TRAIN + HELD_OUT + SAMPLES, source)
+        rng = np.random.default_rng(seed)
+        drawn = self.population(rng)(TRAIN + HELD_OUT + SAMPLES, rng)
         train, held_out, fresh = drawn[:TRAIN], drawn[TRAIN : TRAIN + HELD_OUT], drawn[TRAIN + HELD_OUT :]
         count = round(rate * SAMPLES)
-        copies = [train[i] for i in source.choice(TRAIN, count, replace=False)]
-        copies = [self.nearly[1](item, source) for item in copies] if nearly else copies
+        copies = [train[i] for i in rng.choice(TRAIN, count, replace=False)]
+        copies = [self.nearly[1](item, rng) for item in copies] if nearly else copies
         groups = np.array(keys([*train, *held_out]), dtype=np.uint64)
         return audit(self.item_type, [*copies, *fresh[count:]], train, held_out, groups, seed=seed, controls=False)
 
@@ -96,7 +96,7 @@ def names(items: Sequence[Any]) -> Twins:
         return lambda n, source: [items[i] for i in source.choice(len(items), n, replace=False)]
 
     return Twins(
-        "names", item_types.RECORDS, population, ("one edit", lambda name, source: item_types.edited(name, source))
+        "names", item_types.RECORDS, population, ("one edit", lambda name, source: item_types.edit_text(name, source))
     )
 
 
@@ -109,7 +109,7 @@ def crops(folder: Path) -> Twins:
         pictures = [np.asarray(Image.open(paths[i]).convert("RGB")) for i in chosen]
         return lambda n, source: [_crop(pictures[source.integers(PICTURES)], source) for _ in range(n)]
 
-    return Twins("crops", item_types.IMAGES, population, ("noise", item_types.noisy_image))
+    return Twins("crops", item_types.IMAGES, population, ("noise", item_types.add_noise))
 
 
 def _crop(picture: Any, source: Source) -> Any:

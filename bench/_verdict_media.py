@@ -168,7 +168,7 @@ def sounds(path: Path) -> Cases:
     items = []
     for i in np.random.default_rng(0).permutation(len(paths))[:2_600]:
         x, rate = audio_format.read(paths[i].read_bytes(), 0, 10 * size)
-        x = audio_format.resampled(x, rate, RATE)[:size]
+        x = audio_format.resample(x, rate, RATE)[:size]
         items.append(np.pad(x, (0, size - len(x))).astype(np.float32))
     faults: dict[str, Fault] = {"real": lambda x, _: x}
     faults |= {f"hiss {db} dB": each(lambda x, source, db=db: _hissing(x, source, db)) for db in (-60, -30, -12)}

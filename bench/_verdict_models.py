@@ -93,7 +93,7 @@ def read(cases: Cases, folder: Path) -> list[Any]:
     size, clips = round(SECONDS * RATE), []
     for path in paths:
         x, rate = audio_format.read(path.read_bytes(), 0, 10 * size)
-        x = audio_format.resampled(x, rate, RATE)[:size]
+        x = audio_format.resample(x, rate, RATE)[:size]
         clips.append(np.pad(x, (0, size - len(x))).astype(np.float32))
     return clips
 

@@ -42,7 +42,7 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def load(path: Path) -> NDArray[np.float32]:
-    head = sound_files.head(path)
+    head = sound_files.read_header(path)
     return clip(*sound_files.read(path, 0, head.frames))
 
 

@@ -33,38 +33,38 @@ def read_items(path: Path) -> list[str]:
     return text.split("\n")
 
 
-def drawn(symbols: str, length: int, source: np.random.Generator) -> str:
-    return "".join(source.choice(list(symbols), length))
+def drawn(symbols: str, length: int, rng: np.random.Generator) -> str:
+    return "".join(rng.choice(list(symbols), length))
 
 
-def shuffled(text: str, source: np.random.Generator) -> str:
-    return "".join(source.permutation(list(text)))
+def shuffled(text: str, rng: np.random.Generator) -> str:
+    return "".join(rng.permutation(list(text)))
 
 
-def record_cases(real: list[str], source: np.random.Generator) -> Iterator[tuple[str, list[str]]]:
-    records = [real[i] for i in source.permutation(len(real))[:RECORDS] if real[i]]
+def record_cases(real: list[str], rng: np.random.Generator) -> Iterator[tuple[str, list[str]]]:
+    records = [real[i] for i in rng.permutation(len(real))[:RECORDS] if real[i]]
     symbols = "".join(sorted(set("".join(records))))
     yield "as they are", records
-    yield "shuffled", [shuffled(record, source) for record in records]
+    yield "shuffled", [shuffled(record, rng) for record in records]
     yield "backwards", [record[::-1] for record in records]
-    yield "noise, as long", [drawn(symbols, len(record), source) for record in records]
+    yield "noise, as long", [drawn(symbols, len(record), rng) for record in records]
     for length in SHORT:
-        yield f"noise of {length}", [drawn(symbols, length, source) for _ in range(RECORDS)]
+        yield f"noise of {length}", [drawn(symbols, length, rng) for _ in range(RECORDS)]
         yield f"beginnings of {length}", [record[:length] for record in records if len(record) > length]
 
 
-def text_cases(real: list[str], source: np.random.Generator) -> Iterator[tuple[str, list[str]]]:
+def text_cases(real: list[str], rng: np.random.Generator) -> Iterator[tuple[str, list[str]]]:
     whole = "\n".join(real)
-    start = int(source.integers(max(len(whole) - CHARACTERS, 1)))
+    start = int(rng.integers(max(len(whole) - CHARACTERS, 1)))
     piece = whole[start : start + CHARACTERS]
     words = piece.split(" ")
     yield "as it is", [piece]
-    yield "characters shuffled", [shuffled(piece, source)]
-    yield "words shuffled", [" ".join(words[i] for i in source.permutation(len(words)))]
-    yield "random bytes", [bytes(source.integers(0, 256, CHARACTERS // 4, dtype=np.uint8)).decode("latin-1")]
-    yield "random printable", [drawn(string.printable[:95], CHARACTERS // 2, source)]
+    yield "characters shuffled", [shuffled(piece, rng)]
+    yield "words shuffled", [" ".join(words[i] for i in rng.permutation(len(words)))]
+    yield "random bytes", [bytes(rng.integers(0, 256, CHARACTERS // 4, dtype=np.uint8)).decode("latin-1")]
+    yield "random printable", [drawn(string.printable[:95], CHARACTERS // 2, rng)]
     for length in (7, 40):
-        yield f"noise of {length}", [drawn(string.ascii_letters, length, source) for _ in range(100)]
+        yield f"noise of {length}", [drawn(string.ascii_letters, length, rng) for _ in range(100)]
     yield "one letter", ["z" * 2_000]
 
 
@@ -74,12 +74,12 @@ def main() -> None:
     build.add_argument("--real", type=Path, required=True, help="data of its kind")
     build.add_argument("--other", type=Path, nargs="*", default=[], help="files of other kinds")
     options = build.parse_args()
-    rows, source = Table("floors"), np.random.default_rng(0)
+    rows, rng = Table("floors"), np.random.default_rng(0)
     model = anew.load(options.run)
     head: Any = model.family.token_mixer  # type: ignore[attr-defined]
     uniform = math.log2(np.count_nonzero(head.uniform))
     is_text = model.spec.packed  # type: ignore[union-attr]
-    cases = list((text_cases if is_text else record_cases)(read_items(options.real), source))
+    cases = list((text_cases if is_text else record_cases)(read_items(options.real), rng))
     for path in options.other:
         items = read_items(path)
         cases.append((path.name, ["\n".join(items)[:CHARACTERS]] if is_text else [i for i in items if i][:RECORDS]))

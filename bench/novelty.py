@@ -128,7 +128,7 @@ def speed_texts(folder: Path) -> dict[str, Any]:
         letters = np.array(list(text))
         letters[random.random(len(letters)) < 0.1] = "x"
         parts.append("".join(letters))
-    cut = item_types.passages(["".join(parts)[:10_500_000]]).texts
+    cut = item_types.cut_passages(["".join(parts)[:10_500_000]]).texts
     order = np.random.default_rng(1).permutation(len(cut))
     begin = time.monotonic()
     distance = PassageDistance([cut[i] for i in order], np.arange(len(order)))

@@ -24,7 +24,7 @@ import _verdict_sequences as sequences
 from _common import Table, parser
 from _verdict_cases import Cases
 from anew.evaluation.reporting import verdict
-from anew.evaluation.reporting.grading import graded
+from anew.evaluation.reporting.grading import grade_question
 from anew.evaluation.score import Group
 
 TOLD_APART = 0.75  # by the reference, from where a tick is wrong
@@ -48,7 +48,7 @@ def judged(cases: Cases, name: str, n: int, seed: int) -> dict[str, Any]:
     # What comes after these figures is how well text is predicted, which no verdict here needs and which takes long.
     scores = list(itertools.takewhile(lambda score: score.spec.group is not Group.PREDICTION, evaluation.scores()))
     grades = verdict.grade(scores)
-    gradings = {question: graded(scores, question) for question in ("closeness", "variety")}
+    gradings = {question: grade_question(scores, question) for question in ("closeness", "variety")}
     weakest = {q: "" if g is None else f"{g.weakest.score.name} {g.weakest.weakness:.2f}" for q, g in gradings.items()}
     return {
         "closeness": grades.get("closeness"),

@@ -33,15 +33,15 @@ def read(path: Path, count: int, side: int) -> Clips:
     indices = timing.at(timing.rate)
     positions = indices[np.minimum(np.arange(count), len(indices) - 1)].tolist()
     frames_at_rate = [
-        pixels.shaped(frame, side, side, "crop") for frame in frames.pictures(path, positions, timing.times, side)
+        pixels.fit_frame(frame, side, side, "crop") for frame in frames.pictures(path, positions, timing.times, side)
     ]
-    return np.stack([pixels.stored(frame, 3).transpose(1, 2, 0) for frame in frames_at_rate])
+    return np.stack([pixels.to_stored(frame, 3).transpose(1, 2, 0) for frame in frames_at_rate])
 
 
 def divided(source: Path, place: Path) -> dict[str, list[Path]]:
     """Every file copied into train/ or test/ under `place`, with its class folder: paths by part."""
     parts: dict[str, list[Path]] = {"train": [], "test": []}
-    for path in sorted(p for p in source.glob("*/*") if frames.moving(p.read_bytes()[:4096]) > 0):
+    for path in sorted(p for p in source.glob("*/*") if frames.sniff_video(p.read_bytes()[:4096]) > 0):
         name = path.relative_to(source)
         part = "test" if hashlib.blake2b(str(name).encode(), digest_size=2).digest()[0] < 51 else "train"
         (place / part / name.parent).mkdir(parents=True, exist_ok=True)
@@ -52,13 +52,13 @@ def divided(source: Path, place: Path) -> dict[str, list[Path]]:
 
 def naive(subject: Subject, row: str, n: int) -> Clips:
     """Clips of someone who knows next to nothing, or real ones."""
-    source = np.random.default_rng(0)
-    which = source.permutation(len(subject.clips))[:n]
+    rng = np.random.default_rng(0)
+    which = rng.permutation(len(subject.clips))[:n]
     if row == "floor":
         return subject.clips[which]
     if row == "still":
         return np.repeat(subject.clips[which][:, -1:], subject.clips.shape[1], axis=1)
-    mean = subject.clips.astype(np.float32).mean(0) + source.normal(0, 4, (n, *subject.clips.shape[1:]))
+    mean = subject.clips.astype(np.float32).mean(0) + rng.normal(0, 4, (n, *subject.clips.shape[1:]))
     return mean.clip(0, 255).round().astype(np.uint8)
 
 

@@ -46,16 +46,16 @@ PANEL, COLUMNS, CAPTION = 150 * SCALE, 3, 22 * SCALE
 def diffusion(place: Path) -> bytes:
     """Points on their way from noise to two half moons. The denoiser is the closed form alone, without a network."""
     points = two_moons(2000)
-    source = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     grid = points.view(-1, 1, 1, 2)
-    mixture = fit_mixture(grid, None, rank=2, num_clusters=40, classes=0, source=source, rotate_residual=False)
+    mixture = fit_mixture(grid, None, rank=2, num_clusters=40, classes=0, rng=rng, rotate_residual=False)
     noisy: list[Tensor] = []
 
     def denoise(y: Tensor, sigma: Tensor) -> Tensor:
         noisy.append(y)
         return posterior_mean(mixture, y, sigma)
 
-    start = points[:400] + LEVELS[0] * torch.randn(400, 2, generator=source)
+    start = points[:400] + LEVELS[0] * torch.randn(400, 2, generator=rng)
     *_, last = multistep(denoise, start, torch.tensor(LEVELS))
     stages = [*noisy, last]
     height = PANEL + CAPTION
@@ -72,11 +72,11 @@ def diffusion(place: Path) -> bytes:
 
 def two_moons(n: int) -> Tensor:
     """(n, 2) points of two interleaved half circles, about 1 apart from the origin."""
-    source = torch.Generator().manual_seed(1)
-    angle = math.pi * torch.rand(n, generator=source)
+    rng = torch.Generator().manual_seed(1)
+    angle = math.pi * torch.rand(n, generator=rng)
     side = (torch.arange(n) % 2) * 2.0 - 1.0
     moons = torch.stack([side * (angle.cos() - 0.5), side * (angle.sin() - 0.25)], 1)
-    return moons + 0.07 * torch.randn(n, 2, generator=source)
+    return moons + 0.07 * torch.randn(n, 2, generator=rng)
 
 
 def posterior_mean(mixture: GaussianMixture, y: Tensor, sigma: Tensor) -> Tensor:

@@ -74,11 +74,11 @@ def shapes(folder: Path, count: int = 240, size: int = 12, seed: int = 0) -> Pat
 
 def tone(seed: int, rate: int = 8000, seconds: float = 0.4) -> NDArray[np.float32]:
     """A plucked tone with harmonics, and some noise."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     t = np.arange(round(rate * seconds)) / rate
-    pitch = source.uniform(110, 330)
-    parts = sum(np.sin(2 * np.pi * pitch * k * t + source.uniform(0, 6)) / k for k in range(1, 5))
-    x = parts * np.exp(-t / (0.3 * seconds)) + source.normal(0, 0.01, len(t))
+    pitch = rng.uniform(110, 330)
+    parts = sum(np.sin(2 * np.pi * pitch * k * t + rng.uniform(0, 6)) / k for k in range(1, 5))
+    x = parts * np.exp(-t / (0.3 * seconds)) + rng.normal(0, 0.01, len(t))
     return (0.5 * x / np.abs(x).max()).astype(np.float32)
 
 

@@ -1,4 +1,5 @@
-"""Files stay under 500 lines, classes under 300, functions under 60, nesting at most 3 blocks deep, and `Any` is rare."""
+"""Files stay under 500 lines, nesting is at most 3 blocks deep, `Any` is rare; without docstrings, classes stay under 280 lines
+and functions under 60."""
 
 from __future__ import annotations
 
@@ -14,10 +15,12 @@ BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.AsyncFor, ast.Async
 
 
 def length(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines, without those of a function's docstring: what a caller must know makes no function hard to read."""
+    """Lines without docstrings, of a class without those of its methods too: documentation makes no code hard to read."""
     lines = (node.end_lineno or node.lineno) - node.lineno + 1
-    text = None if isinstance(node, ast.ClassDef) else ast.get_docstring(node, clean=False)
-    return lines - (0 if text is None else len(text.splitlines()))
+    documented: list[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef] = [node]
+    if isinstance(node, ast.ClassDef):
+        documented = [n for n in ast.walk(node) if isinstance(n, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
+    return lines - sum(len((ast.get_docstring(n, clean=False) or "").splitlines()) for n in documented)
 
 
 def depth(node: ast.AST) -> int:
@@ -41,7 +44,7 @@ def test_sizes(path: Path) -> None:
     assert len(text.splitlines()) <= 500
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ClassDef):
-            assert length(node) <= 300, f"class {node.name}"
+            assert length(node) <= 280, f"class {node.name}"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert length(node) <= 60, f"function {node.name}"
             assert depth(node) <= 3, f"function {node.name} is nested too deep"

@@ -50,7 +50,7 @@ def test_a_run_on_sound(tmp_path: Path, family: str) -> None:
 
 
 def test_what_turns_out_bad_in_training_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "ALIKE_ITEMS", 0)  # no body is read before
+    monkeypatch.setattr(records, "MAX_COMPARED", 0)  # no body is read before
     folder = tones(tmp_path / "data", 60)
     soundfile.write(folder / "a_98.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
     soundfile.write(folder / "a_99.wav", np.zeros(4000), 8000)

@@ -40,18 +40,18 @@ class Made:
         self.spec = spec
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        source = generator("made", step)
+        rng = generator("made", step)
         classes = self.spec.classes
-        label = torch.randint(classes, (size,), generator=source)[first : first + count] if classes else None
+        label = torch.randint(classes, (size,), generator=rng)[first : first + count] if classes else None
         if isinstance(self.spec, Grid):
-            x = torch.rand((size, *self.spec.shape), generator=source)[first : first + count] * 2 - 1
+            x = torch.rand((size, *self.spec.shape), generator=rng)[first : first + count] * 2 - 1
             own = None
             if self.spec.axes == "CTHW":  # every second clip is one frame shorter, and holds its last one
                 own = torch.ones(count, self.spec.shape[1], dtype=torch.bool)
                 own[(torch.arange(first, first + count) % 2).bool(), -1] = False
                 x[~own[:, -1], :, -1] = x[~own[:, -1], :, -2]
             return Batch(x * 0.5, label, own, torch.full((count,), float(x[0].numel())))
-        x = torch.randint(20, (size, self.spec.length + 1), generator=source)[first : first + count]
+        x = torch.randint(20, (size, self.spec.length + 1), generator=rng)[first : first + count]
         mask = None
         if "begin" in self.spec.special:
             x[:, 0] = self.spec.special["begin"]

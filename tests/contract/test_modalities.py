@@ -39,8 +39,8 @@ SIZE = DataBudget(60.0, 40, 40_000)
 
 
 def png(seed: int, mode: str = "RGB") -> bytes:
-    source = np.random.default_rng(seed)
-    values = source.integers(0, 256, (10, 14, 3), dtype=np.uint8)
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)
     out = io.BytesIO()
     Image.fromarray(values).convert(mode).save(out, "PNG")
     return out.getvalue()

@@ -58,7 +58,7 @@ def test_sound_names_its_extra(blocked: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     wave = np.sin(np.arange(16000) / 20).astype(np.float32)
     for index in range(3):
-        (tmp_path / "data" / f"{index}.wav").write_bytes(audio.written(wave * (1 - index / 10), 16000, "wav"))
+        (tmp_path / "data" / f"{index}.wav").write_bytes(audio.to_file(wave * (1 - index / 10), 16000, "wav"))
     sentence = refusal(without_extras(blocked, "look", tmp_path / "data"))
     assert sentence == "anew: reading sound needs the package soundfile; install it with `pip install 'anew[audio]'`"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from anew.data.dataset import Dataset, check_there
+from anew.data.dataset import Dataset, check_present
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 
@@ -267,12 +267,12 @@ def test_a_run_may_not_name_the_system_or_a_home_as_its_data(
     monkeypatch.setenv("HOME", str(home))
     path = str(tmp_path / "link") if place == "link" else place.replace("~", str(home))
     with pytest.raises(DataError, match="a folder of the system or of your settings"):
-        check_there(path)
-    check_there(str(home / "data"))
-    check_there(str(home / ".anew-studio" / "data"))
+        check_present(path)
+    check_present(str(home / "data"))
+    check_present(str(home / ".anew-studio" / "data"))
 
 
 @pytest.mark.parametrize("place", ["/" + "x" * 5_000, "/a\0b"])
 def test_a_run_may_name_what_no_system_can_hold(place: str) -> None:
     with pytest.raises(DataError, match="is no longer at"):
-        check_there(place)
+        check_present(place)

@@ -55,9 +55,9 @@ def gif(n: int, side: int = 32) -> bytes:
 
 
 def test_a_header_may_not_claim_more_than_its_bytes_hold() -> None:
-    assert audio.head(flac()).frames == 4000
+    assert audio.read_header(flac()).frames == 4000
     with pytest.raises(ValueError, match="claims 64,424,513,440 samples, where its bytes hold at most"):
-        audio.head(flac(0xF_0000_0FA0))
+        audio.read_header(flac(0xF_0000_0FA0))
 
 
 def test_clips_of_one_file_are_bounded_and_made_one_by_one() -> None:

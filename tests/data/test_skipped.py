@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anew.data.skipped import KEPT, SkippedItems, skipped
+from anew.data.skipped import MAX_KEPT, SkippedItems, describe_skipped
 from anew.data.types import DatasetSummary, SkippedItem
 
 
@@ -28,17 +28,21 @@ def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
     skipped_items.add(SkippedItem(f"{i}.wav", "it is empty") for i in range(1000))
     skipped_items.add([SkippedItem("z.wav", "it holds NaN")])
     skipped_items.write_to(scan)
-    lines = skipped(scan)
+    lines = describe_skipped(scan)
     assert lines[:2] == ["skipped 0.wav: it is empty", "skipped z.wav: it holds NaN"]
     assert len(lines) == 6 and lines[-1] == "skipped in all: 1001"
-    assert len(scan.refusals) == KEPT
+    assert len(scan.refusals) == MAX_KEPT
 
 
 def test_what_is_kept_is_bounded() -> None:
     skipped_items = SkippedItems()
     skipped_items.add(SkippedItem(f"{i}.wav", f"reason {i}") for i in range(1000))
-    assert skipped_items.count == 1000 and len(skipped_items.first) == KEPT and len(skipped_items._by_reason) == KEPT
-    assert skipped(DatasetSummary("audio", 0, 0)) == []
+    assert (
+        skipped_items.count == 1000
+        and len(skipped_items.first) == MAX_KEPT
+        and len(skipped_items._by_reason) == MAX_KEPT
+    )
+    assert describe_skipped(DatasetSummary("audio", 0, 0)) == []
     skipped_items = SkippedItems()
     skipped_items.add([SkippedItem("a.txt", "it is empty")] * 2)
     assert skipped_items.first == [SkippedItem("a.txt", "it is empty (2 times)")]

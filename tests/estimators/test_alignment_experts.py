@@ -30,28 +30,28 @@ def bits(index: AlignmentIndex, rows: np.ndarray, first: int = 1) -> float:
     return float(np.mean(result[first - 1 :]))
 
 
-def family(source: np.random.Generator, members: int, length: int, kept: float, ancestor: np.ndarray) -> np.ndarray:
+def family(rng: np.random.Generator, members: int, length: int, kept: float, ancestor: np.ndarray) -> np.ndarray:
     """Records that share a share `kept` of their ancestor's tokens."""
-    other = source.integers(0, VOCAB, (members, length))
-    return np.where(source.random((members, length)) < kept, ancestor, other)
+    other = rng.integers(0, VOCAB, (members, length))
+    return np.where(rng.random((members, length)) < kept, ancestor, other)
 
 
 def test_distant_relatives_are_predicted_where_counts_of_contexts_fail() -> None:
-    source = np.random.default_rng(0)
-    ancestors = source.integers(0, VOCAB, (40, 200))
-    index = AlignmentIndex.fit([row for a in ancestors for row in family(source, 5, 200, 0.8, a)], VOCAB)
-    related = np.concatenate([family(source, 1, 200, 0.7, a) for a in ancestors])
-    strangers = source.integers(0, VOCAB, (40, 200))
+    rng = np.random.default_rng(0)
+    ancestors = rng.integers(0, VOCAB, (40, 200))
+    index = AlignmentIndex.fit([row for a in ancestors for row in family(rng, 5, 200, 0.8, a)], VOCAB)
+    related = np.concatenate([family(rng, 1, 200, 0.7, a) for a in ancestors])
+    strangers = rng.integers(0, VOCAB, (40, 200))
     assert bits(index, related, 40) < np.log2(VOCAB) - 1.0
     assert bits(index, strangers, 40) < np.log2(VOCAB) + 0.1  # nobody is followed for long
 
 
 def test_evidence_tells_relatives_from_strangers() -> None:
-    source = np.random.default_rng(1)
-    records = source.integers(0, VOCAB, (200, 100))
+    rng = np.random.default_rng(1)
+    records = rng.integers(0, VOCAB, (200, 100))
     index = AlignmentIndex.fit(list(records), VOCAB)
     experts = index.experts(2)
-    rows = np.stack([np.where(np.arange(100) % 7 == 3, 0, records[5]), source.integers(0, VOCAB, 100)])
+    rows = np.stack([np.where(np.arange(100) % 7 == 3, 0, records[5]), rng.integers(0, VOCAB, 100)])
     for place in range(100):
         if place:
             log_odds = experts.predict().log_odds
@@ -61,9 +61,9 @@ def test_evidence_tells_relatives_from_strangers() -> None:
 
 def test_what_stands_in_for_what_is_learned() -> None:
     """Token 2k is often a 2k+1 in a relative, never another one."""
-    source = np.random.default_rng(2)
-    ancestors = source.integers(0, VOCAB // 2, (60, 100)) * 2
-    records = [row + (source.random(100) < 0.2) for row in np.repeat(ancestors, 6, 0)]
+    rng = np.random.default_rng(2)
+    ancestors = rng.integers(0, VOCAB // 2, (60, 100)) * 2
+    records = [row + (rng.random(100) < 0.2) for row in np.repeat(ancestors, 6, 0)]
     index = AlignmentIndex.fit(records, VOCAB)
     partner = np.arange(VOCAB) ^ 1
     assert index.substitution[np.arange(VOCAB), partner].mean() > 0.5
@@ -83,10 +83,10 @@ def test_an_expert_ends_with_its_record() -> None:
 
 
 def test_no_place_is_followed_twice() -> None:
-    source = np.random.default_rng(3)
-    index = AlignmentIndex.fit(list(source.integers(0, 4, (30, 50))), 4)
+    rng = np.random.default_rng(3)
+    index = AlignmentIndex.fit(list(rng.integers(0, 4, (30, 50))), 4)
     experts = index.experts(3)
-    for tokens in source.integers(0, 4, (60, 3)):
+    for tokens in rng.integers(0, 4, (60, 3)):
         experts.predict()
         for places in experts.positions:
             live = places[places >= 0]
@@ -115,11 +115,11 @@ def test_the_context_fits_what_is_known() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 40))
 def test_any_records_give_probabilities(seed: int, vocab: int, length: int) -> None:
-    source = np.random.default_rng(seed)
-    index = AlignmentIndex.fit([source.integers(0, vocab, source.integers(1, length + 1)) for _ in range(8)], vocab)
+    rng = np.random.default_rng(seed)
+    index = AlignmentIndex.fit([rng.integers(0, vocab, rng.integers(1, length + 1)) for _ in range(8)], vocab)
     again = AlignmentIndex(index.ids, index.lengths, vocab, index.substitution)
     both: list[AlignmentExperts] = [index.experts(3), again.experts(3)]
-    for tokens in source.integers(0, vocab, (length, 3)):
+    for tokens in rng.integers(0, vocab, (length, 3)):
         (probabilities, log_odds, _), (other, _, _) = (frame.predict() for frame in both)
         assert (probabilities > 0).all()
         assert np.isfinite(log_odds).all()

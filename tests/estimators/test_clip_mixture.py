@@ -9,17 +9,17 @@ SHAPE = (2, 4, 3, 3)
 
 def made(n: int = 400) -> torch.Tensor:
     """Clips whose frames follow from the first by a fixed rule, and a little noise."""
-    source = torch.Generator().manual_seed(0)
-    first = torch.randn((n, 2, 1, 3, 3), generator=source)
+    rng = torch.Generator().manual_seed(0)
+    first = torch.randn((n, 2, 1, 3, 3), generator=rng)
     steps = torch.tensor([1.0, 0.8, 0.3, -0.2]).view(1, 1, 4, 1, 1)
-    return first * steps + 0.05 * torch.randn((n, *SHAPE), generator=source)
+    return first * steps + 0.05 * torch.randn((n, *SHAPE), generator=rng)
 
 
 def fitted() -> tuple[ClipMixture, torch.Tensor]:
     x = made()
     length = torch.where(torch.arange(len(x)) % 4 == 0, 3, 4)
     return fit_clip_mixture(
-        x, length, None, rank=18, num_clusters=1, classes=0, source=torch.Generator().manual_seed(1)
+        x, length, None, rank=18, num_clusters=1, classes=0, rng=torch.Generator().manual_seed(1)
     ), x
 
 

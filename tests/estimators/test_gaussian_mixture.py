@@ -8,10 +8,10 @@ from anew.estimators.gaussian_mixture import dct_matrix, fit_mixture
 
 def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
     """Two Gaussian blobs in 10 dimensions, of 3 varying directions each, and their names."""
-    source = torch.Generator().manual_seed(0)
-    where = torch.randint(2, (n,), generator=source)
-    directions = torch.randn(2, 3, 10, generator=source)
-    x = torch.einsum("nk,nkd->nd", torch.randn(n, 3, generator=source), directions[where])
+    rng = torch.Generator().manual_seed(0)
+    where = torch.randint(2, (n,), generator=rng)
+    directions = torch.randn(2, 3, 10, generator=rng)
+    x = torch.einsum("nk,nkd->nd", torch.randn(n, 3, generator=rng), directions[where])
     return x + torch.where(where == 1, 8.0, -8.0)[:, None], where
 
 
@@ -21,22 +21,20 @@ def grid(x: torch.Tensor) -> torch.Tensor:
 
 def test_finds_the_clusters_and_draws_like_them() -> None:
     x, where = two_blobs()
-    mixture = fit_mixture(grid(x), None, rank=6, num_clusters=2, classes=0, source=torch.Generator().manual_seed(1))
+    mixture = fit_mixture(grid(x), None, rank=6, num_clusters=2, classes=0, rng=torch.Generator().manual_seed(1))
     result = mixture.assign(x)
     assert float((result == where).float().mean()) in (0.0, 1.0)
     assert mixture.weights.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
-    source = torch.Generator().manual_seed(2)
+    rng = torch.Generator().manual_seed(2)
     component = torch.zeros(20_000, dtype=torch.long)
-    drawn = mixture.sample(
-        component, torch.randn(20_000, 6, generator=source), torch.randn(20_000, 10, generator=source)
-    )
+    drawn = mixture.sample(component, torch.randn(20_000, 6, generator=rng), torch.randn(20_000, 10, generator=rng))
     torch.testing.assert_close(drawn.mean(0), x[result == 0].mean(0), atol=0.2, rtol=0)
     torch.testing.assert_close(torch.cov(drawn.T), torch.cov(x[result == 0].T), atol=0.7, rtol=0)
 
 
 def test_denoising_is_as_good_as_it_says() -> None:
     x, _ = two_blobs()
-    mixture = fit_mixture(grid(x), None, rank=10, num_clusters=2, classes=0, source=torch.Generator().manual_seed(1))
+    mixture = fit_mixture(grid(x), None, rank=10, num_clusters=2, classes=0, rng=torch.Generator().manual_seed(1))
     component = mixture.assign(x)
     sigma = torch.full((len(x),), 0.8)
     y = x + sigma[:, None] * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
@@ -48,7 +46,7 @@ def test_denoising_is_as_good_as_it_says() -> None:
 
 def test_classes_own_their_components() -> None:
     x, where = two_blobs()
-    mixture = fit_mixture(grid(x), where, rank=4, num_clusters=4, classes=2, source=torch.Generator().manual_seed(1))
+    mixture = fit_mixture(grid(x), where, rank=4, num_clusters=4, classes=2, rng=torch.Generator().manual_seed(1))
     assert mixture.component_class.tolist() == [0, 1, 0, 1, -1]
     assert torch.equal(mixture.component_class[mixture.assign(x, where)], where)
     assert float(mixture.weights.sum()) == pytest.approx(1)
@@ -57,31 +55,29 @@ def test_classes_own_their_components() -> None:
 @pytest.mark.parametrize("n", [1, 3])
 def test_fewer_examples_than_components(n: int) -> None:
     x = torch.randn(n, 12, generator=torch.Generator().manual_seed(0))
-    mixture = fit_mixture(grid(x), None, rank=8, num_clusters=5, classes=0, source=torch.Generator().manual_seed(1))
+    mixture = fit_mixture(grid(x), None, rank=8, num_clusters=5, classes=0, rng=torch.Generator().manual_seed(1))
     sigma = torch.full((n,), 0.5)
     assert bool(torch.isfinite(mixture.denoise(x, sigma, mixture.assign(x))).all())
     assert bool(torch.isfinite(mixture.posterior_std(sigma, mixture.assign(x))).all())
 
 
 def test_the_rest_is_described_by_what_suits_it() -> None:
-    source = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     wave = dct_matrix(8)
     torch.testing.assert_close(wave @ wave.T, torch.eye(8), atol=1e-5, rtol=0)
     fall = 1 / (1 + torch.arange(8.0))
-    smooth = wave.T @ (torch.randn(500, 3, 8, 8, generator=source) * fall[:, None] * fall) @ wave
+    smooth = wave.T @ (torch.randn(500, 3, 8, 8, generator=rng) * fall[:, None] * fall) @ wave
     assert not torch.equal(
-        fit_mixture(smooth, None, rank=2, num_clusters=0, classes=0, source=source).row_rotation, torch.eye(8)
+        fit_mixture(smooth, None, rank=2, num_clusters=0, classes=0, rng=rng).row_rotation, torch.eye(8)
     )
     inner = torch.zeros(500, 3, 8, 8)
-    inner[..., 3:6, 3:6] = torch.randn(500, 3, 3, 3, generator=source)
-    assert torch.equal(
-        fit_mixture(inner, None, rank=2, num_clusters=0, classes=0, source=source).row_rotation, torch.eye(8)
-    )
+    inner[..., 3:6, 3:6] = torch.randn(500, 3, 3, 3, generator=rng)
+    assert torch.equal(fit_mixture(inner, None, rank=2, num_clusters=0, classes=0, rng=rng).row_rotation, torch.eye(8))
 
 
 def test_whitening_undoes_colouring() -> None:
     x = torch.randn(500, 2, 4, 5, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.2, 1.0, 5)
-    mixture = fit_mixture(x, None, rank=8, num_clusters=3, classes=0, source=torch.Generator().manual_seed(0))
+    mixture = fit_mixture(x, None, rank=8, num_clusters=3, classes=0, rng=torch.Generator().manual_seed(0))
     component, white = torch.tensor([0, 3, 1, 3]), torch.randn(4, 40, generator=torch.Generator().manual_seed(2))
     sigma = torch.tensor(8.0)
     y = mixture.unwhiten(white, sigma, component)
@@ -95,15 +91,15 @@ def test_whitening_undoes_colouring() -> None:
 
 @pytest.mark.parametrize(("n", "rank"), [(40, 64), (100, 64), (100, 12), (400, 64)])
 def test_promises_hold_for_items_that_it_was_not_fitted_on(n: int, rank: int) -> None:
-    source = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     scales = torch.linspace(3.0, 0.1, 96)
-    turn = torch.linalg.qr(torch.randn(96, 96, generator=source))[0]
-    x, unseen = ((torch.randn(count, 96, generator=source) * scales) @ turn for count in (n, 500))
-    mixture = fit_mixture(grid(x), None, rank=rank, num_clusters=0, classes=0, source=torch.Generator().manual_seed(1))
+    turn = torch.linalg.qr(torch.randn(96, 96, generator=rng))[0]
+    x, unseen = ((torch.randn(count, 96, generator=rng) * scales) @ turn for count in (n, 500))
+    mixture = fit_mixture(grid(x), None, rank=rank, num_clusters=0, classes=0, rng=torch.Generator().manual_seed(1))
     component = torch.zeros(len(unseen), dtype=torch.long)
     for level in (0.1, 0.5, 2.0):
         sigma = torch.full((len(unseen),), level)
-        y = unseen + level * torch.randn(unseen.shape, generator=source)
+        y = unseen + level * torch.randn(unseen.shape, generator=rng)
         error = float((mixture.denoise(y, sigma, component) - unseen).square().mean())
         promised = float(mixture.posterior_std(sigma, component).square().mean())
         assert 0.5 < error / promised < 1.5, (level, error, promised)

@@ -10,13 +10,13 @@ from anew.estimators.sequence_clusters import SequenceClusters, kmers
 
 
 def related(n: int) -> list[str]:
-    source = np.random.default_rng(0)
-    bases = source.integers(0, 20, (8, 60))
+    rng = np.random.default_rng(0)
+    bases = rng.integers(0, 20, (8, 60))
     texts = []
     for _ in range(n):
-        letters = bases[source.integers(8)].copy()
-        changed = source.random(60) < source.uniform(0.0, 0.5)
-        letters[changed] = source.integers(0, 20, changed.sum())
+        letters = bases[rng.integers(8)].copy()
+        changed = rng.random(60) < rng.uniform(0.0, 0.5)
+        letters[changed] = rng.integers(0, 20, changed.sum())
         texts.append("".join("ACDEFGHIKLMNPQRSTVWY"[letter] for letter in letters))
     return [*texts, "ACD", ""]
 

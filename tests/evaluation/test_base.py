@@ -25,8 +25,8 @@ def pictures(n: int, seed: int) -> list[Any]:
 
 
 def prose(n: int, seed: int) -> list[str]:
-    source = np.random.default_rng(seed)
-    return [" ".join(source.choice(WORDS, 130)) for _ in range(n)]
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, 130)) for _ in range(n)]
 
 
 def pool_of(train: list[Any], held: list[Any], **more: Any) -> Callable[[int], AuditPool]:
@@ -145,11 +145,11 @@ def test_held_out_items_of_another_kind_prove_nothing(make_inputs: Callable[...,
 
 
 def test_the_gap_to_training_items_has_an_interval(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def bits(part: str, units: float) -> list[tuple[float, float]]:
         level = 100.0 if part == "test" else 60.0
-        return [(level + x, 50.0) for x in source.normal(size=80)]
+        return [(level + x, 50.0) for x in rng.normal(size=80)]
 
     scores = {s.name: s for s in IMAGE(make_inputs(TRAIN, HELD, pictures(40, 2), gradient_bits=bits)).scores()}[
         "bits_gap"

@@ -13,7 +13,7 @@ import pytest
 from anew.core.specs import Tokens
 from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.inputs import EvaluationInputs
-from anew.evaluation.modalities.code import CodeEvaluation, functions, python, python_blocks
+from anew.evaluation.modalities.code import CodeEvaluation, judge_functions, judge_python, python_blocks
 from anew.evaluation.modalities.molecule import MoleculeEvaluation
 from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
 from anew.evaluation.score import Score
@@ -41,13 +41,13 @@ def found(scores: Any) -> dict[str, Score]:
 
 def test_blocks_are_judged_by_the_parser() -> None:
     text = '"""Doc\nof lines."""\n\nimport a\n\n\n@cached\ndef f(x):\n    return (\n        1\n    )\n\n\nif a:\n    b\nelse:\n    c\nd = ('
-    assert len(python_blocks(text)) == 5 and python(text) == (4, 4)
-    assert python("def f(:\n    x\ny = 1\nz") == (1, 2) and python("") == (0, 0) == python("x = 1")
+    assert len(python_blocks(text)) == 5 and judge_python(text) == (4, 4)
+    assert judge_python("def f(:\n    x\ny = 1\nz") == (1, 2) and judge_python("") == (0, 0) == judge_python("x = 1")
 
 
 def test_functions_are_judged_where_they_end_within_the_text() -> None:
     text = "class A:\n    def f(self,\n    ):\n        return 1\n\n    def g(self:\n        pass\n\ndef h():\n    x\ny\ndef cut(a):\n    b"
-    assert functions(text) == (2, 3) and functions("x = 1\n") == (0, 0)
+    assert judge_functions(text) == (2, 3) and judge_functions("x = 1\n") == (0, 0)
 
 
 def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:

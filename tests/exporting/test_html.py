@@ -20,7 +20,7 @@ import anew
 from anew.core.random import generator
 from anew.core.specs import Condition, SampleRequest
 from anew.data.formats import pixel_steps
-from anew.exporting.bundle import bundled
+from anew.exporting.bundle import bundle
 from anew.exporting.graph import WEB, Container
 from anew.exporting.html import page
 from anew.exporting.sampler import whole_sampler
@@ -197,12 +197,8 @@ def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path:
 @needs_node
 @pytest.mark.parametrize("colours", [1, 3])
 def test_files_are_ordinary_ones(colours: int, tmp_path: Path) -> None:
-    source = np.random.default_rng(1)
-    levels = (
-        source.integers(0, 256, (5, 30, 40, 4))
-        if colours == 3
-        else source.integers(0, 256, (5, 30, 40, 1)).repeat(4, 3)
-    )
+    rng = np.random.default_rng(1)
+    levels = rng.integers(0, 256, (5, 30, 40, 4)) if colours == 3 else rng.integers(0, 256, (5, 30, 40, 1)).repeat(4, 3)
     levels[..., 3] = 255
     wave = np.sin(np.arange(800) / 9.0)
     request = {"frames": [frame.ravel().tolist() for frame in levels], "width": 40, "height": 30}
@@ -431,12 +427,12 @@ def test_bad_places_are_refused(text_run: Callable[[str], Path], tmp_path: Path)
 def test_modules_become_one_script(tmp_path: Path) -> None:
     (tmp_path / "a.js").write_text('// A.\nimport { b as c } from "./b.js";\n\nexport const a = c + 1;\n')
     (tmp_path / "b.js").write_text("export function b() {}\nexport class B {}\n")
-    script = bundled(tmp_path, "a")
+    script = bundle(tmp_path, "a")
     assert script.index("const $b = ") < script.index("const $a = ") and "import" not in script and "// A" not in script
     assert "const { b: c } = $b;" in script and "return { b, B };" in script and "return { a };" in script
     for entry in ("worker", "page/page"):
         folder, name = (WEB / entry).parent, (WEB / entry).name
-        assert not re.search(r"^(?:import|export) ", bundled(folder, name), re.MULTILINE)
+        assert not re.search(r"^(?:import|export) ", bundle(folder, name), re.MULTILINE)
 
 
 # ---- in a browser ----

@@ -19,7 +19,7 @@ from PIL import Image
 import anew
 from anew.core.random import generator
 from anew.core.specs import SampleRequest
-from anew.exporting.onnx import traced
+from anew.exporting.onnx import to_onnx
 from anew.families.portable import Graph
 from samples import clips, shapes, stereo_tones, tones
 
@@ -181,7 +181,7 @@ def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path:
     ]:
         step = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "never": []}
         expected = filter_probabilities(logits.softmax(1), temperature, top_k, top_p, min_p).numpy()
-        assert np.abs(sample._filtered(logits.numpy(), step) - expected).max() < 1e-5
+        assert np.abs(sample._filter(logits.numpy(), step) - expected).max() < 1e-5
 
 
 @pytest.mark.slow
@@ -220,13 +220,13 @@ def test_systems_of_equations(rows: int, size: int, columns: int) -> None:
         root = torch.linalg.cholesky_ex(matrices @ matrices.mT + torch.eye(size)).L
         return torch.linalg.solve_triangular(root, right, upper=False)
 
-    source = generator("equations")
+    rng = generator("equations")
     inputs = {
-        "matrices": torch.randn(rows, size, size, generator=source),
-        "right": torch.randn(rows, size, columns, generator=source),
+        "matrices": torch.randn(rows, size, size, generator=rng),
+        "right": torch.randn(rows, size, columns, generator=rng),
     }
     graph = Graph("solve", torch.nn.Identity(), solve, inputs, ("x",))
-    session = onnxruntime.InferenceSession(traced(graph), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(to_onnx(graph), providers=["CPUExecutionProvider"])
     more = {name: torch.cat((x, x)) for name, x in inputs.items()}  # any number of rows
     output = session.run(None, {name: x.numpy() for name, x in more.items()})[0]
     assert np.abs(output - solve(*more.values()).numpy()).max() < 1e-4

@@ -24,8 +24,8 @@ GAN = GanConfig(width=8, channel_mults=(1,), patch_size=1, latent_dim=8, num_clu
 
 
 def items(n: int) -> Batch:
-    source = torch.Generator().manual_seed(0)
-    return Batch(torch.rand((n, 1, 8, 8), generator=source) * 2 - 1, torch.arange(n) % 2)
+    rng = torch.Generator().manual_seed(0)
+    return Batch(torch.rand((n, 1, 8, 8), generator=rng) * 2 - 1, torch.arange(n) % 2)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ STREAM = Tokens(12, 16, {"end": 10}, packed=True, spellings=(*(bytes([97 + i]) f
 
 
 def texts(spec: Tokens, n: int = 8) -> Batch:
-    source = torch.Generator().manual_seed(1)
-    ids = torch.randint(0, 9, (n, spec.length + 1), generator=source)
+    rng = torch.Generator().manual_seed(1)
+    ids = torch.randint(0, 9, (n, spec.length + 1), generator=rng)
     ids[:, 0] = 10
     mask = torch.ones(n, spec.length)
     return Batch(ids, torch.arange(n) % 2 if spec.classes else None, mask)

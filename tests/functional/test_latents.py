@@ -34,8 +34,8 @@ def test_no_free_nats_change_nothing() -> None:
 
 @given(st.floats(0, 1), st.integers(0, 100))
 def test_slerp_keeps_length(share: float, seed: int) -> None:
-    source = torch.Generator().manual_seed(seed)
-    first, other = torch.nn.functional.normalize(torch.randn(2, 16, generator=source), dim=1)
+    rng = torch.Generator().manual_seed(seed)
+    first, other = torch.nn.functional.normalize(torch.randn(2, 16, generator=rng), dim=1)
     between = slerp(first, other, torch.tensor([share]))
     assert float(between.norm()) == pytest.approx(1.0, abs=1e-4)
 

@@ -14,9 +14,9 @@ LEVELS = torch.arange(256) * 2 * HALF_BIN - 1.0
 def mixture(
     seed: int = 0, count: int = 1, components: int = 3, channels: int = 1, spread: float = 1.0
 ) -> LogisticMixture:
-    source = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     size = LogisticMixture.num_parameters(components, channels)
-    return LogisticMixture.from_network(spread * torch.randn(count, size, 2, 2, generator=source), components, channels)
+    return LogisticMixture.from_network(spread * torch.randn(count, size, 2, 2, generator=rng), components, channels)
 
 
 def one_pixel(raw: list[float], values: Tensor) -> LogisticMixture:

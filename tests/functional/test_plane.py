@@ -8,8 +8,8 @@ from anew.functional.plane import Plane, principal_directions
 
 
 def test_a_plane_holds_what_differs_most() -> None:
-    source = torch.Generator().manual_seed(0)
-    latents = torch.randn((200, 2, 3), generator=source) * torch.tensor([[9.0, 1, 1], [1, 1, 4]])
+    rng = torch.Generator().manual_seed(0)
+    latents = torch.randn((200, 2, 3), generator=rng) * torch.tensor([[9.0, 1, 1], [1, 1, 4]])
     plane = Plane.of(latents)
     flat = plane.directions.flatten(1)
     assert torch.allclose(flat @ flat.T, torch.eye(2), atol=1e-5)

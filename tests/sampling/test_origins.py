@@ -30,9 +30,9 @@ def written(file_format: str, comment: str) -> bytes:
     picture = np.arange(12 * 12, dtype=np.uint8).reshape(12, 12)
     clip = np.stack([picture] * 8)
     if file_format in ("wav", "flac"):
-        return audio.written(np.zeros(800, np.float32), 8000, file_format, comment)
+        return audio.to_file(np.zeros(800, np.float32), 8000, file_format, comment)
     if file_format == "fasta":
-        return fasta.written([fasta.FastaRecord(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
+        return fasta.to_fasta([fasta.FastaRecord(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
     return {
         "png": pixels.png(picture, comment=comment),
         "gif": frames.gif(clip, 8, comment),

@@ -92,7 +92,7 @@ async def slow_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 def test_a_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "HEAD_S", 0.3)
+    monkeypatch.setattr(listening, "HEAD_SECONDS", 0.3)
     with (
         answering(slow_app) as address,
         socket.create_connection(address, 10) as slow,
@@ -108,7 +108,7 @@ def test_a_head_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_who_reads_nothing_is_given_up_and_who_reads_slowly_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "UNREAD_S", 0.5)
+    monkeypatch.setattr(listening, "UNREAD_SECONDS", 0.5)
     ended = threading.Event()
     size = 64 * 2**20  # more than the system keeps for a client
 

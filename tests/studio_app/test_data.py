@@ -89,7 +89,7 @@ def test_uploads_stay_out_of_a_link(target: str, tmp_path: Path) -> None:
 def test_a_body_that_comes_to_a_halt_is_cut_off(
     path: str, framing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "HALT_S", 0.3)
+    monkeypatch.setattr(guard, "MAX_HALT_SECONDS", 0.3)
     (tmp_path / "uploads" / "u").mkdir(parents=True)
     app = make_app(Studio(StartFolder(tmp_path), []), "127.0.0.1", 8686, TOKEN)
     with answering(app) as address, socket.create_connection(address, 30) as slow:

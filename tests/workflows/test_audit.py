@@ -60,10 +60,10 @@ def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
 def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi") for b in ("na", "ro", "tis", "vex", "mo")]
     for name, seed in (("data", 0), ("held", 1), ("made", 2)):
-        source = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         (tmp_path / name).mkdir()
         for i in range(70):
-            (tmp_path / name / f"{i}.txt").write_text(" ".join(source.choice(words, 130)))
+            (tmp_path / name / f"{i}.txt").write_text(" ".join(rng.choice(words, 130)))
     where = ["--samples", str(tmp_path / "made"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert main(["evaluate", *where, "--held-out", str(tmp_path / "held"), "--json"]) == 0
     output = json.loads(capsys.readouterr().out)

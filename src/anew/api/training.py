@@ -296,11 +296,11 @@ def _resume_begun(
 ) -> Model:
     """Begin a run again that was stopped before its plan was made."""
     check_request(request)
-    from anew.data.dataset import check_there
+    from anew.data.dataset import check_present
     from anew.sampling.restore import trusted_family_file
     from anew.workflows.train import new_run
 
-    check_there(request.data)
+    check_present(request.data)
     own_file = trusted_family_file(request.family, folder.path, trust_code)
     return new_run(folder, request, reporter, started, "nothing", own_file)
 

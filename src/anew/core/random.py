@@ -83,8 +83,8 @@ class StepContext:
         last_chunk = (self.first_row + n_rows - 1) // ROWS_PER_GENERATOR
         chunks = []
         for chunk in range(first_chunk, last_chunk + 1):
-            source = generator(self.seed, self.step, self.phase, stream, chunk)
-            chunks.append(fill_(torch.empty((ROWS_PER_GENERATOR, *row_shape)), generator=source))
+            rng = generator(self.seed, self.step, self.phase, stream, chunk)
+            chunks.append(fill_(torch.empty((ROWS_PER_GENERATOR, *row_shape)), generator=rng))
         rows = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
         start = self.first_row - first_chunk * ROWS_PER_GENERATOR
         return rows[start : start + n_rows].to(self.device)

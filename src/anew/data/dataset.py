@@ -1,4 +1,4 @@
-"""A source, opened: parts, order, batches. The one thing that api, plan and train see of data."""
+"""Data sets: a source with its parts, order and batches. Planning, training and the API use data through this class alone."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from anew.core import settings as configs
 from anew.core.addresses import address_of
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
-from anew.data.loading.epoch_order import shuffled
+from anew.data.loading.epoch_order import permutation
 from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
-from anew.data.skipped import named
+from anew.data.skipped import name_reasons
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
+from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
 
-WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
-ALIKE_ITEMS = 20_000  # items among which near-duplicates are looked for; more are compared for equality only
-TEXT = 16_000_000  # characters that text() gives without a limit
+MAX_WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
+MAX_COMPARED_ITEMS = (
+    20_000  # items compared for similarity, about 10 s of one core; more are compared for equality only
+)
+DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() gives without a limit: bounds memory
 ALL = "all"  # the part that holds everything of data opened for scoring
 
 
 class Dataset:
     """Opened by `open`, ready for batches after `fit` (or at once after `reopen`)."""
 
-    def __init__(self, chosen: Chosen, modality: Modality, seed: int, cache: Path | None) -> None:
+    def __init__(self, chosen: SelectedData, modality: Modality, seed: int, cache: Path | None) -> None:
         self.path = chosen.source.path
         self.seed = seed
         self.modality = modality
@@ -67,9 +69,18 @@ class Dataset:
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
-        settings: fields of the modality's Config, or what gives them for the name of a modality; cache: where encoded
-        shards are kept; size: the budget, where it is known; columns: those of tables that the user names.
-        Raises DataError where the source cannot be used."""
+        Args:
+            path: A folder, a file, an address or a hub name.
+            modality: Name of the modality; None: that of most items.
+            settings: Fields of the modality's Config, or a function that gives them for the name of a modality.
+            seed: Seed of the order and of all draws.
+            cache: Folder of encoded shards; None: the default cache.
+            size: The budget, where it is known.
+            columns: Columns of tables that the user names.
+
+        Raises:
+            DataError: The source cannot be used.
+        """
         chosen = detect_modality(str(path), modality, columns=columns)
         owner = load_modality(chosen.modality)
         own_settings = settings(chosen.modality) if callable(settings) else settings
@@ -80,12 +91,17 @@ class Dataset:
         return data
 
     def _survey(self, fresh: bool, budget: DataBudget | None = None) -> None:
-        """Look at a sample: what is usable, what an item is (if that is open yet), what the classes are."""
+        """Read a sample of the items: refuse a source without usable ones, and let the modality inspect it.
+
+        Args:
+            fresh: Whether the data is new, not that of a saved run.
+            budget: The budget, where it is known.
+        """
         chosen, modality = self._chosen, self.modality
         sample, refused = sample_of(chosen, modality)
         if not sample:
             refused = [*refused, *chosen.source.refusals]
-            reasons = f": {named(refused)}" if refused else ""
+            reasons = f": {name_reasons(refused)}" if refused else ""
             raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{reasons}")
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if budget is not None:
@@ -95,10 +111,10 @@ class Dataset:
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self, fresh: bool) -> None:
-        """Split the data. fresh: it is not of a saved run, whose classes are known."""
+        """Split the data. fresh: Whether the data is new; the classes of a saved run are known."""
         chosen, modality = self._chosen, self.modality
         is_list = modality.layout == "list" and self.scan.bytes > max(
-            WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
+            MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
         )
         store_type = InMemoryStore if chosen.whole and not is_list else StreamingStore
         store = self._opened_store = store_type(chosen.source, chosen.shards, modality, self.seed)
@@ -117,7 +133,7 @@ class Dataset:
 
     @property
     def spec(self) -> Spec:
-        """What an item is. Raises DataError before `fit`."""
+        """Spec of an item. Raises DataError before `fit`."""
         if self._spec is None:
             raise DataError("the data set is not fitted yet; call fit(size) first")
         return self._spec
@@ -140,8 +156,14 @@ class Dataset:
     # ---- fitting ----
 
     def fit(self, size: DataBudget) -> Spec:
-        """Learn vocabulary, shape and scale from the train part, then make batches possible. size: items and bytes are
-        counted here."""
+        """Learn vocabulary, shape and scale from the train part, and encode it.
+
+        Args:
+            size: The budget; its items and bytes are replaced by those of the source.
+
+        Returns:
+            The spec of an item.
+        """
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
         self._spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
         self._say(self.modality.remarks())
@@ -166,8 +188,17 @@ class Dataset:
         return self._ready().train_units
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        """Rows first..first+count-1 of the global batch of `size` examples of this step; a function of its arguments and
-        the seed alone. Each epoch visits every example once in a new order."""
+        """Rows of a step's global batch; a function of the arguments and the seed alone.
+
+        Each epoch visits every example once in a new order.
+
+        Args:
+            step: The step, from 0.
+            phase: Phase of training; each has an order of its own.
+            first: First row in the global batch.
+            count: Number of rows.
+            size: Rows of the global batch.
+        """
         start = step * size + first
         return self._ready().batch(np.arange(start, start + count, dtype=np.int64), phase)
 
@@ -183,48 +214,67 @@ class Dataset:
     # ---- reading parts ----
 
     def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
-        """One ordered pass. Packed tokens come as x (1, n), stretches of about a million that never leave the part; records
-        as (B, L+1) with mask; grids as (B, *shape). limit: examples at most."""
+        """One ordered pass over a part.
+
+        Args:
+            part: Name of the part.
+            limit: Examples at most; None: all, or a sample where data streams.
+
+        Yields:
+            Packed tokens as x (1, n), in stretches of about a million that never leave the part; records as (B, L+1) with a
+            mask; grids as (B, *shape).
+        """
         return self._ready().sweep(self._number(part), limit)
 
     def scoring(
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
     ) -> Iterator[Batch]:
-        """Every target of the part counted exactly once. Windows of packed text overlap by length - stride (default: half)
-        and the mask marks what counts, so context carries on. Batch.units: characters of the original that the counted
-        targets stand for; over the part they sum to its characters (a list's line ends count as one each).
+        """Batches for scoring, in which every target of the part counts exactly once.
 
-        limit: stop at about so many units, taken evenly from the whole part."""
+        Windows of packed text overlap, so that targets have context; the mask marks those that count. `Batch.units` are the
+        characters that the counted targets stand for; over the part they sum to its characters, with one for each line end of a
+        list.
+
+        Args:
+            part: Name of the part.
+            batch: Rows of a batch.
+            stride: Tokens from window to window of packed text; None: half the length.
+            limit: Units to stop at, about, taken evenly from the whole part; None: all.
+        """
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
-        stored = self._ready().rows(self._number(part), n).samples(n, seed)
-        if isinstance(stored, list):
-            return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
-        return list(self.modality.to_items(stored))
+        rows = self._ready().rows(self._number(part), n).samples(n, seed)
+        if isinstance(rows, list):
+            return [self.modality.decode(row[None].astype(np.int64))[0] for row in rows]
+        return list(self.modality.to_items(rows))
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
         """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
         numbers = np.zeros(rows.count, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
-        return list(self.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]
+        return list(self.scan.labels), numbers[np.sort(permutation(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
         """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
-        out: list[str] = []
-        left = TEXT if limit is None else limit
-        for item in self._ready().text(self._number(part), left):
-            if left <= 0:
+        texts: list[str] = []
+        remaining = DEFAULT_TEXT_LIMIT if limit is None else limit
+        for item in self._ready().text(self._number(part), remaining):
+            if remaining <= 0:
                 break
             if not isinstance(item.data, str):
                 raise DataError(f"{self.modality.name} data has no text")
-            out.append(item.data[:left])
-            left -= len(item.data)
-        return out
+            texts.append(item.data[:remaining])
+            remaining -= len(item.data)
+        return texts
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
-        """(parts that the audit for copies takes as held out: those taken from train, else the user's own; if chance alone drew them)."""
+        """The held-out parts of the copying test.
+
+        Returns:
+            Names of the parts taken from train, else of the user's own; whether their items were drawn one by one at random.
+        """
         held_out = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
         return (self.carved, self._store.drawn_one_by_one) if self.carved else (held_out, False)
 
@@ -234,9 +284,9 @@ class Dataset:
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def twins(self, items: Sequence[DecodedItem]) -> list[int]:
-        """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
+        """One integer for each decoded item, which near-duplicates share; among many items only exact duplicates."""
         records = [Item("", item) for item in items]
-        compares_all = len(records) <= ALIKE_ITEMS
+        compares_all = len(records) <= MAX_COMPARED_ITEMS
         return (
             near_duplicates.group_keys(records, self.modality)
             if compares_all
@@ -256,7 +306,7 @@ class Dataset:
     # ---- keeping ----
 
     def state(self) -> dict[str, object]:
-        """All that `reopen` needs, as JSON values."""
+        """The state that `reopen` needs, as JSON values."""
         size = self._size
         return {
             "path": str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
@@ -276,10 +326,17 @@ class Dataset:
 
     @classmethod
     def reopen(cls, state: Mapping[str, Any], folder: Path, path: str | None = None) -> Dataset:
-        """The data of a saved run, ready for batches. path: where the data lies now, if it moved.
+        """Open the data of a saved run, ready for batches.
 
-        Raises DataError where the data is not what the run was trained on."""
-        data = cls._restored(_same(state, path), state, folder)
+        Args:
+            state: As `state` gave it.
+            folder: The run.
+            path: Where the data lies now, if it moved.
+
+        Raises:
+            DataError: The data is missing, or not what the run was trained on.
+        """
+        data = cls._restored(_find_data(state, path), state, folder)
         data._divide(fresh=False)
         _check_division(state["parts"], data.scan.parts)
         data._store.rates = dict(state["rates"])
@@ -289,7 +346,14 @@ class Dataset:
 
     @classmethod
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
-        """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
+        """Open other data with the modality of a saved run, undivided, as the part "all".
+
+        Args:
+            state: As `state` gave it.
+            folder: The run.
+            path: The other data.
+            samples: Whether it is a folder of samples, of which each counts once.
+        """
         columns = ColumnChoice.of(state["config"], is_needed=False)
         chosen = detect_modality(path, state["modality"], samples, columns=columns)
         data = cls._restored(chosen, state, folder, generated=samples)
@@ -299,8 +363,10 @@ class Dataset:
         return data
 
     @classmethod
-    def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Dataset:
-        modality = fitted(state, folder, generated=generated)
+    def _restored(
+        cls, chosen: SelectedData, state: Mapping[str, Any], folder: Path, *, generated: bool = False
+    ) -> Dataset:
+        modality = restore_item_modality(state, folder, generated=generated)
         data = cls(chosen, modality, state["seed"], None)
         data._survey(fresh=False)
         data._spec = modality.spec
@@ -310,11 +376,11 @@ class Dataset:
     def records(self) -> list[EncodedRecord]:
         """Every usable record of data that `open_like` opened."""
         if not self._all or not isinstance(self._store, InMemoryStore):
-            raise DataError("only data opened with `open_like` has its records at hand; open it that way")
+            raise DataError("only data opened with `open_like` has its records in memory; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
 
     def close(self) -> None:
-        """Stop background work and let files go."""
+        """Stop background work and close files."""
         if self._opened_store is not None:
             self._opened_store.close()
 
@@ -324,8 +390,8 @@ class Dataset:
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
-def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Modality:
-    """The modality of a saved run, for its own data or for generated items; RunError where what the run says of it does not fit."""
+def restore_item_modality(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Modality:
+    """The modality of a saved run, for its own data or for generated items; RunError where its state is invalid."""
     owner = load_modality(state["modality"])
     with restoring(folder / "config.json"):
         modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
@@ -333,23 +399,23 @@ def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -
     return modality
 
 
-def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
+def _find_data(state: Mapping[str, Any], path: str | None) -> SelectedData:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
-        check_there(state["path"])
+        check_present(state["path"])
     columns = ColumnChoice.of(state["config"])
     chosen = detect_modality(
         path or state["path"], state["modality"], is_requested=state.get("asked", False), columns=columns
     )
     if chosen.fingerprint != state["fingerprint"]:
-        place = path or state["path"]
-        mend = "give its new place as `data`" if path is None else "give the same, unchanged files"
-        raise DataError(f"{place!r} is not the data of this run: it has moved or changed; {mend}")
+        location = path or state["path"]
+        advice = "give its new place as `data`" if path is None else "give the same, unchanged files"
+        raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
     return chosen
 
 
 def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
-    """Raises DataError where the same items are divided otherwise than the run did: it would be judged by what it was trained on."""
+    """Raise DataError where the same items are divided in another way than in the run: it would be scored on training items."""
     if dict(parts) != dict(parts_now) and sum(parts.values()) == sum(parts_now.values()):
         raise DataError(
             f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were to train on, now "
@@ -357,9 +423,12 @@ def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> N
         )
 
 
-def check_there(path: str) -> None:
-    """Raises DataError where the data of a run has moved away, or lies where no data is kept, or at an address that nobody here has
-    named: the run may be a stranger's, and would have this computer read or ask whatever it likes."""
+def check_present(path: str) -> None:
+    """Raise DataError where the data of a run may not be read from its recorded path.
+
+    It may have moved, lie where no data is kept, or be at an address that was never used on this computer: the run may be a
+    stranger's, and would make this computer read files or send requests as it likes.
+    """
     address = None if is_hub_name(path) else address_of(path)
     if address is not None and not is_known(address):
         raise DataError(

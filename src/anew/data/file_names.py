@@ -19,7 +19,9 @@ _PART = {
 _PROGRAMS = frozenset(
     f".{s}" for s in ("py", "js", "ts", "c", "h", "cc", "cpp", "go", "java", "rs", "rb", "php", "sh", "r")
 )
-MANY_FILES = 10  # a data set that lies in a file for each part has fewer
+MANY_FILES = (
+    10  # files from which a name like `coin_test.png` is a coincidence: data with a file for each part has fewer
+)
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
 _RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with an ending, or without one
@@ -45,13 +47,16 @@ def is_packed(path: str) -> bool:
 
 
 def part_of(path: str) -> str | None:
-    """The part that a relative path names: a folder `train/`, `val/`, `test/`, or a file stem that is or starts or ends
-    with such a word (`test.txt`, `train-00000-of-00002.parquet`, `names_valid.csv`). None where nothing says so; a
-    program `test.py` says nothing, nor does a folder `test` deep inside others."""
+    """The part that a relative path names, or None.
+
+    It may be named by a folder (`train/`, `val/`, `test/`), or by a file stem that is such a word, or begins or ends with one
+    (`test.txt`, `train-00000-of-00002.parquet`, `names_valid.csv`). A program `test.py` names no part, nor does a folder `test`
+    deep inside others.
+    """
     folder, _, name = path.lower().rpartition("/")
-    named = _part_of_folder(folder)
-    if named is not None:
-        return named
+    folder_part = _part_of_folder(folder)
+    if folder_part is not None:
+        return folder_part
     if suffix_of(name) in _PROGRAMS:
         return None
     words = _WORD_ENDS.split(name)

@@ -33,8 +33,10 @@ def held_out_size(data: Dataset) -> int:
 
 
 def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
-    """Whether validation items join n_test test items: records, where chance or the user divided both parts. What they
-    choose (weights, a gate) is far less than what training items teach."""
+    """Whether validation items are added to n_test test items: for records, where both parts come from one division.
+
+    Validation items choose weights and a gate, which is far less than what training items teach.
+    """
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
     is_one_draw = len({name in data.carved for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))
     return n_test < n and not is_packed and is_one_draw

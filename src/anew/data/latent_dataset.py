@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CODEC_BATCH = 64  # items in each call of a codec: always as many, so that latents never depend on the neighbours
-CACHE_BYTES = 512 * 2**20  # of latents in memory; what is beyond is encoded again each time
+CACHE_BYTES = 512 * 2**20  # latents in memory; others are encoded again each time
 
 
 def encode_in_fixed_batches(codec: Codec, x: Tensor) -> Tensor:
     """Latents of items, each the same whatever it is encoded together with.
 
     Args:
-        codec: What encodes.
+        codec: The codec.
         x: (n, *shape) values of items.
 
     Returns:

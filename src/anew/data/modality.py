@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from torch import Tensor
 
-CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
+CONFIDENT = 0.8  # confidence from which content outweighs a file's ending, see `Modality.sniff`; chosen
 
 Layout = Literal["items", "list", "document"]
-"""What a file holds: items that stand alone, a list of records, or one running text."""
+"""Contents of a file: independent items, a list of records, or one running text."""
 G = TypeVar("G", contravariant=True)
 
 
@@ -36,7 +36,7 @@ class ModalityTraits:
     """Properties common to all items of a modality.
 
     Attributes:
-        singular: What one item is called; an `s` behind it makes it several.
+        singular: Noun for one item; its plural ends in `s`.
         is_text: Files are text. Shards follow their bytes, and a large file is read in spans of whole lines.
         record_start: Bytes that open a line where a record begins, so that spans hold whole records (empty: any line does).
         reads_file_slices: Files are handed over as a `FileSlice` instead of their bytes, large ones as several slices.
@@ -48,9 +48,10 @@ class ModalityTraits:
         unsupported_suffixes: Endings of such files that are not read, and the format to convert them to.
         max_file_bytes: Larger files are skipped; 0: no limit.
         max_cluster_bytes: A list up to this size is kept whole, and `sequence_clusters` finds relatives in it; 0: never.
-        num_saved_samples: How many samples a run keeps.
+        num_saved_samples: Number of samples that a run keeps.
         default_sampling: Sampling settings that suit such items, for families that have them.
-        tries_families: Which family makes the best of such items differs from data set to data set, by what was measured.
+        tries_families: Whether the best family differs from data set to data set, as was measured (docs/log.md), so that several
+            are tried.
         files_hold_comments: Files that are written have a place for a comment.
         latents_from: Seconds of training from which on they are better learned as latents of a codec, which is learned first,
             where a family can choose.
@@ -90,11 +91,11 @@ class Modality(ABC):
         name: The modality's name, that of its file.
         suffixes: File endings, lower case with the dot. A hint: `sniff` decides.
         Config: Dataclass of its settings.
-        unit: What bits are divided by: "character", "residue" or "dimension".
-        traits: What holds for all its items.
+        unit: Unit by which bits are divided: "character", "residue" or "dimension".
+        traits: Properties of all its items.
         config: An instance of `Config`.
         generated: The items are samples of a generator: one that is not valid counts against it, and is not skipped.
-        layout: What a file holds; `inspect` may decide it.
+        layout: Contents of a file; `inspect` may decide it.
         spec: Shape or vocabulary of encoded items; set by `fit` and `restore`.
     """
 
@@ -126,8 +127,15 @@ class Modality(ABC):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        """How surely a file that begins with `head` (some KB) is of this kind, whatever it is called: 0 not at all or not to
-        be told, 1 certainly. From CONFIDENT up the content outweighs the file's ending, unless its own kind is as sure of it."""
+        """Confidence that a file is of this modality, by its content alone.
+
+        Args:
+            head: The first KB of the file.
+
+        Returns:
+            0 (not, or not to be told) to 1 (certainly). From CONFIDENT up it outweighs the file's ending, unless the modality of
+            that ending is as confident.
+        """
         return 0.0
 
     @classmethod
@@ -170,7 +178,7 @@ class Modality(ABC):
         return None
 
     def signature(self, item: Item) -> bytes | None:
-        """The same bytes for near-identical items, so that they land in one part; None: the content itself decides.
+        """Bytes that near-identical items share, so that they stay in one part; None: only identical content is one.
 
         Raises:
             ValueError: The body was read and `encode` would refuse it (one clause).
@@ -223,10 +231,10 @@ class Modality(ABC):
 
     @abstractmethod
     def units(self, item: Item) -> int:
-        """Characters, residues or values of the item, which bits are divided by."""
+        """Number of characters, residues or values of the item, by which bits are divided."""
 
     def widths(self) -> Numbers | None:
-        """(vocab,) units that each id of `Tokens` stands for (sums are exact); None for a `Grid`, whose values are its units."""
+        """(vocab,) units that each id of `Tokens` stands for, which sum exactly; None for a `Grid`, whose units are its values."""
         return None
 
     @abstractmethod
@@ -285,7 +293,7 @@ class Modality(ABC):
         Args:
             artifacts: As `save_item` gives them.
             labels: Class of each.
-            first: How many samples are in front of these in other files.
+            first: Number of samples before these, in other files.
         """
         return None
 
@@ -294,7 +302,7 @@ class Modality(ABC):
 
         Args:
             items: Decoded items.
-            names: Of the file of each.
+            names: Name of the file of each.
             stem: Names of the files without their endings.
 
         Returns:
@@ -324,7 +332,7 @@ class Modality(ABC):
         return None
 
     def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
-        """Decoded samples with what was given of them exactly as it was given."""
+        """Decoded samples in which the given values of a condition are restored exactly."""
         return items
 
     # ---- prompts ----
@@ -350,7 +358,7 @@ class Modality(ABC):
         Args:
             x: (n, L) ids of samples.
             prompt_ids: (L,) or (n, L) ids that samples start from, or None: no stop is looked for in them.
-            stop: Where new text ends; it is left out, too.
+            stop: String before which new text ends.
 
         Returns:
             n texts, None where `stop` has not appeared.
@@ -378,8 +386,17 @@ class Modality(ABC):
 def each(
     modality: Modality, method: str, items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, Any]]:
-    """Each with what this method of the modality makes of it: a list instead of an iterator, a ValueError (one clause) where
-    the item cannot be used, None with a refusal. A few are read ahead."""
+    """Call a method of the modality on each item; a few items are read ahead.
+
+    Args:
+        modality: The modality.
+        method: Name of the method.
+        items: Items, or refusals, which are passed through.
+
+    Yields:
+        The item with the method's result (an iterator as a list), with a ValueError (one clause) where the item cannot be used,
+        or the refusal with None.
+    """
     for piece in isolation.pieces(items):
         results = isolation.each(modality, method, [item for item in piece if isinstance(item, Item)])
         for item in piece:
@@ -429,7 +446,8 @@ def collect_glimpses(modality: Modality, items: Iterable[Item], sample: GlimpseS
 def reasons(
     modality: Modality, method: str, items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, str | None]]:
-    """The same of methods that say why an item cannot be used (`validate_header`, `validate_body`), and the reason of a refusal."""
+    """Each item with the reason why it cannot be used, by a method that gives one (`validate_header`, `validate_body`), or None;
+    a refusal with its own reason."""
     for item, reason in each(modality, method, items):
         yield item, item.reason if isinstance(item, SkippedItem) else None if reason is None else str(reason)
 
@@ -446,8 +464,8 @@ def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plur
     Args:
         labels_setting: "auto" or "off".
         labels: Names of the classes.
-        num_items: How many items there are; fewer than two a class are too few.
-        plural: What the items are called.
+        num_items: Number of items; fewer than two a class are too few.
+        plural: Noun for the items.
         notes: Gets a sentence where there are too many classes.
     """
     if labels_setting == "off" or len(labels) < 2:

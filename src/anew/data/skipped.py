@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from anew.data.types import DatasetSummary, SkippedItem
 
-KEPT = 20  # reasons, files of each, and lines in all: more than anybody reads, and little to keep in a run
-SHOWN = 5  # of them in a list that people read
-NAMED = 3  # in a sentence
+MAX_KEPT = 20  # reasons, files of each, and lines in all: more than anybody reads, and little to keep in a run
+MAX_LISTED = 5  # skipped items in a list that people read
+MAX_NAMED = 3  # skipped items in a sentence
 
 
 class SkippedItems:
@@ -27,13 +27,13 @@ class SkippedItems:
         with self._lock:
             for item in items:
                 self.count += 1
-                if item.reason not in self._by_reason and len(self._by_reason) >= KEPT:
+                if item.reason not in self._by_reason and len(self._by_reason) >= MAX_KEPT:
                     continue
                 lines = self._by_reason.setdefault(item.reason, {})
                 name = item.group or item.name
                 if name in lines:
                     lines[name].count += 1
-                elif len(lines) < KEPT:
+                elif len(lines) < MAX_KEPT:
                     lines[name] = _Repeats(item)
 
     @property
@@ -41,7 +41,7 @@ class SkippedItems:
         """One for each file and reason: the first file of every reason, then the second of every reason, and so on."""
         with self._lock:
             rows = itertools.zip_longest(*(lines.values() for lines in self._by_reason.values()))
-            return [line.summary() for row in rows for line in row if line is not None][:KEPT]
+            return [line.summary() for row in rows for line in row if line is not None][:MAX_KEPT]
 
     def write_to(self, summary: DatasetSummary) -> None:
         """Put the count and the first of them into the summary."""
@@ -50,7 +50,7 @@ class SkippedItems:
 
     def sentence(self) -> str:
         """`: NAME: REASON; ...` of some, for an error; "" where nothing was skipped."""
-        return f": {named(self.first)}" if self.first else ""
+        return f": {name_reasons(self.first)}" if self.first else ""
 
 
 @dataclass(slots=True)
@@ -66,22 +66,22 @@ class _Repeats:
             return item
         if item.group is None:
             return SkippedItem(item.name, f"{item.reason} ({self.count:,} times)")
-        place = item.name.removeprefix(item.group)
-        example = f", one{place}" if place else ""
+        location = item.name.removeprefix(item.group)
+        example = f", one{location}" if location else ""
         return SkippedItem(item.group, f"{item.reason} ({self.count:,} stretches{example})")
 
 
-def skipped(summary: DatasetSummary) -> list[str]:
+def describe_skipped(summary: DatasetSummary) -> list[str]:
     """Lines about skipped items for people, the first few by name."""
     if not summary.refused:
         return []
-    lines = [f"skipped {item.name}: {item.reason}" for item in summary.refusals[:SHOWN]]
+    lines = [f"skipped {item.name}: {item.reason}" for item in summary.refusals[:MAX_LISTED]]
     return [*lines, f"skipped in all: {summary.refused}"]
 
 
-def named(items: Sequence[SkippedItem]) -> str:
+def name_reasons(items: Sequence[SkippedItem]) -> str:
     """`NAME: REASON; ...` of some that were skipped for different reasons, where there are such."""
     first_of_reason = {item.reason: item for item in reversed(items)}
-    examples = [item for item in items if first_of_reason[item.reason] is item][:NAMED]
+    examples = [item for item in items if first_of_reason[item.reason] is item][:MAX_NAMED]
     sentence = "; ".join(f"{item.name}: {item.reason}" for item in examples)
     return f"{sentence}; and others" if len(items) > len(examples) else sentence

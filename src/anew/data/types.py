@@ -16,8 +16,8 @@ from anew.core.arrays import Numbers
 from anew.core.wording import plural
 from anew.errors import printable
 
-DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
-MAX_THREADS = 16  # more hardly make one training run faster
+DIGESTED_BYTES = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
+MAX_THREADS = 16  # threads beyond hardly make one training run faster
 ACCELERATOR_THREADS = 100  # CPU threads that a GPU replaces, roughly
 
 
@@ -27,11 +27,10 @@ class FileSlice:
 
     Attributes:
         path: The file, or a folder of numbered frames.
-        part: Which of the file's equal parts this is, from 0.
-        of: How many parts the file is listed as.
-        at: First unit (sample, frame) of one record in it and the one behind its last, as `Modality.split_records` cut it;
-            None: all of the part.
-        body: The bytes, where they come from no file of their own (a member of an archive).
+        part: Number of this part among the file's equal parts, from 0.
+        of: Number of parts that the file is listed as.
+        at: (start, stop) of one record in it, in samples or frames, as `Modality.split_records` cut it; None: the whole part.
+        body: The bytes, where they lie in no file of their own (a member of an archive).
     """
 
     path: Path
@@ -44,14 +43,14 @@ class FileSlice:
         return FileSlice, (self.path, self.part, self.of, self.at, self.body)
 
     def digest(self) -> bytes:
-        """16 bytes that follow from the content and the place in it; of a large file from its size and some of it."""
+        """16 bytes that depend on the content and the slice; of a large file, on its size and some of its content."""
         try:
             stat = self.path.stat() if self.body is None else None
             content = _digest(self.path, stat.st_size, stat.st_mtime_ns) if stat else self.body or b""
         except OSError:  # vanished: whoever reads it refuses it
             content = str(self.path).encode("utf-8", "surrogateescape")
-        place = repr((self.part, self.of, self.at)).encode()
-        return hashlib.blake2b(content + place, digest_size=16).digest()
+        position = repr((self.part, self.of, self.at)).encode()
+        return hashlib.blake2b(content + position, digest_size=16).digest()
 
 
 @functools.lru_cache(maxsize=4096)
@@ -61,12 +60,12 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
         return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16).digest()
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with open(path, "rb") as stream:
-        if size <= 4 * DIGESTED:
+        if size <= 4 * DIGESTED_BYTES:
             digest.update(stream.read())
         else:
-            for start in (0, size // 2, size - DIGESTED):
+            for start in (0, size // 2, size - DIGESTED_BYTES):
                 stream.seek(start)
-                digest.update(stream.read(DIGESTED))
+                digest.update(stream.read(DIGESTED_BYTES))
     return digest.digest()
 
 
@@ -82,10 +81,10 @@ class Item:
     Attributes:
         name: Where it came from, for sentences.
         data: Bytes of a file, text, an array, or a `FileSlice`.
-        label: Its class, where it has one.
+        label: Name of its class, None without one.
         begins: False where it is a piece of a longer text that goes on before it.
         ends: False where that text goes on after it.
-        group: What it was cut out of together with others (a recording); such records do not straddle parts of the split.
+        group: The recording that it was cut out of together with others; such records stay in one part of the split.
     """
 
     name: str
@@ -131,8 +130,8 @@ class EncodedRecord:
 
     Attributes:
         file: Path in its source, "" where it came from no file.
-        number: Which record of the file it is, from 1.
-        name: What the file calls it (the first word of a FASTA header), "" without a name.
+        number: Number of the record in its file, from 1.
+        name: Its name in the file (the first word of a FASTA header), "" without one.
         row: (n,) ids for `Tokens`, else the stored grid.
         label: Number of its class; None where none are learned.
     """
@@ -171,11 +170,11 @@ class Artifact:
 
     Attributes:
         suffix: Ending of its name, with the dot.
-        data: Its bytes.
-        text: What to show in a terminal, if anything.
+        data: Content of the file.
+        text: Text to show in a terminal, None for none.
         media: The type that a browser shows or plays it as ("image/png", "audio/wav").
         also: The same sample in other formats.
-        comment: What is said of it besides its content.
+        comment: Comment on the sample, "" for none.
     """
 
     suffix: str
@@ -246,7 +245,7 @@ class DatasetSummary:
         labels: Names of the classes.
         parts: Items (or spans of text) in train, validation and test.
         refusals: One for each file and reason.
-        refused: How many items were refused.
+        refused: Number of refused items.
         other: Items of kinds that are not taken, by modality or suffix.
         notes: Sentences for `anew look`.
     """

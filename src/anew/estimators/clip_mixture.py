@@ -39,17 +39,16 @@ class ClipMixture(GaussianMixture):
         """(N, T) a number a frame -> (N, D), the same for each of the frame's values."""
         area = len(self.row_rotation) * len(self.column_rotation)
         channels = len(self.centre) // (area * self.frames)
-        return (
-            per_part[:, None, :, None].expand(-1, channels, -1, area).reshape(per_part.shape[0], -1)
-        )  # open in exports, unlike len
+        # `shape[0]` instead of `len`: the axis stays open in exports.
+        return per_part[:, None, :, None].expand(-1, channels, -1, area).reshape(per_part.shape[0], -1)
 
     def posterior(self, y: Tensor, sigma: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
         """Best estimate of x from y = x + sigma e, and its error.
 
         Args:
-            y: (N, D).
-            sigma: (N, T), infinite where a frame tells nothing.
-            component: (N,).
+            y: (N, D) noised clips.
+            sigma: (N, T) noise level of each frame, infinite where a frame is unknown.
+            component: (N,) component of each clip.
 
         Returns:
             The estimate (N, D) and its root mean square error in each frame (N, T).
@@ -95,18 +94,18 @@ def fit_clip_mixture(
     rank: int,
     num_clusters: int,
     classes: int,
-    source: torch.Generator,
+    rng: torch.Generator,
 ) -> ClipMixture:
     """A mixture of clips, as `fit_mixture` makes one of pictures.
 
     Args:
-        x: (N, C, T, H, W).
+        x: (N, C, T, H, W) clips.
         lengths: (N,) frames of each clip, 1 to T.
-        labels: (N,) classes; None where they play no part.
-        rank: R.
-        num_clusters: K - 1; the last component is all of the data.
+        labels: (N,) classes; None to ignore classes.
+        rank: R, number of principal components.
+        num_clusters: K - 1; the last component is fitted to all of the data.
         classes: Number of classes, 0 without labels.
-        source: Random numbers.
+        rng: Random numbers.
     """
     channels, frames, height, width = x.shape[1:]
     flat = x.reshape(len(x), channels * frames, height, width)
@@ -116,7 +115,7 @@ def fit_clip_mixture(
         rank=rank,
         num_clusters=num_clusters,
         classes=classes,
-        source=source,
+        rng=rng,
         rotate_residual=False,
     )
     length_counts = torch.zeros(num_clusters + 1, frames)

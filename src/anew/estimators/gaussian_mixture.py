@@ -18,13 +18,13 @@ from torch import Tensor
 
 from anew.core.memory import check_room
 
-TINY = 1e-12  # a variance of zero stays harmless
-ANY_CLASS = -1
-FOLDS = 4
+TINY = 1e-12  # added to variances, so that one of zero divides nothing
+ANY_CLASS = -1  # class of a component that serves all classes
+FOLDS = 4  # of the cross-fitting; chosen: each fit sees three quarters of the items
 ITEMS_PER_DIRECTION = 2  # at least: further directions are those of single items
 # Items times values of one times principal components, up to which folds are fitted: a second or two.
 MOST_CROSS_FIT = 2**30
-CROSS_FIT_ROUNDS = 4  # of subspace iteration, where only variances are asked for
+CROSS_FIT_ROUNDS = 4  # of subspace iteration, half as many as for the basis itself: only variances are needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class GaussianMixture:
     Attributes:
         centre: (D,) mean of all data.
         basis: (D, R) orthonormal principal directions.
-        channel_rotation: (C, C) orthonormal; rotates what lies outside the basis, with the next two.
-        row_rotation: (H, H).
-        column_rotation: (W, W).
+        channel_rotation: (C, C) orthonormal rotation of the residual outside the basis, over channels.
+        row_rotation: (H, H) orthonormal rotation of the residual over rows.
+        column_rotation: (W, W) orthonormal rotation of the residual over columns.
         residual_variance: (D,) variance of each value outside the basis, rotated.
         means: (K, R) mean of each component in the basis.
         eigenvectors: (K, R, R) axes of each component's covariance, in columns.
@@ -103,8 +103,10 @@ class GaussianMixture:
         return self.denoise(y, sigma, component), self.posterior_std(sigma, component)[:, None]
 
     def per_value(self, per_part: Tensor) -> Tensor:
-        """One number for each part of an example that has a noise level of its own -> one for each value, or what broadcasts
-        to that. Here an example is one part: (N, 1)."""
+        """Broadcast numbers of parts that have a noise level each to the values of an example.
+
+        Here an example is one part: (N, 1) stays as it is.
+        """
         return per_part
 
     def sample(self, component: Tensor, basis_noise: Tensor, residual_noise: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ class GaussianMixture:
         return self.centre + coordinates @ self.basis.T + self._rotate_back(residual)
 
     def unwhiten(self, white: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        """(N, D) normal numbers -> data of each row's component with noise of the level sigma () upon it."""
+        """(N, D) standard normal numbers -> data of each row's component, plus noise of standard deviation sigma ()."""
         white_coordinates = white @ self.basis  # (N, R)
         residual = self._rotate(white - white_coordinates @ self.basis.T)
         along = white_coordinates * (self.variances[component] + sigma.square()).sqrt()
@@ -141,8 +143,8 @@ def rotate(x: Tensor, channels: Tensor, rows: Tensor, columns: Tensor) -> Tensor
 
 def dct_matrix(size: int) -> Tensor:
     """(size, size) orthonormal discrete cosine transform (type II), one frequency a row."""
-    place = torch.arange(size, dtype=torch.float64)
-    waves = torch.cos(math.pi / size * (place + 0.5) * place[:, None]) * math.sqrt(2 / size)
+    index = torch.arange(size, dtype=torch.float64)
+    waves = torch.cos(math.pi / size * (index + 0.5) * index[:, None]) * math.sqrt(2 / size)
     waves[0] /= math.sqrt(2)
     return waves.float()
 
@@ -173,24 +175,24 @@ def fit_mixture(
     rank: int,
     num_clusters: int,
     classes: int,
-    source: torch.Generator,
+    rng: torch.Generator,
     rotate_residual: bool = True,
 ) -> GaussianMixture:
     """Principal components, k-means among them (within each class), a Gaussian a cluster.
 
     Args:
-        x: (N, C, H, W).
-        labels: (N,) classes; None where they play no part.
+        x: (N, C, H, W) data.
+        labels: (N,) classes; None to ignore classes.
         rank: R, number of principal components.
-        num_clusters: K - 1, shared out evenly among classes; the last component is all of the data.
+        num_clusters: K - 1, divided evenly among classes; the last component is fitted to all of the data.
         classes: Number of classes, 0 without labels.
-        source: Random numbers.
-        rotate_residual: Whether what lies outside the components may be rotated.
+        rng: Random numbers.
+        rotate_residual: Whether the residual outside the components may be rotated.
     """
     shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)
     centred = x - centre
-    basis = principal_directions(centred, rank, source)  # (D, R)
+    basis = principal_directions(centred, rank, rng)  # (D, R)
     used_rank = min(rank, max(1, len(x) // ITEMS_PER_DIRECTION))
     basis[:, used_rank:] = 0.0  # what varies along them counts as outside
     coordinates = centred @ basis  # (N, R)
@@ -201,8 +203,8 @@ def fit_mixture(
         rotations, residual_variance = _no_rotation(shape), residual.square().mean(0)
     scales = torch.ones(rank)  # (R,)
     if x.numel() * rank <= MOST_CROSS_FIT and len(x) >= FOLDS:
-        scales[:used_rank], residual_variance = _held_out_spread(x, rotations, used_rank, source)
-    cluster, component_class = _cluster(coordinates, labels, num_clusters, classes, source)
+        scales[:used_rank], residual_variance = _held_out_spread(x, rotations, used_rank, rng)
+    cluster, component_class = _cluster(coordinates, labels, num_clusters, classes, rng)
     pooled = _covariance(coordinates)
     gaussians = [_fit_gaussian(coordinates[cluster == k], pooled, coordinates, scales) for k in range(num_clusters)]
     gaussians.append(_Gaussian(coordinates.mean(0), *_scaled_eigen(pooled, scales)))
@@ -246,13 +248,19 @@ def _shortest_description(residual: Tensor, shape: torch.Size, power: float) -> 
     return min(described, key=lambda pair: float((pair[1] + floor).log().sum()))
 
 
-def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
-    """How far items x (N, D) lie from what the others say of them, by cross-fitting: of the items that principal components were
-    fitted on, the components explain more than of others, and of few items nearly all.
+def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Spread of held-out items, by cross-fitting: components explain more of the items that they were fitted on than of others,
+    and nearly all of few items.
+
+    Args:
+        x: (N, D) data.
+        rotations: Rotations of the residual.
+        rank: R.
+        rng: Random numbers.
 
     Returns:
-        (R,) deviation of a held-out item along each principal component, relative to a fitted item's, at most 1; (D,) variance
-        outside the components, rotated.
+        (R,) deviation of held-out items along each principal component, relative to that of fitted items, at most 1; (D,)
+        variance outside the components, rotated.
     """
     held_out_power, fitted_power = torch.zeros(rank), torch.zeros(rank)
     residual_power = torch.zeros(x.shape[1])
@@ -260,7 +268,7 @@ def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, source: torch.G
         is_held_out = torch.arange(len(x)) % FOLDS == fold
         centre = x[~is_held_out].mean(0)
         fitted, held_out = x[~is_held_out] - centre, x[is_held_out] - centre
-        basis = principal_directions(fitted, rank, source, CROSS_FIT_ROUNDS)
+        basis = principal_directions(fitted, rank, rng, CROSS_FIT_ROUNDS)
         coordinates = held_out @ basis
         residual_power += rotate(held_out - coordinates @ basis.T, *rotations).square().sum(0)
         held_out_power += coordinates.square().sum(0)
@@ -269,10 +277,10 @@ def _held_out_spread(x: Tensor, rotations: Rotations, rank: int, source: torch.G
     return scales, residual_power / len(x)
 
 
-def principal_directions(centred: Tensor, rank: int, source: torch.Generator, rounds: int = 8) -> Tensor:
+def principal_directions(centred: Tensor, rank: int, rng: torch.Generator, rounds: int = 8) -> Tensor:
     """(D, R) leading principal directions of centred (N, D) by subspace iteration; directions beyond the data's rank are
     arbitrary."""
-    basis = torch.randn(centred.shape[1], rank, generator=source)
+    basis = torch.randn(centred.shape[1], rank, generator=rng)
     for _ in range(rounds):
         basis = torch.linalg.qr(centred.T @ (centred @ basis) + 1e-6 * basis)[0]
     return basis
@@ -303,8 +311,14 @@ def _scaled_eigen(covariance: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fit_gaussian(z: Tensor, pooled: Tensor, all_weights: Tensor, scales: Tensor) -> _Gaussian:
-    """Of one cluster (n, R); the covariance is shrunk towards the pooled one where examples are few. scales (R,): of its
-    deviations."""
+    """The Gaussian of one cluster, its covariance shrunk towards the pooled one where examples are few.
+
+    Args:
+        z: (n, R) coordinates of the cluster.
+        pooled: (R, R) covariance of all data.
+        all_weights: (N, R) coordinates of all data, whose mean an empty cluster takes.
+        scales: (R,) factors of the deviations.
+    """
     if len(z) == 0:
         return _Gaussian(all_weights.mean(0), *_scaled_eigen(pooled, scales))
     covariance = _covariance(z)
@@ -315,28 +329,28 @@ def _fit_gaussian(z: Tensor, pooled: Tensor, all_weights: Tensor, scales: Tensor
 
 
 def _cluster(
-    z: Tensor, labels: Tensor | None, num_clusters: int, classes: int, source: torch.Generator
+    z: Tensor, labels: Tensor | None, num_clusters: int, classes: int, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Cluster of each row of z (N,), and the class of each component (K,), ANY_CLASS where labels play no part."""
     component_class = torch.full((num_clusters + 1,), ANY_CLASS)
     cluster = torch.zeros(len(z), dtype=torch.long)
     if labels is None or classes == 0:
-        return kmeans(z, num_clusters, source) if num_clusters else cluster, component_class
+        return kmeans(z, num_clusters, rng) if num_clusters else cluster, component_class
     component_class[:num_clusters] = torch.arange(num_clusters) % classes
     for label in range(classes):
         components = torch.nonzero(component_class[:num_clusters] == label).flatten()
         rows = torch.nonzero(labels == label).flatten()
         if len(rows):
-            cluster[rows] = components[kmeans(z[rows], len(components), source)]
+            cluster[rows] = components[kmeans(z[rows], len(components), rng)]
     return cluster, component_class
 
 
-def kmeans(z: Tensor, num_clusters: int, source: torch.Generator, iterations: int = 25) -> Tensor:
+def kmeans(z: Tensor, num_clusters: int, rng: torch.Generator, iterations: int = 25) -> Tensor:
     """(N,) cluster of each row of z (N, R): Lloyd's algorithm from k-means++ seeds."""
-    centres = z[torch.randint(len(z), (1,), generator=source)]
+    centres = z[torch.randint(len(z), (1,), generator=rng)]
     while len(centres) < min(num_clusters, len(z)):
         distance = torch.cdist(z, centres).amin(1).square() + TINY
-        centres = torch.cat([centres, z[torch.multinomial(distance, 1, generator=source)]])
+        centres = torch.cat([centres, z[torch.multinomial(distance, 1, generator=rng)]])
     for _ in range(iterations):
         cluster = torch.cdist(z, centres).argmin(1)
         counts = torch.bincount(cluster, minlength=len(centres))[:, None]

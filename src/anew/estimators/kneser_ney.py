@@ -17,7 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNSEEN = -1  # the id of a context that was not seen
-USUAL_DISCOUNTS = (0.0, 0.5, 0.75, 0.9)  # where counts of counts are too few to estimate them
+DEFAULT_DISCOUNTS = (
+    0.0,
+    0.5,
+    0.75,
+    0.9,
+)  # where counts of counts are too few to estimate them; about their usual values
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")
@@ -114,15 +119,15 @@ class KneserNey:
             context = UNSEEN
             if contexts[-1] >= 0 and k <= len(ids):
                 keys, key = self.levels[k].contexts, contexts[-1] * self.vocab_size + ids[-k]
-                place = int(keys.searchsorted(key))
-                context = place if place < len(keys) and keys[place] == key else UNSEEN
+                index = int(keys.searchsorted(key))
+                context = index if index < len(keys) and keys[index] == key else UNSEEN
             contexts.append(context)
         return contexts
 
     # -- probabilities --------------------------------------------------------------------------------------------------
 
     def probability(self, contexts: Ints, targets: Ints) -> Floats:
-        """(n,) of each target (n,) after the contexts (order+1, n) that `walk` found."""
+        """(n,) probability of each target (n,) after the contexts (order+1, n) of `walk`."""
         probabilities = np.full(len(targets), 0.0, dtype=np.float32)
         carried = np.ones(len(targets), dtype=np.float32)  # mass left by longer contexts
         remaining = np.arange(len(targets))
@@ -141,7 +146,7 @@ class KneserNey:
         return probabilities
 
     def distribution(self, contexts: Ints) -> Floats:
-        """(n, V) after the contexts (order+1, n) that `walk` found."""
+        """(n, V) distribution of the next token after the contexts (order+1, n) of `walk`."""
         if contexts.shape[1] == 1:
             return self._one_distribution(contexts[:, 0].tolist())[None]
         probabilities = np.repeat(self.unigram[None], contexts.shape[1], axis=0)
@@ -179,11 +184,11 @@ class KneserNey:
     # -- state ----------------------------------------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """All that `restore` needs, by name."""
+        """The arrays that `restore` needs, by name."""
         return {f"{name}_{k}": getattr(level, name) for k, level in enumerate(self.levels) for name in ARRAYS}
 
     def check(self) -> None:
-        """ValueError where arrays that were restored cannot be counts: an index in them would lead outside."""
+        """Raise ValueError where restored arrays are no counts: an index in them would lead out of bounds."""
         for k, level in enumerate(self.levels):
             contexts, starts, tokens = level.contexts, level.starts, level.tokens
             fits = len(starts) == len(contexts) + 1 == len(level.backoff) + 1 and len(tokens) == len(level.values)
@@ -192,7 +197,7 @@ class KneserNey:
             )
             fits = fits and bool((tokens >= 0).all()) and bool((tokens < self.vocab_size).all())
             if not fits or bool((level.values < 0).any()) or bool((level.backoff < 0).any()):
-                raise ValueError(f"the counts of order {k} cannot be")
+                raise ValueError(f"the counts of order {k} are invalid")
 
     @classmethod
     def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:
@@ -209,8 +214,8 @@ def search(sorted_keys: Ints, keys: Ints) -> Ints:
     """Index of each key in sorted keys, -1 where it is not among them."""
     if not len(sorted_keys):
         return np.full(len(keys), -1, dtype=np.int64)
-    place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
-    return np.where(sorted_keys[place] == keys, place, -1)
+    index = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.where(sorted_keys[index] == keys, index, -1)
 
 
 def _context_tree(ids: Ints, depth: Ints, vocab_size: int, order: int) -> tuple[list[Ints], list[Ints]]:
@@ -268,10 +273,10 @@ def _smooth(contexts: Ints, pairs: Ints, counts: Ints, shorter: Level | None, vo
 
 
 def discounts(counts: Ints) -> NDArray[np.float64]:
-    """(4,): what is taken from counts of 0, 1, 2, and 3 or more (equation 26)."""
+    """(4,) discounts of counts of 0, 1, 2, and 3 or more (equation 26)."""
     n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
     if min(n1, n2, n3, n4) == 0:
-        return np.array(USUAL_DISCOUNTS)
+        return np.array(DEFAULT_DISCOUNTS)
     y = n1 / (n1 + 2 * n2)
     estimates = np.array([0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
     estimates = np.asarray(np.clip(estimates, 0.05, np.array([1.0, 0.95, 1.9, 2.9])), np.float64)

@@ -1,8 +1,8 @@
-"""Clusters of related sequences: single linkage over shared k-mers, found only as far as they are needed.
+"""Clusters of related sequences: single linkage over shared k-mers, computed only as far as they are needed.
 
-Two sequences are related if they share at least `threshold` of the smaller one's set of k-mers. A held-out part by
-clusters needs the whole clusters of its own members alone, so clusters are grown one at a time from a starting sequence,
-and growth stops where a cluster is too large to be held out: it stays in train.
+Two sequences are related if they share at least `threshold` of the smaller one's set of k-mers. To hold out whole clusters,
+only the clusters of held-out sequences are needed. So clusters are grown one at a time from a starting sequence, and growth
+stops where a cluster is too large to be held out: it stays in train.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-DEFAULT_K = 5
-LETTER_BITS = 5  # of a letter in a k-mer: upper and lower case are one
-MOST_TABLE = 1 << 26  # values up to which k-mers are numbered by a table: five letters and more
-PAIRS_AT_ONCE = 1 << 22  # of a k-mer and a sequence that has it, looked up together; bounds memory
+DEFAULT_K = 5  # letters: 20^5 k-mers of proteins, so that unrelated sequences share few
+LETTER_BITS = 5  # bits of a letter in a k-mer: 32 letters, without case
+MAX_TABLE = 1 << 26  # largest value up to which k-mers are numbered by a table: k-mers of five letters fit
+PAIRS_AT_ONCE = 1 << 22  # pairs of a k-mer and a sequence that are looked up together: bounds memory
 Indices = NDArray[np.int64]
 
 
@@ -34,7 +34,7 @@ class SequenceClusters:
     def __init__(self, sequences: Sequence[str], threshold: float, k: int = DEFAULT_K) -> None:
         self.threshold, self.n, self.k = threshold, len(sequences), k
         owner, kmer = kmers(sequences, k)
-        num_kmers, columns = _numbered(kmer)
+        num_kmers, columns = _number_values(kmer)
         self.sizes = np.bincount(owner, minlength=self.n)  # (n,) different k-mers
         self._columns = columns  # the k-mers of the first sequence, then those of the second, ...
         self._rows = np.concatenate([[0], np.cumsum(self.sizes)])  # (n + 1,) where each sequence's begin
@@ -44,14 +44,14 @@ class SequenceClusters:
         self._kmers = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=num_kmers))])
 
     def related_to(self, indices: Indices) -> Indices:
-        """All sequences that are related to one of these (themselves included, where they have a k-mer)."""
-        parts = [np.zeros(0, dtype=np.int64)]
+        """All sequences that are related to one of these; they are themselves among them, unless they have no k-mer."""
+        related = [np.zeros(0, dtype=np.int64)]
         for sequence in indices.tolist():
             shared = self._shared(sequence)
             neighbours = np.flatnonzero(shared)
             smaller = np.minimum(self.sizes[sequence], self.sizes[neighbours])
-            parts.append(neighbours[shared[neighbours] >= self.threshold * smaller])
-        return np.unique(np.concatenate(parts))
+            related.append(neighbours[shared[neighbours] >= self.threshold * smaller])
+        return np.unique(np.concatenate(related))
 
     def _shared(self, sequence: int) -> Indices:
         """(n,) how many different k-mers each sequence has in common with this one."""
@@ -64,9 +64,15 @@ class SequenceClusters:
         return shared
 
     def cluster_of(self, start: int, max_size: float, is_closed: NDArray[np.bool_]) -> Indices | None:
-        """All that is linked to `start`, or None where that is more than `max_size` sequences, or reaches a closed one.
+        """The cluster of a sequence.
 
-        is_closed: (n,) known to lie in a cluster that is too large; changed in place.
+        Args:
+            start: The sequence.
+            max_size: Sequences of the cluster, at most.
+            is_closed: (n,) whether a sequence is known to lie in a cluster that is too large; updated in place.
+
+        Returns:
+            Its members, rising; None where the cluster is too large.
         """
         is_member = np.zeros(self.n, dtype=bool)
         is_member[start] = True
@@ -141,11 +147,11 @@ def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Indices, NDArra
     return (pairs >> bits).astype(np.int64), pairs & ((np.uint64(1) << bits) - np.uint64(1))
 
 
-def _numbered(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
+def _number_values(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
     """How many different values there are, and each one's number in their order. By a table where they are small: sorting
     takes longer."""
     largest = int(values.max(initial=0))
-    if largest >= MOST_TABLE:
+    if largest >= MAX_TABLE:
         different, numbers = np.unique(values, return_inverse=True)
         return len(different), numbers.astype(np.int32)
     occurs = np.zeros(largest + 1, dtype=np.bool_)
@@ -155,7 +161,7 @@ def _numbered(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
 
 
 class NearestSequences:
-    """Search for those of n sequences that share the most k-mers with another one. Short k-mers also find distant relatives."""
+    """Search among n sequences for those that share the most k-mers with a query. Short k-mers also find distant relatives."""
 
     def __init__(self, sequences: Sequence[str], k: int = 3) -> None:
         self.k, self.n = k, len(sequences)
@@ -167,12 +173,12 @@ class NearestSequences:
         self._sizes = np.bincount(owner, minlength=self.n)
 
     def candidates(self, text: str, count: int = 8) -> list[int]:
-        """The `count` sequences with the largest shared share, the best first."""
+        """Indices of at most `count` sequences that share the most k-mers, weighted by their size, the best first."""
         text_kmers = kmers([text], self.k)[1]
         if not len(text_kmers) or not len(self._kmers):
             return []
-        place = np.minimum(np.searchsorted(self._kmers, text_kmers), len(self._kmers) - 1)
-        hits = place[self._kmers[place] == text_kmers].tolist()
+        index = np.minimum(np.searchsorted(self._kmers, text_kmers), len(self._kmers) - 1)
+        hits = index[self._kmers[index] == text_kmers].tolist()
         if not hits:
             return []
         owners = np.concatenate([self._owner[self._starts[hit] : self._starts[hit + 1]] for hit in hits])

@@ -17,7 +17,7 @@ from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
+from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import MOST_CONTROLS, STAND_INS, audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
@@ -34,14 +34,17 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import Score
 
-METRICS_SHARE = 0.6  # of the time is for metrics, the rest for the audit for copies and what is shown
-POOL_FIRST, SAMPLES_FIRST = 128, 64  # of a first audit, whose time says how many more there is time for
-MOST = 10_000  # samples that are measured: intervals are narrow by then
-GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared
-PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes
+METRICS_SHARE = 0.6  # of the time for metrics, chosen; the rest is for the copying test and the report's items
+FIRST_POOL, FIRST_SAMPLES = (
+    128,
+    64,
+)  # real items and samples of a first audit, whose pace says how many more there is time for
+MAX_SAMPLES = 10_000  # samples that are measured: intervals are narrow by then
+GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
+PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: one metric of many
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
-ANY = 10**9  # more items than there are
+UNBOUNDED = 10**9  # more real items than any data set has
 OUT_OF_TIME = "out of time"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -50,21 +53,21 @@ Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 class Evaluation(ABC, Generic[ItemT]):
     """Measures items of one modality. A file `evaluation/modalities/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
-    A modality says how its items become features (`embedder`), which metrics it has of its own (`modality_metrics`), what a
-    naive generator of it makes (`naive`), how copies of it are told (`item_type`) and how it is shown (`report_content`).
+    A modality defines how its items become features (`embedder`), its own metrics (`modality_metrics`), the samples of a naive
+    generator (`naive`), how items are compared for copies (`item_type`) and how they are shown (`report_content`).
 
     Attributes:
         noun: What items are called, plural.
-        feature_description: What `embedder` gives, one clause.
-        unit: What bits are counted by.
-        bound: Said of bits per unit, where they are a bound.
-        item_type: How copies are told; None where that is not known.
-        inputs: What is measured.
+        feature_description: Description of the features of `embedder`, one clause.
+        unit: Unit of a likelihood: "character", "residue" or "dimension".
+        bound: Clause added to bits per unit where they are a bound.
+        item_type: How items are compared for copies; None: there is no copying test.
+        inputs: Items and settings of the evaluation.
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
         too_few: Why closeness and variety cannot be measured for want of items; empty where they can.
-        sets: The items that were measured, as many of each: "samples", "test", "train" and, where there is a naive
+        sets: The items that were measured, equally many of each: "samples", "test", "train" and, where there is a naive
             generator, "naive".
-        closest_pairs: What the audit for copies found closest.
+        closest_pairs: The closest pairs of the copying test.
     """
 
     noun: ClassVar[str] = "items"
@@ -87,22 +90,22 @@ class Evaluation(ABC, Generic[ItemT]):
         self._probe_items: list[ItemT] = []  # training items in no set
         self._item_counts: dict[str, tuple[int, int]] = {}  # items of a part that were asked for, and that there are
 
-    # ---- what a modality says ----
+    # ---- what a modality defines ----
 
     @abstractmethod
     def embedder(self, train: Sequence[ItemT]) -> Embedder[ItemT]:
-        """Function from items to features (n, d); may take centre and scale from a few training items."""
+        """The function from items to features (n, d). train: some training items, to take centre and scale from."""
 
     def probe_embedder(self) -> Embedder[ItemT] | None:
         """Function from items to features (n, d) that separate classes better than those of `embedder`; None: use those."""
         return None
 
-    def naive(self, train: Sequence[ItemT], n: int, source: np.random.Generator) -> list[ItemT]:
-        """n items of a generator that knows next to nothing of the training items (noise, shuffled, bigrams); none here."""
+    def naive(self, train: Sequence[ItemT], n: int, rng: np.random.Generator) -> list[ItemT]:
+        """n samples of a generator that learned next to nothing from the training items (noise, bigrams); none by default."""
         return []
 
     def modality_metrics(self) -> Iterator[Score]:
-        """Metrics that only this modality has, of `self.sets` (empty where there are too few items)."""
+        """Scores of metrics that only this modality has, on `self.sets` (empty where there are too few items)."""
         yield from ()
 
     @abstractmethod
@@ -120,12 +123,12 @@ class Evaluation(ABC, Generic[ItemT]):
         return ReportItem(text=str(item)) if picture is None else ReportItem(sheet.png(sheet.shrink(picture)))
 
     def items(self, part: str, n: int) -> list[ItemT]:
-        """n items of "samples", "train" or "test" (all, if fewer) that features are taken of."""
+        """n items of "samples", "train" or "test", or all if there are fewer, for the features."""
         if part == "samples":
             return self.inputs.samples[:n]
         items = (self.inputs.train if part == "train" else self.inputs.test)(n)
         order = np.random.default_rng(self.inputs.seed).permutation(len(items))
-        return [items[i] for i in order]  # they come in their order in the data, and the first are not like all
+        return [items[i] for i in order]  # the data may be sorted, and metrics take the first ones
 
     # ---- what every modality has ----
 
@@ -133,8 +136,8 @@ class Evaluation(ABC, Generic[ItemT]):
         """Scores of metrics, the most important first, until the time is nearly spent; the others are recorded as skipped.
 
         Args:
-            metrics: What gives the scores, by the name for the report's notes.
-            quick: Samples up to which they take no time worth counting.
+            metrics: Function that gives the scores of each metric, by its name in the report's notes.
+            quick: Number of samples up to which metrics run even when the time is spent.
         """
         for name, metric in metrics.items():
             if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
@@ -161,19 +164,20 @@ class Evaluation(ABC, Generic[ItemT]):
         """The audit for copies: of all items, or in limited time first of few, then of as many as there is time for."""
         if self.item_type is None or self.inputs.pool is None or not self.inputs.samples:
             return
-        n_all = min(len(self.inputs.samples), MOST)
+        n_all = min(len(self.inputs.samples), MAX_SAMPLES)
         if self.total_clock.limit is None:
-            pool = self.inputs.pool(POOL_MOST)
+            pool = self.inputs.pool(MAX_POOL)
             if pool.train:
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
-        n_real, n_samples, n_compared = POOL_FIRST, min(SAMPLES_FIRST, n_all), 0
-        held: AuditPool[ItemT] | None = None
+        n_real, n_samples, n_compared = FIRST_POOL, min(FIRST_SAMPLES, n_all), 0
+        cached_pool: AuditPool[ItemT] | None = None
         while True:
             begin, n_requested = self.total_clock.spent(), n_real
-            if held is None or self.pool_size(held) <= n_compared:  # to read all of a large set may take minutes
-                held = self.inputs.pool(min(n_real, POOL_MOST))
-            pool = held
+            # Read again only where more is needed: to read all of a large set may take minutes.
+            if cached_pool is None or self.pool_size(cached_pool) <= n_compared:
+                cached_pool = self.inputs.pool(min(n_real, MAX_POOL))
+            pool = cached_pool
             if not pool.train:
                 return
             n_held = self.pool_size(pool)
@@ -183,8 +187,8 @@ class Evaluation(ABC, Generic[ItemT]):
             pace = comparisons(n_samples, n_compared) / max(self.total_clock.spent() - begin, 1e-3)
             affordable = 0.8 * pace * max(self.total_clock.remaining(0.9), 0.0)
             in_samples = partial(comparisons, real=n_compared + MOST_CONTROLS)
-            n_more = max(n_samples, most_within(affordable, n_all, in_samples))
-            n_real = max(n_compared, most_within(affordable, ANY, partial(comparisons, n_more)))
+            n_more = max(n_samples, largest_within(affordable, n_all, in_samples))
+            n_real = max(n_compared, largest_within(affordable, UNBOUNDED, partial(comparisons, n_more)))
             if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
                 break
             n_samples = n_more
@@ -250,7 +254,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     def _features(self) -> FeatureSets | None:
         """Embed as many of each as there are of the scarcest, or as half of the time allows."""
-        samples = self.items("samples", MOST)
+        samples = self.items("samples", MAX_SAMPLES)
         n_samples = len(samples)
         n_train = max(n_samples, EMBEDDER_ITEMS)
         if self.inputs.labels is not None:
@@ -258,7 +262,7 @@ class Evaluation(ABC, Generic[ItemT]):
         test, train = self.items("test", n_samples), self.items("train", n_train)
         self._item_counts = {"test": (n_samples, len(test)), "train": (n_train, len(train))}
         n = min(n_samples, len(test), len(train))
-        if n < LEAST:
+        if n < MIN_ITEMS:
             if self.inputs.features is None:
                 counts = {"samples": n_samples, f"held-out {self.noun}": len(test), f"training {self.noun}": len(train)}
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
@@ -291,11 +295,11 @@ class Evaluation(ABC, Generic[ItemT]):
         fitted = train[: EMBEDDER_ITEMS if self.clock.remaining() > 4.0 else EMBEDDER_ITEMS // 4]
         embed = self.embedder(fitted)
         embed(fitted)
-        seconds_per_item = (time.monotonic() - start) / (2 * len(fitted))  # they were read twice
+        seconds_per_item = (time.monotonic() - start) / (2 * len(fitted))  # fitting and embedding both read them
         affordable = self.clock.remaining(0.5) / (4 * seconds_per_item)  # four sets
         if affordable >= n:
             return embed, n
-        n = max(min(n, 2 * LEAST), int(affordable))
+        n = max(min(n, 2 * MIN_ITEMS), int(affordable))
         self.skipped.append(f"Quality was measured on {n:,} {self.noun} of each set, for lack of time.")
         return embed, n
 
@@ -349,41 +353,56 @@ class Evaluation(ABC, Generic[ItemT]):
 
 
 def too_few_of(name: str, n: int) -> str:
-    """A clause on why n items of a plural name allow no answer."""
+    """A clause that says that n items are too few. name: what they are called, plural."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
-    return f"{counted} too few; at least {LEAST} are needed"
+    return f"{counted} too few; at least {MIN_ITEMS} are needed"
 
 
 def comparisons(samples: int, real: int) -> float:
-    """Number of pairs of items an audit compares, up to a factor: real items that pose as samples are compared too."""
+    """Pairs of items that an audit compares, up to a factor; real items that pose as samples are compared too."""
     return (samples + min(MOST_CONTROLS, real // 2) + min(STAND_INS, real)) * real
 
 
-def most_within(pairs: float, max_count: int, pairs_of: Callable[[int], float]) -> int:
-    """The largest number up to `max_count` whose pairs, which rise with it, are no more than that; 0 where even one takes more."""
+def largest_within(pairs: float, max_count: int, pairs_of: Callable[[int], float]) -> int:
+    """The largest count for which there is time.
+
+    Args:
+        pairs: Pairs that may be compared.
+        max_count: Upper bound of the count.
+        pairs_of: Pairs that a count takes; rises with it.
+
+    Returns:
+        The count, 0 where even one takes more pairs.
+    """
     return bisect_right(range(1, max_count + 1), pairs, key=pairs_of)
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
-    """The result with what kept it from comparing all training items, if anything did."""
+    """The result, marked as limited by "time" or "memory" where not all training items were compared."""
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 
 
 def class_numbers(
     labels_of: Callable[[int], tuple[Sequence[str], Integers]], counts: tuple[int, int], seed: int
 ) -> NDArray[np.intp] | None:
-    """Class numbers of the items of a part in the order of `Evaluation.items`; None where items are pieces of what has labels.
+    """Class numbers of the items of a part, in the order of `Evaluation.items`.
 
-    counts: items that were asked for, and that there are.
+    Args:
+        labels_of: Gives class names and class numbers of n items.
+        counts: Items that were requested, and items that there are.
+        seed: Seed of the order.
+
+    Returns:
+        (n,) class numbers; None where items are pieces of labelled items and have no labels themselves.
     """
-    n_wanted, n_items = counts
-    numbers = np.asarray(labels_of(n_wanted)[1], dtype=np.intp)
+    n_requested, n_items = counts
+    numbers = np.asarray(labels_of(n_requested)[1], dtype=np.intp)
     order = np.random.default_rng(seed).permutation(len(numbers))
     return numbers[order] if len(numbers) == n_items else None
 
 
 def load_evaluation(modality: str) -> type[Evaluation[DecodedItem]]:
-    """What measures items of a modality, by the name of that."""
+    """The evaluation of a modality, by the modality's name; ConfigError where there is none."""
     evaluation = registry.load("evaluation", modality)
     assert issubclass(evaluation, Evaluation)
     return evaluation

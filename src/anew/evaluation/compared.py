@@ -17,14 +17,14 @@ X = TypeVar("X")  # an item
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """Statistics of each item, one row (or number) per item.
+class SetStatistics:
+    """Statistics of the items of each set, one row (or number) per item.
 
     Attributes:
         samples: Statistics of generated items.
         test: Statistics of held-out items.
         train: Statistics of training items.
-        naive: Statistics of what a naive generator makes; None where there is none.
+        naive: Statistics of the samples of a naive generator; None where there is none.
     """
 
     samples: Numbers
@@ -36,21 +36,21 @@ class Compared:
 def distance_score(
     spec: MetricSpec,
     distance: Callable[[Numbers, Numbers], float],
-    rows: Compared,
+    rows: SetStatistics,
     *,
     seed: int,
     source: str,
     minimum: float = -np.inf,
 ) -> Score:
-    """Distance of samples from held-out items.
+    """The score of a distance between samples and held-out items, with interval and baselines.
 
     Args:
-        spec: What the score is called and means.
+        spec: The metric.
         distance: Distance of two sets of rows.
-        rows: What is compared.
-        seed: Seed of the rows that are drawn for the interval.
-        source: How it was measured.
-        minimum: The least value that the distance can have, which cuts the interval.
+        rows: Statistics of all sets.
+        seed: Seed of the bootstrap.
+        source: How it was measured, one clause.
+        minimum: Least possible value of the distance, at which the interval is cut.
     """
     value = distance(rows.samples, rows.test)
     low, high = interval(value, resample(distance, (rows.samples, rows.test), seed=seed), minimum=minimum)
@@ -78,12 +78,12 @@ def nearest_pairs(
     """Samples next to their nearest training items.
 
     Args:
-        show: How an item stands on the page.
+        show: Gives the report's view of an item.
         samples: The samples.
-        nearest: The training item nearest to each.
-        distances: (n,) how far it is.
-        typical: How far a held-out item is from its own; pairs within a quarter of that are marked.
-        exact: The distance under which an item is the same.
+        nearest: The nearest training item of each sample.
+        distances: (n,) distance to it.
+        typical: Median distance of held-out items to their nearest training item; pairs within a quarter of it are marked.
+        exact: Distance below which two items count as identical.
         form: Format of the caption of a distance.
     """
     return [

@@ -16,9 +16,9 @@ from anew.data.types import ItemT
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 
-LEAST = 20  # items a metric needs
-EMBEDDER_ITEMS = 256  # training items that an embedder takes its centre and scale from
-POOL_MOST = 200_000  # real items that the audit for copies compares
+MIN_ITEMS = 20  # items a metric needs; chosen: with fewer, intervals cover nearly the whole scale
+EMBEDDER_ITEMS = 256  # training items that an embedder takes its centre and scale from: twice as many as its features
+MAX_POOL = 200_000  # real items that the copying test compares: bounds memory
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class AuditPool(Generic[ItemT]):
     Attributes:
         train, held_out: The items.
         groups: One number of each train and then each held-out item, which near-duplicates share.
-        n_train_total: How many training items there are in all.
+        n_train_total: Number of training items in all.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
     """
 
@@ -58,7 +58,7 @@ class Labels:
     Attributes:
         train, test: (class names, (n,) class numbers) of the items that `EvaluationInputs.train` and `test` give for the
             same n.
-        samples: (n,) what each sample was asked to be.
+        samples: (n,) class that each sample was requested as.
     """
 
     train: Callable[[int], tuple[Sequence[str], Integers]]
@@ -72,13 +72,13 @@ class EvaluationInputs(Generic[ItemT]):
 
     Attributes:
         modality: Modality of the items.
-        spec: What the model sees of an item.
+        spec: Spec of an item.
         train, test: n random items (all, if fewer) as people see them: str, or (H, W) or (H, W, C) uint8; fixed by the seed.
         train_text, test_text: Texts of a part in order up to a number of characters, None where data is not text.
         samples: Generated items in the same form.
         bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
-        seconds: What the evaluation may take in all, the writing of the report included; None without a limit.
-        seed: Seed of all that is drawn.
+        seconds: Time limit of the evaluation, including writing the report; None without a limit.
+        seed: Seed of all draws.
         bits_of_parts: Bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
         features: Features of samples, train and held-out items that the user brings, to be used instead of those made here.
         gradient_bits: (bits, units) of a part ("train", "test") and about so many units of it, without what merely counts
@@ -87,7 +87,7 @@ class EvaluationInputs(Generic[ItemT]):
             parts of long texts, whole texts.
         labels: Labels of samples and real items, None where the run has no classes.
         cluster_bits: The same as `bits` for the part of whole clusters of relatives, None where there is none.
-        cluster_text: Its texts.
+        cluster_text: Texts of that part.
     """
 
     modality: Modality

@@ -32,11 +32,14 @@ class Group(StrEnum):
 class Tolerance:
     """How far samples may lie on the worse side of real data before it matters; what makes a metric a part of a grade.
 
+    The numbers were chosen on CIFAR-10 and Austen's novels, so that real data passes and faults that a reader sees do not,
+    and checked on other data (`bench/verdicts.py`; docs/log.md: "Verdicts by intervals").
+
     Attributes:
         question: The question that the metric helps to answer.
         small: Differences up to this do not matter.
         large: Differences from this on are plain.
-        clause: The figure within a sentence; {value} and {real} are what samples and real data get.
+        clause: The figure within a sentence, with the fields {value} of the samples and {real} of real data.
         relative: Differences are shares of the real baseline.
         exact_baseline: The baseline is known to be at least this, without error (0.5 of guessing); None: it is as uncertain
             as the figure.
@@ -64,7 +67,7 @@ class MetricSpec:
 
     Attributes:
         name: The key in JSON files and in Python, snake_case.
-        title: What readers see, a few words.
+        title: Title in reports, a few words.
         meaning: One sentence for readers who do not know the metric.
         better: Which way is better; "closer to real": the nearer to 1, the value of real data, the better.
         group: The question it helps to answer.
@@ -74,9 +77,9 @@ class MetricSpec:
         order: Place in the table of a comparison; equal ones are sorted by name.
         role: "reference" for a row next to another metric (a naive model, a part of the model), which is never ranked and
             has a grey marker; "fact" for what nobody wins (parameters, steps).
-        award: What the best run of a comparison is called; "" for no award. Of several metrics with one award, the
+        award: Title of the best run of a comparison; "" for no award. Of several metrics with one award, the
             first that was measured decides.
-        format: How a comparison writes its value within a sentence.
+        format: Format of its value within a sentence.
         tolerance: Tolerance of a metric that is a part of a grade, None of others.
     """
 
@@ -112,14 +115,14 @@ class Score:
 
     Attributes:
         spec: The metric.
-        value: What was measured; not finite where it could not be computed.
+        value: The value; not finite where it could not be computed.
         low, high: Ends of the 95% interval, None without one.
         real_baseline: The value that as many training items get in the samples' place.
         naive_baseline: The value that a naive generator gets there.
         n: Items or characters that were measured.
-        source: What it was measured on and with, one clause.
+        source: Data and method of the measurement, one clause.
         p: P-value of the test that samples and real items are of one distribution, where there is one.
-        note: What readers should know besides the number.
+        note: A remark for readers, "" for none.
     """
 
     spec: MetricSpec

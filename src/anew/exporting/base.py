@@ -24,7 +24,7 @@ class Export:
         target: Name of the target.
         folder: Where the files are; the file itself where the target is one.
         files: Their paths, sorted.
-        notes: What the user should know: what the export leaves out.
+        notes: Sentences for the user, on what the export leaves out.
         address: Where it was pushed to, None where it was not.
     """
 
@@ -67,7 +67,7 @@ class Target(ABC):
 
     @classmethod
     def check_push(cls, repository: str) -> None:
-        """Raise ConfigError for a name that is none, DataError where a package is missing."""
+        """Raise ConfigError for an invalid repository name, DataError where a package is missing."""
         return None
 
     @classmethod
@@ -85,10 +85,10 @@ class Target(ABC):
             number_type: One of `number_types`.
 
         Returns:
-            Sentences for the user: what is left behind.
+            Sentences for the user on what the export leaves out.
 
         Raises:
-            ConfigError: The target cannot hold this run, one sentence.
+            ConfigError: The run cannot be exported to this target (one sentence).
         """
 
 
@@ -105,7 +105,7 @@ def check_number_type(target: type[Target], number_type: str | None) -> str:
 
 
 def check_new(out: Path, suffix: str | None = None) -> None:
-    """ConfigError where the folder is there already and holds something.
+    """Raise ConfigError where the file exists, or the folder exists and is not empty.
 
     Args:
         out: The folder or file to make.
@@ -124,8 +124,8 @@ def check_new(out: Path, suffix: str | None = None) -> None:
 
 @contextmanager
 def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
-    """A temporary folder next to `out`, which takes its place when all went well and is removed when not. With a suffix `out`
-    is a file, and the one file of the folder takes its place.
+    """A temporary folder next to `out`, which is renamed to `out` at the end, or removed after an error. With a suffix `out` is
+    a file, and the one file of the folder is renamed.
 
     Raises:
         ConfigError: `out` holds something.

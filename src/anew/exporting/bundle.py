@@ -12,14 +12,14 @@ COMMENT = re.compile(r"^\s*//.*\n", re.MULTILINE)
 
 
 @cache
-def bundled(folder: Path, entry: str) -> str:
-    """The module `entry` and all that it imports, as one script whose names it gives to itself alone.
+def bundle(folder: Path, entry: str) -> str:
+    """The module `entry` and its imports as one script, which defines no name outside itself but one for each module.
 
     Modules import and export by name, each at the beginning of a line: `import { a } from "./b.js";`, `export function a`.
     """
     order: list[str] = []
     _collect(folder, entry, order)
-    modules = "".join(_wrapped((folder / f"{name}.js").read_text(encoding="utf-8"), name) for name in order)
+    modules = "".join(_wrap((folder / f"{name}.js").read_text(encoding="utf-8"), name) for name in order)
     return f'"use strict";\n{modules}'
 
 
@@ -36,7 +36,7 @@ def _collect(folder: Path, name: str, order: list[str]) -> None:
     order.append(name)
 
 
-def _wrapped(source: str, name: str) -> str:
+def _wrap(source: str, name: str) -> str:
     """A module as a function that is called once, without its comments."""
     exports = ", ".join(EXPORTED.findall(source))
     source = IMPORT.sub(lambda match: f"const {{{match[1].replace(' as ', ': ')}}} = {variable(match[2])};\n", source)

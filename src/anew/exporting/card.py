@@ -1,4 +1,4 @@
-"""README.md of an export: what it is, how it is used, what it left behind, and its measured figures."""
+"""README.md of an export: what it is, how it is used, what it leaves out, and its measured figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from anew.evaluation.reporting.model_card import TASKS, escaped, yaml_string
+from anew.evaluation.reporting.model_card import TASKS, escape, yaml_string
 from anew.evaluation.reporting.page import format_number
 from anew.runs import report_record
 from anew.runs.report_record import REPORT, ReportRecord, ScoreRecord
@@ -65,10 +65,10 @@ def language_model_card(
 
     Args:
         model: The run.
-        library: What loads the export.
-        use: How, a block of Markdown.
-        notes: Sentences on what differs from the run.
-        left_behind: What the run samples from besides its network.
+        library: The library that loads the export.
+        use: How to load it, a block of Markdown.
+        notes: Sentences on differences from the run.
+        left_behind: Parts that the run samples from besides its network.
         context: Tokens that the network sees at once.
     """
     report = read_report(model)
@@ -77,10 +77,10 @@ def language_model_card(
     network = score_value(report, f"bits_per_{unit}_network") if left_behind else bits
     scores = [] if network is None else [ScoreRecord(name=f"bits_per_{unit}", title=f"Bits per {unit}", value=network)]
     record = model.record
-    data = escaped(Path(record.data.path).name or "data")
+    data = escape(Path(record.data.path).name or "data")
     head = metadata(model, library, scores)
     lines = [
-        f"{head}\n# {escaped(run_name(model))}\n",
+        f"{head}\n# {escape(run_name(model))}\n",
         f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
         f"It has {sum(tensor.numel() for tensor in model.family.parameters()):,} parameters and was trained on contexts of "
         f"{context} tokens; it does not see further back.\n",
@@ -108,9 +108,9 @@ def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> s
     report = read_report(model)
     scores = [] if report is None or notes else report.scores
     record = model.record
-    data, graph_names = escaped(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
+    data, graph_names = escape(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
     lines = [
-        f"{metadata(model, 'onnx', scores)}\n# {escaped(run_name(model))}\n",
+        f"{metadata(model, 'onnx', scores)}\n# {escape(run_name(model))}\n",
         f"A {model.family_name} trained from scratch on `{data}` with Anew, as ONNX: {graph_names}. Any number of samples at once.\n",
         f"## Use\n\n{SAMPLER_USE}\n",
         "## How good the samples are\n",
@@ -129,10 +129,10 @@ def measured_lines(report: ReportRecord | None) -> list[str]:
     """Answers and figures of the run's report, with baselines."""
     if report is None:
         return ["Nothing was measured; `anew evaluate` on the run does it."]
-    answers = [f"- {escaped(answer)}" for answer in report.verdict.values()]
+    answers = [f"- {escape(answer)}" for answer in report.verdict.values()]
     rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
     for score in report.scores:
-        rows.append(f"| {escaped(score.title or score.name)} | {' | '.join(figure_cells(score))} |")
+        rows.append(f"| {escape(score.title or score.name)} | {' | '.join(figure_cells(score))} |")
     return [*answers, *(rows if report.scores else [])]
 
 

@@ -1,9 +1,9 @@
 """One GGUF file for llama.cpp and what is built on it. The architecture is `qwen3`; the tokenizer is written by hand.
 
-llama.cpp cuts text into words by one of its built-in regular expressions, before any merge of bytes. Sub-words are fitted with one
-of them. Of a run that has another rule, as older ones have, it is measured how often the ids differ, and where they differ much it is
-refused: its network would read other ids than it was trained on. Vocabularies of characters are written as a unigram tokenizer, whose
-pieces are then the characters themselves.
+llama.cpp splits text into words by one of its built-in regular expressions, before any merge of bytes. Our sub-words use one of
+them. For a run with another rule, as older ones have, the share of differing ids is measured, and the export is refused where it is
+large: the network would read other ids than it was trained on. Vocabularies of characters are written as a unigram tokenizer, whose
+pieces are the characters themselves.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from gguf import GGUFWriter
     from tokenizers import Tokenizer
 
-PRE = "gpt-2"  # what llama.cpp calls the rule of `tokenizer.words`
-MOST_DIFFERENT = 0.001  # share of ids that may be cut differently
-MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000
+PRE = "gpt-2"  # llama.cpp's name of the rule of `tokenizer.words`
+MAX_DIFFERENT_SHARE = 0.001  # of the ids that may be split differently; chosen: the network hardly notices
+MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000  # on which the share is measured: enough to see one in a thousand
 BLOCK = 32  # values of a row that q8_0 stores together
-SPACE = "\u2581"  # what a space is in a unigram vocabulary
-NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # types of tokens
+SPACE = "\u2581"  # the space of a unigram vocabulary
+NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # GGUF's types of tokens
 NAMES = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
@@ -89,7 +89,7 @@ class Gguf(Target):
         file_type = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "q8_0": "MOSTLY_Q8_0"}[number_type]
         writer.add_file_type(gguf.LlamaFileType[file_type])
         for name, tensor in stock.decoder.state.items():
-            _add_tensor(writer, _renamed(name), tensor.float().numpy(), number_type)
+            _add_tensor(writer, _rename(name), tensor.float().numpy(), number_type)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -125,7 +125,7 @@ def _add_sampling(writer: GGUFWriter, model: Model) -> None:
     writer.add_sampling_min_p(sampling.min_p)
 
 
-def _renamed(name: str) -> str:
+def _rename(name: str) -> str:
     """The name of a tensor of `Qwen3ForCausalLM` in llama.cpp."""
     stem = name.removesuffix(".weight")
     if stem in NAMES:
@@ -135,7 +135,7 @@ def _renamed(name: str) -> str:
 
 
 def _add_tensor(writer: GGUFWriter, name: str, values: NDArray[np.float32], number_type: str) -> None:
-    """Matrices in the number type, norms in f32; a matrix whose rows are no whole blocks in f16."""
+    """Add a tensor: matrices in the number type, vectors in f32; a matrix whose rows are not whole blocks in f16."""
     import gguf
 
     if values.ndim == 1 or number_type == "f32":
@@ -209,16 +209,16 @@ def check_words(model: Model, stock: LanguageModel) -> float:
     """The share of ids that llama.cpp cuts differently: 0 by the same rule, else measured on samples of the run.
 
     Raises:
-        ConfigError: It is more than MOST_DIFFERENT.
+        ConfigError: It is more than MAX_DIFFERENT_SHARE.
     """
     if _rule(stock.tokenizer) == words():
         return 0.0
     is_packed = isinstance(model.spec, Tokens) and model.spec.packed
     texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
     share = different_share(stock.tokenizer, [str(text) for text in texts])
-    if share > MOST_DIFFERENT:
+    if share > MAX_DIFFERENT_SHARE:
         raise ConfigError(
-            f"llama.cpp would cut {share:.1%} of this run's sub-words differently (at most {MOST_DIFFERENT:.1%} is allowed), so that "
+            f"llama.cpp would cut {share:.1%} of this run's sub-words differently (at most {MAX_DIFFERENT_SHARE:.1%} is allowed), so that "
             "its network would read ids that it was not trained on; it was trained by an older version of Anew, so train again, or "
             "export to transformers"
         )

@@ -43,14 +43,16 @@ from torch.fx import Node
 from anew.errors import ConfigError
 from anew.families.portable import Graph
 
-FORMAT = 1
+FORMAT = 1  # of a container
 WEB = Path(__file__).parent / "web"
 TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
 NUMBER_TYPES = ("f16", "f32", "q8_0")  # how weights may be stored
 BLOCK = 32  # values of q8_0 that share a scale
-FEWEST_ROUNDED = 1024  # smaller tensors are stored as they are: biases, gains, variances
-ROUNDING_OF_F16 = 1e-3  # relative; a tensor that f16 would round more is stored as it is
-ALIGNMENT = 4
+MIN_ROUNDED_VALUES = 1024  # smaller tensors are stored in f32: biases, gains, variances weigh little
+MAX_F16_ERROR = (
+    1e-3  # relative error above which a tensor is stored in f32: only overflow or tiny values bring f16 there
+)
+ALIGNMENT = 4  # bytes: views of JavaScript on f32 need it
 CHECKS = ("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range")
 DROPPED = ("layout", "device", "pin_memory", "memory_format", "non_blocking", "dtype_layout")
 OPERATORS_IN_SOURCE = re.compile(r'^\s*"((?:aten|operator)\.[\w.]+)":', re.MULTILINE)
@@ -74,7 +76,7 @@ class TracedFunction(nn.Module):
         return self.function(*inputs)
 
 
-def exported(graph: Graph) -> ExportedProgram:
+def export_program(graph: Graph) -> ExportedProgram:
     """The graph by `torch.export`, its axes open. Raises whatever PyTorch raises."""
     module = TracedFunction(graph.owner, graph.function).eval()
     axes = {name: torch.export.Dim(name) for input_name in graph.inputs for name in graph.axes(input_name).values()}
@@ -104,9 +106,9 @@ class Container:
             ConfigError: PyTorch cannot export it, or it needs an operator that the interpreter does not have.
         """
         implemented = operators()
-        with _silence(), torch.no_grad():
+        with _quiet(), torch.no_grad():
             try:
-                program = exported(graph).run_decompositions()
+                program = export_program(graph).run_decompositions()
             except Exception as error:  # whatever a network of any family may run into there
                 reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), "")
                 raise ConfigError(
@@ -124,7 +126,7 @@ class Container:
     def add_tensor(self, tensor: Tensor) -> int:
         """Index of a tensor, which is stored once however often it is given."""
         tensor = tensor.detach().cpu().contiguous()
-        stored_type, data = _stored(tensor, self.number_type)
+        stored_type, data = _to_stored(tensor, self.number_type)
         digest = hashlib.sha256(f"{stored_type}{tuple(tensor.shape)}".encode() + data).digest()
         if digest not in self.indices:
             self.indices[digest] = len(self.tensors)
@@ -144,8 +146,8 @@ class Container:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Without what the exporter says of itself, which it also prints where it fails."""
+def _quiet() -> Iterator[None]:
+    """Suppress the exporter's own output, which it also prints where it fails."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.disable()
@@ -155,9 +157,9 @@ def _silence() -> Iterator[None]:
             logging.disable(logging.NOTSET)
 
 
-def rounded(tensor: Tensor, number_type: str) -> Tensor:
-    """The values that the interpreter reads of a tensor stored so."""
-    stored_type, data = _stored(tensor.detach().cpu().contiguous(), number_type)
+def round_tensor(tensor: Tensor, number_type: str) -> Tensor:
+    """The tensor as the interpreter reads it, after rounding to its stored type."""
+    stored_type, data = _to_stored(tensor.detach().cpu().contiguous(), number_type)
     if stored_type == "f16":
         values = np.frombuffer(data, np.float16).astype(np.float32)
     elif stored_type == "q8_0":
@@ -167,7 +169,7 @@ def rounded(tensor: Tensor, number_type: str) -> Tensor:
     return torch.from_numpy(values.copy()).view(tensor.shape)
 
 
-def _stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
+def _to_stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
     """The stored type of a tensor, and its bytes."""
     if tensor.dtype not in TYPES and not tensor.dtype.is_floating_point:
         raise ConfigError(f"tensors of {tensor.dtype} cannot be exported; the family must use float32, int64 or bool")
@@ -176,14 +178,14 @@ def _stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
     if not tensor.dtype.is_floating_point:
         return "i32", tensor.numpy().astype("<i4").tobytes()
     values = tensor.float().numpy().astype("<f4")
-    if number_type == "f32" or tensor.numel() < FEWEST_ROUNDED:
+    if number_type == "f32" or tensor.numel() < MIN_ROUNDED_VALUES:
         return "f32", values.tobytes()
     if number_type == "q8_0":
         return "q8_0", _to_q8_0(values)
     with np.errstate(over="ignore"):
         halves = values.astype("<f2")
     error = np.linalg.norm((halves.astype(np.float32) - values).ravel())
-    if not error <= ROUNDING_OF_F16 * np.linalg.norm(values.ravel()):  # also where f16 overflows
+    if not error <= MAX_F16_ERROR * np.linalg.norm(values.ravel()):  # also where f16 overflows
         return "f32", values.tobytes()
     return "f16", halves.tobytes()
 
@@ -204,7 +206,7 @@ def _from_q8_0(data: bytes) -> NDArray[np.float32]:
 
 
 class _Lowering:
-    """A program of `torch.export` as JSON: checks and whatever nothing uses are left out."""
+    """A program of `torch.export` as JSON, without checks and unused nodes."""
 
     def __init__(self, program: ExportedProgram, graph: Graph) -> None:
         self.program, self.graph = program, graph
@@ -216,13 +218,13 @@ class _Lowering:
             if output_kind == OutputKind.USER_OUTPUT
         ]
         calls = [node for node in program.graph.nodes if node.op == "call_function" and not _is_check(node)]
-        needed = set(self.outputs)
+        used = set(self.outputs)
         for node in reversed(calls):
-            if node in needed:
-                needed.update(node.all_input_nodes)
-        self.calls = [node for node in calls if node in needed]
+            if node in used:
+                used.update(node.all_input_nodes)
+        self.calls = [node for node in calls if node in used]
         self.placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
-        self.needed = needed
+        self.used = used
 
     def operators(self) -> set[str]:
         return {_operator(node) for node in self.calls if node.target is not operator.getitem}
@@ -234,10 +236,10 @@ class _Lowering:
             signature.inputs_to_parameters | signature.inputs_to_buffers | signature.inputs_to_lifted_tensor_constants
         )
         for node in self.placeholders:
-            if node in self.needed and node.name in names:
+            if node in self.used and node.name in names:
                 name = names[node.name]
-                held = self.program.state_dict
-                values[node.name] = held[name] if name in held else self.program.constants[name]
+                state = self.program.state_dict
+                values[node.name] = state[name] if name in state else self.program.constants[name]
         return values
 
     def to_json(self, constants: Mapping[str, int]) -> dict[str, object]:
@@ -264,10 +266,10 @@ class _Lowering:
             yield [_operator(node), out, _type(value[0] if has_parts else value), arguments]
 
     def _parts(self, node: Node, count: int, numbers: _Numbers) -> list[str | None]:
-        """Names of what a node gives, None where nobody uses it."""
+        """Names of the outputs of a node, None for unused ones."""
         parts: list[str | None] = [None] * count
         for user in node.users:
-            if user.target is operator.getitem and user in self.needed:
+            if user.target is operator.getitem and user in self.used:
                 parts[int(str(user.args[1]))] = f"%{numbers[user.name]}"
         return parts
 

@@ -17,7 +17,7 @@ from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text
 from anew.evaluation.reporting.page import format_number
 from anew.exporting.base import Target
-from anew.exporting.bundle import bundled, variable
+from anew.exporting.bundle import bundle, variable
 from anew.exporting.card import figure_cells, read_report, run_name, score_value
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
 from anew.exporting.sampler import item_format, labels, whole_sampler
@@ -60,7 +60,7 @@ class Html(Target):
 
 def page(name: str, program: Mapping[str, object], block: bytes) -> str:
     """The page of a run of this name: its program, whose container's tensors lie in a block of bytes."""
-    engine = f"{bundled(WEB, 'worker')}if (typeof document === 'undefined') {variable('worker')}.serve(self);\n"
+    engine = f"{bundle(WEB, 'worker')}if (typeof document === 'undefined') {variable('worker')}.serve(self);\n"
     values = {
         "policy": POLICY,
         "title": html.escape(f"{name}, made with Anew"),
@@ -69,7 +69,7 @@ def page(name: str, program: Mapping[str, object], block: bytes) -> str:
         "program": _json_text(program),
         "tensors": base64.b64encode(block).decode("ascii"),
         "engine": _script_text(engine),
-        "page": _script_text(bundled(PAGE, "page")),
+        "page": _script_text(bundle(PAGE, "page")),
     }
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     head, *pieces = template.split("{{ ")
@@ -114,14 +114,14 @@ def _tokenizer(modality: Text) -> dict[str, object]:
         letters = tokenizer.state()["letters"]
         unknown = tokenizer.alphabet.unknown if isinstance(tokenizer, Residues) else None
         return {"kind": "characters", "letters": letters, "size": tokenizer.size, "unknown": unknown}
-    stored = json.loads(tokenizer.json)
-    ids = stored["model"]["vocab"]
-    merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in stored["model"]["merges"]]
+    state = json.loads(tokenizer.json)
+    ids = state["model"]["vocab"]
+    merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in state["model"]["merges"]]
     return {
         "kind": "bpe",
         "pieces": [piece.decode("latin-1") for piece in tokenizer.pieces],
         "merges": [[ids[first], ids[second]] for first, second in merges],
-        "words": stored["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"],
+        "words": state["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"],
         "size": tokenizer.size,
     }
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from anew.core import files
 from anew.core.extras import require
 from anew.errors import ConfigError, RunError
-from anew.evaluation.reporting.model_card import KEEPS_RECORDS, escaped
+from anew.evaluation.reporting.model_card import KEEPS_RECORDS, escape
 from anew.exporting.base import Target
 from anew.exporting.card import LIMITS, measured_lines, metadata, read_report, run_name
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
@@ -19,17 +19,12 @@ from anew.runs.tensors import write_tensors
 from anew.sampling.model import Model
 from anew.sampling.restore import newest_weights
 
-COPIED = (
-    CODEC_WEIGHTS,
-    "tokenizer.json",
-    OWN_FAMILY,
-    "report/report.html",
-    "report/report.json",
-)  # where a run has them
+# Copied as far as a run has them.
+COPIED_FILES = (CODEC_WEIGHTS, "tokenizer.json", OWN_FAMILY, "report/report.html", "report/report.json")
 SAMPLES = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}")  # final ones; previews have other names
 PICTURES = (".png", ".gif", ".jpg")
-MOST_SHOWN = 1000  # characters of a text on the card
-MOST_BYTES = 2**34  # of a file
+MAX_EXCERPT = 1000  # characters of a text on the card
+MAX_FILE_BYTES = 2**34  # largest file that is copied: larger than any run writes
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 GENERATED = """
 import anew
@@ -47,14 +42,14 @@ class Hub(Target):
     can_push: ClassVar[bool] = True
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
-        source = model.folder.path
+        run = model.folder.path
         weights, _, notes = newest_weights(model.folder, model.record.status)
         write_tensors(folder / WEIGHTS, weights)
-        files.write_json(folder / CONFIG, _without_places(files.read_json(source / CONFIG)))
-        for name in (*COPIED, *_samples(source)):
-            if (source / name).exists():
+        files.write_json(folder / CONFIG, _strip_paths(files.read_json(run / CONFIG)))
+        for name in (*COPIED_FILES, *_samples(run)):
+            if (run / name).exists():
                 (folder / name).parent.mkdir(exist_ok=True)
-                files.write(folder / name, files.read(source / name, MOST_BYTES))
+                files.write(folder / name, files.read(run / name, MAX_FILE_BYTES))
         files.write_text(folder / "README.md", _card(model))
         return [*notes, "no licence is chosen: set `license` in README.md to what the training data allows"]
 
@@ -83,7 +78,7 @@ class Hub(Target):
         return str(address)
 
 
-def _without_places(config: Mapping[str, Any]) -> dict[str, object]:
+def _strip_paths(config: Mapping[str, Any]) -> dict[str, object]:
     """config.json without the folders of its owner's machine."""
     shared = dict(config)
     shared["data"] = {**config["data"], "path": Path(str(config["data"]["path"])).name or "data", "refusals": []}
@@ -106,16 +101,16 @@ def _samples(source: Path) -> Iterator[str]:
 def _card(model: Model) -> str:
     report = read_report(model)
     record = model.record
-    data = escaped(Path(record.data.path).name or "data")
+    data = escape(Path(record.data.path).name or "data")
     trust = ", trust_code=True" if record.family.name == OWN_FAMILY else ""
     parameters = sum(tensor.numel() for tensor in model.family.parameters())
     keeps_records = KEEPS_RECORDS if record.family.config.get("aligned") else ""
     return "\n".join(
         [
-            f"{metadata(model, 'anew', [] if report is None else report.scores)}\n# {escaped(run_name(model))}\n",
-            f"A {escaped(model.family_name)} that makes new {escaped(model.item_modality.name)} data, trained from scratch on `{data}` "
+            f"{metadata(model, 'anew', [] if report is None else report.scores)}\n# {escape(run_name(model))}\n",
+            f"A {escape(model.family_name)} that makes new {escape(model.item_modality.name)} data, trained from scratch on `{data}` "
             f"with Anew. It has {parameters:,} parameters.\n",
-            *_shown_samples(model.folder.path),
+            *_sample_lines(model.folder.path),
             f"## Use\n\n```python{GENERATED.format(trust=trust)}```\n",
             "## How close, how varied, how new\n",
             *measured_lines(report),
@@ -126,7 +121,7 @@ def _card(model: Model) -> str:
     )
 
 
-def _shown_samples(source: Path) -> list[str]:
+def _sample_lines(source: Path) -> list[str]:
     """The sheet of samples as a picture, or the beginning of the first text."""
     for name in (f"final{suffix}" for suffix in PICTURES):
         if (source / "samples" / name).is_file():
@@ -134,7 +129,7 @@ def _shown_samples(source: Path) -> list[str]:
     text = source / "samples" / "final.txt"
     if not text.is_file():
         return []
-    excerpt = files.read(text, MOST_BYTES)[: 4 * MOST_SHOWN].decode("utf-8", "replace")[:MOST_SHOWN]
+    excerpt = files.read(text, MAX_FILE_BYTES)[: 4 * MAX_EXCERPT].decode("utf-8", "replace")[:MAX_EXCERPT]
     return ["Samples:\n", *(f"    {line}" for line in excerpt.splitlines()), ""]
 
 

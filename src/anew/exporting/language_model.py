@@ -27,10 +27,10 @@ class LanguageModel:
 
     Attributes:
         decoder: The network.
-        tokenizer: A `tokenizers.Tokenizer`. It puts the token that begins in front of a text, but where there are labels.
-        begin_id: The token that begins, None where a text begins with its first character.
-        end_id: The token after which nothing follows, None without one.
-        pad_id: What stands behind the end of shorter samples, None without one.
+        tokenizer: A `tokenizers.Tokenizer`. It prepends the begin token to a text, except where there are labels.
+        begin_id: The begin token, None where a text begins with its first character.
+        end_id: The end token, None without one.
+        pad_id: The padding after the end of shorter samples, None without one.
         never_sampled: Ids that the run never samples, such as those of labels.
         context: Tokens that the network was trained on at once.
         notes: Sentences on what differs from the run.

@@ -15,13 +15,13 @@ from anew.data.formats import pixel_steps
 from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, sampler_card
-from anew.exporting.graph import exported
+from anew.exporting.graph import export_program
 from anew.exporting.sampler import item_format, labels, whole_sampler
 from anew.families.portable import Graph
 from anew.sampling.model import Model
 
 FORMAT = 1  # of sampler.json
-MOST_BYTES = 2**31 - 1  # of a file of protocol buffers
+MAX_BYTES = 2**31 - 1  # that a file of protocol buffers can have
 RUNTIME = Path(__file__).parent / "runtime"
 
 
@@ -38,7 +38,7 @@ class Onnx(Target):
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)
         for graph in sampler.graphs:
-            files.write(folder / f"{graph.name}.onnx", traced(graph))
+            files.write(folder / f"{graph.name}.onnx", to_onnx(graph))
         item = item_format(model)
         program = {
             "format": FORMAT,
@@ -57,7 +57,7 @@ class Onnx(Target):
         return notes
 
 
-def traced(graph: Graph) -> bytes:
+def to_onnx(graph: Graph) -> bytes:
     """The graph as ONNX, checked.
 
     Raises:
@@ -73,7 +73,7 @@ def traced(graph: Graph) -> bytes:
         try:
             # Exported here: `torch.onnx.export` would fall back to a graph of fixed size, and say nothing.
             program = torch.onnx.export(
-                exported(graph),
+                export_program(graph),
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
                 dynamo=True,
@@ -85,7 +85,7 @@ def traced(graph: Graph) -> bytes:
             raise ConfigError(f"the network {graph.name!r} cannot be written as ONNX ({reason[:200]})") from error
     assert program is not None
     data: bytes = program.model_proto.SerializeToString()
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise ConfigError(f"the network {graph.name!r} has over 2 GB, more than a file of ONNX may hold")
     onnx.checker.check_model(data, full_check=True)
     return data

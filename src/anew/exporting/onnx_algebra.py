@@ -57,7 +57,7 @@ def cholesky(matrices, upper=False, check_errors=False):
     for start in range(0, size, BLOCK):
         left = size - start
         width = min(BLOCK, left)
-        panel = _shaped(factored_panel(_cut(remaining, (0, left), (0, width))), left, width)
+        panel = _restore_shape(factored_panel(_cut(remaining, (0, left), (0, width))), left, width)
         panels.append(op.Pad(panel, [0, start, 0, 0, 0, 0], 0.0))
         if width < left:
             below = _cut(panel, (width, left), (0, width))
@@ -76,7 +76,7 @@ def solve_triangular(root, right, upper=False, left=True, unitriangular=False):
         remaining = _cut(right, (start, stop), (0, columns))
         if solution is not None:
             remaining = op.Sub(remaining, op.MatMul(_cut(root, (start, stop), (0, start)), solution))
-        block = _shaped(solved_block(_cut(root, (start, stop), (start, stop)), remaining), stop - start, columns)
+        block = _restore_shape(solved_block(_cut(root, (start, stop), (start, stop)), remaining), stop - start, columns)
         solution = block if solution is None else op.Concat(solution, block, axis=1)
     return solution
 
@@ -85,7 +85,7 @@ def _cut(x, rows, columns):
     return op.Slice(x, [rows[0], columns[0]], [rows[1], columns[1]], [1, 2])
 
 
-def _shaped(x, rows, columns):
+def _restore_shape(x, rows, columns):
     """The checker of ONNX does not look into loops: type and shape are said again."""
     return op.Reshape(op.Cast(x, to=1), [-1, rows, columns])
 

@@ -1,4 +1,4 @@
-"""Data of a run for exports that sample by themselves: graphs, steps, classes, and the format of an item."""
+"""Data of a run for exports with a sampler of their own: graphs, steps, classes, and the format of an item."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _own_sampling(model: Model, step: Mapping[str, object]) -> dict[str, object]
 
 
 def in_fp32(family: Family) -> None:
-    """Let a family compute in fp32, whatever its setting says: other machines may not have the number type of this one."""
+    """Set a family to fp32, whatever its setting: other machines may not support the number type of this one."""
     config = family.config
     if is_dataclass(config) and not isinstance(config, type) and "precision" in {f.name for f in fields(config)}:
         family.config = replace(config, precision="fp32")

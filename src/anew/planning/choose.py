@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from anew.core import settings as cfg
@@ -167,14 +167,24 @@ def choose_codec(
     if space == "latent" and not codecs:
         raise ConfigError(f"space=latent does not fit: {_why_no_codec(data, family)}; leave it out")
     if space == "latent" or not takes_data:
-        return codecs[0]
+        return _only_codec(codecs, family)
     if space == "pixel" or not codecs:
         return None
     on_latents = replayed
     if on_latents is None:
         has_time = seconds is not None and seconds >= data.modality.traits.latents_from
         on_latents = has_time and family.family_class.suits_latents
-    return codecs[0] if on_latents else None
+    return _only_codec(codecs, family) if on_latents else None
+
+
+def _only_codec(codecs: Sequence[str], family: FamilyChoice) -> str:
+    """The one codec between data and a family. With two, none would be the right one by its name alone."""
+    if len(codecs) > 1:
+        raise ConfigError(
+            f"the codecs {' and '.join(codecs)} both make what the family {family.name!r} takes of this data; only one codec may "
+            "give latents of a type"
+        )
+    return codecs[0]
 
 
 def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:

@@ -165,13 +165,13 @@ def _comments(_: None, data: bytes) -> list[str] | None:
 def _all_comments(data: bytes) -> Sequence[str] | None:
     """The comments of a file, by what its content is; None where its format has none."""
     if data[:4] in (b"RIFF", b"fLaC"):
-        return [audio.comment(data)]
+        return [audio.read_comment(data)]
     if data[4:8] == b"ftyp":
-        return [frames.comment(data)]
+        return [frames.read_comment(data)]
     if data[:1] == b">":
-        return [record.header for record in fasta.parse(fasta.decoded(data))]
+        return [record.header for record in fasta.parse(fasta.decode_file(data))]
     if data[:4] == b"\x89PNG" or data[:4] == b"GIF8":
-        return [pixels.comment(data)]
+        return [pixels.read_comment(data)]
     return None
 
 

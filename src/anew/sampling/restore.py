@@ -13,7 +13,7 @@ from anew.core import files
 from anew.core import settings as cfg
 from anew.core.memory import parameters_within
 from anew.core.specs import Codec, Spec
-from anew.data.dataset import fitted
+from anew.data.dataset import restore_item_modality
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.errors import RunError, command, restoring
@@ -99,7 +99,7 @@ def as_codec(family: Family, folder: Path) -> Codec:
 
 def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Modality:
     """The kind of data as the family sees it: through the codec of the run, where it has one."""
-    plain = fitted(record.data.model_dump(), folder)
+    plain = restore_item_modality(record.data.model_dump(), folder)
     modality: Modality = plain
     if record.codec is not None:
         modality = LatentModality(plain, as_codec(restore_codec(record, folder, device), folder))

@@ -18,7 +18,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset
-from anew.data.skipped import skipped
+from anew.data.skipped import describe_skipped
 from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, shorten
 from anew.families.base import Family
@@ -119,7 +119,7 @@ def score_dataset(
         if limit is not None:
             return _score_evenly(generator, data, path, limit)
         items, parts = _score_records(generator, data.records(), reporter)
-        notes = tuple(skipped(data.scan))
+        notes = tuple(describe_skipped(data.scan))
     finally:
         data.close()
     scores = _summed(generator, items, parts)
@@ -141,7 +141,7 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) 
     bits, units = (sum(values) for values in zip((0.0, 0.0), *pairs, strict=True))
     if units <= 0:
         raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
-    notes = tuple(skipped(data.scan))
+    notes = tuple(describe_skipped(data.scan))
     return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes)
 
 

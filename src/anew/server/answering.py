@@ -1,4 +1,4 @@
-"""While an answer is made: its client is watched, its time is measured, and its place is freed behind it."""
+"""Answers in progress: the client is watched, the time is measured and limited, and works are cancelled at the end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
 from anew.server.work import Work
 
-SECONDS_BETWEEN_LOOKS = 0.25  # for clients that went away
-CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody reads it
+DISCONNECT_POLL_SECONDS = 0.25  # between checks whether the client is still connected
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; nobody reads it
 Json = Mapping[str, object]
 
 
@@ -32,8 +32,8 @@ class Service:
 
     Attributes:
         catalog: Its models.
-        limits: What it grants.
-        metrics: What it counts.
+        limits: Its limits.
+        metrics: Its metrics.
         chats: Whether the last message of a chat is taken as a prompt.
     """
 
@@ -44,7 +44,7 @@ class Service:
 
     @asynccontextmanager
     async def place(self, request: Request, entry: CatalogEntry, works: Sequence[Work]) -> AsyncIterator[RequestClock]:
-        """While works are waited for: in time, and as long as the client is there. Behind it they are cancelled.
+        """A context in which works are awaited, as long as there is time and the client is connected; then they are cancelled.
 
         Raises:
             ApiError: 504; the time is up.
@@ -53,7 +53,7 @@ class Service:
 
         async def watch() -> None:
             while not await request.is_disconnected():
-                await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+                await asyncio.sleep(DISCONNECT_POLL_SECONDS)
             entry.worker.cancel(works)
             works[0].fail(ClientGoneError())
 

@@ -1,4 +1,4 @@
-"""A server as an ASGI app: what it says of itself, and what goes wrong. The other modules add their paths."""
+"""A server as an ASGI app: its state paths (health, models, metrics) and errors. The other modules add their paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
-from anew.server.schemas import described
+from anew.server.schemas import route_schema
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
 
@@ -34,9 +34,9 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
 
     Args:
         catalog: Its models.
-        limits: What it grants.
+        limits: Its limits.
         host: The address that it listens on.
-        keys: Bearer keys; none: all may ask.
+        keys: Bearer keys; none: no key is needed.
         chats: Whether the last message of a chat is taken as a prompt.
     """
 
@@ -61,7 +61,7 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:
-    @app.get("/health", summary="Whether the server answers", **described(None))
+    @app.get("/health", summary="Whether the server answers", **route_schema(None))
     @app.get("/v1/health", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "ok"})
@@ -71,15 +71,15 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         names = [entry.name for entry in service.catalog.entries]
         return HTMLResponse(reference_page(app.openapi(), names, str(request.base_url).rstrip("/")))
 
-    @app.get("/metrics", summary="What the server counts, for Prometheus", **described(None, "text/plain"))
+    @app.get("/metrics", summary="What the server counts, for Prometheus", **route_schema(None, "text/plain"))
     async def metrics() -> Response:
         return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})
 
-    @app.get("/v1/models", summary="The models", **described(None))
+    @app.get("/v1/models", summary="The models", **route_schema(None))
     async def models() -> Response:
         return JSONResponse({"object": "list", "data": [entry.to_json() for entry in service.catalog.entries]})
 
-    @app.get("/v1/models/{name}", summary="One model", **described(None))
+    @app.get("/v1/models/{name}", summary="One model", **route_schema(None))
     async def model(name: str) -> Response:
         return JSONResponse(service.catalog.entry(name).to_json())
 

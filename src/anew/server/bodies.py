@@ -22,7 +22,7 @@ from anew.server.limits import (
 )
 
 B = TypeVar("B", bound=BaseModel)
-MAX_TOKEN_ID = 2**24
+MAX_TOKEN_ID = 2**24  # above any vocabulary; the model checks its own
 Prompt = str | list[int]  # a text, or the ids of one
 
 
@@ -55,7 +55,7 @@ def _stops(value: object) -> tuple[str, ...]:
 
 
 def _zero(value: object) -> None:
-    """A field of OpenAI's that only its default is accepted for: another value would do nothing here."""
+    """Accept only the default of a field of OpenAI's that has no effect here."""
     if value is None or (isinstance(value, bool | int | float | dict) and not value):
         return
     raise ValueError("this server does not have it; leave it out")
@@ -130,7 +130,7 @@ class TextBody(Body):
 
 
 class CompletionBody(TextBody):
-    """Of `POST /v1/completions`."""
+    """Body of `POST /v1/completions`."""
 
     prompt: Prompts
     suffix: Annotated[str, Strict()] | None = None
@@ -164,7 +164,7 @@ class Message(BaseModel):
 
 
 class ChatBody(TextBody):
-    """Of `POST /v1/chat/completions`."""
+    """Body of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Tokens | None = None
@@ -174,7 +174,7 @@ class ChatBody(TextBody):
 
 
 class ScoreBody(Body):
-    """Of `POST /v1/score`: texts, or files of a grid as base64."""
+    """Body of `POST /v1/score`: texts, or files of a grid as base64."""
 
     input: (
         Annotated[str, Strict()]

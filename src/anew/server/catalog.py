@@ -1,4 +1,4 @@
-"""The runs that a server offers, by name. What a request needs of a run before its model is asked stays in memory."""
+"""The runs that a server offers, by name. The data that checking a request needs stays in memory when a model is unloaded."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class CatalogEntry:
     Attributes:
         name: Name of the model.
         created: Seconds since 1970.
-        family: Its name.
-        modality: The kind of data, without any codec.
-        spec: What an item is.
+        family: Name of its family.
+        modality: Modality of its items, without any codec.
+        spec: Spec of an item.
         labels: Names of its classes.
-        sampling: The class of its sampling settings.
+        sampling: Class of its sampling settings.
         num_parameters: Number of parameters of its family.
         num_bytes: Size of its weights.
         grows_tokens: Whether it continues texts.
@@ -65,7 +65,7 @@ class CatalogEntry:
         return "text" if isinstance(self.spec, Tokens) else self.modality.name
 
     def to_json(self) -> dict[str, object]:
-        """As `/v1/models` shows it: OpenAI's fields, and those of llama.cpp."""
+        """The entry of `/v1/models`, with the fields of OpenAI and of llama.cpp."""
         name = self.modality.name
         meta: dict[str, object] = {
             "modality": name,
@@ -92,7 +92,7 @@ class CatalogEntry:
 
 
 class Catalog:
-    """All runs of a server. Opening loads each once, so that what is damaged is said before the server starts.
+    """All runs of a server. Opening loads each once, so that damaged runs are reported before the server starts.
 
     Args:
         runs: Their folders.
@@ -111,7 +111,7 @@ class Catalog:
             name = run.resolve().name
             if name in folders:
                 raise ConfigError(f"two of `runs` are called {name!r}, the name that requests give; rename one folder")
-            folders[name] = _finished(run)
+            folders[name] = _open_finished(run)
         self._entries: dict[str, CatalogEntry] = {}
         for name, folder in folders.items():
             self._entries[name] = _entry(name, folder, device, trust_code, limits)
@@ -129,7 +129,7 @@ class Catalog:
         return self._entries[name]
 
     def text_entry(self, name: str) -> CatalogEntry:
-        """The same of a run that continues texts; ApiError 400 for others."""
+        """The run of this name, which must continue texts; ApiError 404 or 400."""
         entry = self.entry(name)
         if not entry.grows_tokens:
             message = f"the model {name!r} makes {entry.modality.traits.plural} by {entry.family} and continues no text"
@@ -137,7 +137,7 @@ class Catalog:
         return entry
 
     def item_entry(self, name: str, output: str) -> CatalogEntry:
-        """The same of a run that makes such items; ApiError 400 for others."""
+        """The run of this name, which must generate such items; ApiError 404 or 400."""
         entry = self.entry(name)
         if entry.kind != output:
             message = (
@@ -153,7 +153,7 @@ class Catalog:
         return [entry.name for entry in self.entries if output in ("", entry.kind)]
 
     def counts(self) -> list[tuple[str, int, int, bool]]:
-        """Of each model its name, works that are carried out, works that wait, and whether it is in memory."""
+        """Name of each model, its running and waiting works, and whether it is in memory."""
         return [(entry.name, *entry.worker.counts(), entry.worker.is_loaded) for entry in self.entries]
 
     def stop(self) -> None:
@@ -162,7 +162,7 @@ class Catalog:
             entry.worker.stop()
 
 
-def _finished(run: Path) -> RunFolder:
+def _open_finished(run: Path) -> RunFolder:
     folder = RunFolder.open(run)
     if folder.record().status == "training":
         raise RunError(f"the run {str(run)!r} is not finished; run `{command('anew', 'resume', run)}` first")

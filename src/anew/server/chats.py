@@ -10,7 +10,7 @@ from anew.server.completions import Answer, Json
 from anew.server.faults import bad_request
 from anew.server.text_work import FinishReason, TextRequest, TokenLogProb
 
-CHAT_TOKENS = 256  # new tokens where a chat names no number
+CHAT_TOKENS = 256  # new tokens where a chat gives no number; chosen: OpenAI's is unlimited
 
 
 def completion_of(body: ChatBody) -> CompletionBody:
@@ -20,18 +20,29 @@ def completion_of(body: ChatBody) -> CompletionBody:
         raise bad_request("messages must hold one of the role user; it is the prompt", "messages")
     if body.top_logprobs is not None and not body.logprobs:
         raise bad_request("top_logprobs goes with logprobs=true", "top_logprobs")
-    both = (body.max_tokens, body.max_completion_tokens)
-    if None not in both and both[0] != both[1]:
+    maxima = (body.max_tokens, body.max_completion_tokens)
+    if None not in maxima and maxima[0] != maxima[1]:
         raise bad_request("max_tokens and max_completion_tokens differ; give one", "max_tokens")
-    max_tokens = next((number for number in both if number is not None), CHAT_TOKENS)
-    same = ("model", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stream", "stream_options", "label")
+    max_tokens = next((number for number in maxima if number is not None), CHAT_TOKENS)
+    shared_fields = (
+        "model",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "seed",
+        "n",
+        "stream",
+        "stream_options",
+        "label",
+    )
     translated = {
         "prompt": messages[-1],
         "stop": list(body.stop),
         "max_tokens": max_tokens,
         "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
     }
-    return CompletionBody.model_validate({name: getattr(body, name) for name in same} | translated)
+    return CompletionBody.model_validate({name: getattr(body, name) for name in shared_fields} | translated)
 
 
 class ChatAnswer(Answer):

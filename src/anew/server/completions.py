@@ -21,7 +21,7 @@ from anew.server.metrics import RequestClock
 from anew.server.text_work import FinishReason, TextPiece, TextRequest, TextWork, TokenLogProb
 from anew.server.work import Channel
 
-DEFAULT_MAX_TOKENS = 16  # OpenAI's
+DEFAULT_MAX_TOKENS = 16  # OpenAI's default
 Json = dict[str, object]
 
 
@@ -149,9 +149,9 @@ class Answer:
     """The answer to one body.
 
     Args:
-        body: What was asked.
+        body: The request.
         entry: The model.
-        requests: As `requests_of` gives them.
+        requests: Requests of its prompts, as `requests_of` gives them.
     """
 
     def __init__(self, body: CompletionBody, entry: CatalogEntry, requests: Sequence[TextRequest]) -> None:
@@ -187,18 +187,18 @@ class Answer:
         async for _ in self.pieces(clock):
             pass
         choices = [
-            self._choice(index, self._echoed(index) + choice.text, choice.log_probs, choice.finish_reason, 0)
+            self._choice(index, self._echo(index) + choice.text, choice.log_probs, choice.finish_reason, 0)
             for index, choice in enumerate(self.choices)
         ]
         return self._answer(choices) | {"usage": self.usage()}
 
     async def chunks(self, clock: RequestClock) -> AsyncIterator[Json]:
-        """The answer piece by piece, and what it took where that is asked for."""
+        """The answer piece by piece, then the usage where the request asks for it."""
         sent = [0] * self.num_choices
         async for piece in self.pieces(clock):
-            echoed = self._echoed(piece.index) if not sent[piece.index] else ""
+            echo = self._echo(piece.index) if not sent[piece.index] else ""
             offset = sent[piece.index]
-            text = echoed + piece.text
+            text = echo + piece.text
             sent[piece.index] += len(text)
             yield self._answer([self._choice(piece.index, text, piece.log_probs, piece.finish_reason, offset)])
         if self.body.stream_options is not None and self.body.stream_options.include_usage:
@@ -224,8 +224,8 @@ class Answer:
             "choices": choices,
         }
 
-    def _echoed(self, index: int) -> str:
-        """The prompt, where it was asked to stand before its continuation."""
+    def _echo(self, index: int) -> str:
+        """The prompt, where the request asks for it before its continuation, else ""."""
         if not self.body.echo:
             return ""
         prompt = self.body.prompt[index // (self.body.n or 1)]

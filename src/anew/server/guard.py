@@ -1,4 +1,4 @@
-"""Who may ask: Host and Origin against pages of other sites, a bearer key, a body of bounded size that arrives in time."""
+"""Access control: Host and Origin against pages of other sites, a bearer key, a body of bounded size that arrives in time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from anew.server.faults import ApiError, bad_request
 from anew.server.limits import Limits
 
 OPEN_PATHS = ("/health", "/v1/health")  # for load balancers, which have no key
-MAX_FILES, MAX_FIELDS = 4, 40  # of a form
-SLOWEST, HALT_S = 2**14, 20.0  # bytes a second of a body of any length, and how long it may keep behind that
+MAX_FILES, MAX_FIELDS = 4, 40  # of a form: more than any path has
+# Slowest rate of a body of any length, and for how many seconds in all it may fall behind that.
+MIN_BYTES_PER_SECOND, MAX_HALT_SECONDS = 2**14, 20.0
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach a server that listens there."""
+    """Whether only programs on this machine reach a server that listens on this address."""
     if host == "localhost":
         return True
     try:
@@ -37,7 +38,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_names(headers: Headers, host: str) -> None:
-    """Refuse what the page of another site makes a browser send: under a name of its own (DNS rebinding), or with its Origin.
+    """Refuse requests that the page of another site makes a browser send, by its own name (DNS rebinding) or Origin.
 
     Args:
         headers: Headers of the request.
@@ -52,7 +53,7 @@ def check_names(headers: Headers, host: str) -> None:
     if is_loopback(host) and name not in (*LOCAL_NAMES, host):
         raise ApiError(403, "this server answers only to the names of this machine; use 127.0.0.1 or localhost")
     origin = headers.get("origin")
-    if origin is not None and _place_of(origin) != hosts[0].lower():
+    if origin is not None and _host_of(origin) != hosts[0].lower():
         raise ApiError(403, "requests from pages of other sites are refused (Origin)")
 
 
@@ -60,9 +61,9 @@ class Guard:
     """Lets requests through to the app, or answers them itself.
 
     Args:
-        app: What is guarded.
+        app: The guarded app.
         host: The address that the server listens on.
-        keys: Bearer keys, of which a request must give one; none: all may ask.
+        keys: Bearer keys, one of which a request must give; none: no key is needed.
     """
 
     def __init__(self, app: ASGIApp, host: str, keys: Sequence[str]) -> None:
@@ -108,7 +109,7 @@ def _host_name(host: str) -> str | None:
     return parts.hostname if parts.hostname and not (parts.path or parts.username or parts.query) else None
 
 
-def _place_of(origin: str) -> str:
+def _host_of(origin: str) -> str:
     """Host and port of an Origin header, or "" where it is none."""
     try:
         return urlsplit(origin).netloc.lower()
@@ -155,9 +156,8 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
     except Exception as error:  # damaged forms make the parser raise almost anything
         raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
     finally:
-        for file in getattr(
-            parser, "_files_to_close_on_error", ()
-        ):  # also of a part that was cut off, which no form holds
+        # Files of a part that was cut off are in no form, and only the parser knows them.
+        for file in getattr(parser, "_files_to_close_on_error", ()):
             file.close()
 
 
@@ -200,25 +200,27 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-async def arriving(request: Request) -> AsyncGenerator[bytes, None]:
-    """A body of any length, piece by piece. It may fall HALT_S behind SLOWEST, and only waiting for the client counts.
+async def stream_body(request: Request) -> AsyncGenerator[bytes, None]:
+    """A body of any length, piece by piece. It may fall MAX_HALT_SECONDS behind MIN_BYTES_PER_SECOND; only the time of waiting
+    for the client counts.
 
     Raises:
         ApiError: 408 it does not keep up; 400 the client went away.
     """
-    pieces, left = request.stream(), HALT_S
+    pieces, allowance = request.stream(), MAX_HALT_SECONDS
     while True:
-        begun = time.monotonic()
+        begin = time.monotonic()
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(allowance):
                 piece = await anext(pieces)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise ApiError(408, f"the body came to a halt for {HALT_S:g} s; send it again") from None
+            raise ApiError(408, f"the body came to a halt for {MAX_HALT_SECONDS:g} s; send it again") from None
         except ClientDisconnect:
             raise bad_request("the client went away") from None
-        left = min(HALT_S, left + len(piece) / SLOWEST - (time.monotonic() - begun))
+        waited = time.monotonic() - begin
+        allowance = min(MAX_HALT_SECONDS, allowance + len(piece) / MIN_BYTES_PER_SECOND - waited)
         yield piece
 
 

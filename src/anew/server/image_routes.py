@@ -18,11 +18,11 @@ from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import ImageBody
-from anew.server.item_work import Finished, ItemRequest, ItemWork
-from anew.server.items import all_samples, check_size, class_of, drawn, item_request, size_of, works_of
+from anew.server.item_work import FinishedSamples, ItemRequest, ItemWork
+from anew.server.items import all_samples, check_size, class_of, item_request, sample_events, size_of, works_of
 from anew.server.masks import condition_from_files
 from anew.server.metrics import RequestClock
-from anew.server.schemas import EVENTS, JSON, described
+from anew.server.schemas import EVENTS, JSON, route_schema
 from anew.server.work import Channel
 
 NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients want to see the field
@@ -33,7 +33,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
 
     names = service.catalog.names("image")
 
-    @app.post("/v1/images/generations", summary="Make pictures", **described(ImageBody, JSON, EVENTS, models=names))
+    @app.post("/v1/images/generations", summary="Make pictures", **route_schema(ImageBody, JSON, EVENTS, models=names))
     async def generations(request: Request) -> Response:
         body = parse(ImageBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "image")
@@ -42,7 +42,7 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/images/edits",
         summary="Make parts of a picture anew",
-        **described(ImageBody, JSON, EVENTS, models=names, forms=("image", "mask")),
+        **route_schema(ImageBody, JSON, EVENTS, models=names, forms=("image", "mask")),
     )
     async def edits(request: Request) -> Response:
         fields, files = await form_body(request, service.limits)
@@ -55,12 +55,17 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         if not entry.fills_in:
             message = f"the family {entry.family} of this model keeps no given pixels; ask a model of diffusion or vae"
             raise bad_request(message, "model")
-        item_wish = _request(body, entry)
+        sample_request = _request(body, entry)
         condition = await run_in_threadpool(condition_from_files, entry, files["image"], files.get("mask"))
-        item_wish = item_request(
-            body, entry, item_wish.n, label=item_wish.label, condition=condition, num_partials=item_wish.num_partials
+        sample_request = item_request(
+            body,
+            entry,
+            sample_request.n,
+            label=sample_request.label,
+            condition=condition,
+            num_partials=sample_request.num_partials,
         )
-        return await _pictures(service, request, "image_edit", entry, body, item_wish)
+        return await _pictures(service, request, "image_edit", entry, body, sample_request)
 
 
 def _request(body: ImageBody, entry: CatalogEntry) -> ItemRequest:
@@ -73,10 +78,15 @@ def _request(body: ImageBody, entry: CatalogEntry) -> ItemRequest:
 
 
 async def _pictures(
-    service: Service, request: Request, event_name: str, entry: CatalogEntry, body: ImageBody, item_wish: ItemRequest
+    service: Service,
+    request: Request,
+    event_name: str,
+    entry: CatalogEntry,
+    body: ImageBody,
+    sample_request: ItemRequest,
 ) -> Response:
     """The answer, whole or as a stream of events."""
-    works = works_of(item_wish, entry, Channel())
+    works = works_of(sample_request, entry, Channel())
     entry.worker.submit(works[:1])
     if body.stream:
 
@@ -91,7 +101,12 @@ async def _pictures(
             {"b64_json": _base64(artifact), "label": label, "index": index}
             for index, (artifact, label) in enumerate(zip(samples.artifacts, samples.labels, strict=True))
         ]
-        facts = {"created": int(time.time()), "size": size_of(entry), "output_format": "png", "seed": item_wish.seed}
+        facts = {
+            "created": int(time.time()),
+            "size": size_of(entry),
+            "output_format": "png",
+            "seed": sample_request.seed,
+        }
         return JSONResponse({**facts, "data": data})
 
     return await service.answer(request, entry, works, whole)
@@ -107,10 +122,10 @@ async def _events(
         "background": "auto",
         "output_format": "png",
     }
-    async for event in drawn(works, entry, clock):
-        is_done = isinstance(event, Finished)
+    async for event in sample_events(works, entry, clock):
+        is_done = isinstance(event, FinishedSamples)
         name = f"{event_name}.{'completed' if is_done else 'partial_image'}"
-        details = {"usage": NO_TOKENS} if isinstance(event, Finished) else {"partial_image_index": event.number}
+        details = {"usage": NO_TOKENS} if isinstance(event, FinishedSamples) else {"partial_image_index": event.number}
         for offset, artifact in enumerate(event.samples.artifacts):
             picture = {"b64_json": _base64(artifact), "index": event.first_index + offset}
             yield {"type": name, "created_at": int(time.time()), **picture, **facts, **details}

@@ -33,7 +33,7 @@ class ItemsBody(Body):
 
 
 class ImageBody(ItemsBody):
-    """Of `POST /v1/images/generations`, and the fields of a form for `POST /v1/images/edits`."""
+    """Body of `POST /v1/images/generations`, and the form fields of `POST /v1/images/edits`."""
 
     prompt: Line = ""
     n: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
@@ -52,7 +52,7 @@ class ImageBody(ItemsBody):
 
 
 class AudioBody(ItemsBody):
-    """Of `POST /v1/audio/generate` and its alias `POST /v1/audio/speech`."""
+    """Body of `POST /v1/audio/generate` and its alias `POST /v1/audio/speech`."""
 
     input: Line = ""
     voice: Line | None = None
@@ -63,7 +63,7 @@ class AudioBody(ItemsBody):
 
 
 class VideoBody(ItemsBody):
-    """Of `POST /v1/videos`."""
+    """Body of `POST /v1/videos`."""
 
     prompt: Line = ""
     size: Annotated[str, Strict(), Field(pattern=r"^(auto|\d{1,5}x\d{1,5})$")] | None = None
@@ -71,7 +71,7 @@ class VideoBody(ItemsBody):
 
 
 class SamplesBody(ItemsBody):
-    """Of `POST /v1/samples`."""
+    """Body of `POST /v1/samples`."""
 
     n: Annotated[Count, Field(ge=1, le=MAX_SAMPLES)] = 16
     first_index: Annotated[Count, Field(ge=0, le=MAX_INT - MAX_SAMPLES)] = 0

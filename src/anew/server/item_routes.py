@@ -21,14 +21,14 @@ from anew.server.guard import json_body
 from anew.server.item_bodies import AudioBody, SamplesBody
 from anew.server.items import all_samples, class_of, item_request, prompt_condition, works_of
 from anew.server.metrics import RequestClock
-from anew.server.schemas import described
+from anew.server.schemas import route_schema
 from anew.server.work import Channel
 
 
 def add_item_routes(app: FastAPI, service: Service) -> None:
     """Add them to an app."""
-    sounds = described(AudioBody, "audio/wav", "audio/flac", models=service.catalog.names("audio"))
-    files = described(SamplesBody, "application/zip", models=service.catalog.names())
+    sounds = route_schema(AudioBody, "audio/wav", "audio/flac", models=service.catalog.names("audio"))
+    files = route_schema(SamplesBody, "application/zip", models=service.catalog.names())
 
     @app.post("/v1/audio/generate", summary="Make sound", **sounds)
     @app.post("/v1/audio/speech", summary="Make sound, under OpenAI's name", **sounds)
@@ -72,7 +72,7 @@ def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) 
         return artifact.data, media_format
     assert isinstance(entry.modality, Audio) and file_format is not None
     rate = int(entry.modality.sound_scale()["rate"] or 0)
-    return audio.written(np.asarray(samples[0], np.float32), rate, file_format), file_format
+    return audio.to_file(np.asarray(samples[0], np.float32), rate, file_format), file_format
 
 
 def _zip(samples: Samples) -> bytes:

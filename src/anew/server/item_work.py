@@ -30,11 +30,11 @@ class ItemRequest:
         n: Samples.
         seed: Seed of the samples.
         label: Class of the samples; None draws each with its share in the data.
-        condition: What is given of each.
+        condition: Condition of each sample, None without one.
         sampling: The family's sampling settings.
-        stop: Each text ends before it.
-        prompt: What each text begins with, as it was sent.
-        suffix: What each text ends with.
+        stop: String before which each text ends.
+        prompt: Beginning of each text, as it was sent.
+        suffix: End of each text.
         num_partials: Drafts to show before the samples.
         follows_keys: Whether it may be drawn together with requests of other seeds.
     """
@@ -54,7 +54,7 @@ class ItemRequest:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Samples on their way: which of the partial results, from 0, and each as it is."""
+    """A partial result: its number, from 0, and the samples as they are so far."""
 
     number: int
     first_index: int
@@ -62,7 +62,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedSamples:
     """The samples of one work, with their files made."""
 
     first_index: int
@@ -104,15 +104,15 @@ def _draw(model: Model, works: Sequence[ItemWork]) -> None:
         if all(work.channel.is_cancelled for work in works):
             return
         last = draft
-        _show(model, works, request, draft, number, num_drafts)
+        _send_drafts(model, works, request, draft, number, num_drafts)
     if last is None:
         raise RuntimeError("the family returned no samples")
-    for work, rows in _parts(works):
+    for work, rows in _rows_of_works(works):
         if not work.channel.is_cancelled:
             samples = _samples(model, work, request, last[rows], rows)
             samples.origins = _origins(model, work.request)
             _ = samples.artifacts  # made here, not in the event loop
-            work.channel.put(Finished(work.request.first_index, samples))
+            work.channel.put(FinishedSamples(work.request.first_index, samples))
 
 
 def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
@@ -148,7 +148,7 @@ def _joint_condition(requests: Sequence[ItemRequest]) -> Condition | None:
     return Condition(x, torch.cat(masks) if x.is_floating_point() else None)
 
 
-def _parts(works: Sequence[ItemWork]) -> list[tuple[ItemWork, slice]]:
+def _rows_of_works(works: Sequence[ItemWork]) -> list[tuple[ItemWork, slice]]:
     """Each work with its rows of the batch."""
     parts, start = [], 0
     for work in works:
@@ -157,11 +157,11 @@ def _parts(works: Sequence[ItemWork]) -> list[tuple[ItemWork, slice]]:
     return parts
 
 
-def _show(
+def _send_drafts(
     model: Model, works: Sequence[ItemWork], request: SampleRequest, draft: Tensor, number: int, num_drafts: int
 ) -> None:
-    """Send the draft to those that want to see it."""
-    for work, rows in _parts(works):
+    """Send a draft to the works that show a partial result at this point."""
+    for work, rows in _rows_of_works(works):
         places = work.partials_at(num_drafts)
         if number in places and not work.channel.is_cancelled:
             samples = _samples(model, work, request, draft[rows], rows)
@@ -172,8 +172,8 @@ def _show(
 def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
     """Rows of the batch as items."""
     labels = None if request.labels is None else request.labels[rows]
-    wished = work.request.condition
-    condition = None if wished is None else replace(wished, items=wished)
+    given = work.request.condition
+    condition = None if given is None else replace(given, items=given)
     part = replace(request, n=len(x), labels=labels, condition=condition)
     items = model.decode_items(x.cpu(), part, work.request.stop)
     return Samples(items, model.label_names(labels, len(items)), model.item_modality)

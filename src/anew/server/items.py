@@ -1,4 +1,4 @@
-"""From a body that asks for items to works of a model."""
+"""Works of a model for a body that requests items."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from anew.sampling.samples import Samples
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.item_bodies import ItemsBody, SamplesBody
-from anew.server.item_work import Draft, Finished, ItemRequest, ItemWork
+from anew.server.item_work import Draft, FinishedSamples, ItemRequest, ItemWork
 from anew.server.limits import MAX_TOKENS, MAX_VALUES
 from anew.server.metrics import RequestClock
 from anew.server.work import Channel
 
-PASSAGE = 500  # tokens of a sample of running text, where no number is given
+DEFAULT_MAX_TOKENS = 500  # tokens of a sample of running text, where no number is given
 ANY = ("", "any", "auto")  # names of no class that ask for each with its share in the data
 
 
@@ -36,11 +36,11 @@ def item_request(
     """The item request of a body.
 
     Args:
-        body: What was sent.
+        body: The body.
         entry: The model.
         n: Samples.
         label: Class of the samples, as `class_of` gives it.
-        condition: What is given of each.
+        condition: Condition of each sample.
         num_partials: Drafts to show.
 
     Raises:
@@ -78,7 +78,7 @@ def item_request(
 def _values_of_one(entry: CatalogEntry, sampling: object) -> int:
     """Tokens, or values of a grid, of one sample at most."""
     if isinstance(entry.spec, Tokens):
-        return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, PASSAGE)
+        return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, DEFAULT_MAX_TOKENS)
     frames = int(getattr(sampling, "frames", 0))
     is_longer = frames and "T" in entry.spec.axes
     values = math.prod(entry.spec.shape)
@@ -154,16 +154,18 @@ def works_of(request: ItemRequest, entry: CatalogEntry, channel: Channel[object]
     return [ItemWork(part, channel, entry.max_rows) for part in parts]
 
 
-async def drawn(works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock) -> AsyncIterator[Draft | Finished]:
+async def sample_events(
+    works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock
+) -> AsyncIterator[Draft | FinishedSamples]:
     """Drafts and finished samples. The caller submits the first work, where a full queue is an answer; the others follow in
     turn, so that requests of other clients come between them."""
     for number, work in enumerate(works):
         if number:
             entry.worker.submit([work], goes_on=True)
         event: object = None
-        while not isinstance(event, Finished):
+        while not isinstance(event, FinishedSamples):
             event = await work.channel.get()
-            assert isinstance(event, Draft | Finished)
+            assert isinstance(event, Draft | FinishedSamples)
             clock.piece()
             yield event
         clock.samples += len(event.samples)
@@ -173,8 +175,8 @@ async def drawn(works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestCl
 async def all_samples(works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock) -> Samples:
     """The samples of all works, in order."""
     samples = None
-    async for event in drawn(works, entry, clock):
-        if isinstance(event, Finished):
+    async for event in sample_events(works, entry, clock):
+        if isinstance(event, FinishedSamples):
             samples = event.samples if samples is None else samples + event.samples
     assert samples is not None
     return samples

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_ROWS = 64  # samples of one request, which grow together
-MAX_PROMPTS = 64
+# Chosen so that no request takes minutes or gigabytes on a CPU; those with OpenAI's name are OpenAI's own.
+MAX_ROWS = 64  # samples of one request, which are drawn as one batch
+MAX_PROMPTS = 64  # of one request: each has at least one row
 MAX_NEW_TOKENS = 32_768  # of one sample
 MAX_TOKENS = 262_144  # of one request: samples times the tokens of prompt and continuation
 # Values of grids that are drawn as one batch: a step then ends soon enough for a client that went away.
 ROW_VALUES = 2**20
 MAX_VALUES = 2**25  # of one request: samples times the values of one
-MAX_SAMPLES = 1_000  # of one request for files; `first_index` goes on
-MAX_PARTIAL_IMAGES = 3
+MAX_SAMPLES = 1_000  # of one request for files; `first_index` continues the series
+MAX_PARTIAL_IMAGES = 3  # OpenAI's
 MAX_SCORED = 262_144  # characters, or values, of one request
-MAX_SCORED_ITEMS = 256
-MAX_MESSAGES = 256
-MAX_STOPS = 4
+MAX_SCORED_ITEMS = 256  # of one request
+MAX_MESSAGES = 256  # of a chat, of which only the last one is used
+MAX_STOPS = 4  # OpenAI's
 MAX_STOP_LENGTH = 256  # characters
-MAX_LOG_PROBS = 20
+MAX_LOG_PROBS = 20  # OpenAI's
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,13 @@ class Limits:
     Attributes:
         body_bytes: Largest body of a request.
         upload_bytes: Largest body of a request with files.
-        body_seconds: Until a request's body must be here.
-        queue: Prompts, or batches of samples, that wait for one model; more get 429.
-        jobs: Videos that are made or kept; more get 429 until one is deleted.
-        job_seconds: How long a finished video is kept.
-        request_seconds: Until a request is answered, waiting included.
-        idle_seconds: A model that nobody asked for so long leaves memory; None: never.
-        stop_seconds: What running requests get to finish when the server stops.
+        body_seconds: Seconds in which the body of a request must arrive.
+        queue: Prompts, or batches of samples, that may wait for one model; more are answered with 429.
+        jobs: Videos that may be in progress or kept; more are answered with 429 until one is deleted.
+        job_seconds: Seconds for which a finished video is kept.
+        request_seconds: Seconds in which a request must be answered, waiting included.
+        idle_seconds: Seconds without a request after which a model is unloaded; None: never.
+        stop_seconds: Seconds that running requests have to finish when the server stops.
     """
 
     body_bytes: int = 2 * 2**20

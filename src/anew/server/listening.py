@@ -16,15 +16,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from anew.errors import ConfigError
 
-BACKLOG = 2048
-HEAD_S = 20.0  # until the head of a request must be here
-UNREAD_S = 60.0  # a client that takes none of what it is sent is given up
+BACKLOG = 2048  # connections that wait to be accepted: uvicorn's default
+HEAD_SECONDS = 20.0  # in which the head of a request must arrive
+UNREAD_SECONDS = 60.0  # without reading, after which the connection of a client is ended
 MAX_CONNECTIONS = 512  # at a time: each takes a file descriptor, of which a process may have 1,024 by default
 
 
 class PunctualProtocol(H11Protocol):
-    """HTTP whose clients hold no connection for nothing, which uvicorn allows for ever: by sending the head of a request bit by
-    bit, by reading no answer, or by opening one connection after another."""
+    """HTTP with limits on connections that uvicorn lacks: on clients that send the head of a request bit by bit, do not read
+    the answer, or open too many connections."""
 
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -47,7 +47,7 @@ class PunctualProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are no HTTP. Where they come in the middle of a request, its own answer is not sent any more."""
+        """Answer bytes that are not HTTP. In the middle of a request, its own answer is cancelled."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
@@ -65,14 +65,14 @@ class PunctualProtocol(H11Protocol):
         self._stop_watching()
         super().resume_writing()
 
-    def _watch_reading(self, left: int) -> None:
-        self._unread = self.loop.call_later(UNREAD_S, self._give_up, left)
+    def _watch_reading(self, num_unread: int) -> None:
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self._give_up, num_unread)
 
-    def _give_up(self, left: int) -> None:
-        """End the connection unless some of the bytes that were left have been taken."""
-        now_left = self.transport.get_write_buffer_size()
-        if now_left < left:
-            self._watch_reading(now_left)
+    def _give_up(self, num_unread: int) -> None:
+        """End the connection unless the client has read some of the bytes meanwhile."""
+        still_unread = self.transport.get_write_buffer_size()
+        if still_unread < num_unread:
+            self._watch_reading(still_unread)
         else:
             self.transport.abort()  # closing would wait for them to be read
 
@@ -89,7 +89,7 @@ class PunctualProtocol(H11Protocol):
         if self._is_answering:
             self._stop_waiting()
         elif self._late is None:
-            self._late = self.loop.call_later(HEAD_S, self._close)
+            self._late = self.loop.call_later(HEAD_SECONDS, self._close)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
@@ -103,11 +103,11 @@ class PunctualProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which ends in order on Ctrl-C or SIGTERM and returns: that is how a server ends, and no fault."""
+    """uvicorn that shuts down on Ctrl-C or SIGTERM and returns normally."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals ask for the end inside; those that came are not raised again."""
+        """Handle signals inside; uvicorn would raise them again afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -123,18 +123,18 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there; ConfigError where it cannot."""
     try:
         family, socket_type, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        opened = socket.socket(family, socket_type, protocol)
+        listener = socket.socket(family, socket_type, protocol)
     except (OSError, UnicodeError):
         raise ConfigError(f"`host` {host!r} is not an address of this machine; give 127.0.0.1 or 0.0.0.0") from None
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        opened.bind(address)
-        opened.listen(BACKLOG)
+        listener.bind(address)
+        listener.listen(BACKLOG)
     except OSError as error:
-        opened.close()
+        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(f"`port` {port} is in use; give another, or 0 for a free one") from None
         if error.errno in (errno.EACCES, errno.EPERM):
             raise ConfigError(f"`port` {port} may not be opened by this user; give one from 1024 on") from None
         raise ConfigError(f"`host` {host!r} cannot be used ({(error.strerror or '').lower()})") from None
-    return opened
+    return listener

@@ -14,16 +14,16 @@ from anew.sampling.latents import values_of
 from anew.server.catalog import CatalogEntry
 from anew.server.faults import bad_request, from_config_error
 
-TRANSPARENT = 128  # alpha below which a pixel is made anew
+OPAQUE_FROM = 128  # alpha below which a pixel is filled in: half of the scale
 
 
 def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) -> Condition:
     """The condition that keeps part of a picture. Slow, so not for the event loop.
 
     Args:
-        entry: Whose samples are meant.
+        entry: The model.
         image: A file with the picture.
-        mask: A file whose transparent pixels are made anew; None: those of the picture.
+        mask: A file whose transparent pixels are filled in; None: those of the picture.
 
     Raises:
         ApiError: 400; a file cannot be used.
@@ -42,11 +42,11 @@ def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) 
                 f"the {name} is {mask_size}, and this model makes {width}x{height}; scale it to that", name
             )
     alpha = alphas["image" if mask is None else "mask"]
-    if (alpha >= TRANSPARENT).all():
-        source = "image, or send a mask that is" if mask is None else "mask"
-        raise bad_request(f"the mask keeps every pixel: make those to be filled in transparent in the {source}", "mask")
+    if (alpha >= OPAQUE_FROM).all():
+        where = "image, or send a mask that is" if mask is None else "mask"
+        raise bad_request(f"the mask keeps every pixel: make those to be filled in transparent in the {where}", "mask")
     try:
         x = values_of(entry.modality, image)[0]  # (C, H, W)
     except ConfigError as error:
         raise from_config_error(error, "image") from None
-    return Condition(x, torch.from_numpy((alpha >= TRANSPARENT).astype(np.float32))[None])
+    return Condition(x, torch.from_numpy((alpha >= OPAQUE_FROM).astype(np.float32))[None])

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 Counts = Callable[[], Iterable[tuple[str, int, int, bool]]]
-"""Of each model: its name, requests that are carried out, requests that wait, whether it is in memory."""
+"""Gives for each model its name, running and waiting requests, and whether it is in memory."""
 MODEL = "model_name"  # vLLM's label
 SECONDS = (
     0.001,
@@ -37,7 +37,7 @@ SECONDS = (
 
 
 class RequestClock:
-    """The time of one request, from the moment at which it has a place.
+    """The time of one request, from when its works are queued.
 
     Attributes:
         first: Seconds until the first piece of the answer, None before.
@@ -84,7 +84,7 @@ class Metrics:
     """The figures of one server.
 
     Args:
-        counts: Tells what is carried out and what waits.
+        counts: Gives the running and waiting works of each model.
     """
 
     def __init__(self, counts: Counts) -> None:
@@ -105,7 +105,7 @@ class Metrics:
 
     @contextmanager
     def clock(self, model: str) -> Iterator[RequestClock]:
-        """The clock of a request to this model; what it shows is counted behind it, whether or not the request succeeded."""
+        """The clock of a request to this model; its figures are counted at the end, whether or not the request succeeded."""
         clock = RequestClock()
         try:
             yield clock

@@ -1,4 +1,4 @@
-"""The page of all paths and fields, made here of the schema: those of FastAPI load their scripts from elsewhere."""
+"""The reference page of all paths and fields, rendered from the schema; FastAPI's own pages load scripts from other sites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jinja2 import Environment
 from anew.server.schemas import FORM, JSON, MEANINGS
 
 TEMPLATE = Path(__file__).with_name("reference.html")
-MOST_SHOWN = 12  # values of a choice
+MAX_LISTED_VALUES = 12  # values of a choice that a line lists
 EXAMPLES: Mapping[str, object] = {
     "prompt": "Once ",
     "max_tokens": 100,
@@ -62,7 +62,7 @@ def reference_page(schema: Mapping[str, Any], models: Sequence[str], address: st
 
     Args:
         schema: OpenAPI's, of this server.
-        models: Their names.
+        models: Names of the models.
         address: Address of this server, for examples.
     """
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
@@ -118,8 +118,8 @@ def _takes(part: Mapping[str, Any]) -> str:
     """Values that a field takes, in words."""
     if "enum" in part or "const" in part:
         choices = part.get("enum", [part.get("const")])
-        more = f" and {len(choices) - MOST_SHOWN} more" if len(choices) > MOST_SHOWN else ""
-        return ", ".join(map(str, choices[:MOST_SHOWN])) + more
+        more = f" and {len(choices) - MAX_LISTED_VALUES} more" if len(choices) > MAX_LISTED_VALUES else ""
+        return ", ".join(map(str, choices[:MAX_LISTED_VALUES])) + more
     if part.get("format") == "binary":
         return "a file"
     if part.get("type") == "array":

@@ -32,8 +32,8 @@ def run_server(
         raise ConfigError(
             f"`host` {host!r} accepts requests from other machines; give `api_key`, or 127.0.0.1 for this machine alone"
         )
-    opened = listen(host, port)
-    with contextlib.closing(opened):
+    listener = listen(host, port)
+    with contextlib.closing(listener):
         catalog = Catalog(runs, device, trust_code, limits)
         try:
             app = make_app(catalog, limits, host, keys, chats)
@@ -45,9 +45,9 @@ def run_server(
                 server_header=False,
                 timeout_graceful_shutdown=int(limits.stop_seconds),
             )
-            number = opened.getsockname()[1]
+            port = listener.getsockname()[1]
             shown_host = f"[{host}]" if ":" in host else host
-            on_ready(f"http://{shown_host}:{number}", [entry.name for entry in catalog.entries])
-            Server(config).run(sockets=[opened])
+            on_ready(f"http://{shown_host}:{port}", [entry.name for entry in catalog.entries])
+            Server(config).run(sockets=[listener])
         finally:
             catalog.stop()

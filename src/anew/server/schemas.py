@@ -42,13 +42,13 @@ FORM = "multipart/form-data"
 EVENTS = "text/event-stream"
 
 
-def described(
+def route_schema(
     body: type[BaseModel] | None, *medias: str, models: Sequence[str] = (), forms: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Keywords of a FastAPI route.
 
     Args:
-        body: What is sent; None: nothing.
+        body: Class of the body; None: no body.
         medias: Media types of the answer, JSON where none is given.
         models: Names of the models that may be asked; none: any.
         forms: Names of files, where the body is a form; the first is required.
@@ -59,7 +59,7 @@ def described(
     answer = {media: {"schema": {} if media == JSON else {"type": "string"}} for media in medias or (JSON,)}
     extra: dict[str, Any] = {"responses": {"200": {"description": "The answer", "content": answer}, **errors}}
     if body is not None:
-        schema = _inlined(body.model_json_schema())
+        schema = _inline(body.model_json_schema())
         if models:
             schema["properties"]["model"] = {"type": "string", "enum": list(models)}
         extra["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
@@ -78,7 +78,7 @@ def _exact(bound: object) -> object:
     return bound
 
 
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+def _inline(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema without references: those of a body would point outside of the page's own components."""
     parts = schema.pop("$defs", {})
 

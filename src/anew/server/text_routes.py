@@ -14,7 +14,7 @@ from anew.server.completions import Answer, requests_of
 from anew.server.faults import ApiError
 from anew.server.guard import json_body
 from anew.server.metrics import RequestClock
-from anew.server.schemas import EVENTS, JSON, described
+from anew.server.schemas import EVENTS, JSON, route_schema
 from anew.server.scores import ScoreWork, items_of, score_answer
 from anew.server.work import Channel
 
@@ -24,7 +24,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
 
     texts = service.catalog.names("text")
 
-    @app.post("/v1/completions", summary="Continue texts", **described(CompletionBody, JSON, EVENTS, models=texts))
+    @app.post("/v1/completions", summary="Continue texts", **route_schema(CompletionBody, JSON, EVENTS, models=texts))
     async def completions(request: Request) -> Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(body.model)
@@ -33,7 +33,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/chat/completions",
         summary="Continue the last message of a chat",
-        **described(ChatBody, JSON, EVENTS, models=texts),
+        **route_schema(ChatBody, JSON, EVENTS, models=texts),
     )
     async def chats(request: Request) -> Response:
         chat = parse(ChatBody, await json_body(request, service.limits))
@@ -50,7 +50,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/score",
         summary="How likely items are under a model",
-        **described(ScoreBody, models=service.catalog.names()),
+        **route_schema(ScoreBody, models=service.catalog.names()),
     )
     async def score(request: Request) -> Response:
         body = parse(ScoreBody, await json_body(request, service.limits))

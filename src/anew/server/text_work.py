@@ -21,7 +21,7 @@ from anew.server.work import Channel, Work, threads_for
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SECONDS_BETWEEN_PIECES = 0.03  # of a stream; a client sees no difference, and decoding a text again costs
+SECONDS_BETWEEN_PIECES = 0.03  # of a stream: shorter than anybody sees; each piece decodes the text again
 FinishReason = Literal["stop", "length"]
 
 
@@ -50,11 +50,11 @@ class TextRequest:
     """A request for one prompt.
 
     Attributes:
-        first_index: Place of the first sample among the choices of the answer.
+        first_index: Index of the first sample among the choices of the answer.
         n: Samples.
         seed: Seed of the samples; sample j of the answer has the index j.
-        prompt: (L,) ids that each starts from, the token that opens a record included.
-        num_opening: How many of them stand for no text of the prompt.
+        prompt: (L,) ids that each sample starts from, including the token that begins a record.
+        num_opening: How many of them are no text of the prompt.
         label: Class of the samples; None draws each with its share in the data.
         max_tokens: New tokens, 0 for none: only the prompt is measured.
         stops: Strings before which new text ends.
@@ -98,9 +98,9 @@ def _grow(model: Model, works: Sequence[TextWork]) -> None:
     """Draw the samples of these works, and send each as it is asked for."""
     rows = [GrowingText(model, work, number) for work in works for number in range(work.size)]
     for draft in _drafts(model, works):
-        for place, row in enumerate(rows):
+        for number, row in enumerate(rows):
             if not row.is_finished:
-                row.read(draft, place)
+                row.read(draft, number)
         if all(row.is_finished for row in rows):
             return
     for row in rows:
@@ -153,11 +153,11 @@ class GrowingText:
         """Tokens that were drawn."""
         return len(self.ids) - len(self.prompt)
 
-    def read(self, draft: TokenDraft, place: int) -> None:
-        """Take the newest tokens of row `place`."""
-        row = draft.ids[place]
+    def read(self, draft: TokenDraft, number: int) -> None:
+        """Read the newest tokens of row `number` of a draft."""
+        row = draft.ids[number]
         if self.request.num_log_probs is not None:
-            self._note_log_probs(row, draft.weights[place])
+            self._note_log_probs(row, draft.weights[number])
         if len(row) <= len(self.prompt):  # the prompt is being read
             if len(row) == len(self.prompt) and not self.request.max_tokens:
                 self.finish()
@@ -170,7 +170,7 @@ class GrowingText:
             self._look()
 
     def _look(self) -> None:
-        """Look for a stop, and send what is certain, from time to time."""
+        """Search for a stop, and send the text that no further token can change, from time to time."""
         now = time.monotonic()
         is_due = self.can_stream and now - self.sent_at >= SECONDS_BETWEEN_PIECES
         if not is_due and not (self.request.stops and self.num_new % STOP_CHECK_STEPS == 0):
@@ -183,7 +183,7 @@ class GrowingText:
             self.sent_at = now
 
     def finish(self, reason: FinishReason = "length") -> None:
-        """Send what is left; once."""
+        """Send the rest of the text, once."""
         if self.is_finished:
             return
         self._finished = True
@@ -194,9 +194,9 @@ class GrowingText:
         """The new text up to a stop, and whether there was one."""
         text = self.modality.continuation(self.ids, self.prompt)
         if self.modality.grows_forwards(self.prompt):
-            places = [place for stop in self.request.stops if (place := text.find(stop)) >= 0]
-            return (text[: min(places)], True) if places else (text, False)
-        ends = [place + len(stop) for stop in self.request.stops if (place := text.rfind(stop)) >= 0]
+            starts = [start for stop in self.request.stops if (start := text.find(stop)) >= 0]
+            return (text[: min(starts)], True) if starts else (text, False)
+        ends = [start + len(stop) for stop in self.request.stops if (start := text.rfind(stop)) >= 0]
         return (text[max(ends) :], True) if ends else (text, False)
 
     def _send(self, text: str, reason: FinishReason | None = None) -> None:
@@ -208,7 +208,7 @@ class GrowingText:
         self.channel.put(TextPiece(self.index, new, log_probs, reason, self.num_new))
 
     def _note_log_probs(self, row: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
-        """Log-probabilities of what was read since the last draft; only the newest token has weights."""
+        """Append log-probabilities of the tokens since the last draft; only the newest token has weights."""
         opening = self.request.num_opening
         new = [(place, int(row[place])) for place in range(max(self.num_read, opening), len(row))]
         self.num_read = len(row)

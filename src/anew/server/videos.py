@@ -1,4 +1,4 @@
-"""Clips as jobs: asked for, looked at while they are made, fetched, and forgotten."""
+"""Clips as jobs: created, polled while they are in progress, fetched, and deleted."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from anew.server.catalog import CatalogEntry
 from anew.server.faults import ApiError
 from anew.server.guard import form_body, json_body
 from anew.server.item_bodies import VideoBody
-from anew.server.item_work import Draft, Finished, ItemWork
-from anew.server.items import check_size, class_of, drawn, item_request, size_of, works_of
+from anew.server.item_work import Draft, FinishedSamples, ItemWork
+from anew.server.items import check_size, class_of, item_request, sample_events, size_of, works_of
 from anew.server.limits import Limits
-from anew.server.schemas import described
+from anew.server.schemas import route_schema
 from anew.server.work import Channel
 
-PROGRESS_DRAFTS = 8  # how often the progress of a job moves
+PROGRESS_DRAFTS = 8  # updates of the progress of a job; chosen
 
 
 @dataclass(slots=True)
@@ -33,15 +33,16 @@ class VideoJob:
     """One clip that is made.
 
     Attributes:
-        id: What clients call it.
+        id: Its id for clients.
         entry: The model.
-        prompt: As it was sent.
+        prompt: The prompt as it was sent.
+        works: Its works.
         created: Seconds since 1970.
-        progress: In percent.
-        clip: The file, once it is there.
-        error: Why there will be none.
-        ended: `time.monotonic()` when it ended.
-        task: What makes it.
+        progress: Percent.
+        clip: The file, None until it is finished.
+        error: Why it failed, None otherwise.
+        ended: `time.monotonic()` when it ended, None before.
+        task: The task that runs it.
     """
 
     id: str
@@ -57,20 +58,20 @@ class VideoJob:
 
     @property
     def status(self) -> str:
-        """In OpenAI's words."""
+        """Status by OpenAI's names."""
         if self.error is not None:
             return "failed"
         return "completed" if self.clip is not None else "in_progress" if self.progress else "queued"
 
-    def move(self, event: Draft | Finished) -> None:
-        """Take in how far it is."""
-        if isinstance(event, Finished):
+    def move(self, event: Draft | FinishedSamples) -> None:
+        """Update the progress by an event."""
+        if isinstance(event, FinishedSamples):
             self.clip, self.progress = event.samples.artifact(0), 100
         else:
             self.progress = round(100 * (event.number + 1) / (PROGRESS_DRAFTS + 1))
 
     def to_json(self) -> dict[str, object]:
-        """As clients read it."""
+        """The JSON values that clients get."""
         return {
             "id": self.id,
             "object": "video",
@@ -88,7 +89,7 @@ class Jobs:
     """All jobs of a server, in memory.
 
     Args:
-        service: What all routes share.
+        service: State of the server.
     """
 
     def __init__(self, service: Service) -> None:
@@ -123,8 +124,8 @@ class Jobs:
             raise ApiError(429, message, code="too_many_videos", headers={"Retry-After": "30"})
         check_size(entry, body.size)
         label = class_of(entry, {"prompt": body.prompt, "label": body.label})
-        item_wish = item_request(body, entry, 1, label=label, num_partials=PROGRESS_DRAFTS)
-        works = works_of(item_wish, entry, Channel())
+        sample_request = item_request(body, entry, 1, label=label, num_partials=PROGRESS_DRAFTS)
+        works = works_of(sample_request, entry, Channel())
         entry.worker.submit(works)
         job = VideoJob(f"video_{secrets.token_hex(12)}", entry, body.prompt, works)
         self._jobs[job.id] = job
@@ -142,7 +143,7 @@ class Jobs:
     async def _make(self, job: VideoJob) -> None:
         try:
             with self.service.metrics.clock(job.entry.name) as clock:
-                async for event in drawn(job.works, job.entry, clock):
+                async for event in sample_events(job.works, job.entry, clock):
                     job.move(event)
         except ApiError as error:
             job.error = error
@@ -158,7 +159,7 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
     """Add them to an app."""
     jobs, names = Jobs(service), service.catalog.names("video")
 
-    @app.post("/v1/videos", summary="Begin to make a clip", **described(VideoBody, models=names))
+    @app.post("/v1/videos", summary="Begin to make a clip", **route_schema(VideoBody, models=names))
     async def begin(request: Request) -> Response:
         if request.headers.get("content-type", "").startswith("multipart/"):
             fields, files = await form_body(request, service.limits)
@@ -168,22 +169,22 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         entry = service.catalog.item_entry(body.model, "video")
         return JSONResponse(jobs.begin(body, entry).to_json())
 
-    @app.get("/v1/videos", summary="Clips that are made or kept", **described(None))
+    @app.get("/v1/videos", summary="Clips that are made or kept", **route_schema(None))
     async def listed() -> Response:
         data = [job.to_json() for job in jobs.all()]
         return JSONResponse({"object": "list", "data": data, "has_more": False})
 
-    @app.get("/v1/videos/{id}", summary="How far a clip is", **described(None))
+    @app.get("/v1/videos/{id}", summary="How far a clip is", **route_schema(None))
     async def look(id: str) -> Response:
         return JSONResponse(jobs.job(id).to_json())
 
-    @app.get("/v1/videos/{id}/content", summary="The file of a clip", **described(None, "video/mp4"))
+    @app.get("/v1/videos/{id}/content", summary="The file of a clip", **route_schema(None, "video/mp4"))
     async def content(id: str) -> Response:
         job = jobs.job(id)
         if job.clip is None:
             raise job.error or ApiError(400, f"the video is not ready: it is {job.status}", code="video_not_ready")
         return Response(job.clip.data, media_type=job.clip.media)
 
-    @app.delete("/v1/videos/{id}", summary="Forget a clip", **described(None))
+    @app.delete("/v1/videos/{id}", summary="Forget a clip", **route_schema(None))
     async def delete(id: str) -> Response:
         return JSONResponse({"id": jobs.delete(id).id, "object": "video.deleted", "deleted": True})

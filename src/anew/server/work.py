@@ -26,7 +26,7 @@ class Channel(Generic[E]):
         self.is_cancelled = False
 
     def put(self, event: E | Exception) -> None:
-        """Called in the thread; an exception ends the request."""
+        """Send an event, from the thread; an exception ends the request."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: the server has stopped, nobody waits
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
@@ -38,7 +38,7 @@ class Channel(Generic[E]):
         return event
 
     def cancel(self) -> None:
-        """Nobody waits any more: the thread stops at its next look."""
+        """Mark the request as cancelled; the thread stops at its next check."""
         self.is_cancelled = True
 
 

@@ -1,4 +1,4 @@
-"""One thread a model: it loads the run when it is first needed, takes works in their order, and forgets the model when idle."""
+"""One thread for each model: it loads the run when first needed, runs works in order, and unloads the model when idle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from anew.server.faults import ApiError, from_config_error
 from anew.server.limits import MAX_ROWS, Limits
 from anew.server.work import Work
 
-GATHER_SECONDS = 0.004  # a work waits so long for others that it can be carried out with
+GATHER_SECONDS = 0.004  # that a work waits for others to be batched with: less than a step of most models
 STOPPING = "the server is stopping; try again later"
 
 
@@ -56,8 +56,8 @@ class ModelWorker:
         """Take works of one request into the queue.
 
         Args:
-            works: What is to be done.
-            goes_on: Whether they are of a request that was let in before, which is not sent away in its middle.
+            works: The works.
+            goes_on: Whether they continue a request that was accepted before, which a full queue must not refuse.
 
         Raises:
             ApiError: 429, the queue is full; 503, it was stopped.
@@ -77,7 +77,7 @@ class ModelWorker:
         return ApiError(429, message, code="queue_full", headers={"Retry-After": str(seconds)})
 
     def cancel(self, works: Sequence[Work]) -> None:
-        """Nobody waits for these any more; those that wait leave the queue at once."""
+        """Cancel works; those in the queue leave it at once."""
         for work in works:
             work.channel.cancel()
         with self._changed:
@@ -133,19 +133,19 @@ class ModelWorker:
             return []
         group = [self._pending.popleft()]
         key, rows = group[0].batch_key(), group[0].size
-        kept: deque[Work] = deque()
+        waiting: deque[Work] = deque()
         for work in self._pending:
             fits = key is not None and rows + work.size <= group[0].max_rows and work.batch_key() == key
             if fits:
                 group.append(work)
                 rows += work.size
             else:
-                kept.append(work)
-        self._pending = kept
+                waiting.append(work)
+        self._pending = waiting
         return group
 
     def _carry_out(self, group: Sequence[Work]) -> None:
-        begun = time.monotonic()
+        begin = time.monotonic()
         try:
             if self._model is None:
                 self._model = self._load()
@@ -157,7 +157,7 @@ class ModelWorker:
         finally:
             with self._changed:
                 self._num_running = 0
-                self._seconds_per_group += 0.3 * (time.monotonic() - begun - self._seconds_per_group)
+                self._seconds_per_group += 0.3 * (time.monotonic() - begin - self._seconds_per_group)
 
     def _as_fault(self, error: Exception) -> ApiError:
         """The error that the client gets; anything that may name paths stays in the log."""

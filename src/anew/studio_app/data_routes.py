@@ -20,7 +20,7 @@ from anew.core.programs import own_command
 from anew.errors import AnewError, DataError, shorten
 from anew.server.bodies import parse
 from anew.server.faults import ApiError, bad_request
-from anew.server.guard import arriving, json_body
+from anew.server.guard import json_body, stream_body
 from anew.studio_app import uploads
 from anew.studio_app.job_routes import LIMITS, ShortText, StudioBody
 from anew.studio_app.studio import Studio
@@ -75,7 +75,7 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         query = request.query_params
         target = await run_in_threadpool(uploads.target_of, studio.folder, query.get("to", ""), query.get("path", ""))
         length = request.headers.get("content-length", "")
-        size = await uploads.receive(target, arriving(request), int(length) if length.isdecimal() else None)
+        size = await uploads.receive(target, stream_body(request), int(length) if length.isdecimal() else None)
         return JSONResponse({"size": size})
 
     @app.post("/api/look")

@@ -28,7 +28,7 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.bodies import parse
 from anew.server.faults import bad_request
-from anew.server.guard import arriving, json_body
+from anew.server.guard import json_body, stream_body
 from anew.server.limits import MAX_ROWS
 from anew.server.work import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
@@ -154,7 +154,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
 async def _small_file(request: Request) -> bytes:
     """The bytes of a file that is sent as it is."""
     parts, size = [], 0
-    async for chunk in arriving(request):
+    async for chunk in stream_body(request):
         size += len(chunk)
         if size > MAX_ORIGIN_BYTES:
             raise bad_request(f"the file is larger than {MAX_ORIGIN_BYTES:,} bytes; give one sample")

@@ -15,12 +15,12 @@ from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.core.wording import listed, plural
 from anew.data.dataset import Dataset
-from anew.data.skipped import skipped
+from anew.data.skipped import describe_skipped
 from anew.data.splitting.split import NAMES
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import load_evaluation
-from anew.evaluation.inputs import LEAST, POOL_MOST, AuditPool, EvaluationInputs
+from anew.evaluation.inputs import MAX_POOL, MIN_ITEMS, AuditPool, EvaluationInputs
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.workflows.evaluate import grouped_pool, measure_all
@@ -73,7 +73,7 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[*sets.notes, *skipped(generated.scan), *evaluation.skipped, *measurements.notes],
+            notes=[*sets.notes, *describe_skipped(generated.scan), *evaluation.skipped, *measurements.notes],
             too_few=measurements.too_few,
             folder=out,
         )
@@ -121,10 +121,10 @@ class Sets:
         self._training_keys: set[bytes] = set()
         if held_out is not None:
             self.notes += self._leave_out_training_items(held_out)
-        if len(self.samples) < LEAST:
+        if len(self.samples) < MIN_ITEMS:
             are = "is" if len(self.samples) == 1 else "are"
             self.notes.append(
-                f"{plural(len(self.samples), 'sample')} {are} too few for most metrics; give {LEAST} or more."
+                f"{plural(len(self.samples), 'sample')} {are} too few for most metrics; give {MIN_ITEMS} or more."
             )
 
     @property
@@ -148,8 +148,8 @@ class Sets:
         Raises:
             DataError: All of them are.
         """
-        items = self._items([(held_out, "all")], POOL_MOST)
-        self._training_keys = {_key(item) for item in self._train(POOL_MOST)} & {_key(item) for item in items}
+        items = self._items([(held_out, "all")], MAX_POOL)
+        self._training_keys = {_key(item) for item in self._train(MAX_POOL)} & {_key(item) for item in items}
         num_overlapping = sum(_key(item) in self._training_keys for item in items)
         if num_overlapping == len(items):
             raise DataError(
@@ -187,7 +187,7 @@ class Sets:
         """(training, held-out) items for metrics: without held-out ones, two random halves of the data."""
         if self.has_held_out:
             return self._train, self._held_out
-        items = self._train(POOL_MOST)
+        items = self._train(MAX_POOL)
         return lambda n: items[0::2][:n], lambda n: items[1::2][:n]
 
     def _pool(self, n: int) -> AuditPool[DecodedItem]:
@@ -229,7 +229,7 @@ def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | N
     def read(limit: int | None) -> list[str]:
         texts: list[str] = []
         remaining = TEXT_MOST if limit is None else limit
-        for text in items(POOL_MOST):
+        for text in items(MAX_POOL):
             if remaining <= 0:
                 break
             texts.append(str(text)[:remaining])
@@ -259,8 +259,8 @@ def read_features(path: str) -> FeatureSets:
     if not all(np.isfinite(tensor).all() for tensor in rows.values()):
         raise ConfigError(f"`features` {path!r} holds numbers that are not finite; leave those rows out")
     n = min(len(tensor) for tensor in rows.values())
-    if n < LEAST:
-        raise ConfigError(f"`features` {path!r} has {n} rows of one tensor; expected at least {LEAST} of each")
+    if n < MIN_ITEMS:
+        raise ConfigError(f"`features` {path!r} has {n} rows of one tensor; expected at least {MIN_ITEMS} of each")
     return FeatureSets(
         samples=rows["samples"][:n],
         held_out=rows["held_out"][:n],

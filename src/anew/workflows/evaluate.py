@@ -15,10 +15,10 @@ from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_items, held_out_labels, held_out_size
-from anew.data.skipped import skipped
+from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation, load_evaluation
-from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
+from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
@@ -110,7 +110,7 @@ def evaluate_run(
     )
     events = Events(folder / events_file.NAME)
     measurements = measure_all(evaluation, reporter, stop_at)
-    data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
+    data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
     content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
@@ -218,7 +218,7 @@ def _sampled(
         except TimeIsUp:
             break
         except KeyboardInterrupt:
-            if len(samples) < LEAST:
+            if len(samples) < MIN_ITEMS:
                 raise
             stopped = True
             break
@@ -345,8 +345,8 @@ def grouped_pool(
     seed: int,
 ) -> AuditPool[DecodedItem]:
     """These items in random order, with the groups of their near-duplicates."""
-    source = np.random.default_rng(seed)
-    train, held_out = ([part[i] for i in source.permutation(len(part))] for part in (train, held_out))
+    rng = np.random.default_rng(seed)
+    train, held_out = ([part[i] for i in rng.permutation(len(part))] for part in (train, held_out))
     keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
     groups = np.unique(keys, return_inverse=True)[1]
     return AuditPool(train, held_out, groups, max(n_train_total, len(train)), randomly_held_out)

@@ -7,7 +7,7 @@ import torch
 from anew.core.reporter import Reporter
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
-from anew.data.skipped import skipped
+from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.planning.choose import settings_of
@@ -24,7 +24,7 @@ class SkippedItemsReport:
 
     def update(self, data: TrainingData) -> None:
         """Say what was not said yet."""
-        lines = skipped(data.scan)
+        lines = describe_skipped(data.scan)
         for line in lines:
             if line not in self._reported:
                 self._reporter.message(line)

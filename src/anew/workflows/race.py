@@ -60,12 +60,12 @@ class RaceReport:
 
 def cloud(count: int, seed: int) -> Tensor:
     """(n, 2) points of two half moons, within the picture."""
-    source = torch.Generator().manual_seed(seed)
-    angle = torch.pi * torch.rand(count, generator=source)
+    rng = torch.Generator().manual_seed(seed)
+    angle = torch.pi * torch.rand(count, generator=rng)
     is_second = torch.arange(count) % 2 == 1
     x = torch.where(is_second, 1.0 - angle.cos(), angle.cos())
     y = torch.where(is_second, 0.5 - angle.sin(), angle.sin())
-    points = torch.stack((x, y), 1) + 0.05 * torch.randn(count, 2, generator=source)
+    points = torch.stack((x, y), 1) + 0.05 * torch.randn(count, 2, generator=rng)
     low, high = torch.tensor([-1.1, -0.65]), torch.tensor([2.1, 1.15])
     return EDGE + (1 - 2 * EDGE) * ((points - low) / (high - low)).clamp(0, 1)
 
@@ -112,8 +112,8 @@ class _Data:
         self.x = x
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        source = torch.Generator().manual_seed(step)
-        rows = torch.randint(len(self.x), (size,), generator=source)[first : first + count]
+        rng = torch.Generator().manual_seed(step)
+        rows = torch.randint(len(self.x), (size,), generator=rng)[first : first + count]
         return Batch(self.x[rows])
 
     def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None:

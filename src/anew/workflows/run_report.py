@@ -20,7 +20,7 @@ from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.model_card import write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
-from anew.evaluation.reporting.verdict import hardly_trained
+from anew.evaluation.reporting.verdict import short_training_warning
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
@@ -166,7 +166,7 @@ def write_run_report(
             keeps_records=bool(record.family.config.get("aligned")),
             tried=describe_pilots(record.plan.pilots),
         )
-    if warning := hardly_trained(steps):
+    if warning := short_training_warning(steps):
         reporter.message(warning)
     return report
 

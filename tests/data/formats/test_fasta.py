@@ -17,7 +17,7 @@ from anew.cli.summary import describe
 from anew.data import dataset, limits
 from anew.data.dataset import Dataset
 from anew.data.formats import fasta
-from anew.data.formats.fasta import PROTEIN, FastaRecord, cleaned, looks_like, parse, recognised, written
+from anew.data.formats.fasta import PROTEIN, FastaRecord, clean_sequence, detect_alphabet, looks_like, parse, to_fasta
 from anew.data.modalities.protein import Protein, ProteinConfig
 from anew.data.sources import folder
 from anew.data.sources.source import Source
@@ -38,14 +38,14 @@ BODY = st.text(st.sampled_from(PROTEIN + "BXZ"), min_size=1, max_size=200)
 @given(st.lists(st.tuples(HEADER.map(str.strip), BODY), min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_what_is_written_is_read_back(pairs: list[tuple[str, str]], end: str) -> None:
     records = [FastaRecord(*pair) for pair in pairs]
-    assert list(parse(written(records).replace("\n", end))) == records
+    assert list(parse(to_fasta(records).replace("\n", end))) == records
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.sampled_from(string.printable), max_size=300))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     for record in parse(text):
-        clean, _ = cleaned(record.sequence)
+        clean, _ = clean_sequence(record.sequence)
         assert not set(clean) & set("-~\n\r ")
 
 
@@ -53,7 +53,7 @@ def test_case_gaps_stops_numbers_and_comments_are_mended() -> None:
     text = "; a comment\n>one two\r\nac-g t..M\r\n  1 KL 10\r\n\r\n>empty\n>stop\nMKV*\n"
     records = list(parse(text))
     assert [r.header for r in records] == ["one two", "empty", "stop"] and records[0].name == "one"
-    assert [cleaned(r.sequence)[0] for r in records] == ["ACGTMKL", "", "MKV"]
+    assert [clean_sequence(r.sequence)[0] for r in records] == ["ACGTMKL", "", "MKV"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_case_gaps_stops_numbers_and_comments_are_mended() -> None:
     ],
 )  # fmt: skip
 def test_alphabets_are_recognised(sequences: list[str], alphabet: str) -> None:
-    assert recognised(sequences) == alphabet
+    assert detect_alphabet(sequences) == alphabet
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
         and "no part `test_clusters`" in notes
         and "not for new families" in notes
     )
-    monkeypatch.setattr(dataset, "WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
+    monkeypatch.setattr(dataset, "MAX_WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
     monkeypatch.setattr(folder, "WHOLE_BYTES", 3000)
     monkeypatch.setattr(folder, "SHARD_BYTES", 2000)
     data = Dataset.open(place)
@@ -324,12 +324,12 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
 
 def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FASTA", replace(limits.FASTA, inflated=1000))
-    assert fasta.decoded(gzip.compress(b">a\nACDE\n", mtime=0)) == ">a\nACDE\n"
+    assert fasta.decode_file(gzip.compress(b">a\nACDE\n", mtime=0)) == ">a\nACDE\n"
     for bomb in (gzip.compress(b"A" * 1001, mtime=0), gzip.compress(b"A" * 600, mtime=0) * 2):  # one member, and two
         with pytest.raises(ValueError, match="inflates to more than 1000 bytes; unpack it"):
-            fasta.decoded(bomb)
+            fasta.decode_file(bomb)
     with pytest.raises(ValueError, match="damaged gzip"):
-        fasta.decoded(gzip.compress(b">a\nACDE\n", mtime=0) + b"garbage")
+        fasta.decode_file(gzip.compress(b">a\nACDE\n", mtime=0) + b"garbage")
 
 
 def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,5 +348,5 @@ def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypat
 def test_lines_are_cut_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     text = ">a\r\nAC\r\n\r\nDE\r>b\nAC\n\n"
     whole = list(fasta.parse(text))
-    monkeypatch.setattr(fasta, "LINES", 3)
+    monkeypatch.setattr(fasta, "CHARACTERS_AT_ONCE", 3)
     assert list(fasta.parse(text)) == whole == [fasta.FastaRecord("a", "ACDE"), fasta.FastaRecord("b", "AC")]

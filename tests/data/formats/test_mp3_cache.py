@@ -12,7 +12,7 @@ import soundfile
 
 from anew.data.dataset import Dataset
 from anew.data.formats import audio, mp3_cache
-from anew.data.formats.mp3_cache import Recordings, quiet, recording
+from anew.data.formats.mp3_cache import Recordings, quiet, recording_of
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.types import DataBudget, FileSlice, Item
 from samples import tone
@@ -53,10 +53,10 @@ def test_a_recording_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_without_room_on_the_disk_it_is_read_in_stretches(
     tmp_path: Path, disk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mp3_cache, "STRETCH", 100_000)
+    monkeypatch.setattr(mp3_cache, "STRETCH_SAMPLES", 100_000)
     path = mp3(tmp_path / "a.mp3")
     whole = soundfile.read(path, dtype="float32")[0]
-    kept, name = Recordings(disk), recording(FileSlice(path))
+    kept, name = Recordings(disk), recording_of(FileSlice(path))
     assert kept.read(name, 0, 10) is None
     for start in (95_000, 300_000, 470_000, 20_000, 99_999):
         with soundfile.SoundFile(path) as file:
@@ -64,7 +64,7 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
         assert records is not None
         expected = whole[start : start + 20_000]
         assert len(records[0]) == len(expected) and np.abs(records[0][:, 0] - expected).max() < 1e-3
-    assert len(kept._decoded) == (disk > 0) and len(kept._stretches) <= mp3_cache.STRETCHES
+    assert len(kept._decoded) == (disk > 0) and len(kept._stretches) <= mp3_cache.MAX_STRETCHES
     kept.close()
 
 
@@ -94,8 +94,8 @@ def test_the_disk_holds_the_latest(tmp_path: Path) -> None:
     kept, paths = Recordings(disk=5 * 160_000), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
     for path in paths:
         with soundfile.SoundFile(path) as file:
-            kept.read(recording(FileSlice(path)), 0, 100, file)
-    assert list(kept._decoded) == [recording(FileSlice(path)) for path in paths[-len(kept._decoded) :]]
+            kept.read(recording_of(FileSlice(path)), 0, 100, file)
+    assert list(kept._decoded) == [recording_of(FileSlice(path)) for path in paths[-len(kept._decoded) :]]
     assert 3 <= len(kept._decoded) <= 5
     kept.close()
 

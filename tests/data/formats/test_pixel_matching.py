@@ -18,13 +18,13 @@ PALETTE = np.array(
 
 def sprites(n: int, seed: int, side: int = 16) -> np.ndarray:
     """(n, 4, side, side) discs with an outline on nothing, in colours of the palette."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     down, right = np.mgrid[:side, :side]
     images = []
     for _ in range(n):
-        middle, radius = source.uniform(5, side - 5, 2), source.uniform(3, 6)
+        middle, radius = rng.uniform(5, side - 5, 2), rng.uniform(3, 6)
         distance = np.hypot(down - middle[0], right - middle[1])
-        index = np.where(distance < radius, source.integers(2, len(PALETTE)), 0)
+        index = np.where(distance < radius, rng.integers(2, len(PALETTE)), 0)
         index[np.abs(distance - radius) < 0.7] = 1
         images.append(PALETTE[index].transpose(2, 0, 1))
     return np.stack(images).astype(np.float32)
@@ -32,10 +32,10 @@ def sprites(n: int, seed: int, side: int = 16) -> np.ndarray:
 
 def drawn(n: int, seed: int) -> np.ndarray:
     """The same as a generator gives them: noise on every pixel, and specks."""
-    source, images = np.random.default_rng(seed), sprites(n, seed)
-    noisy = images + source.normal(0, 14, images.shape)
-    specks = source.random((n, 1, *images.shape[2:])) < 0.03
-    return np.where(specks, source.uniform(0, 255, images.shape), noisy).astype(np.float32)
+    rng, images = np.random.default_rng(seed), sprites(n, seed)
+    noisy = images + rng.normal(0, 14, images.shape)
+    specks = rng.random((n, 1, *images.shape[2:])) < 0.03
+    return np.where(specks, rng.uniform(0, 255, images.shape), noisy).astype(np.float32)
 
 
 def half_transparent(x: np.ndarray) -> float:
@@ -45,7 +45,7 @@ def half_transparent(x: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def matching() -> PixelMatching:
-    return PixelMatching.learned(drawn(64, 1), sprites(300, 2))
+    return PixelMatching.learn(drawn(64, 1), sprites(300, 2))
 
 
 def test_sprites_get_alpha_palette_and_no_more_specks(matching: PixelMatching) -> None:
@@ -65,9 +65,9 @@ def test_a_background_is_exact_and_shades_remain() -> None:
         soft = np.mean([np.roll(shape, (a, b), (2, 3)) for a in (-1, 0, 1) for b in (-1, 0, 1)], axis=0)
         return np.rint(soft).astype(np.float32)
 
-    source = np.random.default_rng(0)
-    samples = digits(96, 1) + source.normal(0, 5, (96, 1, 16, 16))
-    matched = PixelMatching.learned(samples[:64], digits(300, 2))(samples[64:])
+    rng = np.random.default_rng(0)
+    samples = digits(96, 1) + rng.normal(0, 5, (96, 1, 16, 16))
+    matched = PixelMatching.learn(samples[:64], digits(300, 2))(samples[64:])
     shares = [float((np.rint(x) == 0).mean()) for x in (samples[64:], matched, digits(96, 1)[64:])]
     assert shares[0] < 0.4 < 0.5 < shares[2] and abs(shares[1] - shares[2]) < 0.03
     middle = (np.abs(matched - 128) < 100).mean(), (np.abs(digits(96, 1)[64:] - 128) < 100).mean()
@@ -76,14 +76,14 @@ def test_a_background_is_exact_and_shades_remain() -> None:
 
 def test_strokes_of_neighbouring_levels_are_as_white_as_real_ones() -> None:
     def strokes(seed: int, levels: np.ndarray) -> np.ndarray:
-        source = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         images = np.zeros((40, 1, 16, 16), np.float32)
-        images[:, :, 4:12, 6:9] = source.choice(levels, (40, 1, 8, 3))
-        images[:, :, 4:12, 9] = source.uniform(0, 255, (40, 1, 8))  # edges
+        images[:, :, 4:12, 6:9] = rng.choice(levels, (40, 1, 8, 3))
+        images[:, :, 4:12, 9] = rng.uniform(0, 255, (40, 1, 8))  # edges
         return images.round()
 
     real, samples = strokes(0, np.array([252, 253, 254])), strokes(1, np.arange(236, 250))
-    matched = PixelMatching.learned(samples, real)(samples)
+    matched = PixelMatching.learn(samples, real)(samples)
     white = [float((x[:, :, 4:12, 6:9] > 251).mean()) for x in (samples, matched, real)]
     assert white[0] == 0.0 and white[1] > 0.9 and white[2] == 1.0
     edges = matched[:, :, 4:12, 9]
@@ -93,11 +93,11 @@ def test_strokes_of_neighbouring_levels_are_as_white_as_real_ones() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_photographs_stay_as_they_are(channels: int) -> None:
     def photographs(n: int, seed: int) -> np.ndarray:
-        source = np.random.default_rng(seed)
-        coarse = np.kron(source.uniform(40, 215, (n, channels, 4, 4)), np.ones((4, 4)))
-        return np.rint(np.clip(coarse + source.normal(0, 12, coarse.shape), 0, 255)).astype(np.float32)
+        rng = np.random.default_rng(seed)
+        coarse = np.kron(rng.uniform(40, 215, (n, channels, 4, 4)), np.ones((4, 4)))
+        return np.rint(np.clip(coarse + rng.normal(0, 12, coarse.shape), 0, 255)).astype(np.float32)
 
-    matching = PixelMatching.learned(photographs(64, 1), photographs(300, 2))
+    matching = PixelMatching.learn(photographs(64, 1), photographs(300, 2))
     new = photographs(64, 3)
     assert not matching.is_paletted
     assert np.abs(matching(new) - new).mean() < 1.5
@@ -105,7 +105,7 @@ def test_photographs_stay_as_they_are(channels: int) -> None:
 
 def test_tiny_and_empty_images() -> None:
     pixel = np.full((3, 3, 1, 1), 7.0, dtype=np.float32)
-    assert PixelMatching.learned(pixel, pixel)(pixel).shape == (3, 3, 1, 1)
+    assert PixelMatching.learn(pixel, pixel)(pixel).shape == (3, 3, 1, 1)
     assert (PixelMatching()(pixel) == pixel).all()
 
 

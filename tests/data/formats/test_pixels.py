@@ -13,10 +13,10 @@ from anew.data.formats import pixels
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_of_a_long_strip_the_middle_alone_is_scaled(mode: str) -> None:
-    source = np.random.default_rng(0)
-    strip = Image.fromarray(source.integers(0, 256, (2, 4096, 4), dtype=np.uint8), "RGBA").convert(mode)
+    rng = np.random.default_rng(0)
+    strip = Image.fromarray(rng.integers(0, 256, (2, 4096, 4), dtype=np.uint8), "RGBA").convert(mode)
     begin = time.process_time()
-    shaped = pixels.shaped(strip, 24, 24, "crop")
+    shaped = pixels.fit_frame(strip, 24, 24, "crop")
     assert shaped.size == (24, 24) and time.process_time() - begin < 0.05
     whole = strip.resize((4096 * 12, 24), Image.Resampling.BICUBIC)
     middle = whole.crop((2048 * 12 - 12, 0, 2048 * 12 + 12, 24))

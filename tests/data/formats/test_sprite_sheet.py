@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anew.data.formats.sprite_sheet import MOST_SIDE, capacity, enlarged, sprite_sheet
+from anew.data.formats.sprite_sheet import MAX_SIDE, capacity, enlarge, sprite_sheet
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (16, 16, 4)])
@@ -37,12 +37,12 @@ def test_a_palette_with_transparency_stays_one() -> None:
 
 
 def test_a_sheet_is_as_large_as_a_texture_may_be() -> None:
-    assert capacity(1024, 1024) == 16 and capacity(MOST_SIDE + 1, 8) == 0
+    assert capacity(1024, 1024) == 16 and capacity(MAX_SIDE + 1, 8) == 0
 
 
 def test_enlarging_adds_no_colour() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3, 4, 4), dtype=np.uint8)
-    large = enlarged(image, 5)
+    large = enlarge(image, 5)
     assert (
         large.shape == (15, 20, 4)
         and np.array_equal(large[2::5, 2::5], image)

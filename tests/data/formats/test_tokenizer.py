@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.data.formats import tokenizer
-from anew.data.formats.tokenizer import Characters, SubWords, TextTokenizer, clean, restored, words
+from anew.data.formats.tokenizer import Characters, SubWords, TextTokenizer, clean, restore_tokenizer, words
 from anew.errors import DataError, RunError
 
 SAMPLE = (
@@ -83,7 +83,7 @@ def test_saved_tokenizer_is_the_same(tokenizer: TextTokenizer, tmp_path: Path) -
     from transformers import PreTrainedTokenizerFast
 
     tokenizer.tokenizer(["<|end|>"]).save(str(tmp_path / "tokenizer.json"))
-    again = restored(tokenizer.state(), tmp_path, ["<|end|>"])
+    again = restore_tokenizer(tokenizer.state(), tmp_path, ["<|end|>"])
     assert again.encode(SAMPLE).tolist() == tokenizer.encode(SAMPLE).tolist()
     stock = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
     assert stock.encode(SAMPLE[:500], add_special_tokens=False) == tokenizer.encode(SAMPLE[:500]).tolist()
@@ -93,10 +93,10 @@ def test_saved_tokenizer_is_the_same(tokenizer: TextTokenizer, tmp_path: Path) -
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     SubWords.fit([SAMPLE[::-1]], 290).tokenizer([]).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(DataError, match="is not the tokenizer"):
-        restored(TOKENIZERS[1].state(), tmp_path, [])
+        restore_tokenizer(TOKENIZERS[1].state(), tmp_path, [])
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(RunError, match="cannot be read"):
-        restored(TOKENIZERS[1].state(), tmp_path, [])
+        restore_tokenizer(TOKENIZERS[1].state(), tmp_path, [])
 
 
 def test_lone_surrogates_become_one_character() -> None:
@@ -139,7 +139,7 @@ def test_what_ours_never_hold_reaches_no_library(
     change(data)
     (tmp_path / "tokenizer.json").write_text(json.dumps(data))
     with pytest.raises(DataError, match=says):
-        restored(WORDS.state(), tmp_path, [])
+        restore_tokenizer(WORDS.state(), tmp_path, [])
 
 
 def test_a_rule_that_finds_nothing_gives_no_ids() -> None:

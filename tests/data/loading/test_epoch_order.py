@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data.loading.epoch_order import EpochOrder, shuffled
+from anew.data.loading.epoch_order import EpochOrder, permutation
 
 
 def epoch(order: EpochOrder, number: int, phase: str = "main") -> list[tuple[int, int]]:
@@ -65,11 +65,11 @@ def test_the_next_group_is_wanted_before_it_begins() -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])
 def test_shuffled_is_a_permutation(n: int) -> None:
-    assert sorted(shuffled(n, 3).tolist()) == list(range(n))
+    assert sorted(permutation(n, 3).tolist()) == list(range(n))
 
 
 def test_shuffled_is_fixed_for_ever() -> None:
-    assert shuffled(8, 123).tolist() == FIXED
+    assert permutation(8, 123).tolist() == FIXED
 
 
 FIXED = [7, 1, 3, 2, 5, 6, 0, 4]

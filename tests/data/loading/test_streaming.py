@@ -135,7 +135,7 @@ def test_damaged_image_is_refused_by_name_and_training_goes_on(tmp_path: Path, s
 def test_large_images_are_divided_by_blocks_and_twins_are_dropped(
     tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming_split, "PASS_ITEMS", 100)
+    monkeypatch.setattr(streaming_split, "MAX_PASS_ITEMS", 100)
     folder = pictures(tmp_path / "d", 320)
     for i in range(320):
         (folder / f"class{i % 2}" / f"copy{i}.png").write_bytes(png(i))

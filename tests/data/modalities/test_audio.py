@@ -191,8 +191,8 @@ def recording(path: Path, silent: slice, seconds: int = 120) -> Path:
 def test_a_long_silence_is_refused_and_the_rest_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, shards: int
 ) -> None:
-    monkeypatch.setattr(records, "ALIKE_ITEMS", alike)
-    monkeypatch.setattr(records, "BODIES", 2 * alike)
+    monkeypatch.setattr(records, "MAX_COMPARED", alike)
+    monkeypatch.setattr(records, "MAX_BODIES", 2 * alike)
     monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // shards)
     recording(tmp_path / "a.wav", slice(0, 90 * 8000))
     data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
@@ -207,7 +207,7 @@ def test_a_long_silence_is_refused_and_the_rest_trained_on(
 
 
 def test_blocks_without_sound_are_not_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming_split, "STREAM_BYTES", 1000)
+    monkeypatch.setattr(streaming_split, "MAX_STREAM_BYTES", 1000)
     monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // 16)
     monkeypatch.setattr(streaming, "FIT_ITEMS", 10)
     recording(tmp_path / "a.wav", slice(20 * 8000, 110 * 8000))
@@ -222,18 +222,18 @@ def test_blocks_without_sound_are_not_held_out(tmp_path: Path, monkeypatch: pyte
 def test_shapes_follow_files_and_budget() -> None:
     def shape(rate: int, seconds: float, budget: float | None, threads: int = 1) -> audio_clips.Shape:
         size = None if budget is None else DataBudget(budget, 100, 0, threads)
-        return audio_clips.choose([audio.Head(rate, 1, round(rate * seconds))] * 20, size, None, None)
+        return audio_clips.choose([audio.Header(rate, 1, round(rate * seconds))] * 20, size, None, None)
 
     minute, longer, hours = shape(8000, 0.7, 60), shape(8000, 0.7, 300), shape(44_100, 30.0, 36_000, 16)
     assert (minute.bands, minute.frames) == (48, 48) and (longer.bands, longer.frames) == (64, 64)
     assert minute.seconds == pytest.approx(0.7, abs=0.1) and longer.rate == 8000
     assert hours.rate == 44_100 and hours.bands == 128 and hours.seconds > 3 * longer.seconds
     assert shape(44_100, 30.0, 60).rate < 20_000
-    whole = audio_clips.choose([audio.Head(48_000, 2, 48_000)], DataBudget(180.0, 9, 9, 2), None, None)
+    whole = audio_clips.choose([audio.Header(48_000, 2, 48_000)], DataBudget(180.0, 9, 9, 2), None, None)
     assert (whole.rate, whole.bands) == (48_000, 80)  # three minutes on two threads keep the rate
     for entry in (minute, longer, hours):
         assert entry.window >= 4 * entry.hop and entry.frames % 16 == 0
-    requested = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
+    requested = audio_clips.choose([audio.Header(44_100, 2, 44_100)], None, 4.0, 22_050)
     assert requested.rate == 22_050 and requested.seconds == pytest.approx(4.0, rel=0.05)
 
 
@@ -257,8 +257,8 @@ def test_loudness_is_kept_where_asked() -> None:
 
 
 def test_samples_begin_and_end_without_a_click() -> None:
-    source = np.random.default_rng(0)
-    files = [encoded(source.normal(0.0, 0.2, 4000)) for _ in range(8)]
+    rng = np.random.default_rng(0)
+    files = [encoded(rng.normal(0.0, 0.2, 4000)) for _ in range(8)]
     modality = surveyed(*files)
     modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
     for item in modality.decode(np.ones((2, *modality.spec.shape), np.float32)):
@@ -337,8 +337,8 @@ def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:
 
 
 def test_samples_end_as_clips_do_and_their_files_are_cut_there() -> None:
-    source = np.random.default_rng(0)
-    clips = [source.normal(0, 0.2, round(8000 * source.uniform(0.1, 0.3))) for _ in range(12)]
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(0, 0.2, round(8000 * rng.uniform(0.1, 0.3))) for _ in range(12)]
     modality = surveyed(encoded(np.pad(clips[0], (0, 4000 - len(clips[0])))))
     modality.fit([Item(str(i), encoded(np.pad(clip, (0, 4000 - len(clip))))) for i, clip in enumerate(clips)], SIZE, ())
     rows = np.stack([modality.encode(Item("x", encoded(clip))) for clip in clips])

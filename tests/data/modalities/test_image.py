@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from anew.core.settings import from_json
 from anew.core.specs import Condition, Grid
 from anew.data.formats import pixels
-from anew.data.formats.image_size import chosen_size
+from anew.data.formats.image_size import choose_size
 from anew.data.modalities.image import Image, ImageConfig, parse_size, side_limit
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
@@ -215,20 +215,20 @@ def test_limit_doubles_for_sixty_times_the_work() -> None:
 
 @pytest.mark.parametrize("side", [8, 16, 28, 32])
 def test_small_native_sizes_stay_in_a_minute(side: int) -> None:
-    assert chosen_size([(side, side)] * 3, 32, "crop") == (side, side)
+    assert choose_size([(side, side)] * 3, 32, "crop") == (side, side)
 
 
 def test_sixty_four_stays_in_an_hour_and_halves_in_a_minute() -> None:
-    assert chosen_size([(64, 64)], 64, "crop") == (64, 64)
-    assert chosen_size([(64, 64)], 32, "crop") == (32, 32)
+    assert choose_size([(64, 64)], 64, "crop") == (64, 64)
+    assert choose_size([(64, 64)], 32, "crop") == (32, 32)
 
 
 def test_odd_native_shape_stays() -> None:
-    assert chosen_size([(31, 17)] * 2, 32, "crop") == (31, 17)
+    assert choose_size([(31, 17)] * 2, 32, "crop") == (31, 17)
 
 
 def test_photographs_of_one_aspect_keep_it() -> None:
-    width, height = chosen_size([(4000, 3000), (2000, 1500), (800, 600)], 64, "crop")
+    width, height = choose_size([(4000, 3000), (2000, 1500), (800, 600)], 64, "crop")
     assert width / height == pytest.approx(4 / 3, rel=0.1)
     assert width * height <= 1.1 * 64 * 64
 
@@ -239,7 +239,7 @@ def test_photographs_of_one_aspect_keep_it() -> None:
     st.sampled_from(["crop", "pad"]),
 )
 def test_any_sizes_give_a_shape_within_the_limit(sizes: list[tuple[int, int]], limit: int, frame: str) -> None:
-    width, height = chosen_size(sizes, limit, frame)
+    width, height = choose_size(sizes, limit, frame)
     assert min(width, height) >= 1
     assert width * height <= (1.5 * limit) ** 2 * 1.6 + 16 * max(width, height)
 

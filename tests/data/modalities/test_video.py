@@ -25,8 +25,8 @@ SIZE = DataBudget(60.0, 0, 0)
 def film(path: Path, count: int, rate: int = 25, size: tuple[int, int] = (32, 24), codec: str = "libx264") -> Path:
     """A video whose frames get brighter, one by one, over a pattern of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    source = np.random.default_rng(list(path.name.encode()))
-    pattern = source.integers(0, 30, (4, 4, 1)).repeat(size[1] // 4, 0).repeat(size[0] // 4, 1)
+    rng = np.random.default_rng(list(path.name.encode()))
+    pattern = rng.integers(0, 30, (4, 4, 1)).repeat(size[1] // 4, 0).repeat(size[0] // 4, 1)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
@@ -51,12 +51,12 @@ def sound(path: Path) -> Path:
 
 def gif(durations: list[int], mode: str = "RGB", seed: int = 0) -> bytes:
     """Squares of noise that grow; with alpha what is around them is clear."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     pictures = []
     for index in range(len(durations)):
         picture = Image.new(mode, (16, 16), (90, 90, 30, 0)[: len(mode)])
         side = 4 + index
-        noise = source.integers(0, 255, (side, side, 3), dtype=np.uint8)
+        noise = rng.integers(0, 255, (side, side, 3), dtype=np.uint8)
         picture.paste(Image.fromarray(noise).convert(mode), (2, 2))
         pictures.append(picture)
     out = io.BytesIO()
@@ -73,14 +73,14 @@ def fitted(folder: Path, **settings: object) -> Dataset:
 def test_content_tells_moving_pictures_from_still_ones(tmp_path: Path) -> None:
     still = io.BytesIO()
     Image.new("RGB", (16, 16)).save(still, "GIF")
-    assert frames.moving(still.getvalue()) == 0.0
-    assert frames.moving(moving_dot(0)) == 1.0
-    assert frames.moving(moving_dot(0)[:150]) >= 0.8  # cut before the second frame: it says that it repeats
-    assert frames.moving(film(tmp_path / "a.mp4", 5).read_bytes()) >= 0.8
-    assert frames.moving(b"\0\0\0\x20ftypavif" + bytes(20)) == 0.0
-    assert frames.moving(b"no video at all") == 0.0
+    assert frames.sniff_video(still.getvalue()) == 0.0
+    assert frames.sniff_video(moving_dot(0)) == 1.0
+    assert frames.sniff_video(moving_dot(0)[:150]) >= 0.8  # cut before the second frame: it says that it repeats
+    assert frames.sniff_video(film(tmp_path / "a.mp4", 5).read_bytes()) >= 0.8
+    assert frames.sniff_video(b"\0\0\0\x20ftypavif" + bytes(20)) == 0.0
+    assert frames.sniff_video(b"no video at all") == 0.0
     head = moving_dot(0)
-    assert all(0.0 <= frames.moving(head[:length]) <= 1.0 for length in range(len(head)))
+    assert all(0.0 <= frames.sniff_video(head[:length]) <= 1.0 for length in range(len(head)))
 
 
 def test_a_folder_of_gifs_is_what_most_of_them_are(tmp_path: Path) -> None:
@@ -214,14 +214,14 @@ def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> No
 
 def test_frames_over_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "a.mp4", 5)
-    monkeypatch.setattr(frames, "PIXELS", 500)
+    monkeypatch.setattr(frames, "MAX_FRAME_PIXELS", 500)
     with pytest.raises(ValueError, match="over the limit"):
         frames.timing(path.read_bytes())
 
 
 def test_only_the_first_frames_of_endless_videos_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "a.mp4", 60)
-    monkeypatch.setattr(frames, "FRAMES", 50)
+    monkeypatch.setattr(frames, "MAX_FRAMES", 50)
     timing = frames.timing(path.read_bytes())
     assert timing.cut and len(timing.times) == 50
 
@@ -352,11 +352,11 @@ def test_a_missing_number_leaves_a_folder_a_clip(tmp_path: Path) -> None:
 
 
 def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_path: Path) -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for index in range(120):  # what no look would take for frames
         target = tmp_path / f"{index // 10}" / f"{3 * index}.png"
         target.parent.mkdir(exist_ok=True)
-        Image.fromarray(source.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(target)
+        Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(target)
     assert Dataset.open(tmp_path, size=SIZE).modality.name == "image"
     data = Dataset.open(tmp_path, size=SIZE, modality="video")
     data.fit(SIZE)
@@ -372,10 +372,10 @@ def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_pat
 def paletted(count: int, seed: int) -> np.ndarray:
     """(n, 3, 5, 8, 8) squares of two colours that move over black, as stored."""
     colours = np.array([[0, 0, 0], [200, 40, 40], [40, 200, 90]], np.uint8)
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     rows = np.zeros((count, 5, 8, 8), int)
     for clip in rows:
-        colour, (y, x) = source.integers(1, 3), source.integers(0, 4, 2)
+        colour, (y, x) = rng.integers(1, 3), rng.integers(0, 4, 2)
         for t, frame in enumerate(clip):
             frame[y : y + 3, (x + t) % 6 : (x + t) % 6 + 3] = colour
     return colours[rows].transpose(0, 4, 1, 2, 3)

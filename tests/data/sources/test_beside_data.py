@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anew.data.dataset import Dataset
-from anew.data.sources.beside_data import without_side_files
+from anew.data.sources.beside_data import drop_side_files
 from anew.data.sources.listing import File
 from anew.errors import DataError
 
@@ -36,7 +36,7 @@ def test_descriptions_beside_a_document_are_not_learned(tmp_path: Path) -> None:
 )
 def test_what_counts_as_a_description(paths: list[str], kept: list[str]) -> None:
     files = [File(path, 0 if path.startswith("empty") else 9, 1) for path in paths]
-    assert [file.path for file in without_side_files(files)[0]] == kept
+    assert [file.path for file in drop_side_files(files)[0]] == kept
 
 
 def test_office_documents_say_what_to_convert_them_to(tmp_path: Path) -> None:

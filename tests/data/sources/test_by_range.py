@@ -32,7 +32,7 @@ SIZE = DataBudget(seconds=None, items=0, bytes=0)
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
     system = fsspec.filesystem("memory")
     system.store.clear()
-    monkeypatch.setattr(store_listing, "COPIED", 1000)
+    monkeypatch.setattr(store_listing, "MAX_COPIED_BYTES", 1000)
     monkeypatch.setattr(limits, "TAR", replace(limits.TAR, listed=1000))
     monkeypatch.setattr(files, "SPARE", 0)
     yield system
@@ -111,7 +111,7 @@ def test_pictures_and_archives_move_what_is_used(
                 info.size = len(data)
                 stream.addfile(info, io.BytesIO(data))
     store.pipe("/bucket/packed/a.tar", body.getvalue())
-    monkeypatch.setattr(tar_spans, "LEAST", 1 << 16)
+    monkeypatch.setattr(tar_spans, "MIN_SPAN", 1 << 16)
     local, distant = Dataset.open(folder), Dataset.open("memory://bucket/shapes")
     assert local.fingerprint == distant.fingerprint
     assert len(moved) == 300  # one request a picture, for looking at it, dividing and encoding
@@ -144,7 +144,7 @@ def test_names_are_kept_and_a_change_counts(
     assert any("listed 0 minutes ago" in note for note in again.scan.notes)
     rows(folder / "b.jsonl", 2000, 1)
     upload(store, folder, "/bucket/kept")
-    monkeypatch.setattr(store_listing, "FRESH_S", 0.0)
+    monkeypatch.setattr(store_listing, "FRESH_SECONDS", 0.0)
     assert Dataset.open("memory://bucket/kept").fingerprint != first.fingerprint and len(listings) == 2
 
 
@@ -175,7 +175,7 @@ def test_parquet_is_read_by_row_group(
     parquet.write_table(table, folder / "a.parquet", row_group_size=200)
     upload(store, folder, "/bucket/parquet")
     monkeypatch.setattr(sources_open, "WHOLE_BYTES", 0)
-    monkeypatch.setattr(sources_parquet, "SAMPLED", 1 << 16)
+    monkeypatch.setattr(sources_parquet, "SAMPLED_BYTES", 1 << 16)
     local, distant = Dataset.open(folder), Dataset.open("memory://bucket/parquet")
     assert local.fingerprint == distant.fingerprint and local.scan.parts == distant.scan.parts
     size = (folder / "a.parquet").stat().st_size
@@ -183,7 +183,7 @@ def test_parquet_is_read_by_row_group(
     shards = distant._chosen.shards
     rows = [item.data for shard in shards for item in distant._chosen.source.read(shard)]  # type: ignore[union-attr]
     assert rows == texts
-    assert len(list((files.cache_root(None) / "parts").glob("*.part"))) <= 2 + sources_parquet.GROUPS
+    assert len(list((files.cache_root(None) / "parts").glob("*.part"))) <= 2 + sources_parquet.MAX_LOCAL_GROUPS
     body = store.cat_file("/bucket/parquet/a.parquet")
     store.pipe("/bucket/cut/a.parquet", body[: len(body) // 2])
     with pytest.raises(DataError, match="its end is not that of a Parquet file"):

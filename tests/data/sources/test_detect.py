@@ -70,8 +70,8 @@ def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:
 def test_large_folders_are_sampled_and_mixed_ones_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anew.data.sources import detect
 
-    monkeypatch.setattr(detect, "OPENED", 4)
-    monkeypatch.setattr(detect, "SAMPLED", 4)
+    monkeypatch.setattr(detect, "MAX_FILES_TO_OPEN_ALL", 4)
+    monkeypatch.setattr(detect, "SAMPLED_FILES", 4)
     for i in range(12):
         write(tmp_path / "d", **{f"{i:02d}__txt": picture(i) if i % 5 else b"words and words " * 4})
         write(tmp_path / "e", **{f"{i:02d}__png": picture(i)})

@@ -60,7 +60,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     stub.config = SimpleNamespace(HF_HUB_OFFLINE=False)  # type: ignore[attr-defined]
     stub.Image = lambda decode: SimpleNamespace(decode=decode)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", stub)
-    monkeypatch.setattr("anew.data.sources.hub._reached", lambda path: True)
+    monkeypatch.setattr("anew.data.sources.hub._is_reachable", lambda path: True)
     return names
 
 
@@ -154,7 +154,7 @@ def test_the_real_package_on_a_local_file(tmp_path: Path, monkeypatch: pytest.Mo
     columns = {"image": [{"bytes": out.getvalue(), "path": None}] * 3, "label": [0, 1, 1]}
     dataset = datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns, features=features)})
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: dataset)
-    monkeypatch.setattr("anew.data.sources.hub._reached", lambda path: True)
+    monkeypatch.setattr("anew.data.sources.hub._is_reachable", lambda path: True)
     reader = open_hub("me/pictures", {})
     (shard,) = reader.shards("image")
     assert [(i.data, i.label) for i in reader.read(shard)] == [(out.getvalue(), name) for name in "abb"]  # type: ignore[union-attr]

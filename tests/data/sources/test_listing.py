@@ -11,7 +11,7 @@ import pytest
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
-from anew.data.sources.listing import list_files, shortened
+from anew.data.sources.listing import list_files, shorten_path
 from anew.data.sources.source import Source
 from anew.errors import DataError
 
@@ -135,5 +135,5 @@ def test_a_folder_without_a_readable_file_says_why(tmp_path: Path) -> None:
 
 
 def test_long_paths_are_shortened_in_the_middle() -> None:
-    assert shortened("a/b.txt") == "a/b.txt"
-    assert len(shortened("a" * 500 + "/b.txt")) <= 123 and shortened("a" * 500 + "/b.txt").endswith("/b.txt")
+    assert shorten_path("a/b.txt") == "a/b.txt"
+    assert len(shorten_path("a" * 500 + "/b.txt")) <= 123 and shorten_path("a" * 500 + "/b.txt").endswith("/b.txt")

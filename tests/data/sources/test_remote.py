@@ -16,7 +16,7 @@ import pytest
 from anew.core import addresses, files
 from anew.core.addresses import address_of, without_query
 from anew.data import limits
-from anew.data.dataset import Dataset, check_there
+from anew.data.dataset import Dataset, check_present
 from anew.data.modalities.text import Text
 from anew.data.sources import remote
 from anew.data.sources.remote import local_copy
@@ -141,10 +141,10 @@ def test_an_address_that_only_a_run_names_is_asked_for_nothing(store: fsspec.Abs
     address = "memory://bucket/never-named-before"
     store.store["/bucket/never-named-before/a.txt"] = store.store["/bucket/books/00.txt"]
     with pytest.raises(DataError, match="never read on this computer"):
-        check_there(address)
+        check_present(address)
     local_copy(address)
-    check_there(address)
-    check_there("owner/name")
+    check_present(address)
+    check_present("owner/name")
 
 
 def test_a_name_that_is_a_file_and_a_folder_costs_that_name(store: fsspec.AbstractFileSystem) -> None:

@@ -46,9 +46,9 @@ def test_a_list_of_all_beside_the_file_of_all() -> None:
 
 def test_samples_are_opened_without_them_and_data_with_them(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for name in [*(f"{i:04}.png" for i in range(40)), "all.png"]:
-        Image.fromarray(source.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "d" / name)
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "d" / name)
     data = Dataset.open(tmp_path / "d")
     assert data.scan.items == 41
     data.fit(DataBudget(None, 41, 1))

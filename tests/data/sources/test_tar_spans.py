@@ -47,7 +47,7 @@ def test_every_sample_is_in_one_span(count: int, spans: int, form: int, seed: in
     body = archive(count, form, np.random.default_rng(seed))
     bounds = [len(body) * i // spans for i in range(spans + 1)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tar_spans, "REACH", 2048)
+        patch.setattr(tar_spans, "SEARCH_BYTES", 2048)
         stream = io.BytesIO(body)
         read = [
             (sample.stem, sample.places)
@@ -70,7 +70,7 @@ def test_an_archive_in_an_archive_is_passed_over(monkeypatch: pytest.MonkeyPatch
             info.size = len(data)
             stream.addfile(info, io.BytesIO(data))
     size = len(out.getvalue())
-    monkeypatch.setattr(tar_spans, "REACH", size)
+    monkeypatch.setattr(tar_spans, "SEARCH_BYTES", size)
     halves = [(0, size // 2), (size // 2, size)]
     stems = [s.stem for start, stop in halves for s in tar_spans.samples_in(out, start, stop, OWNERS)]
     assert stems == ["a", "b", "c"]  # b holds nothing that is taken

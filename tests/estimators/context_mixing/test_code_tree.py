@@ -9,9 +9,9 @@ from anew.estimators.context_mixing.code_tree import CodeTree, build_tree
 
 
 def tree(size: int = 40, seed: int = 0) -> tuple[CodeTree, np.ndarray]:
-    source = np.random.default_rng(seed)
-    spellings = [bytes(source.integers(97, 100, source.integers(1, 5))) for _ in range(size)]
-    weights = source.pareto(1.0, size) + 0.1
+    rng = np.random.default_rng(seed)
+    spellings = [bytes(rng.integers(97, 100, rng.integers(1, 5))) for _ in range(size)]
+    weights = rng.pareto(1.0, size) + 0.1
     return build_tree(spellings, weights), weights
 
 

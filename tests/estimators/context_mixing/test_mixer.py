@@ -14,9 +14,9 @@ VOCAB = len(SPELLINGS)
 
 def text(n: int, seed: int = 0) -> np.ndarray:
     """A text with a rule: after each token come mostly two others."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     tokens = [0]
-    for choice in source.random(n - 1):
+    for choice in rng.random(n - 1):
         tokens.append((3 * tokens[-1] + 1 + (choice > 0.5)) % VOCAB if choice < 0.95 else int(choice * 1000) % VOCAB)
     return np.array(tokens, dtype=np.int32)
 
@@ -24,10 +24,8 @@ def text(n: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def mixer() -> ContextMixer:
     fitted = ContextMixer.fit(SPELLINGS, text(3000))
-    source = np.random.default_rng(1)
-    fitted.joint = Joint(
-        *(weights + source.normal(0, 0.1, weights.shape).astype(np.float32) for weights in fitted.joint)
-    )
+    rng = np.random.default_rng(1)
+    fitted.joint = Joint(*(weights + rng.normal(0, 0.1, weights.shape).astype(np.float32) for weights in fitted.joint))
     return fitted
 
 

@@ -32,9 +32,9 @@ class PointDistance(Distance):
         self._rows = torch.from_numpy(np.stack([np.asarray(item, dtype=np.float32) for item in items]))
         self._search = Search(self._rows, groups)
 
-    def regrouped(self, groups: Any) -> PointDistance:
+    def with_groups(self, groups: Any) -> PointDistance:
         other = copy.copy(self)
-        other._search = self._search.regrouped(groups)
+        other._search = self._search.with_groups(groups)
         return other
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -108,8 +108,8 @@ def test_too_few_held_out_items_say_what_is_needed() -> None:
 
 def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
     """Held-out items that are noisy versions of training ones are nearer to train than chance has it."""
-    source = np.random.default_rng(0)
-    held = [t + 0.05 * source.normal(size=6) for t in TRAIN]
+    rng = np.random.default_rng(0)
+    held = [t + 0.05 * rng.normal(size=6) for t in TRAIN]
     outcome = audit(POINTS, SAMPLES, TRAIN, held, seed=0)
     assert outcome.control_p is not None and outcome.control_p <= 0.001
     assert "not valid" in outcome.verdict()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import binomtest, kstest
 
-from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization import copying_test, thresholds
 from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, scan
 
 
@@ -25,25 +25,25 @@ def scanned(
     samples: NDArray[np.float64],
     train: NDArray[np.float64],
     held: NDArray[np.float64],
-    source: np.random.Generator,
+    rng: np.random.Generator,
     repeats: int = 199,
 ) -> copying_test.ScanResult:
     pool = np.concatenate([train, held])
     near = nearest(samples, pool)
     index = np.arange(len(pool))
-    labels = LabelPermutations(index < len(train), index, index, near.item, repeats=repeats, source=source)
-    return scan([near], labels, source)
+    labels = LabelPermutations(index < len(train), index, index, near.item, repeats=repeats, rng=rng)
+    return scan([near], labels, rng)
 
 
 @pytest.mark.parametrize("generator", ["good", "sharp", "blurry", "one point"])
 def test_p_is_not_below_uniform_for_any_generator_that_copies_nothing(generator: str) -> None:
     values = []
     for seed in range(150):
-        source = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         scale = {"good": 1.0, "sharp": 0.3, "blurry": 1.6, "one point": 0.01}[generator]
-        train, held = source.normal(size=(2, 80, 4))
-        samples = scale * source.normal(size=(80, 4))
-        values.append(scanned(samples, train, held, source, repeats=99).p)
+        train, held = rng.normal(size=(2, 80, 4))
+        samples = scale * rng.normal(size=(80, 4))
+        values.append(scanned(samples, train, held, rng, repeats=99).p)
     assert kstest(values, "uniform", alternative="greater").pvalue > 0.01
     assert np.mean(np.array(values) <= 0.05) <= 0.1
 
@@ -51,46 +51,46 @@ def test_p_is_not_below_uniform_for_any_generator_that_copies_nothing(generator:
 def test_p_is_close_to_uniform_for_a_good_generator() -> None:
     values = []
     for seed in range(300):
-        source = np.random.default_rng(1000 + seed)
-        train, held, samples = source.normal(size=(3, 150, 4))
-        values.append(scanned(samples, train, held, source, repeats=99).p)
+        rng = np.random.default_rng(1000 + seed)
+        train, held, samples = rng.normal(size=(3, 150, 4))
+        values.append(scanned(samples, train, held, rng, repeats=99).p)
     assert kstest(values, "uniform").pvalue > 0.01
 
 
 def test_copies_are_found_counted_and_come_first() -> None:
-    source = np.random.default_rng(0)
-    train, held, samples = source.normal(size=(3, 400, 6))
-    samples[:20] = train[:20] + 1e-3 * source.normal(size=(20, 6))
-    result = scanned(samples, train, held, source, repeats=499)
-    assert result.p <= copying_test.FOUND
+    rng = np.random.default_rng(0)
+    train, held, samples = rng.normal(size=(3, 400, 6))
+    samples[:20] = train[:20] + 1e-3 * rng.normal(size=(20, 6))
+    result = scanned(samples, train, held, rng, repeats=499)
+    assert result.p <= thresholds.ALPHA
     assert set(result.order[:20]) == set(range(20))
     assert result.low <= 20 <= result.high + 1 and 15 <= result.copied <= 30
 
 
 def test_copies_of_held_out_items_and_too_few_samples_prove_nothing() -> None:
-    source = np.random.default_rng(0)
-    train, held = source.normal(size=(2, 100, 6))
-    assert scanned(held, train, held, source).p > 0.5
-    assert scanned(train[:3], train, held, source).p == 1.0
+    rng = np.random.default_rng(0)
+    train, held = rng.normal(size=(2, 100, 6))
+    assert scanned(held, train, held, rng).p > 0.5
+    assert scanned(train[:3], train, held, rng).p == 1.0
 
 
 def test_whole_groups_are_permuted() -> None:
     """A hundred samples at a hundred items of one group are one observation: they can prove nothing."""
-    source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     index = np.arange(200)
     near = NearestReal(np.arange(100), np.zeros(100), np.ones(100), np.arange(100))
-    alone = LabelPermutations(index < 100, index, index, near.item, source=source)
-    together = LabelPermutations(index < 100, index // 100, index, near.item, source=source)
-    assert scan([near], alone, source).p <= 0.001
-    assert scan([near], together, source).p > 0.3
+    alone = LabelPermutations(index < 100, index, index, near.item, rng=rng)
+    together = LabelPermutations(index < 100, index // 100, index, near.item, rng=rng)
+    assert scan([near], alone, rng).p <= 0.001
+    assert scan([near], together, rng).p > 0.3
     with pytest.raises(ValueError, match="near-duplicates"):
-        LabelPermutations(index < 50, index // 100, index, near.item, source=source)
+        LabelPermutations(index < 50, index // 100, index, near.item, rng=rng)
 
 
 def test_permuted_labels_have_the_moments_of_real_permutations() -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     index = np.arange(60)
-    labels = LabelPermutations(index < 15, index, index, np.arange(30), repeats=20_000, source=source)
+    labels = LabelPermutations(index < 15, index, index, np.arange(30), repeats=20_000, rng=rng)
     drawn = labels.rows[1:].astype(float)
     count = drawn.sum(axis=1)
     assert drawn.mean() == pytest.approx(15 / 60, abs=0.005)
@@ -100,10 +100,10 @@ def test_permuted_labels_have_the_moments_of_real_permutations() -> None:
 
 
 def test_planted_truth() -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     index = np.arange(40)
-    labels = LabelPermutations(index < 20, index, index, index, repeats=50, source=source)
-    truth = labels.planted(3, np.array([21, 35]), 30)
+    labels = LabelPermutations(index < 20, index, index, index, repeats=50, rng=rng)
+    truth = labels.with_planted(3, np.array([21, 35]), 30)
     assert truth.rows.shape == (31, 40)
     assert truth.rows[0, [21, 35]].all()
     others = np.setdiff1d(index, [21, 35])
@@ -124,14 +124,16 @@ def test_deviance_is_the_likelihood_ratio(hits: int, k: int, share: float) -> No
 
 @given(st.lists(st.integers(0, 5), max_size=60))
 def test_earlier_counts(values: list[int]) -> None:
-    result = copying_test.earlier(np.array(values, dtype=np.intp))
+    result = copying_test.count_earlier(np.array(values, dtype=np.intp))
     assert result.tolist() == [values[:i].count(v) for i, v in enumerate(values)]
 
 
 @given(st.integers(0, 20_000))
 def test_steps_rise_to_the_last(last: int) -> None:
     steps = copying_test.steps_to(last)
-    assert len(steps) == 0 if last < copying_test.FIRST else steps[0] == copying_test.FIRST and steps[-1] == last
+    assert (
+        len(steps) == 0 if last < copying_test.FIRST_STEP else steps[0] == copying_test.FIRST_STEP and steps[-1] == last
+    )
     assert (np.diff(steps) > 0).all() and (steps[1:] <= np.ceil(steps[:-1] * 1.13) + 1).all()
 
 
@@ -155,19 +157,19 @@ def test_ratio_of_items_without_distance() -> None:
 def test_reference_test() -> None:
     values = []
     for seed in range(200):
-        source = np.random.default_rng(seed)
-        values.append(copying_test.reference_test(source.gamma(2, size=120), source.gamma(2, size=60), source, 99).p)
+        rng = np.random.default_rng(seed)
+        values.append(copying_test.reference_test(rng.gamma(2, size=120), rng.gamma(2, size=60), rng, 99).p)
     assert kstest(values, "uniform", alternative="greater").pvalue > 0.01
-    source = np.random.default_rng(0)
-    samples = np.concatenate([np.full(30, 0.01), source.gamma(2, size=270)])
-    result = copying_test.reference_test(samples, source.gamma(2, size=100), source)
-    assert result.p <= copying_test.FOUND and 25 <= result.copied <= 80
+    rng = np.random.default_rng(0)
+    samples = np.concatenate([np.full(30, 0.01), rng.gamma(2, size=270)])
+    result = copying_test.reference_test(samples, rng.gamma(2, size=100), rng)
+    assert result.p <= thresholds.ALPHA and 25 <= result.copied <= 80
 
 
 @pytest.mark.parametrize("share", [0.5, 0.875, 0.9])
 def test_what_is_needed(share: float) -> None:
     copies = copying_test.least_copies(share)
-    assert share**copies <= copying_test.FOUND / 10 < share ** (copies - 1)
+    assert share**copies <= thresholds.ALPHA / 10 < share ** (copies - 1)
     train = 1000
     held = copying_test.held_out_needed(copies, train)
     assert copying_test.least_copies(train / (train + held)) <= copies

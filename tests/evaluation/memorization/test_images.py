@@ -19,10 +19,10 @@ from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 
 def pictures(n: int, shape: tuple[int, ...], seed: int = 0) -> NDArray[Any]:
     """Smooth random images, as real ones are: white noise has no near neighbours."""
-    source = np.random.default_rng(seed)
-    small = source.normal(size=(n, 3, 3, *shape[2:]))
+    rng = np.random.default_rng(seed)
+    small = rng.normal(size=(n, 3, 3, *shape[2:]))
     big = np.kron(small, np.ones((1, -(-shape[0] // 3), -(-shape[1] // 3), *(1,) * (len(shape) - 2))))
-    big = big[:, : shape[0], : shape[1]] + 0.2 * source.normal(size=(n, *shape))
+    big = big[:, : shape[0], : shape[1]] + 0.2 * rng.normal(size=(n, *shape))
     return np.clip(128 + 50 * big, 0, 255).astype(np.uint8)
 
 
@@ -40,15 +40,15 @@ def expected(
 def test_nearest_image_equals_all_pairs(
     shape: tuple[int, ...], sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, size in zip(("QUERIES", "TILE", "POOL", "MANY"), sizes, strict=True):
+    for name, size in zip(("QUERIES", "TILE", "POOL", "LOOSE_SHARE"), sizes, strict=True):
         monkeypatch.setattr(images, name, size)
     items = pictures(90, shape)
     groups = np.arange(90)
     groups[40:60] = np.arange(40, 60) // 3
     queries, pool = np.arange(0, 50), np.arange(20, 90)
     item, apart = PixelDistance(list(items), groups).nearest(queries, pool)
-    plain = images.standardised(list(items))
-    views = images.shifted(plain, 1, True).flatten(2).double().numpy()
+    plain = images.standardise(list(items))
+    views = images.shift_variants(plain, 1, True).flatten(2).double().numpy()
     table = expected(views, plain.flatten(1).double().numpy(), queries, pool, groups)
     table /= np.sqrt(plain[0].numel())
     np.testing.assert_allclose(apart, table.min(axis=1), atol=1e-5)
@@ -58,8 +58,8 @@ def test_nearest_image_equals_all_pairs(
 @given(st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
 def test_feature_search_equals_scikit_learn(seed: int) -> None:
-    source = np.random.default_rng(seed)
-    rows = source.normal(size=(80, int(source.integers(2, 200)))) * source.gamma(1.0, size=(80, 1)) + 3.0
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(80, int(rng.integers(2, 200)))) * rng.gamma(1.0, size=(80, 1)) + 3.0
     tensor = torch.from_numpy(rows.astype(np.float32))
     search = Search(tensor, np.arange(80))
     item, apart = search.nearest(
@@ -75,7 +75,7 @@ def test_embedding_search_equals_all_pairs() -> None:
     items = list(pictures(60, (14, 14)))
     distance = EmbeddingDistance(items, np.arange(60))
     item, apart = distance.nearest(np.arange(10), np.arange(10, 60))
-    views = images.features(images.standardised(items)).double().numpy()
+    views = images.features(images.standardise(items)).double().numpy()
     table = expected(views, views[:, 0], np.arange(10), np.arange(10, 60), np.arange(60))
     np.testing.assert_allclose(apart, table.min(axis=1), atol=1e-5)
     assert (item - 10 == table.argmin(axis=1)).all()

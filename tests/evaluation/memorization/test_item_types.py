@@ -7,7 +7,7 @@ import pytest
 
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.item_types import IMAGES, RECORDS, audit_texts, passages
+from anew.evaluation.memorization.item_types import IMAGES, RECORDS, audit_texts, cut_passages
 
 WORDS = [
     f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi", "gra") for b in ("na", "ro", "tis", "vex", "mo", "li")
@@ -15,18 +15,18 @@ WORDS = [
 
 
 def prose(characters: int, seed: int) -> str:
-    source = np.random.default_rng(seed)
-    return " ".join(source.choice(WORDS, characters // 4))[:characters]
+    rng = np.random.default_rng(seed)
+    return " ".join(rng.choice(WORDS, characters // 4))[:characters]
 
 
 def test_passages_cover_a_text_and_know_where_they_stand() -> None:
     texts = [prose(1000, 0), "short", prose(300, 1), ""]
-    cut = passages(texts, 256)
+    cut = cut_passages(texts, 256)
     assert [len(t) for t in cut.texts] == [256, 256, 256, 232, 5, 256]  # an end of 44 characters is none
     for text, owner, start in zip(cut.texts, cut.owner, cut.start, strict=True):
         assert texts[owner][start : start + len(text)] == text
     assert cut.group.tolist() == [0, 0, 0, 0, 1, 2]
-    assert passages(texts, 256, block=512).group.tolist() == [0, 0, 1, 1, 2, 3]
+    assert cut_passages(texts, 256, block=512).group.tolist() == [0, 0, 1, 1, 2, 3]
 
 
 def test_copied_passages_are_found_in_place() -> None:
@@ -35,9 +35,9 @@ def test_copied_passages_are_found_in_place() -> None:
     samples = [prose(256, 2000 + i) for i in range(200)]
     clean = audit_texts(samples, train, held, seed=0)
     assert not clean.found
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for i in range(30):
-        samples[i] = item_types.edited(train[i][256:], source)
+        samples[i] = item_types.edit_text(train[i][256:], rng)
     result = audit_texts(samples, train, held, seed=0)
     assert result.found and result.distance == "longest verbatim passage"
     for pair in result.pairs:
@@ -54,9 +54,9 @@ def test_spans_of_few_documents_are_permuted_as_one() -> None:
 
 
 def test_copied_records_are_found() -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     letters = list("abcdefgh")
-    strings = ["".join(source.choice(letters, 12)) for _ in range(700)]
+    strings = ["".join(rng.choice(letters, 12)) for _ in range(700)]
     train, held, samples = strings[:250], strings[250:500], strings[500:]
     assert not audit(RECORDS, samples, train, held, seed=0).found
     result = audit(RECORDS, [*train[:30], *samples[30:]], train, held, seed=0)
@@ -65,29 +65,29 @@ def test_copied_records_are_found() -> None:
 
 @pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (12, 12, 3), (12, 12, 4)])
 def test_disturbed_images_keep_their_form(shape: tuple[int, ...]) -> None:
-    source = np.random.default_rng(0)
-    image = source.integers(0, 256, shape).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, shape).astype(np.uint8)
     for _ in range(12):
-        other = item_types.disturbed_image(image, source)
+        other = item_types.disturb_image(image, rng)
         assert other.shape == shape and other.dtype == np.uint8
-    moved = item_types.shifted_image(image, 0, 1)
+    moved = item_types.shift_image(image, 0, 1)
     assert (moved[:, 1:] == image[:, :-1]).all() and (moved[:, 0] == image[:, 0]).all()
 
 
 def test_copied_images_are_found() -> None:
-    source = np.random.default_rng(0)
-    small = source.normal(size=(600, 4, 4))
+    rng = np.random.default_rng(0)
+    small = rng.normal(size=(600, 4, 4))
     images = list(np.clip(128 + 50 * np.kron(small, np.ones((1, 4, 4))), 0, 255).astype(np.uint8))
     train, held, samples = images[:200], images[200:400], images[400:]
     assert not audit(IMAGES, samples, train, held, seed=0).found
-    copies = [item_types.disturbed_image(t, source) for t in train[:25]]
+    copies = [item_types.disturb_image(t, rng) for t in train[:25]]
     result = audit(IMAGES, [*copies, *samples[25:]], train, held, seed=0)
     assert result.found and {p.sample for p in result.pairs} <= set(range(25))
 
 
 def test_edits() -> None:
-    source = np.random.default_rng(0)
-    assert item_types.edited("", source) in ("", "?")
+    rng = np.random.default_rng(0)
+    assert item_types.edit_text("", rng) in ("", "?")
     text = prose(400, 0)
-    other = item_types.edited(text, source)
+    other = item_types.edit_text(text, rng)
     assert other != text and abs(len(other) - len(text)) <= 20

@@ -16,14 +16,14 @@ LETTERS = list("ACDEFGHIKLMNPQRSTVWY")
 N_TRAIN, N_HELD_OUT = 270, 120
 
 
-def family(n: int, source: np.random.Generator, length: int = 90) -> list[str]:
+def family(n: int, rng: np.random.Generator, length: int = 90) -> list[str]:
     """Variants of one sequence, each with 1 to 8 residues replaced."""
-    ancestor = source.choice(LETTERS, length)
+    ancestor = rng.choice(LETTERS, length)
     variants = []
     for _ in range(n):
         letters = ancestor.copy()
-        places = source.choice(length, source.integers(1, 9), replace=False)
-        letters[places] = source.choice(LETTERS, len(places))
+        places = rng.choice(length, rng.integers(1, 9), replace=False)
+        letters[places] = rng.choice(LETTERS, len(places))
         variants.append("".join(letters))
     return variants
 
@@ -82,10 +82,10 @@ def matched(n_train: int, n_held_out: int, n_real: int, total: int = 400, repeat
     samples = NearestReal(item, ratio, np.ones(100), np.full(100, -1))
     real_ratio = np.where(np.arange(total) < n_real, 0.0, 1.0)
     real = NearestReal(np.arange(total)[::-1].copy(), real_ratio, np.ones(total), np.full(total, -1))
-    source = np.random.default_rng(0)
-    labels = LabelPermutations(is_train, np.arange(total), np.arange(total), np.unique(item), repeats=99, source=source)
+    rng = np.random.default_rng(0)
+    labels = LabelPermutations(is_train, np.arange(total), np.arange(total), np.unique(item), repeats=99, rng=rng)
     test = MatchTest([samples], [real], [0.0], total, int((~is_train).sum()), float(is_train.mean()))
-    return test.run(np.arange(100), labels, source)
+    return test.run(np.arange(100), labels, rng)
 
 
 def test_matches_that_real_items_have_as_often_prove_nothing() -> None:

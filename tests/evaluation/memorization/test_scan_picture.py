@@ -9,7 +9,7 @@ import pytest
 
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import deviance_root
-from anew.evaluation.memorization.scan_picture import alarm_line, shown_ranks
+from anew.evaluation.memorization.scan_picture import alarm_line, ranks_to_show
 from evaluation.memorization.test_audit import HELD, POINTS, SAMPLES, TRAIN
 
 
@@ -22,9 +22,9 @@ def test_the_line_is_where_the_statistic_is() -> None:
 
 
 def test_ranks_rise_and_end_with_all() -> None:
-    ranks = shown_ranks(300)
+    ranks = ranks_to_show(300)
     assert ranks[0] == 4 and ranks[-1] == 300 and (np.diff(ranks) > 0).all()
-    assert not len(shown_ranks(3))
+    assert not len(ranks_to_show(3))
 
 
 def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:

@@ -17,7 +17,7 @@ from anew.evaluation.memorization.texts import (
     Match,
     PassageDistance,
     codes,
-    covered,
+    count_covered,
     longest_matches,
     nearest_record,
     window_hashes,
@@ -67,9 +67,9 @@ def test_texts_without_characters() -> None:
 
 @pytest.mark.parametrize("cells", [8_000_000, 7])
 def test_edit_distance_equals_the_table(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
-    monkeypatch.setattr("anew.evaluation.memorization.texts.CELLS", cells)
-    source = np.random.default_rng(0)
-    records = ["".join(source.choice(list("abc"), source.integers(1, 8))) for _ in range(40)]
+    monkeypatch.setattr("anew.evaluation.memorization.texts.PAIRS_AT_ONCE", cells)
+    rng = np.random.default_rng(0)
+    records = ["".join(rng.choice(list("abc"), rng.integers(1, 8))) for _ in range(40)]
     groups = np.arange(40) // 2
     pool = np.arange(10, 40)
     item, apart = EditDistance(records, groups).nearest(np.arange(40), pool)
@@ -128,7 +128,7 @@ def test_covered_equals_a_plain_loop(text: str, training: str) -> None:
     for start in range(len(text) - k + 1):
         if text[start : start + k] in training:
             inside |= set(range(start, start + k))
-    assert covered(text, hashes, k) == len(inside)
+    assert count_covered(text, hashes, k) == len(inside)
 
 
 def plain_distance(a: str, b: str) -> int:
@@ -155,14 +155,14 @@ def test_the_nearest_record_is_found_beyond_what_begins_alike() -> None:
 
 def test_the_nearest_of_many_long_records_equals_the_least_of_all_distances() -> None:
     """Records of several lengths, more than are compared at once: limits of edits must not lose the nearest, nor the first."""
-    source = np.random.default_rng(0)
-    ancestor = "".join(source.choice(list("ACDEFGHIKLMNPQRSTVWY"), 400))
+    rng = np.random.default_rng(0)
+    ancestor = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 400))
 
     def variant(max_count: int) -> str:
         letters = list(ancestor)
-        for _ in range(source.integers(1, max_count + 1)):
-            place = source.integers(len(letters))
-            letters[place : place + 1] = source.choice(["", "A", "WW"])
+        for _ in range(rng.integers(1, max_count + 1)):
+            place = rng.integers(len(letters))
+            letters[place : place + 1] = rng.choice(["", "A", "WW"])
         return "".join(letters)
 
     records = [variant(30) for _ in range(700)]
@@ -173,9 +173,9 @@ def test_the_nearest_of_many_long_records_equals_the_least_of_all_distances() ->
 
 def test_relatives_of_long_records_are_told_exactly() -> None:
     """The search within a small distance first, then beyond, gives what the whole table gives."""
-    source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     letters = list("ACDEFGHIKLMNPQRSTVWY")
-    records = ["".join(source.choice(letters, 100)) for _ in range(30)]
+    records = ["".join(rng.choice(letters, 100)) for _ in range(30)]
     records += [records[0][:50] + "A" * n + records[0][50 + n :] for n in range(1, 11)]
     item, apart = EditDistance(records, np.arange(40)).nearest(np.arange(40), np.arange(40))
     for query in range(40):

@@ -18,10 +18,10 @@ def test_counting_model_learns_what_repeats() -> None:
 
 
 def test_uniform_text_costs_what_it_must() -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     letters = list("abcdefgh")
-    train = ["".join(source.choice(letters, 30_000))]
-    bits = baselines.kneser_ney_bits(train, ["".join(source.choice(letters, 3_000))], 1, records=False)
+    train = ["".join(rng.choice(letters, 30_000))]
+    bits = baselines.kneser_ney_bits(train, ["".join(rng.choice(letters, 3_000))], 1, records=False)
     assert bits.mean() == pytest.approx(3.0, abs=0.02)
 
 
@@ -46,8 +46,8 @@ def test_a_character_never_seen_costs_its_name() -> None:
 
 @pytest.mark.parametrize("name", list(baselines.COMPRESSORS))
 def test_compressors_use_the_training_part(name: str) -> None:
-    source = np.random.default_rng(1)
-    train = ["".join(source.choice(list("abcdefghijklmnop"), 20_000))]
+    rng = np.random.default_rng(1)
+    train = ["".join(rng.choice(list("abcdefghijklmnop"), 20_000))]
     alone = baselines.compressed_bits(name, [""], [train[0][:4_000]], False)
     seeded = baselines.compressed_bits(name, train, [train[0][:4_000]], False)
     assert seeded < 0.8 * alone and alone >= 4 * 4_000

@@ -10,16 +10,16 @@ from anew.evaluation.metrics.frechet import frechet_distance
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    source = np.random.default_rng(3)
-    mix = source.normal(size=(d, d))
-    return source.normal(size=(n, d)), source.normal(size=(n, d)) @ mix * 0.4 + shift
+    rng = np.random.default_rng(3)
+    mix = rng.normal(size=(d, d))
+    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
 
 
 def test_interval_of_a_mean_covers_as_often_as_it_says() -> None:
-    source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     hits = 0
     for trial in range(200):
-        low, high = mean_interval(source.normal(size=60), seed=trial)
+        low, high = mean_interval(rng.normal(size=60), seed=trial)
         assert low is not None and high is not None
         hits += low <= 0.0 <= high
     assert 0.88 <= hits / 200 <= 0.99

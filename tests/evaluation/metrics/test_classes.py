@@ -30,8 +30,8 @@ def labels(n: int, seed: int, weights: tuple[float, ...] = (0.25,) * 4) -> Any:
 
 
 def rows(numbers: Any, seed: int, apart: float = 4.0) -> LabelledFeatures:
-    source = np.random.default_rng(seed)
-    return LabelledFeatures(source.normal(size=(len(numbers), 6)) + apart * np.eye(6)[numbers], np.asarray(numbers))
+    rng = np.random.default_rng(seed)
+    return LabelledFeatures(rng.normal(size=(len(numbers), 6)) + apart * np.eye(6)[numbers], np.asarray(numbers))
 
 
 def found(
@@ -115,9 +115,9 @@ def test_a_probe_is_as_large_as_its_time() -> None:
 
 def pictures(numbers: Any, seed: int) -> list[Any]:
     """One corner is bright: which one is the class."""
-    source, images = np.random.default_rng(seed), []
+    rng, images = np.random.default_rng(seed), []
     for number in numbers:
-        image = source.integers(0, 90, (16, 16))
+        image = rng.integers(0, 90, (16, 16))
         row, column = divmod(int(number), 2)
         image[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] += 150
         images.append(image.astype(np.uint8))

@@ -26,6 +26,6 @@ def test_jensen_shannon_ends() -> None:
 
 
 def test_earth_mover_is_close_to_scipys() -> None:
-    source = np.random.default_rng(0)
-    a, b = source.normal(size=500), source.normal(size=400) + 0.7
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=500), rng.normal(size=400) + 0.7
     assert earth_mover(a, b) == pytest.approx(wasserstein_distance(a, b), rel=0.02)

@@ -11,9 +11,9 @@ from anew.evaluation.metrics.diversity import vendi_score
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    source = np.random.default_rng(3)
-    mix = source.normal(size=(d, d))
-    return source.normal(size=(n, d)), source.normal(size=(n, d)) @ mix * 0.4 + shift
+    rng = np.random.default_rng(3)
+    mix = rng.normal(size=(d, d))
+    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
 
 
 def test_vendi_score_of_known_cases() -> None:

@@ -12,9 +12,9 @@ from anew.evaluation.metrics.frechet import frechet_distance, gaussian_frechet
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    source = np.random.default_rng(3)
-    mix = source.normal(size=(d, d))
-    return source.normal(size=(n, d)), source.normal(size=(n, d)) @ mix * 0.4 + shift
+    rng = np.random.default_rng(3)
+    mix = rng.normal(size=(d, d))
+    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
 
 
 def test_frechet_distance_of_gaussians_in_closed_form() -> None:

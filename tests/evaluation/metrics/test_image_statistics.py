@@ -17,33 +17,33 @@ Images = NDArray[np.uint8]
 
 def blobs(n: int, seed: int, alpha: bool = False) -> Images:
     """(n, 32, 32, 3 or 4) soft blobs of colour; with hard alpha."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     y, x = np.mgrid[:32, :32]
     images = []
     for _ in range(n):
-        a, b, size = source.uniform(8, 24), source.uniform(8, 24), source.uniform(4, 9)
+        a, b, size = rng.uniform(8, 24), rng.uniform(8, 24), rng.uniform(4, 9)
         near = np.exp(-((y - a) ** 2 + (x - b) ** 2) / (2 * size**2))[..., None]
-        colour = near * source.uniform(80, 255, 3) + (1 - near) * source.uniform(0, 60, 3)
-        image = colour + source.normal(0, 3, (32, 32, 3))
+        colour = near * rng.uniform(80, 255, 3) + (1 - near) * rng.uniform(0, 60, 3)
+        image = colour + rng.normal(0, 3, (32, 32, 3))
         image = np.concatenate([image, 255.0 * (near > 0.3)], axis=2) if alpha else image
         images.append(np.clip(image, 0, 255).astype(np.uint8))
     return np.stack(images)
 
 
 def faulty(images: Images, fault: str) -> Images:
-    source = np.random.default_rng(9)
+    rng = np.random.default_rng(9)
     x = images.astype(np.float64)
     if fault == "blur":
         x = (x + np.roll(x, 1, 1) + np.roll(x, 1, 2) + np.roll(x, (1, 1), (1, 2))) / 4
     elif fault == "specks":
-        x[source.random(x.shape[:3]) < 0.03] += 120
+        x[rng.random(x.shape[:3]) < 0.03] += 120
     elif fault.startswith("grid"):
         stride = int(fault[-1])
         x[:, ::stride] += 25  # seams of patches
     elif fault == "half":
         x[..., 3] = np.where(x[..., 3] > 0, 170, 0)
     elif fault == "palette":
-        x[..., :3] += source.normal(0, 20, x[..., :3].shape)
+        x[..., :3] += rng.normal(0, 20, x[..., :3].shape)
     return np.clip(x, 0, 255).astype(np.uint8)
 
 
@@ -77,8 +77,8 @@ def test_real_images_are_not_accused() -> None:
 
 
 def test_white_that_is_not_quite_white_is_seen() -> None:
-    source = np.random.default_rng(0)
-    real = np.where(source.random((180, 16, 16)) < 0.3, source.integers(249, 256, (180, 16, 16)), 3).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    real = np.where(rng.random((180, 16, 16)) < 0.3, rng.integers(249, 256, (180, 16, 16)), 3).astype(np.uint8)
     pale = np.where(real[:60] > 200, real[:60] - 8, real[:60])
     scores = {s.spec.name: compare(s, *map(s.compute, (pale, real[60:120], real[120:]))) for s in (WHITE, BLACK)}
     assert (scores["pure_white"].low or 0.0) > 0.9 and scores["pure_black"].value < 0.6

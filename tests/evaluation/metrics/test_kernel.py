@@ -15,9 +15,9 @@ from anew.evaluation.metrics.kernel import Grams, median_bandwidth, rbf_kernel
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    source = np.random.default_rng(3)
-    mix = source.normal(size=(d, d))
-    return source.normal(size=(n, d)), source.normal(size=(n, d)) @ mix * 0.4 + shift
+    rng = np.random.default_rng(3)
+    mix = rng.normal(size=(d, d))
+    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
 
 
 def cubic(a: Any, b: Any) -> np.ndarray:
@@ -56,8 +56,8 @@ def test_kernel_distance_equals_torch_fidelity() -> None:
 
 
 def test_kernel_distance_is_unbiased() -> None:
-    source = np.random.default_rng(0)
-    values = [distance(source.normal(size=(20, 3)), source.normal(size=(20, 3)), 1.5) for _ in range(400)]
+    rng = np.random.default_rng(0)
+    values = [distance(rng.normal(size=(20, 3)), rng.normal(size=(20, 3)), 1.5) for _ in range(400)]
     assert abs(np.mean(values)) < 4 * np.std(values) / math.sqrt(len(values))
 
 

@@ -11,9 +11,9 @@ from anew.evaluation.metrics.neighbours import CLIPPED_DENSITY, neighbourhood
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    source = np.random.default_rng(3)
-    mix = source.normal(size=(d, d))
-    return source.normal(size=(n, d)), source.normal(size=(n, d)) @ mix * 0.4 + shift
+    rng = np.random.default_rng(3)
+    mix = rng.normal(size=(d, d))
+    return rng.normal(size=(n, d)), rng.normal(size=(n, d)) @ mix * 0.4 + shift
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])

@@ -12,11 +12,10 @@ RATE = 16_000
 
 def hits(n: int, seed: int) -> list[np.ndarray]:
     """Half a second of noise that dies away, as of drums."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     time = np.arange(RATE // 2) / RATE
     return [
-        (source.normal(size=len(time)) * np.exp(-time * source.uniform(8, 20)) * 0.3).astype(np.float32)
-        for _ in range(n)
+        (rng.normal(size=len(time)) * np.exp(-time * rng.uniform(8, 20)) * 0.3).astype(np.float32) for _ in range(n)
     ]
 
 

@@ -10,12 +10,12 @@ from anew.evaluation.metrics.two_sample import auc, two_sample_test
 
 
 def test_area_equals_scikit_learns_with_ties() -> None:
-    source = np.random.default_rng(0)
-    a, b = source.integers(0, 6, 80) + 1.0, source.integers(0, 6, 50) * 1.0
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 6, 80) + 1.0, rng.integers(0, 6, 50) * 1.0
     expected = roc_auc_score([1] * 80 + [0] * 50, np.concatenate([a, b]))
     value, variance = auc(a, b)
     assert value == pytest.approx(expected, abs=1e-12) and 0 < variance < 0.01
-    drawn = [auc(source.choice(a, 80), source.choice(b, 50))[0] for _ in range(400)]
+    drawn = [auc(rng.choice(a, 80), rng.choice(b, 50))[0] for _ in range(400)]
     assert variance == pytest.approx(np.var(drawn), rel=0.35)
 
 
@@ -29,8 +29,8 @@ def test_the_interval_holds_a_half_where_nothing_differs() -> None:
 
 
 def test_a_difference_of_spread_alone_is_told() -> None:
-    source = np.random.default_rng(0)
-    result = two_sample_test(source.normal(size=(200, 5)), 1.8 * source.normal(size=(200, 5)))
+    rng = np.random.default_rng(0)
+    result = two_sample_test(rng.normal(size=(200, 5)), 1.8 * rng.normal(size=(200, 5)))
     assert result.low > 0.6 and result.n == 200
     flat = two_sample_test(np.ones((10, 3)), np.ones((10, 3)))
     assert flat.auc == 0.5

@@ -11,8 +11,8 @@ SYLLABLES = [f"{a}{b}" for a in "bdklmnrst" for b in ("a", "en", "i", "or", "u")
 
 def prose(n: int, seed: int, first: int = 0) -> list[str]:
     lexicon = ["".join(np.random.default_rng(first + i).choice(SYLLABLES, 2)) for i in range(200)]
-    source = np.random.default_rng(seed)
-    return [" ".join(source.choice(lexicon, 60)) for _ in range(n)]
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(lexicon, 60)) for _ in range(n)]
 
 
 def shares(
@@ -25,8 +25,8 @@ def shares(
 
 def test_word_salad_of_broken_words_is_told_in_eight_samples() -> None:
     train, held_out = prose(80, 0), prose(20, 1)
-    source = np.random.default_rng(2)
-    salad = ["".join(source.permutation(list(text))) for text in prose(8, 3)]
+    rng = np.random.default_rng(2)
+    salad = ["".join(rng.permutation(list(text))) for text in prose(8, 3)]
     whole, broken = shares(prose(8, 3), held_out, train), shares(salad, held_out, train)
     assert whole["known_words"] == (1.0, 1.0) and whole["broken_words"] == (0.0, 0.0)
     assert broken["known_words"][0] < 0.3 and broken["broken_words"][0] > 0.3
@@ -40,9 +40,9 @@ def test_new_words_of_old_syllables_are_new_not_broken() -> None:
 
 
 def test_known_words_in_an_order_of_their_own_are_told_by_their_pairs() -> None:
-    source = np.random.default_rng(0)
-    lexicon = ["".join(source.choice(SYLLABLES, 2)) for _ in range(200)]
-    followers = source.integers(0, 200, (200, 3))  # each word is followed by one of three
+    rng = np.random.default_rng(0)
+    lexicon = ["".join(rng.choice(SYLLABLES, 2)) for _ in range(200)]
+    followers = rng.integers(0, 200, (200, 3))  # each word is followed by one of three
 
     def text(seed: int) -> str:
         choices, word, chosen = np.random.default_rng(seed).integers(0, 3, 80), seed % 200, []
@@ -52,17 +52,17 @@ def test_known_words_in_an_order_of_their_own_are_told_by_their_pairs() -> None:
         return " ".join(chosen)
 
     train, held_out, samples = ([text(seed) for seed in range(first, first + 40)] for first in (0, 100, 200))
-    salad = [" ".join(source.permutation(sample.split())) for sample in samples]
+    salad = [" ".join(rng.permutation(sample.split())) for sample in samples]
     ordered, shuffled = shares(samples, held_out, train), shares(salad, held_out, train)
     assert ordered["known_pairs"][0] > 0.9 and shuffled["known_pairs"][0] < 0.3
     assert shuffled["known_words"][0] > 0.95 and shuffled["known_pairs"][1] == ordered["known_pairs"][1] > 0.9
 
 
 def test_what_is_not_made_of_words_has_no_such_figures() -> None:
-    source = np.random.default_rng(0)
-    codes = ["".join(source.choice(list("ACGT"), 300)) for _ in range(30)]
+    rng = np.random.default_rng(0)
+    codes = ["".join(rng.choice(list("ACGT"), 300)) for _ in range(30)]
     assert shares(codes[:10], codes[10:20], codes[20:]) == {}
-    names = [" ".join("".join(source.choice(list("abcdefgh"), 9)) for _ in range(20)) for _ in range(30)]
+    names = [" ".join("".join(rng.choice(list("abcdefgh"), 9)) for _ in range(20)) for _ in range(30)]
     assert shares(names[:10], names[10:20], names[20:]) == {}
     assert words("irst words cut at the en", record=False) == ["words", "cut", "at", "the"]
 

@@ -24,8 +24,8 @@ def tones(first: int, n: int) -> list[Any]:
 
 
 def noises(n: int) -> list[Any]:
-    source = np.random.default_rng(0)
-    return [(0.3 * source.normal(size=len(tone(0)))).astype(np.float32) for _ in range(n)]
+    rng = np.random.default_rng(0)
+    return [(0.3 * rng.normal(size=len(tone(0)))).astype(np.float32) for _ in range(n)]
 
 
 def make_inputs(samples: list[Any], labels: Labels | None = None) -> EvaluationInputs:
@@ -80,9 +80,9 @@ def test_a_probe_knows_what_was_asked() -> None:
 
 
 def test_probe_separates_what_can_be_separated() -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = np.arange(200) % 4
-    rows = source.normal(size=(200, 8)) + 4.0 * np.eye(8)[labels]
+    rows = rng.normal(size=(200, 8)) + 4.0 * np.eye(8)[labels]
     assert (Probe(rows[:100], labels[:100], 4)(rows[100:]) == labels[100:]).mean() > 0.95
 
 
@@ -100,7 +100,7 @@ def test_what_is_shown_can_be_seen_and_heard() -> None:
 
 
 def test_disturbed_clips_stay_clips() -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(9):
-        other = audio.disturbed(tone(0), source)
+        other = audio.disturb_clip(tone(0), rng)
         assert other.shape == tone(0).shape and np.isfinite(other).all() and not np.array_equal(other, tone(0))

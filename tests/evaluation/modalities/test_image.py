@@ -36,14 +36,14 @@ NAMES = [
 
 def rings(n: int, seed: int, num_kinds: int = 8) -> list[np.ndarray]:
     """Small pictures of rings and bars at random places."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     y, x = np.mgrid[:16, :16]
     images = []
     for _ in range(n):
-        kind, a, b = source.integers(num_kinds), *source.uniform(5, 11, 2)
+        kind, a, b = rng.integers(num_kinds), *rng.uniform(5, 11, 2)
         far = np.hypot(y - a, x - b)
         shape = np.abs(far - 3) < 1.2 if kind % 2 else np.abs((y - a) * np.cos(kind) + (x - b) * np.sin(kind)) < 1.2
-        images.append((shape * 230 + source.integers(0, 20, (16, 16))).astype(np.uint8))
+        images.append((shape * 230 + rng.integers(0, 20, (16, 16))).astype(np.uint8))
     return images
 
 
@@ -85,8 +85,8 @@ def test_equal_n_everywhere(make_inputs: Callable[..., EvaluationInputs], real: 
 
 
 def test_colour_and_large_images(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    source = np.random.default_rng(0)
-    sets = [list(source.integers(0, 256, (30, 150, 90, 3), dtype=np.uint8)) for _ in range(3)]
+    rng = np.random.default_rng(0)
+    sets = [list(rng.integers(0, 256, (30, 150, 90, 3), dtype=np.uint8)) for _ in range(3)]
     evaluation = EXPORT(make_inputs(*sets))
     assert [s.name for s in evaluation.scores()] == NAMES
     assert evaluation.report_content().pairs
@@ -123,8 +123,8 @@ def test_spectrum_of_a_wave_stands_at_its_ring() -> None:
 
 
 def test_figures_that_take_long_are_left_out_by_name(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    source = np.random.default_rng(0)
-    sets = [list(source.integers(0, 256, (400, 8, 8), dtype=np.uint8)) for _ in range(3)]
+    rng = np.random.default_rng(0)
+    sets = [list(rng.integers(0, 256, (400, 8, 8), dtype=np.uint8)) for _ in range(3)]
     evaluation = EXPORT(make_inputs(*sets))
     assert evaluation._features() is not None
     evaluation.clock.limit = 0.0

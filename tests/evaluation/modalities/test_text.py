@@ -17,10 +17,10 @@ from anew.evaluation.score import Score
 
 def prose(n: int, seed: int) -> str:
     """Words by a law of Zipf with some grammar."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     words = [f"{a}{b}{c}" for a in "bdfklmst" for b in ("a", "ee", "o", "ua") for c in ("n", "rd", "sh", "")]
     share = 1 / np.arange(1, len(words) + 1)
-    picked = source.choice(len(words), n, p=share / share.sum())
+    picked = rng.choice(len(words), n, p=share / share.sum())
     return " ".join(words[i] + (". So" if i % 7 == 3 else "") for i in picked)
 
 
@@ -49,8 +49,8 @@ def test_naive_rows_read_the_whole_test_part(make_inputs: Callable[..., Evaluati
 def test_real_text_meets_the_real_baseline_and_noise_does_not(make_inputs: Callable[..., EvaluationInputs]) -> None:
     whole = prose(3_000, 2)
     good = by_name(make_inputs(TRAIN, TEST, [whole[i : i + 500] for i in range(0, 10_000, 500)]))
-    source = np.random.default_rng(0)
-    bad = by_name(make_inputs(TRAIN, TEST, ["".join(source.permutation(list(whole[:500]))) for _ in range(20)]))
+    rng = np.random.default_rng(0)
+    bad = by_name(make_inputs(TRAIN, TEST, ["".join(rng.permutation(list(whole[:500]))) for _ in range(20)]))
     for name in ("bigram_divergence", "fourgram_divergence"):
         assert good[name].value < 1.5 * good[name].real_baseline
         assert bad[name].value > 2.5 * bad[name].real_baseline
@@ -69,9 +69,9 @@ def test_copies_and_repetition_are_seen(make_inputs: Callable[..., EvaluationInp
 
 
 def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    source = np.random.default_rng(0)
-    names = sorted({"".join(source.choice(list("aeinorst"), 5)) for _ in range(900)})
-    source.shuffle(names)
+    rng = np.random.default_rng(0)
+    names = sorted({"".join(rng.choice(list("aeinorst"), 5)) for _ in range(900)})
+    rng.shuffle(names)
     train, test = names[:600], names[600:800]
     samples = [*train[:10], "zzz", "zzz", *names[800:850]]
     evaluation = EXPORT(make_inputs(train, test, samples, packed=False))
@@ -89,13 +89,13 @@ def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
 
 def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable[..., EvaluationInputs]) -> None:
     """Records of 300 residues that differ near their ends: edits are counted over the whole record."""
-    source = np.random.default_rng(0)
-    ancestor = "".join(source.choice(list("ACDEFGHIKLMNPQRSTVWY"), 300))
+    rng = np.random.default_rng(0)
+    ancestor = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 300))
 
     def variant() -> str:
         letters = list(ancestor)
-        for place in source.integers(130, 300, source.integers(1, 9)):
-            letters[place] = source.choice(list("ACDEFGHIKLMNPQRSTVWY"))
+        for place in rng.integers(130, 300, rng.integers(1, 9)):
+            letters[place] = rng.choice(list("ACDEFGHIKLMNPQRSTVWY"))
         return "".join(letters)
 
     train = [variant() for _ in range(400)]
@@ -119,8 +119,8 @@ def test_of_very_long_records_some_are_searched_and_said(
 
 
 def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    source = np.random.default_rng(1)
-    names = ["".join(source.choice(list("aeinorst"), 6)) for _ in range(900)]
+    rng = np.random.default_rng(1)
+    names = ["".join(rng.choice(list("aeinorst"), 6)) for _ in range(900)]
     samples = [*names[:150], *[""] * 20, *names[150:200]]
     result = {s.name: s for s in EXPORT(make_inputs(names[200:600], names[600:900], samples, packed=False)).scores()}
     assert result["kernel_distance"].n == 200

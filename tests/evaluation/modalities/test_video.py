@@ -16,11 +16,11 @@ from anew.evaluation.modalities.video import EXPORT, energy, speeds, stack_clips
 
 def dots(n: int, seed: int, pace: int = 1) -> list[np.ndarray[Any, Any]]:
     """Squares that move `pace` pixels a frame, in 5 or 6 frames of 16 x 16."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     clips = []
     for _ in range(n):
-        clip = np.full((5 + source.integers(2), 16, 16, 3), 30, np.uint8)
-        row, start, colour = source.integers(12), source.integers(5), source.integers(60, 255, 3)
+        clip = np.full((5 + rng.integers(2), 16, 16, 3), 30, np.uint8)
+        row, start, colour = rng.integers(12), rng.integers(5), rng.integers(60, 255, 3)
         for frame in range(len(clip)):
             left = start + pace * frame
             clip[frame, row : row + 4, left : left + 4] = colour

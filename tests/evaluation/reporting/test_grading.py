@@ -7,7 +7,7 @@ import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.reporting.grading import graded, part_of
+from anew.evaluation.reporting.grading import grade_question, part_of
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import figures, grade, verdict
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -27,7 +27,7 @@ def auc(value: float, half: float, n: int, real: float = 0.5) -> Score:
 def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_said() -> None:
     small = auc(0.49, 0.19, 40)  # the worse end, 68%, would be a difference that matters
     assert grade([small])["closeness"] == "too_few"
-    grading = graded([small], "closeness")
+    grading = grade_question([small], "closeness")
     assert grading is not None and grading.n == 40 and 250 <= grading.needed <= 400
     assert figures([small])["closeness"] == f"40 compared; about {grading.needed} would do"
     sentence = verdict([small])["closeness"]
@@ -41,7 +41,7 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
         score("fourgram_divergence", 0.67, 0.64, 0.71, 0.62, n=5993),
         score("precision", 0.9, 0.88, 0.92, 0.91, n=1000),
     ]
-    grading = graded(parts, "closeness")
+    grading = grade_question(parts, "closeness")
     assert grading is not None and grading.grade == "too_few" and grading.n == 1000
     assert figures(parts)["closeness"] == "the classifier two-sample test was not measured"
     sentence = verdict(parts)["closeness"]

@@ -28,10 +28,8 @@ def test_what_no_longer_falls_promises_nothing() -> None:
 
 
 def test_training_losses_stand_in_where_no_item_was_seen_twice() -> None:
-    source = np.random.default_rng(0)
-    steps = [
-        {"event": "step", "step": i, "loss": 5.0 * (i + 1.0) ** -0.15 * source.uniform(0.9, 1.1)} for i in range(400)
-    ]
+    rng = np.random.default_rng(0)
+    steps = [{"event": "step", "step": i, "loss": 5.0 * (i + 1.0) ** -0.15 * rng.uniform(0.9, 1.1)} for i in range(400)]
     forecast = outlook(steps, 0.4)
     assert forecast is not None and forecast.measured_on == "training"
     assert forecast.later / forecast.now == pytest.approx(10**-0.15, rel=0.1)

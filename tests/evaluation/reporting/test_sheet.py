@@ -24,9 +24,9 @@ def test_pixels_are_kept_and_enlarged_by_a_whole_factor() -> None:
 
 
 def test_modes_and_sizes_may_be_mixed() -> None:
-    source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     shapes = [(60, 80), (60, 60, 1), (50, 80, 3), (60, 80, 4)]
-    images = [source.integers(0, 256, s, dtype=np.uint8) for s in shapes]
+    images = [rng.integers(0, 256, s, dtype=np.uint8) for s in shapes]
     assert opened(sheet.sheet(images, columns=2, labels=["a", "b", "ç", "3"])).shape[2] == 4
 
 

@@ -30,9 +30,9 @@ CONFIG = DiffusionConfig(
 
 def bars(n: int, seed: int = 0) -> Batch:
     """A bar that moves right (class 0, six frames) or left (class 1, four) over 8 columns, a column a frame."""
-    source = torch.Generator().manual_seed(seed)
-    label = torch.randint(2, (n,), generator=source)
-    start = torch.randint(8, (n, 1), generator=source)
+    rng = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (n,), generator=rng)
+    start = torch.randint(8, (n, 1), generator=rng)
     place = (start + torch.arange(FRAMES) * (1 - 2 * label[:, None])) % 8  # (n, T)
     own = torch.arange(FRAMES) < torch.where(label == 0, 6, 4)[:, None]
     place = torch.where(own, place, place[:, 3:4])

@@ -18,9 +18,9 @@ SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank
 
 def stripes(n: int, classes: int, seed: int = 0) -> Batch:
     """Images of 8 x 8 whose rows (class 0) or columns (class 1) are bright in a random half."""
-    source = torch.Generator().manual_seed(seed)
-    label = torch.randint(2, (n,), generator=source)
-    bright = torch.rand((n, 8), generator=source) < 0.5
+    rng = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (n,), generator=rng)
+    bright = torch.rand((n, 8), generator=rng) < 0.5
     lines = torch.where(bright, 0.8, -0.8)
     x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
     return Batch(x[:, None].contiguous(), label if classes else None)

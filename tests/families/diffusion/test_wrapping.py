@@ -51,8 +51,8 @@ def test_turning_back_undoes_turning(level: int) -> None:
 
 def ramps(count: int, seed: int) -> Tensor:
     """(n, 1, 16, 16) cuts of waves of any phase whose length does not divide the side, so that opposite edges differ."""
-    source = torch.Generator().manual_seed(seed)
-    phase = 6.28 * torch.rand(count, 2, 1, 1, generator=source)
+    rng = torch.Generator().manual_seed(seed)
+    phase = 6.28 * torch.rand(count, 2, 1, 1, generator=rng)
     place = torch.arange(16.0)
     rows, columns = place[None, :, None], place[None, None, :]
     waves = torch.sin(6.28 * rows / 11 + phase[:, 0]) + torch.sin(6.28 * columns / 11 + phase[:, 1])

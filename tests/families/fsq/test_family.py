@@ -40,10 +40,10 @@ def test_frames_are_coded_one_by_one() -> None:
 def test_the_first_code_names_the_class() -> None:
     spec = Grid((1, 10, 12), "CHW", 0, 0.5)
     family = made(spec, num_clusters=4).eval()
-    source = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     where = torch.arange(60) % 3  # fewer clusters than there are codes for them
-    x = torch.randn((3, *spec.shape), generator=source)[where] * 0.3
-    x = (x + 0.02 * torch.randn(x.shape, generator=source)).clamp(-1, 1)
+    x = torch.randn((3, *spec.shape), generator=rng)[where] * 0.3
+    x = (x + 0.02 * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
     family.fit_closed_form([Batch(x[:30]), Batch(x[30:])])
     z = family.encode(x)
     assert family.latent.length == z.shape[1] == 10 and family.latent.shape == (3, 3)

@@ -10,10 +10,10 @@ from anew.families.gan.coarse_prior import CoarsePrior, suggest_num_clusters
 
 def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
     """Images of 2 x 8 x 6 with two varying directions each, dark ones (class 0) thrice as often as bright ones (class 1)."""
-    source = torch.Generator().manual_seed(0)
-    label = (torch.rand(n, generator=source) < 0.25).long()
-    directions = 0.1 * torch.randn(2, 2, 2, 8, 6, generator=source)
-    x = torch.einsum("nk,nkchw->nchw", torch.randn(n, 2, generator=source), directions[label])
+    rng = torch.Generator().manual_seed(0)
+    label = (torch.rand(n, generator=rng) < 0.25).long()
+    directions = 0.1 * torch.randn(2, 2, 2, 8, 6, generator=rng)
+    x = torch.einsum("nk,nkchw->nchw", torch.randn(n, 2, generator=rng), directions[label])
     return x + torch.where(label == 1, 0.7, -0.7)[:, None, None, None], label
 
 
@@ -25,9 +25,9 @@ def fitted(num_clusters: int = 2, classes: int = 0) -> CoarsePrior:
 
 
 def drawn(prior: CoarsePrior, n: int, label: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    source = torch.Generator().manual_seed(1)
-    component = prior.sample_components(torch.rand(n, generator=source), label)
-    z = torch.randn(n, 9, generator=source)
+    rng = torch.Generator().manual_seed(1)
+    component = prior.sample_components(torch.rand(n, generator=rng), label)
+    z = torch.randn(n, 9, generator=rng)
     return prior(z, functional.one_hot(component, prior.num_components).float()), component
 
 

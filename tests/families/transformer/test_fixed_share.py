@@ -17,9 +17,9 @@ SMALL = {"batch_size": 4, "layers": 1, "width": 16, "heads": 2, "mlp_size": 24, 
 
 
 def test_against_each_expert_it_costs_little_more() -> None:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for scale in (0.1, 1.0, 30.0):
-        log_probs = -scale * source.exponential(size=(50, 100, 3))
+        log_probs = -scale * rng.exponential(size=(50, 100, 3))
         cost = -shared_log_probs(FixedShare(50), log_probs).sum(1) / np.log(2)
         for i, prior in enumerate(PRIOR):
             bound = -log_probs[:, :, i].sum(1) / np.log(2) - np.log2(prior) - 99 * np.log2(1 - SWITCH_RATE)
@@ -63,10 +63,10 @@ def counted(spec: Tokens, aligned: bool, gate_scale: float) -> Transformer:
 @pytest.mark.parametrize("gate_scale", [0.3, 3.0, 30.0])
 def test_no_text_costs_much_more_than_under_network_or_uniform(aligned: bool, gate_scale: float) -> None:
     family = counted(LETTERS, aligned, gate_scale)
-    source = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     like_data = torch.arange(151)[None] % 25
     repeated = torch.full((1, 151), 7)
-    rows = torch.cat((like_data, repeated, torch.randint(0, 28, (6, 151), generator=source)))
+    rows = torch.cat((like_data, repeated, torch.randint(0, 28, (6, 151), generator=rng)))
     rows[:, 0] = 28
     bits, parts = family.bits_and_parts(Batch(rows))
     better = parts["network"].clamp(max=150 * np.log2(30))

@@ -22,15 +22,13 @@ def test_features_fill_a_row_without_gaps(has_aligned: bool) -> None:
 
 @pytest.mark.parametrize("has_aligned", [False, True])
 def test_one_row_equals_that_row_among_many(has_aligned: bool) -> None:
-    source = np.random.default_rng(0)
-    counts = KneserNey.fit(list(source.integers(0, VOCAB, (10, 40))), VOCAB, ORDER)
-    ids = source.integers(0, VOCAB, 30)
+    rng = np.random.default_rng(0)
+    counts = KneserNey.fit(list(rng.integers(0, VOCAB, (10, 40))), VOCAB, ORDER)
+    ids = rng.integers(0, VOCAB, 30)
     contexts = counts.walk(ids, np.arange(30))
-    models = [
-        Distribution(*softmax(source.normal(size=(30, VOCAB)).astype(np.float32))) for _ in range(2 + has_aligned)
-    ]
-    recent = source.normal(size=(30, 2 + has_aligned))
-    log_odds = source.uniform(0, 50, 30).astype(np.float32) if has_aligned else None
+    models = [Distribution(*softmax(rng.normal(size=(30, VOCAB)).astype(np.float32))) for _ in range(2 + has_aligned)]
+    recent = rng.normal(size=(30, 2 + has_aligned))
+    log_odds = rng.uniform(0, 50, 30).astype(np.float32) if has_aligned else None
     layout = FeatureLayout.make(ORDER, has_aligned)
     features = gate_features(layout, counts, contexts, models, recent, log_odds)
     assert (features[:, layout.bias] == 1.0).all()

@@ -20,10 +20,10 @@ from anew.families.transformer.ngram_mixer import (
 
 
 def head(vocab_size: int = 7, order: int = 3, aligned: bool = False) -> tuple[NgramMixer, np.random.Generator]:
-    source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     mixer = NgramMixer(vocab_size=vocab_size, order=order, aligned=aligned)
-    mixer.fit_counts(list(source.integers(0, vocab_size, (10, 40))))
-    return mixer, source
+    mixer.fit_counts(list(rng.integers(0, vocab_size, (10, 40))))
+    return mixer, rng
 
 
 @pytest.mark.parametrize("aligned", [False, True])
@@ -108,14 +108,14 @@ def test_the_past_forgets_and_bounds_a_single_surprise() -> None:
 
 def test_counts_that_do_badly_on_a_record_lose_weight_there() -> None:
     """Half of the rows follow the counted source, half another one that the network knows as well."""
-    source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     cycle, other = np.arange(2000) % 7, (2 * np.arange(2000)) % 7
     mixer = NgramMixer(vocab_size=7, order=1)
     mixer.fit_counts([cycle])
     rows = np.stack([(cycle if i % 2 else other)[i : i + 60] for i in range(40)])
     network = np.full((40, 59, 7), 0.05, dtype=np.float32)
     np.put_along_axis(network, rows[:, 1:, None], 0.7, 2)
-    wrong = source.random((40, 59)) < 0.3
+    wrong = rng.random((40, 59)) < 0.3
     network[wrong] = 1 / 7
     log = np.log(network.reshape(-1, 7))
     knowing = mixer.gate_inputs(rows, log)
@@ -127,19 +127,19 @@ def test_counts_that_do_badly_on_a_record_lose_weight_there() -> None:
     assert bits[1] < bits[0] - 0.01
 
 
-def related(source: np.random.Generator, n: int, ancestors: np.ndarray) -> np.ndarray:
+def related(rng: np.random.Generator, n: int, ancestors: np.ndarray) -> np.ndarray:
     """n records that share most of one of the ancestors."""
     own = ancestors[np.arange(n) % len(ancestors)]
-    return np.where(source.random(own.shape) < 0.75, own, source.integers(0, 20, own.shape))
+    return np.where(rng.random(own.shape) < 0.75, own, rng.integers(0, 20, own.shape))
 
 
 @pytest.mark.parametrize("relatives", [True, False])
 def test_known_records_stay_where_they_help_and_their_absence_is_loaded_too(relatives: bool) -> None:
-    source = np.random.default_rng(0)
-    ancestors = source.integers(0, 20, (30, 60))
+    rng = np.random.default_rng(0)
+    ancestors = rng.integers(0, 20, (30, 60))
     mixer = NgramMixer(vocab_size=20, order=2, aligned=True)
-    mixer.fit_counts(list(related(source, 150, ancestors)))
-    held = related(source, 40, ancestors) if relatives else source.integers(0, 20, (40, 60))
+    mixer.fit_counts(list(related(rng, 150, ancestors)))
+    held = related(rng, 40, ancestors) if relatives else rng.integers(0, 20, (40, 60))
     network = np.full((40 * 59, 20), -np.log(20), dtype=np.float32)
     mixer.fit(mixer.gate_inputs(held, network), held[:, 1:].ravel())
     assert mixer.aligned is relatives

@@ -35,9 +35,9 @@ SMALL = VaeConfig(
 
 def stripes(n: int, classes: int, seed: int = 0) -> Batch:
     """Images of 8 x 8 whose rows (class 0) or columns (class 1) are bright in a random half."""
-    source = torch.Generator().manual_seed(seed)
-    label = torch.randint(2, (n,), generator=source)
-    bright = torch.rand((n, 4), generator=source) < 0.5
+    rng = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (n,), generator=rng)
+    bright = torch.rand((n, 4), generator=rng) < 0.5
     lines = torch.where(bright, 0.8, -0.8).repeat_interleave(2, 1)
     x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
     x = ((x + 1) / (2 * HALF_BIN)).round() * 2 * HALF_BIN - 1
@@ -105,16 +105,16 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
     torch.manual_seed(0)
     prior = VectorPrior(2, 2, 32, 2)
     optimiser = torch.optim.Adam(prior.parameters(), 3e-3)
-    source = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     for step in range(200):
-        component = torch.randint(2, (32,), generator=source)
-        z = (2.0 * component[:, None, None] - 1) + 0.1 * torch.randn((32, 8, 2), generator=source)
-        labels = torch.where(torch.rand(32, generator=source) < 0.3, 2, component)
+        component = torch.randint(2, (32,), generator=rng)
+        z = (2.0 * component[:, None, None] - 1) + 0.1 * torch.randn((32, 8, 2), generator=rng)
+        labels = torch.where(torch.rand(32, generator=rng) < 0.3, 2, component)
         loss = prior.loss(z, labels, StepContext(0, step), torch.float32).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    numbers = torch.randn((256, 2), generator=source)
+    numbers = torch.randn((256, 2), generator=rng)
     with torch.no_grad():
         both = [
             prior.sample(

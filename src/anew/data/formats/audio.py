@@ -18,24 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.extras import require
-from anew.data.formats.mp3_cache import OpenSound, Recording, Recordings, quiet, recording
+from anew.data.formats.mp3_cache import OpenSound, Recording, Recordings, quiet, recording_of
 from anew.data.limits import AUDIO
 from anew.data.types import FileSlice
 
 Samples = NDArray[np.float32]
 SoundData: TypeAlias = bytes | Path | FileSlice
-SHORTEST = 0.01  # seconds
-CHANNELS, RATES = 64, (1_000, 768_000)  # what is taken for a damaged header beyond
-DECODED = 1 << 27  # values decoded at once: 512 MB
-SILENT = 1e-4  # largest value below which there is nothing to hear (-80 dB)
-EDGE = 1e-3  # level of the loudest stretch, as a share, below which a clip's ends are cut off (-60 dB)
-STEP = 0.01  # seconds in which levels are measured
+MIN_SECONDS = 0.01  # of a file: less is a click
+CHANNELS, RATES = 64, (1_000, 768_000)  # channels and Hz of existing formats; beyond, the header is damaged
+MAX_DECODED_VALUES = 1 << 27  # decoded at once: 512 MB
+SILENT = 1e-4  # peak below which nothing is heard (-80 dB)
+SILENCE_RATIO = 1e-3  # level below which a clip's ends are cut off, as a share of its loudest window (-60 dB)
+LEVEL_SECONDS = 0.01  # window in which levels are measured
 _IN_ORDER = Recordings()
 atexit.register(_IN_ORDER.close)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class Header:
     """Header of a sound file. frames: samples per channel."""
 
     rate: int
@@ -47,59 +47,59 @@ class Head:
         return self.frames / self.rate
 
 
-class _Open(threading.local):
-    """The recording that this thread read a clip of last: the next clip is mostly the one after it."""
+class _SharedFile(threading.local):
+    """The recording that this thread read last, still open: the next clip is usually the one after it."""
 
     clip: Recording | None = None
     file: OpenSound | None = None
 
 
-_OPEN = _Open()
+_OPEN = _SharedFile()
 
 
 @contextmanager
-def _left_open(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
-    """As `_opened`, but not closed before a clip of another recording is read. clip: what names the recording."""
+def _open_shared(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
+    """As `_open_file`, but left open until this thread reads another recording. clip: Identity of the recording."""
     if _OPEN.clip != clip:
         if _OPEN.file is not None:
             _OPEN.file.close()
         _OPEN.clip = _OPEN.file = None
-        with _clauses():
+        with _readable_errors():
             _OPEN.file = _soundfile(data)
         _OPEN.clip = clip
     try:
-        with _clauses():
+        with _readable_errors():
             assert _OPEN.file is not None
             yield _OPEN.file
     except ValueError:
-        _OPEN.clip = None  # who knows where it stands
+        _OPEN.clip = None  # its position is unknown now
         raise
 
 
 @contextmanager
-def _opened(data: SoundData) -> Iterator[OpenSound]:
+def _open_file(data: SoundData) -> Iterator[OpenSound]:
     """A soundfile of bytes or of a FileSlice. Raises ValueError (one clause)."""
-    with _clauses(), _soundfile(data) as file:
+    with _readable_errors(), _soundfile(data) as file:
         yield file
 
 
 def _soundfile(data: SoundData) -> OpenSound:
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
-    source: Path | io.BytesIO
+    path_or_stream: Path | io.BytesIO
     if isinstance(data, FileSlice):
-        source = data.path if data.body is None else io.BytesIO(data.body)
+        path_or_stream = data.path if data.body is None else io.BytesIO(data.body)
     elif isinstance(data, Path):
-        source = data
+        path_or_stream = data
     else:
         if not len(data):
             raise ValueError("the file is empty")
-        source = io.BytesIO(bytes(data))
-    file: OpenSound = soundfile.SoundFile(source)
+        path_or_stream = io.BytesIO(bytes(data))
+    file: OpenSound = soundfile.SoundFile(path_or_stream)
     return file
 
 
 @contextmanager
-def _clauses() -> Iterator[None]:
+def _readable_errors() -> Iterator[None]:
     """Errors of reading as a ValueError of one clause."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:
@@ -114,10 +114,10 @@ def _clause(error: BaseException) -> str:
     return str(error).strip().splitlines()[-1].rpartition(": ")[2].rstrip(".")[:100] or type(error).__name__
 
 
-def head(data: SoundData) -> Head:
-    """Of an encoded file. Raises ValueError (one clause) where it cannot be used."""
-    with _opened(data) as file:
-        head, form = Head(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
+def read_header(data: SoundData) -> Header:
+    """The header of an encoded file. Raises ValueError (one clause) where the file cannot be used."""
+    with _open_file(data) as file:
+        head, form = Header(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
     if not (1 <= head.channels <= CHANNELS and RATES[0] <= head.rate <= RATES[1]):
         raise ValueError(f"{head.channels} channels at {head.rate} Hz are out of range")
     if head.frames <= 0:
@@ -126,8 +126,10 @@ def head(data: SoundData) -> Head:
         raise ValueError(
             f"its header claims {head.frames:,} samples, where its bytes hold at most {int(max_samples):,}"
         )
-    if head.seconds < SHORTEST:
-        raise ValueError(f"it is only {1000 * head.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")
+    if head.seconds < MIN_SECONDS:
+        raise ValueError(
+            f"it is only {1000 * head.seconds:.2g} ms long; at least {1000 * MIN_SECONDS:.0f} ms are needed"
+        )
     return head
 
 
@@ -140,8 +142,20 @@ def _bytes(data: SoundData) -> int:
 
 
 def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Samples, int]:
-    """((N,) or (N, 2) samples from `start` up to `stop`, rate). channels: 1 or 2. Raises ValueError (one clause)."""
-    clip = recording(data) if isinstance(data, FileSlice) and data.at is not None else None
+    """Read a stretch of a file.
+
+    Args:
+        data: The file, or a slice of it.
+        start, stop: First sample, and the one after the last, at the file's own rate.
+        channels: 1 or 2, see `with_channels`.
+
+    Returns:
+        (N,) or (N, 2) samples, and their rate in Hz.
+
+    Raises:
+        ValueError: It cannot be read, or holds values that are not finite (one clause).
+    """
+    clip = recording_of(data) if isinstance(data, FileSlice) and data.at is not None else None
     values, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
     if not len(values):
         raise ValueError("it contains no samples, or is truncated")
@@ -151,8 +165,10 @@ def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Sam
 
 
 def with_channels(x: Samples, channels: int) -> Samples:
-    """Samples (N,) or (N, C) as (N,) or (N, 2): mixed, or a single channel twice. Of more than two channels, which may stand
-    anywhere, the mix is taken."""
+    """Samples (N,) or (N, C) with one or two channels: mixed to mono, or a mono signal twice.
+
+    More than two channels, whose layout is not known, are mixed to mono first.
+    """
     if x.ndim == 2 and x.shape[1] == channels == 2:
         return x
     mono = x if x.ndim == 1 else x[:, 0] if x.shape[1] == 1 else x.mean(axis=1, dtype=np.float32)
@@ -160,13 +176,13 @@ def with_channels(x: Samples, channels: int) -> Samples:
 
 
 def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tuple[Samples, int]:
-    """The same with the file's channels (N, C), unchecked. clip: the recording's name, where this is one of its clips."""
-    with _left_open(data, clip) if clip else _opened(data) as file:
-        if (stop - start) * file.channels > DECODED:
+    """`read` with the file's own channels (N, C), unchecked. clip: Identity of the recording, where this is one of its clips."""
+    with _open_shared(data, clip) if clip else _open_file(data) as file:
+        if (stop - start) * file.channels > MAX_DECODED_VALUES:
             raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
         mpeg = str(file.subtype).startswith("MPEG")
-        if clip and mpeg and (kept := _IN_ORDER.read(clip, start, stop, file)):
-            return kept
+        if clip and mpeg and (decoded := _IN_ORDER.read(clip, start, stop, file)):
+            return decoded
         if start != file.tell():
             file.seek(min(start, max(int(file.frames) - 1, 0)))
         with quiet() if mpeg else nullcontext():
@@ -174,8 +190,8 @@ def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tup
         return values, int(file.samplerate)
 
 
-def resampled(x: Samples, rate: int, new_rate: int) -> Samples:
-    """At another rate, band-limited."""
+def resample(x: Samples, rate: int, new_rate: int) -> Samples:
+    """Resample (N,) or (N, 2) samples from `rate` to `new_rate` in Hz, band-limited."""
     if rate == new_rate:
         return x
     soxr = require("soxr", extra="audio", purpose="reading sound")
@@ -188,13 +204,13 @@ def check_audible(x: Samples) -> None:
         raise ValueError("it is silent")
 
 
-def trimmed(x: Samples, rate: int) -> Samples:
-    """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
+def trim_silence(x: Samples, rate: int) -> Samples:
+    """Cut off both ends that are silent compared with the loudest window. Raises ValueError (one clause) for silence."""
     check_audible(x)
-    step = max(1, round(STEP * rate))
+    step = max(1, round(LEVEL_SECONDS * rate))
     windows = np.pad(_power(x), (0, -len(x) % step)).reshape(-1, step)
     level = np.sqrt(windows.mean(axis=1))
-    loud = np.flatnonzero(level > max(EDGE * level.max(), SILENT / 4))
+    loud = np.flatnonzero(level > max(SILENCE_RATIO * level.max(), SILENT / 4))
     return x[max(loud[0] - 1, 0) * step : (loud[-1] + 2) * step]
 
 
@@ -204,14 +220,14 @@ def _power(x: Samples) -> NDArray[np.float64]:
     return square if square.ndim == 1 else square.mean(axis=1)
 
 
-def without_tail(x: Samples, rate: int) -> Samples:
-    """A clip up to where it falls silent for good, and a little longer; all of a silent one."""
+def cut_tail(x: Samples, rate: int) -> Samples:
+    """Cut off silence at the end of a clip, but for LEVEL_SECONDS; a silent clip stays as it is."""
     audible = np.flatnonzero(np.abs(x).reshape(len(x), -1).max(axis=1) > SILENT)
-    return x[: audible[-1] + 1 + round(STEP * rate)] if len(audible) else x
+    return x[: audible[-1] + 1 + round(LEVEL_SECONDS * rate)] if len(audible) else x
 
 
-def fitted(x: Samples, length: int) -> Samples:
-    """`length` samples: the loudest stretch of a longer clip, or a shorter one with silence behind it."""
+def fit_length(x: Samples, length: int) -> Samples:
+    """A clip of exactly `length` samples: the loudest stretch of a longer one, or a shorter one padded with silence."""
     if len(x) <= length:
         return np.pad(x, ((0, length - len(x)), *[(0, 0)] * (x.ndim - 1)))
     power = np.concatenate([[0.0], np.cumsum(_power(x))])
@@ -219,8 +235,8 @@ def fitted(x: Samples, length: int) -> Samples:
     return x[start : start + length]
 
 
-def faded(x: Samples, edge: int) -> Samples:
-    """With both ends brought to zero within `edge` samples, so that a cut is no click."""
+def fade_ends(x: Samples, edge: int) -> Samples:
+    """Fade both ends in and out within `edge` samples, so that cuts make no clicks."""
     ramp = np.linspace(0.0, 1.0, edge, endpoint=False, dtype=np.float32).reshape(-1, *[1] * (x.ndim - 1))
     x = x.copy()
     x[:edge] *= ramp
@@ -228,13 +244,13 @@ def faded(x: Samples, edge: int) -> Samples:
     return x
 
 
-def levelled(x: Samples, peak: float) -> Samples:
-    """Scaled so that its largest value is `peak`."""
+def scale_to_peak(x: Samples, peak: float) -> Samples:
+    """Scale samples so that their largest absolute value is `peak`."""
     return np.asarray(x * np.float32(peak / max(float(np.abs(x).max()), SILENT)), dtype=np.float32)
 
 
-def written(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes:
-    """A file of format "wav" or "flac", 16 bits, perhaps with a comment in ASCII."""
+def to_file(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes:
+    """A 16-bit file of format "wav" or "flac", with a comment in ASCII unless it is empty. x: (N,) or (N, 2) in [-1, 1]."""
     soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
     channels = 1 if x.ndim == 1 else x.shape[1]
@@ -245,7 +261,7 @@ def written(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes
     return out.getvalue()
 
 
-def comment(data: bytes) -> str:
+def read_comment(data: bytes) -> str:
     """The comment of a sound file, "" without one. Raises ValueError (one clause)."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:

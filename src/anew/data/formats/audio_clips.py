@@ -9,33 +9,37 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from anew.data.formats.audio import Head
+from anew.data.formats.audio import Header
 from anew.data.limits import AUDIO
 from anew.data.types import DataBudget
 
 BANDS = ((0, 48), (3_000, 64), (9_000, 96), (20_000, 128))  # (values of a clip from which on, mel bands)
 WHOLE_RATE = (4_000, 80)  # values from which on so many bands keep a rate that fewer would lower
-TOP_RATES = {
-    48: 11_025,
-    64: 16_000,
-    80: 48_000,
-    96: 48_000,
-    128: 48_000,
-}  # Hz, the most that so many bands are enough for
-RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000)
+# Bands -> Hz, the highest rate that so many bands resolve.
+TOP_RATES = {48: 11_025, 64: 16_000, 80: 48_000, 96: 48_000, 128: 48_000}
+RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000)  # Hz, as common files have
 HOP, SHORT_HOP = 0.016, 0.004  # seconds, most and least: a window is at least four hops, so that phases can be found
 WINDOW = 0.064  # seconds: resolves the harmonics of a voice
-ROUND = 16  # frames come in multiples, which halve well inside a network
-SECONDS = (0.25, 10.0)  # of a clip, unless asked for
-LONG = 2.0  # a file longer than so many clips is cut into clips
-USUAL = 0.98  # of the files should fit into one clip
-STEREO_SHARE = 0.2  # of the files have two channels where stereo is learned: the others then sound from the middle
+FRAME_MULTIPLE = 16  # of frames: networks halve them four times
+SECONDS = (0.25, 10.0)  # least and most of a clip, unless the user asks for others
+MIN_CLIPS_TO_CUT = 2.0  # length from which a file is cut into clips, in clips
+FITTING_SHARE = (
+    0.98  # share of the files that should fit into one clip; chosen: a few long ones must not shorten all others
+)
+STEREO_SHARE = 0.2  # share of files with two channels from which stereo is learned; chosen
 CHANNELS = {"auto": None, "mono": 1, "stereo": 2}  # setting -> channels; None: as files and budget have it
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """rate in Hz; hop and window in samples; bands x frames is what the model sees; channels: 1 or 2, of the sound."""
+    """Shape of a clip.
+
+    Attributes:
+        rate: Hz.
+        hop, window: Samples from frame to frame, and of a window.
+        bands, frames: Shape of the spectrogram that the model sees.
+        channels: 1 or 2, of the sound.
+    """
 
     rate: int
     hop: int
@@ -66,32 +70,40 @@ def values_of(size: DataBudget | None) -> float:
 
 
 def choose(
-    heads: Sequence[Head],
+    heads: Sequence[Header],
     size: DataBudget | None,
     seconds: float | None,
     rate: int | None,
     channels: int | None = None,
 ) -> Shape:
-    """The shape of clips for files with these headers. seconds, rate, channels: what the user asks for."""
+    """The shape of clips for files with these headers.
+
+    Args:
+        heads: Headers of some files.
+        size: The budget, None without one.
+        seconds: Length that the user asks for, None for one that suits.
+        rate: Rate in Hz that the user asks for, None for one that suits.
+        channels: 1 or 2, None for what suits.
+    """
     values = values_of(size)
     bands = next(bands for min_values, bands in reversed(BANDS) if values >= min_values)
     usual_rate = float(np.median([head.rate for head in heads]))
     if values >= WHOLE_RATE[0] and usual_rate > TOP_RATES[bands]:
         bands = max(bands, WHOLE_RATE[1])
-    chosen = rate or next((r for r in RATES if r >= min(usual_rate, TOP_RATES[bands]) - 1), RATES[-1])
+    clip_rate = rate or next((r for r in RATES if r >= min(usual_rate, TOP_RATES[bands]) - 1), RATES[-1])
     if rate is None and usual_rate < RATES[0]:
-        chosen = round(usual_rate)
-    max_frames = max(ROUND, int(values / bands) // ROUND * ROUND)
-    usual = float(np.quantile([head.seconds for head in heads], USUAL))
+        clip_rate = round(usual_rate)
+    max_frames = max(FRAME_MULTIPLE, int(values / bands) // FRAME_MULTIPLE * FRAME_MULTIPLE)
+    usual = float(np.quantile([head.seconds for head in heads], FITTING_SHARE))
     target_seconds = seconds or float(np.clip(min(usual, max_frames * HOP), *SECONDS))
     # As many frames as the budget has where the hop stays above its least, else fewer.
-    frames = max(ROUND, min(max_frames, int(target_seconds / SHORT_HOP) // ROUND * ROUND))
+    frames = max(FRAME_MULTIPLE, min(max_frames, int(target_seconds / SHORT_HOP) // FRAME_MULTIPLE * FRAME_MULTIPLE))
     if target_seconds / frames > HOP:
-        frames = math.ceil(target_seconds / HOP / ROUND) * ROUND
-    hop = max(1, math.ceil(target_seconds * chosen / frames / 8) * 8)
-    window = 2 ** max(5, round(math.log2(WINDOW * chosen)), math.ceil(math.log2(4 * hop)))
+        frames = math.ceil(target_seconds / HOP / FRAME_MULTIPLE) * FRAME_MULTIPLE
+    hop = max(1, math.ceil(target_seconds * clip_rate / frames / 8) * 8)
+    window = 2 ** max(5, round(math.log2(WINDOW * clip_rate)), math.ceil(math.log2(4 * hop)))
     stereo = sum(head.channels == 2 for head in heads) >= STEREO_SHARE * len(heads) and values >= WHOLE_RATE[0]
-    return Shape(chosen, hop, window, min(bands, window // 4), frames, channels or (2 if stereo else 1))
+    return Shape(clip_rate, hop, window, min(bands, window // 4), frames, channels or (2 if stereo else 1))
 
 
 def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[tuple[int, int]] | None:
@@ -99,7 +111,7 @@ def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[t
 
     Raises ValueError (one clause) where they are more than anybody has use for."""
     length = shape.seconds * rate
-    if of == 1 and frames < LONG * length:
+    if of == 1 and frames < MIN_CLIPS_TO_CUT * length:
         return None
     first, stop = math.ceil(frames * part / of / length), math.ceil(frames * (part + 1) / of / length)
     if stop - first > AUDIO.clips:
@@ -110,7 +122,7 @@ def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[t
     return ((a, b) for a, b in bounds if b <= frames)
 
 
-def describe_files(heads: Sequence[Head], shape: Shape, size: DataBudget | None) -> list[str]:
+def describe_files(heads: Sequence[Header], shape: Shape, size: DataBudget | None) -> list[str]:
     """Sentences on how files with these headers become clips."""
     out = [
         f"Clips are {shape.seconds:.2f} s at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames, to fit "
@@ -123,11 +135,11 @@ def describe_files(heads: Sequence[Head], shape: Shape, size: DataBudget | None)
     if channels > 1 and shape.channels == 1:
         mixed = "Stereo is mixed to mono" if channels == 2 else f"{channels} channels are mixed to one"
         out.append(f"{mixed} (channels=stereo keeps two).")
-    long = sum(h.seconds >= LONG * shape.seconds for h in heads)
+    long = sum(h.seconds >= MIN_CLIPS_TO_CUT * shape.seconds for h in heads)
     num_short = sum(shape.seconds < h.seconds for h in heads) - long
     if long:
         out.append(
-            f"Files of {LONG * shape.seconds:.1f} s and more are cut into clips ({long} of {len(heads)} looked at)."
+            f"Files of {MIN_CLIPS_TO_CUT * shape.seconds:.1f} s and more are cut into clips ({long} of {len(heads)} looked at)."
         )
     if num_short:
         out.append(

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     from anew.functional.spectrogram import Frames
 
-DEEP = 70.0  # decibels below the loudest that a spectrogram reaches
-STORED = 32767.0  # of a stored sample, for 1
-AT_ONCE = 64  # clips whose phases are found at a time
-NOISE_FROM = (6000.0, 4500.0, 3500.0, 2500.0, 1500.0)  # Hz from which a sound may be made of noise
-LOUDEST_TAIL = -0.3  # value of a grid that may at most be silence: 45 decibels below the loudest
-COMPARED = 32  # clips that decide it
-NEXT_TO_ALL = 1e-3  # share of tones that is not heard
-CLEARLY = 0.02  # by how much fewer tones must bring the pulses nearer to real ones
-PICTURE = 96  # least height and width of a picture
+RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter is hardly heard
+STORED_SCALE = 32767.0  # stored 16-bit value of the level 1
+CLIPS_AT_ONCE = 64  # clips whose phases are estimated at a time: bounds memory
+NOISE_FROM = (6000.0, 4500.0, 3500.0, 2500.0, 1500.0)  # Hz above which a sound may be noise; candidates, highest first
+LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
+COMPARED_CLIPS = 32  # clips whose pulses choose the candidate
+INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
+MIN_IMPROVEMENT = 0.02  # in pulses, that a lower candidate must bring: tones sound better where noise gains nothing
+MIN_PICTURE_SIDE = 96  # pixels: smaller pictures are hard to see
 # From silence to the loudest, ever brighter: it reads the same in grey and without red or green.
 COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
 
@@ -40,10 +40,10 @@ class SoundScale:
 
     Attributes:
         shape: Shape of the clips.
-        top: Decibels of the loudest that become 1.
-        gain: What samples are multiplied by before.
-        noise_from: Hz from which sounds are shaped noise instead of tones that go on; None: nowhere.
-        tail: Value of a grid up to which what ends a sample is silence; -1: as in the clips themselves.
+        top: Level in decibels that becomes 1.
+        gain: Factor of samples before that.
+        noise_from: Hz above which sounds are shaped noise instead of steady tones; None: nowhere.
+        tail: Value of a grid up to which the end of a sample is silence; -1: as in the clips themselves.
     """
 
     shape: Shape
@@ -54,12 +54,19 @@ class SoundScale:
 
     @classmethod
     def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> SoundScale:
-        """For stored rows (n, N) or (n, N, 2); keep: their loudness is not levelled, so the loudest clip is brought to `peak`."""
-        gain = peak / max(float(np.abs(rows).max()) / STORED, audio.SILENT) if keep else 1.0
+        """The scale of stored clips.
+
+        Args:
+            shape: Shape of the clips.
+            rows: (n, N) or (n, N, 2) stored clips.
+            keep: Whether clips keep their own loudness; only the loudest one is then scaled to `peak`.
+            peak: Largest value of a clip.
+        """
+        gain = peak / max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else 1.0
         loudest = cls(shape, 0.0, gain).decibels(rows).flatten(1).amax(1)  # (n,)
         scale = cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
         mono = replace(scale, shape=replace(shape, channels=1))
-        return replace(scale, noise_from=mono._pulsing_as_real(_mixed(rows[:COMPARED])))
+        return replace(scale, noise_from=mono._pulsing_as_real(_mix_to_mono(rows[:COMPARED_CLIPS])))
 
     @property
     def frames(self) -> Frames:
@@ -69,7 +76,8 @@ class SoundScale:
         return Frames(self.shape.rate, self.shape.window, self.shape.hop)
 
     def _pulsing_as_real(self, rows: Numbers) -> float | None:
-        """Where noise begins: where stored clips (B, N), made of their own spectrograms, pulse at the rate of frames as they do."""
+        """The frequency in Hz above which noise replaces tones: with it, stored clips (B, N) that are resynthesised from their own
+        spectrograms pulse at the rate of frames most like the clips themselves. None: tones everywhere."""
         from anew.functional.envelope import pulses
         from anew.functional.spectrogram import noise_share
 
@@ -83,7 +91,7 @@ class SoundScale:
             share = noise_share(frames, noise_from)
             mixed = frames.istft(tonal * (1.0 - share) + noisy * share, self.shape.length)
             gap = abs(float(pulses(mixed.numpy(), rate).mean()) - real)
-            if gap < best_gap - CLEARLY:
+            if gap < best_gap - MIN_IMPROVEMENT:
                 best, best_gap = noise_from, gap
         return best
 
@@ -95,7 +103,7 @@ class SoundScale:
         """(B, F, T) of each channel."""
         import torch
 
-        x = torch.from_numpy(np.asarray(rows, dtype=np.float32)) * (self.gain / STORED)
+        x = torch.from_numpy(np.asarray(rows, dtype=np.float32)) * (self.gain / STORED_SCALE)
         return [self.frames.stft(channel) for channel in (x.unbind(2) if x.ndim == 3 else [x])]
 
     def _level(self, spectra: list[Tensor]) -> Tensor:
@@ -119,7 +127,7 @@ class SoundScale:
         from anew.functional.stereo import stereo_image
 
         spectra = self._spectra(rows)
-        level = ((self._level(spectra) - self.top) * (2.0 / DEEP) + 1.0).clamp(-1.0, 1.0)[:, None]
+        level = ((self._level(spectra) - self.top) * (2.0 / RANGE_DB) + 1.0).clamp(-1.0, 1.0)[:, None]
         if len(spectra) == 1:
             return level
         return torch.cat([level, stereo_image(spectra[0], spectra[1], self._bank)], 1)
@@ -132,8 +140,8 @@ class SoundScale:
         from anew.functional.stereo import placed
 
         waves: list[audio.Samples] = []
-        for part in torch.split(torch.as_tensor(x).detach().float().cpu(), AT_ONCE):
-            level, image = part[:, 0], part[:, 1:].nan_to_num()
+        for grids in torch.split(torch.as_tensor(x).detach().float().cpu(), CLIPS_AT_ONCE):
+            level, image = grids[:, 0], grids[:, 1:].nan_to_num()
             level = torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
             sound = self._sound(self._magnitudes(level), rounds)
             if image.shape[1]:
@@ -142,7 +150,7 @@ class SoundScale:
         return waves
 
     def ending_as(self, samples: Values, real: Values) -> SoundScale:
-        """The scale with which samples (n, C, M, T) are on average as long as clips (m, C, M, T)."""
+        """The scale whose `tail` makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
         import torch
 
         longest = float((~_is_tail(torch.as_tensor(real)[:, 0], -1.0))[:, 0].float().sum(1).mean())
@@ -159,7 +167,7 @@ class SoundScale:
         from anew.functional.spectrogram import from_mel
 
         unit = grid.nan_to_num().clamp(-1.0, 1.0)  # (B, M, T)
-        bands = 10.0 ** (((unit - 1.0) * (DEEP / 2.0) + self.top) / 20.0)
+        bands = 10.0 ** (((unit - 1.0) * (RANGE_DB / 2.0) + self.top) / 20.0)
         return from_mel(torch.where(unit <= -1.0, torch.zeros_like(bands), bands), self._bank)
 
     def _sound(self, magnitude: Tensor, rounds: int) -> Tensor:
@@ -169,7 +177,7 @@ class SoundScale:
         if self.noise_from is None:
             return self._tones(magnitude, rounds)
         share = noise_share(self.frames, self.noise_from)  # (F, 1)
-        bins = int((share < 1.0 - NEXT_TO_ALL).sum())  # of these phases are needed
+        bins = int((share < 1.0 - INAUDIBLE_SHARE).sum())  # of these phases are needed
         return self._tones(magnitude * (1.0 - share), rounds, bins) + self._noise(magnitude * share)
 
     def _tones(self, magnitude: Tensor, rounds: int, bins: int | None = None) -> Tensor:
@@ -193,9 +201,9 @@ class SoundScale:
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
         """(H, W, 3) of (N,) or (N, 2) samples: the spectrogram in colour, low tones below."""
-        level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED)[0].numpy()[::-1]
-        unit = np.clip((level - self.top) / DEEP + 1.0, 0.0, 1.0)
-        tall, wide = (max(1, -(-PICTURE // side)) for side in unit.shape)
+        level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED_SCALE)[0].numpy()[::-1]
+        unit = np.clip((level - self.top) / RANGE_DB + 1.0, 0.0, 1.0)
+        tall, wide = (max(1, -(-MIN_PICTURE_SIDE // side)) for side in unit.shape)
         large = np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1)
         channels = [
             np.interp(large, np.linspace(0.0, 1.0, len(COLOURS)), column) for column in zip(*COLOURS, strict=True)
@@ -203,7 +211,7 @@ class SoundScale:
         return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
-def _mixed(rows: Numbers) -> Numbers:
+def _mix_to_mono(rows: Numbers) -> Numbers:
     """(n, N) of (n, N) or (n, N, 2)."""
     return rows if rows.ndim == 2 else rows.mean(axis=2)
 

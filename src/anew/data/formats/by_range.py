@@ -1,5 +1,5 @@
-"""Files that are not on this disk but in a store, from which they are read by range. They have paths like others, below a folder that
-is told here; whoever opens data opens it here."""
+"""Files in a remote store, read by range. They have paths like local files, below a folder that is registered here, and all
+readers open files through this module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anew.core.ranges import BLOCK, RangeFile, RangeStore, StoredFile
 
 
 @dataclass(frozen=True, slots=True)
-class Distant:
+class FileInStore:
     """A file in a store."""
 
     store: RangeStore
@@ -31,37 +31,37 @@ class _Folder:
 _folders: dict[str, _Folder] = {}
 
 
-def stand_in(folder: Path, store: RangeStore, stored: Mapping[str, StoredFile]) -> None:
-    """From now on these files below a folder are read from a store. stored: by path below the folder, with `/`."""
+def register(folder: Path, store: RangeStore, stored: Mapping[str, StoredFile]) -> None:
+    """Read these files below a folder from a store from now on. stored: Files by their path below the folder, with `/`."""
     _folders[f"{folder}{os.sep}"] = _Folder(store, stored)
 
 
-def forget(folder: Path) -> None:
-    """All files below a folder are on the disk again."""
+def unregister(folder: Path) -> None:
+    """Read all files below a folder from the disk again."""
     _folders.pop(f"{folder}{os.sep}", None)
 
 
-def distant(path: str | Path) -> Distant | None:
-    """A file as it is in a store; None where it is on the disk."""
+def find_stored(path: str | Path) -> FileInStore | None:
+    """The file in its store; None where it is on the disk."""
     if not _folders:
         return None
     text = os.fspath(path)
     for root, folder in _folders.items():
         if text.startswith(root):
             file = folder.files.get(text[len(root) :].replace(os.sep, "/"))
-            return None if file is None else Distant(folder.store, file)
+            return None if file is None else FileInStore(folder.store, file)
     return None
 
 
-def opened(path: Path, until: int | None = None) -> IO[bytes]:
-    """A file for reading, wherever it is. until: nothing from there on is fetched before it is read."""
-    stored = distant(path)
+def open_file(path: Path, until: int | None = None) -> IO[bytes]:
+    """Open a file for reading, on the disk or in a store. until: Offset up to which reading ahead may fetch."""
+    stored = find_stored(path)
     return path.open("rb") if stored is None else io.BufferedReader(RangeFile(stored.store, stored.file, until))
 
 
 def size_of(path: Path) -> int:
     """Bytes of a file; OSError where there is none."""
-    stored = distant(path)
+    stored = find_stored(path)
     return path.stat().st_size if stored is None else stored.file.bytes or 0
 
 
@@ -75,24 +75,24 @@ class Range:
 
 
 def has_stores() -> bool:
-    """Whether any data of this process lie in a store."""
+    """Whether any folder is registered in this process."""
     return bool(_folders)
 
 
 def prefetch(ranges: Iterable[Range]) -> None:
-    """Have the ranges of files in stores fetched in the background; neighbours by one request."""
-    for path, parts in itertools.groupby(ranges, lambda part: part.path):
-        stored = distant(path)
+    """Fetch the ranges of files in stores in the background; neighbouring ones by one request."""
+    for path, ranges_of_file in itertools.groupby(ranges, lambda item: item.path):
+        stored = find_stored(path)
         if stored is None:
             continue
         size = stored.file.bytes or 0
         start, stop = -1, -1
-        for part in parts:
-            part_stop = size if part.stop is None else part.stop
-            if start >= 0 and stop <= part.start <= stop + BLOCK:
-                stop = part_stop
+        for item in ranges_of_file:
+            item_stop = size if item.stop is None else item.stop
+            if start >= 0 and stop <= item.start <= stop + BLOCK:
+                stop = item_stop
                 continue
             if start >= 0:
                 stored.store.prefetch(stored.file, start, stop)
-            start, stop = part.start, part_stop
+            start, stop = item.start, item_stop
         stored.store.prefetch(stored.file, start, stop)

@@ -13,10 +13,10 @@ from anew.data.formats import pixels
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.types import DecodedItem
 
-SAMPLED_PIXELS = 1 << 17  # of samples that are compared with real clips
-REAL_PIXELS = 1 << 21  # of real clips in which a palette is looked for
-SAMPLED_CLIPS = (4, 16)  # least and most of them
-REAL_CLIPS = (16, 512)
+SAMPLED_PIXELS = 1 << 17  # pixels of samples that are compared with real clips: bounds the time of sampling them
+REAL_PIXELS = 1 << 21  # pixels of real clips among which a palette is looked for
+SAMPLED_CLIPS = (4, 16)  # least and most samples
+REAL_CLIPS = (16, 512)  # least and most real clips
 
 
 def sizes(shape: Sequence[int]) -> tuple[int, int]:
@@ -25,15 +25,15 @@ def sizes(shape: Sequence[int]) -> tuple[int, int]:
     return int(np.clip(SAMPLED_PIXELS // volume, *SAMPLED_CLIPS)), int(np.clip(REAL_PIXELS // volume, *REAL_CLIPS))
 
 
-def learned(samples: Values, real: Values) -> PixelMatching:
-    """From samples and real clips, both (n, C, T, H, W) in [-1, 1]."""
+def learn_matching(samples: Values, real: Values) -> PixelMatching:
+    """Learn the matching from samples and real clips, both (n, C, T, H, W) in [-1, 1]."""
     generated, true = (as_levels(np.concatenate([frames_first(c) for c in as_array(x)])) for x in (samples, real))
     # Frames of one clip are alike, so that a part of them in order would be that of few clips.
-    return PixelMatching.learned(generated, true[np.random.default_rng(0).permutation(len(true))])
+    return PixelMatching.learn(generated, true[np.random.default_rng(0).permutation(len(true))])
 
 
-def matched(clips: Numbers, matching: PixelMatching) -> Iterator[Numbers]:
-    """The frames (T, C, H, W) of each clip (C, T, H, W), matched."""
+def match_clips(clips: Numbers, matching: PixelMatching) -> Iterator[Numbers]:
+    """Match each clip (C, T, H, W); yields its frames (T, C, H, W)."""
     for clip in clips:
         frames = frames_first(clip)
         yield as_unit(matching(as_levels(frames))) if matching.steps else frames
@@ -50,14 +50,14 @@ def as_bytes(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
 
 
 def keep_known(items: Sequence[DecodedItem], condition: Condition) -> list[NDArray[np.uint8]]:
-    """Clips with what was given of them as it was given; condition: x (C, T, H, W), and a mask."""
+    """Clips in which the given values are restored exactly. condition: x (C, T, H, W), and a mask of the given values."""
     values = frames_first(as_array(condition.x))  # (T, C, H, W)
     mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
     masks = np.broadcast_to(mask, condition.x.shape)[0] >= 1.0  # (T, H, W)
-    kept = []
+    clips = []
     for item in items:
         clip = np.array(item)
         for index in range(min(len(clip), len(values))):
             clip[index][masks[index]] = pixels.as_bytes(values[index])[masks[index]]
-        kept.append(clip)
-    return kept
+        clips.append(clip)
+    return clips

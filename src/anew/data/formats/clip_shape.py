@@ -1,4 +1,4 @@
-"""Derivation of one clip shape: size, colours and classes from those that were seen. Each function adds its decision to `notes`."""
+"""Choice of the clip shape: size and colours, from those of the files. Each function adds its decision to `notes`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import replace
 from PIL import Image as Pillow
 
 from anew.data.formats import pixels
-from anew.data.formats.image_size import chosen_size
+from anew.data.formats.image_size import choose_size
 from anew.data.types import DataBudget
 
-LARGEST = 256  # pixels a side that are suggested
+MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
 BUDGETS = (
     ("2m", 60 * 2),
     ("5m", 300),
@@ -40,9 +40,9 @@ def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, no
         return {"grey": 1, "rgb": 3, "rgba": 4}[setting]
     if see_through:
         return 4
-    if any(map(pixels.transparent, frames)):
+    if any(map(pixels.has_transparency, frames)):
         notes.append("Few clips are transparent, so they are flattened on white (channels=rgba keeps transparency).")
-    return 3 if any(map(pixels.coloured, frames)) else 1
+    return 3 if any(map(pixels.has_colour, frames)) else 1
 
 
 def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
@@ -61,15 +61,15 @@ def even_size(
     notes: list[str],
 ) -> tuple[int, int]:
     """(width, height), both even as video files want it. side_limit: pixels a side that a budget affords."""
-    width, height = requested or chosen_size(sizes, side_limit(size), frame)
-    chosen = (width + width % 2, height + height % 2)
+    width, height = requested or choose_size(sizes, side_limit(size), frame)
+    even = (width + width % 2, height + height % 2)
     fitting = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}[frame]
     if len(set(sizes)) > 1:
         low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
-        notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {chosen[0]}x{chosen[1]}.")
-    elif chosen != sizes[0]:
-        hint = enough_budget(size, lambda budget: chosen_size(sizes, side_limit(budget), frame) == sizes[0])
-        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more{hint}"
+        notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {even[0]}x{even[1]}.")
+    elif even != sizes[0]:
+        hint = enough_budget(size, lambda budget: choose_size(sizes, side_limit(budget), frame) == sizes[0])
+        keeps = f"size={min(max(sizes[0]), MAX_SUGGESTED_SIDE)} keeps more{hint}"
         reason = "as asked" if requested else f"to fit {size.describe()}; {keeps}"
-        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {reason}.")
-    return chosen
+        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {even[0]}x{even[1]}: {reason}.")
+    return even

@@ -16,8 +16,8 @@ from anew.data import limits
 from anew.data.formats.gzip_files import DAMAGE, MAGIC
 from anew.data.formats.text_encoding import decode_text
 
-LINE = 60  # residues of a line that is written
-LINES = 1 << 20  # characters that are cut into lines at a time
+LINE_LENGTH = 60  # residues of a line that is written, as in UniProt's files
+CHARACTERS_AT_ONCE = 1 << 20  # split into lines at a time: bounds memory
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
 DNA, RNA = "ACGT", "ACGU"
@@ -28,7 +28,14 @@ _GAPS = re.compile(r"[-.~]")
 
 @dataclass(frozen=True, slots=True)
 class Alphabet:
-    """letters: what is usual; more: what else may stand there; unknown: what any other letter is read as."""
+    """An alphabet of residues.
+
+    Attributes:
+        name: Its name in sentences.
+        letters: The usual letters.
+        more: Further valid letters, ambiguous or rare.
+        unknown: The letter that any other is read as.
+    """
 
     name: str
     letters: str
@@ -52,8 +59,8 @@ ALPHABETS = {
 }
 
 
-def recognised(sequences: Iterable[str]) -> str:
-    """The key in ALPHABETS of what these sequences (upper case) are written in."""
+def detect_alphabet(sequences: Iterable[str]) -> str:
+    """The key in ALPHABETS of the alphabet of these sequences (upper case)."""
     counts: dict[str, int] = {}
     for sequence in sequences:
         for letter in set(sequence):
@@ -67,7 +74,12 @@ def recognised(sequences: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FastaRecord:
-    """header: what follows `>`, as it stands; sequence: as it stands, without white space and line numbers."""
+    """A record of a file.
+
+    Attributes:
+        header: The text after `>`.
+        sequence: The residues as written, without white space and line numbers.
+    """
 
     header: str
     sequence: str
@@ -99,40 +111,40 @@ def _lines(text: str) -> Iterator[str]:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     start = 0
     while start <= len(text):
-        end = text.find("\n", start + LINES)
+        end = text.find("\n", start + CHARACTERS_AT_ONCE)
         end = len(text) if end < 0 else end
         yield from text[start:end].split("\n")
         start = end + 1
 
 
-def cleaned(sequence: str) -> tuple[str, bool]:
+def clean_sequence(sequence: str) -> tuple[str, bool]:
     """(residues in upper case without gaps, and without stops at the end; whether there were gaps)."""
     upper = sequence.upper()
     letters = _GAPS.sub("", upper)
     return letters.rstrip("*"), len(letters) < len(upper)
 
 
-def as_read(part: str, alphabet: Alphabet) -> str:
-    """Residues that a user gives, as those of data are read; letters of no alphabet stay."""
+def normalise_residues(part: str, alphabet: Alphabet) -> str:
+    """Residues of a prompt, cleaned like those of data; letters that are not in the alphabet stay."""
     swapped = {ord(c): alphabet.nearest(c) for c in "TU" if c not in alphabet.all}
-    return cleaned("".join(part.split()))[0].translate(swapped)
+    return clean_sequence("".join(part.split()))[0].translate(swapped)
 
 
-def first(data: bytes) -> str:
+def first_sequence(data: bytes) -> str:
     """The first sequence of a file; residues may stand there without a header. Raises ValueError (one clause)."""
-    record = next(parse(decoded(data)), None)
+    record = next(parse(decode_file(data)), None)
     if record is None or not record.sequence:
         raise ValueError("it holds no sequence")
     return record.sequence
 
 
-def written(records: Iterable[FastaRecord]) -> str:
+def to_fasta(records: Iterable[FastaRecord]) -> str:
     """FASTA text."""
     out = io.StringIO()
     for record in records:
         out.write(f">{record.header}\n")
-        for at in range(0, len(record.sequence), LINE):
-            out.write(record.sequence[at : at + LINE] + "\n")
+        for at in range(0, len(record.sequence), LINE_LENGTH):
+            out.write(record.sequence[at : at + LINE_LENGTH] + "\n")
     return out.getvalue()
 
 
@@ -141,7 +153,7 @@ def is_packed(data: bytes) -> bool:
     return data.startswith(MAGIC)
 
 
-def inflated(data: bytes) -> bytes:
+def inflate(data: bytes) -> bytes:
     """The bytes of a file, whether gzip or not. Raises ValueError (one clause) for damage and for what is too large."""
     if not is_packed(data):
         return data
@@ -158,15 +170,15 @@ def inflated(data: bytes) -> bytes:
     return inflated
 
 
-def decoded(data: bytes) -> str:
+def decode_file(data: bytes) -> str:
     """The text of a file, whether gzip or not, in whatever encoding it is. Raises ValueError (one clause)."""
-    return decode_text(inflated(data))[0]
+    return decode_text(inflate(data))[0]
 
 
 def looks_like(head: bytes) -> bool:
     """Whether a file that begins with `head` is FASTA: headers, each with lines of residues alone behind it."""
     if is_packed(head):
-        head = _head_inflated(head)
+        head = _inflate_head(head)
     try:
         text = decode_text(head, is_complete=False)[0]
     except ValueError:
@@ -187,7 +199,7 @@ def looks_like(head: bytes) -> bool:
 _RESIDUES = re.compile(r"[A-Za-z*.~-]+(?:[ \d]+[A-Za-z*.~-]{5,})*[ \d]*")
 
 
-def _head_inflated(head: bytes) -> bytes:
+def _inflate_head(head: bytes) -> bytes:
     import zlib
 
     try:

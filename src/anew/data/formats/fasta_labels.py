@@ -1,4 +1,4 @@
-"""Classes of sequences from their headers, and what is said where headers do not name one."""
+"""Classes of sequences from their headers, and remarks where headers do not name one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ OTHER = "other"  # the class of sequences whose header says none
 
 
 class Headers:
-    """setting: off, folder, organism, family, or a pattern with one (group), which finds the class in a header."""
+    """Finds classes in headers.
+
+    Args:
+        setting: "off", "folder", "organism", "family", or a regular expression with one group, which matches the class.
+
+    Raises:
+        ConfigError: The expression is invalid.
+    """
 
     def __init__(self, setting: str) -> None:
         self.setting = setting
@@ -48,18 +55,18 @@ class Headers:
         return self._first_remarks
 
     def _missed(self) -> list[str]:
-        named = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
+        names = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
         setting, headers = f"labels={self.setting}", f"{self._num_searched:,} headers that were read"
         if not self.read:
-            place = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
-            return [f"{setting}: the sequences {place}, so no classes are learned"] if len(self._classes) < 2 else []
+            location = f"all lie in the folder {names[0]!r}" if names else "lie in no class folders"
+            return [f"{setting}: the sequences {location}, so no classes are learned"] if len(self._classes) < 2 else []
         if not self._num_searched:
             return [f"{setting}: the sequences have no headers, so no classes are learned"]
-        if not named:
+        if not names:
             return [f"{setting}: none of the {headers} has {self._meaning}, so no classes are learned"]
         if len(self._classes) < 2:
-            return [f"{setting}: each of the {headers} says {named[0]!r}, so no classes are learned"]
-        n = sum(self._classes[name] for name in named)
+            return [f"{setting}: each of the {headers} says {names[0]!r}, so no classes are learned"]
+        n = sum(self._classes[name] for name in names)
         sentence = f"{setting}: {n:,} of the {headers} have {self._meaning}; the others are of the class {OTHER!r}"
         return [sentence] if n < self._classes.total() else []
 

@@ -15,10 +15,10 @@ from anew.core import isolation
 from anew.data.formats import pixels
 from anew.data.formats.reading import read_whole
 
-FEWEST = 4  # frames
-LOOKED = 8  # folders, and pairs of neighbours in each, that are compared
-ALIKE = 0.5  # neighbours differ by less than this share of what pictures that lie apart do
-GAPS = 0.5  # most numbers of a folder that may be missing, where other folders hold frames
+MIN_FRAMES = 4  # of a folder: fewer are no motion
+COMPARED = 8  # folders, and pairs of neighbours in each, that are compared; chosen
+MAX_DISTANCE_RATIO = 0.5  # distance of neighbouring frames over that of unrelated pictures; chosen
+MAX_MISSING = 0.5  # share of numbers that may be missing in a folder where other folders hold frames; chosen
 _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
 
@@ -34,7 +34,7 @@ def numbers(names: Sequence[str]) -> list[int] | None:
 def _missing(names: Sequence[str]) -> float:
     """The share of numbers between the first and the last that no picture has; 1 where there are too few pictures."""
     counted = numbers(names)
-    if counted is None or len(counted) < FEWEST:
+    if counted is None or len(counted) < MIN_FRAMES:
         return 1.0
     return 1.0 - len(counted) / (max(counted) - min(counted) + 1)
 
@@ -49,39 +49,47 @@ def in_order(folder: Path) -> list[Path]:
 
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
-    """All folders of pictures that count up by one, if most of some of them hold frames, and with them those in which a few
-    numbers are missing; else none. is_requested: all folders of numbered pictures are taken for frames without a look."""
-    named = {folder: [path.rpartition("/")[2] for path in names] for folder, names in files.items()}
+    """Folders of numbered pictures that are the frames of one video each.
+
+    If most of some compared folders hold frames, all folders that count up by one are taken, and those with some missing
+    numbers; else none.
+
+    Args:
+        root: The source.
+        files: Paths of the files of each folder.
+        is_requested: Whether the user asks for video: then all folders of numbered pictures are taken, uncompared.
+    """
+    file_names = {folder: [path.rpartition("/")[2] for path in paths] for folder, paths in files.items()}
     if is_requested:
-        return [folder for folder, names in named.items() if len(names) > 1 and numbers(names) is not None]
-    missing = {folder: _missing(names) for folder, names in named.items()}
+        return [folder for folder, names in file_names.items() if len(names) > 1 and numbers(names) is not None]
+    missing = {folder: _missing(names) for folder, names in file_names.items()}
     complete = [folder for folder, share in missing.items() if not share]
-    gaps = [folder for folder, share in missing.items() if 0 < share <= GAPS]
-    sampled = complete[:: max(1, len(complete) // LOOKED)][:LOOKED]
-    first_frames = [_small(in_order(root / folder)[:1]) for folder in sampled]
+    gaps = [folder for folder, share in missing.items() if 0 < share <= MAX_MISSING]
+    sampled = complete[:: max(1, len(complete) // COMPARED)][:COMPARED]
+    first_frames = [_read_thumbnails(in_order(root / folder)[:1]) for folder in sampled]
     confirmed = [
-        _moves(root / folder, [f for at, f in enumerate(first_frames) if at != place])
-        for place, folder in enumerate(sampled)
+        _moves(root / folder, [frame for other, frame in enumerate(first_frames) if other != number])
+        for number, folder in enumerate(sampled)
     ]
     clips = 4 * sum(confirmed) >= 3 * len(confirmed) > 0
     return [*complete, *(gaps if len(gaps) <= len(complete) else [])] if clips else []
 
 
 def _moves(folder: Path, other_firsts: Sequence[NDArray[np.float32]]) -> bool:
-    """Whether neighbours are far more alike than pictures that lie apart: in other folders, or half of this one away."""
+    """Whether neighbouring pictures are far more similar than unrelated ones, from other folders or half of this one away."""
     frames = in_order(folder)
-    starts = np.linspace(0, len(frames) - 2, min(LOOKED, len(frames) - 1)).round().astype(int)
-    before, after = _small([frames[i] for i in starts]), _small([frames[i + 1] for i in starts])
+    starts = np.linspace(0, len(frames) - 2, min(COMPARED, len(frames) - 1)).round().astype(int)
+    before, after = _read_thumbnails([frames[i] for i in starts]), _read_thumbnails([frames[i + 1] for i in starts])
     other_frames = [f for f in other_firsts if len(f)] or [
-        _small([frames[(i + len(frames) // 2) % len(frames)]]) for i in starts
+        _read_thumbnails([frames[(i + len(frames) // 2) % len(frames)]]) for i in starts
     ]
     if not len(before) or len(before) != len(after):
         return False
     usual_distance = float(np.mean([np.abs(before - f).mean() for f in other_frames if len(f)] or [0.0]))
-    return float(np.abs(before - after).mean()) < ALIKE * usual_distance
+    return float(np.abs(before - after).mean()) < MAX_DISTANCE_RATIO * usual_distance
 
 
-def _small(paths: Sequence[Path]) -> NDArray[np.float32]:
+def _read_thumbnails(paths: Sequence[Path]) -> NDArray[np.float32]:
     """(n, 16, 16) grey thumbnails; nothing of pictures that cannot be read."""
     try:
         return np.asarray(isolation.call(_thumbnails, None, list(paths)))
@@ -94,7 +102,7 @@ def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
     for path in paths:
         try:
             image = pixels.to_eight_bits(pixels.load(pixels.open_image(read_whole(path)), min_size=(32, 32)))
-            grey = pixels.stored(image, 1)[0]
+            grey = pixels.to_stored(image, 1)[0]
             thumbnails.append(np.asarray(Image.fromarray(grey).resize((16, 16)), dtype=np.float32))
         except OSError as error:
             raise ValueError(str(error)) from None

@@ -22,11 +22,11 @@ from anew.core.extras import require
 from anew.data import limits
 from anew.data.formats import frame_folders
 
-PIXELS = 1 << 25  # most pixels of a frame: 8K
-FRAMES = 100_000  # of one file that are used: an hour at 25 a second
-STEADY = 0.1  # of the usual step from frame to frame, by which steps of a steady rate may differ
-STILL = 10.0  # seconds that a frame is shown at most
-UNTIMED = 10.0  # frames a second of folders of frames, which do not say
+MAX_FRAME_PIXELS = 1 << 25  # of a frame: 8K
+MAX_FRAMES = 100_000  # of one file that are used: an hour at 25 a second
+STEADY_TOLERANCE = 0.1  # relative difference of frame durations at a steady rate; chosen
+MAX_FRAME_SECONDS = 10.0  # for which a frame is shown at most: damaged files have one that lasts for years
+UNTIMED_RATE = 10.0  # frames a second of folders of frames, which have no times; that of many GIFs
 Data = bytes | Path  # of a file; a path may be that of a folder of numbered frames
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
 _GIF = (b"GIF87a", b"GIF89a")
@@ -36,15 +36,22 @@ _NO_VIDEO = (b"M4A ", b"M4B ", b"avif", b"avis", b"heic", b"heix", b"mif1", b"ms
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """times (T,): when each frame is shown, in seconds from 0; length: of all together, each for at most STILL seconds; steady:
-    at one rate."""
+    """Size and times of the frames of a file.
+
+    Attributes:
+        width, height: Pixels.
+        times: (T,) when each frame is shown, in seconds from 0.
+        length: Seconds of all frames, each of at most MAX_FRAME_SECONDS.
+        steady: Whether all frames last equally long.
+        cut: Whether the file has more frames than are used.
+    """
 
     width: int
     height: int
     times: NDArray[np.float64]
     length: float
     steady: bool
-    cut: bool = False  # whether the file has more frames than are used
+    cut: bool = False
 
     @property
     def rate(self) -> float:
@@ -52,15 +59,15 @@ class Timing:
         return len(self.times) / self.length
 
     def at(self, rate: float) -> NDArray[np.intp]:
-        """(n,) which frame is to be seen at 0, 1 / rate, 2 / rate, ...; all of them where that is the file's own rate."""
-        if self.steady and abs(self.rate / rate - 1.0) < STEADY:
+        """(n,) numbers of the frames shown at 0, 1 / rate, 2 / rate, ...; all frames where that is the file's own rate."""
+        if self.steady and abs(self.rate / rate - 1.0) < STEADY_TOLERANCE:
             return np.arange(len(self.times))
-        requested = np.arange(min(max(1, round(self.length * rate)), FRAMES)) / rate
+        requested = np.arange(min(max(1, round(self.length * rate)), MAX_FRAMES)) / rate
         starts = _without_stills(self.times)
         return np.asarray(np.searchsorted(starts, requested + 0.25 / rate, side="right") - 1).clip(0)
 
 
-def moving(head: bytes) -> float:
+def sniff_video(head: bytes) -> float:
     """Confidence from 0 to 1 that a file beginning with `head` is a video."""
     if head[4:8] == b"ftyp":
         return 0.0 if head[8:12] in _NO_VIDEO else 0.9
@@ -68,10 +75,10 @@ def moving(head: bytes) -> float:
         return 0.9
     if head[:4] == b"OggS":
         return 0.9 if b"\x80theora" in head[:512] else 0.0
-    return animated(head) if head.startswith(_GIF) else 0.0
+    return sniff_animation(head) if head.startswith(_GIF) else 0.0
 
 
-def animated(head: bytes) -> float:
+def sniff_animation(head: bytes) -> float:
     """Confidence from 0 to 1 that a GIF beginning so has more than one frame: 1 where a second one begins within `head`."""
     at, frames, hints = 13 + _table(head[10:11]), 0, 0.0
     while at + 2 <= len(head) and head[at] in b"!,":
@@ -111,7 +118,7 @@ def _ends(data: Data) -> tuple[bytes, bytes]:
 
 
 @contextmanager
-def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
+def _open_file(data: Data) -> Iterator[tuple[Any, Any]]:
     """The container and its stream of moving pictures; ValueError (one clause) where there is none."""
     av = require("av", extra="video", purpose="reading video")
     head, tail = _ends(data)
@@ -122,8 +129,8 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
     try:
         # Naming the format saves half of what opening costs.
         container_format = "gif" if head in _GIF else None
-        place: str | io.BytesIO = str(data) if isinstance(data, Path) else io.BytesIO(data)
-        container = av.open(place, format=container_format, metadata_errors="ignore")
+        path_or_stream: str | io.BytesIO = str(data) if isinstance(data, Path) else io.BytesIO(data)
+        container = av.open(path_or_stream, format=container_format, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, OSError):
         raise ValueError("it is not a video of a known format, or its header is damaged") from None
     with container:
@@ -157,18 +164,20 @@ def _timing_of_file(path: Path, size: int, stamp: int) -> Timing:
 
 def _timing(data: Data) -> Timing:
     if isinstance(data, Path) and data.is_dir():
-        paths = frame_folders.in_order(data)[:FRAMES]
+        paths = frame_folders.in_order(data)[:MAX_FRAMES]
         width, height = frame_folders.picture(paths[0], 1 << 15).size
-        return Timing(width, height, np.arange(len(paths)) / UNTIMED, len(paths) / UNTIMED, True)
-    with _opened(data) as (container, stream):
+        return Timing(width, height, np.arange(len(paths)) / UNTIMED_RATE, len(paths) / UNTIMED_RATE, True)
+    with _open_file(data) as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height
         if not width * height:
             raise ValueError("its video stream has no pictures")
-        if width * height > PIXELS:
-            raise ValueError(f"frames of {width}x{height} are over the limit of {PIXELS >> 20} megapixels")
+        if width * height > MAX_FRAME_PIXELS:
+            raise ValueError(f"frames of {width}x{height} are over the limit of {MAX_FRAME_PIXELS >> 20} megapixels")
         gif = container.format.name == "gif"
         bounds = limits.VIDEO
-        used, max_pixels = (min(bounds.gif_frames, FRAMES), bounds.gif_pixels) if gif else (FRAMES, bounds.pixels)
+        used, max_pixels = (
+            (min(bounds.gif_frames, MAX_FRAMES), bounds.gif_pixels) if gif else (MAX_FRAMES, bounds.pixels)
+        )
         base, times, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
@@ -181,10 +190,10 @@ def _timing(data: Data) -> Timing:
         if not more and len(times) < 0.9 * stream.frames:
             raise ValueError(f"it is truncated: {len(times)} of {stream.frames} frames are there")
         usual = float(stream.average_rate or 0) or 10.0
-    return _timed(width, height, sorted(times), usual, more)
+    return _timing_from_stamps(width, height, sorted(times), usual, more)
 
 
-def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: float, cut: bool) -> Timing:
+def _timing_from_stamps(width: int, height: int, stamps: list[tuple[float, float]], usual: float, cut: bool) -> Timing:
     if len(stamps) < 2:
         raise ValueError("it has a single frame, which makes it a picture" if stamps else "it holds no frames")
     times = np.array([time for time, _ in stamps])
@@ -194,27 +203,36 @@ def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: fl
     if times[-1] <= 0:  # a format without times
         times, steps = np.arange(len(stamps)) * step, np.full(len(stamps) - 1, step)
     last = stamps[-1][1] or step
-    steady = bool((np.abs(np.append(steps, last) - step) < STEADY * step + 2e-3).all())
-    return Timing(width, height, times, float(_without_stills(times)[-1] + min(last, STILL)), steady, cut)
+    steady = bool((np.abs(np.append(steps, last) - step) < STEADY_TOLERANCE * step + 2e-3).all())
+    return Timing(width, height, times, float(_without_stills(times)[-1] + min(last, MAX_FRAME_SECONDS)), steady, cut)
 
 
 def _without_stills(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T,) the times where no frame lasts longer than STILL: damaged files may have one that does so for years."""
-    return np.append(0.0, np.cumsum(np.minimum(np.diff(times), STILL)))
+    """(T,) the times with each frame shortened to MAX_FRAME_SECONDS."""
+    return np.append(0.0, np.cumsum(np.minimum(np.diff(times), MAX_FRAME_SECONDS)))
 
 
 def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], min_side: int) -> list[Image.Image]:
-    """The frames with these numbers (rising, repeats allowed) as RGB or RGBA.
+    """Decode frames.
 
-    times: of all frames, as `timing` gives them; min_side: pixels of the shorter side after which detail is of no use.
-    Raises ValueError (one clause) where the body is damaged or cut off.
+    Args:
+        data: The file, or the path of a folder of frames.
+        requested: Numbers of the frames, rising; repeats are allowed.
+        times: Times of all frames, as `timing` gives them.
+        min_side: Pixels of the shorter side beyond which detail is of no use.
+
+    Returns:
+        The frames as RGB or RGBA.
+
+    Raises:
+        ValueError: The body is damaged or truncated (one clause).
     """
     if isinstance(data, Path) and data.is_dir():
         frame_paths = frame_folders.in_order(data)
         return [frame_folders.picture(frame_paths[number], min_side) for number in requested]
     by_index: dict[int, Image.Image] = {}
     todo = sorted(set(requested))
-    with _opened(data) as (container, stream):
+    with _open_file(data) as (container, stream):
         stream.thread_type = "NONE"  # small pictures: threads cost more than they bring, and training has the cores
         base = float(stream.time_base or 1 / 1000)
         start = stream.start_time or 0
@@ -244,7 +262,7 @@ def _picture(frame: Any, min_side: int) -> Image.Image:
     if frame.format.name == "bgra" and size == (frame.width, frame.height):  # of GIFs: nothing to convert
         mode, values = "BGRA", frame.to_ndarray()
     else:
-        mode = "RGBA" if _see_through(frame.format.name) else "RGB"
+        mode = "RGBA" if _has_alpha(frame.format.name) else "RGB"
         form = {"RGBA": "rgba", "RGB": "rgb24"}[mode]
         values = frame.to_ndarray(width=size[0], height=size[1], format=form, interpolation="AREA")
     values = np.ascontiguousarray(values)  # lines may be padded
@@ -254,41 +272,43 @@ def _picture(frame: Any, min_side: int) -> Image.Image:
 
 
 @lru_cache(maxsize=256)
-def _see_through(form: str) -> bool:
+def _has_alpha(form: str) -> bool:
     av = require("av", extra="video", purpose="reading video")
     return form == "pal8" or any(part.is_alpha for part in av.VideoFormat(form).components)
 
 
-def untimed(data: Data) -> bool:
+def is_untimed(data: Data) -> bool:
     """Whether the frames have no times of their own, as those of folders."""
     return isinstance(data, Path) and data.is_dir()
 
 
-def still(path: Path) -> NDArray[np.uint8] | None:
+def read_still(path: Path) -> NDArray[np.uint8] | None:
     """(1, H, W) or (1, H, W, C) of a file that is a single picture; None of any other."""
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)
         head = path.read_bytes() if head.startswith(_GIF) else head
-        return None if moving(head) else np.asarray(frame_folders.picture(path, 1 << 15))[None]
+        return None if sniff_video(head) else np.asarray(frame_folders.picture(path, 1 << 15))[None]
     except (OSError, ValueError):
         return None
 
 
-def enlarged(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
-    """(T, H, W) or (T, H, W, C) enlarged by a whole factor until the shorter side reaches `min_side`: smaller ones are hard to see in a
-    player, and lose their colours in an MP4, which keeps them at half the size."""
+def enlarge(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
+    """Enlarge (T, H, W) or (T, H, W, C) by a whole factor until the shorter side reaches `min_side` pixels.
+
+    Smaller clips are hard to see in a player, and lose their colours in an MP4, which halves the resolution of colour.
+    """
     factor = max(1, -(-min_side // min(clip.shape[1:3])))
     return clip.repeat(factor, 1).repeat(factor, 2)
 
 
 def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int = 128) -> bytes:
-    """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, `enlarged`, what is see-through on white; perhaps with
+    """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, `enlarge`, what is see-through on white; perhaps with
     a comment in ASCII."""
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
-    frames = [_on_white(frame) for frame in enlarged(clip, min_side)]
+    frames = [_on_white(frame) for frame in enlarge(clip, min_side)]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
     out = io.BytesIO()
     codec = next(name for name in ENCODERS if name in av.codecs_available)
@@ -305,7 +325,7 @@ def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int =
     return out.getvalue()
 
 
-def comment(data: bytes) -> str:
+def read_comment(data: bytes) -> str:
     """The comment of a video file, "" without one. Raises ValueError (one clause)."""
     av = require("av", extra="video", purpose="reading video")
     try:

@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 from anew.data.formats import by_range
 
 MAGIC = b"\x1f\x8b"
-CHUNK = 1 << 16
+CHUNK = 1 << 16  # compressed bytes read at a time
 DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or altered stream raises
 
 
 def is_gzip(path: Path) -> bool:
     """Whether the file begins like gzip; OSError where it cannot be opened."""
-    with by_range.opened(path) as stream:
+    with by_range.open_file(path) as stream:
         return stream.read(2) == MAGIC
 
 
-def opened(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
     """The file for reading bytes in order, inflated if it is gzip."""
     return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
 
 
-def mapped(path: Path, limit: int) -> NDArray[np.uint8]:
+def map_file(path: Path, limit: int) -> NDArray[np.uint8]:
     """At most `limit` bytes of a file without holding them in memory: mapped where they lie, or, if the file is gzip, from a
     nameless temporary file that goes away with the array. What follows damage in a gzip stream is missing."""
     with _temporary(path, limit) if is_gzip(path) else path.open("rb") as stream:
@@ -42,7 +42,7 @@ def mapped(path: Path, limit: int) -> NDArray[np.uint8]:
 def _temporary(path: Path, limit: int) -> IO[bytes]:
     out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     with path.open("rb") as stream, contextlib.suppress(zlib.error):  # the caller refuses what is missing
-        for piece in _inflated(stream):
+        for piece in _inflate_stream(stream):
             out.write(piece[: limit - out.tell()])
             if out.tell() >= limit:
                 break
@@ -50,12 +50,12 @@ def _temporary(path: Path, limit: int) -> IO[bytes]:
     return out
 
 
-def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
+def _inflate_stream(stream: IO[bytes]) -> Iterator[bytes]:
     """Contents of a gzip file of one or more members, up to the very byte where it is damaged (`gzip` gives up earlier)."""
-    left = b""
-    while left or (left := stream.read(CHUNK)):
+    pending = b""
+    while pending or (pending := stream.read(CHUNK)):
         member = zlib.decompressobj(wbits=31)
-        while not member.eof and (left or (left := stream.read(CHUNK))):
-            yield member.decompress(left, 16 * CHUNK)
-            left = member.unconsumed_tail or member.unused_data
+        while not member.eof and (pending or (pending := stream.read(CHUNK))):
+            yield member.decompress(pending, 16 * CHUNK)
+            pending = member.unconsumed_tail or member.unused_data
         yield member.flush()

@@ -9,7 +9,7 @@ import numpy as np
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
 
 
-def chosen_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tuple[int, int]:
+def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tuple[int, int]:
     """(width, height) for images of these sizes.
 
     All equal: kept up to one and a half times the limit (a side is the root of the area), so that 28 or 64 stay as they
@@ -24,7 +24,7 @@ def chosen_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tup
         side = float(np.sqrt(width * height))
         if side <= 1.5 * limit:
             return int(width), int(height)
-        return _scaled(width, height, rung / side)
+        return _scale(width, height, rung / side)
     if frame == "pad":
         side = min(rung, 4 * int(np.ceil(np.quantile(ordered.max(axis=1), 0.9) / 4)))
         return int(side), int(side)
@@ -35,10 +35,10 @@ def chosen_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tup
     shorter = max(1.0, float(np.median(ordered.min(axis=1))))
     shape = (max(1.0, float(np.exp(common))), max(1.0, float(np.exp(-common))))
     side = min(shorter * float(np.sqrt(shape[0] * shape[1])), float(rung))
-    return _scaled(*shape, side / float(np.sqrt(shape[0] * shape[1])))
+    return _scale(*shape, side / float(np.sqrt(shape[0] * shape[1])))
 
 
-def _scaled(width: float, height: float, ratio: float) -> tuple[int, int]:
+def _scale(width: float, height: float, ratio: float) -> tuple[int, int]:
     """Both sides times ratio, to multiples of 4 where they reach 4 (networks halve them)."""
     scaled = [side * ratio for side in (width, height)]
     return tuple(max(4 * round(s / 4), 4) if s >= 4 else max(1, round(s)) for s in scaled)  # type: ignore[return-value]

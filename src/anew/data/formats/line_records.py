@@ -1,6 +1,6 @@
 """Whether a file of lines is a list (each line a record of its own) or a document. In doubt it is a document.
 
-The rule, all of it on at most SAMPLE_LINES lines: at least LEAST_LINES lines; 99% of them at most LONGEST characters; at
+The rule, all of it on at most SAMPLE_LINES lines: at least MIN_LINES lines; 99% of them at most MAX_LINE_LENGTH characters; at
 most 1 in 200 blank and 1 in 100 indented; not half of them starting with a date, a time or a bracket (logs), 1 in 100 with
 `>` (FASTA), nor 1 in 5 ending with a colon, brace or semicolon (speakers, code); not 95% of one and the same length of 40 or
 more (wrapped data). Lines that hold more than three words in more than 5% of cases must moreover look like whole sentences or
@@ -15,11 +15,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-LEAST_LINES = 200
-LONGEST = 200
-SAMPLE_LINES = 20_000
+MIN_LINES = 200  # of a list: fewer lines may be anything
+MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
+SAMPLE_LINES = 20_000  # lines that decide: bounds the time
 RULE = (
-    f"a list needs at least {LEAST_LINES} lines, 99% of them at most {LONGEST} characters, no paragraphs, indentation, "
+    f"a list needs at least {MIN_LINES} lines, 99% of them at most {MAX_LINE_LENGTH} characters, no paragraphs, indentation, "
     "time stamps or sentences that run over line ends"
 )
 
@@ -33,7 +33,7 @@ def why_documents(texts: Sequence[str]) -> list[str | None]:
     return [why_document(text, 1) for text in texts] if None in reasons else reasons
 
 
-def why_document(text: str, min_lines: int = LEAST_LINES) -> str | None:
+def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
     """None if the text is a list, else the first reason (one clause) why it is a document. min_lines: of a list."""
     lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
     lines = [line.rstrip("\r") for line in lines]
@@ -53,8 +53,8 @@ def _share(lines: Sequence[str], holds: object) -> float:
 def _shape(lines: list[str], full: list[str]) -> str | None:
     if (len(lines) - len(full)) / len(lines) > 1 / 200:
         return "blank lines divide it into paragraphs"
-    if _share(full, lambda line: len(line) > LONGEST) > 0.01:
-        return f"more than 1% of its lines are longer than {LONGEST} characters"
+    if _share(full, lambda line: len(line) > MAX_LINE_LENGTH) > 0.01:
+        return f"more than 1% of its lines are longer than {MAX_LINE_LENGTH} characters"
     if _share(full, lambda line: line[0] in " \t") > 0.01:
         return "its lines are indented"
     if _share(full, lambda line: line[0] == ">") > 0.01:

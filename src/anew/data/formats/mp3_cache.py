@@ -23,12 +23,12 @@ from anew.core.extras import require
 from anew.core.files import SPARE, cache_root
 from anew.data.types import FileSlice
 
-DISK = 4 * 1024**3  # bytes of decoded recordings kept on the disk: 12 hours at 44,100 Hz; the longest unused go first
-FILES = 64  # of them
-STRETCH = 1 << 23  # samples decoded at a time of a recording that is longer, or has no room on the disk
-STRETCHES = 4  # of them, kept in memory: 64 MB of mono, 128 MB of stereo
-PIECE = 1 << 16  # values decoded at once: what is lost before a place that is damaged
-LARGEST = 60_000.0  # value that two bytes hold; a level of 1 is full scale
+MAX_DISK_BYTES = 4 * 1024**3  # decoded recordings on the disk: 12 hours at 44,100 Hz; the longest unused go first
+MAX_FILES = 64  # open files of decoded recordings: a process may have 1,024
+STRETCH_SAMPLES = 1 << 23  # samples decoded at a time of a recording that has no room on the disk: three minutes
+MAX_STRETCHES = 4  # stretches in memory: 64 MB of mono, 128 MB of stereo
+PIECE_VALUES = 1 << 16  # values decoded at once: at most so many are lost before a damaged place
+MAX_VALUE = 60_000.0  # largest value that float16 holds, about; a level of 1 is full scale
 # How lines begin that the decoder writes about frames it repairs.
 _CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")
 _decoding = threading.Lock()
@@ -75,8 +75,8 @@ class _Stretch(NamedTuple):
     rate: int
 
 
-def recording(file_slice: FileSlice) -> Recording | None:
-    """State shared by the clips cut out of one recording, and by nothing else; None where the file has vanished."""
+def recording_of(file_slice: FileSlice) -> Recording | None:
+    """The identity of the recording that a slice is of; None where the file has vanished."""
     if file_slice.body is not None:
         return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
     try:
@@ -89,7 +89,7 @@ def recording(file_slice: FileSlice) -> Recording | None:
 class Recordings:
     """Thread-safe: shards are encoded in the background."""
 
-    def __init__(self, disk: int = DISK) -> None:
+    def __init__(self, disk: int = MAX_DISK_BYTES) -> None:
         self._disk = disk
         self._decoded: OrderedDict[Recording, _DecodedRecording] = OrderedDict()
         self._stretches: OrderedDict[tuple[Recording, int], _Stretch] = OrderedDict()
@@ -110,31 +110,31 @@ class Recordings:
                 decoded.file.seek(frame * start)
                 samples = np.frombuffer(decoded.file.read(frame * (stop - start)), dtype=np.float16)
                 return samples.astype(np.float32).reshape(-1, decoded.channels), decoded.rate
-            numbers = range(start // STRETCH, (stop - 1) // STRETCH + 1)
+            numbers = range(start // STRETCH_SAMPLES, (stop - 1) // STRETCH_SAMPLES + 1)
             if file is None and any((name, number) not in self._stretches for number in numbers):
                 return None
             stretches = [self._stretch(name, number, file) for number in numbers]
-            parts = [stretch.samples[max(start - stretch.first, 0) : stop - stretch.first] for stretch in stretches]
-            return np.concatenate(parts).astype(np.float32), stretches[0].rate
+            pieces = [stretch.samples[max(start - stretch.first, 0) : stop - stretch.first] for stretch in stretches]
+            return np.concatenate(pieces).astype(np.float32), stretches[0].rate
 
     def _keep(self, name: Recording, file: OpenSound) -> None:
-        """Decode all of it onto the disk, if there is room."""
-        size = 2 * _kept_channels(file) * int(file.frames)
+        """Decode a whole recording onto the disk, if there is room."""
+        size = 2 * _stored_channels(file) * int(file.frames)
         folder = cache_root(None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if size > self._disk or shutil.disk_usage(folder).free < SPARE + size:
                 return
             while self._decoded and (
-                sum(w.bytes for w in self._decoded.values()) + size > self._disk or len(self._decoded) >= FILES
+                sum(w.bytes for w in self._decoded.values()) + size > self._disk or len(self._decoded) >= MAX_FILES
             ):
                 self._decoded.popitem(last=False)[1].file.close()
-            self._decoded[name] = _written(file, folder)
+            self._decoded[name] = _decode_to_file(file, folder)
         except OSError:  # no room after all: it is read in stretches
             return
 
     def close(self) -> None:
-        """Let all go."""
+        """Close all files and free the memory."""
         with self._lock:
             while self._decoded:
                 self._decoded.popitem()[1].file.close()
@@ -145,18 +145,18 @@ class Recordings:
         if stretch is None:
             assert file is not None, "all stretches are there where no file is"
             with quiet():
-                file.seek(min(number * STRETCH, max(int(file.frames) - 1, 0)))
-                empty = np.zeros((0, _kept_channels(file)), np.float16)
-                samples = np.concatenate([empty, *_pieces(file, STRETCH)])
-            while len(self._stretches) >= STRETCHES:
+                file.seek(min(number * STRETCH_SAMPLES, max(int(file.frames) - 1, 0)))
+                empty = np.zeros((0, _stored_channels(file)), np.float16)
+                samples = np.concatenate([empty, *_pieces(file, STRETCH_SAMPLES)])
+            while len(self._stretches) >= MAX_STRETCHES:
                 self._stretches.popitem(last=False)
-            stretch = self._stretches[name, number] = _Stretch(samples, number * STRETCH, int(file.samplerate))
+            stretch = self._stretches[name, number] = _Stretch(samples, number * STRETCH_SAMPLES, int(file.samplerate))
         return stretch
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the lines that the decoder writes to the process's standard error; what others write there comes behind."""
+    """Suppress lines that the decoder writes to the process's standard error; other output follows at the end."""
     with _decoding, tempfile.TemporaryFile() as caught:
         try:
             real = os.dup(2)
@@ -173,7 +173,7 @@ def quiet() -> Iterator[None]:
             os.close(real)
 
 
-def _written(file: OpenSound, folder: Path) -> _DecodedRecording:
+def _decode_to_file(file: OpenSound, folder: Path) -> _DecodedRecording:
     """All that an open sound file holds."""
     out = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (kept open: it lives as long as that)
     try:
@@ -184,10 +184,10 @@ def _written(file: OpenSound, folder: Path) -> _DecodedRecording:
     except OSError:
         out.close()
         raise
-    return _DecodedRecording(out, size, int(file.samplerate), _kept_channels(file))
+    return _DecodedRecording(out, size, int(file.samplerate), _stored_channels(file))
 
 
-def _kept_channels(file: OpenSound) -> int:
+def _stored_channels(file: OpenSound) -> int:
     return 2 if file.channels == 2 else 1
 
 
@@ -196,11 +196,11 @@ def _pieces(file: OpenSound, n: int) -> Iterator[NDArray[np.float16]]:
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     while n > 0:
         try:
-            values = file.read(min(n, PIECE // file.channels), dtype="float32", always_2d=True)  # (N, C)
+            values = file.read(min(n, PIECE_VALUES // file.channels), dtype="float32", always_2d=True)  # (N, C)
         except (soundfile.SoundFileError, RuntimeError):
             return
         if not len(values):
             return
-        kept = values if values.shape[1] <= 2 else values.mean(axis=1, keepdims=True, dtype=np.float32)
-        yield np.clip(kept, -LARGEST, LARGEST).astype(np.float16)
+        channels = values if values.shape[1] <= 2 else values.mean(axis=1, keepdims=True, dtype=np.float32)
+        yield np.clip(channels, -MAX_VALUE, MAX_VALUE).astype(np.float16)
         n -= len(values)

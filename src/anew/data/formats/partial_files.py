@@ -1,4 +1,4 @@
-"""Local stand-ins of files in stores, of which only some ranges are there: for libraries that want a path. The rest is a hole."""
+"""Sparse local copies of some ranges of files in stores, for libraries that need a path."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anew.core import files
-from anew.data.formats.by_range import Distant
+from anew.data.formats.by_range import FileInStore
 
-LEFT_S = 86_400.0  # seconds after which a stand-in is one that a kill left behind
+ABANDONED_SECONDS = 86_400.0  # age of a copy that a killed process has left behind
 
 
 class PartialFile:
-    """A file that is as long as one in a store, with these of its bytes; it goes away with this object.
+    """A sparse file, as long as one in a store, with some ranges of its bytes; it is deleted with this object.
 
     Args:
         stored: The file in its store.
-        ranges: (start, stop) of what is needed.
+        ranges: (start, stop) of the ranges to copy.
 
     Attributes:
-        path: Its place.
+        path: Path of the local file.
 
     Raises:
         OSError: It cannot be written.
         DataError: The store cannot be read.
     """
 
-    def __init__(self, stored: Distant, ranges: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, stored: FileInStore, ranges: Sequence[tuple[int, int]]) -> None:
         folder = files.cache_root(None) / "parts"
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_left(folder)
+        _remove_abandoned(folder)
         for start, stop in ranges:
             stored.store.prefetch(stored.file, start, stop)
         handle, self.path = tempfile.mkstemp(dir=folder, suffix=".part")
@@ -51,8 +51,8 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _remove_left(folder: Path) -> None:
+def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob("*.part"):
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - LEFT_S:
+            if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
                 path.unlink()

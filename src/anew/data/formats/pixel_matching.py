@@ -23,16 +23,18 @@ from anew.core.schema import NotNegative, Record
 from anew.data.formats import pixel_steps
 from anew.data.formats.pixel_steps import as_pixel, distances, neighbourhood
 
-KNOTS = 129  # quantiles that a curve is made of
-COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from
+KNOTS = 129  # quantiles of a curve: one for each 128th of the pixels
+COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from: bounds the time
 SHARPNESS = (4.0, 4.0)  # of the rounds against specks: smaller ones blur what has few pixels, see docs/log.md
-FLAT_SHARE = 0.01  # of all pixels have a colour that counts as flat
-MOST_FLAT = 16  # flat colours
-REACH = 64.0  # how far from a flat colour pixels are drawn to it
-LEAST_REACH = 2.0  # common colours nearer than twice that are one: each would draw from the other
-MOST_COLOURS = 1024  # of a palette
-MOST_GREYS = 64  # of a palette of greys: with more, rounding to a level is the same
-KNOWN = 0.998  # share of the pixels of one half of the images whose colours the other half must have for a palette
+MIN_FLAT_SHARE = 0.01  # share of all pixels from which a colour counts as flat; chosen
+MAX_FLAT_COLOURS = 16  # flat colours: each is a pass over all pixels
+MAX_REACH = 64.0  # distance up to which pixels are drawn to a flat colour, in levels: a quarter of the scale
+MIN_REACH = 2.0  # common colours closer than twice this are one: each would draw from the other
+MAX_COLOURS = 1024  # of a palette: the search for the nearest colour takes as long
+MAX_GREYS = 64  # of a palette of greys: with more, rounding to a level is the same
+MIN_KNOWN_SHARE = (
+    0.998  # share of the pixels of one half of the images whose colours the other half must have for a palette
+)
 
 Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
@@ -49,7 +51,7 @@ class AlphaStep(Record):
     opaque: Curve
 
     @classmethod
-    def learned(cls, samples: Levels, real: Levels) -> AlphaStep:
+    def learn(cls, samples: Levels, real: Levels) -> AlphaStep:
         clear = [x[:, 3][x[:, 3] < 127.5] for x in (samples, real)]
         opaque = [255.0 - x[:, 3][x[:, 3] >= 127.5] for x in (samples, real)]
         return cls(clear=curve(*clear), opaque=curve(*opaque))
@@ -63,7 +65,7 @@ class SpeckStep(Record):
     apart: Curve
 
     @classmethod
-    def learned(cls, samples: Levels, real: Levels, sharpness: float) -> SpeckStep:
+    def learn(cls, samples: Levels, real: Levels, sharpness: float) -> SpeckStep:
         apart = [distances(x, neighbourhood(x, sharpness)) for x in (samples, real)]
         return cls(sharpness=sharpness, apart=curve(*apart))
 
@@ -77,7 +79,7 @@ class FlatStep(Record):
     near: Curve
 
     @classmethod
-    def learned(cls, samples: Levels, real: Levels, colour: Colour, reach: float) -> FlatStep:
+    def learn(cls, samples: Levels, real: Levels, colour: Colour, reach: float) -> FlatStep:
         near = [apart[apart < reach] for apart in (distances(x, as_pixel(colour)) for x in (samples, real))]
         return cls(colour=colour, reach=reach, near=curve(*near))
 
@@ -86,11 +88,11 @@ class PaletteStep(Record):
     """See `pixel_steps.palette`: as few pixels have a colour that no neighbour has as in real images."""
 
     step: Literal["palette"] = "palette"
-    colours: Annotated[tuple[Colour, ...], Field(min_length=1, max_length=MOST_COLOURS)]
+    colours: Annotated[tuple[Colour, ...], Field(min_length=1, max_length=MAX_COLOURS)]
     lenience: NotNegative
 
     @classmethod
-    def learned(cls, samples: Levels, real: Levels, colours: NDArray[np.uint8]) -> PaletteStep:
+    def learn(cls, samples: Levels, real: Levels, colours: NDArray[np.uint8]) -> PaletteStep:
         table = colours.astype(np.float32)
         index, real_index = pixel_steps.nearest(samples, table), pixel_steps.nearest(real, table)
         alone, real_share = pixel_steps.alone(index), float(pixel_steps.alone(real_index).mean())
@@ -111,8 +113,8 @@ class PixelMatching(Record):
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
 
     @classmethod
-    def learned(cls, samples: Numbers, real: Numbers) -> PixelMatching:
-        """From samples and training images, both (n, C, H, W) levels; those of the images are whole numbers."""
+    def learn(cls, samples: Numbers, real: Numbers) -> PixelMatching:
+        """Learn the steps from samples and training images, both (n, C, H, W) levels; those of the images are whole numbers."""
         count = max(8, COMPARED_PIXELS // (real.shape[2] * real.shape[3]))
         subset = real[:count].astype(np.float32)
         x = np.clip(samples.astype(np.float32), 0.0, 255.0)
@@ -162,15 +164,15 @@ def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
     """Functions that learn each step from samples, as the steps before leave them, and real images."""
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
     if has_alpha:
-        yield AlphaStep.learned
+        yield AlphaStep.learn
     if has_neighbours:
-        yield from (partial(SpeckStep.learned, sharpness=sharpness) for sharpness in SHARPNESS)
+        yield from (partial(SpeckStep.learn, sharpness=sharpness) for sharpness in SHARPNESS)
     if has_alpha:  # specks of transparency are gone now
-        yield AlphaStep.learned
+        yield AlphaStep.learn
     colours, counts = _colours(real)
-    yield from (partial(FlatStep.learned, colour=colour, reach=reach) for colour, reach in _flat(colours, counts))
+    yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in _flat_colours(colours, counts))
     if has_neighbours and _is_palette(colours, real):
-        yield partial(PaletteStep.learned, colours=colours)
+        yield partial(PaletteStep.learn, colours=colours)
 
 
 def _colours(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -186,24 +188,24 @@ def _codes(x: Numbers) -> NDArray[np.int64]:
     return np.asarray(pixels @ (256 ** np.arange(pixels.shape[1], dtype=np.int64)), dtype=np.int64)
 
 
-def _flat(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[Colour, float]]:
+def _flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[Colour, float]]:
     """The colours that many pixels have, the most common first, and how far each may draw. Of neighbouring levels, as 252 to
     254 of white strokes, the most common one draws: the curve keeps their spread."""
-    order = np.argsort(-counts, kind="stable")[:MOST_FLAT]
+    order = np.argsort(-counts, kind="stable")[:MAX_FLAT_COLOURS]
     common: list[Levels] = []
-    for colour in colours[order[counts[order] >= FLAT_SHARE * counts.sum()]].astype(np.float32):
-        if all(np.sqrt(((colour - other) ** 2).sum()) >= 2.0 * LEAST_REACH for other in common):
+    for colour in colours[order[counts[order] >= MIN_FLAT_SHARE * counts.sum()]].astype(np.float32):
+        if all(np.sqrt(((colour - other) ** 2).sum()) >= 2.0 * MIN_REACH for other in common):
             common.append(colour)
     for index, colour in enumerate(common):
         others = np.asarray([*common[:index], *common[index + 1 :]]).reshape(-1, len(colour))  # (P - 1, C)
-        apart = np.sqrt(((others - colour) ** 2).sum(1))
-        yield tuple(map(int, colour)), round(min([REACH, *(apart / 2.0).tolist()]), 2)
+        distance = np.sqrt(((others - colour) ** 2).sum(1))
+        yield tuple(map(int, colour)), round(min([MAX_REACH, *(distance / 2.0).tolist()]), 2)
 
 
 def _is_palette(colours: NDArray[np.uint8], real: Numbers) -> bool:
     """Whether the colours are all there are: few, and those of one half of the images those of the other."""
-    if len(colours) > (MOST_GREYS if real.shape[1] == 1 else MOST_COLOURS) or len(real) < 2:
+    if len(colours) > (MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS) or len(real) < 2:
         return False
     halves = [_codes(real[start::2]) for start in (0, 1)]
     shares = [float(np.isin(a, np.unique(b)).mean()) for a, b in (halves, halves[::-1])]
-    return min(shares) >= KNOWN
+    return min(shares) >= MIN_KNOWN_SHARE

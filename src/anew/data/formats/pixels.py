@@ -26,12 +26,12 @@ SUFFIXES = frozenset(
 )
 PIXELS = 1 << 26  # most decoded pixels of one image: 64 megapixels, 200 MB as colour
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000", "MPO", "PCX", "SGI")
-LARGE_EXCESS = 16  # times as many pixels as are kept, from which on the rest is not scaled
-OPAQUE = 250  # alpha from here on counts as opaque
-GREY = 3  # channels that differ by no more than this are grey (JPEG rounding)
-LARGE = 1 << 22  # pixels of an image from which on it is made smaller before anything else
+LARGE_EXCESS = 16  # times the pixels that are kept, from which the cropped rest is not scaled: bounds memory
+OPAQUE = 250  # alpha from which a pixel counts as opaque; leaves room for rounding
+GREY = 3  # largest difference of the channels of a grey pixel (JPEG rounding)
+LARGE = 1 << 22  # pixels of an image from which it is reduced before anything else
 COMMENT = "Comment"  # PNG's own keyword
-STRIP = 1 << 22  # pixels of a deep image that are worked on at a time
+STRIP = 1 << 22  # pixels of a deep image that are converted at a time: bounds memory
 Levels = tuple[float, float]  # values of a deep image that become black and white
 
 _quiet = threading.Lock()  # `warnings.catch_warnings` changes a process-wide list
@@ -138,7 +138,7 @@ def smaller(image: Image.Image, side: int) -> Image.Image:
     if factor < 2 or image.width * image.height <= LARGE:
         return image
     if is_deep(image):
-        return Image.fromarray(reduced(np.asarray(image), side))
+        return Image.fromarray(block_means(np.asarray(image), side))
     plain = image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info
     return image.reduce(factor) if plain else image
 
@@ -149,7 +149,7 @@ def _strips(values: Numbers) -> Iterator[Numbers]:
     return (values[top : top + rows] for top in range(0, len(values), rows))
 
 
-def reduced(values: Numbers, side: int) -> NDArray[np.float32]:
+def block_means(values: Numbers, side: int) -> NDArray[np.float32]:
     """(h, w) of a deep image (H, W): the means of blocks, so many to a block that the shorter side keeps at least `side`, of
     large blocks of some of their pixels. What is no number counts as zero."""
     step = max(1, min(values.shape) // side // 4)
@@ -209,7 +209,7 @@ def _grey_palette(image: Image.Image) -> bool:
     return bool((np.ptp(table, axis=1) == 0).all())
 
 
-def coloured(image: Image.Image) -> bool:
+def has_colour(image: Image.Image) -> bool:
     """Whether an 8-bit image has any visible pixel that is not grey."""
     if image.mode == "L":
         return False
@@ -218,12 +218,12 @@ def coloured(image: Image.Image) -> bool:
     return bool((apart & (values[..., 3] >= 8)).any() if image.mode == "RGBA" else apart.any())
 
 
-def transparent(image: Image.Image) -> bool:
+def has_transparency(image: Image.Image) -> bool:
     """Whether at least one pixel in 200 of an 8-bit image lets the background through."""
     return image.mode == "RGBA" and float((np.asarray(image)[..., 3] < OPAQUE).mean()) > 0.005
 
 
-def shaped(image: Image.Image, width: int, height: int, frame: str) -> Image.Image:
+def fit_frame(image: Image.Image, width: int, height: int, frame: str) -> Image.Image:
     """An 8-bit image at exactly width x height.
 
     frame "crop": scaled with antialiasing until it covers, the middle cut out; "pad": scaled down if too large, never
@@ -264,7 +264,7 @@ def _middle(image: Image.Image, width: int, height: int, ratio: float) -> Image.
     return image.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=3.0)
 
 
-def stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
+def to_stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
     """(C, H, W) of an 8-bit image. With 4 channels colour is multiplied by alpha, so that invisible pixels are all
     alike; with fewer, transparency is laid on white."""
     if channels == 4:
@@ -320,7 +320,7 @@ def _palette(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.i
     return colours, index.reshape(values.shape[:2])
 
 
-def comment(data: bytes) -> str:
+def read_comment(data: bytes) -> str:
     """The comment of an image file, "" without one. Raises ValueError (one clause)."""
     info = open_image(data).info
     text = info.get(COMMENT, info.get("comment", ""))  # of PNG, or of GIF

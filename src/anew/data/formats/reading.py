@@ -18,16 +18,16 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
 
     Raises OSError where it cannot be read, ValueError (one clause) where it is larger or not a regular file."""
     max_bytes = limits.WHOLE.bytes if max_bytes is None else max_bytes
-    stored = by_range.distant(path)
+    stored = by_range.find_stored(path)
     if stored is not None:
         size = stored.file.bytes or 0
         if size > max_bytes:
             raise ValueError(too_large(size, max_bytes))
         return stored.store.read(stored.file, 0, size)
     # A path object and a stream would take three times as long as reading a small file does.
-    opened = os.open(path, _FLAGS)
+    descriptor = os.open(path, _FLAGS)
     try:
-        info = os.fstat(opened)
+        info = os.fstat(descriptor)
         if stat.S_ISDIR(info.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(info.st_mode):
@@ -35,11 +35,11 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
         if info.st_size > max_bytes:
             raise ValueError(too_large(info.st_size, max_bytes))
         # One more byte than it has tells whether it grew.
-        pieces = [os.read(opened, info.st_size + 1)]
+        pieces = [os.read(descriptor, info.st_size + 1)]
         while pieces[-1] and sum(map(len, pieces)) <= max_bytes:
-            pieces.append(os.read(opened, 1 << 20))
+            pieces.append(os.read(descriptor, 1 << 20))
     finally:
-        os.close(opened)
+        os.close(descriptor)
     data = b"".join(pieces) if len(pieces) > 2 else pieces[0]
     if len(data) > max_bytes:
         raise ValueError(too_large(len(data), max_bytes))
@@ -47,5 +47,5 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
 
 
 def too_large(size: int, max_bytes: int) -> str:
-    """One clause."""
+    """The reason why a file of `size` bytes is not read whole, one clause."""
     return f"is larger ({limits.size(size)}) than what is read whole ({limits.size(max_bytes)})"

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.data.formats import pixels
 
-MOST_SIDE = 4096  # pixels a side of a sheet: what engines load as one texture
+MAX_SIDE = 4096  # pixels a side of a sheet: what engines load as one texture
 
 
 def capacity(height: int, width: int) -> int:
     """Number of images of this size that one sheet holds."""
-    return (MOST_SIDE // height) * (MOST_SIDE // width)
+    return (MAX_SIDE // height) * (MAX_SIDE // width)
 
 
 def sprite_sheet(
@@ -33,7 +33,7 @@ def sprite_sheet(
         paletted: Whether to write a palette, where there are at most 256 colours.
     """
     height, width = images[0].shape[:2]
-    columns = min(MOST_SIDE // width, max(1, math.ceil(math.sqrt(len(images) * height / width))))
+    columns = min(MAX_SIDE // width, max(1, math.ceil(math.sqrt(len(images) * height / width))))
     rows = math.ceil(len(images) / columns)
     canvas = np.zeros((rows * height, columns * width, *images[0].shape[2:]), np.uint8)
     frames = {}
@@ -62,7 +62,7 @@ def _frame(x: int, y: int, width: int, height: int) -> dict[str, object]:
     }
 
 
-def enlarged(image: Numbers, factor: int) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, C) uint8 -> each pixel as a square of `factor` pixels a side: no new colour, nothing blurred."""
+def enlarge(image: Numbers, factor: int) -> NDArray[np.uint8]:
+    """Enlarge (H, W) or (H, W, C) uint8: each pixel becomes a square of `factor` pixels a side."""
     values = np.asarray(image, np.uint8)
     return np.repeat(np.repeat(values, factor, axis=0), factor, axis=1)

@@ -14,7 +14,7 @@ _BOMS = (
 )
 
 
-def plain(head: bytes) -> bool:
+def looks_like_text(head: bytes) -> bool:
     """Whether the first bytes of a file look like text in some encoding."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
@@ -50,7 +50,7 @@ def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
     return _windows(data)
 
 
-def guessed_lines(data: bytes) -> int:
+def count_guessed_lines(data: bytes) -> int:
     """Number of lines that are not UTF-8."""
     return sum(not _is_utf8(line) for line in data.splitlines())
 

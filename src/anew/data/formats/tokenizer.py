@@ -34,10 +34,10 @@ BMP, LAST_LETTER = 0xFFFF, 0x3FFFF  # no code point above is a letter or a numbe
 # Sets are spelt out, since `re` has no \p{L} and each library has its own \s.
 _SPACES = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
-_PIECE = 1 << 15
+_PIECE_CHARACTERS = 1 << 15  # that the regular expression goes through at a time, without letting other threads run
 _CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
 _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
-_LONGEST_KEPT = 64  # characters of these; a script without spaces has words of any length
+_MAX_CACHED_LENGTH = 64  # characters of these; a script without spaces has words of any length
 
 
 @functools.cache
@@ -113,13 +113,13 @@ class Characters:
 
     @classmethod
     def fit(cls, texts: Iterable[str], max_characters: int = 1024) -> Characters:
-        """The `max_characters` frequent characters of the texts."""
+        """The `max_characters` most frequent characters of the texts."""
         counts: dict[int, int] = {}
         for text in texts:
             for point, n in zip(*np.unique(code_points(text), return_counts=True), strict=True):
                 counts[int(point)] = counts.get(int(point), 0) + int(n)
-        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:max_characters])
-        return cls("".join(map(chr, kept)), complete=len(kept) == len(counts))
+        points = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:max_characters])
+        return cls("".join(map(chr, points)), complete=len(points) == len(counts))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         points = code_points(text)
@@ -235,8 +235,8 @@ class SubWords:
             # A new dict where it is full, since another thread may be reading the old one.
             if len(cached) + len(new_words) > _WORD_CACHE:
                 cached = self._words = {word: cached[word] for word in numbers if word in cached}
-            cached.update((word, ids) for word, ids in encoded.items() if len(word) <= _LONGEST_KEPT)
-        return _joined([cached[word] if word in cached else encoded[word] for word in numbers], word_index)
+            cached.update((word, ids) for word, ids in encoded.items() if len(word) <= _MAX_CACHED_LENGTH)
+        return _concatenate_words([cached[word] if word in cached else encoded[word] for word in numbers], word_index)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
@@ -268,7 +268,7 @@ def clean(text: str) -> str:
     return text
 
 
-def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> TextTokenizer:
+def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> TextTokenizer:
     """The tokenizer of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
     if state["kind"] == Characters.kind:
         letters, complete = state["letters"], state["complete"]
@@ -295,20 +295,20 @@ def _same_text(data: Mapping[str, object]) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces of about _PIECE characters, cut where the ids stay the same: at a line end between two words.
+    """The text in pieces of about _PIECE_CHARACTERS characters, cut where the ids stay the same: at a line end between two words.
 
     Between two pieces other threads may run: the regular expression holds the interpreter for its whole length."""
     at = 0
     while at < len(text):
         if at:
             time.sleep(0)
-        cut = _CUT.search(text, at + _PIECE)
+        cut = _CUT.search(text, at + _PIECE_CHARACTERS)
         stop = cut.end() if cut else len(text)
         yield text[at:stop]
         at = stop
 
 
-def _joined(parts: list[NDArray[np.uint16]], word_index: NDArray[np.int64]) -> NDArray[np.uint16]:
+def _concatenate_words(parts: list[NDArray[np.uint16]], word_index: NDArray[np.int64]) -> NDArray[np.uint16]:
     """parts[word_index[0]] + parts[word_index[1]] + ... without a Python loop."""
     lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
     flat = np.concatenate(parts)

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.core.files import SPARE
 
-VERSION = 1  # of what is stored; another one is another folder
-MEMORY = 512 * 1024 * 1024  # bytes of encoded shards kept in memory
-DISK = 20 * 1024**3  # bytes that all cached sources may take; the longest unused go first
-
-
-FETCHED = 8  # shards whose sources are fetched before their turn
-PAUSE = 0.002  # seconds the background thread yields after each piece of work: training holds the same interpreter
+VERSION = 1  # of the stored format; each has folders of its own
+MEMORY_BYTES = 512 * 1024 * 1024  # encoded shards kept in memory: eight groups of shards
+DISK_BYTES = 20 * 1024**3  # that all cached sources may take; the longest unused go first
+FETCHED_AHEAD = 8  # shards whose sources are fetched before their turn: hides the latency of a store
+PAUSE_SECONDS = (
+    0.002  # seconds the background thread yields after each piece of work: training holds the same interpreter
+)
 
 
 @dataclass(slots=True)
@@ -115,21 +115,25 @@ class DiskCache:
 
 
 def _prune(root: Path, keep: str) -> None:
-    """Remove the longest unused sources until all take at most DISK bytes."""
+    """Remove the longest unused sources until all take at most DISK_BYTES."""
     folders = sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime, reverse=True)
     total = 0
     for folder in folders:
         with os.scandir(folder) as entries:
             total += sum(entry.stat().st_size for entry in entries if entry.is_file())
-        if total > DISK and folder.name != keep and all(f.suffix in (".npz", ".part") for f in folder.iterdir()):
+        if total > DISK_BYTES and folder.name != keep and all(f.suffix in (".npz", ".part") for f in folder.iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 class ShardCache:
-    """Encoded shards by number: from memory, from disk, or made now; `prefetch` has them made ahead.
+    """Encoded shards by number: from memory, from disk, or encoded now; `prefetch` encodes ahead.
 
-    make: number -> EncodedShard, called from any thread, never twice at a time for one shard.
-    fetch: has what a shard is made of brought near, without waiting for it.
+    Args:
+        names: Name of each shard in the disk cache.
+        make: Encodes a shard; called from any thread, never twice at a time for one shard.
+        disk: The disk cache.
+        memory: Bytes of encoded shards in memory.
+        fetch: Starts to fetch the source of a shard, without waiting for it.
     """
 
     def __init__(
@@ -137,7 +141,7 @@ class ShardCache:
         names: Sequence[str],
         make: Callable[[int], EncodedShard],
         disk: DiskCache,
-        memory: int = MEMORY,
+        memory: int = MEMORY_BYTES,
         fetch: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._names, self._make, self._disk, self._memory, self._fetch = names, make, disk, memory, fetch
@@ -151,7 +155,7 @@ class ShardCache:
         self._closed = False
 
     def get(self, number: int) -> EncodedShard:
-        """The shard, waiting for it where another thread makes it."""
+        """The shard; waits where another thread is encoding it."""
         while True:
             with self._lock:
                 encoded = self._kept.get(number)
@@ -182,7 +186,7 @@ class ShardCache:
                 self._making.pop(number).set()
 
     def prefetch(self, numbers: Sequence[int]) -> None:
-        """Have these made in this order in the background; replaces what was wanted before."""
+        """Encode these in this order in the background, in place of earlier requests."""
         with self._wake:
             self._queue = [n for n in numbers if n not in self._kept]
             if not self._queue or self._closed:
@@ -203,13 +207,13 @@ class ShardCache:
                 if number in self._making or number in self._kept:
                     continue
                 self._making[number] = threading.Event()
-                coming = self._queue[:FETCHED]
+                coming = self._queue[:FETCHED_AHEAD]
             try:
                 self._fetch_missing(coming)
                 self._build(number)
             except Exception:  # the one who needs the shard meets the same error, and reports it
-                time.sleep(PAUSE)
-            time.sleep(PAUSE)
+                time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
 
     def _fetch_missing(self, numbers: Sequence[int]) -> None:
         for number in numbers:

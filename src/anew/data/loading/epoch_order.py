@@ -1,4 +1,4 @@
-"""Step -> slots: the order of training is a pure function of seed, epoch and phase, known before anything is encoded.
+"""The order of examples in training: a pure function of seed, epoch and phase, known before anything is encoded.
 
 Every shard has a number of slots fixed at listing time. An epoch is a permutation of shards, cut into groups of neighbours;
 within a group all slots are shuffled. So an epoch mixes well, only a group or two must be in memory, and the shard and place
@@ -21,7 +21,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-def shuffled(n: int, key: int) -> NDArray[np.int64]:
+def permutation(n: int, key: int) -> NDArray[np.int64]:
     """(n,) a permutation of 0..n-1 that depends on n and key alone, on every machine and in every version."""
     start = splitmix64(np.array([key & (2**64 - 1)], dtype=np.uint64))[0]
     return np.argsort(splitmix64(np.arange(n, dtype=np.uint64) ^ start), kind="stable")
@@ -57,7 +57,7 @@ class EpochOrder:
         self._perms: OrderedDict[tuple[str, int, int], NDArray[np.int64]] = OrderedDict()
 
     def slots_of(self, index: NDArray[np.int64], phase: str) -> Slot:
-        """The slots of examples with these global numbers (ascending)."""
+        """The slots of examples with these global numbers (B,), rising."""
         shards = np.empty(len(index), dtype=np.int64)
         fractions = np.empty(len(index))
         for number in np.unique(index // self.total).tolist():
@@ -107,25 +107,25 @@ class EpochOrder:
         return shards
 
     def first(self) -> list[int]:
-        """All shards in the order of the first epoch: a short look at the data reads the same shards as training."""
+        """All shards in the order of the first epoch, so that a short look at the data reads the same shards as training."""
         shards: list[int] = self._epoch(0).order.tolist()
         return shards
 
     def _epoch(self, number: int) -> _Epoch:
         def make() -> _Epoch:
             epoch_key = key(self._seed, "epoch", number)
-            order = shuffled(len(self.slots), epoch_key)
+            order = permutation(len(self.slots), epoch_key)
             return _Epoch(order, self._bounds(number), np.cumsum(self.slots[order]), (epoch_key % 4096) / 4096)
 
-        epoch: _Epoch = _kept(self._epochs, number, make, 4)
+        epoch: _Epoch = _get_or_make(self._epochs, number, make, 4)
         return epoch
 
     def _bounds(self, number: int) -> NDArray[np.int64]:
         # The first epoch begins with small groups, so that the first step waits for two shards and not for a whole group.
-        sizes, left, size = [], len(self.slots), 2 if number == 0 else self._group
-        while left > 0:
-            sizes.append(min(size, left))
-            left -= sizes[-1]
+        sizes, remaining, size = [], len(self.slots), 2 if number == 0 else self._group
+        while remaining > 0:
+            sizes.append(min(size, remaining))
+            remaining -= sizes[-1]
             size = min(size + (size + 1) // 2 if len(sizes) > 1 else size, self._group)
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
@@ -134,13 +134,13 @@ class EpochOrder:
             epoch = self._epoch(number)
             low, high = epoch.bounds[group], epoch.bounds[group + 1]
             n = int(self.slots[epoch.order[low:high]].sum())
-            return shuffled(n, key(self._seed, "order", phase, number, group))
+            return permutation(n, key(self._seed, "order", phase, number, group))
 
-        permutation: NDArray[np.int64] = _kept(self._perms, (phase, number, group), make, 6)
-        return permutation
+        order: NDArray[np.int64] = _get_or_make(self._perms, (phase, number, group), make, 6)
+        return order
 
 
-def _kept(store: OrderedDict[K, V], name: K, make: Callable[[], V], capacity: int) -> V:
+def _get_or_make(store: OrderedDict[K, V], name: K, make: Callable[[], V], capacity: int) -> V:
     """store[name], made if missing; the store keeps the `capacity` latest."""
     if name not in store:
         while len(store) >= capacity:

@@ -14,21 +14,21 @@ from anew.core.random import key
 from anew.core.specs import Batch
 from anew.data import limits
 from anew.data.file_names import split_record_name
-from anew.data.loading.epoch_order import shuffled
-from anew.data.loading.rows import Examples, concatenated, examples_of, training_batch
+from anew.data.loading.epoch_order import permutation
+from anew.data.loading.rows import Examples, concatenate, examples_of, training_batch
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
-from anew.data.splitting.records import expanded
+from anew.data.splitting.records import read_records
 from anew.data.splitting.streaming_split import parts_by_name
 from anew.data.types import EncodedRecord, Item, SkippedItem
 from anew.errors import DataError
 
 
-def joined(items: Sequence[Item]) -> list[Item]:
-    """Items with the pieces of one text that lie side by side put together again."""
+def join_spans(items: Sequence[Item]) -> list[Item]:
+    """Join adjacent pieces of one text."""
     out: list[Item] = []
     for item in items:
         if out and not item.begins and out[-1].name == item.name and isinstance(item.data, str):
@@ -73,14 +73,14 @@ class InMemoryStore:
 
     def _read(self, source: Source, shards: Sequence[Shard]) -> None:
         numbers: Counter[str] = Counter()
-        left = limits.WHOLE.text
+        remaining = limits.WHOLE.text
         for shard in shards:
-            for item, reason in reasons(self.modality, "validate_header", expanded(source, shard, self.modality)):
+            for item, reason in reasons(self.modality, "validate_header", read_records(source, shard, self.modality)):
                 if self._undivided:
                     file, _ = split_record_name(item.name)
                     numbers[file] += 1
-                left -= 0 if reason is not None or isinstance(item, SkippedItem) else item.size
-                if left < 0 and reason is None:
+                remaining -= 0 if reason is not None or isinstance(item, SkippedItem) else item.size
+                if remaining < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
                 if isinstance(item, SkippedItem) or reason is not None:
                     self.refusals.add([SkippedItem(item.name, reason or "", item.group)])
@@ -97,7 +97,7 @@ class InMemoryStore:
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
         train = np.flatnonzero(base == split.TRAIN)
         packed = self.modality.layout == "document"
-        if held_out and packed and len(joined([self.items[i] for i in train])) < split.FEW_DOCUMENTS:
+        if held_out and packed and len(join_spans([self.items[i] for i in train])) < split.FEW_DOCUMENTS:
             self._split_spans(base, train, held_out)
         elif held_out:
             self._split_items(base, train, held_out, by_size=packed)
@@ -126,7 +126,7 @@ class InMemoryStore:
             raise DataError(
                 f"the text has only {total} {self.modality.unit}s; at least 1,000 are needed to train on some and hold others out"
             )
-        pieces = split.split_spans(joined([self.items[i] for i in train]), held_out)
+        pieces = split.split_spans(join_spans([self.items[i] for i in train]), held_out)
         held_out_items = np.flatnonzero(base != split.TRAIN)
         sizes = [sum(item.size for item, piece_part in pieces if piece_part == part) for part in held_out]
         n = sum(1 for _, part in pieces if part == held_out[-1])
@@ -200,7 +200,7 @@ class InMemoryStore:
         class_of = {label: i for i, label in enumerate(labels)}
         items, numbers = self.items, self._numbers
         if self.modality.layout == "document":
-            items, counts = joined(items), Counter[str]()
+            items, counts = join_spans(items), Counter[str]()
             numbers = []
             for item in items:
                 file, _ = split_record_name(item.name)
@@ -256,7 +256,7 @@ class InMemoryStore:
         for epoch in np.unique(epochs):
             order, shift = self._order(phase, int(epoch), rows)
             chunks.append(rows.take(order[index[epochs == epoch] % rows.count], shift))
-        return training_batch(self.modality, concatenated(chunks), index)
+        return training_batch(self.modality, concatenate(chunks), index)
 
     def _order(self, phase: str, epoch: int, rows: Examples) -> tuple[NDArray[np.int64], int]:
         name = (phase, epoch)
@@ -264,7 +264,7 @@ class InMemoryStore:
             while len(self._orders) > 4:
                 self._orders.pop(next(iter(self._orders)))
             order_key = key(self.seed, "order", phase, epoch)
-            self._orders[name] = shuffled(rows.count, order_key), order_key % rows.shift_range
+            self._orders[name] = permutation(rows.count, order_key), order_key % rows.shift_range
         return self._orders[name]
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:

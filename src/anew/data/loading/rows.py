@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers, Numbers
 from anew.core.random import splitmix64
 from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
-from anew.data.loading.epoch_order import shuffled
+from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
 
-STRETCH = 1_000_000  # tokens in one stretch of a sweep
+SWEEP_TOKENS = 1_000_000  # tokens in one stretch of a sweep: bounds memory
 
 
 class Rows(NamedTuple):
@@ -62,7 +62,7 @@ class Examples(Protocol):
 
 
 def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers | None) -> Examples:
-    """The form that fits the modality's spec."""
+    """Examples of the form that the modality's spec needs. labels: (n,) class numbers, None without classes."""
     spec: Spec = modality.spec
     if isinstance(spec, Grid):
         values = np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8)
@@ -82,8 +82,7 @@ def widths_of(modality: Modality) -> Numbers:
 
 
 def start_of(modality: Modality, spec: Tokens) -> int:
-    """The id that stands before the first token of a stream: the end of a document before it, else a line end, or any id
-    of what has no lines."""
+    """The id before the first token of a stream: the end of a document, else a line end, or 0 for data without lines."""
     if "end" in spec.special:
         return spec.special["end"]
     prompt = modality.condition_from_prompt("\n")
@@ -125,11 +124,11 @@ class PackedExamples:
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         n = len(self.ids) if limit is None else min(limit * self.length + 1, len(self.ids))
-        for at in range(0, max(n - 1, 0), STRETCH):
-            yield modality.batch(self.ids[None, at : min(at + STRETCH + 1, n)], None, None)
+        for at in range(0, max(n - 1, 0), SWEEP_TOKENS):
+            yield modality.batch(self.ids[None, at : min(at + SWEEP_TOKENS + 1, n)], None, None)
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
-        stream = np.append(self.ids.dtype.type(self.start), self.ids)  # what comes first needs a context too
+        stream = np.append(self.ids.dtype.type(self.start), self.ids)  # the first token needs a context, too
         windows = _windows(len(self.ids), self.length, stride or max(self.length // 2, 1))
         number = np.arange(len(windows))
         if limit is not None and limit < self.units:
@@ -142,12 +141,12 @@ class PackedExamples:
             start, low, high = windows[at : at + batch].T
             rows = stream[np.minimum(start[:, None] + self._span, len(stream) - 1)]
             is_counted = (target >= low[:, None]) & (target < high[:, None])
-            yield _masked(modality, rows, is_counted, continues[at : at + batch])
+            yield _masked_batch(modality, rows, is_counted, continues[at : at + batch])
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         windows = max(len(self.ids) // self.length, 1)
-        chosen = np.sort(shuffled(windows, seed)[:n])
-        return [self.ids[at * self.length : (at + 1) * self.length] for at in chosen]
+        numbers = np.sort(permutation(windows, seed)[:n])
+        return [self.ids[number * self.length : (number + 1) * self.length] for number in numbers]
 
 
 class RecordExamples:
@@ -171,10 +170,10 @@ class RecordExamples:
         self.units = _units(counted, widths)
         starts = np.cumsum(lengths) - lengths
         pieces = np.maximum(-(-(lengths - 1) // self.length), 1)
-        place = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        piece_index = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
         self.owner = np.repeat(np.arange(len(lengths)), pieces)
-        self.starts = starts[self.owner] + place * self.length
-        self.lengths = np.minimum(lengths[self.owner] - place * self.length, self.length + 1)
+        self.starts = starts[self.owner] + piece_index * self.length
+        self.lengths = np.minimum(lengths[self.owner] - piece_index * self.length, self.length + 1)
         self.records = (starts, lengths)
         self.count = len(self.starts)
         self._span = np.arange(self.length + 1)
@@ -199,8 +198,8 @@ class RecordExamples:
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         starts, lengths = self.records
-        chosen = np.sort(shuffled(len(starts), seed)[:n])
-        return [self.flat[starts[at] : starts[at] + lengths[at]] for at in chosen]
+        numbers = np.sort(permutation(len(starts), seed)[:n])
+        return [self.flat[starts[number] : starts[number] + lengths[number]] for number in numbers]
 
 
 class GridExamples:
@@ -227,10 +226,10 @@ class GridExamples:
         yield from _batches(self, modality, max(1, round(self.count * share)), batch)
 
     def samples(self, n: int, seed: int) -> Numbers:
-        return self.values[np.sort(shuffled(self.count, seed)[:n])]
+        return self.values[np.sort(permutation(self.count, seed)[:n])]
 
 
-def concatenated(chunks: Sequence[Rows]) -> Rows:
+def concatenate(chunks: Sequence[Rows]) -> Rows:
     """The rows of several, in order."""
     if len(chunks) == 1:
         return chunks[0]
@@ -239,7 +238,7 @@ def concatenated(chunks: Sequence[Rows]) -> Rows:
 
 
 def training_batch(modality: Modality, rows: Rows, index: NDArray[np.int64]) -> Batch:
-    """A training batch: of the codings that each row has, one by the hash of its global number."""
+    """A training batch. Of the orderings of a row, the hash of its global number chooses one."""
     import torch
 
     numbers = splitmix64(index.astype(np.uint64))
@@ -271,7 +270,7 @@ def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:
     return np.array(out, dtype=np.int64)
 
 
-def _masked(modality: Modality, rows: Numbers, mask: NDArray[np.bool_], continues: NDArray[np.bool_]) -> Batch:
+def _masked_batch(modality: Modality, rows: Numbers, mask: NDArray[np.bool_], continues: NDArray[np.bool_]) -> Batch:
     """A batch whose counted targets are those of the mask (B, L). continues: (B,) see `Batch`."""
     import torch
 

@@ -14,7 +14,7 @@ from anew.data.modality import Modality
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.splitting.records import expanded
+from anew.data.splitting.records import read_records
 from anew.data.splitting.streaming_split import REJECTED, SourceSplit
 from anew.data.types import Item, SkippedItem
 
@@ -29,14 +29,14 @@ class ShardEncoder:
         self._source, self._shards, self._modality, self._split = source, shards, modality, division
         self.labels: dict[str, int] = {}
 
-    def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
+    def items(self, number: int, is_held_out: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
         """Train (or held-out) items of a shard with their parts, and refusals; near-duplicates of held-out items are left out."""
         parts = self._split.parts[number]
-        for at, record in enumerate(expanded(self._source, self._shards[number], self._modality)):
+        for at, record in enumerate(read_records(self._source, self._shards[number], self._modality)):
             part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else REJECTED
-            if part == REJECTED or (part != split.TRAIN) != held:
+            if part == REJECTED or (part != split.TRAIN) != is_held_out:
                 continue
-            if isinstance(record, SkippedItem) or held or not self._split.repeats(record, self._modality):
+            if isinstance(record, SkippedItem) or is_held_out or not self._split.repeats(record, self._modality):
                 yield record, part
 
     def prefetch(self, name: int) -> None:
@@ -45,10 +45,10 @@ class ShardEncoder:
 
     def encode(self, name: int) -> EncodedShard:
         """Shard `name`, see the class."""
-        number, held = name % len(self._shards), name >= len(self._shards)
-        out = _Pile()
+        number, is_held_out = name % len(self._shards), name >= len(self._shards)
+        out = _EncodedItems()
         todo: list[tuple[Item, int]] = []
-        for record, part in self.items(number, held):
+        for record, part in self.items(number, is_held_out):
             if isinstance(record, SkippedItem):
                 out.refused.append([record.name, record.reason, record.group])
                 continue
@@ -59,9 +59,9 @@ class ShardEncoder:
         self._encode_batch(todo, out)
         lengths = np.fromiter(map(len, out.values), dtype=np.int64, count=len(out.values))
         labels, parts = np.array(out.labels, dtype=np.int64), np.array(out.parts, dtype=np.uint8)
-        return EncodedShard(self._joined(out.values), lengths, labels, parts, out.refused)
+        return EncodedShard(self._concatenate(out.values), lengths, labels, parts, out.refused)
 
-    def _encode_batch(self, todo: Sequence[tuple[Item, int]], out: _Pile) -> None:
+    def _encode_batch(self, todo: Sequence[tuple[Item, int]], out: _EncodedItems) -> None:
         encoded = self._modality.encode_many([item for item, _ in todo]) if todo else []
         for (item, part), values in zip(todo, encoded, strict=True):
             label = self.labels.get(item.label or "", -1 if self.labels else 0)
@@ -75,14 +75,14 @@ class ShardEncoder:
                 out.labels.append(label)
                 out.parts.append(part)
 
-    def _joined(self, values: Sequence[Numbers]) -> Numbers:
+    def _concatenate(self, values: Sequence[Numbers]) -> Numbers:
         spec = self._modality.spec
         if isinstance(spec, Grid):
             return np.stack(values) if values else np.zeros((0, *spec.shape), dtype=np.uint8)
         return np.concatenate(values) if values else np.zeros(0, dtype=np.uint16)
 
 
-class _Pile:
+class _EncodedItems:
     """The encoded part of one shard so far."""
 
     def __init__(self) -> None:

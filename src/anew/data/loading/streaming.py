@@ -18,23 +18,24 @@ from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
 from anew.data.loading.epoch_order import EpochOrder
-from anew.data.loading.rows import Examples, Rows, concatenated, examples_of, training_batch
+from anew.data.loading.rows import Examples, Rows, concatenate, examples_of, training_batch
 from anew.data.loading.shard_encoder import ShardEncoder
 from anew.data.modality import Modality
 from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.splitting.streaming_split import OWN_SHARDS, holds, split_source
+from anew.data.splitting.streaming_split import OWN_SHARDS, has_usable, split_source
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-FIT_BYTES, FIT_TEXTS, FIT_ITEMS = 4 * 1024 * 1024, 100_000, 2048  # text (bytes, items), or grids, that `fit` sees
-MEASURED = 4096  # items of this text that are encoded to learn how many examples a byte holds
+# Text (bytes, items), or grids, that `fit` sees: enough for a vocabulary, or for shape and scale.
+FIT_BYTES, FIT_TEXTS, FIT_ITEMS = 4 * 1024 * 1024, 100_000, 2048
+MEASURED_ITEMS = 4096  # texts that are encoded to learn how many examples a byte holds
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
-SWEEP_GRIDS, SWEEP_LEAST = 512 * 1024 * 1024, 256  # bytes of stored grids that a sweep keeps, but so many always
-GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes shuffled together
-GROUP_SHARDS = 64
+SWEEP_GRIDS, MIN_SWEEP_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids in a sweep, and grids that it always has
+GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory
+MAX_GROUP_SHARDS = 64  # of a group: each has to be encoded before its first example is used
 
 
 class StreamingStore:
@@ -93,7 +94,7 @@ class StreamingStore:
         numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
         for number in numbers:
             records = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
-            if not holds(self.modality, records) and number != numbers[-1]:
+            if not has_usable(self.modality, records) and number != numbers[-1]:
                 continue
             self._fit_shards.append(number)
             items += records
@@ -124,7 +125,13 @@ class StreamingStore:
     # ---- encoding ----
 
     def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
-        """Get ready to encode with the fitted modality. name: what the cache depends on besides the modality."""
+        """Prepare to encode with the fitted modality.
+
+        Args:
+            labels: Names of the classes, empty where none are learned.
+            cache: Folder of the cache; None: the default one.
+            name: JSON values that the cache depends on, besides the modality's state.
+        """
         self.close()
         self._views.clear()
         self._held.clear()
@@ -139,7 +146,7 @@ class StreamingStore:
         if not self.rates:
             self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
-        group = int(np.clip(GROUP_BYTES / size, 2, GROUP_SHARDS))
+        group = int(np.clip(GROUP_BYTES / size, 2, MAX_GROUP_SHARDS))
         self._order = EpochOrder([self._slots(number) for number in self._train], group, self._seed)
 
     def _measure(self) -> None:
@@ -148,9 +155,9 @@ class StreamingStore:
             first = next((values for values in map(self._encoded, self._fit_shards) if len(values.parts)), None)
             self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
         elif encoded := [
-            values for values in self.modality.encode_many(items[:MEASURED]) if not isinstance(values, str)
+            values for values in self.modality.encode_many(items[:MEASURED_ITEMS]) if not isinstance(values, str)
         ]:
-            size = self._fit_bytes * min(len(items), MEASURED) / len(items)
+            size = self._fit_bytes * min(len(items), MEASURED_ITEMS) / len(items)
             view, ids = examples_of(self.modality, encoded, None), sum(map(len, encoded))
             self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
         if not self.rates:
@@ -180,14 +187,14 @@ class StreamingStore:
         """The train examples of one shard."""
         shard = self._encoded(number)
         if number not in self._views:
-            while len(self._views) >= 2 * GROUP_SHARDS:
+            while len(self._views) >= 2 * MAX_GROUP_SHARDS:
                 self._views.popitem(last=False)
             self._views[number] = self._examples([shard])
         return self._views[number]
 
     def _examples(self, shards: Sequence[EncodedShard], part: int | None = None) -> Examples:
         """The items of some shards (of one part) together."""
-        values, labels = _chosen(shards, part, isinstance(self.modality.spec, Tokens))
+        values, labels = _select_items(shards, part, isinstance(self.modality.spec, Tokens))
         return examples_of(self.modality, values, labels if self._encoder.labels else None)
 
     # ---- training ----
@@ -211,7 +218,7 @@ class StreamingStore:
         slots = self._order.slots_of(index, phase)
         pairs = zip(slots.shards.tolist(), slots.fractions.tolist(), strict=True)
         return training_batch(
-            self.modality, concatenated([self._row_at(shard, fraction) for shard, fraction in pairs]), index
+            self.modality, concatenate([self._row_at(shard, fraction) for shard, fraction in pairs]), index
         )
 
     def _row_at(self, shard: int, fraction: float) -> Rows:
@@ -248,18 +255,18 @@ class StreamingStore:
         if limit is not None:
             return limit
         if isinstance(self.modality.spec, Grid):
-            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], SWEEP_LEAST, SWEEP_ITEMS))
+            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], MIN_SWEEP_GRIDS, SWEEP_ITEMS))
         return max(1, round(SWEEP_BYTES * self.rates["examples"]))
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
-        """Of train only the first shards in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""
+        """One ordered pass; of train only the first shards in the order of training, SWEEP_BYTES of text or SWEEP_ITEMS grids."""
         if part != split.TRAIN:
             yield from self.rows(part).sweep(self.modality, limit)
             return
-        left = self._limit(limit)
-        for view in self._first_views(left):
-            yield from view.sweep(self.modality, min(left, view.count))
-            left -= view.count
+        remaining = self._limit(limit)
+        for view in self._first_views(remaining):
+            yield from view.sweep(self.modality, min(remaining, view.count))
+            remaining -= view.count
 
     def rows(self, part: int, min_rows: int = 0) -> Examples:
         """All examples of a held-out part; of train those of a first sweep, or `min_rows` where that is more."""
@@ -288,10 +295,10 @@ class StreamingStore:
 
     def text(self, part: int, limit: int) -> Iterator[Item]:
         """Items of a part as they are read, at least `limit` characters where there are so many."""
-        held = part != split.TRAIN
-        numbers = self._held_shards(part) if held else [self._train[place] for place in self._order.first()]
+        is_held_out = part != split.TRAIN
+        numbers = self._held_shards(part) if is_held_out else [self._train[i] for i in self._order.first()]
         for number in numbers:
-            for record, record_part in self._encoder.items(number, held):
+            for record, record_part in self._encoder.items(number, is_held_out):
                 if isinstance(record, Item) and record_part == part and limit > 0:
                     yield record
                     limit -= record.size
@@ -312,7 +319,9 @@ class StreamingStore:
             self._cache.close()
 
 
-def _chosen(shards: Sequence[EncodedShard], part: int | None, tokens: bool) -> tuple[list[Numbers], NDArray[np.int64]]:
+def _select_items(
+    shards: Sequence[EncodedShard], part: int | None, tokens: bool
+) -> tuple[list[Numbers], NDArray[np.int64]]:
     """(values, labels) of the items of some shards that belong to the part."""
     values: list[Numbers] = []
     labels: list[NDArray[np.int64]] = []
@@ -321,6 +330,6 @@ def _chosen(shards: Sequence[EncodedShard], part: int | None, tokens: bool) -> t
         records: Sequence[Numbers] = shard.values  # type: ignore[assignment]
         if tokens:
             records = np.split(shard.values, np.cumsum(shard.lengths)[:-1])
-        values += [value for value, kept in zip(records, keep, strict=True) if kept] if len(keep) else []
+        values += [value for value, is_kept in zip(records, keep, strict=True) if is_kept] if len(keep) else []
         labels.append(shard.labels[keep])
     return values, np.concatenate([np.zeros(0, dtype=np.int64), *labels])

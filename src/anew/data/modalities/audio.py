@@ -19,7 +19,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
-from anew.data.formats.audio_grid import DEEP, SoundScale
+from anew.data.formats.audio_grid import RANGE_DB, SoundScale
 from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -149,16 +149,16 @@ class Audio(Modality):
             notes.append(f"{' and '.join(steps).capitalize()} (trim=..., level=...).")
         return notes
 
-    def head(self, item: Item) -> audio.Head:
+    def head(self, item: Item) -> audio.Header:
         """Header of a sound file. Raises ValueError (one clause)."""
-        return audio.head(item.file)
+        return audio.read_header(item.file)
 
     def split_records(self, item: Item) -> Iterator[Item]:
         if isinstance(item.data, np.ndarray):
             yield item
             return
         handle = item.file if isinstance(item.file, FileSlice) else FileSlice(Path(item.name), body=item.file)
-        head = audio.head(handle)
+        head = audio.read_header(handle)
         bounds = audio_clips.cuts(head.frames, head.rate, self._shape, handle.part, handle.of)
         if bounds is None:
             yield replace(item, begins=True, ends=True)
@@ -171,7 +171,7 @@ class Audio(Modality):
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
             return None  # samples, or a clip whose file's header was read when it was cut
         try:
-            audio.head(item.file)
+            audio.read_header(item.file)
         except ValueError as error:
             return str(error)
         return None
@@ -189,14 +189,14 @@ class Audio(Modality):
         elif slice_bounds is not None:
             x, rate = audio.read(item.file, *slice_bounds, shape.channels)
         else:
-            head = audio.head(item.file)
+            head = audio.read_header(item.file)
             stop = min(head.frames, round(SEARCHED_SECONDS * head.rate))
             x, rate = audio.read(item.file, 0, stop, shape.channels)
-        x = audio.resampled(x, rate, shape.rate)
-        trimmed = audio.trimmed(x, shape.rate)  # says where there is nothing to hear
-        x = audio.fitted(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
-        x = audio.faded(x, self._fade)
-        return audio.levelled(x, PEAK) if self.config.level == "clip" else x
+        x = audio.resample(x, rate, shape.rate)
+        trimmed = audio.trim_silence(x, shape.rate)  # says where there is nothing to hear
+        x = audio.fit_length(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
+        x = audio.fade_ends(x, self._fade)
+        return audio.scale_to_peak(x, PEAK) if self.config.level == "clip" else x
 
     def validate_body(self, item: Item) -> str | None:
         slice_bounds = _slice_bounds(item)
@@ -212,7 +212,7 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        mono = audio.levelled(audio.with_channels(self.samples(item), 1), PEAK)  # (N,)
+        mono = audio.scale_to_peak(audio.with_channels(self.samples(item), 1), PEAK)  # (N,)
         levels = _coarse_spectrogram(mono)  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
@@ -272,7 +272,7 @@ class Audio(Modality):
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         waves = self._scale.waves(x, self.config.rounds)
         # Clips are faded too; a sample that begins loud would click.
-        return [self._levelled(audio.faded(wave, self._fade)) for wave in waves]
+        return [self._levelled(audio.fade_ends(wave, self._fade)) for wave in waves]
 
     def calibration_size(self) -> tuple[int, int]:
         return (CALIBRATION_CLIPS, FITTED_CLIPS) if self.config.trim else (0, 0)
@@ -282,16 +282,16 @@ class Audio(Modality):
 
     def _levelled(self, x: audio.Samples) -> audio.Samples:
         if self.config.level == "clip" or np.abs(x).max() > 1.0:  # made softer as a whole: cut peaks would crackle
-            return audio.levelled(x, PEAK if self.config.level == "clip" else 1.0)
+            return audio.scale_to_peak(x, PEAK if self.config.level == "clip" else 1.0)
         return x
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         extension = self.config.file
         wave = np.asarray(item, np.float32)
         if self.config.trim:
-            wave = audio.without_tail(wave, self._shape.rate)
+            wave = audio.cut_tail(wave, self._shape.rate)
         return Artifact(
-            f".{extension}", audio.written(wave, self._shape.rate, extension, comment), media=f"audio/{extension}"
+            f".{extension}", audio.to_file(wave, self._shape.rate, extension, comment), media=f"audio/{extension}"
         )
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
@@ -310,7 +310,7 @@ class Audio(Modality):
             "fade": self._fade,
         }
         peak = PEAK if self.config.level == "clip" else None
-        scale = {"depth": DEEP, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
+        scale = {"depth": RANGE_DB, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
         scale |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
         return {**sizes, **scale, "rounds": self.config.rounds}
 

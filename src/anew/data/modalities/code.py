@@ -21,7 +21,7 @@ from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch, Tokens
 from anew.data.file_names import suffix_of
-from anew.data.formats.text_encoding import plain
+from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -77,7 +77,7 @@ class Code(Text):
         return (
             0.5
             if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype"))
-            else TEXT_CONFIDENCE / 2 * plain(head)
+            else TEXT_CONFIDENCE / 2 * looks_like_text(head)
         )
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:

@@ -18,7 +18,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, chosen_size
+from anew.data.formats.image_size import RUNGS, choose_size
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -61,7 +61,7 @@ class ImageConfig:
 
 @dataclass(frozen=True, slots=True)
 class ImageGlimpse:
-    """What `fit` needs to know of one image.
+    """Properties of one image that `fit` needs.
 
     Attributes:
         size: (width, height) of the image.
@@ -80,7 +80,7 @@ class ImageGlimpse:
 
 @dataclass(slots=True)
 class _ImageGlimpses:
-    """What `fit` needs to know of all images of the sample.
+    """Properties of all images of the sample that `fit` needs.
 
     Attributes:
         sizes: (width, height) of each.
@@ -207,10 +207,10 @@ class Image(Modality):
         if sample.value_ranges:
             self._levels = pixels.levels(sample.value_ranges, sample.is_float)
         images = [pixels.to_eight_bits(thumbnail, self._levels) for thumbnail in sample.thumbnails]
-        many_transparent = sum(map(pixels.transparent, images)) >= TRANSPARENT_SHARE * len(images)
+        many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = self._choose_channels(images, many_transparent)
         width, height = self._choose_size(sample.sizes, size, max_side, many_transparent and channels == 4)
-        rows = [pixels.stored(pixels.shaped(image, width, height, self._frame), channels) for image in images]
+        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._frame), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         if std < MIN_STD:
             self.notes.append("The sampled images are almost all one flat colour: there is hardly anything to learn.")
@@ -233,7 +233,7 @@ class Image(Modality):
             image = pixels.load(image, min_size=(side, side))
         decoded_pixels = max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
         if pixels.is_deep(image):
-            thumbnail = pixels.reduced(np.asarray(image), 2 * side)
+            thumbnail = pixels.block_means(np.asarray(image), 2 * side)
             return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
         image = pixels.to_eight_bits(pixels.smaller(image, 2 * side))
         if max(image.size) > 2 * side:  # keep the sample small in memory
@@ -250,7 +250,7 @@ class Image(Modality):
             self.notes.append(
                 "Few images are transparent, so they are flattened on white (channels=rgba keeps transparency)."
             )
-        return 3 if any(map(pixels.coloured, images)) else 1
+        return 3 if any(map(pixels.has_colour, images)) else 1
 
     def _choose_size(
         self, sizes: list[tuple[int, int]], budget: DataBudget, max_side: int, keeps_transparency: bool
@@ -260,7 +260,7 @@ class Image(Modality):
         self._frame = self.config.frame
         if self._frame == "auto":
             self._frame = "pad" if sizes_differ and keeps_transparency and not self._fixed_size else "crop"
-        chosen = self._fixed_size or chosen_size(sizes, max_side, self._frame)
+        chosen = self._fixed_size or choose_size(sizes, max_side, self._frame)
         if sizes_differ:
             smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
             framing = "scaled to cover and cropped at the centre" if self._frame == "crop" else "centred on a canvas"
@@ -283,7 +283,7 @@ class Image(Modality):
             image = pixels.load(image, min_size=self._decoding_size(pixels.size_of(image), width, height))
             image = pixels.smaller(image, 4 * max(width, height))
         image = pixels.to_eight_bits(image, self._levels)
-        return pixels.stored(pixels.shaped(image, width, height, self._frame), channels)
+        return pixels.to_stored(pixels.fit_frame(image, width, height, self._frame), channels)
 
     def _decoding_size(self, size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
         """Twice the final scale: what antialiasing needs, and a fraction of the work for photographs."""
@@ -329,7 +329,7 @@ class Image(Modality):
         return int(np.clip(samples, *MATCHED_SAMPLES)), int(np.clip(real, *MATCHED_IMAGES))
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        self.matching = PixelMatching.learned(as_levels(as_array(samples)), as_levels(as_array(real)))
+        self.matching = PixelMatching.learn(as_levels(as_array(samples)), as_levels(as_array(real)))
 
     def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
         shape = self._grid.shape
@@ -357,7 +357,7 @@ class Image(Modality):
         return {name: sheet, f"{stem}.json": cells}
 
     def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
-        return sprite_sheet.enlarged(np.asarray(item), factor)
+        return sprite_sheet.enlarge(np.asarray(item), factor)
 
     def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from anew.core.settings import setting
-from anew.data.formats.text_encoding import plain
+from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -51,7 +51,7 @@ class Molecule(Text):
         lines = head.decode("ascii", "replace").split("\n")[:-1]
         words = [line.split(None, 1)[0] for line in lines if line.strip() and not line.lstrip().startswith(COMMENT)]
         if len(words) < MIN_LINES or sum(map(_opens_smiles, words)) < 0.95 * len(words):
-            return TEXT_CONFIDENCE / 2 * plain(head)
+            return TEXT_CONFIDENCE / 2 * looks_like_text(head)
         # A list of short capitals would pass as well; rings and branches do not occur in it.
         with_structure = sum(any(c in "()=#1" for c in word) for word in words)
         return 0.9 if with_structure >= 0.5 * len(words) else TEXT_CONFIDENCE / 2

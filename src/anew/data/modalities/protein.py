@@ -22,7 +22,7 @@ from anew.core.wording import plural
 from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
 from anew.data.formats.reading import read_whole
-from anew.data.formats.text_encoding import plain
+from anew.data.formats.text_encoding import looks_like_text
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -168,14 +168,14 @@ class Protein(Text):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        return 0.9 if fasta.looks_like(head) else TEXT_CONFIDENCE / 2 * plain(head)
+        return 0.9 if fasta.looks_like(head) else TEXT_CONFIDENCE / 2 * looks_like_text(head)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        cleaned = [fasta.cleaned(record.sequence)[0] for item in sample for record in self._records(item)]
+        cleaned = [fasta.clean_sequence(record.sequence)[0] for item in sample for record in self._records(item)]
         sequences = [sequence for sequence in cleaned if sequence]
         notes = []
         if self.alphabet == "auto":
-            self.alphabet = fasta.recognised(sequences)
+            self.alphabet = fasta.detect_alphabet(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
             notes.append(f"the letters are {name}, judging by the letters found (setting: alphabet)")
         if self.config.layout != "auto":
@@ -195,7 +195,7 @@ class Protein(Text):
             yield fasta.FastaRecord("", item.data)
             return
         try:
-            text = fasta.decoded(item.content)
+            text = fasta.decode_file(item.content)
         except ValueError:
             return
         yield from fasta.parse(text)
@@ -204,7 +204,7 @@ class Protein(Text):
         if isinstance(item.data, str):
             yield Item(item.name, self._cleaned(item.data), item.label)
             return
-        text = fasta.decoded(item.content)
+        text = fasta.decode_file(item.content)
         number = 0
         for number, record in enumerate(fasta.parse(text), 1):
             self._mended["bare"] += number == 1 and ">" not in text
@@ -217,7 +217,7 @@ class Protein(Text):
 
     def _cleaned(self, sequence: str) -> str:
         """Residues in upper case; what had to be corrected is counted. A letter of no alphabet stays, and `validate_header` refuses it."""
-        clean, gaps = fasta.cleaned(sequence)
+        clean, gaps = fasta.clean_sequence(sequence)
         alphabet = fasta.ALPHABETS["protein" if self.alphabet == "auto" else self.alphabet]
         self._mended["gaps"] += gaps
         self._mended["lower"] += any(map(str.islower, sequence))
@@ -233,14 +233,14 @@ class Protein(Text):
     def read(self, item: Item) -> str:
         if isinstance(item.data, str):
             return item.data
-        return "".join(fasta.cleaned(record.sequence)[0] for record in self._records(item))
+        return "".join(fasta.clean_sequence(record.sequence)[0] for record in self._records(item))
 
     def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
             head = item.content[:8192]
             if not head.strip():
                 return "is empty"
-            return None if fasta.is_packed(head) or plain(head) else "is binary, not FASTA"
+            return None if fasta.is_packed(head) or looks_like_text(head) else "is binary, not FASTA"
         if not item.data:
             return "has no residues"
         unknown = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))
@@ -348,7 +348,7 @@ class Protein(Text):
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         header = f"sample {comment}".rstrip()
-        record = fasta.written([fasta.FastaRecord(header, str(item))]).encode()
+        record = fasta.to_fasta([fasta.FastaRecord(header, str(item))]).encode()
         return Artifact(".fasta", record, str(item), comment=comment)
 
     def merge_files(
@@ -358,14 +358,14 @@ class Protein(Text):
             fasta.FastaRecord(" ".join(filter(None, (f"sample{number}", label, artifact.comment))), artifact.text or "")
             for number, (artifact, label) in enumerate(zip(artifacts, labels, strict=True), first + 1)
         ]
-        return Artifact(".fasta", fasta.written(records).encode(), None)
+        return Artifact(".fasta", fasta.to_fasta(records).encode(), None)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """Residues that samples begin with; or, where both directions were learned, that they end with."""
         import torch
 
         alphabet = fasta.ALPHABETS[self.alphabet]
-        beginning, end = fasta.as_read(prompt, alphabet), fasta.as_read(suffix, alphabet)
+        beginning, end = fasta.normalise_residues(prompt, alphabet), fasta.normalise_residues(suffix, alphabet)
         letters = self.tokenizer.decode(range(self.tokenizer.size))
         unknown = sorted(set(beginning + end) - set(letters))
         if unknown:
@@ -387,7 +387,7 @@ class Protein(Text):
         return torch.from_numpy(ids if opening is None else np.concatenate([[opening], ids]))
 
     def prompt_file(self, path: Path) -> str:
-        return fasta.first(read_whole(path))
+        return fasta.first_sequence(read_whole(path))
 
     # ---- keeping ----
 

@@ -15,7 +15,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
-from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
+from anew.data.formats.text_encoding import MIXED, count_guessed_lines, decode_text, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -115,7 +115,7 @@ class Text(Modality):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        return TEXT_CONFIDENCE if plain(head) else 0.0
+        return TEXT_CONFIDENCE if looks_like_text(head) else 0.0
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         if self.config.layout != "auto":
@@ -132,14 +132,14 @@ class Text(Modality):
             self.layout = "list"
             return [f"each line is a separate record ({line_records.RULE}); layout=document reads it as one text"]
         most_lines = max(text.count("\n") for text in texts)
-        if most_lines >= line_records.LEAST_LINES and len(texts) <= 3:
+        if most_lines >= line_records.MIN_LINES and len(texts) <= 3:
             objection = next(objection for objection in objections if objection is not None)
             return [f"read as one document, not a list of lines: {objection}; layout=list reads each line as a record"]
         return []
 
     def _inspect_rows(self, rows: Sequence[str]) -> list[str]:
-        short_rows = sum(len(row) <= line_records.LONGEST and "\n" not in row.strip("\n") for row in rows)
-        if len(rows) >= line_records.LEAST_LINES and short_rows >= 0.99 * len(rows):
+        short_rows = sum(len(row) <= line_records.MAX_LINE_LENGTH and "\n" not in row.strip("\n") for row in rows)
+        if len(rows) >= line_records.MIN_LINES and short_rows >= 0.99 * len(rows):
             self.layout = "list"
             return ["each row is a separate short record; layout=document joins the rows into one text"]
         return []
@@ -157,7 +157,7 @@ class Text(Modality):
         data = item.content
         text, encoding = decode_text(data)
         if encoding == MIXED:  # a large file comes in spans, and each may be read more than once
-            self._guessed.setdefault(item.name, {})[len(data), data[:64]] = guessed_lines(data)
+            self._guessed.setdefault(item.name, {})[len(data), data[:64]] = count_guessed_lines(data)
         elif encoding in ("cp1252", "latin-1"):
             self._guessed.setdefault(item.name, {})
         return text
@@ -355,7 +355,7 @@ class Text(Modality):
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedText, state)
         self.layout = record.layout
-        self.tokenizer = tokenizer.restored(record.tokens, folder, tuple(self.special_names.values()))
+        self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
 
     def stock_tokenizer(self) -> Tokenizer:

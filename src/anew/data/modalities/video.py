@@ -61,11 +61,11 @@ class VideoConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClipGlimpse:
-    """What `fit` needs to know of one clip.
+    """Properties of one clip that `fit` needs.
 
     Attributes:
         size: (width, height) of its frames.
-        num_frames: How many frames it keeps.
+        num_frames: Number of frames that it keeps.
         frames: Some of them, (h, w) or (h, w, C) of 8 bits; empty where none was decoded.
     """
 
@@ -76,7 +76,7 @@ class ClipGlimpse:
 
 @dataclass(slots=True)
 class _ClipGlimpses:
-    """What `fit` needs to know of all clips; first_error: why the first unusable one cannot be used."""
+    """Properties of all clips that `fit` needs. first_error: Why the first unusable clip cannot be used."""
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
     frame_counts: list[int] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Video(Modality):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        return frames.moving(head)
+        return frames.sniff_video(head)
 
     @classmethod
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
@@ -161,7 +161,7 @@ class Video(Modality):
         notes = []
         if not self._source_rate:
             self._source_rate = float(np.round(np.median(rates), 3))
-        rates_differ = (np.abs(rates / self._source_rate - 1.0) >= frames.STEADY).any()
+        rates_differ = (np.abs(rates / self._source_rate - 1.0) >= frames.STEADY_TOLERANCE).any()
         if rates_differ or not all(timing.steady for timing in timings):
             notes.append(
                 f"Videos have {rates.min():.3g} to {rates.max():.3g} frames per second, not all at a steady rate: "
@@ -169,7 +169,7 @@ class Video(Modality):
             )
         if any(timing.cut for timing in timings):
             notes.append(
-                f"Only the first {frames.FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
+                f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
             )
         frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
         return [*notes, *self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))]
@@ -183,7 +183,7 @@ class Video(Modality):
 
         Args:
             frame_counts: Frames of each video, at the common rate.
-            budget: What decides how many frames are learned.
+            budget: The budget, which decides how many frames are learned.
 
         Returns:
             Sentences for the user.
@@ -268,12 +268,12 @@ class Video(Modality):
         if shortest < longest:
             self.notes.append(f"clips have {shortest} to {longest} frames; the model also learns their lengths")
         images = [Pillow.fromarray(frame) for clip in sample.clips for frame in clip]
-        many_transparent = sum(map(pixels.transparent, images)) >= TRANSPARENT_SHARE * len(images)
+        many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
         keeps_transparency = many_transparent and channels == 4
         self._frame = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency, self._fixed_size)
         width, height = clip_shape.even_size(sample.sizes, size, _side_limit, self._fixed_size, self._frame, self.notes)
-        rows = [pixels.stored(pixels.shaped(image, width, height, self._frame), channels) for image in images]
+        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._frame), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
         classes = class_count(self.config.labels, labels, size.items, "videos", self.notes)
@@ -308,13 +308,13 @@ class Video(Modality):
         else:
             timing, kept = self._kept_frames(item)
             if whole_video:  # pictures without times are at the pace of the run's files
-                untimed = frames.untimed(_file_of(item))
+                untimed = frames.is_untimed(_file_of(item))
                 kept = timing.at(timing.rate if untimed else self._source_rate or timing.rate)[:: self._stride]
             images = frames.pictures(_file_of(item), kept.tolist(), timing.times, max(height, width))
         if not images:
             raise ValueError("it has no frames")
         return [
-            pixels.stored(pixels.shaped(pixels.to_eight_bits(image), width, height, self._frame), channels)
+            pixels.to_stored(pixels.fit_frame(pixels.to_eight_bits(image), width, height, self._frame), channels)
             for image in images
         ]
 
@@ -336,7 +336,7 @@ class Video(Modality):
 
     def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, T, H, W) in [-1, 1] -> (t, H, W), (t, H, W, 3) or (t, H, W, 4) uint8 each, t frames up to the last change."""
-        return _until_last_change(clip_matching.matched(as_array(x), self.matching))
+        return _until_last_change(clip_matching.match_clips(as_array(x), self.matching))
 
     def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
         return _until_last_change(as_unit(clip_matching.frames_first(row)) for row in rows)
@@ -345,7 +345,7 @@ class Video(Modality):
         return clip_matching.sizes(self._grid.shape) if self.config.match_pixels else (0, 0)
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        self.matching = clip_matching.learned(samples, real)
+        self.matching = clip_matching.learn_matching(samples, real)
 
     def keep_known(self, items: Sequence[DecodedItem], condition: Condition) -> Sequence[DecodedItem]:
         return clip_matching.keep_known(items, condition)
@@ -371,7 +371,7 @@ class Video(Modality):
             raise ConfigError("the `prompt` is empty; give a video, an image or a folder of frames")
         begin = _prompt_frames(self, prompt) if prompt else []
         end = _prompt_frames(self, suffix) if suffix else []
-        row, mask = _joined(begin, end, self._grid.shape[1])
+        row, mask = _join(begin, end, self._grid.shape[1])
         return Condition(self.batch(row, None, None).x[0], torch.from_numpy(mask))
 
     def state(self) -> dict[str, object]:
@@ -419,7 +419,7 @@ def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
 
 
 def _decode_still(_: None, path: Path) -> NDArray[np.uint8] | None:
-    return frames.still(path)
+    return frames.read_still(path)
 
 
 def size_limits(size: DataBudget) -> tuple[int, int]:
@@ -443,7 +443,7 @@ def _side_limit(size: DataBudget) -> int:
     return size_limits(size)[0]
 
 
-def _joined(
+def _join(
     begin: list[NDArray[np.uint8]], end: list[NDArray[np.uint8]], length: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """(1, C, T, H, W) a beginning and an end with blank frames between, and (1, T, 1, 1), 1 where a frame is given."""

@@ -23,13 +23,9 @@ from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
 
 PARTS = ("train", "validation", "test")
-SHARD_BYTES = 512 * 1024  # of text, and of table rows, in one shard
-SHARD_ITEMS = 256  # image files, or rows with images, in one shard
-
-
-SHOWN = 3  # damaged tables that are named
-
-
+SHARD_BYTES = 512 * 1024  # text, or table rows, of one shard: large enough to read in order, small enough to wait for
+SHARD_ITEMS = 256  # image files, or rows with images, of one shard: about as long to decode
+MAX_NAMED_TABLES = 3  # damaged tables that a sentence names
 TABLE_SUFFIXES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
 _ARCHIVES = frozenset({".tar", ".tgz", ".tar.gz"})
 _IDX = re.compile(r"[-.](idx[1-4][-.]ubyte|ubyte)(\.gz)?$|\.idx(\.gz)?$", re.IGNORECASE)
@@ -39,12 +35,15 @@ _IDX = re.compile(r"[-.](idx[1-4][-.]ubyte|ubyte)(\.gz)?$|\.idx(\.gz)?$", re.IGN
 class Shard:
     """A unit of reading and encoding: about SHARD_ITEMS images or SHARD_BYTES of text.
 
-    name: stable and unique in its source (path and span; no absolute path): order and fingerprint follow from it.
-    items: how many it holds, exact where the listing tells, an estimate otherwise (`exact` says which).
-    bytes: its size in the source. where: what its reader needs to find it again.
-    part: "train", "validation" or "test" where folders or split names say so, None where the split is made here.
-    stamp: changes when the files behind it change (modification times); keys the cache, not the fingerprint.
-    continues: its first item goes on with the text of the shard before (a span of one large document).
+    Attributes:
+        name: Stable and unique in its source (path and span; no absolute path): order and fingerprint follow from it.
+        items: Number of items; an estimate unless `exact`.
+        bytes: Size in the source.
+        where: Data with which its reader finds it again.
+        part: "train", "validation" or "test" where folders or split names say so; None where the split is made here.
+        stamp: Changes when its files change (modification times); keys the cache, not the fingerprint.
+        exact: Whether `items` is exact.
+        continues: Whether its first item continues the text of the shard before (a span of one large document).
     """
 
     name: str
@@ -60,10 +59,13 @@ class Shard:
 class Reader(Protocol):
     """Lists and reads one kind of container. Listing must not read bodies; reading may happen in another thread.
 
-    counts: items by modality name ("text", "image"; a table with both columns counts in both), or by the bare suffix
-    (".pdf") for what no modality takes. bytes: the same keys. Counts may be estimates.
-    labels: every class name, sorted, where the listing knows them; None where only reading tells; () where there are none.
-    notes: sentences for the user (which column was taken, how to choose). refusals: what could not be listed, with reasons.
+    Attributes:
+        counts: Items by modality name ("text", "image"; a table with both columns counts in both), or by the bare suffix
+            (".pdf") for files that no modality takes. May be estimates.
+        bytes: Bytes by the same keys.
+        labels: Every class name, sorted, where the listing knows them; None where only reading tells; () where there are none.
+        notes: Sentences for the user (which column is read, how to choose another).
+        refusals: Items that could not be listed, with reasons.
     """
 
     counts: Mapping[str, int]
@@ -73,18 +75,24 @@ class Reader(Protocol):
     refusals: list[SkippedItem]
 
     def shards(self, modality: str) -> list[Shard]:
-        """The shards that hold items of this modality, in a stable order. Neighbours in one shard should be a fair mix
-        (image files of different classes), since the first shards that a short budget reads stand for the whole."""
+        """The shards that hold items of this modality, in a stable order.
+
+        Each should be a fair mix (image files of all classes), since a short budget reads the first shards alone.
+        """
         ...
 
     def ranges(self, shard: Shard) -> Sequence[Range]:
-        """The parts of files that reading the shard will need, as far as that is known; files come in the order of items."""
+        """The ranges of files that reading the shard will need, as far as they are known, in the order of items."""
         ...
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        """The items of the shard in order. Item.data: `bytes` of an encoded image or text file, `str` for text already
-        decoded, a numpy uint8 array (H, W) or (H, W, C) for raw images. A damaged item is a SkippedItem, never an exception;
-        a file that vanished or changed under us is a SkippedItem too. Thread-safe: no state shared between two reads."""
+        """The items of the shard in order. Thread-safe: no state is shared between two reads.
+
+        Yields:
+            Items whose data is `bytes` of an encoded image or text file, `str` for decoded text, or a uint8 array (H, W) or
+            (H, W, C) for raw images. For a damaged item, or a file that vanished or changed meanwhile, a SkippedItem, never an
+            exception.
+        """
         ...
 
 
@@ -92,10 +100,16 @@ class OpenReader(Protocol):
     """A reader module's entry point. `folder` and `tables` take further arguments, all with defaults."""
 
     def __call__(self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> Reader:
-        """files: those that `reader_of` gave to this reader; root: what `File.path` is relative to;
-        modalities: all modalities by name (what a file holds is theirs to say).
+        """Open a reader.
 
-        Raises DataError only where nothing can go on (a package that must be installed: say which extra)."""
+        Args:
+            files: The files that `reader_of` assigns to this reader.
+            root: Folder that `File.path` is relative to.
+            modalities: All modalities by name, which decide what a file holds.
+
+        Raises:
+            DataError: A package is missing; names the extra.
+        """
         ...
 
 

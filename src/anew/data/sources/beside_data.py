@@ -16,9 +16,9 @@ _DESCRIPTION = re.compile(
 )
 _TEXT_ENDINGS = frozenset({"", ".txt", ".md", ".rst", ".html"})
 _LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})  # of file managers; those of macOS are hidden
-_NAMED = 3  # files that a sentence names
+_MAX_NAMED = 3  # files that a sentence names
 _RUN_FILES = frozenset({"config.json", "events.jsonl"})
-_CONFIG_BYTES = 16 << 20  # of a run's config.json that are read
+_CONFIG_BYTES = 16 << 20  # largest config.json that is read
 
 CONVERSIONS = {
     **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub", ".pages"), "plain text (.txt)"),
@@ -26,7 +26,7 @@ CONVERSIONS = {
 }
 
 
-def without_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
+def drop_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
     """The files that are data, and a sentence on those that describe it.
 
     A description (`README.md`, `LICENSE`, `SOURCE.txt`) is one only at the top of the folder and beside other files: a file that
@@ -39,9 +39,9 @@ def without_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
     described = [file for file in data if not _is_description(file.path)]
     if not any(file.bytes for file in described):
         return data, []
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return described, [
-        f"{', '.join(names[:_NAMED])}{more} ignored: by its name, a description of the data (give such a file by itself to train "
+        f"{', '.join(names[:_MAX_NAMED])}{more} ignored: by its name, a description of the data (give such a file by itself to train "
         "on it)"
     ]
 
@@ -53,13 +53,13 @@ def _is_description(path: str) -> bool:
     return name.suffix.lower() in _TEXT_ENDINGS and bool(_DESCRIPTION.fullmatch(path))
 
 
-def check_is_no_run(text: str, place: Path, files: Sequence[File]) -> None:
+def refuse_run_folder(text: str, place: Path, files: Sequence[File]) -> None:
     """Raise DataError where the folder is a run.
 
     Args:
         text: The path as the user gave it.
         place: The folder.
-        files: What lies in it.
+        files: Its files.
     """
     if not {file.path for file in files} >= _RUN_FILES:
         return

@@ -18,7 +18,7 @@ IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filenam
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
 ROLES = ("text", "image", "label")
-SHOWN_COLUMNS = 20  # of a table, in a sentence
+MAX_LISTED_COLUMNS = 20  # columns that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ColumnChoice:
 
     @classmethod
     def of(cls, settings: Mapping[str, object], is_needed: bool = True) -> ColumnChoice:
-        """From settings by name, among which are `text_column`, `image_column` and `label_column`."""
+        """The choice in settings by name: `text_column`, `image_column` and `label_column`."""
         named = {name.rpartition(".")[2]: value for name, value in settings.items()}
         roles = {role: named.get(f"{role}_column") for role in ROLES}
         return cls(**{role: str(name) for role, name in roles.items() if name}, is_needed=is_needed)
@@ -70,7 +70,7 @@ class ColumnChoice:
             setting = next(iter(self.named()))
             raise DataError(f"{setting} is for tables, and {source!r} holds none that can be read; leave it out")
         hint = did_you_mean(missing[0], columns)
-        listed = "" if "allowed:" in hint else f" (its columns: {', '.join(map(repr, columns[:SHOWN_COLUMNS]))})"
+        listed = "" if "allowed:" in hint else f" (its columns: {', '.join(map(repr, columns[:MAX_LISTED_COLUMNS]))})"
         raise DataError(f"{source!r} has no column {missing[0]!r}{hint}{listed}")
 
 
@@ -177,11 +177,11 @@ def item_of(
         return SkippedItem(name, str(error))
 
 
-def described(columns: Columns, path: str) -> str:
-    """A sentence on what was taken from a table."""
-    taken = [f"{c!r} as {role}" for role, c in (("text", columns.text), ("image", columns.image)) if c]
+def describe_columns(columns: Columns, path: str) -> str:
+    """A sentence on the columns that are read of a table."""
+    roles = [f"{c!r} as {role}" for role, c in (("text", columns.text), ("image", columns.image)) if c]
     label = f", {columns.label!r} as class" if columns.label else ""
-    return f"{path}: column {' and '.join(taken)}{label}."
+    return f"{path}: column {' and '.join(roles)}{label}."
 
 
 def class_names(rows: Iterator[Mapping[str, object]], columns: Columns) -> set[str]:

@@ -16,8 +16,8 @@ from anew.data.file_names import suffix_of
 from anew.data.formats import by_range
 from anew.data.sources.base import SHARD_BYTES
 
-SCANNED = 1 << 28  # bytes up to which a file with quoted line breaks is scanned for them while listing
-SEARCHED = 1 << 16  # bytes of a row that goes on that are read at a time
+MAX_SCANNED_BYTES = 1 << 28  # file size up to which quoted line breaks are searched while listing: bounds its time
+SEARCHED_BYTES = 1 << 16  # bytes read at a time in search of the end of a row
 _DELIMITERS = ",;\t|"
 
 
@@ -48,10 +48,10 @@ class DelimitedFile:
         self.size = size
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
         quote = b'"' if self._is_csv else None
-        with by_range.opened(path, SHARD_BYTES) as stream:
+        with by_range.open_file(path, SHARD_BYTES) as stream:
             start, ends_in_row_end = _rows_until(stream, 0, min(SHARD_BYTES, size), quote)
         if not ends_in_row_end and _row_end(start, False, quote) is None:
-            raise ValueError(_too_long())
+            raise ValueError(_too_long_reason())
         if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise ValueError("it is UTF-16; save it as UTF-8")
         if not start.strip():
@@ -59,7 +59,7 @@ class DelimitedFile:
         self._delimiter = _delimiter(start, suffix_of(path.name))
         self._header: list[str] = []
         if self._is_csv:
-            self._header = [name.strip() for name in next(self._csv(_decoded(start, True)), [])]
+            self._header = [name.strip() for name in next(self._csv(_decode(start, True)), [])]
             if len(self._header) > limits.ROWS.cells:
                 raise ValueError(f"it has {len(self._header):,} columns; at most {limits.ROWS.cells:,} are read")
         self.exact = len(start) >= size
@@ -89,20 +89,20 @@ class DelimitedFile:
     def read(self, span: Span) -> Iterator[dict[str, object] | Broken]:
         """The rows of a span in order; OSError where the file cannot be opened."""
         quote = b'"' if self._is_csv else None
-        with by_range.opened(self.path, span.stop) as stream:
+        with by_range.open_file(self.path, span.stop) as stream:
             start = _row_start(stream, span.start, span.inside, quote)
             # What follows is parsed with the right parity, so the end is found by reading on from a known row start.
             data, ends_in_row_end = _rows_until(stream, start, span.stop, quote)
         yield from self._parse(data, first=span.start == 0)
         if not ends_in_row_end:
-            yield Broken(_too_long())
+            yield Broken(_too_long_reason())
 
     def _quoted(self, spans: int) -> list[bool]:
         """For each span, whether its start lies within quotes."""
         inside = [False] * spans
-        if not self._is_csv or (self.size > SCANNED and not self._breaks_in_head()):
+        if not self._is_csv or (self.size > MAX_SCANNED_BYTES and not self._breaks_in_head()):
             return inside
-        with by_range.opened(self.path) as stream:
+        with by_range.open_file(self.path) as stream:
             quotes = 0
             for index in range(spans):
                 inside[index] = bool(quotes % 2)
@@ -117,7 +117,7 @@ class DelimitedFile:
         return csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
 
     def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, object] | Broken]:
-        text = _decoded(data, first)
+        text = _decode(data, first)
         yield from self._parse_csv(text, first) if self._is_csv else _parse_json(text)
 
     def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, object] | Broken]:
@@ -134,11 +134,11 @@ class DelimitedFile:
             yield Broken(f"the rest of its part cannot be read ({error})")
 
 
-def _too_long() -> str:
+def _too_long_reason() -> str:
     return f"a row is longer than {limits.size(limits.ROWS.row)} (a missing closing quote?)"
 
 
-def _decoded(data: bytes, first: bool) -> str:
+def _decode(data: bytes, first: bool) -> str:
     try:
         return data.decode("utf-8-sig" if first else "utf-8")
     except UnicodeDecodeError:
@@ -172,7 +172,7 @@ def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None)
     if stream.read(1) == b"\n" and not inside:
         return start
     position, odd = start, inside
-    while position - start <= limits.ROWS.row and (data := stream.read(SEARCHED)):
+    while position - start <= limits.ROWS.row and (data := stream.read(SEARCHED_BYTES)):
         end = _row_end(data, odd, quote)
         if end is not None:
             return position + end
@@ -205,7 +205,7 @@ def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -
     odd = quote is not None and bool(data.count(quote) % 2)
     if data.endswith(b"\n") and not odd:
         return bytes(data), True
-    while len(data) < limits.ROWS.row and (more := stream.read(SEARCHED)):
+    while len(data) < limits.ROWS.row and (more := stream.read(SEARCHED_BYTES)):
         end = _row_end(more, odd, quote)
         if end is not None:
             return bytes(data + more[:end]), True
@@ -214,7 +214,7 @@ def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -
     return bytes(data), len(data) < limits.ROWS.row
 
 
-def in_order(columns: Sequence[str], limit: int = 12) -> str:
+def list_columns(columns: Sequence[str], limit: int = 12) -> str:
     """Column names for a sentence."""
     listed = ", ".join(columns[:limit])
     return listed + (f" and {len(columns) - limit} more" if len(columns) > limit else "")

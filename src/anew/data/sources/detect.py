@@ -13,17 +13,23 @@ from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.listing import File
 from anew.data.types import SkippedItem
 
-HEAD = 4096  # bytes of a file that are looked at
-OPENED = 4096  # files up to which each is looked at
-SAMPLED = 64  # files of one ending, evenly spread, that stand for the rest in larger folders if they are all alike
-MOST_OPENED = 50_000  # of one ending, where they are not
-UNKNOWN = "no suffix"  # the kind of files without an ending that nothing recognises
+HEAD_BYTES = 4096  # first bytes of a file, which decide its modality: one block of a disk
+MAX_FILES_TO_OPEN_ALL = 4096  # files up to which each is opened: bounds the time of listing
+SAMPLED_FILES = 64  # files of one ending, evenly spread, that stand for the rest in larger folders if they all agree
+MAX_OPENED = 50_000  # files of one ending that are opened where they do not agree
+UNKNOWN = "no suffix"  # key of files without an ending that no modality recognises
 
 
 @dataclass(slots=True)
-class Sorted:
-    """files: by modality name, or by ending where no modality takes them; other: by (what, ending), files in which it
-    was found against their ending."""
+class SortedFiles:
+    """Files by modality.
+
+    Attributes:
+        files: Files by modality name, or by ending where no modality takes them.
+        refusals: Files that cannot be read.
+        other: By (noun of the modality, ending), paths of files whose content belongs to another modality than their ending.
+        gathered: Sentences on folders that are one item each.
+    """
 
     files: dict[str, list[File]] = field(default_factory=dict)
     refusals: list[SkippedItem] = field(default_factory=list)
@@ -43,15 +49,22 @@ class Sorted:
 
 def sort_files(
     files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], requested: str | None = None
-) -> Sorted:
-    """Files by modality. modalities: all of them by name; requested: the one that the user says, see `Modality.folders`."""
+) -> SortedFiles:
+    """Sort files by modality.
+
+    Args:
+        files: All files.
+        root: Folder that paths are relative to.
+        modalities: All modalities by name.
+        requested: The modality that the user asks for, see `Modality.folders`.
+    """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     by_suffix: dict[str, list[File]] = {}
-    out = Sorted()
-    files = _gathered(files, root, modalities, out, requested)
+    out = SortedFiles()
+    files = _gather_frame_folders(files, root, modalities, out, requested)
     for file in files:
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
-    opens_all = len(files) <= OPENED
+    opens_all = len(files) <= MAX_FILES_TO_OPEN_ALL
     for suffix, same_suffix in by_suffix.items():
         _FilesOfEnding(suffix, suffixes.get(suffix), same_suffix, root, modalities).into(out, opens_all)
     for own_files in out.files.values():
@@ -59,10 +72,10 @@ def sort_files(
     return out
 
 
-def _gathered(
-    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], out: Sorted, requested: str | None
+def _gather_frame_folders(
+    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], out: SortedFiles, requested: str | None
 ) -> Sequence[File]:
-    """The files without those whose folders are one item each."""
+    """Move folders that are one item each to `out`; returns the other files."""
     folders: dict[str, list[File]] = {}
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)
@@ -70,15 +83,15 @@ def _gathered(
         paths = {
             folder: [f.path for f in frames]
             for folder, frames in folders.items()
-            if folder and by_range.distant(root / frames[0].path) is None  # frames are read from the disk
+            if folder and by_range.find_stored(root / frames[0].path) is None  # frames are read from the disk
         }
-        taken = modality.folders(root, paths, name == requested)
-        for folder in taken:
+        clip_folders = modality.folders(root, paths, name == requested)
+        for folder in clip_folders:
             frames = folders.pop(folder)
             clip = File(folder, sum(f.bytes for f in frames), max(f.stamp for f in frames))
             out.files.setdefault(name, []).append(clip)
-        if taken:
-            out.gathered.append(f"{len(taken)} folders of numbered pictures are taken as one {name} item each")
+        if clip_folders:
+            out.gathered.append(f"{len(clip_folders)} folders of numbered pictures are taken as one {name} item each")
     return [file for frames in folders.values() for file in frames] if out.gathered else files
 
 
@@ -95,15 +108,15 @@ class _FilesOfEnding:
     ) -> None:
         self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
 
-    def into(self, out: Sorted, opens_all: bool) -> None:
+    def into(self, out: SortedFiles, opens_all: bool) -> None:
         """Sort the files into `out`. opens_all: each may be looked at, since there are few."""
-        sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED)]
-        by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD) for file in sampled)
+        sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED_FILES)]
+        by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD_BYTES) for file in sampled)
         claims = {file.path: self._claims(file, out) for file in sampled}
         unsure = self._unsure_modality(list(claims.values()))
         if len(sampled) < len(self.files):
             votes = Counter(self._modality_of(claim, unsure) for claim in claims.values())
-            if len(votes) == 1 or len(self.files) > MOST_OPENED:
+            if len(votes) == 1 or len(self.files) > MAX_OPENED:
                 winner = votes.most_common(1)[0][0]
                 for file in self.files:
                     self._put(out, file, winner)
@@ -112,10 +125,10 @@ class _FilesOfEnding:
         for file in self.files:
             self._put(out, file, self._modality_of(claims[file.path], unsure))
 
-    def _claims(self, file: File, out: Sorted) -> dict[str, float]:
+    def _claims(self, file: File, out: SortedFiles) -> dict[str, float]:
         try:
-            with by_range.opened(self.root / file.path, HEAD) as stream:
-                head = stream.read(HEAD)
+            with by_range.open_file(self.root / file.path, HEAD_BYTES) as stream:
+                head = stream.read(HEAD_BYTES)
         except OSError as error:
             if self.owner is None:  # the reader of a known kind says it itself
                 out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
@@ -137,7 +150,7 @@ class _FilesOfEnding:
         has_no_suffix = not self.suffix  # files without an ending have nothing else in common
         return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
-    def _put(self, out: Sorted, file: File, owner: str | None) -> None:
+    def _put(self, out: SortedFiles, file: File, owner: str | None) -> None:
         out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)
         if owner is not None and owner != self.owner and self.suffix:
             out.other.setdefault((self.modalities[owner].traits.plural, self.suffix), []).append(file.path)

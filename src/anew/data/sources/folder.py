@@ -25,10 +25,10 @@ from anew.data.sources.record_starts import RecordStarts
 from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import FileSlice, Item, SkippedItem
 
-PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one shard
-REACH = 1 << 16  # bytes in which a line of a large file should end; a longer one is cut
-NAMED_CLASSES = (2, 100)  # fewest and most classes that file names may tell
-NAMED_FILES = 5  # of each class
+PART_BYTES = 8 * 1024 * 1024  # bytes of a file read as a stream in one shard: some minutes of sound
+MAX_LINE_SEARCH = 1 << 16  # bytes within which a line of a large file must end; a longer one is cut
+NAME_CLASSES_RANGE = (2, 100)  # fewest and most classes that file names may give; chosen
+MIN_FILES_PER_NAME = 5  # files of each such class; chosen
 _NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
 _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 
@@ -102,15 +102,15 @@ class FolderReader:
         if owner.traits.reads_file_slices:
             small = [f for f in files if f.bytes <= 2 * PART_BYTES]
             parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, named[f.path])]
-            return _chunked(sorted(small, key=_shuffled), named, SHARD_ITEMS, None, streamed=True) + parts
+            return _chunk(sorted(small, key=_shuffle_key), named, SHARD_ITEMS, None, streamed=True) + parts
         if not owner.traits.is_text:
-            return _chunked(sorted(files, key=_shuffled), named, SHARD_ITEMS, None)
+            return _chunk(sorted(files, key=_shuffle_key), named, SHARD_ITEMS, None)
         if sum(f.bytes for f in files) <= WHOLE_BYTES and len(files) <= WHOLE_ITEMS:
-            return _chunked(files, named, SHARD_ITEMS, SHARD_BYTES)
+            return _chunk(files, named, SHARD_ITEMS, SHARD_BYTES)
         large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
         small = [f for f in files if f not in set(large)]
         return [
-            *_chunked(sorted(small, key=_shuffled), named, SHARD_ITEMS, SHARD_BYTES),
+            *_chunk(sorted(small, key=_shuffle_key), named, SHARD_ITEMS, SHARD_BYTES),
             *(shard for file in large for shard in _spans(file, named[file.path], owner.traits.record_start)),
         ]
 
@@ -121,8 +121,8 @@ class FolderReader:
         named = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
         words = {path: match.group(1) for path, match in named.items() if match}
         counts = Counter(words.values())
-        low, high = NAMED_CLASSES
-        if len(words) < len(files) or not low <= len(counts) <= high or min(counts.values()) < NAMED_FILES:
+        low, high = NAME_CLASSES_RANGE
+        if len(words) < len(files) or not low <= len(counts) <= high or min(counts.values()) < MIN_FILES_PER_NAME:
             return
         self._classes = words
         path = files[0].path
@@ -182,12 +182,12 @@ class FolderReader:
             return SkippedItem(path, str(error))
 
 
-def _shuffled(file: File) -> bytes:
+def _shuffle_key(file: File) -> bytes:
     # Files of one class lie together; shards must each be a fair mix, since a short budget reads only some.
     return hashlib.blake2b(file.path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunked(
+def _chunk(
     files: Sequence[File],
     parts: Mapping[str, str | None],
     max_items: int,
@@ -263,7 +263,7 @@ def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordS
 
     record: what such a line must begin with; starts: where such lines were found. Raises ValueError (one clause) where a
     record is too long."""
-    with by_range.opened(path, stop) as stream:
+    with by_range.open_file(path, stop) as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
         mark = stream.read(2)
@@ -283,16 +283,16 @@ def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordS
 
 
 def _line_start(stream: IO[bytes], at: int, line_end: bytes) -> int:
-    """The first line start at or after `at`; where none comes within REACH, the next start of a character."""
+    """The first line start at or after `at`; where none comes within MAX_LINE_SEARCH, the next start of a character."""
     width = len(line_end)
     base = (at - 1) // width * width
     stream.seek(base)
-    data = stream.read(REACH)
-    place = data.find(line_end)
-    while place >= 0 and place % width:
-        place = data.find(line_end, place + 1)
-    if place >= 0:
-        return base + place + width
+    data = stream.read(MAX_LINE_SEARCH)
+    index = data.find(line_end)
+    while index >= 0 and index % width:
+        index = data.find(line_end, index + 1)
+    if index >= 0:
+        return base + index + width
     skip = 1
     while width == 1 and skip < len(data) and data[skip] & 0xC0 == 0x80:
         skip += 1

@@ -14,13 +14,13 @@ from anew.data.file_names import part_of
 from anew.data.formats.by_range import Range
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
-from anew.data.sources.columns import ColumnChoice, Columns, choose, described, item_of
-from anew.data.sources.delimited_rows import in_order
+from anew.data.sources.columns import ColumnChoice, Columns, choose, describe_columns, item_of
+from anew.data.sources.delimited_rows import list_columns
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-ANSWER = 5.0  # seconds in which the hub must answer
-SAMPLED = 64  # rows whose text is measured to say how many make a shard
+ANSWER_SECONDS = 5.0  # timeout of the hub; without it, the loader would try for minutes
+SAMPLED_ROWS = 64  # rows whose text is measured to decide how many make a shard
 
 
 class HubRows(Protocol):
@@ -56,21 +56,23 @@ class HubReader:
         pictures = [c for c in columns if type(first.features[c]).__name__ == "Image"]
         # Encoded bytes, not decoded pictures: the modality checks sizes before it decodes.
         self._splits = {
-            split: _undecoded(rows, [c for c in pictures if c in rows.column_names], library)
+            split: _cast_undecoded(rows, [c for c in pictures if c in rows.column_names], library)
             for split, rows in self._splits.items()
         }
         (choice or ColumnChoice()).check(name, columns)
-        self._columns = _chosen(next(iter(self._splits.values())), columns, choice)
+        self._columns = _choose_columns(next(iter(self._splits.values())), columns, choice)
         if not (self._columns.text or self._columns.image):
             advice = "choose one with the setting text_column"
-            raise DataError(f"{name!r} has no column named text or image (its columns: {in_order(columns)}); {advice}")
-        self.notes: list[str] = [described(self._columns, name)]
+            raise DataError(
+                f"{name!r} has no column named text or image (its columns: {list_columns(columns)}); {advice}"
+            )
+        self.notes: list[str] = [describe_columns(self._columns, name)]
         rows_of_all = sum(len(rows) for rows in self._splits.values())
-        taken = [modality for modality in ("text", "image") if self._columns.of(modality)]
-        self.counts: Mapping[str, int] = dict.fromkeys(taken, rows_of_all)
+        modalities = [modality for modality in ("text", "image") if self._columns.of(modality)]
+        self.counts: Mapping[str, int] = dict.fromkeys(modalities, rows_of_all)
         self.bytes: Mapping[str, int] = {
             modality: sum(round(self._width(split, modality) * len(rows)) for split, rows in self._splits.items())
-            for modality in taken
+            for modality in modalities
         }
         self.labels: tuple[str, ...] | None = (
             () if self._columns.label is None else tuple(sorted(self._columns.names)) or None
@@ -80,8 +82,8 @@ class HubReader:
         """Mean bytes of a row's text or image, over rows evenly spaced."""
         rows, column = self._splits[split], self._columns.of(modality)
         assert column is not None  # only the modalities of `counts` have shards
-        cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED)))[:][column]
-        return sum(map(_weight, cells)) / len(cells)
+        cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED_ROWS)))[:][column]
+        return sum(map(_cell_bytes, cells)) / len(cells)
 
     def shards(self, modality: str) -> list[Shard]:
         if self._columns.of(modality) is None:
@@ -113,22 +115,22 @@ class HubReader:
             yield item_of(dict(zip(columns, cells, strict=True)), self._columns, modality, name, place=None)
 
 
-def _undecoded(rows: HubRows, columns: list[str], library: ModuleType) -> HubRows:
+def _cast_undecoded(rows: HubRows, columns: list[str], library: ModuleType) -> HubRows:
     for column in columns:
         rows = rows.cast_column(column, library.Image(decode=False))
     return rows
 
 
-def _chosen(rows: HubRows, columns: list[str], choice: ColumnChoice | None) -> Columns:
+def _choose_columns(rows: HubRows, columns: list[str], choice: ColumnChoice | None) -> Columns:
     samples: dict[str, object] = {}
     for name, cells in rows[:8].items():
         samples.update((name, cell) for cell in reversed(cells) if cell not in (None, ""))
-    chosen = choose(columns, samples, choice=choice)
-    names = getattr(rows.features[chosen.label], "names", None) if chosen.label else None
+    label = choose(columns, samples, choice=choice).label
+    names = getattr(rows.features[label], "names", None) if label else None
     return choose(columns, samples, tuple(names or ()), choice)
 
 
-def _weight(cell: object) -> int:
+def _cell_bytes(cell: object) -> int:
     if isinstance(cell, Mapping):
         cell = cell.get("bytes")
     return (
@@ -147,7 +149,7 @@ def split_name(name: str) -> tuple[str, str | None]:
     return path, config or None
 
 
-def _reached(path: str) -> bool:
+def _is_reachable(path: str) -> bool:
     """Whether the hub answers and knows the data set: one request, since the loader would try many times for minutes.
 
     False where it does not answer, so that only the cache is left. Raises the client's error where the name is unknown."""
@@ -155,7 +157,7 @@ def _reached(path: str) -> bool:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
-        huggingface_hub.HfApi().dataset_info(path, timeout=ANSWER)
+        huggingface_hub.HfApi().dataset_info(path, timeout=ANSWER_SECONDS)
     except (HfHubHTTPError, HFValidationError):
         raise
     except Exception:  # each version of the client has its own errors for a network that is not there
@@ -178,20 +180,20 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _offline(is_offline: bool) -> Iterator[None]:
+def _read_cache_alone(is_offline: bool) -> Iterator[None]:
     """Have the loader read its cache alone."""
     import datasets
     from huggingface_hub import constants
 
-    places = [datasets.config, constants] if is_offline else []
-    before = [place.HF_HUB_OFFLINE for place in places]
+    modules = [datasets.config, constants] if is_offline else []
+    before = [module.HF_HUB_OFFLINE for module in modules]
     try:
-        for place in places:
-            place.HF_HUB_OFFLINE = True
+        for module in modules:
+            module.HF_HUB_OFFLINE = True
         yield
     finally:
-        for place, value in zip(places, before, strict=True):
-            place.HF_HUB_OFFLINE = value
+        for module, value in zip(modules, before, strict=True):
+            module.HF_HUB_OFFLINE = value
 
 
 def open_hub(name: str, modalities: Mapping[str, type[Modality]], choice: ColumnChoice | None = None) -> HubReader:
@@ -202,15 +204,15 @@ def open_hub(name: str, modalities: Mapping[str, type[Modality]], choice: Column
     """
     datasets = require("datasets", extra="hub", purpose=f"{name!r} is not a file or folder; as a hub name it")
     path, config = split_name(name)
-    reached = True
+    is_reachable = True
     try:
         with _quiet():
-            reached = _reached(path)
-        with _quiet(), _offline(not reached):
+            is_reachable = _is_reachable(path)
+        with _quiet(), _read_cache_alone(not is_reachable):
             loaded = datasets.load_dataset(path, config)
     except Exception as error:  # the hub's client, its network and every format raise their own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
-        if not reached:
+        if not is_reachable:
             reason = "the hub does not answer, and there is no local copy"
         raise DataError(
             f"{name!r} is not a path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "

@@ -51,7 +51,7 @@ class IdxReader:
         self._pairs: dict[str, _Pair] = {}
         heads = {file.path: head for file in files if (head := self._head(file)) is not None}
         by_path = {file.path: file for file in files}
-        self._inflated = limits.IDX.inflated  # what is left of it
+        self._inflated = limits.IDX.inflated  # bytes that packed images may still take
         labels = {key_of(path): path for path, (_, shape, _) in heads.items() if len(shape) == 1}
         for path, (code, shape, start) in heads.items():
             if len(shape) == 1:
@@ -110,7 +110,7 @@ class IdxReader:
 
     def _head(self, file: File) -> tuple[int, tuple[int, ...], int] | None:
         try:
-            with gzip_files.opened(self._root / file.path) as stream:
+            with gzip_files.open_file(self._root / file.path) as stream:
                 head = stream.read(4)
                 code, axes = (head[2], head[3]) if len(head) == 4 and head[:2] == b"\0\0" else (0, 0)
                 if code not in _TYPES or not 1 <= axes <= 4:
@@ -140,7 +140,7 @@ class IdxReader:
             self._refuse(path, f"it holds labels of more than {limits.size(limits.IDX.labels)}")
             return None
         try:
-            with gzip_files.opened(self._root / path) as stream:
+            with gzip_files.open_file(self._root / path) as stream:
                 data = stream.read(start + shape[0] * dtype.itemsize)[start:]
         except gzip_files.DAMAGE as error:
             self._refuse(path, f"it cannot be read ({error})")
@@ -154,7 +154,7 @@ class IdxReader:
         with pair.lock:
             if pair.body is None:
                 end = pair.start + math.prod(pair.shape)
-                pair.body = gzip_files.mapped(self._root / pair.file.path, end)[pair.start :]
+                pair.body = gzip_files.map_file(self._root / pair.file.path, end)[pair.start :]
         return pair.body
 
     def _here(self, file: File, shape: tuple[int, ...], start: int) -> tuple[int, ...]:
@@ -164,8 +164,8 @@ class IdxReader:
             self._refuse(file.path, f"its images are larger than {limits.size(limits.IDX.image)} each")
             return (0, *shape[1:])
         packed = gzip_files.is_gzip(self._root / file.path)
-        held = (file.bytes * (limits.GZIP.ratio if packed else 1) - start) // image_bytes
-        images = min(shape[0], max(held, 0))
+        max_images = (file.bytes * (limits.GZIP.ratio if packed else 1) - start) // image_bytes
+        images = min(shape[0], max(max_images, 0))
         if images < shape[0]:
             missing = shape[0] - images
             self._refuse(

@@ -44,7 +44,7 @@ def list_files(place: Path) -> Listing:
     if stat.S_ISREG(info.st_mode):
         return Listing(place.parent, [File(place.name, info.st_size, info.st_mtime_ns)], 0, [])
     if not stat.S_ISDIR(info.st_mode):
-        raise DataError(f"{str(place)!r} is {_named(info.st_mode)}; give a folder or a file")
+        raise DataError(f"{str(place)!r} is {_describe_mode(info.st_mode)}; give a folder or a file")
     out = Listing(place, [], 0, [])
     hidden = 0
     visited: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
@@ -66,7 +66,9 @@ def _info(place: Path) -> os.stat_result:
     try:
         return place.stat()
     except OSError as error:
-        raise DataError(f"{shortened(str(place))!r} cannot be read ({error.strerror}); check its permissions") from None
+        raise DataError(
+            f"{shorten_path(str(place))!r} cannot be read ({error.strerror}); check its permissions"
+        ) from None
 
 
 def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], visited: set[tuple[int, int]]) -> bool:
@@ -85,22 +87,22 @@ def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], vi
     if stat.S_ISREG(info.st_mode):
         out.files.append(File(path, info.st_size, info.st_mtime_ns))
     elif not stat.S_ISDIR(info.st_mode):
-        _refuse(out, path, f"is {_named(info.st_mode)}, not a file")
+        _refuse(out, path, f"is {_describe_mode(info.st_mode)}, not a file")
     elif (info.st_dev, info.st_ino) not in visited:
         visited.add((info.st_dev, info.st_ino))
         todo.append(f"{path}/")
     return False
 
 
-def _named(mode: int) -> str:
+def _describe_mode(mode: int) -> str:
     return _SPECIAL.get(stat.S_IFMT(mode), "neither a file nor a folder")
 
 
 def _refuse(out: Listing, path: str, reason: str) -> None:
-    out.refusals.append(SkippedItem(shortened(path), reason))
+    out.refusals.append(SkippedItem(shorten_path(path), reason))
 
 
-def shortened(path: str) -> str:
+def shorten_path(path: str) -> str:
     """The path as a sentence may show it: beginning and end of a long one."""
     half = limits.LISTING.shown // 2
     return path if len(path) <= 2 * half else f"{path[:half]}...{path[-half:]}"

@@ -11,22 +11,33 @@ import numpy as np
 from anew.core.registry import available
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
-from anew.data.skipped import named
+from anew.data.skipped import name_reasons
 from anew.data.sources.base import Shard
 from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.source import SAMPLE, Source
+from anew.data.sources.source import SAMPLE_ITEMS, Source
 from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, did_you_mean
 
-SAMPLE_BYTES = 8 * 1024 * 1024
-MOST_CLASSES = 1000
-FEWEST_OF_A_CLASS = 5  # items a class on average, below which folders are an order and no classes
+SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected: bounds its time
+MAX_CLASSES = 1000  # as many as ImageNet has; more folders are a numbering
+MIN_ITEMS_PER_CLASS = 5  # mean items of a class, below which folders are a numbering, not classes
 
 
 @dataclass(slots=True)
-class Chosen:
-    """A source and the modality taken from it. whole: small enough to be kept in memory; asked: the user says the modality."""
+class SelectedData:
+    """A source, and the modality that is learned from it.
+
+    Attributes:
+        source: The source.
+        modality: Name of the modality.
+        shards: Its shards.
+        whole: Whether they are small enough to be kept in memory.
+        other: Items that are left out, by modality or suffix.
+        notes: Sentences for the user.
+        fingerprint: Hash by which a run recognises its data.
+        asked: Whether the user named the modality.
+    """
 
     source: Source
     modality: str
@@ -40,9 +51,19 @@ class Chosen:
 
 def detect_modality(
     path: str, requested: str | None, once: bool = False, is_requested: bool = True, columns: ColumnChoice | None = None
-) -> Chosen:
-    """List the path and take the requested modality, or the one of most items (of most bytes where that is a draw). once: see
-    `Source.open`; is_requested: the user says the requested one, see `Modality.folders`; columns: those of tables that the user names."""
+) -> SelectedData:
+    """List a path, and select the requested modality or that of most items (of most bytes where there is a tie).
+
+    Args:
+        path: The data, as the user gave it.
+        requested: Name of the modality; None: that of most items.
+        once: See `Source.open`.
+        is_requested: Whether it was the user who named the requested modality, see `Modality.folders`.
+        columns: Columns of tables that the user names.
+
+    Raises:
+        DataError: There is nothing to learn from, or nothing of the requested modality.
+    """
     modalities = {name: load_modality(name) for name in available("data")}
     if requested is not None and requested not in modalities:
         raise DataError(f"unknown modality {requested!r}{did_you_mean(requested, modalities)}")
@@ -51,7 +72,7 @@ def detect_modality(
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
         counts = ", ".join(f"{n} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
-        sentence = f"{path!r} holds nothing that can be learned ({(counts + _refused(source)).removeprefix('; ') or 'nothing'})"
+        sentence = f"{path!r} holds nothing that can be learned ({(counts + _refusal_clause(source)).removeprefix('; ') or 'nothing'})"
         raise DataError(f"{sentence}; {_advice(source, modalities) or 'give ' + ' or '.join(sorted(modalities))}")
     if requested is not None and requested not in usable:
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
@@ -63,11 +84,11 @@ def detect_modality(
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
     if not shards:
-        reasons = f": {named(source.refusals)}" if source.refusals else ""
+        reasons = f": {name_reasons(source.refusals)}" if source.refusals else ""
         raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{reasons}")
     is_small = sum(shard.bytes for shard in shards) <= WHOLE_BYTES and usable[modality] <= WHOLE_ITEMS
     fits_memory = modalities[modality].traits.cheap_to_encode and is_small
-    return Chosen(
+    return SelectedData(
         source, modality, shards, fits_memory, left_out, notes, _fingerprint(modality, shards, source), is_requested
     )
 
@@ -88,7 +109,7 @@ def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
     )
 
 
-def _refused(source: Source) -> str:
+def _refusal_clause(source: Source) -> str:
     """`; NAME was refused: REASON` of the first file that could not be listed, and how many there are."""
     if not source.refusals:
         return ""
@@ -109,11 +130,11 @@ def _notes(modality: str, counts: dict[str, int], requested: str | None) -> list
 
 
 def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
-    """Of names and sizes of all shards and the content of the first items of a few."""
+    """A hash of the names and sizes of all shards, and of the content of the first items of a few."""
     digest = hashlib.blake2b(modality.encode(), digest_size=16)
     for shard in sorted(shards, key=lambda b: b.name):
         digest.update(f"{shard.name}\0{shard.items}\0{shard.bytes}\0{shard.part}\n".encode("utf-8", "surrogateescape"))
-    for shard in _spread(shards, 4):
+    for shard in _evenly_spaced(shards, 4):
         for item in source.read(shard, 8):
             data = item.reason if isinstance(item, SkippedItem) else item.data
             if isinstance(data, np.ndarray | FileSlice):
@@ -122,18 +143,18 @@ def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
     return digest.hexdigest()
 
 
-def _spread(shards: Sequence[Shard], n: int) -> list[Shard]:
-    places = np.unique(np.linspace(0, len(shards) - 1, min(n, len(shards))).round().astype(int))
-    return [shards[i] for i in places]
+def _evenly_spaced(shards: Sequence[Shard], n: int) -> list[Shard]:
+    indices = np.unique(np.linspace(0, len(shards) - 1, min(n, len(shards))).round().astype(int))
+    return [shards[i] for i in indices]
 
 
-def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[SkippedItem]]:
+def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], list[SkippedItem]]:
     """(usable items, refused ones) of a bounded sample, spread over the source; headers only are checked."""
     good: list[Item] = []
     bad: list[SkippedItem] = []
     size = 0
-    shards = _spread(chosen.shards, 16)
-    per_shard = max(SAMPLE // len(shards), 1)
+    shards = _evenly_spaced(chosen.shards, 16)
+    per_shard = max(SAMPLE_ITEMS // len(shards), 1)
     for shard in shards:
         for item, reason in reasons(modality, "validate_header", chosen.source.read(shard, per_shard)):
             if reason is not None:
@@ -147,7 +168,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Skip
 
 
 def classes_of(
-    chosen: Chosen, modality: Modality, sample: Sequence[Item], class_names: Sequence[str], items: int
+    chosen: SelectedData, modality: Modality, sample: Sequence[Item], class_names: Sequence[str], items: int
 ) -> tuple[tuple[str, ...], list[str]]:
     """(class names, notes). Folders are classes where every item has one and each holds several items.
 
@@ -162,10 +183,10 @@ def classes_of(
         return (), [
             f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
         ]
-    if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
+    if len(labels) > MAX_CLASSES or items < MIN_ITEMS_PER_CLASS * len(labels):
         class_source = "labels" if modality.traits.labels_from_content else "folders"
         return (), [f"{len(labels)} {class_source} for {items} items are taken as a numbering, not as classes"]
     return labels, []
 
 
-__all__ = ["Chosen", "classes_of", "detect_modality", "sample_of"]
+__all__ = ["SelectedData", "classes_of", "detect_modality", "sample_of"]

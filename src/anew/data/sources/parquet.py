@@ -15,7 +15,7 @@ from anew.core import isolation
 from anew.core.extras import require
 from anew.data import limits
 from anew.data.formats import by_range
-from anew.data.formats.by_range import Distant, Range
+from anew.data.formats.by_range import FileInStore, Range
 from anew.data.formats.partial_files import PartialFile
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS
 from anew.data.sources.delimited_rows import Broken
@@ -30,10 +30,10 @@ from anew.data.sources.parquet_decoding import (
     too_large,
 )
 
-SAMPLED = 4 * 1024 * 1024  # bytes of a column, at its beginning, that should hold its first rows
-GROUPS = 2  # row groups of a file in a store that lie on the disk
+SAMPLED_BYTES = 4 * 1024 * 1024  # first bytes of a column, which hold its first rows unless pages are long
+MAX_LOCAL_GROUPS = 2  # row groups of a file in a store that are copied to the disk: the current one and the next
 _TAIL = b"0000PAR1"  # the length of the description, and the mark
-MOST_PIECES = 16  # of one row group: each of them may have to decode what stands before it
+MAX_PIECES = 16  # of one row group: each of them may have to decode the rows before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class _LocalPath(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _HereFile:
+class _LocalFile:
     """A file on the disk."""
 
     path: str
@@ -74,14 +74,14 @@ class _HereFile:
         return []
 
 
-class _DistantFile:
+class _StoredFile:
     """A file in a store: its description is read at once, row groups as they are used.
 
     Raises:
         ValueError: One clause, where it is damaged.
     """
 
-    def __init__(self, path: Path, stored: Distant) -> None:
+    def __init__(self, path: Path, stored: FileInStore) -> None:
         self._path, self._stored = path, stored
         size = stored.file.bytes or 0
         end = stored.store.read(stored.file, max(0, size - len(_TAIL)), size)
@@ -99,11 +99,11 @@ class _DistantFile:
 
     def inspect(self) -> ParquetInfo:
         chunks = next((group for group in self._where(None) if group), [])
-        for most in (SAMPLED, None):  # the first rows are at the beginning of their chunks, unless pages are long
-            needed = [(start, stop if most is None else min(stop, start + most)) for start, stop in chunks]
-            place = PartialFile(self._stored, [*needed, self._footer])
+        for most in (SAMPLED_BYTES, None):  # the first rows are at the beginning of their chunks, unless pages are long
+            ranges = [(start, stop if most is None else min(stop, start + most)) for start, stop in chunks]
+            copy = PartialFile(self._stored, [*ranges, self._footer])
             try:
-                answer: ParquetInfo = isolation.call(inspect, limits.PARQUET, place.path)
+                answer: ParquetInfo = isolation.call(inspect, limits.PARQUET, copy.path)
                 return answer
             except ValueError:
                 if most is None:
@@ -123,12 +123,12 @@ class _DistantFile:
             if key in self._groups:
                 self._groups.move_to_end(key)
                 return self._groups[key]
-        place = PartialFile(self._stored, [*self._where(columns)[group], self._footer])
+        copy = PartialFile(self._stored, [*self._where(columns)[group], self._footer])
         with self._lock:
-            self._groups[key] = place
-            while len(self._groups) > GROUPS:
+            self._groups[key] = copy
+            while len(self._groups) > MAX_LOCAL_GROUPS:
                 self._groups.popitem(last=False)
-        return place
+        return copy
 
     def ranges(self, group: int, columns: tuple[str, ...]) -> list[Range]:
         return [Range(self._path, start, stop) for start, stop in sorted(self._where(columns)[group])]
@@ -150,8 +150,8 @@ class ParquetFile:
 
     def __init__(self, path: Path) -> None:
         require("pyarrow.parquet", extra="tables", purpose=f"reading {path.name!r}")
-        stored = by_range.distant(path)
-        self._file = _HereFile(os.fspath(path.absolute())) if stored is None else _DistantFile(path, stored)
+        stored = by_range.find_stored(path)
+        self._file = _LocalFile(os.fspath(path.absolute())) if stored is None else _StoredFile(path, stored)
         inspection = self._file.inspect()
         self.columns = inspection.columns
         self.samples = inspection.samples
@@ -165,7 +165,7 @@ class ParquetFile:
         pieces: list[RowRange] = []
         for group, (rows, size) in enumerate(zip(self._group_rows, sizes, strict=True)):
             shards = size / SHARD_BYTES if modality == "text" else rows / SHARD_ITEMS
-            count = max(1, min(round(shards), MOST_PIECES, rows))
+            count = max(1, min(round(shards), MAX_PIECES, rows))
             edges = [rows * number // count for number in range(count + 1)]
             pieces += [
                 RowRange(group, start, stop, size * (stop - start) // max(rows, 1))
@@ -174,14 +174,16 @@ class ParquetFile:
         return [piece for piece in pieces if piece.stop > piece.start]
 
     def ranges(self, piece: RowRange, columns: Sequence[str]) -> list[Range]:
-        """What reading a piece needs of the file, where it lies in a store."""
+        """The ranges of the file that reading a piece needs, where it lies in a store."""
         return self._file.ranges(piece.group, tuple(columns))
 
     def read(self, piece: RowRange, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
         """The rows of a piece. Raises ValueError (one clause) where the file is damaged."""
         row_bytes = piece.bytes // (piece.stop - piece.start)
-        place = self._file.with_group(piece.group, tuple(columns))  # held as long as it is read
-        request = RowsRequest(place.path, piece.group, piece.stop, tuple(columns), row_bytes, limits.PARQUET)
+        local = self._file.with_group(
+            piece.group, tuple(columns)
+        )  # a local name: the copy lives as long as this object
+        request = RowsRequest(local.path, piece.group, piece.stop, tuple(columns), row_bytes, limits.PARQUET)
         row, allowance = piece.start, limits.PARQUET.shard(piece.bytes)
         while row < piece.stop:
             answer: RowsAnswer = isolation.call(read_rows, request, (row, allowance))

@@ -29,7 +29,7 @@ BATCH_ROWS = 1024  # rows decoded at once: more gain no speed
 # Bytes of cells in one answer: large enough that the pipe costs little, small enough to hold twice.
 ANSWER_BYTES = 8 * 1024 * 1024
 BUFFER_BYTES = 1024 * 1024  # read ahead of a column; without a buffer all of it in a row group would be read at once
-CURSORS = 2  # row groups that stay open: one that training reads and one that is read in order
+MAX_CURSORS = 2  # row groups that stay open: one that training reads and one that is read in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class RowsRequest:
         group: Number of the row group.
         stop: The row after the last one, counted in the row group.
         columns: Names of the columns.
-        row_bytes: What the file says that a row takes.
-        bounds: What rows may hold; the worker does not know what its parent was set to.
+        row_bytes: Bytes of a row, as the file states them.
+        bounds: Limits of rows; the worker does not see changes of the limits in its parent.
     """
 
     path: str
@@ -77,7 +77,7 @@ class RowsAnswer:
     Attributes:
         rows: Cells by column, or why a row cannot be used.
         next_row: The row to go on with.
-        bytes: What the cells of these rows take.
+        bytes: Bytes of the cells of these rows.
         too_large: Whether the rows hold more than they may; then nothing follows.
         damage: Why nothing follows (one clause); "" where something may.
     """
@@ -94,7 +94,7 @@ class RowsAnswer:
 
 def inspect(bounds: limits.ParquetLimits, path: str) -> ParquetInfo:
     """Raises ValueError (one clause) where the file cannot be used."""
-    file = _opened(path)
+    file = _open_file(path)
     if file.metadata.num_columns > bounds.columns:
         raise ValueError(f"it has more than {bounds.columns:,} columns")
     columns = [entry.name for entry in file.schema_arrow if _holds_one_value(entry.type)]
@@ -109,13 +109,13 @@ def inspect(bounds: limits.ParquetLimits, path: str) -> ParquetInfo:
 
 def group_bytes(columns: Sequence[str], path: str) -> list[int]:
     """Uncompressed bytes of these columns in each row group. Raises ValueError (one clause)."""
-    metadata = _opened(path).metadata
+    metadata = _open_file(path).metadata
     return [_bytes_of_group(metadata, number, columns) for number in range(metadata.num_row_groups)]
 
 
 def group_ranges(columns: Sequence[str] | None, path: str) -> list[list[tuple[int, int]]]:
-    """Where these columns (None: all) lie in the file: (start, stop) of each chunk, by row group. Raises ValueError (one clause)."""
-    metadata = _opened(path).metadata
+    """Ranges (start, stop) of the chunks of these columns (None: all), by row group. Raises ValueError (one clause)."""
+    metadata = _open_file(path).metadata
     leaves = range(metadata.num_columns) if columns is None else _leaves(metadata, columns)
     groups: list[list[tuple[int, int]]] = []
     for number in range(metadata.num_row_groups):
@@ -133,7 +133,7 @@ def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
     """Rows from a position on, about ANSWER_BYTES of them.
 
     Args:
-        request: Which rows.
+        request: The rows.
         position: The first row in the row group, and bytes that these and all later rows may take.
     """
     start, allowance = position
@@ -164,7 +164,7 @@ class _Cursor:
     """The batches of one row group in order, so that the next rows are not decoded from its beginning again."""
 
     def __init__(self, request: RowsRequest, stamp: int) -> None:
-        file = _opened(request.path)
+        file = _open_file(request.path)
         rows = _rows_at_once(request, stamp, file.metadata)
         self._batches = file.iter_batches(rows, row_groups=[request.group], columns=list(request.columns))
         self._batch: RecordBatch = None
@@ -177,12 +177,12 @@ class _Cursor:
                 self._batch = next(self._batches, None)
             if self._batch is None:
                 return None
-            skipped = min(start - self.row, len(self._batch))
-            taken = self._batch.slice(skipped, stop - start)
-            self.row += skipped + len(taken)
-            self._batch = self._batch.slice(skipped + len(taken))
-            if len(taken):
-                return taken
+            num_skipped = min(start - self.row, len(self._batch))
+            rows = self._batch.slice(num_skipped, stop - start)
+            self.row += num_skipped + len(rows)
+            self._batch = self._batch.slice(num_skipped + len(rows))
+            if len(rows):
+                return rows
 
 
 _cursors: OrderedDict[tuple[object, ...], _Cursor] = OrderedDict()
@@ -197,7 +197,7 @@ def _cursor(request: RowsRequest, start: int) -> _Cursor:
     if cursor is None or cursor.row > start:
         cursor = _Cursor(request, stamp)
     _cursors[key] = cursor
-    while len(_cursors) > CURSORS:
+    while len(_cursors) > MAX_CURSORS:
         _cursors.popitem(last=False)
     return cursor
 
@@ -208,7 +208,7 @@ def _rows_at_once(request: RowsRequest, stamp: int, metadata: FileMetaData) -> i
     paths = _dictionary_columns(metadata, request.group, request.columns)
     key = (request.path, stamp, request.group, *paths)
     if paths and key not in _longest_cells:
-        file = _opened(request.path, as_dictionaries=paths)
+        file = _open_file(request.path, as_dictionaries=paths)
         columns = sorted({path.split(".")[0] for path in paths})
         batch = next(file.iter_batches(1, row_groups=[request.group], columns=columns))
         _longest_cells[key] = sum(map(_longest_cell, batch.columns))
@@ -223,7 +223,7 @@ def _pyarrow(module: str = "pyarrow") -> ModuleType:
     return require(module, extra="tables", purpose="reading Parquet")
 
 
-def _opened(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
+def _open_file(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
     """A `pyarrow.parquet.ParquetFile`.
 
     Args:

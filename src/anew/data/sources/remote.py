@@ -28,19 +28,26 @@ from anew.data import limits
 from anew.data.formats import by_range
 from anew.data.sources import store_listing
 from anew.data.sources.listing import File, Listing, list_files
-from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, MANIFEST_MEMORY, StoreListing, listed
+from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, MANIFEST_MEMORY, StoreListing, list_store
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
-STREAMS = 8  # files that are fetched at once
-SAVE_S = 5.0  # seconds between two notes of what is there, so that a copy that is killed goes on from there
-BY_RANGE = ("s3", "gs", "az", "abfs", "hf", "memory")  # a web server may not know ranges
-_DISTANT_STAMP = 1 << 62  # above the time of any file: what is on the disk must not hide that the store changed
+MAX_STREAMS = 8  # files that are fetched at once: hides the latency of a request each
+SAVE_INTERVAL = 5.0  # seconds after which the manifest is saved, so that a killed copy continues from there
+RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # a web server may not know ranges
+_STORE_STAMP = 1 << 62  # above the time of any file: what is on the disk must not hide that the store changed
 
 
 @dataclass(slots=True)
 class LocalCopy:
-    """Local copy of remote data: its place, a sentence about it, what could not be copied, and what lies there."""
+    """Local copy of remote data.
+
+    Attributes:
+        place: The folder, or the one file.
+        note: A sentence about it.
+        listing: Its files.
+        refusals: Files that could not be copied.
+    """
 
     place: Path
     note: str
@@ -49,11 +56,11 @@ class LocalCopy:
 
 
 def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: False) -> LocalCopy:
-    """Bring what lies at an address into the cache, as far as it is not there yet.
+    """Copy the files at an address into the cache, as far as they are not there yet.
 
     Args:
-        address: From `address_of`.
-        may_stay: Whether the readers of a file, by its name, can do with ranges of it.
+        address: As `address_of` gives it.
+        may_stay: Whether a file of this name can be read by range, so that it need not be copied.
 
     Returns:
         A folder, or the one file.
@@ -67,8 +74,8 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
     folder.mkdir(parents=True, exist_ok=True)
     system, path = addresses.opened(address)
     with FileLock(folder / LOCK):
-        listing = listed(system, path, address, folder)
-        distant = _distant(listing, address, may_stay)
+        listing = list_store(system, path, address, folder)
+        distant = _remaining_in_store(listing, address, may_stay)
         copy = _Copy(system, folder, public_address)
         copy.bring({name: file for name, file in listing.files.items() if name not in distant})
     refusals = [*listing.refusals, *copy.refusals]
@@ -79,17 +86,17 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
         )
     if distant:
         store = RangeStore(system, public_address, BlockCache(files.cache_root(None) / "blocks"))
-        by_range.stand_in(folder, store, distant)
+        by_range.register(folder, store, distant)
     else:
-        by_range.forget(folder)
+        by_range.unregister(folder)
     place = folder / next(iter(listing.files)) if listing.is_file else folder
     note = _note(public_address, listing, distant)
     return LocalCopy(place, note, _files_of(folder, place, listing, distant), refusals)
 
 
-def _distant(listing: StoreListing, address: str, may_stay: Callable[[str], bool]) -> dict[str, StoredFile]:
+def _remaining_in_store(listing: StoreListing, address: str, may_stay: Callable[[str], bool]) -> dict[str, StoredFile]:
     """The files that stay in the store."""
-    if address.partition("://")[0] not in BY_RANGE or listing.bytes <= store_listing.COPIED:
+    if address.partition("://")[0] not in RANGE_SCHEMES or listing.bytes <= store_listing.MAX_COPIED_BYTES:
         return {}
     return {
         name: file
@@ -110,14 +117,14 @@ def _note(shown: str, listing: StoreListing, distant: Mapping[str, StoredFile]) 
 
 
 def _files_of(folder: Path, place: Path, listing: StoreListing, distant: Mapping[str, StoredFile]) -> Listing:
-    """What lies in a folder, or seems to."""
+    """The files of a folder, those in the store included."""
     if not distant:
         return list_files(place)
     on_disk = list_files(folder) if len(distant) < len(listing.files) else Listing(folder, [], 0, [])
     digest = hashlib.blake2b(digest_size=8)
     for name, file in distant.items():
         digest.update(f"{name}\0{file.bytes}\0{file.stamp}\n".encode("utf-8", "surrogateescape"))
-    stamp = _DISTANT_STAMP | (int.from_bytes(digest.digest()) >> 2)
+    stamp = _STORE_STAMP | (int.from_bytes(digest.digest()) >> 2)
     shown = {name for name in distant if not any(part[0] == "." or part == "__pycache__" for part in name.split("/"))}
     entries = [*on_disk.files, *(File(name, distant[name].bytes or 0, stamp) for name in shown)]
     hidden = on_disk.hidden + len(distant) - len(shown)
@@ -125,7 +132,7 @@ def _files_of(folder: Path, place: Path, listing: StoreListing, distant: Mapping
 
 
 def is_known(address: str) -> bool:
-    """Whether something of an address was copied before, so that somebody here has named it."""
+    """Whether an address was used on this computer before."""
     return (_folder_of(without_query(address)) / MANIFEST).is_file()
 
 
@@ -139,33 +146,33 @@ class _Copy:
     def __init__(self, system: FileSystem, folder: Path, shown: str) -> None:
         self.system, self.folder, self.shown = system, folder, shown
         self.refusals: list[SkippedItem] = []
-        self.known = self._read()
+        self.manifest = self._read()
         self._saved_at = time.monotonic()
 
     def bring(self, listing: Mapping[str, StoredFile]) -> None:
-        """Fetch what is missing or has changed; what is not listed any more is removed."""
+        """Fetch files that are missing or have changed, and remove those that are not listed any more."""
         missing = {name: file for name, file in listing.items() if not self._has(name, file)}
         self._check_space(sum(file.bytes or 0 for file in missing.values()))
-        for name in self.known.keys() - listing.keys():
+        for name in self.manifest.keys() - listing.keys():
             (self.folder / name).unlink(missing_ok=True)
             for parent in (self.folder / name).parents[: name.count("/")]:
                 with contextlib.suppress(OSError):  # not empty
                     parent.rmdir()
-            del self.known[name]
+            del self.manifest[name]
         try:
-            for name, file, reason in self._fetched(missing):
+            for name, file, reason in self._fetch_all(missing):
                 if reason is None:
-                    self.known[name] = [file.bytes, file.stamp]
+                    self.manifest[name] = [file.bytes, file.stamp]
                 else:
                     self.refusals.append(SkippedItem(name, reason))
-                if time.monotonic() - self._saved_at > SAVE_S:
+                if time.monotonic() - self._saved_at > SAVE_INTERVAL:
                     self._save()
         finally:
             if missing or not (self.folder / MANIFEST).exists():
                 self._save()
 
-    def _fetched(self, missing: Mapping[str, StoredFile]) -> Iterator[tuple[str, StoredFile, str | None]]:
-        with ThreadPoolExecutor(STREAMS) as pool:
+    def _fetch_all(self, missing: Mapping[str, StoredFile]) -> Iterator[tuple[str, StoredFile, str | None]]:
+        with ThreadPoolExecutor(MAX_STREAMS) as pool:
             jobs = {pool.submit(self._fetch, name, file): name for name, file in missing.items()}
             try:
                 for job in as_completed(jobs):
@@ -174,7 +181,7 @@ class _Copy:
                 pool.shutdown(cancel_futures=True)
 
     def _fetch(self, name: str, file: StoredFile) -> str | None:
-        """Why a file could not be fetched; None where it is there now."""
+        """Fetch a file; returns why it could not be fetched (one clause), or None."""
         place = self.folder / name
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
         try:
@@ -200,7 +207,8 @@ class _Copy:
 
     def _has(self, name: str, file: StoredFile) -> bool:
         # Without a stamp a store cannot say that nothing changed.
-        return bool(file.stamp) and self.known.get(name) == [file.bytes, file.stamp] and (self.folder / name).is_file()
+        is_same = self.manifest.get(name) == [file.bytes, file.stamp]
+        return bool(file.stamp) and is_same and (self.folder / name).is_file()
 
     def _check_space(self, size: int) -> None:
         free = shutil.disk_usage(self.folder).free - files.SPARE
@@ -221,5 +229,5 @@ class _Copy:
             return {}
 
     def _save(self) -> None:
-        files.write_json(self.folder / MANIFEST, self.known)
+        files.write_json(self.folder / MANIFEST, self.manifest)
         self._saved_at = time.monotonic()

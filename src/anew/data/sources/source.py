@@ -15,16 +15,16 @@ from anew.data import limits
 from anew.data.file_names import is_hub_name, is_packed, suffix_of
 from anew.data.formats import by_range
 from anew.data.modality import Modality
-from anew.data.skipped import named
-from anew.data.sources.base import SHOWN, TABLE_SUFFIXES, Reader, Shard, reader_of
-from anew.data.sources.beside_data import check_is_no_run, without_side_files
+from anew.data.skipped import name_reasons
+from anew.data.sources.base import MAX_NAMED_TABLES, TABLE_SUFFIXES, Reader, Shard, reader_of
+from anew.data.sources.beside_data import drop_side_files, refuse_run_folder
 from anew.data.sources.columns import ColumnChoice
-from anew.data.sources.listing import File, Listing, list_files, shortened
+from anew.data.sources.listing import File, Listing, list_files, shorten_path
 from anew.data.sources.remote import local_copy
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-SAMPLE = 256  # items that `counts` and header checks may look at
+SAMPLE_ITEMS = 256  # items that `counts` and header checks may read: bounds the time of listing
 
 
 class Source:
@@ -54,10 +54,18 @@ class Source:
         requested: str | None = None,
         choice: ColumnChoice | None = None,
     ) -> Source:
-        """List a folder, a file, an address or a hub name. once: it holds samples, and none of them counts twice (`once`). requested: the
-        modality that the user says, see `Modality.folders`. choice: columns of tables that the user names.
+        """List a folder, a file, an address or a hub name.
 
-        Raises DataError where there is nothing to list."""
+        Args:
+            path: The data, as the user gave it.
+            modalities: All modalities by name.
+            once: Whether it holds samples, of which each counts once, whatever formats it is saved in.
+            requested: The modality that the user names, see `Modality.folders`.
+            choice: Columns of tables that the user names.
+
+        Raises:
+            DataError: There is nothing to list.
+        """
         text = os.fspath(path)
         if not text:
             raise DataError(
@@ -67,9 +75,11 @@ class Source:
             place = Path(text).expanduser()
             exists = place.exists()
         except OSError as error:
-            raise DataError(f"{shortened(text)!r} cannot be read ({error.strerror})") from None
+            raise DataError(f"{shorten_path(text)!r} cannot be read ({error.strerror})") from None
         except RuntimeError:
-            raise DataError(f"{shortened(text)!r} names the home of an unknown user; give a folder or a file") from None
+            raise DataError(
+                f"{shorten_path(text)!r} names the home of an unknown user; give a folder or a file"
+            ) from None
         if exists:
             return cls._open_files(
                 text, place, list_files(place), modalities, once, requested, choice or ColumnChoice()
@@ -84,8 +94,8 @@ class Source:
             source._notes.append(copy.note)
             return source
         if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
-            near = next(parent for parent in place.parents if parent.is_dir())
-            raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
+            parent_folder = next(parent for parent in place.parents if parent.is_dir())
+            raise DataError(f"{text!r} does not exist in the folder {str(parent_folder)!r}; give a folder or a file")
         if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
             return cls(text, [hub.open_hub(text, modalities, choice)])
@@ -105,12 +115,12 @@ class Source:
         root, files, hidden, refusals = listing
         if not files:
             left_out = f"; {hidden} hidden files are left out" if hidden else ""
-            left_out += f"; {named(refusals)}" if refusals else ""
+            left_out += f"; {name_reasons(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{left_out}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
-        check_is_no_run(text, place, files)
-        files, side_notes = without_side_files(files)
+        refuse_run_folder(text, place, files)
+        files, side_notes = drop_side_files(files)
         classes, files, notes = _metadata(root, files)
         notes = [*side_notes, *notes]
         by_reader: dict[str, list[File]] = {}
@@ -165,17 +175,17 @@ class Source:
         return items if limit is None else itertools.islice(items, limit)
 
     def prefetch(self, shard: Shard, limit: int | None = None) -> None:
-        """Have what a shard holds fetched, where it lies in a store.
+        """Start to fetch the files of a shard, where they lie in a store.
 
         Args:
             shard: One of `shards`.
-            limit: Items that are needed of it.
+            limit: Items that are needed of it; None: all.
         """
         if not by_range.has_stores():
             return
-        parts = self._home[shard.name].ranges(shard)
-        if len(parts) > 1 or limit is None:  # the beginning of one range is fetched by who reads it
-            by_range.prefetch(parts[:limit])
+        ranges = self._home[shard.name].ranges(shard)
+        if len(ranges) > 1 or limit is None:  # the beginning of a single range is fetched when it is read
+            by_range.prefetch(ranges[:limit])
 
 
 def _take_large_archives(by_reader: dict[str, list[File]]) -> None:
@@ -200,7 +210,7 @@ def _may_stay(name: str, modalities: Mapping[str, type[Modality]], requested: st
     return is_plain and bool(owners) and not any(owner.traits.reads_file_slices for owner in owners)
 
 
-NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files next to it
+MAX_NAMING_BYTES = 64 * 1024 * 1024  # size of a table that may name the image files next to it; chosen: a million names
 _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
@@ -212,7 +222,7 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
         return {}, files, []
     from anew.data.sources import tables
 
-    plain = [f for f in listed if suffix_of(f.path) != ".parquet" and f.bytes <= NAMING_BYTES][:SAMPLE]
+    plain = [f for f in listed if suffix_of(f.path) != ".parquet" and f.bytes <= MAX_NAMING_BYTES][:SAMPLE_ITEMS]
     described = {f for f in listed if PurePosixPath(f.path).name.lower() in _METADATA}
     described |= {f for f in plain if f not in described and tables.names_files(root / f.path)}
     classes: dict[str, str | None] = {}
@@ -227,16 +237,16 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
         classes |= {posixpath.normpath(folder / name): label for name, label in rows.items()}
     if damaged and len(damaged) == len(described):  # nothing is left that says what the classes are
         raise damaged[0]
-    left = [f for f in files if f not in described]
-    missing = sorted(classes.keys() - {f.path for f in left})
-    if classes:  # a folder of described files is no class of those that are not described
-        classes = {**{f.path: None for f in left}, **classes}
-    notes = [f"{error}; what it describes has no class" for error in damaged[:SHOWN]]
-    notes += [f"{len(damaged)} tables cannot be read in all"] if len(damaged) > SHOWN else []
-    return classes, left, [*notes, *([_missing(missing, described)] if missing else [])]
+    data_files = [f for f in files if f not in described]
+    missing = sorted(classes.keys() - {f.path for f in data_files})
+    if classes:  # files that no table describes have no class, whatever their folder
+        classes = {**{f.path: None for f in data_files}, **classes}
+    notes = [f"{error}; what it describes has no class" for error in damaged[:MAX_NAMED_TABLES]]
+    notes += [f"{len(damaged)} tables cannot be read in all"] if len(damaged) > MAX_NAMED_TABLES else []
+    return classes, data_files, [*notes, *([_missing_note(missing, described)] if missing else [])]
 
 
-def _missing(names: Sequence[str], tables: Iterable[File]) -> str:
+def _missing_note(names: Sequence[str], tables: Iterable[File]) -> str:
     """A note on the files that tables name and the folder does not hold; what lies outside it is never looked at."""
     where = " and ".join(sorted(f.path for f in tables)[:3])
     outside = sum(name.startswith(("../", "/")) for name in names)

@@ -17,15 +17,24 @@ from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
 MANIFEST, NAMES, LOCK = ".listing.json", ".names.json", ".lock"  # in the folder of an address in the cache
-MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33
-COPIED = 1 << 30  # bytes up to which data at an address is copied; of more, only what is used is read
-FRESH_S = 600.0  # seconds for which the names of larger data count
-LONGEST_NAME = 240  # bytes of one part of a path that every disk takes
+MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33  # most bytes of these files, and of them in memory
+MAX_COPIED_BYTES = (
+    1 << 30
+)  # bytes up to which data at an address is copied; of more, only the ranges that are used are read
+FRESH_SECONDS = 600.0  # for which the names of larger data are reused: a look and a training after it list once
+MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
 
 
 @dataclass(slots=True)
 class StoreListing:
-    """Files by relative path; whether the address is one file; what has a name that cannot be kept; seconds since it was made."""
+    """The files at an address.
+
+    Attributes:
+        files: Files by relative path.
+        is_file: Whether the address is a single file.
+        refusals: Files whose names cannot be kept on a disk.
+        age: Seconds since the listing was made.
+    """
 
     files: dict[str, StoredFile]
     is_file: bool = False
@@ -34,12 +43,12 @@ class StoreListing:
 
     @property
     def bytes(self) -> int:
-        """Of all files."""
+        """Bytes of all files, as far as they are known."""
         return sum(file.bytes or 0 for file in self.files.values())
 
 
-def listed(system: FileSystem, path: str, address: str, folder: Path) -> StoreListing:
-    """What lies at an address now, or lay there within FRESH_S where it is much.
+def list_store(system: FileSystem, path: str, address: str, folder: Path) -> StoreListing:
+    """The files at an address; for large data a listing may be reused for FRESH_SECONDS.
 
     Args:
         system: The store.
@@ -47,11 +56,11 @@ def listed(system: FileSystem, path: str, address: str, folder: Path) -> StoreLi
         address: For sentences.
         folder: Where the names are kept.
     """
-    kept = _kept(folder / NAMES)
-    if kept is not None:
-        return kept
-    listing = _listed(system, path, address)
-    if listing.bytes > COPIED and not address.startswith("http"):  # a signed address is a secret
+    previous = _read_kept(folder / NAMES)
+    if previous is not None:
+        return previous
+    listing = _list(system, path, address)
+    if listing.bytes > MAX_COPIED_BYTES and not address.startswith("http"):  # a signed address is a secret
         entries = [[name, file.key, file.bytes, file.stamp] for name, file in listing.files.items()]
         refusals = [[item.name, item.reason] for item in listing.refusals]
         names = {"time": time.time(), "is_file": listing.is_file, "files": entries, "refusals": refusals}
@@ -59,8 +68,8 @@ def listed(system: FileSystem, path: str, address: str, folder: Path) -> StoreLi
     return listing
 
 
-def _kept(path: Path) -> StoreListing | None:
-    """The names that were kept, as long as they count."""
+def _read_kept(path: Path) -> StoreListing | None:
+    """The listing that was kept, None where it is too old or damaged."""
     if not path.exists():
         return None
     try:
@@ -71,10 +80,10 @@ def _kept(path: Path) -> StoreListing | None:
     except (RunError, KeyError, TypeError, ValueError):  # damaged: everything is listed again
         return None
     listing = StoreListing(stored, bool(names["is_file"]), refusals, age)
-    return listing if 0 <= age < FRESH_S and all(map(is_safe, stored)) else None
+    return listing if 0 <= age < FRESH_SECONDS and all(map(is_safe, stored)) else None
 
 
-def _listed(system: FileSystem, path: str, address: str) -> StoreListing:
+def _list(system: FileSystem, path: str, address: str) -> StoreListing:
     public_address = without_query(address)
     system.invalidate_cache()
     info = addresses.reached(lambda: system.info(path), public_address)
@@ -128,5 +137,5 @@ def is_safe(name: str) -> bool:
     if not name.isprintable() or parts[0] in (MANIFEST, NAMES, LOCK):  # no lone surrogates either
         return False
     return all(
-        part not in ("", ".", "..") and len(part.encode()) <= LONGEST_NAME and "\\" not in part for part in parts
+        part not in ("", ".", "..") and len(part.encode()) <= MAX_NAME_BYTES and "\\" not in part for part in parts
     )

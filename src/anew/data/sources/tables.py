@@ -19,12 +19,12 @@ from anew.data.sources.columns import (
     TablePlace,
     choose,
     class_names,
-    described,
+    describe_columns,
     is_image,
     item_of,
     label_name,
 )
-from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, in_order
+from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, list_columns
 from anew.data.sources.listing import File
 from anew.data.sources.parquet import ParquetFile, RowRange
 from anew.data.types import Item, SkippedItem
@@ -45,10 +45,10 @@ class TableReader:
         self.bytes: dict[str, int] = {}
         label_sets: list[set[str] | None] = []
         for file in files:
-            opened = self._open(file)
-            if opened is None:
+            table_and_columns = self._open(file)
+            if table_and_columns is None:
                 continue
-            table, columns = opened
+            table, columns = table_and_columns
             columns_of_all |= dict.fromkeys(table.columns)
             if not self._is_usable(file, table, columns):
                 continue
@@ -67,7 +67,7 @@ class TableReader:
 
     def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
         try:
-            return _opened(self._root / file.path, file.bytes, self._choice)
+            return _open_table(self._root / file.path, file.bytes, self._choice)
         except (OSError, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
             self.refusals.append(SkippedItem(file.path, reason))
@@ -83,7 +83,7 @@ class TableReader:
         texts = {name: len(text) for name in table.columns if isinstance(text := table.samples.get(name), str)}
         example = max(texts, key=lambda name: texts[name], default="NAME")
         advice = f"choose one with the setting text_column, as in text_column={example}"
-        reason = f"no column is named text or image; {advice} (columns: {in_order(table.columns)})"
+        reason = f"no column is named text or image; {advice} (columns: {list_columns(table.columns)})"
         self.refusals.append(SkippedItem(file.path, reason))
         return False
 
@@ -129,7 +129,9 @@ class TableReader:
             yield SkippedItem(name or path, str(error))
 
 
-def _opened(path: Path, size: int, choice: ColumnChoice | None = None) -> tuple[DelimitedFile | ParquetFile, Columns]:
+def _open_table(
+    path: Path, size: int, choice: ColumnChoice | None = None
+) -> tuple[DelimitedFile | ParquetFile, Columns]:
     if suffix_of(path.name) == ".parquet":
         parquet = ParquetFile(path)
         columns = choose(parquet.columns, parquet.samples, choice=choice)
@@ -160,21 +162,22 @@ def _labels(table: DelimitedFile | ParquetFile, columns: Columns) -> set[str] | 
     return class_names(iter(table.head), columns) if isinstance(table, DelimitedFile) and table.exact else None
 
 
-def _notes(taken: Mapping[str, Columns]) -> list[str]:
-    """One sentence for each way of reading; shards that are alike share it."""
-    alike: dict[Columns, list[str]] = {}
-    for path, columns in taken.items():
-        alike.setdefault(columns, []).append(path)
-    more = {
-        columns: f" (and {len(paths) - 1} more tables)" if len(paths) > 1 else "" for columns, paths in alike.items()
-    }
-    return [described(columns, paths[0] + more[columns]) for columns, paths in alike.items()]
+def _notes(columns_by_path: Mapping[str, Columns]) -> list[str]:
+    """One sentence for each choice of columns; tables with the same one share it."""
+    paths_by_columns: dict[Columns, list[str]] = {}
+    for path, columns in columns_by_path.items():
+        paths_by_columns.setdefault(columns, []).append(path)
+    notes = []
+    for columns, paths in paths_by_columns.items():
+        more = f" (and {len(paths) - 1} more tables)" if len(paths) > 1 else ""
+        notes.append(describe_columns(columns, paths[0] + more))
+    return notes
 
 
 def names_files(path: Path) -> bool:
     """Whether a table names image files in one of its columns, as `metadata.csv` does; False for what is no table."""
     try:
-        table, columns = _opened(path, by_range.size_of(path))
+        table, columns = _open_table(path, by_range.size_of(path))
     except (OSError, ValueError, DataError):
         return False
     cell = table.samples.get(columns.image or "")
@@ -188,7 +191,7 @@ def metadata(path: Path) -> dict[str, str | None]:
     Raises DataError where the table cannot be read.
     """
     try:
-        table, columns = _opened(path, by_range.size_of(path))
+        table, columns = _open_table(path, by_range.size_of(path))
         by_name = {name.lower(): name for name in table.columns}
         column = by_name.get(FILE_NAME) or next((by_name[n] for n in IMAGE if n in by_name), None)
         if column is None or columns.label is None:

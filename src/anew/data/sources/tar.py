@@ -22,11 +22,11 @@ from anew.data.sources.columns import LABEL, TEXT, label_name
 from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
 
-TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies next to them
-LABELLED = 200_000  # samples whose classes are read while listing
-_RECORD = 512
+TEXT_ENDINGS = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or describe the member next to them
+MAX_LABELLED = 200_000  # samples whose classes are read while listing: bounds its time
+_RECORD = 512  # bytes of a record of the format
 _END = b"\0" * _RECORD
-_SCANNED = 1 << 16  # bytes in which the next record is looked for at a time
+_SCANNED_BYTES = 1 << 16  # bytes in which the next record is looked for at a time
 
 
 class ByteRange(NamedTuple):
@@ -38,7 +38,14 @@ class ByteRange(NamedTuple):
 
 @dataclass(slots=True)
 class TarSample:
-    """Members of one stem by ending, without those that are not taken. endings: see `_endings`; samples alike share it."""
+    """The usable members of one stem.
+
+    Attributes:
+        stem: Name up to the first dot.
+        places: Range of each member by its ending.
+        label: Class, None where it is not read yet or there is none.
+        endings: Ending of the member of each modality, see `_endings`; shared by samples with the same members.
+    """
 
     stem: str
     places: dict[str, ByteRange] = field(default_factory=dict)
@@ -91,7 +98,7 @@ class ArchiveReader:
         self.bytes: dict[str, int] = {}
         self._root = root
         self._archives: dict[str, _Archive] = {}
-        # What is left of the bounds on all archives together.
+        # Members and bytes that all archives together may still take.
         self._members, self._inflated = limits.TAR.members, limits.TAR.inflated
         for file in files:
             try:
@@ -131,16 +138,16 @@ class ArchiveReader:
         archive.samples = [s for s in by_stem.values() if s.endings]
         if len({s.stem.rpartition("/")[0] for s in archive.samples}) > 1:
             # Folders in an archive are often classes one after another; shards must each be a fair mix.
-            archive.samples.sort(key=_shuffled)
+            archive.samples.sort(key=_shuffle_key)
         return archive
 
     def _unpacked(self, path: Path) -> memoryview:
         try:
-            with gzip_files.opened(path) as stream:
-                _checked(stream.read(_RECORD), 0)  # before anything is unpacked
+            with gzip_files.open_file(path) as stream:
+                _member_size(stream.read(_RECORD), 0)  # before anything is unpacked
         except gzip_files.DAMAGE:
             raise ValueError("it is damaged gzip data") from None
-        body = gzip_files.mapped(path, self._inflated).data
+        body = gzip_files.map_file(path, self._inflated).data
         if len(body) >= self._inflated:
             raise ValueError(
                 f"it and the archives before it inflate to more than {limits.size(limits.TAR.inflated)}; unpack it into a folder"
@@ -153,7 +160,7 @@ class ArchiveReader:
         if self._members < 0:
             raise ValueError(f"the archives hold more than {limits.TAR.members:,} files; unpack some of them")
         stem, ending = split_name(name)
-        if ending not in TOLD and ending not in self._owners:
+        if ending not in TEXT_ENDINGS and ending not in self._owners:
             self._count(ending or "no suffix", place.size)
         elif place.size > limits.TAR.member:
             self.refusals.append(SkippedItem(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
@@ -166,10 +173,10 @@ class ArchiveReader:
     def _open(self, archive: _Archive) -> IO[bytes]:
         if archive.body is not None:
             return io.BufferedReader(_View(archive.body))
-        return by_range.opened(self._root / archive.file.path)
+        return by_range.open_file(self._root / archive.file.path)
 
     def _labels(self) -> tuple[str, ...] | None:
-        if sum(len(archive.samples) for archive in self._archives.values()) > LABELLED:
+        if sum(len(archive.samples) for archive in self._archives.values()) > MAX_LABELLED:
             has_labels = any(
                 {".cls", ".json"} & s.places.keys() for archive in self._archives.values() for s in archive.samples
             )
@@ -246,7 +253,7 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + first, (dot + suffixes).lower()
 
 
-def _shuffled(sample: TarSample) -> bytes:
+def _shuffle_key(sample: TarSample) -> bytes:
     return hashlib.blake2b(sample.stem.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
@@ -273,13 +280,14 @@ def _bytes(stream: IO[bytes], place: ByteRange) -> bytes:
 
 
 def label_of_sample(stream: IO[bytes], sample: TarSample) -> str | None:
+    """The class of a sample, from its `.cls` or `.json` member, else from its folder; None without one."""
     try:
         if ".cls" in sample.places:
             start, size = sample.places[".cls"]
             return label_name(_bytes(stream, ByteRange(start, min(size, 200))).decode("utf-8", "replace").strip(), ())
-        place = sample.places.get(".json")
-        if place is not None and place.size <= limits.TAR.described and set(sample.endings) - {"text"}:
-            value = json.loads(_bytes(stream, place))
+        description = sample.places.get(".json")
+        if description is not None and description.size <= limits.TAR.described and set(sample.endings) - {"text"}:
+            value = json.loads(_bytes(stream, description))
             name = next((value[n] for n in (*LABEL, "cls") if n in value), None) if isinstance(value, dict) else None
             if (label := label_name(name, ())) is not None:
                 return label
@@ -289,6 +297,7 @@ def label_of_sample(stream: IO[bytes], sample: TarSample) -> str | None:
 
 
 def item_of(stream: IO[bytes], path: str, sample: TarSample, modality: str) -> Item | SkippedItem:
+    """The item of a modality in a sample; a refusal where it is damaged. path: Path of the archive, for its name."""
     ending = sample.endings[modality]
     name = f"{path}/{sample.stem}{ending}"
     try:
@@ -337,7 +346,7 @@ def entries(stream: IO[bytes], at: int) -> Iterator[TarMember]:
         head = stream.read(_RECORD)
         if head == _END:
             return
-        length, flag = _checked(head, at), head[156:157]
+        length, flag = _member_size(head, at), head[156:157]
         if flag not in b"xgL":
             length = int(fields.get("size", length))
         start = at + _RECORD
@@ -354,7 +363,7 @@ def entries(stream: IO[bytes], at: int) -> Iterator[TarMember]:
             begin = at
 
 
-def is_marked(stream: IO[bytes]) -> bool:
+def has_marks(stream: IO[bytes]) -> bool:
     """Whether an archive's records can be told from bodies (all formats since 1988)."""
     stream.seek(0)
     return _is_record(stream.read(_RECORD))
@@ -364,7 +373,7 @@ def record_after(stream: IO[bytes], at: int, size: int) -> int:
     """The first record at or after a place; the size where there is none."""
     at = -(-at // _RECORD) * _RECORD
     stream.seek(at)
-    while data := stream.read(_SCANNED):
+    while data := stream.read(_SCANNED_BYTES):
         for start in range(0, len(data) - _RECORD + 1, _RECORD):
             if _is_record(data[start : start + _RECORD]):
                 return at + start
@@ -374,13 +383,13 @@ def record_after(stream: IO[bytes], at: int, size: int) -> int:
 
 def _is_record(head: bytes) -> bool:
     try:
-        return head[257:262] == b"ustar" and _checked(head, 0) >= 0 and head != _END
+        return head[257:262] == b"ustar" and _member_size(head, 0) >= 0 and head != _END
     except ValueError:
         return False
 
 
-def _checked(head: bytes, at: int) -> int:
-    """The bytes of the member behind a record. Raises ValueError (one clause) where it is none."""
+def _member_size(head: bytes, at: int) -> int:
+    """Check a record; returns the bytes of its member. Raises ValueError (one clause) where it is not a record."""
     length = _number(head[124:136]) if len(head) == _RECORD else 0
     if head != _END and (len(head) < _RECORD or _sum(head) != _number(head[148:156])):
         raise ValueError(f"it is not a tar archive, or damaged at byte {at}")

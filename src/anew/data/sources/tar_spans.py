@@ -21,16 +21,26 @@ from anew.data.sources.listing import File
 from anew.data.sources.tar import TarMember, TarSample
 from anew.data.types import Item, SkippedItem
 
-SAMPLED = 4  # archives whose beginnings are looked at
-HEAD = 8 * 1024 * 1024  # bytes of a beginning
-LEAST, MOST = 1 << 20, 1 << 26  # bytes of a span
-REACH = 1 << 20  # bytes before a span in which the member before it is looked for first
+SAMPLED_ARCHIVES = 4  # archives whose beginnings are surveyed; chosen
+HEAD_BYTES = 8 * 1024 * 1024  # bytes of a beginning: enough for many samples
+MIN_SPAN, MAX_SPAN = (
+    1 << 20,
+    1 << 26,
+)  # bytes of a span: at least one request of a store; at most what memory holds several times
+SEARCH_BYTES = 1 << 20  # bytes before a span in which the member before it is searched first: most members are smaller
 
 
 @dataclass(slots=True)
 class _Survey:
-    """The beginnings of some archives. bytes: of them; members: by modality or ending; sizes: of those; is_labelled: whether samples
-    have classes; is_plain: whether spans can be read by themselves."""
+    """The beginnings of some archives.
+
+    Attributes:
+        bytes: Their bytes.
+        members: Number of members by modality or ending.
+        sizes: Bytes of members by modality or ending.
+        is_labelled: Whether samples have classes.
+        is_plain: Whether spans can be read by themselves.
+    """
 
     bytes: int
     members: Counter[str]
@@ -53,14 +63,14 @@ class SpanReader:
         self.labels: tuple[str, ...] | None = None if survey.is_labelled else ()
         self.notes: list[str] = [
             f"{len(files):,} tar files ({limits.size(total)}) are read in spans, and how much they hold is estimated from "
-            f"{min(SAMPLED, len(files))} of them"
+            f"{min(SAMPLED_ARCHIVES, len(files))} of them"
         ]
         self.refusals: list[SkippedItem] = []
 
     def shards(self, modality: str) -> list[Shard]:
         survey, is_text = self._survey, modality == "text"
         fill = survey.sizes[modality] / SHARD_BYTES if is_text else survey.members[modality] / SHARD_ITEMS
-        span = min(max(survey.bytes / max(fill, 1e-9), LEAST), MOST)
+        span = min(max(survey.bytes / max(fill, 1e-9), MIN_SPAN), MAX_SPAN)
         shards: list[Shard] = []
         for file in self._files:
             n = max(1, math.ceil(file.bytes / span))
@@ -74,12 +84,12 @@ class SpanReader:
 
     def ranges(self, shard: Shard) -> list[Range]:
         path, _, start, stop = shard.where
-        return [Range(self._root / path, max(0, start - REACH), stop)]
+        return [Range(self._root / path, max(0, start - SEARCH_BYTES), stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, modality, start, stop = shard.where
         try:
-            with by_range.opened(self._root / path, stop) as stream:
+            with by_range.open_file(self._root / path, stop) as stream:
                 samples = samples_in(stream, start, stop, self._owners)
                 for sample in (sample for sample in samples if modality in sample.endings):
                     yield tar.item_of(stream, path, sample, modality)
@@ -107,7 +117,11 @@ def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, st
                 return
             sample = TarSample(stem)
         previous = stem
-        if sample is not None and entry.place.size <= limits.TAR.member and (ending in tar.TOLD or ending in owners):
+        if (
+            sample is not None
+            and entry.place.size <= limits.TAR.member
+            and (ending in tar.TEXT_ENDINGS or ending in owners)
+        ):
             sample.places.setdefault(ending, entry.place)
     if sample is not None:
         yield tar.with_endings(sample, owners)
@@ -115,7 +129,7 @@ def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, st
 
 def _entries_from(stream: IO[bytes], start: int, size: int) -> Iterator[TarMember]:
     """The members of an archive from one that begins before `start` on."""
-    reach = REACH
+    reach = SEARCH_BYTES
     while reach < start:
         entries = tar.entries(stream, tar.record_after(stream, start - reach, size))
         try:
@@ -133,22 +147,22 @@ def survey_of(files: Sequence[File], root: Path, modalities: Mapping[str, type[M
     """The beginnings of some archives, evenly spread; None where none of them can be read."""
     owners = tar.owners_of(modalities)
     survey = _Survey(0, Counter(), Counter())
-    step = max(1, len(files) // SAMPLED)
-    for file in files[::step][:SAMPLED]:
-        stop = min(file.bytes, HEAD)
+    step = max(1, len(files) // SAMPLED_ARCHIVES)
+    for file in files[::step][:SAMPLED_ARCHIVES]:
+        stop = min(file.bytes, HEAD_BYTES)
         by_range.prefetch([Range(root / file.path, 0, stop)])
         try:
-            with by_range.opened(root / file.path, stop) as stream:
-                _look(stream, stop, owners, survey)
+            with by_range.open_file(root / file.path, stop) as stream:
+                _survey_archive(stream, stop, owners, survey)
         except (OSError, ValueError):
             continue
         survey.bytes += stop
     return survey if survey.bytes else None
 
 
-def _look(stream: IO[bytes], stop: int, owners: Mapping[str, str], survey: _Survey) -> None:
+def _survey_archive(stream: IO[bytes], stop: int, owners: Mapping[str, str], survey: _Survey) -> None:
     """Count what the beginning of one archive holds."""
-    if not tar.is_marked(stream):
+    if not tar.has_marks(stream):
         raise ValueError("it is of a format without marks")
     stems: set[str] = set()
     previous = None
@@ -160,7 +174,7 @@ def _look(stream: IO[bytes], stop: int, owners: Mapping[str, str], survey: _Surv
             survey.is_plain &= stem not in stems and part_of(f"{stem.rpartition('/')[0]}/_") is None
             stems.add(stem)
         previous = stem
-        if ending not in tar.TOLD and ending not in owners:
+        if ending not in tar.TEXT_ENDINGS and ending not in owners:
             survey.members[ending or "no suffix"] += 1
             survey.sizes[ending or "no suffix"] += entry.place.size
     for sample in samples_in(stream, 0, stop, owners):

@@ -1,4 +1,4 @@
-"""Whole clusters of related records are held out besides records at random: a score for what is like nothing in training."""
+"""Held-out clusters: whole clusters of related records, besides records at random, for a score on records unlike training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def assign_parts_with_clusters(
     and to the other half.
 
     Args:
-        relatives: Who is related to whom.
+        relatives: Clusters of related records.
         keys: The key of each record; records with one key stay together.
         share: The share of each held-out part.
         held_out: The parts to fill.
@@ -31,12 +31,12 @@ def assign_parts_with_clusters(
     n = len(keys)
     hashes = np.array(keys, dtype=np.uint64)
     target = share * n
-    n_wanted = (target if TEST in held_out else 0.0) + (target / 2 if VALIDATION in held_out else 0.0)
+    n_requested = (target if TEST in held_out else 0.0) + (target / 2 if VALIDATION in held_out else 0.0)
     at_random = np.argsort(splitmix64(hashes), kind="stable")
     # (n,) number of each record's cluster, -1 where it is not held out
-    cluster, n_in_large = relatives.hold_out(at_random, round(n_wanted), max(target / 2, 1.0))
+    cluster, n_in_large = relatives.hold_out(at_random, round(n_requested), max(target / 2, 1.0))
     n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
-    too_few = n_held < n_wanted / 3
+    too_few = n_held < n_requested / 3
     if n_clusters < LEAST_ITEMS or too_few:
         reason = _too_large(relatives, n_in_large) if too_few else _too_few(n_held, n_clusters)
         return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(relatives, reason)]

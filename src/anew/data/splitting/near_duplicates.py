@@ -14,13 +14,13 @@ from anew.data.modality import Modality
 from anew.data.types import FileSlice, Item
 
 SHINGLE = 12  # characters: about two words, which unrelated texts seldom share
-SIGNATURE_SIZE = 64  # smallest shingle hashes kept of a document: the similarity is then known to about 0.06
-INDEXED = 16  # of them by which candidates are found: near-duplicates share one of these all but surely
-MOST_CANDIDATES = 8  # documents looked up by one hash, so that a phrase in all of them costs little
-LEAST_CHARACTERS = 200  # below which only equality after normalisation makes near-duplicates: there are few shingles
-SIMILAR = 0.7  # shared shingles (Jaccard) that make two documents near-duplicates
-MOST_DOCUMENTS = 20_000  # that are compared by their signatures: about 10 s of one core
-MOST_CHARACTERS = 4_000  # of the beginning of each document, for the same reason
+SIGNATURE_SIZE = 64  # smallest shingle hashes kept of a document: the standard error of the similarity is about 0.06
+INDEXED_HASHES = 16  # hashes by which candidates are found: near-duplicates share one of these almost certainly
+MAX_CANDIDATES = 8  # documents looked up by one hash, so that a phrase in all of them costs little
+MIN_CHARACTERS = 200  # below which only equality after normalisation makes near-duplicates: there are few shingles
+MIN_SIMILARITY = 0.7  # shared shingles (Jaccard) that make two documents near-duplicates
+MAX_DOCUMENTS = 20_000  # that are compared by their signatures: about 10 s of one core
+MAX_CHARACTERS = 4_000  # of the beginning of each document, for the same reason
 _BASE = np.uint64(1_000_003)  # of the polynomial hash of a shingle; a prime larger than any alphabet in use
 
 Signature = NDArray[np.uint64]  # (<=SIGNATURE_SIZE,) ascending
@@ -39,7 +39,7 @@ def item_key(item: Item, modality: Modality) -> int:
 
 
 def usable_key(item: Item, modality: Modality) -> int:
-    """The same of an item that can be used. Raises ValueError (one clause) where the signature finds that it cannot."""
+    """`item_key` of an item that must be usable; ValueError (one clause) where its signature cannot be computed."""
     signature = None if isinstance(item.data, str) else modality.signature(item)
     return exact_key(item) if signature is None else signature_key(signature)
 
@@ -50,7 +50,7 @@ def signature_key(signature: bytes) -> int:
 
 
 def exact_key(item: Item) -> int:
-    """The same without the signature: 64 bits of the text without case and spacing, or of the bytes."""
+    """64 bits that exact copies share: of the text without case and spacing, or of the bytes."""
     if isinstance(item.data, str):
         return _hash(" ".join(item.data.casefold().split()).encode("utf-8", "surrogatepass"))
     if isinstance(item.data, np.ndarray):
@@ -69,9 +69,9 @@ def minhash(text: str) -> Signature | None:
     Returns:
         (<=SIGNATURE_SIZE,) hashes, ascending; None for a text too short to be compared by parts.
     """
-    if len(text) < LEAST_CHARACTERS:
+    if len(text) < MIN_CHARACTERS:
         return None
-    normalised = " ".join(text[:MOST_CHARACTERS].casefold().split())
+    normalised = " ".join(text[:MAX_CHARACTERS].casefold().split())
     points = np.frombuffer(normalised.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     if len(points) <= SHINGLE:
         return None
@@ -84,10 +84,10 @@ def minhash(text: str) -> Signature | None:
 
 
 def similarity(a: Signature, b: Signature) -> float:
-    """Estimated Jaccard similarity of two texts by their signatures; below SIMILAR an upper bound of the estimate."""
+    """Estimated Jaccard similarity of two texts by their signatures; below MIN_SIMILARITY an upper bound of the estimate."""
     n_shared = int((a[np.minimum(np.searchsorted(a, b), len(a) - 1)] == b).sum())
     bound = n_shared / min(SIGNATURE_SIZE, len(a) + len(b) - n_shared)
-    if bound < SIMILAR:  # the estimate is no larger, and takes ten times as long
+    if bound < MIN_SIMILARITY:  # the estimate is no larger, and takes ten times as long
         return bound
     smallest = np.union1d(a, b)[:SIGNATURE_SIZE]
     return float((np.isin(smallest, a) & np.isin(smallest, b)).mean())
@@ -106,10 +106,10 @@ class NearDuplicateIndex:
         if signature is None:
             return None
         candidates: dict[int, None] = {}  # in order
-        for value in signature[:INDEXED].tolist():
-            candidates.update(dict.fromkeys(self._documents.get(value, ())[:MOST_CANDIDATES]))
+        for value in signature[:INDEXED_HASHES].tolist():
+            candidates.update(dict.fromkeys(self._documents.get(value, ())[:MAX_CANDIDATES]))
         for candidate in candidates:
-            if similarity(signature, self._signatures[candidate]) >= SIMILAR:
+            if similarity(signature, self._signatures[candidate]) >= MIN_SIMILARITY:
                 return self._keys[candidate]
         return None
 
@@ -117,19 +117,19 @@ class NearDuplicateIndex:
         """Remember a text's signature under a key."""
         if signature is None:
             return
-        for value in signature[:INDEXED].tolist():
+        for value in signature[:INDEXED_HASHES].tolist():
             self._documents[value].append(len(self._signatures))
         self._signatures.append(signature)
         self._keys.append(key)
 
 
 def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
-    """One key of each item, which near-duplicates share. Of more than MOST_DOCUMENTS items, evenly spread ones are compared for
+    """One key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, evenly spread ones are compared for
     similarity, all for equality."""
     keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
-    step = max(1, len(items) // MOST_DOCUMENTS)
+    step = max(1, len(items) // MAX_DOCUMENTS)
     for key, item in zip(keys[::step], items[::step], strict=True):
         if key in leader or not isinstance(item.data, str):
             continue

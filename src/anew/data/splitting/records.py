@@ -1,4 +1,4 @@
-"""The records of shards, read once before the split: what near-duplicates share, and what cannot be used."""
+"""The records of shards, read once before the split: keys that near-duplicates share, and records that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item, SkippedItem
 
-CHECKED = 4096  # items up to which every header is checked in that pass
-ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
-BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
+MAX_CHECKED = 4096  # items up to which every header is checked in that pass: bounds its time
+MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
+MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for it, where many cannot be used
 
 
-def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
+def read_records(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
     """The records of a shard; each item that cannot be split into records is one SkippedItem."""
     if type(modality).split_records is Modality.split_records:
         yield from source.read(shard)
@@ -36,8 +36,7 @@ def content_key(item: Item) -> int:
 
 
 def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
-    """The same for near-copies too, as the modality's signature knows them; a ValueError (one clause) in the place of an item
-    that cannot be used."""
+    """Keys that near-copies share, too, by the modality's signature; a ValueError (one clause) for an item that cannot be used."""
     complete = [item for item in items if item.begins and item.ends and not isinstance(item.data, str)]
     signatures = isolation.each(modality, "signature", complete)
     for item in items:
@@ -49,8 +48,18 @@ def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | Valu
 
 
 class Records:
-    """The usable records of the shards that are divided, in order. places: (shard, place in it) of each; lengths: records of
-    each shard, the refused ones too; sound: whether the body of each was read already."""
+    """The usable records of the shards that are divided, in order.
+
+    Attributes:
+        keys: Key of each record, which copies share.
+        sizes: Size of each: 1, or of documents their characters.
+        places: (shard, index in it) of each.
+        classes: Class name of each, "" without one.
+        recordings: Recording that each was cut from, None without one.
+        sound: Whether the body of each was read already.
+        lengths: Records of each shard, with the refused ones.
+        refusals: Records that cannot be used.
+    """
 
     def __init__(self) -> None:
         self.keys: list[int] = []
@@ -61,32 +70,32 @@ class Records:
         self.sound: list[bool] = []
         self.lengths: dict[int, int] = {}
         self.refusals: list[SkippedItem] = []
-        self._bodies = 0  # that were read
+        self._bodies = 0  # bodies that were read
 
     def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
-        """All of them; what cannot be used joins `refusals`."""
-        check = sum(shards[i].items for i in train) <= CHECKED
+        """Read all records of the shards `train`."""
+        check = sum(shards[i].items for i in train) <= MAX_CHECKED
         by_size = modality.layout == "document"
         for number in train:
             self.lengths[number] = 0
-            for piece in isolation.pieces(expanded(source, shards[number], modality)):
+            for piece in isolation.pieces(read_records(source, shards[number], modality)):
                 self._read_piece(number, piece, modality, check, by_size)
                 self.lengths[number] += len(piece)
 
     def _read_piece(
         self, number: int, piece: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
     ) -> None:
-        """Some records of a shard, which come behind those of it that were read before."""
+        """Add the next records of a shard."""
         usable = self._usable(modality, piece, check)
         near_keys = self._near_keys(
             modality, [r for r, fits in zip(piece, usable, strict=True) if fits and isinstance(r, Item)]
         )
-        for place, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
+        for index, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
             reason = self._take(record, next(near_keys), by_size) if fits and isinstance(record, Item) else None
             if reason is not None:
                 self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
-                self.places.append((number, place))
+                self.places.append((number, index))
 
     def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         results = (
@@ -103,9 +112,9 @@ class Records:
 
     def _near_keys(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
         """The keys of these; None where no more are looked for."""
-        max_compared = min(BODIES - self._bodies, len(items)) if len(self.keys) < ALIKE_ITEMS else 0
+        max_compared = min(MAX_BODIES - self._bodies, len(items)) if len(self.keys) < MAX_COMPARED else 0
         for result in alike_keys(modality, items[:max_compared]):
-            more = len(self.keys) < ALIKE_ITEMS
+            more = len(self.keys) < MAX_COMPARED
             self._bodies += more
             yield result if more else None
         while True:

@@ -1,4 +1,4 @@
-"""Who is held out: by each item's own content hash, near-duplicates together; contiguous spans where documents are few."""
+"""Choice of held-out items: by each item's content hash, near-duplicates together; contiguous spans where documents are few."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.random import splitmix64
-from anew.data.skipped import named
+from anew.data.skipped import name_reasons
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, where items have such
 FEW_DOCUMENTS = 50  # below which spans are held out: of fewer, a held-out part would be two or three documents
-SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGEST_SHARE
-LARGEST_SHARE = 0.10  # more would cost training more than a surer score is worth
-ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow for it: reports can tell with so many
-ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 256
+SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to LARGEST_SHARE
+LARGEST_SHARE = 0.10  # more would cost training more than a more certain score is worth
+ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow for it: enough for a report's answers
+ENOUGH_CHARACTERS = 80_000  # the same for spans, which are compared in pieces of 256: 300 pieces
 FEW_TO_JUDGE = 150  # held-out items under which a report cannot confirm that samples are as good as real ones
-NEEDED_ITEMS = 150  # of each of both held-out parts, which make ENOUGH_ITEMS together
-NEEDED_SHARE = 0.15  # to which the share of a part may grow for that
+NEEDED_ITEMS = 150  # of validation and of test: together ENOUGH_ITEMS
+# Share to which a part may grow for that: among 500 molecules copies were caught at no rate with a tenth each, 2% with 15% each.
+NEEDED_SHARE = 0.15
 # A validation span's share of a test span's: it fits few numbers, and its text is lost to the counts.
 VALIDATION_SPAN = 0.6
-LEAST_ITEMS = 10  # different ones, without which no split by item is made
-MANY_RECORDINGS = 40  # from which whole ones are held out: each is then a small share of a held-out part
-REACH = 2000  # characters within which a cut moves to a line end, or a quarter of what lies before the next cut
-REGION = 100_000  # characters of text that give one held-out span a part, at most MOST_REGIONS of them
+LEAST_ITEMS = 10  # different items, below which nothing is split by item; chosen
+MANY_RECORDINGS = 40  # from which whole recordings are held out: each is then a small share of a held-out part
+REACH = 2000  # characters within which a cut moves to a line end, at most a quarter of the way to the next cut
+REGION = 100_000  # characters of text for each held-out span of a part, up to MOST_REGIONS spans
 MOST_REGIONS = 10  # spans of a part: more would cut the text into pieces too short for their context
 
 
@@ -128,9 +129,9 @@ def check(
     Args:
         parts: (n,) part of each item.
         held_out: The parts that were taken from train.
-        singular: What an item is called.
-        n_different: Groups of near-duplicates among what was split; None where nothing was.
-        skipped: What else there was.
+        singular: Noun for an item.
+        n_different: Groups of near-duplicates among the items that were split; None where none were.
+        skipped: Items that were refused.
     """
     counts = np.bincount(parts, minlength=len(NAMES))
     too_few = bool(held_out) and n_different is not None and n_different < LEAST_ITEMS
@@ -138,7 +139,7 @@ def check(
         return
     copies = "" if n_different in (None, len(parts)) else f" ({n_different} different, copies count once)"
     items = f"1 {singular} is" if len(parts) == 1 else f"{len(parts)} {singular}s{copies} are"
-    refused = f" (others were refused: {named(skipped)})" if skipped else ""
+    refused = f" (others were refused: {name_reasons(skipped)})" if skipped else ""
     raise DataError(
         f"{items} too few to train on some and hold others out; give at least {LEAST_ITEMS} different ones{refused}"
     )
@@ -180,8 +181,8 @@ def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tupl
     for region in range(n_regions):
         start, stop = total * region // n_regions, total * (region + 1) // n_regions
         marks.append((start, TRAIN))
-        for place, part in enumerate(held_out):
-            marks.append((stop - round(sum(shares[place:]) * (stop - start)), part))
+        for number, part in enumerate(held_out):
+            marks.append((stop - round(sum(shares[number:]) * (stop - start)), part))
     pieces = _cut(documents, marks)
     if any(part not in {piece_part for _, piece_part in pieces} for part in (TRAIN, *held_out)):
         raise DataError(
@@ -222,7 +223,7 @@ def _line_end(text: str, position: int, reach: int) -> int:
     if position >= len(text):
         return len(text)
     for mark in ("\n", " "):
-        place = text.find(mark, max(position - 1, 0), position + reach)
-        if place >= 0:
-            return place + 1
+        index = text.find(mark, max(position - 1, 0), position + reach)
+        if index >= 0:
+            return index + 1
     return position

@@ -14,18 +14,18 @@ from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
-from anew.data.splitting.records import ALIKE_ITEMS, Records, content_key, expanded
+from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read_records
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-PASS_ITEMS = 20_000  # items, and
-PASS_BYTES = 256 * 1024 * 1024  # bytes, up to which every item is hashed once before training
-STREAM_BYTES = 4 * 1024**3  # the same of files that stay where they lie: of large ones little is read
+MAX_PASS_ITEMS = 20_000  # items up to which every item is hashed once before training: bounds its time
+MAX_PASS_BYTES = 256 * 1024 * 1024  # bytes up to which that is done
+MAX_STREAM_BYTES = 4 * 1024**3  # the same of files that are read as slices: of large ones little is read
 HELD_SHARDS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for a pass: 2,048 and 4,096 images
 OWN_SHARDS = 40  # shards of the user's own held-out parts that are read, evenly spread
 COUNTED_SHARDS = 4  # shards of lines that are counted where none has to be read
-MOST_EMPTY_RECORDS = 32_768  # records of shards without anything usable that are read before the split
-MOST_ROUNDS = 16  # of drawing what is held out and reading it, where much of it turns out to be unusable
+MAX_EMPTY_RECORDS = 32_768  # records of shards without anything usable that are read before the split
+MAX_ROUNDS = 16  # of drawing held-out items and reading them, where many turn out to be unusable; chosen
 PROBED_RECORDS = 16  # records of a shard that show whether it holds anything usable
 REJECTED = 255  # the part of an item that was refused
 
@@ -56,17 +56,17 @@ def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[
 
 @dataclass(slots=True)
 class SourceSplit:
-    """Who belongs to which part.
+    """The parts of a source's shards and records.
 
     Attributes:
-        parts: A part number of each shard, or (n,) part numbers of its records; REJECTED ones cannot be used.
+        parts: A part number for each shard, or (n,) part numbers of its records; REJECTED ones cannot be used.
         held_out: Parts that were taken from train; the others are the user's own.
         drawn_one_by_one: Whether held-out items were drawn one by one, not by whole shards or recordings.
-        held_keys: Keys of held-out items of other shards; a train item that shares one is dropped.
-        held_texts: The texts among them; a train item that nearly repeats one is dropped.
+        held_keys: Keys of held-out items of other shards; a train item with one of them is dropped.
+        held_texts: Index of the texts among them; a train item that nearly repeats one is dropped.
         classes: Train items by class name.
         notes: Sentences on the split.
-        refusals: What cannot be used.
+        refusals: Items that cannot be used.
         records_per_item: Records that an item of the listing holds, where shards are not counted.
     """
 
@@ -125,13 +125,15 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     if not held_out:
         if is_list:  # how many lines a shard has, from some of them
             sampled = train[:: max(1, len(train) // COUNTED_SHARDS)]
-            records = sum(isinstance(record, Item) for b in sampled for record in expanded(source, shards[b], modality))
+            records = sum(
+                isinstance(record, Item) for b in sampled for record in read_records(source, shards[b], modality)
+            )
             result.records_per_item = max(records / max(sum(shards[b].items for b in sampled), 1), 1.0)
         return result
     notes += clusters.no_clusters_note(modality)
     items = sum(shards[i].items for i in train)
-    max_bytes = STREAM_BYTES if modality.traits.reads_file_slices else PASS_BYTES
-    cheap = items <= PASS_ITEMS and sum(shards[i].bytes for i in train) <= max_bytes
+    max_bytes = MAX_STREAM_BYTES if modality.traits.reads_file_slices else MAX_PASS_BYTES
+    cheap = items <= MAX_PASS_ITEMS and sum(shards[i].bytes for i in train) <= max_bytes
     # Pieces of one large document are no documents of their own.
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
@@ -156,29 +158,30 @@ def _split_by_content(
     recordings = [contents.recordings[i] for i in usable]
     runs, notes = split.keep_groups_together([contents.keys[i] for i in usable], recordings, share)
     result.drawn_one_by_one = 10 * sum(name is not None for name in recordings) < len(recordings)
-    kept = dict(zip(usable.tolist(), runs, strict=True))
-    for _ in range(MOST_ROUNDS):
+    run_of = dict(zip(usable.tolist(), runs, strict=True))
+    for _ in range(MAX_ROUNDS):
         usable = bodies.usable
         bodies.parts[usable] = split.assign_parts(
-            [kept[i] for i in usable], [contents.sizes[i] for i in usable], share, result.held_out
+            [run_of[i] for i in usable], [contents.sizes[i] for i in usable], share, result.held_out
         )
-        if not reads_bodies or not bodies.held():
+        if not reads_bodies or not bodies.read_held_out():
             break
     parts = bodies.parts
-    left = parts[parts != REJECTED]
-    twins = len(left) - len(
+    usable_parts = parts[parts != REJECTED]
+    num_copies = len(usable_parts) - len(
         {content_key for content_key, part in zip(contents.keys, parts.tolist(), strict=True) if part != REJECTED}
     )
-    _check_enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
+    num_different = len(usable_parts) - num_copies
+    _check_enough(usable_parts, result, source.refusals, modality.traits.singular, num_different)
     for number in train:
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
     for (number, at), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][at] = part  # type: ignore[index]
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
-    result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
-    if len(contents.keys) > ALIKE_ITEMS:
+    result.notes += split.split_notes(usable_parts, num_copies, modality.layout == "document") + notes
+    if len(contents.keys) > MAX_COMPARED:
         result.notes.append(
-            f"near-duplicates were searched for among {ALIKE_ITEMS:,} items only, exact duplicates among all"
+            f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
         )
 
 
@@ -198,7 +201,11 @@ def _check_enough(
 
 
 class _Bodies:
-    """Reads records whose bodies were not read yet; what cannot be used is refused. parts: of all records; REJECTED of those."""
+    """Reads records whose bodies were not read yet, and refuses those that cannot be used.
+
+    Attributes:
+        parts: (n,) part of each record, REJECTED of those that cannot be used.
+    """
 
     def __init__(
         self, source: Source, shards: Sequence[Shard], modality: Modality, contents: Records, result: SourceSplit
@@ -210,31 +217,31 @@ class _Bodies:
 
     @property
     def usable(self) -> NDArray[np.intp]:
-        """Numbers of what is left to divide."""
+        """Numbers of the records that can be divided."""
         return np.flatnonzero(self.parts != REJECTED)
 
     def empty_shards(self) -> None:
-        """Read all of those shards of which a few records, evenly spread, show nothing usable."""
+        """Read all records of shards of which a few, evenly spread, show nothing usable."""
         shard_of = np.array([number for number, _ in self._records.places], dtype=np.int64)
-        left = MOST_EMPTY_RECORDS
+        remaining = MAX_EMPTY_RECORDS
         for number in np.unique(shard_of[~self._was_read]).tolist():
             todo = np.flatnonzero(~self._was_read & (shard_of == number))
             batch = todo[_evenly_spread(len(todo))]
-            if self.read(batch) == len(batch) and len(todo) <= left:
+            if self.read(batch) == len(batch) and len(todo) <= remaining:
                 self.read(todo[~self._was_read[todo]])
-                left -= len(todo)
+                remaining -= len(todo)
 
-    def held(self) -> int:
-        """Read what is held out."""
+    def read_held_out(self) -> int:
+        """Read the held-out records; returns how many cannot be used."""
         return self.read(np.flatnonzero(~self._was_read & (self.parts != split.TRAIN) & (self.parts != REJECTED)))
 
     def read(self, todo: NDArray[np.intp]) -> int:
-        """Read these; how many cannot be used."""
+        """Read these records; returns how many cannot be used."""
         self._was_read[todo] = True
         number_of = {self._records.places[i]: i for i in todo.tolist()}
         unusable: list[int] = []
         for number in sorted({shard for shard, _ in number_of}):
-            records = enumerate(expanded(self._source, self._shards[number], self._modality))
+            records = enumerate(read_records(self._source, self._shards[number], self._modality))
             numbered = [(at, record) for at, record in records if (number, at) in number_of]
             results = reasons(self._modality, "validate_body", [record for _, record in numbered])
             for (at, _), (record, reason) in zip(numbered, results, strict=True):
@@ -249,7 +256,7 @@ def _reads_bodies(modality: Modality) -> bool:
     return type(modality).validate_body is not Modality.validate_body
 
 
-def holds(modality: Modality, records: Sequence[Item]) -> bool:
+def has_usable(modality: Modality, records: Sequence[Item]) -> bool:
     """Whether a few records, evenly spread, show one that can be used; always, where the modality does not tell."""
     if not _reads_bodies(modality):
         return True
@@ -271,12 +278,12 @@ def _split_by_shards(
     items = sum(shards[i].items for i in train)
     for part in result.held_out:
         n = min(max(1, round(split.SHARE * len(train))), HELD_SHARDS[part])
-        drawn = _with_content(source, shards, modality, order, n)
-        for number in drawn:
+        held_out_shards = _first_usable(source, shards, modality, order, n)
+        for number in held_out_shards:
             result.parts[number] = part
-            records += _remember(source, shards[number], modality, result)
+            records += _keep_keys(source, shards[number], modality, result)
             listed += shards[number].items
-        order = [number for number in order if number not in drawn]
+        order = [number for number in order if number not in held_out_shards]
     result.records_per_item = max(records / max(listed, 1), 1.0)
     n_held_out = sum(shards[i].items for i in train if result.parts[i] != split.TRAIN)
     names = " and ".join(split.NAMES[part] for part in result.held_out)
@@ -287,16 +294,16 @@ def _split_by_shards(
     )
 
 
-def _with_content(
+def _first_usable(
     source: Source, shards: Sequence[Shard], modality: Modality, order: Sequence[int], n: int
 ) -> list[int]:
-    """The first n shards of those that hold something usable, as far as that is cheap to tell."""
+    """The first n shards with something usable in them, as far as that is cheap to tell."""
     if not _reads_bodies(modality):
         return list(order[:n])
     usable: list[int] = []
     for number in order:
-        records = [record for record in expanded(source, shards[number], modality) if isinstance(record, Item)]
-        if holds(modality, records):
+        records = [record for record in read_records(source, shards[number], modality) if isinstance(record, Item)]
+        if has_usable(modality, records):
             usable.append(number)
         if len(usable) == n:
             return usable
@@ -313,10 +320,10 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
     return sorted(train, key=lambda i: (near_duplicates.name_hash(first[i] if by_recording else shards[i].name), i))
 
 
-def _remember(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> int:
-    """Keep what copies of a shard's records would share; returns how many records it holds."""
+def _keep_keys(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> int:
+    """Keep the keys by which copies of a shard's records are recognised; returns how many records it holds."""
     records = 0
-    for record in expanded(source, shard, modality):
+    for record in read_records(source, shard, modality):
         records += isinstance(record, Item)
         if isinstance(record, Item) and record.begins and record.ends:
             key = content_key(record)

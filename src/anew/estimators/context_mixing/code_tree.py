@@ -1,4 +1,4 @@
-"""A binary tree with the tokens at its leaves: a token is a path of yes-or-no questions, few for a common one.
+"""A binary code tree: tokens are its leaves, and each token a path of binary questions, shorter for common tokens.
 
 Legend for shapes: V tokens, D questions of the longest path.
 """
@@ -21,12 +21,12 @@ class CodeTree(NamedTuple):
     """Paths from the root, which is node 0; a child has a higher number than its parent.
 
     Attributes:
-        depth: (V,) questions of each token.
-        bits: (V, D) the answers, 0 behind the last.
-        nodes: (V, D) the questions.
-        shared: (V, V) how many answers two tokens share; the depth of a token with itself.
-        children: (V-1, 2) the next question after either answer, or -1 - token.
-        levels: (V-1,) answers before each question.
+        depth: (V,) number of questions on the path of each token.
+        bits: (V, D) answers on each path, 0 after its end.
+        nodes: (V, D) questions on each path.
+        shared: (V, V) number of answers that two tokens share; of a token with itself, its depth.
+        children: (V-1, 2) next question after either answer, or -1 - token at a leaf.
+        levels: (V-1,) number of answers before each question.
     """
 
     depth: Ints
@@ -38,7 +38,7 @@ class CodeTree(NamedTuple):
 
 
 def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
-    """Tokens in the order of their spelling, halved by weight again and again: near tokens are spelt alike.
+    """Build the tree: tokens in the order of their spelling, halved by weight recursively, so that similar spellings are close.
 
     Args:
         spellings: Spellings of the V tokens, at least two.
@@ -71,7 +71,7 @@ def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
     levels = np.zeros(size - 1, dtype=np.int32)
     for token, path in enumerate(paths):
         levels[nodes[token, : len(path)]] = np.arange(len(path))
-    return CodeTree(depth, bits, nodes, _shared(nodes, depth), children, levels)
+    return CodeTree(depth, bits, nodes, _shared_answers(nodes, depth), children, levels)
 
 
 def _middle(mass: Doubles, low: int, high: int) -> int:
@@ -83,15 +83,15 @@ def _middle(mass: Doubles, low: int, high: int) -> int:
     return middle
 
 
-def _shared(nodes: Nodes, depth: Ints) -> Bytes:
+def _shared_answers(nodes: Nodes, depth: Ints) -> Bytes:
     """(V, V) see `CodeTree`: two paths share an answer wherever they share the next question."""
     shared = np.zeros((len(depth), len(depth)), dtype=np.uint8)
-    for place in range(1, nodes.shape[1]):
-        tokens = np.flatnonzero(depth > place)
-        column = nodes[tokens, place]
+    for level in range(1, nodes.shape[1]):
+        tokens = np.flatnonzero(depth > level)
+        column = nodes[tokens, level]
         by_node = tokens[np.argsort(column, kind="stable")]
         edges = np.flatnonzero(np.diff(np.sort(column))) + 1
         for group in np.split(by_node, edges):
-            shared[np.ix_(group, group)] = place
+            shared[np.ix_(group, group)] = level
     np.fill_diagonal(shared, depth)
     return shared

@@ -1,7 +1,7 @@
-"""The loops of context mixing as machine code: whether this machine has it, and all of it at once.
+"""Compilation of the loops of context mixing: whether they are compiled on this machine, and compiling all of them at once.
 
-Numba compiles a function at its first call, and keeps the machine code on disk. Left to itself it would compile some of them while
-a report is written, in time that was kept for something else.
+Numba compiles a function at its first call, and keeps the machine code on disk. By itself it would compile some of them while
+a report is written, in the report's time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from anew.core.machine_code import machine_code_folder
 
-SECONDS = 15.0  # of an idle core, about
-VOCAB, TOKENS = 8, 256  # of the text that they are compiled with
+SECONDS = 15.0  # that compiling takes on an idle core, about
+VOCAB, TOKENS = 8, 256  # of the text that the loops are called with: any that reaches all of them
 
 
 def is_compiled() -> bool:
@@ -24,19 +24,19 @@ def is_compiled() -> bool:
 
 
 def compile_loops() -> None:
-    """Call every function that Python calls, with arguments as they come; where they are compiled that takes a moment."""
+    """Call every compiled function that Python calls, with arguments of the usual types; quick where they are compiled."""
     from anew.estimators.context_mixing import reading  # not above: it loads Numba
     from anew.estimators.context_mixing.mixer import ContextMixer
 
-    source = np.random.default_rng(0)
-    text = source.integers(VOCAB, size=TOKENS).astype(np.int32)
+    rng = np.random.default_rng(0)
+    text = rng.integers(VOCAB, size=TOKENS).astype(np.int32)
     network = np.full((TOKENS, VOCAB), 1.0 / VOCAB, dtype=np.float32)
     mixer = ContextMixer.fit([bytes([65 + token]) for token in range(VOCAB)], text, TOKENS // 2)
     document = mixer.document(2 * TOKENS)
     mixer.recall(document, text)
     contexts, orders = mixer.read(document, text)
-    of_network = mixer.network_logits(network, text.astype(np.int64))
-    mixer.fit_joint(text, contexts, of_network, orders)
+    network_logits = mixer.network_logits(network, text.astype(np.int64))
+    mixer.fit_joint(text, contexts, network_logits, orders)
     experts = np.log(np.full((TOKENS, 3), 1.0 / VOCAB))
     prior = np.full(3, 1.0 / 3.0)
     reading.share_weight(experts, prior.copy(), prior, 0.01, np.empty(TOKENS))
@@ -46,7 +46,7 @@ def compile_loops() -> None:
     mixer.step(rows, joint, network[:2])
     mixer.draw(rows, joint, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
     mixer.observe(rows, np.array([2, 3]))
-    with suppress(OSError):  # without a mark it is only taken for missing
+    with suppress(OSError):  # without the marker, loops are called again next time
         _marker().parent.mkdir(parents=True, exist_ok=True)
         _marker().touch()
 

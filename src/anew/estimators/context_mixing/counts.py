@@ -1,6 +1,6 @@
 """Counts of the symbols that followed each context, in compiled loops: keys of contexts, and a hash table of tallies by key.
 
-A key is a hash of what stands before a token, so two contexts may share one by accident: of 4 billion checks, once.
+A key is a hash of the context of a token, so two contexts may collide: once in 4 billion checks.
 
 Legend for shapes: C kinds of context, H slots, E entries, D questions of the longest path.
 """
@@ -17,13 +17,19 @@ from anew.core.compiled import compiled_inner
 TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
 KINDS = 16  # C
 MOST_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
-# Where what was read last stands in a history (HISTORY,).
-TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6  # the newest first
+# Offsets in a history (HISTORY,): the last tokens and bytes, the newest first, then hashes of words and the position in the line.
+TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
 WORD, WORD_BEFORE, SECOND_BEFORE, FIRST_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
 HISTORY = 19
-FEW_COLUMNS = 3  # bytes from the line's start, that a context tells apart
-NEWLINE, SPACE, APOSTROPHE = 10, 32, 39
-FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = 65, 90, 97, 122, 128
+FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
+NEWLINE, SPACE, APOSTROPHE = 10, 32, 39  # ASCII
+FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = (
+    65,
+    90,
+    97,
+    122,
+    128,
+)  # A, Z, a, z, the first byte beyond ASCII
 Index = int | np.int64
 Keys = NDArray[np.uint64]
 Ints = NDArray[np.int64]
@@ -140,18 +146,18 @@ def find(heads: NDArray[np.int32], key: np.uint64) -> Index:
 
 @compiled_inner
 def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints, spot: Ints) -> Index:
-    """Add the tallies of what followed a context.
+    """Sum the tallies of the symbols that followed a context, by how many answers they share with the next symbol.
 
     Args:
-        counts: Where.
+        counts: The counts.
         key: Key of the context.
-        shared: (V,) how many answers each symbol shares with the one that comes.
-        depth: Answers of that one.
-        at: (D+1,) receives the tallies, by that.
-        spot: (2,) receives the slot as `find` gives it, and the entry of the symbol that comes, or -1.
+        shared: (V,) number of answers that each symbol shares with the next one.
+        depth: Number of answers of the next symbol.
+        at: (D+1,) receives the tallies, by the number of shared answers.
+        spot: (2,) receives the slot, as `find` gives it, and the entry of the next symbol, or -1.
 
     Returns:
-        What the last symbol shares; -1 where nothing followed.
+        Number of answers that the last symbol shares; -1 where nothing followed.
     """
     slot = find(counts.heads, key)
     spot[0], spot[1] = slot, -1
@@ -166,16 +172,16 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints,
         return recent
     for j in range(first, first + size):
         entry = counts.entries[j]
-        place = np.int64(shared[entry & np.uint32(65535)])
-        at[place] += np.int64(entry >> np.uint32(16))
-        if place == depth:
+        num_shared = np.int64(shared[entry & np.uint32(65535)])
+        at[num_shared] += np.int64(entry >> np.uint32(16))
+        if num_shared == depth:
             spot[1] = j
     return recent
 
 
 @compiled_inner
 def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index) -> None:
-    """Count a symbol after a context. slot, entry: as `tally` found them; both -1 where it did not look."""
+    """Count a symbol after a context. slot, entry: As `tally` found them, both -1 where it was not called."""
     if slot < 0:
         slot = find(counts.heads, key)  # once more: another key may have taken the free one
     if slot < 0:

@@ -1,4 +1,4 @@
-"""Statistics in memory for each question: how often either answer followed each context, and what a match expects.
+"""Statistics for each question: how often either answer followed each context, and the answer that a match predicts.
 
 Legend for shapes: C kinds of context, D questions of the longest path, V tokens.
 """
@@ -36,20 +36,20 @@ def gather_path(
     spots: Ints,
     at: Ints,
 ) -> Index:
-    """Fill in the tallies and sides of a token's questions.
+    """Fill in the tallies and sides of the questions on a token's path.
 
     Args:
-        memory, base: Whose tallies are added up.
-        document: What the document holds so far; `memory`, but while the train part is learned.
-        keys: (C,) of the contexts.
+        memory, base: Memories whose tallies are summed.
+        document: Memory of the document alone; the same as `memory`, except while the train part is learned.
+        keys: (C,) keys of the contexts.
         tree: The questions.
-        token: Whose path it is.
-        places: To be filled in.
+        token: The token.
+        places: Receives the statistics.
         spots: (C, 2) receives where the contexts were found in `memory`.
-        at: (D+1,) is used.
+        at: (D+1,) buffer.
 
     Returns:
-        The longest order of tokens that was seen.
+        The longest order of a context of tokens that was seen.
     """
     depth, shared, order = tree.depth[token], tree.shared[token], 0
     own_counts = Counts(memory.heads, memory.entries, memory.used)
@@ -62,7 +62,7 @@ def gather_path(
             recent = tally(base_counts, keys[k], shared, depth, at, spots[k])
             own_recent = tally(own_counts, keys[k], shared, depth, at, spots[k])
             recent = own_recent if own_recent >= 0 else recent
-            _spread(tree.bits[token], depth, at, places.ones[k], places.zeros[k])
+            _sum_tallies(tree.bits[token], depth, at, places.ones[k], places.zeros[k])
         if recent >= 0 and k < TOKEN_ORDERS:
             order = k
         _set_sides(places.sides[k], tree.bits[token], depth, recent)
@@ -86,7 +86,7 @@ def _gather_document(document: Memory, keys: Keys, tree: CodeTree, token: Index,
         else:
             at[: depth + 1] = 0
             recent = tally(counts, keys[order], tree.shared[token], depth, at, spot)
-            _spread(bits, depth, at, places.ones[source], places.zeros[source])
+            _sum_tallies(bits, depth, at, places.ones[source], places.zeros[source])
         _set_sides(places.sides[source], bits, depth, recent)
 
 
@@ -99,7 +99,9 @@ def _set_sides(sides: NDArray[np.uint8], bits: NDArray[np.uint8], depth: Index, 
 
 
 @compiled_inner
-def _spread(bits: NDArray[np.uint8], depth: Index, at: Ints, ones: NDArray[np.int32], zeros: NDArray[np.int32]) -> None:
+def _sum_tallies(
+    bits: NDArray[np.uint8], depth: Index, at: Ints, ones: NDArray[np.int32], zeros: NDArray[np.int32]
+) -> None:
     """Tallies by how many answers they share -> tallies of either answer."""
     total = at[depth]
     for d in range(depth - 1, -1, -1):
@@ -126,7 +128,7 @@ def _last_token(memory: Memory, base: Memory) -> Index:
 
 @compiled_inner
 def gather_nodes(memory: Memory, base: Memory, keys: Keys, tree: CodeTree, places: Places) -> Index:
-    """The same of all questions."""
+    """Fill in the tallies and sides of all questions; see `gather_path`."""
     order = 0
     places.sides[:] = 2
     for k in range(KINDS):
@@ -169,7 +171,7 @@ def _mark_path(sides: NDArray[np.uint8], tree: CodeTree, last: Index) -> None:
 
 @compiled_inner
 def take_places(every: Places, nodes: NDArray[np.int32], count: Index, taken: Places) -> None:
-    """Copy what is known of `count` questions from the places of all questions."""
+    """Copy the statistics of `count` questions from those of all questions."""
     for source in range(SOURCES):
         for place in range(count):
             taken.zeros[source, place] = every.zeros[source, nodes[place]]

@@ -1,4 +1,4 @@
-"""Contexts and network together: weights by which the log odds of both are added up, learned from held-out text and on in each
+"""Contexts and network together: the weights of a sum of their log odds, learned from held-out text and further in each
 document.
 
 Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows.
@@ -18,10 +18,12 @@ from anew.estimators.context_mixing.counts import Index
 from anew.estimators.context_mixing.mixing import ONE, Tables, squash
 
 JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
-LEVELS = 8  # answers before a question, that weights tell apart
-TRUSTS = 6  # sizes of log odds, that weights tell apart
-LEAST_REACH = 1e-5  # share of a question below which the network alone answers it
-QUARTER = np.float32(0.25)  # of each of the four sets of weights
+LEVELS = 8  # numbers of answers before a question that have weights of their own; chosen
+TRUSTS = 6  # magnitudes of log odds that have weights of their own; chosen
+LEAST_REACH = (
+    1e-5  # probability of a question below which the network alone answers it: saves time where nothing is gained
+)
+QUARTER = np.float32(0.25)  # weight of each of the four sums
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -67,7 +69,7 @@ def _joint_logit(weights: Floats, row: Index, contexts: np.float32, network: np.
 
 @compiled_inner
 def joint_logits(joint: Joint, rows: JointRows, contexts: np.float32, network: np.float32) -> JointLogits:
-    """By each set of weights."""
+    """The log odds by each set of weights."""
     return (
         _joint_logit(joint.by_order, rows[0], contexts, network),
         _joint_logit(joint.by_trust, rows[1], contexts, network),
@@ -93,8 +95,10 @@ def learn_joint(
     count: Index,
     rate: np.float32,
 ) -> None:
-    """Move each set of weights towards the first `count` answers of a token, once all of them are known: what `draw_step` gives
-    all tokens depends on no answer."""
+    """Update each set of weights by the first `count` answers of a token.
+
+    All answers are learned after the whole token, since `draw_step` computes the probabilities of all tokens before any answer.
+    """
     order, last = statistics
     for d in range(count):
         a, b, node = contexts[d], network[d], np.int64(tree.nodes[token, d])

@@ -1,4 +1,4 @@
-"""Updates of the memory: tallies of contexts, and the text, in which the longest match is followed."""
+"""Updates of the memory: tallies of contexts, and the text with the longest match."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 def remember(
     memory: Memory, base: Memory, keys: Keys, tree: CodeTree, token: Index, spots: Ints, spelling: Spelling
 ) -> None:
-    """Count a token, and read it. spots: (C, 2) where its contexts were found, -1 where nobody looked."""
+    """Count a token and read it. spots: (C, 2) where its contexts were found, -1 where they were not searched."""
     counts = Counts(memory.heads, memory.entries, memory.used)
     for order in range(1, KINDS):
         add(counts, keys[order], token, spots[order, 0], spots[order, 1])
@@ -30,15 +30,15 @@ def remember(
 
 
 @compiled_inner
-def pass_by(memory: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
-    """Read a token that is neither counted nor ever matched."""
+def read_uncounted(memory: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
+    """Read a token without counting it; it is never matched, either."""
     advance(memory.history, token, spelling)
     _follow(memory, base, token, np.int64(0))
 
 
 @compiled_inner
-def note(document: Memory, keys: Keys, tree: CodeTree, token: Index) -> None:
-    """Count a token in the contexts that are asked of a document alone."""
+def count_in_document(document: Memory, keys: Keys, tree: CodeTree, token: Index) -> None:
+    """Count a token in the contexts of the document alone (LOCAL_KINDS)."""
     counts = Counts(document.heads, document.entries, document.used)
     for i in range(1, len(LOCAL_KINDS)):
         add(counts, keys[LOCAL_KINDS[i]], token, np.int64(-1), np.int64(-1))
@@ -76,9 +76,9 @@ def _follow(memory: Memory, base: Memory, token: Index, is_kept: Index) -> None:
 
 @compiled_inner
 def _seek(memory: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
-    """Follow the text from a position on, where its last tokens are the same."""
-    length, read = 0, memory.link[0]
-    while length < min(LONGEST_MATCH, position, read) and text[position - 1 - length] == memory.text[read - 1 - length]:
+    """Start a match at a position of a text, where the tokens before it are the same as the last ones read."""
+    length, end = 0, memory.link[0]
+    while length < min(LONGEST_MATCH, position, end) and text[position - 1 - length] == memory.text[end - 1 - length]:
         length += 1
     if length >= LEAST_MATCH:
         memory.link[1], memory.link[2], memory.link[3] = position, length, is_base

@@ -36,16 +36,19 @@ from anew.estimators.context_mixing.mixing import (
     Tables,
 )
 
-FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, over what is learned
+# Learning rates and first weights were chosen on tiny Shakespeare (docs/log.md: "Text: context mixing beside the network").
+FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, at the beginning and the end of the train part
 CURVE_RATE = np.float32(0.02)
-STILL = Rates(np.float32(0), np.float32(0), np.float32(0))
+NO_LEARNING = Rates(np.float32(0), np.float32(0), np.float32(0))
 FIRST_WEIGHT = 0.15  # of every input
-DOCUMENT_RATE = 0.008  # of the weights of the sum with a network, in a document
-JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # of the passes over held-out text
-PIECE = 16_384  # tokens that are read between two looks at the room that is left
-SLOTS_A_TOKEN = 0.6 * KINDS  # of the train part's table at first; it grows where that is too few
-FULL = 0.8  # share of slots in use from which it grows
-MOST_ENTRIES = 4 * KINDS  # a token: blocks that double leave as much behind, and half empty
+DOCUMENT_RATE = 0.008  # of the weights of contexts and network together, within a document
+JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # of these weights, in the passes over held-out text
+PIECE_TOKENS = 16_384  # tokens that are read before the fill of the table is checked
+SLOTS_A_TOKEN = (
+    0.6 * KINDS
+)  # slots of the train part's table at first: most contexts repeat; it grows where they do not
+MAX_FILL = 0.8  # share of slots in use from which it grows: open addressing slows down beyond
+MAX_ENTRIES = 4 * KINDS  # entries a token: doubled blocks leave as much unused, and are half empty
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -68,7 +71,7 @@ class ContextMixer:
     Args:
         spellings: Bytes of the V tokens.
         text: (T,) the train part.
-        maps: What was learned of it.
+        maps: Parameters learned from it.
         joint: Weights of the sum with a network, which go on learning in each document.
     """
 
@@ -92,7 +95,7 @@ class ContextMixer:
         Args:
             spellings: Bytes of the V tokens.
             text: (T,).
-            most_learned: How many of the last tokens curves and weights are learned from, which takes three times as long as
+            most_learned: Number of the last tokens from which curves and weights are learned, which takes three times as long as
                 counting them; None for all.
 
         Raises:
@@ -122,14 +125,14 @@ class ContextMixer:
         size = len(self.text)
         slots = int(size * SLOTS_A_TOKEN)
         memory = make_memory(size, self.vocab_size, slots)
-        logits = np.zeros((PIECE, self.tree.nodes.shape[1]), dtype=np.float32)
-        orders = np.zeros(PIECE, dtype=np.int64)
-        for first in range(0, size, PIECE):
-            if memory.used[1] + PIECE * KINDS > FULL * len(memory.heads):
+        logits = np.zeros((PIECE_TOKENS, self.tree.nodes.shape[1]), dtype=np.float32)
+        orders = np.zeros(PIECE_TOKENS, dtype=np.int64)
+        for first in range(0, size, PIECE_TOKENS):
+            if memory.used[1] + PIECE_TOKENS * KINDS > MAX_FILL * len(memory.heads):
                 slots = 2 * len(memory.heads)
                 memory = make_memory(size, self.vocab_size, slots)
                 reading.recall(self.text[:first], memory, self._empty, self.tree, self.spelling, True)
-            piece = self.text[first : first + PIECE]
+            piece = self.text[first : first + PIECE_TOKENS]
             if size - first > most_learned:
                 reading.recall(piece, memory, self._empty, self.tree, self.spelling, True)
                 continue
@@ -137,7 +140,7 @@ class ContextMixer:
                 piece,
                 memory,
                 self._empty,
-                make_memory(PIECE, self.vocab_size),  # as if each piece were a document
+                make_memory(PIECE_TOKENS, self.vocab_size),  # as if each piece were a document
                 self.tree,
                 self.spelling,
                 self.maps,
@@ -169,7 +172,17 @@ class ContextMixer:
         logits = np.zeros((len(ids), self.tree.nodes.shape[1]), dtype=np.float32)
         orders = np.zeros(len(ids), dtype=np.int64)
         reading.read(
-            ids, document, self.base, document, self.tree, self.spelling, self.maps, self.tables, STILL, logits, orders
+            ids,
+            document,
+            self.base,
+            document,
+            self.tree,
+            self.spelling,
+            self.maps,
+            self.tables,
+            NO_LEARNING,
+            logits,
+            orders,
         )
         return logits, orders
 
@@ -201,7 +214,7 @@ class ContextMixer:
             ids, contexts, network, orders: See `weigh`.
             joint: Weights, which learn from the text.
             opening: The token in front, -1 for none.
-            rate: Of learning.
+            rate: Learning rate.
         """
         log_probs = np.zeros(len(ids))
         weigh(ids, contexts, network, orders, self.tree, joint, self.tables, opening + 1, np.float32(rate), log_probs)
@@ -216,16 +229,16 @@ class ContextMixer:
     # -- rows that grow together ----------------------------------------------------------------------------------------
 
     def rows(self, n: int, room: int) -> Memory:
-        """n empty documents, for at most `room` tokens each."""
+        """n empty documents, each for at most `room` tokens."""
         return repeated_memory(Memory._make(array[None] for array in self.document(room)), n)
 
     def regrown(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
-        """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first.
+        """The same rows with room for `room` tokens each; where they do not fit, only the latest half of the room is kept.
 
         Args:
-            rows: What was read.
-            room: Tokens.
-            num_counted: The first tokens, that were counted; None for all.
+            rows: Memories of the rows.
+            room: Tokens of each row.
+            num_counted: How many of the first tokens were counted; None: all.
         """
         used = int(rows.link[0, 0])
         first = 0 if used < room else used - room // 2
@@ -238,17 +251,17 @@ class ContextMixer:
 
     def joints(self, n: int) -> Joint:
         """The weights of n documents that are yet to be read."""
-        return repeated_joint(Joint._make(weights[None] for weights in self.joint), n)
+        return repeat_joint(Joint._make(weights[None] for weights in self.joint), n)
 
     def document_joint(self) -> Joint:
         """The weights of a document that is yet to be read."""
         return Joint._make(weights.copy() for weights in self.joint)
 
     def step(self, rows: Memory, joint: Joint, probabilities: Floats) -> Floats:
-        """(n, V) what comes next in each row by contexts and network together.
+        """(n, V) distribution of the next token of each row, by contexts and network together.
 
         Args:
-            rows: What was read.
+            rows: Memory of each row.
             joint: The weights of each row.
             probabilities: (n, V) of the network.
         """
@@ -268,12 +281,12 @@ class ContextMixer:
         """Draw tokens from the distribution of `step`; far quicker than `step`.
 
         Args:
-            rows: What was read.
+            rows: Memory of each row.
             joint: The weights of each row, which learn from its token.
             probabilities: (n, V) of the network.
             uniform: (n,) in [0, 1), which decide the tokens.
             tokens: (n,) receives them; what is not -1 there stays.
-            rate: Of learning.
+            rate: Learning rate.
 
         Returns:
             (n,) probabilities of the tokens.
@@ -317,7 +330,7 @@ def repeated_memory(row: Memory, n: int) -> Memory:
     return Memory._make(array.repeat(n, 0) for array in row)
 
 
-def repeated_joint(row: Joint, n: int) -> Joint:
+def repeat_joint(row: Joint, n: int) -> Joint:
     """The weights of n rows that have all learned what this one has."""
     return Joint._make(weights.repeat(n, 0) for weights in row)
 
@@ -329,10 +342,10 @@ def joint_of(rows: Joint, row: int) -> Joint:
 
 def make_memory(room: int, vocab_size: int, slots: int | None = None) -> Memory:
     """An empty memory. room: most tokens; slots: of its table, None for as many as so many tokens may take."""
-    slots = int(room * KINDS / FULL) if slots is None else slots
+    slots = int(room * KINDS / MAX_FILL) if slots is None else slots
     return Memory(
         np.zeros((_power_of_two(max(slots, 1)), 4), np.int32),
-        np.zeros(MOST_ENTRIES * room + 2, np.uint32),
+        np.zeros(MAX_ENTRIES * room + 2, np.uint32),
         np.zeros(2, np.int64),
         np.zeros((vocab_size, 2), np.int32),
         np.zeros(room + 1, np.int32),
@@ -361,7 +374,7 @@ def first_maps(vocab_size: int) -> Maps:
 
 
 def first_joint(vocab_size: int) -> Joint:
-    """Equal weights, which sum to a little more than 1."""
+    """Initial weights: equal ones, with a sum a little above 1."""
     row = np.array([0.55, 0.55, 0.0], dtype=np.float32)
     assert len(row) == JOINT_INPUTS
     num_rows = (TOKEN_ORDERS * LEVELS, TRUSTS * TRUSTS, vocab_size - 1, vocab_size + 1)
@@ -383,7 +396,7 @@ def _tables() -> Tables:
 
 
 def _check_tokens(ids: Tokens | Ints, vocab_size: int) -> None:
-    """Compiled code looks up whatever it is given."""
+    """Raise ValueError for invalid tokens: compiled code does not check its indices."""
     if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < vocab_size:
         raise ValueError(f"tokens must be among 0 to {vocab_size - 1} (got {int(ids.min())} to {int(ids.max())})")
 

@@ -1,7 +1,7 @@
-"""From what followed many kinds of context to the answer of each question, in compiled loops.
+"""The mixer: log odds of each question from the counts of many kinds of context, in compiled loops.
 
-Each kind of context gives its own log odds, by a curve that was learned for as many tallies. Three sets of weights add them up,
-chosen by the question, by how much of the context was seen, and by the last token; a last curve corrects the sum.
+Each kind of context gives log odds by a curve that is learned for its number of tallies. Three sets of weights sum them,
+selected by the question, by the longest context that was seen, and by the last token; a last curve corrects the sum.
 
 Legend for shapes: C kinds of context, S sources (these, and some of the document alone), I inputs,
 P places (the questions of one path, or all), V tokens.
@@ -22,21 +22,27 @@ from anew.estimators.context_mixing.counts import (
     joint_hash,
 )
 
-LOCAL_KINDS = (0, 1, 2, 8, 10, 11)  # kinds of context that are also asked of the document alone
+# Logistic mixing as in PAQ; numbers without another reason were chosen on tiny Shakespeare (docs/log.md: "Text: context mixing
+# beside the network").
+LOCAL_KINDS = (0, 1, 2, 8, 10, 11)  # kinds of context that are also counted in the document alone
 SOURCES = KINDS + len(LOCAL_KINDS)  # S
 INPUTS = SOURCES + 2  # I: a match, and a constant
-SIZES, SIDES = 12, 3  # curves by how many tallies there are, and by the side of the last symbol: either, or elsewhere
+SIZES, SIDES = 12, 3  # curves by the number of tallies, and by the side of the last symbol: either, or elsewhere
 KNOTS, KNOT_RANGE, KNOTS_A_UNIT = 33, 8, 2  # of a curve, over log odds from -8 to 8
-SMALL = 64  # tallies below which log odds are looked up
-MATCHES = 24  # classes of how long the last tokens have matched what was read before
-EXACT_MATCHES, MATCH_STEP, LONGEST_MATCH = 16, 8, 200
+SMALL = 64  # tallies below which log odds are looked up in a table
+MATCHES = 24  # classes of the length of a match
+EXACT_MATCHES, MATCH_STEP, LONGEST_MATCH = (
+    16,
+    8,
+    200,
+)  # tokens: lengths with a class each, those of later classes, the most
 LEAST_MATCH = 4  # tokens
-CORRECTIONS = 16_384  # curves of the last correction
-KEPT_SHARE = np.float32(0.6)  # of the sum; the rest is its correction's
-CONSTANT = np.float32(0.3)
+CORRECTIONS = 16_384  # curves of the last correction, by a hash
+KEPT_SHARE = np.float32(0.6)  # of the sum in the answer; the rest is that of its correction
+CONSTANT = np.float32(0.3)  # value of the constant input: about the size of the others
 LINE_PRIOR = 0.4  # tallies of either answer before any
-FINAL_RATE, HIT_RATE = np.float32(0.002), np.float32(0.02)
-SQUASH_RANGE, SQUASHES_A_UNIT = 12, 128
+FINAL_RATE, HIT_RATE = np.float32(0.002), np.float32(0.02)  # learning rates of the last weights, and of matches
+SQUASH_RANGE, SQUASHES_A_UNIT = 12, 128  # of the table of the sigmoid: log odds from -12 to 12, entries for each unit
 ONE = np.float32(1)
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -163,7 +169,7 @@ def knot_place(log_odds: np.float32) -> np.float32:
 
 @compiled_inner
 def size_class(total: Index) -> Index:
-    """The curve of so many tallies, at least 1."""
+    """Number of the curve for a number of tallies, at least 1: roughly by its logarithm."""
     if total < 6:
         return total - 1
     if total < 12:
@@ -241,7 +247,7 @@ def mix(
     """The logits of the first `count` places; then learn from the answers, where rates are above 0.
 
     Args:
-        maps: What is learned.
+        maps: Learned parameters, updated where rates are above 0.
         tables: Functions of a few values.
         places: With their inputs.
         nodes: (P,) which question each place is.

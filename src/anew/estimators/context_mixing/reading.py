@@ -30,7 +30,7 @@ from anew.estimators.context_mixing.joint import (
     learn_joint,
     mean_logit,
 )
-from anew.estimators.context_mixing.memory import note, pass_by, remember
+from anew.estimators.context_mixing.memory import count_in_document, read_uncounted, remember
 from anew.estimators.context_mixing.mixing import (
     MATCHES,
     ONE,
@@ -46,7 +46,7 @@ from anew.estimators.context_mixing.mixing import (
     squash,
 )
 
-LEAST_MASS = 1e-30  # of a network's probabilities below a question
+LEAST_MASS = 1e-30  # of a network's probabilities below a question: log odds stay finite
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
@@ -72,12 +72,12 @@ def read(
 
     Args:
         ids: (T,).
-        memory: What grows.
-        base: What was read before, and stays as it is.
-        document: What the document holds so far: `memory`, but while the train part is learned.
+        memory: The memory that is extended.
+        base: Memory of the text before, which is not changed.
+        document: Memory of the document alone; the same as `memory`, except while the train part is learned.
         tree: The questions.
         spelling: Spelling of the tokens.
-        maps: What is learned, where rates are above 0.
+        maps: Learned parameters, updated where rates are above 0.
         tables: Functions of a few values.
         rates: Learning rates.
         logits: (T, D) receives the log odds of the answer 1 of each question.
@@ -99,7 +99,7 @@ def read(
         mix(maps, tables, places, tree.nodes[token], bits, depth, row, last, keys[1], rates)
         if rates.weights > 0:
             learn_curves(maps, tables, places, bits, depth, match_class, rates)
-            note(document, keys, tree, token)
+            count_in_document(document, keys, tree, token)
         for d in range(depth):
             logits[t, d] = places.logits[d]
         orders[t] = order
@@ -115,7 +115,7 @@ def recall(ids: Tokens, memory: Memory, base: Memory, tree: CodeTree, spelling: 
             context_keys(memory.history, keys)
             remember(memory, base, keys, tree, np.int64(ids[t]), spots, spelling)
         else:
-            pass_by(memory, base, np.int64(ids[t]), spelling)
+            read_uncounted(memory, base, np.int64(ids[t]), spelling)
 
 
 @compiled_inner
@@ -158,10 +158,10 @@ def draw_step(
     """Sample the next token of each row, by contexts and network together.
 
     Args:
-        memories: What each row has read; a first axis of n in front of every array.
-        base: What was read before.
+        memories: Memory of each row: a first axis of n in every array.
+        base: Memory of the text before.
         tree: The questions.
-        maps: What was learned.
+        maps: Learned parameters.
         joint: Weights of each row, with the same axis.
         tables: Functions of a few values.
         probabilities: (n, V) of the network.
@@ -199,11 +199,11 @@ def draw_tokens(
     """Draw what comes next in each row, from the distribution of `draw_step`: only the questions on its path are asked.
 
     Args:
-        memories: What each row remembers of its document.
+        memories: Memory of the document of each row.
         base, tree, maps, joint, tables: See `draw_step`.
         probabilities: (n, V) of the network.
         uniform: (n,) in [0, 1), which decides the token.
-        rate: At which the weights of each row learn from its token; 0 for not at all.
+        rate: Learning rate of the weights of each row; 0 for none.
         tokens: (n,) receives the tokens; where it holds one, and not -1, that one is not drawn.
         token_probabilities: (n,) receives their probabilities.
     """
@@ -258,7 +258,7 @@ def _walk(
     order, match_class, last = statistics
     level, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     still = Rates(np.float32(0), np.float32(0), np.float32(0))
-    left, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
+    remainder, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
     single = np.int64(1)
     longest = tree.nodes.shape[1]
     contexts, network = np.zeros(longest, np.float32), np.zeros(longest, np.float32)
@@ -275,8 +275,8 @@ def _walk(
         else:
             p = squash(tables.probabilities, network[depth])
         share = np.float64(ONE - p)
-        bit = np.int64(left >= share) if tokens[row] < 0 else np.int64(tree.bits[tokens[row], depth])
-        left = (left - share) / np.float64(p) if bit else left / share
+        bit = np.int64(remainder >= share) if tokens[row] < 0 else np.int64(tree.bits[tokens[row], depth])
+        remainder = (remainder - share) / np.float64(p) if bit else remainder / share
         reach *= np.float64(p) if bit else share
         node, depth = np.int64(tree.children[node, bit]), depth + 1
     token = -1 - node
@@ -316,10 +316,10 @@ def _descend(
     """Probabilities (V,), from the root down, level by level; contexts are asked where they are likely to matter.
 
     Args:
-        every: What is known of all questions.
+        every: Statistics of all questions.
         taken: Room for those of a level.
         tree: The questions.
-        maps: What was learned.
+        maps: Learned parameters.
         joint: Weights.
         tables: Functions of a few values.
         mass: (V-1, 2) of the network below either answer.

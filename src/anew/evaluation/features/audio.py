@@ -1,6 +1,6 @@
 """Inputs of sound metrics: spectrograms, loudness, periodicity; and the distance by which copies of clips are found.
 
-Legend for shapes: n clips, N samples, M bands, T frames. Clips are (N,) or (N, 2); most is taken of the mix of channels.
+Legend for shapes: n clips, N samples, M bands, T frames. Clips are (N,) or (N, 2); most features are those of the mono mix.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.result import ItemType
 from anew.functional.spectrogram import Frames, mel_bank
 
-BANDS, FRAMES = 64, 64  # of the spectrograms that metrics are taken of, whatever the model works on
+BANDS, FRAMES = 64, 64  # of the spectrograms that metrics compare, the same for all runs so that scores are comparable
 FLOOR_DB = 70.0  # decibels below its loudest that a clip's spectrogram reaches: quieter is hardly heard
 WINDOW = 0.032  # seconds of a spectrogram's window, at least: two periods of the lowest pitch
-CHUNK = 64  # clips at once
-PITCH = (60.0, 400.0)  # Hz, lowest and highest tone whose repetition counts as periodic
-STRETCH = 0.04  # seconds in which tones are looked for
-NOMINAL = 16_000  # Hz: copies are told by the shape of spectrograms, and no rate is known there
-NOISE, SHIFT = 0.01, 0.02  # disturbances of copies: noise as a share of the peak, shift as a share of the length
+CHUNK = 64  # clips at once: bounds memory
+PITCH = (60.0, 400.0)  # Hz, lowest and highest pitch: the range of voices
+PITCH_WINDOW = 0.04  # seconds of a stretch whose pitch is looked for: two periods of the lowest one
+NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms only, and knows no rate
+# Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
+NOISE, SHIFT = 0.01, 0.02
 
 
 def mono(items: Sequence[Samples]) -> NDArray[np.float32]:
-    """(n, N) of clips of one length."""
+    """(n, N) mono mixes of clips of one length."""
     return np.stack([with_channels(np.asarray(item, dtype=np.float32), 1) for item in items])
 
 
@@ -49,7 +50,7 @@ def spectrograms(items: Sequence[Samples], rate: int) -> Tensor:
     return torch.cat(parts)
 
 
-def pictures(items: Sequence[Samples], rate: int = NOMINAL) -> NDArray[np.uint8]:
+def pictures(items: Sequence[Samples], rate: int = NOMINAL_RATE) -> NDArray[np.uint8]:
     """(n, M, T) uint8 spectrograms in grey, low bands below."""
     unit = spectrograms(items, rate).flip(1) / FLOOR_DB + 1.0
     return np.asarray((255.0 * unit).round().numpy(), dtype=np.uint8)
@@ -68,7 +69,7 @@ def loudness(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
 def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
     """(n,) how exactly the sound repeats itself at a pitch, 0 (noise) to 1 (a steady tone): the largest normalised
     autocorrelation at any lag of PITCH, a mean over stretches weighted by their energy."""
-    width = round(STRETCH * rate)
+    width = round(PITCH_WINDOW * rate)
     low, high = int(rate / PITCH[1]), min(int(rate / PITCH[0]), width - 2)
     lag = torch.arange(low, high)
     parts = []
@@ -98,20 +99,27 @@ def _distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
     return [SpectrogramDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
 
 
-def disturbed(item: Samples, source: np.random.Generator) -> Samples:
-    """A clip shifted by a little, or noisy, or with other levels of high and low tones. item: (N,) or (N, 2) float32, of
-    which the mix is taken."""
+def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
+    """Shift a clip a little, add noise, or change the levels of high and low tones.
+
+    Args:
+        item: (N,) or (N, 2) float32; two channels are mixed.
+        rng: Generator of the disturbance.
+
+    Returns:
+        (N,) float32.
+    """
     x = with_channels(np.asarray(item, dtype=np.float32), 1)
-    alteration = source.integers(3)
+    alteration = rng.integers(3)
     if alteration == 0:
         max_shift = max(1, round(SHIFT * len(x)))
-        return np.roll(x, int(source.integers(-max_shift, max_shift + 1)))
+        return np.roll(x, int(rng.integers(-max_shift, max_shift + 1)))
     if alteration == 1:
-        noise = source.normal(0.0, NOISE * float(np.abs(x).max()), len(x))
+        noise = rng.normal(0.0, NOISE * float(np.abs(x).max()), len(x))
         return (x + noise).astype(np.float32)
     spectrum = np.fft.rfft(x)
-    tilt = np.linspace(1.0, float(source.uniform(0.5, 2.0)), len(spectrum))
+    tilt = np.linspace(1.0, float(rng.uniform(0.5, 2.0)), len(spectrum))
     return np.fft.irfft(spectrum * tilt, len(x)).astype(np.float32)
 
 
-CLIPS = ItemType("clips", _distances, disturbed)
+CLIPS = ItemType("clips", _distances, disturb_clip)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.evaluation.memorization.texts import codes
 
-WIDTHS = (1, 2, 3, 4)
-CELLS = 512  # of each width: a few characters that share a cell do no harm
-MIXED = 96  # features that all cells are mixed into: few enough for covariances of some hundred texts
-PLAIN = 8  # features of length and kinds of characters
-FEATURES = MIXED + PLAIN
+WIDTHS = (1, 2, 3, 4)  # characters of a run: up to pieces of words, which some hundred texts still count often enough
+CELLS = 512  # of the hash table of each width: a few runs that share a cell do no harm
+MIXED_FEATURES = 96  # random projections of all cells: few enough for covariances of some hundred texts
+PLAIN_FEATURES = 8  # features of length and kinds of characters, see `_plain_statistics`
+FEATURES = MIXED_FEATURES + PLAIN_FEATURES
 NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and kinds of characters"
 
 
@@ -28,7 +28,9 @@ class Kmers:
     """Texts to (n, FEATURES) float64, each feature of deviation 1 over the texts that it was fitted to."""
 
     def __init__(self, train: Sequence[str]) -> None:
-        self._mix = np.random.default_rng(0).normal(size=(CELLS * len(WIDTHS), MIXED)) / np.sqrt(MIXED)  # (c, d)
+        self._mix = np.random.default_rng(0).normal(size=(CELLS * len(WIDTHS), MIXED_FEATURES)) / np.sqrt(
+            MIXED_FEATURES
+        )  # (c, d)
         raw = self._read(train)
         self._centre, deviation = raw.mean(axis=0), raw.std(axis=0)
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
@@ -38,7 +40,7 @@ class Kmers:
 
     def _read(self, texts: Sequence[str]) -> NDArray[np.float64]:
         rows = [np.concatenate([*(_cells(t, width) for width in WIDTHS)]) for t in texts]
-        return np.concatenate([np.stack(rows) @ self._mix, np.array([_plain(t) for t in texts])], axis=1)
+        return np.concatenate([np.stack(rows) @ self._mix, np.array([_plain_statistics(t) for t in texts])], axis=1)
 
 
 def _cells(text: str, width: int) -> NDArray[np.float64]:
@@ -54,7 +56,7 @@ def _cells(text: str, width: int) -> NDArray[np.float64]:
     return np.sqrt(np.bincount((value % np.uint64(CELLS)).astype(np.intp), minlength=CELLS) / n)
 
 
-def _plain(text: str) -> list[float]:
+def _plain_statistics(text: str) -> list[float]:
     n = max(len(text), 1)
     words = text.split()
     shares = [sum(map(test, text)) / n for test in (str.isalpha, str.isupper, str.isdigit, str.isspace)]
@@ -62,31 +64,34 @@ def _plain(text: str) -> list[float]:
     return [float(np.log1p(len(text))), float(np.log1p(length)), len(set(text)) / n, text.count("\n") / n, *shares]
 
 
-def bigrams(train: Sequence[str], n: int, source: np.random.Generator, max_characters: int = 100_000) -> list[str]:
-    """n texts of a chain of characters by pairs, each as long as a random training text: a naive generator.
+def bigrams(train: Sequence[str], n: int, rng: np.random.Generator, max_characters: int = 100_000) -> list[str]:
+    """Samples of a Markov chain of characters, a naive generator; each is as long as a random training text.
 
-    max_characters: training characters that are counted."""
+    Args:
+        train: Training texts.
+        n: Number of samples.
+        rng: Generator of lengths and characters.
+        max_characters: Training characters that pairs are counted in.
+    """
     ends = "\x00"  # stands before and after a text
     x = codes(ends + ends.join(t for t in train if t)[:max_characters].rstrip(ends) + ends)
     alphabet, ids = np.unique(x, return_inverse=True)
-    order = np.argsort(
-        ids[:-1], kind="stable"
-    )  # places by their character: what follows them are draws of the next one
-    following = ids[1:][order]
+    order = np.argsort(ids[:-1], kind="stable")
+    successors = ids[1:][order]  # the characters after each character, one character after the other
     start = np.searchsorted(ids[:-1][order], np.arange(len(alphabet) + 1))
     stop = int(np.searchsorted(alphabet, 0))
 
-    def after(last: NDArray[np.intp]) -> NDArray[np.intp]:
+    def draw_next(last: NDArray[np.intp]) -> NDArray[np.intp]:
         low, high = start[last], start[last + 1]
-        return np.asarray(following[low + (source.random(len(last)) * (high - low)).astype(np.intp)])
+        return np.asarray(successors[low + (rng.random(len(last)) * (high - low)).astype(np.intp)])
 
-    lengths = [len(train[i]) for i in source.integers(len(train), size=n)]
+    lengths = [len(train[i]) for i in rng.integers(len(train), size=n)]
     rows = np.zeros((n, max(lengths, default=0)), dtype=np.intp)
     last = np.full(n, stop)
     for column in range(rows.shape[1]):
-        last = after(last)
-        ended = last == stop
-        last[ended] = after(last[ended])  # a text that would end goes on with a beginning
+        last = draw_next(last)
+        has_ended = last == stop
+        last[has_ended] = draw_next(last[has_ended])  # a text that would end continues with the beginning of another
         rows[:, column] = last
     text = alphabet[rows].astype("<u4")
     return [text[i, :size].tobytes().decode("utf-32-le", "surrogatepass") for i, size in enumerate(lengths)]

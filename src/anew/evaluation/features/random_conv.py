@@ -1,8 +1,8 @@
 """A fixed random-weight convolutional embedding: features for any Grid that need no download and know no data set.
 
 Random convolutional features judge generators much as trained ones do (arXiv 2208.09218), and are the same on every
-machine. Each level of convolution, rectifier and halving is read out as mean and deviation in a coarse grid of cells;
-a random orthogonal matrix mixes what was read into few features.
+machine. The activations of each level (convolution, leaky ReLU, then pooling by two) are read out as mean and standard
+deviation in a coarse grid of cells; a random orthogonal matrix projects the read-outs to few features.
 
 Legend for shapes: n items, C channels, r read-outs, d features.
 """
@@ -20,7 +20,7 @@ from anew.core.random import generator
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
-WIDTHS = (32, 64, 128)  # filters of each level
+WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the extents are halved
 CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
 LARGEST = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
 CHUNK = 64  # items at once: the first level's maps then stay in a processor's cache
@@ -39,13 +39,13 @@ class Embedding:
         self._weights: list[tuple[Tensor, Tensor]] = []
         inner = channels
         for level, width in enumerate(WIDTHS):
-            source = generator("embedding", seed, extents, level, inner)
-            weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=source)
+            rng = generator("embedding", seed, extents, level, inner)
+            weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=rng)
             # Filters without a mean answer to edges and texture; every second one keeps its mean, for tone.
             trailing = (1,) * (extents + 1)
             edges = weight - weight.flatten(1).mean(1).view(-1, *trailing)
             weight = torch.where((torch.arange(width) % 2 == 0).view(-1, *trailing), weight, edges)
-            bias = torch.empty(width).uniform_(-0.2, 0.2, generator=source)
+            bias = torch.empty(width).uniform_(-0.2, 0.2, generator=rng)
             self._weights.append((weight * math.sqrt(2.0 / (inner * 3**extents)), bias))
             inner = width
         self._cells: dict[tuple[int, ...], Tensor] = {}
@@ -57,30 +57,30 @@ class Embedding:
     @torch.no_grad()
     def fit(self, x: Tensor) -> Embedding:
         """Take centre and scale from training items x (n, C, *extents); a few hundred are enough."""
-        read = torch.cat([self._read(part) for part in torch.split(x, CHUNK)])  # (n, r)
-        self._centre = read.mean(dim=0)
-        deviation = read.std(dim=0, correction=0)
-        alive = deviation > 1e-4  # a cell that is the same in every item says nothing, and its scale would be infinite
-        size = read.shape[1]
-        random = torch.empty(size, min(self.features, size)).normal_(generator=generator("mix", self.seed, size))
-        mix = torch.linalg.qr(random)[0] * (math.sqrt(size) / math.sqrt(random.shape[1]))  # (r, d)
-        self._mix = mix * (alive / deviation.clamp_min(1e-4))[:, None]
-        mixed = (read - self._centre) @ self._mix
-        self._offset = mixed.mean(dim=0)
-        self._scale = 1.0 / mixed.std(dim=0, correction=0).clamp_min(1e-6)
+        read_outs = torch.cat([self._read_out(chunk) for chunk in torch.split(x, CHUNK)])  # (n, r)
+        self._centre = read_outs.mean(dim=0)
+        deviation = read_outs.std(dim=0, correction=0)
+        varies = deviation > 1e-4  # a cell that is the same in every item says nothing, and its scale would be infinite
+        size = read_outs.shape[1]
+        gaussian = torch.empty(size, min(self.features, size)).normal_(generator=generator("mix", self.seed, size))
+        mix = torch.linalg.qr(gaussian)[0] * (math.sqrt(size) / math.sqrt(gaussian.shape[1]))  # (r, d)
+        self._mix = mix * (varies / deviation.clamp_min(1e-4))[:, None]
+        features = (read_outs - self._centre) @ self._mix
+        self._offset = features.mean(dim=0)
+        self._scale = 1.0 / features.std(dim=0, correction=0).clamp_min(1e-6)
         return self
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Numbers:
         """Features (n, d) of items (n, C, *extents); call `fit` before."""
         parts = [
-            ((self._read(part) - self._centre) @ self._mix - self._offset) * self._scale
-            for part in torch.split(x, CHUNK)
+            ((self._read_out(chunk) - self._centre) @ self._mix - self._offset) * self._scale
+            for chunk in torch.split(x, CHUNK)
         ]
         return torch.cat(parts).numpy()
 
-    def _read(self, x: Tensor) -> Tensor:
-        hidden = self._shrunk(x)
+    def _read_out(self, x: Tensor) -> Tensor:
+        hidden = self._shrink(x)
         parts = []
         for level, (weight, bias) in enumerate(self._weights):
             hidden = functional.leaky_relu(_convolve(hidden, weight, bias), 0.1)  # (n, width, *extents)
@@ -92,7 +92,7 @@ class Embedding:
                 hidden = _halve(hidden)
         return torch.cat([p.flatten(1) for p in parts], dim=1)  # (n, r)
 
-    def _shrunk(self, x: Tensor) -> Tensor:
+    def _shrink(self, x: Tensor) -> Tensor:
         max_extent = LARGEST[self.extents]
         size = [min(s, max_extent) for s in x.shape[2:]]
         if size == list(x.shape[2:]):

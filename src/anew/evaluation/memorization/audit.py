@@ -20,8 +20,6 @@ from anew.core.wording import listed
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
-    ERROR_RATE,
-    FOUND,
     Array,
     Distance,
     Indices,
@@ -29,13 +27,11 @@ from anew.evaluation.memorization.copying_test import (
     NearestReal,
     ReferenceResult,
     ScanResult,
-    either_p,
+    bonferroni_p,
 )
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, nearest_of_stand_ins
 from anew.evaluation.memorization.planting import Planting, combined_p, detection_limit, least_reference
 from anew.evaluation.memorization.result import (
-    FAILED,
-    RATES,
     ClosestPair,
     CopyTestResult,
     ItemType,
@@ -43,17 +39,18 @@ from anew.evaluation.memorization.result import (
     TrainingDistance,
 )
 from anew.evaluation.memorization.scan_picture import ScanPicture
+from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, FAMILY_ALPHA, RATES
 from anew.evaluation.metrics.two_sample import auc
 
 MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
 STAND_INS = (
-    1_200  # real items that pose as samples in the match test: so many tell 1% of copies, of any number of samples
+    1_200  # real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
 )
-PAIRS = 12  # closest pairs that a report shows
+PAIRS = 12  # closest pairs that a report shows: they fill a page
 
 
 class Audit(Generic[ItemT]):
-    """One audit, step by step. Items of all sorts have one index: real ones, samples, planted ones."""
+    """One audit, step by step. All items share one index: real items first, then samples, then planted copies."""
 
     def __init__(
         self,
@@ -74,25 +71,28 @@ class Audit(Generic[ItemT]):
             samples: Generated items.
             train: Items that the generator was trained on.
             held_out: Items of the same source that it was not trained on; none for the weaker method.
-            groups: One integer of each train and then each held-out item; items of one group (near-duplicates, a cluster,
-                passages of one document) are never told apart. Default: each item its own.
+            groups: Group of each training and then each held-out item, any integers; items of one group (near-duplicates, a
+                cluster, passages of one document) count as one. None: each item is its own group.
             n_train_total: Training items in all, where `train` is a random part of them: copies of the others go unseen,
                 which shares and limits allow for.
-            randomly_held_out: Whether held-out items are a random draw from where training items come from; if not, whether
-                they look like one is tested first.
-            seed: Of all that is drawn.
+            randomly_held_out: Whether held-out items are a random draw from where training items come from; if not, a test
+                asks first whether they look like one.
+            seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
+
+        Raises:
+            ValueError: There are no samples or no training items.
         """
         if not len(samples) or not len(train):
             raise ValueError("an audit needs samples and training items")
-        self.source = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
         self.notes: list[str] = []
         self._picture: ScanPicture | None = None
         self.skipped: list[str] = []  # controls that there was no time for
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
         group = np.arange(self.n_real) if groups is None else np.unique(groups, return_inverse=True)[1]
         # In random order: of several items at one distance the first is taken, and that must not tell its label.
-        self.original_index = self.source.permutation(self.n_real)  # of each real item: its place in train + held_out
+        self.original_index = self.rng.permutation(self.n_real)  # of each real item: its index in train + held_out
         real = [*train, *held_out]
         group, real = group[self.original_index], [real[i] for i in self.original_index]
         self.is_train = self.original_index < len(train)
@@ -103,18 +103,20 @@ class Audit(Generic[ItemT]):
         group = self._without_mixed_groups(group)
         self.planted = self._choose_planted() if controls else np.zeros((2, 0), dtype=np.intp)
         exact = [real[i] for i in self.planted[0]]
-        disturbed = [item_type.disturb(real[i], self.source) for i in self.planted[1]]
+        disturbed = [item_type.disturb(real[i], self.rng) for i in self.planted[1]]
         items = [*real, *samples, *exact, *disturbed]
         self.groups = np.concatenate([group, group.max() + 1 + np.arange(len(items) - self.n_real)])
         self.distances = item_type.distances(items, self.groups)
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls = controls
-        self._stand_ins = np.sort(self.source.choice(self.n_real, min(self.n_real, STAND_INS), replace=False))
+        self._stand_ins = np.sort(self.rng.choice(self.n_real, min(self.n_real, STAND_INS), replace=False))
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
-        """The groups, where items of those with items on both sides are each its own: what holds them out did not keep such
-        groups together, so the labels of their items are exchangeable one by one."""
+        """Split the groups that have training and held-out items into single items.
+
+        The split did not keep such groups together, so the labels of their items are exchangeable one by one.
+        """
         mixed = np.isin(groups, groups[self.is_train]) & np.isin(groups, groups[~self.is_train])
         if mixed.any():
             n_held_out = int((mixed & ~self.is_train).sum())
@@ -125,46 +127,49 @@ class Audit(Generic[ItemT]):
         return np.where(mixed, groups.max() + 1 + np.arange(len(groups)), groups)
 
     def _choose_planted(self) -> Indices:
-        """Training items that planted copies are made of, (2, e): for exact and for disturbed ones."""
+        """(2, e) training items that planted copies are made of: exact ones in row 0, disturbed ones in row 1."""
         count, train = int(np.ceil(RATES[-1] * self.n_samples)), self.pool[self.is_train[self.pool]]
-        return np.stack([self.source.choice(train, count, replace=count > len(train)) for _ in range(2)])
+        return np.stack([self.rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
     def run(self, remaining: Callable[[], float] = lambda: math.inf) -> CopyTestResult:
-        """remaining: seconds that are left, asked before each control and each planted draw; a note says what they were too
-        few for."""
+        """Run the tests, then the controls for which there is time.
+
+        Args:
+            remaining: Seconds left, called before each control and each planted draw; a note names what was skipped.
+        """
         queries = np.arange(self.n_real, self.n_real + self.n_samples + self.planted.size)
         nearests = [distance.nearest_real(queries, self.pool) for distance in self.distances]
-        of_samples = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
+        sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
         held_out = self.pool[~self.is_train[self.pool]]
         if not len(held_out):
-            return self._without_proof(of_samples, "reference")
+            return self._without_proof(sample_nearests, "reference")
         control, remaining_pool = self._set_aside(held_out)
         control_p = None if self.randomly_held_out else self._least_control_p(control, remaining_pool)
-        if control_p is not None and control_p <= FOUND:
-            return self._without_proof(of_samples, "shifted", control_p)
-        touched = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
-        labels = LabelPermutations(self.is_train, self.groups, self.pool, touched, source=self.source)
-        scan = copying_test.scan(of_samples, labels, self.source)
+        if control_p is not None and control_p <= ALPHA:
+            return self._without_proof(sample_nearests, "shifted", control_p)
+        items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
+        labels = LabelPermutations(self.is_train, self.groups, self.pool, items, rng=self.rng)
+        scan = copying_test.scan(sample_nearests, labels, self.rng)
         match_test = self._match_test(nearests)
-        match = match_test.run(np.arange(self.n_samples), labels, self.source)
+        match = match_test.run(np.arange(self.n_samples), labels, self.rng)
         planted: list[PlantedControl] = []
-        reference = self._reference(of_samples, control, remaining_pool) if scan.p <= FOUND else None
+        reference = self._reference(sample_nearests, control, remaining_pool) if scan.p <= ALPHA else None
         training_distance = None
         if self._affords(remaining, "planted copies"):
-            base, ratios = unsuspicious(scan, match, self.n_samples), self._ratios(control, remaining_pool)
+            base, ratios = unsuspicious_rows(scan, match, self.n_samples), self._ratios(control, remaining_pool)
             planting = Planting(nearests, labels, base, ratios, match_test, self.planted, self.n_samples)
-            planted = planting.run(self.source, self.n_samples * self.visible_share, remaining, self.skipped)
+            planted = planting.run(self.rng, self.n_samples * self.visible_share, remaining, self.skipped)
             self._picture = planting.picture(scan, planted)
         if self._affords(remaining, "the distance from training data"):
-            training_distance = self._training_distance(of_samples, held_out)
+            training_distance = self._training_distance(sample_nearests, held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
             control_p = self._control_p(control, remaining_pool)
         if reference is None and self._affords(remaining, "the reference test"):
-            reference = self._reference(of_samples, control, remaining_pool)
-        return self._result(of_samples, scan, match, reference, planted, control_p, training_distance, match_test)
+            reference = self._reference(sample_nearests, control, remaining_pool)
+        return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
 
     def _affords(self, remaining: Callable[[], float], control: str) -> bool:
-        """Whether a control is wanted and there is time for it; a note says where there is none."""
+        """Whether a control is to be run and there is time for it; records it as skipped where there is none."""
         if not self.controls:
             return False
         if remaining() <= 0.0:
@@ -174,7 +179,7 @@ class Audit(Generic[ItemT]):
 
     def _result(
         self,
-        of_samples: Sequence[NearestReal],
+        sample_nearests: Sequence[NearestReal],
         scan: ScanResult,
         match: MatchResult,
         reference: ReferenceResult | None,
@@ -187,12 +192,12 @@ class Audit(Generic[ItemT]):
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
-        p = either_p(scan_p, match.p)
-        is_copying = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
+        p = bonferroni_p(scan_p, match.p)
+        is_copying = p <= FAMILY_ALPHA and (control_p is None or control_p > CONTROL_ALPHA)
         n_visible = self.n_samples * self.visible_share
         # The test that sees more copies of those that found some: the other one misses what is farther, or repeated.
         best = max(
-            (test for test, test_p in ((scan, scan_p), (match, match.p)) if test_p <= FOUND),
+            (test for test, test_p in ((scan, scan_p), (match, match.p)) if test_p <= ALPHA),
             key=lambda test: test.copied,
             default=scan,
         )
@@ -207,7 +212,7 @@ class Audit(Generic[ItemT]):
             high=high,
             detection_limit=detection_limit(planted),
             method="scan",
-            pairs=self._pairs(of_samples, scan),
+            pairs=self._pairs(sample_nearests, scan),
             distance=self.distances[scan.decisive].name,
             samples=self.n_samples,
             train=int(self.is_train[self.pool].sum()),
@@ -215,7 +220,7 @@ class Audit(Generic[ItemT]):
             n_train_total=self.n_train_total,
             reference_p=None if reference is None else reference.p,
             control_p=control_p,
-            identical=count_identical(of_samples, self.is_train),
+            identical=count_identical(sample_nearests, self.is_train),
             real_compared=len(self._stand_ins),
             real_identical=count_identical(match_test.real, np.ones(self.n_real, dtype=bool)),
             match_p=match.p,
@@ -227,17 +232,21 @@ class Audit(Generic[ItemT]):
         )
 
     def _match_test(self, nearests: Sequence[NearestReal]) -> MatchTest:
-        """The match test of samples and planted copies, `nearests`. Twins are compared with each other there."""
+        """The match test of samples and planted copies; it compares near-duplicates with each other, too.
+
+        Args:
+            nearests: Nearest items of samples and planted copies, by each distance.
+        """
         single = np.arange(len(self.groups))
         distances, singles = self.distances, list(nearests)
         if self._compare_within_groups:
-            distances = [distance.regrouped(single) for distance in distances]
+            distances = [distance.with_groups(single) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
         real = [nearest_of_stand_ins(d, self._stand_ins, self.pool) for d in distances if len(self._stand_ins)]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
         n_held_out = int((~self.is_train[self.pool]).sum())
         share = float(self.is_train[self.pool[first]].mean())
-        return MatchTest(singles, real, [d.step for d in distances], len(self.pool), n_held_out, share)
+        return MatchTest(singles, real, [d.resolution for d in distances], len(self.pool), n_held_out, share)
 
     def _ratios(self, control: Indices, remaining_pool: Indices) -> list[Array]:
         """Ratios of real items that pose as samples, (h,) for each distance; empty where there are none."""
@@ -249,15 +258,15 @@ class Audit(Generic[ItemT]):
         return self._control_ratios[1]
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
-        """Up to half of these real items (whole groups) to pose as samples, and the pool without them."""
+        """Set aside up to half of these real items, in whole groups, to pose as samples; also the pool without them."""
         groups, sizes = np.unique(self.groups[real], return_counts=True)
-        order = self.source.permutation(len(groups))
+        order = self.rng.permutation(len(groups))
         max_groups = max(int((np.cumsum(sizes[order]) <= MOST_CONTROLS).sum()), 1)
         chosen = np.isin(self.groups[self.pool], groups[order[: min(max_groups, len(groups) // 2)]])
         return self.pool[chosen], self.pool[~chosen]
 
     def _least_control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """The less p of held-out and of training items that pose as samples, times two: are their labels exchangeable?"""
+        """The smaller p of held-out and of training items that pose as samples, by Bonferroni; None where neither exists."""
         train_control, train_rest = self._set_aside(self.pool[self.is_train[self.pool]])
         ps = (self._control_p(control, remaining_pool), self._control_p(train_control, train_rest))
         return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
@@ -268,35 +277,37 @@ class Audit(Generic[ItemT]):
             self.notes.append("Not measured: the control with held-out items in the copying test (there are too few).")
             return None
         nearests = [distance.nearest_real(control, remaining_pool) for distance in self.distances]
-        touched = np.concatenate([nearest.item for nearest in nearests])
-        labels = LabelPermutations(self.is_train, self.groups, remaining_pool, touched, source=self.source)
-        return copying_test.scan(nearests, labels, self.source).p
+        items = np.concatenate([nearest.item for nearest in nearests])
+        labels = LabelPermutations(self.is_train, self.groups, remaining_pool, items, rng=self.rng)
+        return copying_test.scan(nearests, labels, self.rng).p
 
-    def _training_distance(self, of_samples: Sequence[NearestReal], held_out: Indices) -> TrainingDistance:
+    def _training_distance(self, sample_nearests: Sequence[NearestReal], held_out: Indices) -> TrainingDistance:
         """Distances to the nearest training item, by the first distance: samples against held-out items."""
         train, queries = self.pool[self.is_train[self.pool]], np.arange(self.n_real, self.n_real + self.n_samples)
-        nearest, distance = of_samples[0], self.distances[0]
+        nearest, distance = sample_nearests[0], self.distances[0]
         sample_distances = np.where(self.is_train[nearest.item], nearest.distance, np.inf)
         unknown = ~np.isfinite(sample_distances)  # those whose nearest real item is held out
         if unknown.any():
             sample_distances[unknown] = distance.nearest(queries[unknown], train)[1]
         if len(held_out) > self.n_samples:
-            held_out = np.sort(self.source.choice(held_out, self.n_samples, replace=False))
+            held_out = np.sort(self.rng.choice(held_out, self.n_samples, replace=False))
         value, variance = auc(sample_distances, distance.nearest(held_out, train)[1])
         half = 1.96 * float(np.sqrt(variance))
         return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
 
-    def _reference(self, of_samples: Sequence[NearestReal], control: Indices, pool: Indices) -> ReferenceResult | None:
-        """Samples against real items that pose as samples, both outside of the rest of the pool."""
+    def _reference(
+        self, sample_nearests: Sequence[NearestReal], control: Indices, pool: Indices
+    ) -> ReferenceResult | None:
+        """The reference test: samples against real items that pose as samples, both compared with the rest of the pool."""
         ratios = self._ratios(control, pool)
         if not ratios:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
             return None
-        nearests = [self._nearest_in(n, d, pool) for n, d in zip(of_samples, self.distances, strict=True)]
-        return least_reference(nearests, ratios, self.source)
+        nearests = [self._nearest_in(n, d, pool) for n, d in zip(sample_nearests, self.distances, strict=True)]
+        return least_reference(nearests, ratios, self.rng)
 
     def _nearest_in(self, nearest: NearestReal, distance: Distance, remaining_pool: Indices) -> NearestReal:
-        """The samples' nearest in a part of the pool: only what led to an item that is not there is searched again."""
+        """The samples' nearest items in a part of the pool; only samples whose nearest is not there are searched again."""
         queries = np.arange(self.n_real, self.n_real + self.n_samples)
         item, nearest_own = nearest.item.copy(), nearest.nearest_own.copy()
         distances, scale = nearest.distance.copy(), nearest.scale.copy()
@@ -310,23 +321,23 @@ class Audit(Generic[ItemT]):
         return NearestReal(item, distances, scale, nearest_own)
 
     def _without_proof(
-        self, of_samples: Sequence[NearestReal], method: str, control_p: float | None = None
+        self, sample_nearests: Sequence[NearestReal], method: str, control_p: float | None = None
     ) -> CopyTestResult:
         """Result of the reference test alone."""
-        reference = self._reference(of_samples, *self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
-        identical = count_identical(of_samples, self.is_train)
-        share = max(reference.copied, identical) / self.n_samples if reference.p <= FOUND else 0.0
+        reference = self._reference(sample_nearests, *self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
+        identical = count_identical(sample_nearests, self.is_train)
+        share = max(reference.copied, identical) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
-        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, of_samples[0].order(self.source))
+        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
-            found=reference.p <= FOUND,
+            found=reference.p <= ALPHA,
             p=reference.p,
             share=share,
             low=max(share - half, 0.0),
             high=min(share + half, 1.0),
             detection_limit=None,
             method=method,
-            pairs=self._pairs(of_samples, scan),
+            pairs=self._pairs(sample_nearests, scan),
             distance=self.distances[0].name,
             samples=self.n_samples,
             train=int(self.is_train.sum()),
@@ -338,9 +349,9 @@ class Audit(Generic[ItemT]):
             notes=self.notes,
         )
 
-    def _pairs(self, of_samples: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
+    def _pairs(self, sample_nearests: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
         """The most suspicious samples that are nearest to a training item."""
-        nearest = of_samples[scan.decisive]
+        nearest = sample_nearests[scan.decisive]
         rows = [i for i in scan.order if self.is_train[nearest.item[i]]][:PAIRS]
         return [
             ClosestPair(
@@ -353,16 +364,18 @@ class Audit(Generic[ItemT]):
         ]
 
 
-def unsuspicious(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
-    """Samples that copies are planted among: all, less those that were found to be copies."""
-    rows = scan.order[scan.k :] if scan.p <= FOUND and scan.k < n_samples else scan.order
-    unmatched = rows[~np.isin(rows, match.rows)] if match.p <= FOUND else rows
+def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
+    """Samples that copies are planted among: all but those that were found to be copies."""
+    rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
+    unmatched = rows[~np.isin(rows, match.rows)] if match.p <= ALPHA else rows
     return unmatched if len(unmatched) else rows
 
 
-def count_identical(of_samples: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:
+def count_identical(sample_nearests: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:
     """Samples at distance 0 from a training item, by some distance."""
-    return int(np.any([(near.distance == 0.0) & is_train[near.item] for near in of_samples], axis=0).sum())
+    return int(
+        np.any([(nearest.distance == 0.0) & is_train[nearest.item] for nearest in sample_nearests], axis=0).sum()
+    )
 
 
 def audit(
@@ -378,7 +391,15 @@ def audit(
     controls: bool = True,
     remaining: Callable[[], float] = lambda: math.inf,
 ) -> CopyTestResult:
-    """Are samples copies of training items? For the arguments see Audit and its `run`."""
+    """Test whether samples are copies of training items.
+
+    Args:
+        item_type, samples, train, held_out, groups, n_train_total, randomly_held_out, seed, controls: See `Audit`.
+        remaining: Seconds left, see `Audit.run`.
+
+    Raises:
+        ValueError: There are no samples or no training items.
+    """
     return Audit(
         item_type,
         samples,

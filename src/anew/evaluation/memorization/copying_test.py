@@ -20,16 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
+from anew.evaluation.memorization.thresholds import ALPHA
 from anew.functional.intervals import clopper_pearson
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-FOUND = 0.01  # the p-value of one test up to which copying counts as found
-TESTS = 2  # the scan and the match test: either finds copying, so p is the less of theirs, times two
-ERROR_RATE = TESTS * FOUND  # the p-value of both together up to which copying counts as found
-PERMUTATIONS = 999
-FIRST, STEP = 4, 1.12  # the scan looks at 4 samples, then at 12% more each time
+PERMUTATIONS = 999  # the least p is then 0.001, well below ALPHA
+FIRST_STEP, STEP_GROWTH = (
+    4,
+    1.12,
+)  # the scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,10 @@ class NearestReal:
     """The nearest real item of each sample, all (m,).
 
     Attributes:
-        item: Its index.
-        distance: To it.
+        item: Index of the nearest real item.
+        distance: Distance to that item, at least 0.
         scale: That item's distance to its own nearest real item, whatever their labels.
-        nearest_own: The index of that one, -1 without any.
+        nearest_own: Index of its own nearest real item, -1 without any.
     """
 
     item: Indices
@@ -52,15 +53,16 @@ class NearestReal:
     def ratio(self) -> Array:
         """distance / scale: how much closer a sample is than real items are to each other there; 1 where both are 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            plain = self.distance / self.scale
-        return np.where(self.scale > 0.0, plain, np.where(self.distance > 0.0, np.inf, 1.0))
+            ratio = self.distance / self.scale
+        return np.where(self.scale > 0.0, ratio, np.where(self.distance > 0.0, np.inf, 1.0))
 
-    def order(self, source: np.random.Generator) -> Indices:
-        """Samples, the most suspicious first; among equals the one whose item stands most alone, then at random."""
-        tie_break = source.random(len(self.item))
+    def order(self, rng: np.random.Generator) -> Indices:
+        """(m,) indices of the samples, the most suspicious first; ties go to the larger scale, then at random."""
+        tie_break = rng.random(len(self.item))
         return np.asarray(np.lexsort((tie_break, -self.scale, self.ratio)), dtype=np.intp)
 
     def take(self, rows: Numbers) -> NearestReal:
+        """The nearest items of some of the samples. rows: (k,) indices."""
         return NearestReal(self.item[rows], self.distance[rows], self.scale[rows], self.nearest_own[rows])
 
 
@@ -68,12 +70,12 @@ class Distance(ABC):
     """Exact nearest neighbours among items that are all given at the start: real ones, samples, planted copies.
 
     Attributes:
-        name: What reports call it.
-        step: The least difference between two distances, about; 0 where they are continuous.
+        name: Its name in reports.
+        resolution: The least difference between two distances, about; 0 where they are continuous.
     """
 
     name = ""
-    step = 0.0
+    resolution = 0.0
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -83,8 +85,8 @@ class Distance(ABC):
         """
 
     @abstractmethod
-    def regrouped(self, groups: Integers) -> Distance:
-        """The same items in other groups, (n,) of any integers."""
+    def with_groups(self, groups: Integers) -> Distance:
+        """The distance of the same items in other groups. groups: (n,) of any integers."""
 
     def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:
         """The nearest item of each query with its own scale; index -1 is replaced by the pool's first item, far away."""
@@ -101,8 +103,12 @@ class Distance(ABC):
 class LabelPermutations:
     """The true labels of the pooled items (1: train) and `repeats` permutations of them, whole groups together.
 
-    Only groups that some sample is nearest to are ever drawn: the labels of those among all groups are a
-    hypergeometric number of ones in random order.
+    Only the labels of groups that some sample is nearest to are drawn: their number of ones is hypergeometric, and their
+    order random.
+
+    Attributes:
+        rows: (1 + r, columns) uint8 labels of those groups, the true ones first.
+        share: Share of the pooled items that are training items.
     """
 
     def __init__(
@@ -110,29 +116,40 @@ class LabelPermutations:
         train: NDArray[np.bool_],
         groups: Indices,
         pool: Indices,
-        touched: Indices,
+        items: Indices,
         *,
         repeats: int = PERMUTATIONS,
-        source: np.random.Generator,
+        rng: np.random.Generator,
     ) -> None:
-        """train, groups: of all items, (n,) or longer; pool: indices of the pooled ones; touched: of those asked for."""
+        """
+        Args:
+            train: (n,) or longer, whether each item is a training item.
+            groups: The group of each item, as long.
+            pool: Indices of the pooled items.
+            items: Indices of those whose labels will be looked up.
+            repeats: r.
+            rng: Generator of the permutations.
+
+        Raises:
+            ValueError: A group has both labels.
+        """
         pool_groups, first_item = np.unique(groups[pool], return_index=True)
         group_label = train[pool[first_item]]
         if (train[pool] != group_label[np.searchsorted(pool_groups, groups[pool])]).any():
-            raise ValueError("a group of near-duplicates has items in train and held-out; leave those out first")
-        touched_groups = np.unique(groups[touched])
-        n_train, n_touched = int(group_label.sum()), len(touched_groups)
-        num_train = source.hypergeometric(n_train, len(pool_groups) - n_train, n_touched, size=repeats)  # (r,)
-        rank = source.random((repeats, n_touched)).argsort(axis=1).argsort(axis=1)  # (r, groups)
-        truth = group_label[np.searchsorted(pool_groups, touched_groups)][None]
+            raise ValueError("a group of near-duplicates has training and held-out items; leave those out first")
+        column_groups = np.unique(groups[items])
+        n_train, n_columns = int(group_label.sum()), len(column_groups)
+        num_train = rng.hypergeometric(n_train, len(pool_groups) - n_train, n_columns, size=repeats)  # (r,)
+        rank = rng.random((repeats, n_columns)).argsort(axis=1).argsort(axis=1)  # (r, groups)
+        truth = group_label[np.searchsorted(pool_groups, column_groups)][None]
         self.rows = np.concatenate([truth, rank < num_train[:, None]]).astype(np.uint8)  # (1 + r, groups)
         self.share = float(train[pool].mean())
-        self._groups, self._touched_groups = groups, touched_groups
+        self._groups, self._column_groups = groups, column_groups
 
-    def planted(self, row: int, items: Indices, repeats: int) -> LabelPermutations:
-        """Labels whose truth is permutation `row` (1 and up) with these items in train, besides `repeats` others.
+    def with_planted(self, row: int, items: Indices, repeats: int) -> LabelPermutations:
+        """Labels whose truth is permutation `row` (1 and up) with these items in train, and `repeats` other permutations.
 
-        Whatever the samples hold, such a truth has nothing to do with it: only what was planted is to be found.
+        Such a truth is independent of the samples, so only what was planted can be found.
         """
         truth = self.rows[row].copy()
         truth[self.columns(items)] = 1
@@ -141,8 +158,8 @@ class LabelPermutations:
         return relabelled
 
     def columns(self, items: Indices) -> Indices:
-        """The column of `rows` that holds the label of each item."""
-        return np.asarray(np.searchsorted(self._touched_groups, self._groups[items]), dtype=np.intp)
+        """(k,) the column of `rows` that holds the label of each item."""
+        return np.asarray(np.searchsorted(self._column_groups, self._groups[items]), dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +168,14 @@ class ScanResult:
 
     Attributes:
         p: p-value of the permutation test.
-        statistic: The largest, over steps and distances.
-        k: At the most telling step, how many of the most suspicious samples are looked at.
+        statistic: The largest statistic over steps and distances.
+        k: Number of the most suspicious samples at which the statistic is largest.
         hits: How many of those are nearest to a training item.
         expected: How many would be by chance.
-        copied: How many samples are copies then; low, high: ends of its 95% interval.
-        decisive: The distance that this was seen with.
-        order: The samples, the most suspicious first.
-        alarm: The largest statistic that one permutation in a hundred reaches.
+        copied: Estimated number of copies among them; low, high: ends of its 95% interval.
+        decisive: Index of the distance with the largest statistic.
+        order: (m,) the samples, the most suspicious first.
+        alarm: Critical value: the statistic that a share ALPHA of the permutations reaches.
     """
 
     p: float
@@ -174,10 +191,13 @@ class ScanResult:
     alarm: float = math.inf
 
 
-def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.random.Generator) -> ScanResult:
-    """The label-exchangeability scan over one or several distances of the same samples; the largest statistic of all
-    counts, and the same permutations serve all, so looking twice costs nothing in validity."""
-    orders = [nearest.order(source) for nearest in nearests]
+def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.random.Generator) -> ScanResult:
+    """The label-exchangeability scan over one or several distances of the same samples.
+
+    The test statistic is the largest over distances and steps. All are compared with the same permutations, so that taking
+    the largest keeps the p-value exact.
+    """
+    orders = [nearest.order(rng) for nearest in nearests]
     tables = [
         scan_statistics(labels.rows, labels.columns(nearest.item[order]), _steps(nearest, order), labels.share)
         for nearest, order in zip(nearests, orders, strict=True)
@@ -185,10 +205,10 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
     largest = np.stack([table.max(axis=1, initial=-np.inf) for table in tables])  # (distances, 1 + r)
     statistics = largest.max(axis=0)
     decisive = int(largest[:, 0].argmax())
-    p, alarm = p_value(statistics), float(np.quantile(statistics[1:], 1.0 - FOUND, method="higher"))
+    p, alarm = p_value(statistics), float(np.quantile(statistics[1:], 1.0 - ALPHA, method="higher"))
     nearest, order = nearests[decisive], orders[decisive]
     columns = labels.columns(nearest.item[order])
-    every_step = np.arange(FIRST, int((nearest.ratio < 1.0).sum()) + 1)
+    every_step = np.arange(FIRST_STEP, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
         return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, decisive, order, alarm)
     k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
@@ -211,23 +231,25 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
 
 
 def p_value(statistics: Array) -> float:
-    """Of the first against the others; the tolerance keeps a tie from being lost to rounding."""
+    """p of the first statistic against the others, (1 + r,); the tolerance keeps a tie from being lost to rounding."""
     return float((statistics[1:] >= statistics[0] - 1e-9).sum() + 1) / len(statistics)
 
 
 def _steps(nearest: NearestReal, order: Indices) -> Indices:
-    """How many of the most suspicious samples the scan looks at, rising (g,): only samples that are closer to a real
-    item than real items are to each other there can be copies; the others would show a small general lead of training
-    items, which any learner has."""
+    """(g,) rising numbers of the most suspicious samples that the scan looks at.
+
+    Only samples that are closer to a real item than real items are to each other can be copies; with the others the scan
+    would see that any learner leans a little to its training items.
+    """
     return steps_to(int((nearest.ratio[order] < 1.0).sum()))
 
 
 def steps_to(last_step: int) -> Indices:
     """4, 5, 6, ... growing by 12% each, and `last_step`; none where `last_step` is under 4."""
-    if last_step < FIRST:
+    if last_step < FIRST_STEP:
         return np.zeros(0, dtype=np.intp)
-    count = int(np.log(max(last_step / FIRST, 1.0)) / np.log(STEP)) + 1
-    return np.unique(np.append(np.round(FIRST * STEP ** np.arange(count)), last_step).astype(np.intp))
+    count = int(np.log(max(last_step / FIRST_STEP, 1.0)) / np.log(STEP_GROWTH)) + 1
+    return np.unique(np.append(np.round(FIRST_STEP * STEP_GROWTH ** np.arange(count)), last_step).astype(np.intp))
 
 
 def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:
@@ -238,9 +260,9 @@ def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, s
     """
     if not len(steps):
         return np.zeros((len(rows), 0))
-    used = columns[: steps[-1]]
-    hits = np.cumsum(rows[:, used], axis=1, dtype=np.int32)[:, steps - 1]  # (1 + r, g)
-    square = np.cumsum(2 * earlier(used) + 1)[steps - 1]  # sum of squared numbers of samples at one group
+    columns = columns[: steps[-1]]
+    hits = np.cumsum(rows[:, columns], axis=1, dtype=np.int32)[:, steps - 1]  # (1 + r, g)
+    square = np.cumsum(2 * count_earlier(columns) + 1)[steps - 1]  # sum of squared numbers of samples at one group
     hit_share = hits / steps
     effective = steps.astype(np.float64) ** 2 / square
     return deviance_root(hit_share, share) * np.sqrt(effective)
@@ -249,18 +271,18 @@ def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, s
 def deviance_root(hit_share: Array, share: float) -> Array:
     """sqrt(2 KL(hit_share || share)) of a Bernoulli share, negative where hit_share is below it."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_hits = np.where(hit_share > 0.0, hit_share * np.log(hit_share / share), 0.0)
-        of_misses = np.where(hit_share < 1.0, (1.0 - hit_share) * np.log((1.0 - hit_share) / (1.0 - share)), 0.0)
-    return np.asarray(np.sign(hit_share - share) * np.sqrt(np.maximum(2.0 * (of_hits + of_misses), 0.0)))
+        hit_term = np.where(hit_share > 0.0, hit_share * np.log(hit_share / share), 0.0)
+        miss_term = np.where(hit_share < 1.0, (1.0 - hit_share) * np.log((1.0 - hit_share) / (1.0 - share)), 0.0)
+    return np.asarray(np.sign(hit_share - share) * np.sqrt(np.maximum(2.0 * (hit_term + miss_term), 0.0)))
 
 
-def earlier(values: Indices) -> Indices:
-    """Number of times each value occurs before its place, (k,)."""
+def count_earlier(values: Indices) -> Indices:
+    """(k,) number of times each value occurs before its own position."""
     order = np.argsort(values, kind="stable")
     run_starts = np.flatnonzero(np.diff(values[order], prepend=-1))
-    place_in_run = np.arange(len(values)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(values))))
+    rank_in_run = np.arange(len(values)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(values))))
     counts = np.empty(len(values), dtype=np.intp)
-    counts[order] = place_in_run
+    counts[order] = rank_in_run
     return counts
 
 
@@ -280,7 +302,13 @@ def copies_among(k: int, hits: float, share: float, effective: float | None = No
 
 @dataclass(frozen=True, slots=True)
 class ReferenceResult:
-    """Of the reference test: p, and how many samples lie closer than the real items' own nearest explain."""
+    """Result of the reference test.
+
+    Attributes:
+        p: p-value of the permutation test.
+        k: Number of the smallest ratios at which the statistic is largest.
+        copied: How many of the samples among them the real items do not explain.
+    """
 
     p: float
     k: int
@@ -288,20 +316,26 @@ class ReferenceResult:
 
 
 def reference_test(
-    samples: Array, real: Array, source: np.random.Generator, repeats: int = PERMUTATIONS
+    samples: Array, real: Array, rng: np.random.Generator, repeats: int = PERMUTATIONS
 ) -> ReferenceResult:
-    """Are samples closer to real items than real items are to each other? samples (m,), real (h,): ratios, small is near.
+    """Are samples closer to real items than real items are to each other?
 
     More powerful than the scan where few items are held out, but not free of assumptions: a generator that is sharper or
-    less varied than its data raises it without copying anything.
+    less varied than its data is closer without copying anything.
+
+    Args:
+        samples: (m,) ratios of samples; small is close.
+        real: (h,) ratios of real items that pose as samples.
+        rng: Generator of the permutations.
+        repeats: r.
     """
     ratios = np.concatenate([samples, real])
     is_sample = np.concatenate([np.ones(len(samples), np.uint8), np.zeros(len(real), np.uint8)])
-    order = np.lexsort((source.random(len(ratios)), ratios))
+    order = np.lexsort((rng.random(len(ratios)), ratios))
     steps, share = steps_to(int((ratios < 1.0).sum())), float(is_sample.mean())
     if not len(steps):
         return ReferenceResult(1.0, 0, 0.0)
-    rows = np.stack([is_sample, *(source.permutation(is_sample) for _ in range(repeats))])[:, order]
+    rows = np.stack([is_sample, *(rng.permutation(is_sample) for _ in range(repeats))])[:, order]
     table = scan_statistics(rows, np.arange(len(ratios)), steps, share)  # (1 + r, g)
     k = int(steps[int(table[0].argmax())])
     hits = int(rows[0, :k].sum())
@@ -309,20 +343,22 @@ def reference_test(
     return ReferenceResult(p_value(table.max(axis=1)), k, max(hits - expected, 0.0))
 
 
-def either_p(*p_values: float) -> float:
-    """p of several tests of which the least counts (Bonferroni)."""
+def bonferroni_p(*p_values: float) -> float:
+    """p of several tests together: the least, times their number (Bonferroni), at most 1."""
     return min(len(p_values) * min(p_values), 1.0)
 
 
 def least_copies(share: float, looks: int = 10) -> int:
-    """Copies that a scan needs to reach FOUND, all first in its order, where `share` of the real items is train.
+    """Copies that a scan needs to reach ALPHA, all first in its order.
 
-    Each hits by chance with probability `share`; `looks`: steps of the scan that count as independent.
+    Args:
+        share: Share of the real items that are training items: the chance of a hit.
+        looks: Steps of the scan that count as independent.
     """
-    return int(np.ceil(np.log(FOUND / looks) / np.log(share)))
+    return int(np.ceil(np.log(ALPHA / looks) / np.log(share)))
 
 
 def held_out_needed(copies: float, train: int, looks: int = 10) -> int:
-    """Held-out items with which `copies` copies suffice, beside `train` training items; the converse of least_copies."""
-    share = float((FOUND / looks) ** (1.0 / max(copies, 1e-9)))
+    """Held-out items with which `copies` copies suffice, given `train` training items; the inverse of `least_copies`."""
+    share = float((ALPHA / looks) ** (1.0 / max(copies, 1e-9)))
     return int(np.ceil(train * (1.0 - share) / share)) if share > 0.0 else 10**12

@@ -1,8 +1,8 @@
 """The nearest image under small shifts and a mirror, by pixels and in an embedding: exact search in bounded memory.
 
-All rows are turned into few numbers by an orthonormal projection, to which the length of what it leaves out is added as
-one more number. Distances there are never larger than the real ones, and nearly as large: what is not under the best
-real distance so far by that bound needs no second look.
+Rows are projected onto few orthonormal directions; the norm of the residual is added as one more value. Distances between
+projections are lower bounds of the exact ones, and tight: an item whose bound is above the best exact distance so far needs
+no exact distance.
 
 Legend for shapes: n items, q queries, v variants of a query, d values of an item, b bounding values, p pool.
 """
@@ -23,13 +23,14 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
-SIDE = 32  # larger images are shrunk to it: a copy is one in small too
-LEVELS = 8.0  # of 255: a contrast under which an image counts as flat
-VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256  # how many numbers bound a distance: a sixth of the values
-QUERIES, TILE, POOL = 256, 256, 2048  # of the search: a tile of bounds stays in a processor's cache
+SIDE = 32  # pixels; larger images are shrunk to it: a copy is still a copy when both are shrunk
+FLAT_DEVIATION = 8.0  # grey levels of 255: images of less contrast are not stretched to full contrast
+VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256  # projected values: a sixth of an item's, within these limits
+QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns of the search: a tile of bounds stays in a processor's cache
 FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding: as few as still tell copies after noise and compression
-CHUNK = 512  # images at once
-MANY = 32  # rows of a tile where more than one column of so many is a candidate are multiplied out
+CHUNK = 512  # images at once: bounds memory
+LOOSE_SHARE = 32  # rows in which more than one item in 32 is a candidate get all exact distances by one product
+PAIRS_AT_ONCE, ROWS_AT_ONCE = 4096, 8192  # exact distances and projections at once: bound memory
 
 
 class PixelDistance(Distance):
@@ -40,18 +41,18 @@ class PixelDistance(Distance):
 
     def __init__(self, images: Sequence[Numbers], groups: Integers, shift: int = 1, mirror: bool = True) -> None:
         """images: (H, W) or (H, W, C) uint8 of one shape; groups: (n,) of any integers."""
-        self._images = standardised(images)  # (n, C, h, w)
+        self._images = standardise(images)  # (n, C, h, w)
         self._shift, self._mirror = shift, mirror
         self._search = Search(self._images.flatten(1), np.asarray(groups))
 
-    def regrouped(self, groups: Integers) -> PixelDistance:
+    def with_groups(self, groups: Integers) -> PixelDistance:
         regrouped = copy.copy(self)
-        regrouped._search = self._search.regrouped(groups)
+        regrouped._search = self._search.with_groups(groups)
         return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         def variants(rows: Indices) -> Tensor:
-            return shifted(self._images[torch.from_numpy(rows)], self._shift, self._mirror).flatten(2)
+            return shift_variants(self._images[torch.from_numpy(rows)], self._shift, self._mirror).flatten(2)
 
         item, distance = self._search.nearest(queries, pool, variants)
         return item, distance / np.sqrt(self._images[0].numel())
@@ -68,9 +69,9 @@ class ClipDistance(Distance):
         spread = [clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)] for clip in clips]
         self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
 
-    def regrouped(self, groups: Integers) -> ClipDistance:
+    def with_groups(self, groups: Integers) -> ClipDistance:
         regrouped = copy.copy(self)
-        regrouped._inner = self._inner.regrouped(np.repeat(np.asarray(groups), self._frames))
+        regrouped._inner = self._inner.with_groups(np.repeat(np.asarray(groups), self._frames))
         return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -90,33 +91,34 @@ class EmbeddingDistance(Distance):
     name = "embedding"
 
     def __init__(self, images: Sequence[Numbers], groups: Integers, mirror: bool = True) -> None:
-        self._features = features(standardised(images), mirror)  # (n, v, d)
+        self._features = features(standardise(images), mirror)  # (n, v, d)
         self._search = Search(self._features[:, 0], np.asarray(groups))
 
-    def regrouped(self, groups: Integers) -> EmbeddingDistance:
+    def with_groups(self, groups: Integers) -> EmbeddingDistance:
         regrouped = copy.copy(self)
-        regrouped._search = self._search.regrouped(groups)
+        regrouped._search = self._search.with_groups(groups)
         return regrouped
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         return self._search.nearest(queries, pool, lambda rows: self._features[torch.from_numpy(rows)])
 
 
-def standardised(images: Sequence[Numbers]) -> Tensor:
+def standardise(images: Sequence[Numbers]) -> Tensor:
     """uint8 images to (n, C, h, w) float32, at most SIDE a side, each of mean 0 and of deviation 1 (flat ones less)."""
     parts = []
     for start in range(0, len(images), CHUNK):
         x = torch.from_numpy(np.stack([np.asarray(i) for i in images[start : start + CHUNK]])).float()
         x = x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2)  # (n, C, H, W)
         size = (min(x.shape[2], SIDE), min(x.shape[3], SIDE))
-        x = x if size == tuple(x.shape[2:]) else functional.adaptive_avg_pool2d(x, size)
+        if size != tuple(x.shape[2:]):
+            x = functional.adaptive_avg_pool2d(x, size)
         x = x - x.mean(dim=(1, 2, 3), keepdim=True)
         deviation = x.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        parts.append((x / (deviation.square() + LEVELS**2).sqrt()).contiguous())
+        parts.append((x / (deviation.square() + FLAT_DEVIATION**2).sqrt()).contiguous())
     return torch.cat(parts)
 
 
-def shifted(x: Tensor, shift: int, mirror: bool) -> Tensor:
+def shift_variants(x: Tensor, shift: int, mirror: bool) -> Tensor:
     """All shifts of x (q, C, h, w) by up to `shift` pixels each way, edges repeated, and their mirrors (q, v, C, h, w)."""
     height, width = x.shape[2:]
     wide = functional.pad(x, (shift,) * 4, mode="replicate")
@@ -128,10 +130,17 @@ def shifted(x: Tensor, shift: int, mirror: bool) -> Tensor:
 
 @torch.no_grad()
 def features(x: Tensor, mirror: bool = True) -> Tensor:
-    """Random convolution, rectifier, means over a grid of cells, of (n, C, h, w) and its mirror: (n, v, d).
+    """Random convolution, ReLU, average pooling to a grid of cells.
 
     Random convolutional features judge likeness much as trained ones do (arXiv 2208.09218). One level is enough to tell
     copies, and sixty thousand images take seconds.
+
+    Args:
+        x: (n, C, h, w) standardised images.
+        mirror: Whether to add the features of the mirror image.
+
+    Returns:
+        (n, v, d), v = 2 with the mirror image, else 1.
     """
     channels = x.shape[1]
     weight = torch.empty((FILTERS, channels, WINDOW, WINDOW)).normal_(generator=generator("copies", channels))
@@ -155,14 +164,20 @@ class Search:
         size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS))
         self._basis = basis(rows, min(size, rows.shape[1] - 1))  # (d, b - 1)
 
-    def regrouped(self, groups: Integers) -> Search:
-        """The same rows in other groups."""
+    def with_groups(self, groups: Integers) -> Search:
+        """The search over the same rows in other groups. groups: (n,) of any integers."""
         regrouped = copy.copy(self)
         regrouped._group = np.unique(groups, return_inverse=True)[1]
         return regrouped
 
     def nearest(self, queries: Indices, pool: Indices, variants: Callable[[Indices], Tensor]) -> tuple[Indices, Array]:
-        """variants: gives (q, v, d) of queries' indices."""
+        """The nearest row of the pool to each query, and its distance, both (q,).
+
+        Args:
+            queries: (q,) indices of rows.
+            pool: (p,) indices of rows.
+            variants: Gives the variants (q, v, d) of queries by their indices.
+        """
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
         if not len(pool):
             return item, distance
@@ -173,10 +188,10 @@ class Search:
         return item, distance
 
     def bounds(self, x: Tensor) -> Tensor:
-        """(n, d) to (n, b): distances there are at most those of x."""
-        inside = x @ self._basis
-        residual = (x.square().sum(dim=1) - inside.square().sum(dim=1)).clamp_min(0.0).sqrt()
-        return torch.cat([inside, residual[:, None]], dim=1)
+        """Project x (n, d) to (n, b); distances there are at most those of x."""
+        projected = x @ self._basis
+        residual = (x.square().sum(dim=1) - projected.square().sum(dim=1)).clamp_min(0.0).sqrt()
+        return torch.cat([projected, residual[:, None]], dim=1)
 
     def _pool(self, pool: Indices) -> Tensor:
         """(b + 1, p): with a query's bounding values and a last 1 it multiplies to half the squared bound, less the
@@ -191,17 +206,16 @@ class Search:
         query_bounds = self.bounds(flat)
         half_square = query_bounds.square().sum(dim=1) / 2.0
         query_bounds = torch.cat([query_bounds, torch.ones(len(flat), 1)], dim=1)  # (q v, b + 1)
-        # The bound is computed in float32 by a difference of large numbers: what may be lost there is allowed for.
+        # The bound is a difference of large float32 numbers; the slack allows for its rounding.
         slack = 1e-5 * (float(half_square.max()) + float(bounds[-1].max()))
         excluded = self._same_group(queries, pool, n_variants)
         best = _Best(n_queries, n_variants, flat, self._rows, pool)
         self._first_guess(best, query_bounds.view(n_queries, n_variants, -1)[:, 0] @ bounds, excluded)
         for pool_start in range(0, len(pool), POOL):
-            part = bounds[:, pool_start : pool_start + POOL]
+            pool_bounds = bounds[:, pool_start : pool_start + POOL]
             for row_start in range(0, len(flat), TILE):
-                tile = (
-                    query_bounds[row_start : row_start + TILE] @ part
-                )  # (rows, columns) half squared bounds, less half_square
+                # (rows, columns) half squared bounds, less half_square.
+                tile = query_bounds[row_start : row_start + TILE] @ pool_bounds
                 excluded.mask(tile, row_start, pool_start)
                 rows = torch.arange(row_start, row_start + len(tile))
                 upper_bound = best.square[rows // n_variants] / 2.0 - half_square[rows] + slack
@@ -209,8 +223,8 @@ class Search:
         return best.result()
 
     @staticmethod
-    def _first_guess(best: _Best, by_bound: Tensor, excluded: _Excluded) -> None:
-        """A good start: the nearest by the bound alone, of the first variant of each query. by_bound: (q, p)."""
+    def _first_guess(best: _Best, by_bound: Tensor, excluded: _SameGroup) -> None:
+        """Start from the nearest by the bound alone, for the first variant of each query. by_bound: (q, p)."""
         first = excluded.rows % best.n_variants == 0
         by_bound[excluded.rows[first] // best.n_variants, excluded.columns[first]] = float("inf")
         guess = by_bound.argmin(dim=1)
@@ -218,28 +232,28 @@ class Search:
         exists = torch.isfinite(by_bound[query, guess])
         best.compare(query[exists] * best.n_variants, guess[exists])
 
-    def _same_group(self, queries: Indices, pool: Indices, n_variants: int) -> _Excluded:
-        """Places in the table of query variants and pool items that are of one group."""
+    def _same_group(self, queries: Indices, pool: Indices, n_variants: int) -> _SameGroup:
+        """Pairs of a query variant and a pool item that are of one group."""
         order = np.argsort(self._group[pool], kind="stable")
         pool_groups, query_groups = self._group[pool][order], self._group[queries]
         first = np.searchsorted(pool_groups, query_groups)
         count = np.searchsorted(pool_groups, query_groups, side="right") - first  # of each query
         query = np.repeat(np.arange(len(queries)), count)
-        place_in_group = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        column = order[np.repeat(first, count) + place_in_group]
+        rank_in_group = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        column = order[np.repeat(first, count) + rank_in_group]
         rows = query[:, None] * n_variants + np.arange(n_variants)
-        return _Excluded(torch.from_numpy(rows.ravel()), torch.from_numpy(np.repeat(column, n_variants)))
+        return _SameGroup(torch.from_numpy(rows.ravel()), torch.from_numpy(np.repeat(column, n_variants)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Excluded:
+class _SameGroup:
     """Pairs (row of query variants, pool place) that are never each other's nearest."""
 
     rows: Tensor
     columns: Tensor
 
     def mask(self, tile: Tensor, row_start: int, column_start: int) -> None:
-        """Set them to infinity in a tile of the whole table that begins there."""
+        """Set these pairs to infinity in a tile that begins at this row and column of the whole table."""
         row, column = self.rows - row_start, self.columns - column_start
         inside = (row >= 0) & (row < tile.shape[0]) & (column >= 0) & (column < tile.shape[1])
         tile[row[inside], column[inside]] = float("inf")
@@ -262,10 +276,8 @@ class _Best:
         if not len(rows):
             return
         candidates = tile[rows] < upper_bound[rows][:, None]
-        is_loose = candidates.sum(dim=1) * MANY > tile.shape[1]
-        if (
-            is_loose.any()
-        ):  # a loose bound, as sharpened images have: all distances by one product are cheaper than pairs
+        is_loose = candidates.sum(dim=1) * LOOSE_SHARE > tile.shape[1]
+        if is_loose.any():  # as for sharpened images: all distances by one product are cheaper than pairs
             candidates[is_loose] &= self._may_be_nearer(rows[is_loose] + row_start, pool_start, tile.shape[1], slack)
         row, column = torch.nonzero(candidates).T
         self.compare(rows[row] + row_start, column + pool_start)
@@ -283,7 +295,7 @@ class _Best:
 
     def compare(self, rows: Tensor, columns: Tensor) -> None:
         """Real squared distances of pairs (row of flat, place in the pool); the best of each query is kept."""
-        for row, column in zip(torch.split(rows, 4096), torch.split(columns, 4096), strict=True):
+        for row, column in zip(torch.split(rows, PAIRS_AT_ONCE), torch.split(columns, PAIRS_AT_ONCE), strict=True):
             real = self._pool[column]
             square = (self._flat[row] - self._rows[real]).square().sum(dim=1)
             query = row // self.n_variants
@@ -310,7 +322,7 @@ def basis(rows: Tensor, size: int) -> Tensor:
 
 
 def _chunks(indices: Indices) -> list[Indices]:
-    return [indices[i : i + 8192] for i in range(0, len(indices), 8192)]
+    return [indices[i : i + ROWS_AT_ONCE] for i in range(0, len(indices), ROWS_AT_ONCE)]
 
 
 def nearest_pixels(images: Numbers, training: Numbers) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -18,10 +18,14 @@ from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 
 PASSAGE = 256  # characters: long enough that unrelated texts share none, short enough that samples hold some
 SHORTEST = 64  # characters of a passage at the end of a text; what is shorter coincides by chance
-EDITS = 0.05  # of the characters of a disturbed text
-NOISE, QUALITY = 8.0, 75  # disturbances of images: standard deviation of noise (of 255), JPEG quality
-SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # disturbances of images: (down, right) in pixels
-SPANS = 4.0  # held-out texts this many times shorter than training ones were cut out of them
+# Light disturbances of planted copies: a reader would still call each a copy.
+EDITS = 0.05  # share of the characters of a text
+NOISE, QUALITY = (
+    8.0,
+    75,
+)  # standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
+SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # of an image, (down, right) in pixels
+SPAN_RATIO = 4.0  # where training texts are this many times longer, held-out texts were cut out of documents; chosen
 
 
 def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distance]:
@@ -30,14 +34,14 @@ def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distanc
     return [PixelDistance(items, groups), EmbeddingDistance(items, groups)]
 
 
-def disturbed_image(image: Numbers, source: np.random.Generator) -> Numbers:
-    """Shifted by a pixel, or noisy, or after JPEG compression. image: (H, W) or (H, W, C) uint8."""
-    alteration = source.integers(3)
+def disturb_image(image: Numbers, rng: np.random.Generator) -> Numbers:
+    """Shift an image by a pixel, add noise to it, or compress it as JPEG. image: (H, W) or (H, W, C) uint8."""
+    alteration = rng.integers(3)
     if alteration == 0:
-        return shifted_image(image, *SHIFTS[source.integers(len(SHIFTS))])
+        return shift_image(image, *SHIFTS[rng.integers(len(SHIFTS))])
     if alteration == 1:
-        return noisy_image(image, source)
-    return jpeg_image(image)
+        return add_noise(image, rng)
+    return jpeg_round_trip(image)
 
 
 def _clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> list[Distance]:
@@ -46,27 +50,28 @@ def _clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> lis
     return [ClipDistance(items, groups)]
 
 
-def disturbed_clip(clip: NDArray[np.uint8], source: np.random.Generator) -> NDArray[np.uint8]:
-    """All frames disturbed in one way. clip: (T, H, W) or (T, H, W, C) uint8."""
-    seed = source.integers(1 << 30)
-    frames = [disturbed_image(frame, np.random.default_rng(seed)) for frame in clip]
+def disturb_clip(clip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Disturb all frames of a clip in the same way. clip: (T, H, W) or (T, H, W, C) uint8."""
+    seed = rng.integers(1 << 30)
+    frames = [disturb_image(frame, np.random.default_rng(seed)) for frame in clip]
     return np.stack(frames).astype(np.uint8, copy=False)
 
 
-def shifted_image(image: Numbers, down: int, right: int) -> Numbers:
-    """Moved by whole pixels; the edge is repeated."""
+def shift_image(image: Numbers, down: int, right: int) -> Numbers:
+    """Move an image (H, W, ...) by whole pixels; the edge is repeated."""
     rows = np.clip(np.arange(image.shape[0]) - down, 0, image.shape[0] - 1)
     columns = np.clip(np.arange(image.shape[1]) - right, 0, image.shape[1] - 1)
     return np.asarray(image[rows][:, columns])
 
 
-def noisy_image(image: Numbers, source: np.random.Generator) -> Numbers:
-    noise = source.normal(0.0, NOISE, image.shape)
+def add_noise(image: Numbers, rng: np.random.Generator) -> Numbers:
+    """Add Gaussian noise to a uint8 image of any shape."""
+    noise = rng.normal(0.0, NOISE, image.shape)
     return np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
 
 
-def jpeg_image(image: Numbers) -> Numbers:
-    """Each image of one or three channels as JPEG gives it back; further channels stay as they are."""
+def jpeg_round_trip(image: Numbers) -> Numbers:
+    """Compress an image (H, W) or (H, W, C) as JPEG and decode it again; channels after the third stay as they are."""
     from PIL import Image
 
     channels = 1 if image.ndim == 2 else image.shape[2]
@@ -82,26 +87,26 @@ def jpeg_image(image: Numbers) -> Numbers:
     return np.concatenate([decoded, image[..., colours:]], axis=2)
 
 
-def edited(text: str, source: np.random.Generator, share: float = EDITS) -> str:
-    """At least one edit, else `share` of the characters: inserted, deleted or replaced by others of the text."""
+def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
+    """Insert, delete or replace `share` of the characters, at least one; new characters are drawn from the text's own."""
     characters = list(text)
     alphabet = sorted(set(text)) or ["?"]
     for _ in range(max(round(share * len(text)), 1)):
-        edit, place = source.integers(3), int(source.integers(max(len(characters), 1)))
-        replacement = alphabet[source.integers(len(alphabet))]
+        edit, position = rng.integers(3), int(rng.integers(max(len(characters), 1)))
+        replacement = alphabet[rng.integers(len(alphabet))]
         if edit == 0:
-            characters.insert(place, replacement)
+            characters.insert(position, replacement)
         elif edit == 1:
-            del characters[place : place + 1]
+            del characters[position : position + 1]
         else:
-            characters[place : place + 1] = [replacement]
+            characters[position : position + 1] = [replacement]
     return "".join(characters)
 
 
-IMAGES = ItemType("images", _image_distances, disturbed_image)
-CLIPS = ItemType("clips", _clip_distances, disturbed_clip)
-RECORDS = ItemType("records", lambda items, groups: [EditDistance(items, groups)], edited)
-PASSAGES = ItemType("passages", lambda items, groups: [PassageDistance(items, groups)], edited, whole=False)
+IMAGES = ItemType("images", _image_distances, disturb_image)
+CLIPS = ItemType("clips", _clip_distances, disturb_clip)
+RECORDS = ItemType("records", lambda items, groups: [EditDistance(items, groups)], edit_text)
+PASSAGES = ItemType("passages", lambda items, groups: [PassageDistance(items, groups)], edit_text, whole=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,9 @@ class Passages:
 
     Attributes:
         texts: The passages.
-        owner: Index of the text that each is of.
-        start: Its place there, in characters.
-        group: Which passages belong together, counted from 0.
+        owner: Index of the text of each passage.
+        start: Offset of its first character in that text.
+        group: Number of its group, from 0 on.
     """
 
     texts: list[str]
@@ -124,10 +129,13 @@ class Passages:
         return len(self.texts)
 
 
-def passages(texts: Sequence[str], width: int = PASSAGE, block: int | None = None) -> Passages:
-    """Cut each text into passages of `width` characters, side by side; ends of under SHORTEST are left out.
+def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None = None) -> Passages:
+    """Cut each text into adjacent passages; one at the end that is shorter than SHORTEST is left out.
 
-    block: characters that are one group; None: a whole text is.
+    Args:
+        texts: Texts.
+        width: Characters of a passage.
+        block: Characters of a group of passages; None: each text is a group.
     """
     cut: list[str] = []
     places: list[tuple[int, int, int]] = []  # owner, start, group
@@ -159,10 +167,10 @@ def audit_texts(
     controls: bool = True,
     remaining: Callable[[], float] = lambda: math.inf,
 ) -> CopyTestResult:
-    """The audit of passages of texts.
+    """Audit passages of texts for copies.
 
-    What was held out as one piece is permuted as one: a document, or where spans were cut out of few documents, spans of
-    that length.
+    The unit of a permutation is what was held out as one piece: a document, or a span where spans were cut out of few
+    documents.
 
     Args:
         samples, train, held_out: Texts.
@@ -171,55 +179,57 @@ def audit_texts(
         most_real: Passages of training and held-out texts together; None: all.
         randomly_held_out, seed, controls, remaining: See `audit`.
     """
-    block, source = _block(train, held_out), np.random.default_rng(seed)
-    of_samples, of_train, of_held_out = (
-        passages(samples, width),
-        passages(train, width, block),
-        passages(held_out, width, block),
+    block, rng = _block(train, held_out), np.random.default_rng(seed)
+    sample_passages, train_passages, held_out_passages = (
+        cut_passages(samples, width),
+        cut_passages(train, width, block),
+        cut_passages(held_out, width, block),
     )
-    sample_rows = _choose_groups(np.arange(len(of_samples)), max_samples, source)
-    most_held_out = None if most_real is None else max(most_real // 2, most_real - len(of_train))
-    held_out_rows = _choose_groups(of_held_out.group, most_held_out, source)
+    sample_rows = _choose_groups(np.arange(len(sample_passages)), max_samples, rng)
+    most_held_out = None if most_real is None else max(most_real // 2, most_real - len(train_passages))
+    held_out_rows = _choose_groups(held_out_passages.group, most_held_out, rng)
     most_train = None if most_real is None else most_real - len(held_out_rows)
-    train_rows = _choose_groups(of_train.group, most_train, source)
-    first_held_out_group = int(of_train.group.max(initial=-1)) + 1
-    groups = np.concatenate([of_train.group[train_rows], of_held_out.group[held_out_rows] + first_held_out_group])
+    train_rows = _choose_groups(train_passages.group, most_train, rng)
+    first_held_out_group = int(train_passages.group.max(initial=-1)) + 1
+    groups = np.concatenate(
+        [train_passages.group[train_rows], held_out_passages.group[held_out_rows] + first_held_out_group]
+    )
     result = audit(
         PASSAGES,
-        [of_samples.texts[i] for i in sample_rows],
-        [of_train.texts[i] for i in train_rows],
-        [of_held_out.texts[i] for i in held_out_rows],
+        [sample_passages.texts[i] for i in sample_rows],
+        [train_passages.texts[i] for i in train_rows],
+        [held_out_passages.texts[i] for i in held_out_rows],
         groups,
-        n_train_total=len(of_train),
+        n_train_total=len(train_passages),
         randomly_held_out=randomly_held_out,
         seed=seed,
         controls=controls,
         remaining=remaining,
     )
-    pairs = [_in_texts(pair, of_samples, sample_rows, of_train, train_rows) for pair in result.pairs]
+    pairs = [_locate_in_texts(pair, sample_passages, sample_rows, train_passages, train_rows) for pair in result.pairs]
     return replace(result, pairs=pairs)
 
 
-def _in_texts(
-    pair: ClosestPair, of_samples: Passages, sample_rows: Indices, of_train: Passages, train_rows: Indices
+def _locate_in_texts(
+    pair: ClosestPair, sample_passages: Passages, sample_rows: Indices, train_passages: Passages, train_rows: Indices
 ) -> ClosestPair:
-    """A pair of passages that were compared as places in the texts they were cut from."""
+    """A pair of compared passages, given by the texts that they were cut from and their offsets there."""
     sample, train = sample_rows[pair.sample], train_rows[pair.train]
     return replace(
         pair,
-        sample=int(of_samples.owner[sample]),
-        train=int(of_train.owner[train]),
-        sample_start=int(of_samples.start[sample]),
-        train_start=int(of_train.start[train]),
+        sample=int(sample_passages.owner[sample]),
+        train=int(train_passages.owner[train]),
+        sample_start=int(sample_passages.start[sample]),
+        train_start=int(train_passages.start[train]),
     )
 
 
-def _choose_groups(groups: Indices, max_items: int | None, source: np.random.Generator) -> Indices:
+def _choose_groups(groups: Indices, max_items: int | None, rng: np.random.Generator) -> Indices:
     """Indices of about `max_items` items of whole groups drawn at random, rising; all of them where they are no more."""
     if max_items is None or len(groups) <= max_items:
         return np.arange(len(groups))
     different, sizes = np.unique(groups, return_counts=True)
-    order = source.permutation(len(different))
+    order = rng.permutation(len(different))
     last = max(int(np.searchsorted(np.cumsum(sizes[order]), max_items, side="right")), 1)
     return np.flatnonzero(np.isin(groups, different[order[:last]]))
 
@@ -228,5 +238,5 @@ def _block(train: Sequence[str], held_out: Sequence[str]) -> int | None:
     """Characters of a span, where held-out texts are spans cut out of documents; None where they are documents."""
     if not held_out or not train:
         return None
-    train_length, held_out_length = (float(np.median([len(text) for text in part])) for part in (train, held_out))
-    return max(int(held_out_length), 1) if train_length > SPANS * held_out_length else None
+    train_length, held_out_length = (float(np.median([len(text) for text in texts])) for texts in (train, held_out))
+    return max(int(held_out_length), 1) if train_length > SPAN_RATIO * held_out_length else None

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from anew.core.wording import percent
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
-    FOUND,
     Array,
     Indices,
     LabelPermutations,
@@ -22,13 +21,13 @@ from anew.evaluation.memorization.copying_test import (
     ScanResult,
 )
 from anew.evaluation.memorization.match_test import MatchTest
-from anew.evaluation.memorization.result import CAUGHT, RATES, PlantedControl
+from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
+from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES, REFERENCE_ALPHA
 
-DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
-DRAW_PERMUTATIONS = 399  # of each draw: enough for p = 0.01, and there are up to 200 draws
-PICTURE_SEED = 0
-CLOSER = 0.25  # p of the reference test up to which samples count as closer than real items are to each other
+DRAWS = 20  # of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
+DRAW_PERMUTATIONS = 399  # of each draw: enough for p = ALPHA, and there are up to 200 draws
+PICTURE_SEED = 0  # any: a picture must not change from call to call
 
 
 @dataclass
@@ -49,18 +48,18 @@ class Detection:
 
     @property
     def decided(self) -> bool:
-        """After DRAWS; sooner where too many were missed to reach CAUGHT, or where none of half as many was."""
+        """After DRAWS; sooner where too many were missed to reach DETECTION_POWER, or where none of half as many was."""
         none_missed = not self.missed and self.caught >= DRAWS // 2
         return self.draws >= DRAWS or self._misses_left() <= 0 or none_missed
 
     @property
     def needed_seconds(self) -> float:
-        """The least time in which it could be decided, were every draw as slow as the slowest so far."""
+        """Seconds of the shortest decision, if every further draw took as long as the slowest so far."""
         return min(DRAWS - self.draws, self._misses_left()) * self.slowest
 
     def _misses_left(self) -> int:
         """Number of further misses that would decide that the rate is not caught."""
-        return int((1.0 - CAUGHT) * DRAWS) + 1 - self.missed
+        return int((1.0 - DETECTION_POWER) * DRAWS) + 1 - self.missed
 
     def record(self, is_caught: bool, seconds: float = 0.0) -> None:
         """Count a draw. is_caught: whether the test found its copies; seconds: how long that took."""
@@ -82,7 +81,7 @@ class Planting:
         ratios: Ratios of real items that pose as samples, by each distance.
         match_test: Match test of the same queries.
         planted: (2, e) training items that exact and disturbed copies are made of.
-        n_samples: How many samples there are.
+        n_samples: Number of samples.
     """
 
     nearests: Sequence[NearestReal]
@@ -94,15 +93,15 @@ class Planting:
     n_samples: int
 
     def run(
-        self, source: np.random.Generator, n_visible: float, remaining: Callable[[], float], skipped: list[str]
+        self, rng: np.random.Generator, n_visible: float, remaining: Callable[[], float], skipped: list[str]
     ) -> list[PlantedControl]:
         """Share of planted copies that is caught, from the highest rate down to one that is not. Reuses all distances.
 
         Args:
-            source: Of all that is drawn.
+            rng: Generator of all draws.
             n_visible: Samples whose copies can be seen.
             remaining: The seconds left, see `detect`.
-            skipped: Is extended by what there was no time for.
+            skipped: Receives what there was no time for.
         """
         controls: list[PlantedControl] = []
         for planted_row, variant in enumerate(("exact", "disturbed")):
@@ -110,54 +109,63 @@ class Planting:
                 count = round(rate * n_visible)
                 if count < 1:
                     break
-                caught = detect(partial(self._is_found, source, planted_row, count), remaining)
+                caught = detect(partial(self._is_found, rng, planted_row, count), remaining)
                 if caught is None:
                     skipped.append(f"{variant} planted copies of {percent(rate)} of the samples or fewer")
                     break
                 controls.append(PlantedControl(variant, rate, caught))
-                if caught < CAUGHT:
+                if caught < DETECTION_POWER:
                     break
         return controls
 
     def picture(self, scan: ScanResult, controls: Sequence[PlantedControl]) -> ScanPicture | None:
         """The scan as a picture, with exact copies planted at the least rate that was caught, or else the highest."""
-        of_samples = self.nearests[scan.decisive].take(np.arange(self.n_samples))
-        picture = picture_of(of_samples, scan, self.labels)
+        sample_nearest = self.nearests[scan.decisive].take(np.arange(self.n_samples))
+        picture = picture_of(sample_nearest, scan, self.labels)
         exact = [control for control in controls if control.kind == "exact"]
         if picture is None or not exact:
             return picture
-        rate = min((control.rate for control in exact if control.caught >= CAUGHT), default=exact[0].rate)
-        source = np.random.default_rng(PICTURE_SEED)  # of its own: what is measured does not depend on what is drawn
-        chosen, rows = self._plant(source, 0, max(1, round(rate * self.n_samples)))
-        truth = self.labels.planted(1, self.planted[0][chosen], DRAW_PERMUTATIONS)
-        shares = planted_shares(self.nearests[scan.decisive].take(rows), picture.ranks, truth, source)
+        rate = min((control.rate for control in exact if control.caught >= DETECTION_POWER), default=exact[0].rate)
+        rng = np.random.default_rng(PICTURE_SEED)  # its own, so that measurements do not depend on the picture
+        chosen, rows = self._plant(rng, 0, max(1, round(rate * self.n_samples)))
+        truth = self.labels.with_planted(1, self.planted[0][chosen], DRAW_PERMUTATIONS)
+        shares = planted_shares(self.nearests[scan.decisive].take(rows), picture.ranks, truth, rng)
         return replace(picture, planted=shares, planted_rate=rate)
 
-    def _is_found(self, source: np.random.Generator, planted_row: int, count: int, truth_row: int) -> bool:
-        """Plant `count` exact (planted_row 0) or disturbed (1) copies: does either test find them, with fewer permutations?
-        truth_row: the permutation of the labels that is the truth."""
-        chosen, rows = self._plant(source, planted_row, count)
-        truth = self.labels.planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
-        if self.match_test.run(rows, truth, source, DRAW_PERMUTATIONS).p <= FOUND:
+    def _is_found(self, rng: np.random.Generator, planted_row: int, count: int, truth_row: int) -> bool:
+        """Whether either test, with fewer permutations, finds copies that are planted among the samples.
+
+        Args:
+            rng: Generator of the draw.
+            planted_row: 0 for exact, 1 for disturbed copies.
+            count: Number of copies.
+            truth_row: The permutation of the labels that is the truth.
+        """
+        chosen, rows = self._plant(rng, planted_row, count)
+        truth = self.labels.with_planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
+        if self.match_test.run(rows, truth, rng, DRAW_PERMUTATIONS).p <= ALPHA:
             return True
         nearests = [nearest.take(rows) for nearest in self.nearests]
-        if copying_test.scan(nearests, truth, source).p > FOUND:
+        if copying_test.scan(nearests, truth, rng).p > ALPHA:
             return False
-        return combined_p(0.0, least_reference(nearests, self.ratios, source, DRAW_PERMUTATIONS)) <= FOUND
+        return combined_p(0.0, least_reference(nearests, self.ratios, rng, DRAW_PERMUTATIONS)) <= ALPHA
 
-    def _plant(self, source: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
+    def _plant(self, rng: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
         """The planted items to use, and the rows of samples with some replaced by them."""
         n_planted = self.planted.shape[1]
-        rows = self.base.copy() if len(self.base) == self.n_samples else source.choice(self.base, self.n_samples)
-        chosen = source.choice(n_planted, count, replace=False)
-        rows[source.choice(self.n_samples, count, replace=False)] = self.n_samples + planted_row * n_planted + chosen
+        rows = self.base.copy() if len(self.base) == self.n_samples else rng.choice(self.base, self.n_samples)
+        chosen = rng.choice(n_planted, count, replace=False)
+        rows[rng.choice(self.n_samples, count, replace=False)] = self.n_samples + planted_row * n_planted + chosen
         return chosen, rows
 
 
 def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float | None:
-    """The share of draws of one rate that are caught; None where the seconds that remain are too few to know.
+    """The share of draws of one rate that are caught; None where too little time is left to decide.
 
-    draw: plants and looks, given the number of the draw from 1 on; the time is asked for before each."""
+    Args:
+        draw: Plants copies and tests for them; gets the number of the draw, from 1 on.
+        remaining: Seconds left, called before each draw.
+    """
     detection = Detection()
     while not detection.decided:
         if remaining() <= detection.needed_seconds:
@@ -171,12 +179,12 @@ def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float
 def least_reference(
     nearests: Sequence[NearestReal],
     ratios: Sequence[Array],
-    source: np.random.Generator,
+    rng: np.random.Generator,
     repeats: int = copying_test.PERMUTATIONS,
 ) -> ReferenceResult | None:
     """The reference test of each distance: the least p, times their number; None without real items to compare with."""
     results = [
-        copying_test.reference_test(nearest.ratio, real, source, repeats)
+        copying_test.reference_test(nearest.ratio, real, rng, repeats)
         for nearest, real in zip(nearests, ratios, strict=False)
     ]
     if not results:
@@ -186,16 +194,17 @@ def least_reference(
 
 
 def combined_p(p: float, reference: ReferenceResult | None) -> float:
-    """p of the scan where samples are also closer to real items than those are to each other, else of that if larger.
+    """p of the scan, confirmed by the reference test: where samples are no closer to real items than those are to each
+    other, the larger p of both.
 
-    Any model that has learned from its training items leans to them, and with enough samples the scan sees it: phrases,
-    strokes. Copies lie closer than that."""
-    return p if reference is None or reference.p <= CLOSER else max(p, reference.p)
+    Any model leans to its training items, and with enough samples the scan sees it: phrases, strokes. Copies lie closer.
+    """
+    return p if reference is None or reference.p <= REFERENCE_ALPHA else max(p, reference.p)
 
 
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
-    """The least rate that was caught of both kinds, exact and disturbed; higher ones were then caught too."""
+    """The least rate at which exact and disturbed copies were caught; higher rates were then caught too. None: at no rate."""
     exact, disturbed = (
-        {p.rate for p in planted if p.kind == kind and p.caught >= CAUGHT} for kind in ("exact", "disturbed")
+        {p.rate for p in planted if p.kind == kind and p.caught >= DETECTION_POWER} for kind in ("exact", "disturbed")
     )
     return min(exact & disturbed, default=None)

@@ -12,15 +12,13 @@ from anew.core.arrays import Integers
 from anew.core.wording import are, percent, plural
 from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
-from anew.evaluation.memorization.copying_test import FOUND, Distance
+from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.scan_picture import ScanPicture
+from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, DETECTION_POWER, RATES
 from anew.evaluation.score import Group, MetricSpec, Score
 
-REACHABLE = 10**7  # held-out items that somebody may have; a need for more is no advice
-PARTLY = 0.9  # of the training items, below which the audit compared a part of them
-RATES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of samples that are replaced by planted copies
-CAUGHT = 0.9  # a rate counts as caught where so many draws of planted copies are found
-FAILED = 0.001  # the p-value from which held-out items that pose as samples say that the test does not hold
+REACHABLE = 10**7  # held-out items that somebody may have; to advise more would help nobody
+PARTLY = 0.9  # share of the training items below which a verdict says that only a part was compared
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -54,8 +52,15 @@ LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class ItemType(Generic[ItemT]):
-    """How items of a type are compared: distances over all items, and how a planted copy is lightly disturbed. whole: whether
-    an item is one of the data, whose group are its near-duplicates; else it is a passage, whose group is its text."""
+    """How items of a type are compared.
+
+    Attributes:
+        name: Name of the type.
+        distances: Distances over all items, given them and their groups (n,).
+        disturb: Makes a lightly altered copy of an item.
+        whole: Whether an item is one of the data, whose group are its near-duplicates; else it is a passage, whose group is
+            its text.
+    """
 
     name: str
     distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
@@ -69,9 +74,9 @@ class ClosestPair:
 
     Attributes:
         sample, train: Their indices.
-        distance: Between them.
-        usual: From that training item to its own nearest real item.
-        sample_start, train_start: Where items are passages, their places in the sample's and the training text's characters.
+        distance: Distance between them.
+        usual: Distance from that training item to its own nearest real item.
+        sample_start, train_start: Where items are passages, the offsets of their first characters in both texts.
     """
 
     sample: int
@@ -84,7 +89,13 @@ class ClosestPair:
 
 @dataclass(frozen=True, slots=True)
 class PlantedControl:
-    """Detection of planted copies of a kind ("exact" or "disturbed") at `rate` of the samples."""
+    """Detection of planted copies.
+
+    Attributes:
+        kind: "exact" or "disturbed".
+        rate: Share of the samples that were replaced by copies.
+        caught: Share of the draws in which the test found them.
+    """
 
     kind: str
     rate: float
@@ -93,8 +104,12 @@ class PlantedControl:
 
 @dataclass(frozen=True, slots=True)
 class TrainingDistance:
-    """How much farther samples are from training items than held-out items are: auc is the chance that a sample is the
-    farther one of a pair, 0.5 as far, lower nearer; with the ends of its 95% interval."""
+    """Distances of samples from training items, compared with those of held-out items.
+
+    Attributes:
+        auc: Chance that a sample is farther than a held-out item, in [0, 1]: 0.5 as far, less is closer.
+        low, high: Ends of its 95% interval.
+    """
 
     auc: float
     low: float
@@ -106,14 +121,14 @@ class CopyTestResult:
     """Result of the copying test; report.json holds it under `copies`.
 
     Attributes:
-        found: Whether there are copies (p <= ERROR_RATE and the test holds).
+        found: Whether there are copies (p <= FAMILY_ALPHA and the test holds).
         p: P-value of the scan and the match test together.
         share: Share of the samples that are copies, 0 where none are found; low, high: its 95% interval.
         detection_limit: The least planted rate that was caught, exact and disturbed; None where not even 10% was.
         method: A key of METHODS.
         pairs: The closest pairs of a sample and a training item.
         distance: Name of the distance that decided.
-        samples, train, held_out: How many were compared.
+        samples, train, held_out: Numbers of items that were compared.
         n_train_total: Training items in all, of which `train` were compared.
         reference_p: p-value of the test that is not free of assumptions.
         control_p: p-value of held-out items posing as samples, or the least of theirs and of training items' where the user held
@@ -124,9 +139,9 @@ class CopyTestResult:
         match_p: p-value of the match test alone; None where it was not run.
         shortened: Whether there was no time for some of the controls; the notes say for which.
         limited_by: Why fewer than all training items were compared: "time" or "memory"; empty where all were.
-        training_distance: None where it was not measured.
-        controls: What planted copies were caught.
-        notes: What was left out, whole sentences.
+        training_distance: Distances from training items; None where they were not measured.
+        controls: Which planted copies were caught.
+        notes: Whole sentences on what was left out.
         picture: The scan, sample by sample; None where there was none.
     """
 
@@ -161,7 +176,7 @@ class CopyTestResult:
         return plain | {"verdict": self.verdict()}
 
     def scores(self) -> list[Score]:
-        """The same as scores; where nothing is found, at most the detection limit may be copied."""
+        """The result as scores; where no copies are found, the upper end of their share is the detection limit."""
         source = f"{self.samples:,} samples, {self.train:,} training and {self.held_out:,} held-out items, by {self.distance}"
         high = self.high if self.found else self.detection_limit
         scores = [
@@ -195,12 +210,12 @@ class CopyTestResult:
     @property
     def exact_limit(self) -> float | None:
         """The least rate of exact planted copies that was caught, None where not even 10% was."""
-        return min((p.rate for p in self.controls if p.kind == "exact" and p.caught >= CAUGHT), default=None)
+        return min((p.rate for p in self.controls if p.kind == "exact" and p.caught >= DETECTION_POWER), default=None)
 
     @property
     def invalid(self) -> bool:
-        """Whether even held-out items look like copies: then nothing that the test finds counts."""
-        return self.method == "scan" and self.control_p is not None and self.control_p <= FAILED
+        """Whether even held-out items look like copies, so that the test's findings do not count."""
+        return self.method == "scan" and self.control_p is not None and self.control_p <= CONTROL_ALPHA
 
     def verdict(self) -> str:
         """A sentence or two for a reader who knows no statistics."""
@@ -258,7 +273,7 @@ class CopyTestResult:
                 f"No copies found, but only {self.train:,} of {self.n_train_total:,} training items were compared"
                 f"{LIMITS[self.limited_by]}, too few to be sure of catching even {percent(RATES[-1])} copies."
             )
-        if all(p.caught >= CAUGHT for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
+        if all(p.caught >= DETECTION_POWER for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
             reason = ", for lack of time" if self.shortened else ""
             return f"No copying found; how few copies this test would catch was not measured{reason}."
         if self.exact_limit is not None:
@@ -280,7 +295,7 @@ class CopyTestResult:
         return f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed."
 
     def _sharper_than_real(self) -> str:
-        if self.method == "scan" and self.reference_p is not None and self.reference_p <= FOUND:
+        if self.method == "scan" and self.reference_p is not None and self.reference_p <= ALPHA:
             return (
                 " Samples are closer to real items than real items are to each other; a generator that is sharper or less "
                 "varied than its data looks like that, too."

@@ -20,10 +20,12 @@ from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
-CELLS = 8_000_000  # pairs of records that are compared at once: 32 MB of distances
-CLOSE = 0.1  # distance up to which the nearest record is looked for first: relatives are told apart faster
-WORD = 64  # characters up to which records are compared so fast that this would not pay
-AT_ONCE = 256  # records among which the nearest is looked for before the limit of edits is lowered
+PAIRS_AT_ONCE = 8_000_000  # pairs of records that are compared at once: 32 MB of distances
+# Distance up to which the nearest record is looked for first. 1,300 variants of 238 residues: 1.14 -> 0.28 s; unrelated
+# records: 0.31 -> 0.33 s.
+CLOSE = 0.1
+MACHINE_WORD = 64  # characters that one machine word of the algorithm holds: up to there a first search does not pay
+RECORDS_AT_ONCE = 256  # records compared before the bound on edits is lowered; chosen
 EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest record may compare: seconds on one core
 Numbers = NDArray[np.int32]
 Codes = NDArray[np.uint32]
@@ -52,12 +54,11 @@ class PassageDistance(Distance):
         self._lcp = np.concatenate([np.zeros(1, np.int32), lcp[:-1]]).astype(np.int32)  # with the one before
         starts = np.concatenate([[0], np.cumsum(sizes + 1)])
         text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes + 1)
-        remaining = (starts[1:][text] - 1 - np.arange(len(joined))).astype(
-            np.int32
-        )  # characters up to the end of the text
+        # Bytes up to the end of the text.
+        remaining = (starts[1:][text] - 1 - np.arange(len(joined))).astype(np.int32)
         self._text, self._remaining = text[self._order], remaining[self._order]  # of each suffix, in their order
 
-    def regrouped(self, groups: Integers) -> PassageDistance:
+    def with_groups(self, groups: Integers) -> PassageDistance:
         regrouped = copy.copy(self)
         regrouped._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
         return regrouped
@@ -73,19 +74,19 @@ class PassageDistance(Distance):
         role[queries] |= 1
         role[pool] |= 2
         # Suffixes of queries and of the pool.
-        kept = np.flatnonzero((role[self._text] > 0) & (self._remaining > 0))  # (s,)
-        roles = role[self._text[kept]]
+        chosen = np.flatnonzero((role[self._text] > 0) & (self._remaining > 0))  # (s,)
+        roles = role[self._text[chosen]]
         if not (roles & 1).any() or not (roles & 2).any():
             return np.full(len(queries), -1, dtype=np.intp), np.zeros(len(queries))
-        text = self._text[kept]
-        lcp = np.minimum.reduceat(self._lcp[: kept[-1] + 1], np.concatenate([[0], kept[:-1] + 1]))
+        text = self._text[chosen]
+        lcp = np.minimum.reduceat(self._lcp[: chosen[-1] + 1], np.concatenate([[0], chosen[:-1] + 1]))
         suffixes = _Suffixes(text, self._group[text], in_pool=(roles & 2) > 0, is_query=(roles & 1) > 0)
         query_suffixes = np.flatnonzero(suffixes.is_query)
         length_before, before = suffixes.match_before(lcp)
-        length_after, after = suffixes.reversed().match_before(np.concatenate([lcp[:1] * 0, lcp[:0:-1]]))
+        length_after, after = suffixes.reverse().match_before(np.concatenate([lcp[:1] * 0, lcp[:0:-1]]))
         length_after, after = length_after[::-1], after[::-1]
-        after = np.where(after >= 0, len(kept) - 1 - after, -1)
-        length = np.minimum(np.maximum(length_before, length_after), self._remaining[kept][query_suffixes])
+        after = np.where(after >= 0, len(chosen) - 1 - after, -1)
+        length = np.minimum(np.maximum(length_before, length_after), self._remaining[chosen][query_suffixes])
         match = np.where(length_before >= length_after, before, after)
         return self._longest_per_text(queries, text, query_suffixes, length, match)
 
@@ -112,7 +113,7 @@ class _Suffixes:
     in_pool: NDArray[np.bool_]
     is_query: NDArray[np.bool_]
 
-    def reversed(self) -> _Suffixes:
+    def reverse(self) -> _Suffixes:
         return _Suffixes(self.text[::-1], self.group[::-1], self.in_pool[::-1], self.is_query[::-1])
 
     def match_before(self, lcp: Numbers) -> tuple[Numbers, Indices]:
@@ -138,8 +139,8 @@ class _Suffixes:
 
 def _running_minimum(values: Numbers, segment: Numbers) -> Numbers:
     """The least value so far within each segment; segments are numbered in rising order."""
-    step = segment.astype(np.int64) << 32  # a later segment is lower than all of an earlier one
-    return np.asarray(np.minimum.accumulate(values - step) + step).astype(np.int32)
+    offset = segment.astype(np.int64) << 32  # puts a later segment below all of an earlier one
+    return np.asarray(np.minimum.accumulate(values - offset) + offset).astype(np.int32)
 
 
 class EditDistance(Distance):
@@ -149,9 +150,9 @@ class EditDistance(Distance):
 
     def __init__(self, records: Sequence[str], groups: Integers) -> None:
         self._records, self._group = list(records), np.asarray(groups)
-        self.step = 1.0 / max(float(np.median([len(record) for record in self._records] or [1])), 1.0)
+        self.resolution = 1.0 / max(float(np.median([len(record) for record in self._records] or [1])), 1.0)
 
-    def regrouped(self, groups: Integers) -> EditDistance:
+    def with_groups(self, groups: Integers) -> EditDistance:
         regrouped = copy.copy(self)
         regrouped._group = np.asarray(groups)
         return regrouped
@@ -159,9 +160,9 @@ class EditDistance(Distance):
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
         rows = np.arange(len(queries))
-        long = max((len(self._records[i]) for i in pool), default=0) > WORD
+        long = max((len(self._records[i]) for i in pool), default=0) > MACHINE_WORD
         for limit in (CLOSE, 1.0) if long else (1.0,):
-            size = max(CELLS // max(len(pool), 1), 1)
+            size = max(PAIRS_AT_ONCE // max(len(pool), 1), 1)
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
                 item[part], distance[part] = self._nearest_within(limit, queries[part], pool)
@@ -169,7 +170,7 @@ class EditDistance(Distance):
         return item, distance
 
     def _nearest_within(self, limit: float, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """The nearest of the pool where it is within `limit`; -1 and inf where it is not, which is found out sooner."""
+        """The nearest of the pool where it is within `limit`, else -1 and inf; the smaller the limit, the faster."""
         table = process.cdist(
             [self._records[i] for i in queries],
             [self._records[i] for i in pool],
@@ -205,13 +206,13 @@ def window_hashes(x: Codes, k: int) -> Hashes:
     return value
 
 
-def covered(text: str, hashes: Hashes, k: int) -> int:
+def count_covered(text: str, hashes: Hashes, k: int) -> int:
     """Number of characters of the text that lie in a window of k characters whose hash is in `hashes` (sorted)."""
     if len(text) < k or not len(hashes):
         return 0
     windows = window_hashes(codes(text), k)
-    place = np.minimum(np.searchsorted(hashes, windows), len(hashes) - 1)
-    hits = np.flatnonzero(hashes[place] == windows)
+    index = np.minimum(np.searchsorted(hashes, windows), len(hashes) - 1)
+    hits = np.flatnonzero(hashes[index] == windows)
     change = np.zeros(len(text) + 1, dtype=np.int64)
     np.add.at(change, hits, 1)
     np.add.at(change, hits + k, -1)
@@ -228,22 +229,33 @@ class Match:
 
 
 def longest_matches(texts: Sequence[str], training: Codes, k: int = 8) -> list[Match | None]:
-    """The longest passage of each text that stands in the training text; None where not even k characters do.
+    """The longest passage of each text that occurs in the training text.
 
-    Of equally long ones the first in the text, where it first stands in the training text."""
+    Of passages of equal length it is the first in the text, at its first place in the training text.
+
+    Args:
+        texts: Texts.
+        training: (n,) code points of the training text.
+        k: Characters of the shortest passage that counts.
+
+    Returns:
+        A match for each text; None where it shares no passage of k characters.
+    """
     from pydivsufsort import divsufsort
 
     rows = [codes(text) for text in texts]
     if not len(training) or not any(map(len, rows)):
         return [None] * len(texts)
-    ids = _joined(training, rows)
+    ids = _join_texts(training, rows)
     order = divsufsort(ids)  # places in the order of what begins there
     start, before, after = _neighbours(order, len(training) + 1)
     owners = np.repeat(np.arange(len(rows)), [len(row) + 1 for row in rows])
     ends = len(training) + np.cumsum([len(row) + 1 for row in rows])
     owner = owners[start - len(training) - 1]
     remaining = ends[owner] - start  # characters of the text from there
-    length = np.maximum(_shared(ids, start, before, remaining), _shared(ids, start, after, remaining))
+    length = np.maximum(
+        _common_prefix_lengths(ids, start, before, remaining), _common_prefix_lengths(ids, start, after, remaining)
+    )
     matches: list[Match | None] = []
     for number, end in enumerate(ends):
         places = np.flatnonzero(owner == number)
@@ -258,8 +270,8 @@ def longest_matches(texts: Sequence[str], training: Codes, k: int = 8) -> list[M
     return matches
 
 
-def _joined(training: Codes, rows: Sequence[Codes]) -> Integers:
-    """The training text and the others as small numbers, 0 after each; all characters that no text has are one."""
+def _join_texts(training: Codes, rows: Sequence[Codes]) -> Integers:
+    """The training text and the others as small integers, 0 after each text, and 1 for characters that no text has."""
     letters = np.unique(np.concatenate(rows))
     dtype = np.min_scalar_type(len(letters) + 1)
     ids = np.ones(int(max(letters.max(), training.max())) + 1, dtype=dtype)
@@ -269,8 +281,8 @@ def _joined(training: Codes, rows: Sequence[Codes]) -> Integers:
 
 
 def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]:
-    """Places of at least `first_text`, and for each the last one before it in the order that is less, and the first one
-    after it. They share the most with what begins there. -1: none."""
+    """Places from `first_text` on, and for each the training places just before and just after it in the order of suffixes,
+    which share the longest prefix with it; -1 where there is none."""
     rank = np.flatnonzero(order >= first_text)
     gaps = np.diff(rank) > 1
     breaks = np.flatnonzero(gaps) + 1
@@ -280,8 +292,8 @@ def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]
     return order[rank], padded[low][run], padded[high][run]
 
 
-def _shared(ids: Integers, places: Places, other_places: Places, limits: Places) -> Places:
-    """Characters that are the same from two places on, at most so many; 0 where there is no other place."""
+def _common_prefix_lengths(ids: Integers, places: Places, other_places: Places, limits: Places) -> Places:
+    """(m,) length of the common prefix from two places on, at most `limits`; 0 where there is no other place."""
     length = np.zeros(len(places), dtype=np.intp)
     alive = np.flatnonzero((other_places >= 0) & (limits > 0))
     window = np.arange(32)
@@ -319,8 +331,8 @@ def nearest_record(text: str, records: Sequence[str]) -> tuple[int, int]:
     gaps = np.abs(np.array([len(record) for record in records], dtype=np.int64) - len(text))
     order = np.argsort(gaps, kind="stable")
     best, smallest = -1, 0
-    for start in range(0, len(order), AT_ONCE):
-        part = order[start : start + AT_ONCE]
+    for start in range(0, len(order), RECORDS_AT_ONCE):
+        part = order[start : start + RECORDS_AT_ONCE]
         if best >= 0 and gaps[part[0]] > smallest:
             break
         distances = process.cdist(

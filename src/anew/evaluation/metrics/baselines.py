@@ -1,7 +1,7 @@
 """Naive models of text, as rows next to a trained one: counting (Kneser-Ney) and general compressors.
 
-All say bits for the characters of a test part given the training part; what separates records counts as a character
-where the data has line ends between them, and is free between documents.
+Each gives the bits of the characters of a test part given the training part. The end of a record counts as a character where
+line ends separate records; between documents it costs nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from anew.core.extras import require
 from anew.estimators.kneser_ney import KneserNey
 from anew.evaluation.memorization.texts import codes
 
-UNICODE_BITS = math.log2(0x110000)  # that name a character which the training part never shows
+UNICODE_BITS = math.log2(0x110000)  # bits that name a character which the training part never shows
 TRIAL = 30_000  # characters: a few hundredths of a second
-PPMD_ORDER, MOST_PPMD_MEMORY = 6, 256 << 20
-OVERHEAD = 1.2  # sorting and caches: larger data takes a bit more than its share
+PPMD_ORDER, MAX_PPMD_MEMORY = 6, 256 << 20  # 7-Zip's default order; bytes
+OVERHEAD = 1.2  # larger data takes a little more than its share, for sorting and caches
 
 
 def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, records: bool) -> NDArray[np.float64]:
@@ -36,8 +36,8 @@ def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, recor
 
     def to_ids(text: str) -> NDArray[np.int64]:
         raw = codes(f"\n{text}\n" if records else text)
-        place = np.minimum(np.searchsorted(alphabet, raw), unknown - 1)
-        return np.where(alphabet[place] == raw, place, unknown).astype(np.int64)
+        index = np.minimum(np.searchsorted(alphabet, raw), unknown - 1)
+        return np.where(alphabet[index] == raw, index, unknown).astype(np.int64)
 
     model = KneserNey.fit((to_ids(text) for text in train), unknown + 1, order)
     rows = [row for row in map(to_ids, test) if len(row)]
@@ -71,7 +71,7 @@ def _xz(data: bytes) -> bytes:
 
 def _ppmd(data: bytes) -> bytes:
     pyppmd = require("pyppmd", extra="compressors", purpose="PPMd compression")
-    encoder = pyppmd.Ppmd7Encoder(PPMD_ORDER, min(max(MOST_PPMD_MEMORY >> 4, 32 * len(data)), MOST_PPMD_MEMORY))
+    encoder = pyppmd.Ppmd7Encoder(PPMD_ORDER, min(max(MAX_PPMD_MEMORY >> 4, 32 * len(data)), MAX_PPMD_MEMORY))
     return bytes(encoder.encode(data) + encoder.flush())
 
 

@@ -16,7 +16,7 @@ from anew.evaluation.score import Group, MetricSpec, Score
 
 BitsAndUnits = tuple[float, float]  # bits of an example, and how many characters, residues or values it has
 
-# What bits are counted by: the title and the meaning of the model's own bits.
+# Title and meaning of the model's own bits, by their unit.
 UNITS = {
     "character": (
         "Bits per character",
@@ -83,7 +83,7 @@ def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str
 
     Args:
         bits_of: (bits, units) of each example of a part, "test" or "train".
-        unit: What bits are counted by.
+        unit: Unit of the bits.
         noun: What items are called, plural.
         seed: Seed of the intervals.
     """

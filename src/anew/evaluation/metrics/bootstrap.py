@@ -26,10 +26,10 @@ def resample(
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> list[float]:
     """`statistic(*sets)` of sets whose rows are drawn with replacement; fewer repeats once `out_of_time()` says so."""
-    source = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     values: list[float] = []
     while len(values) < repeats and not out_of_time():
-        values.append(statistic(*(x[source.integers(0, len(x), len(x))] for x in sets)))
+        values.append(statistic(*(x[rng.integers(0, len(x), len(x))] for x in sets)))
     return values
 
 

@@ -31,12 +31,14 @@ LABEL_ACCURACY = MetricSpec(
     better="higher",
     maximum=1.0,
 )
-FEWEST_PER_CLASS = 5  # labelled training items a class that a probe needs
-USEFUL = 0.2  # of the way from always guessing the commonest class to no error: a worse probe says nothing
-OTHER_MIX = 0.2  # beyond what real items differ by: from here on other classes were asked for than the data has
-SURE = 3.0  # standard deviations of chance from which a class is named as too common or too rare
-UNLIKE = 0.2  # of the real baseline of precision, under which samples are like no class at all
-PROBE_SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe
+FEWEST_PER_CLASS = 5  # labelled training items a class that a probe needs; chosen
+MIN_SKILL = 0.2  # of the way from always guessing the commonest class to no error: a worse probe says nothing
+OTHER_MIX = (
+    0.2  # total variation beyond that of real items, from which the requested classes have another mix than the data
+)
+MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
+MIN_RELATIVE_PRECISION = 0.2  # of the real baseline of precision, under which samples are like no class at all
+PROBE_SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe: the largest for which there is time
 SOLVE_SECONDS = 3e-10  # that a probe's equations take on one core, times the cube of its items
 
 
@@ -47,8 +49,8 @@ class LabelledFeatures:
     rows: Rows
     labels: NDArray[np.intp]
 
-    def matched_to(self, labels: NDArray[np.intp]) -> LabelledFeatures:
-        """As many items as labels, each of the class that stands there; items are taken again where they are few."""
+    def match_labels(self, labels: NDArray[np.intp]) -> LabelledFeatures:
+        """Items with exactly these labels (n,), repeated where a class has too few."""
         chosen = np.empty(len(labels), dtype=np.intp)
         for label in np.unique(labels):
             items, places = np.flatnonzero(self.labels == label), np.flatnonzero(labels == label)
@@ -58,17 +60,17 @@ class LabelledFeatures:
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """All that is measured of classes.
+    """Metrics of classes.
 
     Attributes:
         names: Names of the K classes.
-        probe_items: What the probe is trained on, none of it in `train`.
-        samples: With what each was asked to be.
+        probe_items: Training items of the probe, none of them in `train`.
+        samples: Samples with the class that each was requested as.
         held_out, train: Real items with their classes, as many as samples.
-        naive: (n, d) of a naive generator, None without one.
+        naive: (n, d) features of samples of a naive generator, None without one.
         noun: What items are called, plural.
         seed: Seed of the intervals.
-        skip: Is told (what, why) of what could not be measured.
+        skip: Called with (what, why) for what could not be measured.
     """
 
     names: Sequence[str]
@@ -93,7 +95,7 @@ class ClassMetrics:
         probe = Probe(self.probe_items.rows, self.probe_items.labels, n_classes)
         accuracy = float((probe(self.held_out.rows) == self.held_out.labels).mean())
         guessing = float(class_shares(self.held_out.labels, n_classes).max())
-        if accuracy < guessing + USEFUL * (1.0 - guessing):
+        if accuracy < guessing + MIN_SKILL * (1.0 - guessing):
             self.skip(
                 "the class mix",
                 f"the classifier is right on {accuracy:.0%} of held-out {self.noun}, and guessing on {guessing:.0%}",
@@ -104,14 +106,14 @@ class ClassMetrics:
         yield self._accuracy(predicted, accuracy)
 
     def _mix(self, probe: Probe, predicted: NDArray[np.intp], accuracy: float) -> Iterator[Score]:
-        held_out, train, of_requested = self.held_out, self.train, ""
+        held_out, train, requested_clause = self.held_out, self.train, ""
         if self._asked_for_other_mix():
             labels = self.samples.labels
             if not np.isin(labels, held_out.labels).all() or not np.isin(held_out.labels, train.labels).all():
                 self.skip("the class mix", "some classes that were asked for have no held-out items")
                 return
-            held_out, train = held_out.matched_to(labels), train.matched_to(labels)
-            of_requested = " of the classes asked for"
+            held_out, train = held_out.match_labels(labels), train.match_labels(labels)
+            requested_clause = " of the classes asked for"
         real, train_classes = probe(held_out.rows), probe(train.rows)
 
         def distance(a: Rows, b: Rows) -> float:
@@ -128,9 +130,9 @@ class ClassMetrics:
             real_baseline=distance(train_classes, real),
             naive_baseline=None if self.naive is None else distance(probe(self.naive), real),
             n=len(predicted),
-            source=f"total variation distance of class shares, samples against held-out {self.noun}{of_requested}, by a classifier "
+            source=f"total variation distance of class shares, samples against held-out {self.noun}{requested_clause}, by a classifier "
             f"trained on {n_trained:,} {self.noun} (right on {accuracy:.0%} of held-out ones)",
-            note=self._largest_differences(predicted, real, of_requested),
+            note=self._largest_differences(predicted, real, requested_clause),
         )
 
     def _asked_for_other_mix(self) -> bool:
@@ -140,7 +142,7 @@ class ClassMetrics:
         only_one = len(np.unique(requested)) == 1
         return only_one or total_variation(requested, self.held_out.labels, n_classes) > OTHER_MIX + 2.0 * usual
 
-    def _largest_differences(self, predicted: NDArray[np.intp], real: NDArray[np.intp], of_requested: str) -> str:
+    def _largest_differences(self, predicted: NDArray[np.intp], real: NDArray[np.intp], requested_clause: str) -> str:
         """The class that is most over-represented and the one most under-represented, where chance does not explain them."""
         shares, real_shares = (class_shares(x, len(self.names)) for x in (predicted, real))
         middle, difference = (shares + real_shares) / 2.0, shares - real_shares
@@ -148,9 +150,11 @@ class ClassMetrics:
         z = np.where(deviation > 0.0, difference / np.maximum(deviation, 1e-12), 0.0)
         clauses = []
         for words, sign in (("too common", 1.0), ("too rare", -1.0)):
-            worst = int((sign * difference * (sign * z >= SURE)).argmax())
-            if sign * z[worst] >= SURE:
-                figures = f"{shares[worst]:.0%} of samples, {real_shares[worst]:.0%} of real {self.noun}{of_requested}"
+            worst = int((sign * difference * (sign * z >= MIN_Z)).argmax())
+            if sign * z[worst] >= MIN_Z:
+                figures = (
+                    f"{shares[worst]:.0%} of samples, {real_shares[worst]:.0%} of real {self.noun}{requested_clause}"
+                )
                 clauses.append(f"{self.names[worst]!r} is {words} ({figures})")
         return ", ".join(clauses)
 
@@ -189,12 +193,15 @@ def affordable_probe(n_items: int, seconds_per_item: float, seconds: float) -> i
 
 
 def class_mix_warning(scores: Mapping[str, Score]) -> str:
-    """What a reader should know of the mix of classes; nothing where it is that of the data, or where samples look like no
-    real item, so that a classifier's word on their classes says nothing."""
+    """A sentence on a class mix that differs from the data's, else "".
+
+    Empty, too, where samples look like no real item: their predicted classes then say nothing.
+    """
     score, precision = scores.get("label_histogram"), scores.get("precision")
     if score is None or score.real_baseline is None:
         return ""
-    if precision is not None and precision.real_baseline and precision.value < UNLIKE * precision.real_baseline:
+    real_precision = 0.0 if precision is None else precision.real_baseline or 0.0
+    if precision is not None and precision.value < MIN_RELATIVE_PRECISION * real_precision:
         return ""
     differs = score.value >= max(2.0 * score.real_baseline, score.real_baseline + 0.05)
     return f"The class mix differs from the data's: {score.note}." if differs and score.note else ""

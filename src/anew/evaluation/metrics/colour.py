@@ -22,9 +22,13 @@ COLOUR_DISTANCE = MetricSpec(
         "closeness", 0.08, 0.35, "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})"
     ),
 )
-LIGHTNESS, CHROMA = 16, 9  # steps of lightness, and of each of the two axes of colour
-CHROMA_MOST = 0.3  # the largest chroma of screen colours is 0.32
+LIGHTNESS, CHROMA = (
+    16,
+    9,
+)  # bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
+CHROMA_MOST = 0.3  # end of the axes of colour; the largest chroma of screen colours is 0.32
 CELLS = LIGHTNESS * CHROMA * CHROMA
+# Matrices of the definition of OKLab: linear sRGB to cone responses, and their cube roots to OKLab.
 TO_CONES = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],

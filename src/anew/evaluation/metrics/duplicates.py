@@ -25,7 +25,7 @@ DUPLICATE_SHARE = MetricSpec(
         "variety", 0.1, 0.4, "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})"
     ),
 )
-CLOSEST = 0.01  # of held-out items have a nearest other that is as close as what counts as a duplicate
+CLOSEST = 0.01  # share of held-out items whose nearest other is that close: the threshold of a duplicate; chosen
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:

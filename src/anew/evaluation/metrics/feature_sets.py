@@ -29,9 +29,9 @@ class FeatureSets:
 
     Attributes:
         samples: Features of the samples.
-        held_out: Real items that it has not seen.
-        train: Real items that it has seen; they stand in the samples' place for the real baseline.
-        naive: Features of samples of a generator that knows next to nothing, None without one.
+        held_out: Features of held-out items.
+        train: Features of training items; they take the samples' place for the real baseline.
+        naive: Features of samples of a naive generator, None without one.
         description: Description of the features, one clause ("128 features of the random-convolution embedding").
         noun: What items are called, plural.
     """
@@ -44,7 +44,7 @@ class FeatureSets:
     noun: str = "items"
 
     def head(self, n: int) -> FeatureSets:
-        """The first n of each."""
+        """The first n items of each set."""
         naive = None if self.naive is None else self.naive[:n]
         return FeatureSets(self.samples[:n], self.held_out[:n], self.train[:n], naive, self.description, self.noun)
 
@@ -86,11 +86,11 @@ class FeatureComparison:
         """A statistic of all samples and held-out items, with its interval and baselines.
 
         Args:
-            spec: What the score is called and means.
-            statistic: Of two sets of features.
-            method: How it was computed, for its source.
-            time_share: Of the evaluation's time, after which nothing more is resampled.
-            minimum: The least value that the statistic can have.
+            spec: The metric.
+            statistic: Function of two sets of features.
+            method: How it was computed, a clause for its source.
+            time_share: Share of the evaluation's time after which the bootstrap stops.
+            minimum: Least possible value of the statistic.
         """
         sets = self.sets
         value = statistic(sets.samples, sets.held_out)
@@ -116,8 +116,8 @@ class FeatureMetric:
     """One computation on embedded items that gives one score or several.
 
     Attributes:
-        label: What a note calls it where there was no time for it.
-        compute: Gives the scores.
+        label: Its name in a note where there was no time for it.
+        compute: Yields its scores.
         order: Metrics with a lower order are computed first, and so are the last to fall to a time limit.
     """
 

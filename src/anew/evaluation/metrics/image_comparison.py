@@ -24,8 +24,10 @@ FINE_DETAIL = MetricSpec(
     award="Sharpness closest to real",
     format="ratio",
 )
-SPECTRUM_MOST = 500  # images whose spectra are taken: their mean hardly moves with more
-REAL_MOST = 1_000  # held-out images that frames of interpolations are compared with: all pairs are
+SPECTRUM_MOST = 500  # images whose spectra are taken: their mean hardly changes with more
+REAL_MOST = (
+    1_000  # held-out images that frames of interpolations are compared with: time and memory grow with the pairs
+)
 
 
 class ImageComparison:
@@ -66,6 +68,6 @@ class ImageComparison:
         return score, spectra.mean(axis=0)
 
     def interpolations(self, paths: Sequence[Sequence[Numbers]]) -> Iterator[Score]:
-        """Scores of interpolations, each a list of frames, all as many."""
+        """Scores of interpolations, each a list of equally many frames."""
         features = embed_images(self._embedding, [frame for frames in paths for frame in frames])
         yield from path.scores(features.reshape(len(paths), len(paths[0]), -1), self._features, self.seed)

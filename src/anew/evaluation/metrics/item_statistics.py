@@ -20,7 +20,7 @@ from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-SMALL, LARGE = 0.15, 0.35  # above guessing: those of the classifier two-sample test
+SMALL, LARGE = 0.15, 0.35  # tolerances above guessing: the same as those of the classifier two-sample test
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ItemStatistic:
     Attributes:
         spec: The metric.
         compute: From items to their numbers (n,).
-        meaning: What the number is, one clause.
+        meaning: Description of the number, one clause.
     """
 
     spec: MetricSpec
@@ -58,20 +58,20 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
 
 def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:
     """The score of values of samples (n,), compared with those of held-out items (m,) and of training items in the samples' place."""
-    value, low, high = _told_apart(samples, held_out)
+    value, low, high = _effect_size(samples, held_out)
     medians = f"median of samples {np.median(samples):.3g}, of held-out items {np.median(held_out):.3g}"
     return Score(
         statistic.spec,
         value,
         low=low,
         high=high,
-        real_baseline=_told_apart(train, held_out)[0],
+        real_baseline=_effect_size(train, held_out)[0],
         n=min(len(samples), len(held_out)),
         source=f"{statistic.meaning}; {medians}",
     )
 
 
-def _told_apart(a: Rows, b: Rows) -> tuple[float, float, float]:
+def _effect_size(a: Rows, b: Rows) -> tuple[float, float, float]:
     """The effect size of a (n,) against b (m,) whichever is larger, 0.5 to 1, and its 95% interval (DeLong)."""
     value, variance = auc(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     half = 1.96 * float(np.sqrt(variance))

@@ -71,15 +71,15 @@ class Grams:
         cross = ((a @ self.ab) * b).sum(axis=1) / (a.sum(axis=1) * b.sum(axis=1))
         return np.asarray(total - 2.0 * cross)
 
-    def permutation_p(self, source: np.random.Generator, repeats: int = 200) -> float:
-        """p of the distance: how often one as large comes about where all items are dealt to two sets at random."""
+    def permutation_p(self, rng: np.random.Generator, repeats: int = 200) -> float:
+        """p of the distance by a permutation test with `repeats` random divisions of all items into two sets."""
         n, m = len(self.aa), len(self.bb)
         pooled = np.block([[self.aa, self.ab], [self.ab.T, self.bb]])
         np.fill_diagonal(pooled, 0.0)
         in_first = np.zeros((repeats + 1, n + m))  # row 0: the true division
         in_first[0, :n] = 1.0
         for row in in_first[1:]:
-            row[source.permutation(n + m)[:n]] = 1.0
+            row[rng.permutation(n + m)[:n]] = 1.0
         first_sums = in_first @ pooled  # (r, n + m) sums over the first set
         within_first = (first_sums * in_first).sum(axis=1)
         cross = (first_sums * (1.0 - in_first)).sum(axis=1)
@@ -101,10 +101,10 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     def distance_to_held_out(rows: Rows, held_out: Rows) -> float:
         return Grams(kernel(rows, rows), grams.bb, kernel(rows, held_out)).distance()
 
-    value, source = grams.distance(), np.random.default_rng(comparison.seed)
-    weights = source.multinomial(n, np.full(n, 1.0 / n), size=(2, RESAMPLES)).astype(np.float64)
+    value, rng = grams.distance(), np.random.default_rng(comparison.seed)
+    weights = rng.multinomial(n, np.full(n, 1.0 / n), size=(2, RESAMPLES)).astype(np.float64)
     low, high = interval(value, grams.weighted(weights[0], weights[1]))
-    p = grams.permutation_p(source)
+    p = grams.permutation_p(rng)
     method = "unbiased squared maximum mean discrepancy, RBF kernel as wide as the median distance, permutation p = "
     real, naive = comparison.baselines(sets, distance_to_held_out)
     yield Score(

@@ -120,10 +120,10 @@ def neighbourhood(real: Rows, samples: Rows, k: int = NEIGHBOURS) -> Neighbourho
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets
-    of_samples, of_train = (neighbourhood(sets.held_out, rows) for rows in (sets.samples, sets.train))
-    of_naive = None if sets.naive is None else neighbourhood(sets.held_out, sets.naive)
+    sample_values, train_values = (neighbourhood(sets.held_out, rows) for rows in (sets.samples, sets.train))
+    naive_values = None if sets.naive is None else neighbourhood(sets.held_out, sets.naive)
     for spec in (PRECISION, RECALL, CLIPPED_DENSITY, COVERAGE):
-        rows: Array = getattr(of_samples, spec.name)
+        rows: Array = getattr(sample_values, spec.name)
         low, high = mean_interval(rows, comparison.seed)
         method = f"{NEIGHBOURS} nearest neighbours"
         yield Score(
@@ -131,8 +131,8 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
             float(rows.mean()),
             low=low,
             high=high,
-            real_baseline=float(getattr(of_train, spec.name).mean()),
-            naive_baseline=None if of_naive is None else float(getattr(of_naive, spec.name).mean()),
+            real_baseline=float(getattr(train_values, spec.name).mean()),
+            naive_baseline=None if naive_values is None else float(getattr(naive_values, spec.name).mean()),
             n=len(sets.samples),
             source=comparison.source(f"{method}, radii and counts clipped" if spec is CLIPPED_DENSITY else method),
         )

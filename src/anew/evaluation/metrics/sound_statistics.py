@@ -14,8 +14,8 @@ from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
 from anew.functional.envelope import LAGS, pulses
 
-QUIET_DB = 40.0  # below the loudest frame, from which a frame counts as silent
-FRAME = 0.01  # seconds of a frame that may be silent
+QUIET_DB = 40.0  # decibels below the loudest frame at which a frame counts as silent
+FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
 
 
 def silence(items: Sequence[Numbers] | Numbers, rate: int) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.texts import codes, covered, window_hashes
+from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.metrics.words import Vocabulary, word_scores
@@ -61,8 +61,8 @@ VERBATIM_SHARE = MetricSpec(
     maximum=1.0,
 )
 PASSAGE = 32  # characters that count as verbatim: some six words
-REPEAT = 16  # characters that count as a repetition within one sample
-BLOCKS = 20  # that counts are kept by, so that an interval can resample them
+REPEAT = 16  # characters that count as a repetition within one sample: some three words
+BLOCKS = 20  # blocks of counts, which the bootstrap resamples
 WORD = re.compile(r"\w+")
 
 
@@ -85,7 +85,7 @@ class TextStatistics:
     seed: int
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        """Functions that measure one further quantity each, by its name."""
+        """Functions that give the scores of one quantity each, by its name."""
         return {
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
@@ -101,10 +101,10 @@ class TextStatistics:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):
             samples, test, train = _ngram_counts([self.samples, self.test, self.train], width)  # each (b, s)
             value = jensen_shannon(samples.sum(0), test.sum(0))
-            source = np.random.default_rng(self.seed)
+            rng = np.random.default_rng(self.seed)
             resampled = []
             for _ in range(RESAMPLES):
-                weight = source.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
+                weight = rng.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
                 resampled.append(jensen_shannon(weight[0] @ samples, weight[1] @ test))
             low, high = interval(value, resampled, minimum=0.0)
             yield Score(
@@ -137,7 +137,7 @@ class TextStatistics:
             yield Score(REPETITION_RATE, value, low=ends[0], high=ends[1], real_baseline=real, n=n, source=source)
             return
         rows, real_rows = (
-            np.array([_repeated(text) for text in part], dtype=np.float64) for part in (self.samples, self.test)
+            np.array([_count_repeated(text) for text in part], dtype=np.float64) for part in (self.samples, self.test)
         )  # each (t, 2)
         low, high = ratio_interval(rows[:, 0], rows[:, 1] + 1e-9, self.seed)
         yield Score(
@@ -162,7 +162,7 @@ class TextStatistics:
             return
         hashes = np.sort(window_hashes(codes(training_text), PASSAGE))
         rows, real_rows = (
-            np.array([(covered(text, hashes, PASSAGE), len(text)) for text in part], np.float64)
+            np.array([(count_covered(text, hashes, PASSAGE), len(text)) for text in part], np.float64)
             for part in (self.samples, self.test)
         )  # each (t, 2)
         low, high = ratio_interval(rows[:, 0], rows[:, 1], self.seed)
@@ -208,8 +208,8 @@ def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
 
 
-def _repeated(text: str) -> tuple[int, int]:
-    """Passages of REPEAT characters that stand earlier in the text, and all passages."""
+def _count_repeated(text: str) -> tuple[int, int]:
+    """(passages of REPEAT characters that occur earlier in the text, all passages)."""
     if len(text) < REPEAT:
         return 0, 0
     hashes = window_hashes(codes(text), REPEAT)

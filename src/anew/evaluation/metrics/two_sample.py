@@ -34,7 +34,7 @@ TWO_SAMPLE_AUC = MetricSpec(
     ),
 )
 MOST = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
-ENOUGH = 300  # rows of each set from which a classifier hardly gets better with more
+ENOUGH = 300  # rows of each set below which a note says that a classifier with more items may separate them better
 RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)  # times the mean eigenvalue: from hardly any smoothing to nearly a constant
 
 
@@ -56,8 +56,8 @@ class TwoSampleResult:
 
 def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult:
     """Rate each half of samples (n, d) and of real (m, d) by a classifier of the other half; at least 4 rows of each."""
-    source = np.random.default_rng(seed)
-    sets = [np.asarray(x, dtype=np.float64)[source.permutation(len(x))[:MOST]] for x in (samples, real)]
+    rng = np.random.default_rng(seed)
+    sets = [np.asarray(x, dtype=np.float64)[rng.permutation(len(x))[:MOST]] for x in (samples, real)]
     halves = [tuple(rows[start::2] for rows in sets) for start in range(2)]  # each (samples, real)
     values, variance = [], 0.0
     for train, test in (halves, halves[::-1]):
@@ -83,9 +83,9 @@ def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
         below = np.searchsorted(order, values) + np.searchsorted(order, values, side="right")
         return np.asarray(below / (2.0 * len(order)))
 
-    of_positive, of_negative = share_below(positive, negative), 1.0 - share_below(negative, positive)
-    variance = sum(float(x.var(ddof=1)) / len(x) for x in (of_positive, of_negative) if len(x) > 1)
-    return float(of_positive.mean()), variance
+    positive_shares, negative_shares = share_below(positive, negative), 1.0 - share_below(negative, positive)
+    variance = sum(float(x.var(ddof=1)) / len(x) for x in (positive_shares, negative_shares) if len(x) > 1)
+    return float(positive_shares.mean()), variance
 
 
 def _standardisation(rows: Array) -> tuple[Array, Array]:

@@ -55,17 +55,19 @@ KNOWN_PAIRS = MetricSpec(
     ),
 )
 WORD = re.compile(r"[^\W\d_]+")
-LEAST_KNOWN = 0.5  # of the words of held-out text, under which words are not what the text is made of
-LEAST_WORDS = 100  # of samples, and of held-out text
-LEAST_PAIRS = 0.25  # known ones of held-out text, under which the training text is too short to know its pairs
-PAIR_BITS = 32  # of a number that stands for a pair, those of its second word
+LEAST_KNOWN = 0.5  # share of known words of held-out text, under which the text is not made of words
+LEAST_WORDS = 100  # words of samples and of held-out text, below which shares say nothing; chosen
+LEAST_PAIRS = 0.25  # share of known pairs of held-out text, under which the training text is too short to know pairs
+PAIR_BITS = 32  # bits of a pair's number that hold its second word
 WIDTH = 3  # letters of a run, with the ends of the word
 
 
 class Vocabulary:
     """The words of training texts, in lower case, their letter triples, and which words follow each other.
 
-    texts: of the training part. records: whether each is whole, and not a piece of a longer one.
+    Args:
+        texts: Training texts.
+        records: Whether each is a whole record, not a piece of a longer text.
     """
 
     def __init__(self, texts: Sequence[str], records: bool) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import Compared, distance_score, nearest_pairs
+from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.memorization.images import nearest_pixels
@@ -28,7 +28,7 @@ from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and next to their nearest
-SEARCHED = 4_000  # training clips that the nearest one is looked for in
+MAX_SEARCHED = 4_000  # training clips that the nearest one is looked for in
 
 PERIODICITY_DISTANCE = MetricSpec(
     "periodicity_distance",
@@ -67,12 +67,12 @@ class AudioEvaluation(Evaluation[Samples]):
         """(n, 1, M, T) in [-1, 1]."""
         return audio.spectrograms(items, self.rate)[:, None] * (2.0 / audio.FLOOR_DB) + 1.0
 
-    def naive(self, train: Sequence[Samples], n: int, source: np.random.Generator) -> list[Samples]:
+    def naive(self, train: Sequence[Samples], n: int, rng: np.random.Generator) -> list[Samples]:
         """Noise with the spectrum of a training clip: which tones it holds is right, when they sound is not."""
         clips = []
-        for index in source.integers(len(train), size=n):
+        for index in rng.integers(len(train), size=n):
             magnitude = np.abs(np.fft.rfft(train[index], axis=0))
-            phase = np.exp(2j * np.pi * source.random(magnitude.shape))
+            phase = np.exp(2j * np.pi * rng.random(magnitude.shape))
             noise = np.fft.irfft(magnitude * phase, len(train[index]), axis=0)
             gain = np.abs(train[index]).max() / max(np.abs(noise).max(), 1e-9)
             clips.append((noise * gain).astype(np.float32))
@@ -98,7 +98,7 @@ class AudioEvaluation(Evaluation[Samples]):
             yield compare(STEREO_WIDTH, *map(STEREO_WIDTH.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
-        spectra = Compared(*(self._mean_power(part) for part in ("samples", "test", "train", "naive")))
+        spectra = SetStatistics(*(self._mean_power(part) for part in ("samples", "test", "train", "naive")))
         source = "mean difference in decibels of the mean spectra of clips, in mel bands"
         yield distance_score(SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=self.inputs.seed, source=source)
 
@@ -112,7 +112,7 @@ class AudioEvaluation(Evaluation[Samples]):
     ) -> Iterator[Score]:
         """Distance of the distributions of a number that every clip has."""
         parts = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train", "naive"))
-        numbers = Compared(*(number_of(items, self.rate) for items in parts))
+        numbers = SetStatistics(*(number_of(items, self.rate) for items in parts))
         source += (
             f"; median of samples {np.median(numbers.samples):.3g}, of held-out clips {np.median(numbers.test):.3g}"
         )
@@ -134,7 +134,7 @@ class AudioEvaluation(Evaluation[Samples]):
         if not samples:
             return ReportContent()
         held_out = (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
-        training = self.inputs.train(SEARCHED if self.total_clock.remaining() > 2.0 else SEARCHED // 8)
+        training = self.inputs.train(MAX_SEARCHED if self.total_clock.remaining() > 2.0 else MAX_SEARCHED // 8)
         training_pictures = audio.pictures(training, self.rate)
         decibels = audio.FLOOR_DB / 255.0  # of a grey level
         index, distances = nearest_pixels(audio.pictures(samples[:PAIRS], self.rate), training_pictures)

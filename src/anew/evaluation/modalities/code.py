@@ -86,7 +86,7 @@ ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of file
     "powershell": "ps1",
 }
 GRAMMARS = {ending: grammar for grammar, endings in ENDINGS.items() for ending in endings.split()}
-JOINED = 40  # blocks that a string may run over: a long docstring has that many paragraphs at the left edge
+MAX_JOINED = 40  # blocks that a string may run over: a long docstring has that many paragraphs at the left edge
 Judge = Callable[[str], tuple[int, int]]
 
 
@@ -101,26 +101,32 @@ class CodeEvaluation(TextEvaluation):
 
     def _parsing(self) -> Iterator[Score]:
         suffix = str(getattr(self.inputs.modality, "suffix", ".py"))
-        judge = python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
+        judge = judge_python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
         samples = [str(text) for text in self.inputs.samples if text]
         if judge is None or not samples:
             return
-        source = np.random.default_rng(self.inputs.seed)
-        held_out = [
-            text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held_out(source, len(samples)))
-        ]
-        counted = (
+        rng = np.random.default_rng(self.inputs.seed)
+        held_out = [text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held_out(rng, len(samples)))]
+        unit_clause = (
             f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
         )
-        yield from self._share(PARSE_SHARE, judge, samples, held_out, counted)
-        if judge is python:
-            counted = "functions and methods that end within their sample; real: those of held-out files cut alike"
-            yield from self._share(FUNCTION_SHARE, functions, samples, held_out, counted)
+        yield from self._share(PARSE_SHARE, judge, samples, held_out, unit_clause)
+        if judge is judge_python:
+            unit_clause = "functions and methods that end within their sample; real: those of held-out files cut alike"
+            yield from self._share(FUNCTION_SHARE, judge_functions, samples, held_out, unit_clause)
 
     def _share(
-        self, spec: MetricSpec, judge: Judge, samples: Sequence[str], held_out: Sequence[str], counted: str
+        self, spec: MetricSpec, judge: Judge, samples: Sequence[str], held_out: Sequence[str], unit_clause: str
     ) -> Iterator[Score]:
-        """The share of what a judge counts that parses. counted: what that is, one clause."""
+        """The score of the share of units that parse.
+
+        Args:
+            spec: The metric.
+            judge: Gives (units that parse, all units) of a text.
+            samples: Generated texts.
+            held_out: Held-out texts, cut alike.
+            unit_clause: What the units are, a clause for the score's source.
+        """
         rows, real_rows = (
             np.array([judge(text) for text in part], dtype=np.float64).reshape(-1, 2) for part in (samples, held_out)
         )  # each (n, 2): that parse, all
@@ -136,13 +142,13 @@ class CodeEvaluation(TextEvaluation):
             high=high,
             real_baseline=float(real_rows[:, 0].sum() / n_real) if n_real else None,
             n=n,
-            source=f"{n:,} {counted}",
+            source=f"{n:,} {unit_clause}",
         )
 
-    def _held_out(self, source: np.random.Generator, n: int) -> list[str]:
+    def _held_out(self, rng: np.random.Generator, n: int) -> list[str]:
         """Held-out files, each from its beginning, as samples are."""
         texts = self._part("test", TEST_MOST)
-        return [texts[i] for i in source.permutation(len(texts))[:n]]
+        return [texts[i] for i in rng.permutation(len(texts))[:n]]
 
     def _grammar(self, ending: str) -> Judge | None:
         name = GRAMMARS.get(ending)
@@ -159,10 +165,10 @@ class CodeEvaluation(TextEvaluation):
         except Exception as error:  # the package raises its own kinds, and fetches some grammars
             self.skip("the share that parses", f"the grammar of {name} is not available ({type(error).__name__})")
             return None
-        return lambda text: tree(parser, text)
+        return lambda text: judge_tree(parser, text)
 
 
-def python(text: str) -> tuple[int, int]:
+def judge_python(text: str) -> tuple[int, int]:
     """(outermost blocks that parse, all blocks but the last) of a stretch of Python."""
     blocks = python_blocks(text)[:-1]
     return sum(map(_parses, blocks)), len(blocks)
@@ -172,17 +178,19 @@ def python_blocks(text: str) -> list[str]:
     """The stretch cut before each line that stands at the left edge and can begin a statement."""
     blocks: list[list[str]] = []
     for line in text.split("\n"):
-        # A closing bracket, `else` and the like go on with the statement before; what they close is for the parser to say.
-        goes_on = not line.strip() or line[0] in " \t)]}#" or _word(line) in ("else", "elif", "except", "finally")
-        decorated = bool(blocks) and blocks[-1][-1].startswith("@")
-        if blocks and (goes_on or decorated):
+        # A closing bracket, `else` and the like continue the statement before; whether they fit it is the parser's question.
+        is_continuation = (
+            not line.strip() or line[0] in " \t)]}#" or _word(line) in ("else", "elif", "except", "finally")
+        )
+        follows_decorator = bool(blocks) and blocks[-1][-1].startswith("@")
+        if blocks and (is_continuation or follows_decorator):
             blocks[-1].append(line)
         else:
             blocks.append([line])
-    return _rejoined(["\n".join(block) for block in blocks if any(line.strip() for line in block)])
+    return _rejoin(["\n".join(block) for block in blocks if any(line.strip() for line in block)])
 
 
-def functions(text: str) -> tuple[int, int]:
+def judge_functions(text: str) -> tuple[int, int]:
     """(functions and methods that parse, all of them that end within the text) of a stretch of Python."""
     lines = text.split("\n")
     complete = []
@@ -203,14 +211,14 @@ def _leaves(line: str, indent: int) -> bool:
     return bool(line.strip()) and _indent(line) <= indent and line.lstrip()[0] not in ")]}"
 
 
-def _rejoined(blocks: Sequence[str]) -> list[str]:
-    """Strings over several lines reach the left edge: a block that fails is joined with what follows where that parses."""
+def _rejoin(blocks: Sequence[str]) -> list[str]:
+    """Join a block that does not parse with the blocks after it where they parse together, as parts of one long string."""
     rejoined: list[str] = []
     start = 0
     while start < len(blocks):
         stop = start + 1
         if not _parses(blocks[start]) and any(quotes in blocks[start] for quotes in ('"""', "'''")):
-            stops = range(start + 2, min(start + JOINED, len(blocks)) + 1)
+            stops = range(start + 2, min(start + MAX_JOINED, len(blocks)) + 1)
             stop = next((end for end in stops if _parses("\n".join(blocks[start:end]))), stop)
         rejoined.append("\n".join(blocks[start:stop]))
         start = stop
@@ -231,7 +239,7 @@ def _parses(block: str) -> bool:
     return True
 
 
-def tree(parser: Any, text: str) -> tuple[int, int]:
+def judge_tree(parser: Any, text: str) -> tuple[int, int]:
     """(nodes at the outermost level without an error, all of them but the last) by a tree-sitter grammar."""
     root = parser.parse(text.encode("utf-8", "replace")).root_node
     nodes = list(root.children)[:-1]

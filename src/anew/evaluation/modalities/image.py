@@ -11,9 +11,9 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import Compared, distance_score, nearest_pairs
+from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
-from anew.evaluation.inputs import LEAST
+from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
@@ -28,9 +28,9 @@ from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
-SEARCH_VALUES = 64_000_000  # pixel values of training images that the nearest one is looked for in
-PIXELS = 16_000_000  # values of images that metrics of pixels take of each set
-STATISTICS_MOST = 500  # images of each set that statistics of single images are taken of
+SEARCH_VALUES = 64_000_000  # pixel values of training images among which the nearest is looked for: 256 MB as float32
+PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
+STATISTICS_MOST = 500  # images of each set for statistics of single images: their intervals are narrow by then
 
 
 class ImageEvaluation(Evaluation[Numbers]):
@@ -45,12 +45,12 @@ class ImageEvaluation(Evaluation[Numbers]):
         embedding.fit(image_tensor(train))
         return lambda images: embed_images(embedding, images)
 
-    def naive(self, train: Sequence[Numbers], n: int, source: np.random.Generator) -> list[Numbers]:
+    def naive(self, train: Sequence[Numbers], n: int, rng: np.random.Generator) -> list[Numbers]:
         """Each pixel of another training image: only where values are common is right."""
         images = stack(train)
         flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (m, pixels, C)
         pixel = np.arange(flat.shape[1])
-        return [flat[source.integers(len(flat), size=len(pixel)), pixel].reshape(images.shape[1:]) for _ in range(n)]
+        return [flat[rng.integers(len(flat), size=len(pixel)), pixel].reshape(images.shape[1:]) for _ in range(n)]
 
     def likelihood(self) -> Iterator[Score]:
         """Bits per dimension of held-out images under the model, and of PNG files of as many, drawn at random."""
@@ -102,10 +102,12 @@ class ImageEvaluation(Evaluation[Numbers]):
     def _pixel_set(self, name: str) -> Numbers:
         """Images of a set, as many as a metric of pixels needs."""
         values = int(np.prod(self.sets["samples"][0].shape))
-        return stack(self.sets[name][: max(PIXELS // values, LEAST)][:2_000])
+        return stack(self.sets[name][: max(PIXELS // values, MIN_ITEMS)][:2_000])
 
     def _spectrum(self) -> Iterator[Score]:
-        spectra = Compared(*(radial_spectra(self._pixel_set(part)) for part in ("samples", "test", "train", "naive")))
+        spectra = SetStatistics(
+            *(radial_spectra(self._pixel_set(part)) for part in ("samples", "test", "train", "naive"))
+        )
         fine = slice(spectra.samples.shape[1] // 2, None)
         ratio = spectra.samples[:, fine].mean() / max(spectra.test[:, fine].mean(), 1e-12)
         level = 10.0 * float(np.log10(ratio + 1e-12))
@@ -125,7 +127,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         yield distance_score(
             COLOUR_DISTANCE,
             colour_distance,
-            Compared(samples, test, train, np.ones_like(test)),
+            SetStatistics(samples, test, train, np.ones_like(test)),
             seed=self.inputs.seed,
             source="Jensen-Shannon divergence in bits of joint histograms in OKLab; naive: all colours equally common",
             minimum=0.0,

@@ -18,11 +18,11 @@ from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
-PIECE = 6  # residues of a piece that counts as repeated where it stands earlier in the same sequence
-NARROW = 0.2  # share of the median within which 90% of lengths lie where positions can be compared
-SEARCHED = 50_000  # training sequences among which the nearest is looked for
-QUERIES = 1_000  # samples, and held-out sequences, whose nearest is looked for
-RESAMPLES = 200
+PIECE = 6  # residues of a piece that counts as repeated where it occurs earlier in the sequence: 20^6 hardly repeat by chance
+NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
+MAX_SEARCHED = 50_000  # training sequences among which the nearest is looked for: bounds the time
+QUERIES = 1_000  # samples, and held-out sequences, whose nearest is looked for: the median hardly changes with more
+RESAMPLES = 200  # of a bootstrap: statistics of rows are cheap
 Floats = NDArray[np.float64]
 Sets = tuple[Sequence[str], Sequence[str], Sequence[str]]  # samples, test, train
 
@@ -69,7 +69,7 @@ class ProteinEvaluation(TextEvaluation):
         yield from self._compressors()
 
     def _cluster_bits(self) -> Iterator[Score]:
-        """The same for whole clusters of relatives, and the counting model on them."""
+        """Bits of whole clusters of relatives, by the model and by the counting model."""
         if self.inputs.cluster_bits is None:
             return
         if self.clock.over(0.6):
@@ -99,13 +99,13 @@ class ProteinEvaluation(TextEvaluation):
         uniform = float(np.log2(len(letters) + self.records))
         yield Score(bits_spec("residue", "uniform"), uniform, source="naive: all residues equally common")
         profile = "at each position of sequences that are all about as long"
-        for name, positions, place in (
+        for name, positions, scope in (
             ("unigram", 1, "of the training part"),
             ("profile", profile_length(train), profile),
         ):
             if positions:
                 bits, units = frequency_bits(train, test, positions)
-                source = f"naive: frequencies of residues {place}"
+                source = f"naive: frequencies of residues {scope}"
                 yield Score(bits_spec("residue", name), bits / units, n=units, source=source)
 
     # ---- generated sequences compared with held-out ones ----
@@ -157,7 +157,7 @@ class ProteinEvaluation(TextEvaluation):
     ) -> Score:
         """A distance of samples from held-out sequences; statistics: of samples, held-out and training ones, a row each."""
         samples, test, train = statistics
-        low, high = self._resampled(samples, test, distance)
+        low, high = self._bootstrap_interval(samples, test, distance)
         return Score(
             spec,
             distance(samples, test),
@@ -168,10 +168,10 @@ class ProteinEvaluation(TextEvaluation):
             source=method,
         )
 
-    def _resampled(self, a: Floats, b: Floats, distance: Callable[[Floats, Floats], float]) -> Interval:
-        source = np.random.default_rng(self.inputs.seed)
+    def _bootstrap_interval(self, a: Floats, b: Floats, distance: Callable[[Floats, Floats], float]) -> Interval:
+        rng = np.random.default_rng(self.inputs.seed)
         n = len(a)
-        values = [distance(a[source.integers(0, n, n)], b[source.integers(0, n, n)]) for _ in range(RESAMPLES)]
+        values = [distance(a[rng.integers(0, n, n)], b[rng.integers(0, n, n)]) for _ in range(RESAMPLES)]
         return interval(distance(a, b), values, minimum=0.0)
 
     def _repeats(self, sets: Sets) -> Iterator[Score]:
@@ -188,7 +188,7 @@ class ProteinEvaluation(TextEvaluation):
         )
 
     def _nearest(self, sets: Sets) -> Iterator[Score]:
-        training = self.inputs.train(SEARCHED)
+        training = self.inputs.train(MAX_SEARCHED)
         nearest = NearestSequences(training)
         samples, test = (
             np.array([best_identity(text, training, nearest) for text in part[:QUERIES]]) for part in sets[:2]
@@ -207,8 +207,8 @@ class ProteinEvaluation(TextEvaluation):
         )
 
     def _median_interval(self, values: Floats) -> tuple[float, float]:
-        source = np.random.default_rng(self.inputs.seed)
-        medians = np.median(values[source.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
+        rng = np.random.default_rng(self.inputs.seed)
+        medians = np.median(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
         return float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975))
 
 

@@ -11,10 +11,10 @@ from rapidfuzz.distance import Levenshtein
 from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
-from anew.evaluation.base import MOST, OUT_OF_TIME, Embedder, Evaluation
+from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
-from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, RECORDS, audit_texts, passages
+from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, RECORDS, audit_texts, cut_passages
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
 from anew.evaluation.metrics import baselines
@@ -24,15 +24,16 @@ from anew.evaluation.metrics.text_statistics import TextStatistics
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
 
-ORDER = 6  # characters of context of the counting model: more rarely occur twice in data of this size
+ORDER = 6  # characters of context of the counting model: longer ones rarely occur twice in data of this size
 TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
-PAIRS = 12  # samples next to their nearest training text
+PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
-RECORDS_SEARCHED = 20_000  # training records among which the nearest is looked for
-LEAST_SEARCHED, RECORDS_MEASURED = 20, 100  # of them, however long they are; whose length is looked at first
-CONTEXT = 60  # characters of training text shown around a passage
+RECORDS_SEARCHED = 20_000  # training records among which the nearest is looked for: bounds the time
+# Least number of records that are searched, however long they are; records whose length says how many that may be.
+LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
+CONTEXT = 60  # characters of training text shown around a passage: about a line
 TRAINING_MOST = 16_000_000  # training characters that are searched for passages
-SEARCH_SECONDS = 6.0  # that the search of so many may take
+SEARCH_SECONDS = 6.0  # that the search of so many takes
 
 
 class TextEvaluation(Evaluation[str]):
@@ -57,8 +58,8 @@ class TextEvaluation(Evaluation[str]):
     def embedder(self, train: Sequence[str]) -> Embedder[str]:
         return Kmers(train)
 
-    def naive(self, train: Sequence[str], n: int, source: np.random.Generator) -> list[str]:
-        return list(bigrams(train, n, source))
+    def naive(self, train: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
+        return list(bigrams(train, n, rng))
 
     def items(self, part: str, n: int) -> list[str]:
         """Records; of other texts pieces of PASSAGE characters, in random order."""
@@ -69,7 +70,7 @@ class TextEvaluation(Evaluation[str]):
         return self._cut(self._part(part, TRAIN_MOST if part == "train" else TEST_MOST))[:n]
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
-        pieces = [text for text in passages(texts, PASSAGE).texts if len(text) == PASSAGE]
+        pieces = [text for text in cut_passages(texts, PASSAGE).texts if len(text) == PASSAGE]
         return [pieces[i] for i in np.random.default_rng(self.inputs.seed).permutation(len(pieces))]
 
     def pool_size(self, pool: AuditPool[str]) -> int:
@@ -85,7 +86,7 @@ class TextEvaluation(Evaluation[str]):
             samples,
             pool.train,
             pool.held_out,
-            max_samples=MOST,
+            max_samples=MAX_SAMPLES,
             most_real=max_items,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
@@ -109,7 +110,8 @@ class TextEvaluation(Evaluation[str]):
         yield from self._compressors()
 
     def scores(self) -> Iterator[Score]:
-        # Broken words are what a reader sees first, and take no time: a yes for lack of time to look at them would be wrong.
+        # Broken words are what a reader sees first, and cost no time. Measured last, they could be left out for lack of time,
+        # and the report would call the samples close to the data.
         if self._statistics is not None:
             yield from self._statistics.words(self._part("train", TRAIN_MOST))
         yield from super().scores()
@@ -302,17 +304,17 @@ class TextEvaluation(Evaluation[str]):
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
         test_text, train_text = ("\n".join(self._part(part, TEST_MOST)) for part in ("test", "train"))
-        kept, size = [], 0
+        texts, size = [], 0
         for text in samples:
             if size + len(text) > min(len(test_text), len(train_text)):
                 break
-            kept.append(text)
+            texts.append(text)
             size += len(text)
         if size < 500:
             return None
-        lengths = [len(text) for text in kept]
-        source = np.random.default_rng(self.inputs.seed)
-        return kept, random_pieces(test_text, lengths, source), random_pieces(train_text, lengths, source)
+        lengths = [len(text) for text in texts]
+        rng = np.random.default_rng(self.inputs.seed)
+        return texts, random_pieces(test_text, lengths, rng), random_pieces(train_text, lengths, rng)
 
 
 def edits_caption(edits: int) -> str:
@@ -320,15 +322,15 @@ def edits_caption(edits: int) -> str:
     return "identical" if edits == 0 else plural(edits, "edit")
 
 
-def random_pieces(text: str, lengths: Sequence[int], source: np.random.Generator) -> list[str]:
+def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -> list[str]:
     """Pieces of these lengths cut from the whole text at random places, without overlap, in order."""
     spare = len(text) - sum(lengths)
-    gaps = np.diff(np.sort(source.integers(0, spare + 1, len(lengths))), prepend=0)
-    pieces, place = [], 0
+    gaps = np.diff(np.sort(rng.integers(0, spare + 1, len(lengths))), prepend=0)
+    pieces, start = [], 0
     for length, gap in zip(lengths, gaps, strict=True):
-        place += int(gap)
-        pieces.append(text[place : place + length])
-        place += length
+        start += int(gap)
+        pieces.append(text[start : start + length])
+        start += length
     return pieces
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import Compared, distance_score, nearest_pairs
+from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
@@ -31,11 +31,11 @@ from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, next to their nearest
-HELD_OUT = 64  # clips whose distance from training clips says what is typical
-FRAMES = 4  # of each clip that count as pictures
-SPEEDS = 8  # of change that motion is divided into
-SEARCH_VALUES = 64_000_000  # values of training clips that the nearest one is looked for in
-VALUES = 32_000_000  # values of clips that metrics of motion take of each set
+HELD_OUT = 64  # held-out clips whose distance from training clips says what is typical
+FRAMES = 4  # frames of each clip that metrics of single frames see: neighbours are alike
+SPEEDS = 8  # frequency bands of change; chosen: a clip of 16 frames has no more
+SEARCH_VALUES = 64_000_000  # values of training clips among which the nearest is looked for: 256 MB as float32
+VALUES = 32_000_000  # values of each set that metrics of motion see: bounds time and memory
 Clip = NDArray[np.uint8]
 
 FRAME_DISTANCE = MetricSpec(
@@ -74,9 +74,9 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def embedder(self, train: Sequence[Clip]) -> Embedder[Clip]:
         frames = max(len(clip) for clip in train)
-        return self._fitted(train, 3, lambda clips: clip_tensor(stack_clips(clips, frames)))
+        return self._fit_embedder_of(train, 3, lambda clips: clip_tensor(stack_clips(clips, frames)))
 
-    def _fitted(
+    def _fit_embedder_of(
         self, train: Sequence[Clip], extents: int, prepare: Callable[[Sequence[Clip]], Tensor]
     ) -> Embedder[Clip]:
         """An embedder of what `prepare` makes of clips."""
@@ -85,10 +85,10 @@ class VideoEvaluation(Evaluation[Clip]):
         embedding.fit(prepared)
         return lambda clips: np.concatenate([embedding(prepare(clips[i : i + 64])) for i in range(0, len(clips), 64)])
 
-    def naive(self, train: Sequence[Clip], n: int, source: np.random.Generator) -> list[Clip]:
+    def naive(self, train: Sequence[Clip], n: int, rng: np.random.Generator) -> list[Clip]:
         """A frame of a training clip, held."""
-        chosen = source.integers(len(train), size=n)
-        return [np.repeat(train[i][source.integers(len(train[i]))][None], len(train[i]), axis=0) for i in chosen]
+        chosen = rng.integers(len(train), size=n)
+        return [np.repeat(train[i][rng.integers(len(train[i]))][None], len(train[i]), axis=0) for i in chosen]
 
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
@@ -127,20 +127,20 @@ class VideoEvaluation(Evaluation[Clip]):
     def _distance(
         self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Clip]], Tensor], source: str
     ) -> Score:
-        embed = self._fitted(self.sets["train"][:EMBEDDER_ITEMS], extents, prepare)
-        features = Compared(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
+        embed = self._fit_embedder_of(self.sets["train"][:EMBEDDER_ITEMS], extents, prepare)
+        features = SetStatistics(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
         return distance_score(spec, frechet_distance, features, seed=self.inputs.seed, source=source)
 
     def _motion(self) -> Iterator[Score]:
         """The energy of what changes from frame to frame, and how fast it changes."""
         max_clips = max(VALUES // int(np.prod(self.sets["samples"][0].shape)), 20)
         clips = [self.sets[part][:max_clips] for part in ("samples", "test", "train")]
-        energies = Compared(*(np.array([energy(clip) for clip in part]) for part in clips))  # each (n,)
+        energies = SetStatistics(*(np.array([energy(clip) for clip in part]) for part in clips))  # each (n,)
         share = float(energies.samples.mean()) / max(float(energies.test.mean()), 1e-12)
         source = f"mean square of frame differences against held-out clips, in decibels; {share:.2f} of real motion"
         seed = self.inputs.seed
         yield distance_score(MOTION_DISTANCE, decibels, energies, seed=seed, source=source, minimum=0.0)
-        spectra = Compared(*(np.stack([speeds(clip) for clip in part]) for part in clips))  # each (n, SPEEDS)
+        spectra = SetStatistics(*(np.stack([speeds(clip) for clip in part]) for part in clips))  # each (n, SPEEDS)
         source = f"mean difference in decibels of the power of frame differences at {SPEEDS} speeds of change"
         yield distance_score(MOTION_SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=seed, source=source)
 

@@ -17,8 +17,8 @@ from anew.evaluation.score import Score
 # Of the palette of Okabe and Ito, which all eyes can tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 DASHES = ("", "7 3", "8 3 2 3", "2 3", "7 3 2 3 2 3")  # with colours, for eyes that see none
-SMOOTHING = 0.04  # of the steps is the window of a running mean
-FAR = 4.0  # times what is drawn, beyond which the naive baseline is named only
+SMOOTHING = 0.04  # window of a running mean, as a share of the steps; chosen by eye
+FAR = 4.0  # times the largest other value: a naive baseline beyond it is named, not drawn
 
 # ---- the scale of a score ----
 
@@ -30,11 +30,11 @@ class ScaleChart:
     Attributes:
         value, low, high: The score and its 95% interval.
         real_baseline, naive_baseline: Marks on the line.
-        start, end: What the ends of the line say.
-        naive_is_far: Whether the naive baseline lies beyond the end, which names it then.
+        start, end: Texts at the ends of the line.
+        naive_is_far: Whether the naive baseline lies beyond the end, whose text then names it.
         better: Which way is better, as an arrow with a word.
-        is_reference: Whether the score is of something that is there for comparison.
-        label: All of it in words, for those who cannot see it.
+        is_reference: Whether the score is there for comparison only.
+        label: The same in words, for screen readers.
     """
 
     value: float
@@ -55,9 +55,9 @@ ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "bett
 
 def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
     """The scale from the metric's minimum to `end`, or to where what is drawn ends; None for what is not finite."""
-    drawn = [v for v in (score.value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
+    values = [v for v in (score.value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
     start = score.spec.minimum
-    end = _scale_end(score, max(drawn, default=0.0)) if end is None else end
+    end = _scale_end(score, max(values, default=0.0)) if end is None else end
     if end <= start or not math.isfinite(score.value):
         return None
 

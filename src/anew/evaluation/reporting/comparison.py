@@ -68,8 +68,8 @@ class ComparisonReport:
     Attributes:
         folder: Where the runs, compare.html and compare.json are.
         runs: All runs; one that could not be measured says why in `failed`.
-        about: What was compared: data, budget, seed, number of samples.
-        notes: What a reader should know besides, whole sentences.
+        about: Conditions of the comparison: data, budget, seed, number of samples.
+        notes: Further remarks, whole sentences.
     """
 
     folder: Path
@@ -84,7 +84,7 @@ class ComparisonReport:
 
     @property
     def findings(self) -> list[str]:
-        """Who wins what, a sentence each."""
+        """The winner of each award, a sentence each."""
         return findings(self.measured)
 
     @property

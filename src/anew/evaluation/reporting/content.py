@@ -42,7 +42,7 @@ class SamplePair:
     Attributes:
         sample: The sample.
         nearest: The training item, None where nothing is near.
-        caption: How near they are, a few words.
+        caption: Their distance, a few words.
         close: Whether they are so near that the sample looks like a copy.
     """
 
@@ -60,7 +60,7 @@ class ReportContent:
         sheet, real_sheet: PNG of many samples, and of held-out items.
         samples, real: Items that can be played, where they are sound or clips: the first samples, and held-out items.
         pairs: Samples in the order they were drawn, each next to its nearest training item.
-        explanation: What the search for the nearest was and how to read it, whole sentences.
+        explanation: How the nearest items were searched and how to read the pairs, whole sentences.
         closest_pairs: The samples that the copying test found closest to training items.
     """
 

@@ -37,9 +37,9 @@ Grade = Literal["good", "fair", "poor", "too_few"]
 
 POWER = 2.2  # half-widths of an excess within `small` where real data passes with 99%: (1.96 + 2.33) / 1.96
 LEAST_FOR_GOOD = 150  # items of a decisive part: a classifier that learns from fewer overlooks too much
-ENOUGH = 300  # items that usually do, where a part cannot say how many would
-TOLD_APART = 0.05  # beyond half of its interval: how well training items may be told from held-out ones
-MOST_NEEDED = 100_000  # a larger number would not help anybody
+ENOUGH = 300  # items that usually suffice, where a part cannot say how many would
+SEPARABILITY_SLACK = 0.05  # beyond half its interval: how well a classifier may separate training from held-out items
+MOST_NEEDED = 100_000  # to advise more would help nobody
 DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
@@ -50,11 +50,11 @@ class Part:
 
     Attributes:
         score: Score of the metric.
-        tolerance: Its spec's.
+        tolerance: Tolerance of the metric.
         excess: How far samples lie on the worse side of real data.
         low, high: Its 95% interval; None where it could not be measured.
         grade: Grade of this part alone.
-        times_needed: How many times as many items real data would need to pass; 0 where that is not known.
+        times_needed: Factor of the number of items with which real data would pass; 0 where it is not known.
     """
 
     score: Score
@@ -104,12 +104,12 @@ class Part:
 
 
 def parts(scores: Iterable[Score]) -> list[Part]:
-    """The parts that scores make, in their order."""
+    """The parts of all scores that have a tolerance, in their order."""
     measured = [part_of(score) for score in scores if score.spec.tolerance is not None]
-    return [part for part in measured if part is not None and _says_something(part)]
+    return [part for part in measured if part is not None and _is_informative(part)]
 
 
-def _says_something(part: Part) -> bool:
+def _is_informative(part: Part) -> bool:
     """Whether a part of few items has shown a difference; of enough items it always says something."""
     return part.score.n >= part.tolerance.least_to_pass or part.grade in ("fair", "poor")
 
@@ -159,11 +159,11 @@ class Grading:
     """The grade of a question, and why.
 
     Attributes:
-        grade: By all parts.
-        parts: The weakest first.
-        n: Items of the decisive part, or the least of all parts: some count characters.
-        needed: Items that would settle what is open; 0 where nothing is.
-        is_decided: Whether a decisive part was measured; the answer cannot be yes without one.
+        grade: Grade by all parts.
+        parts: The parts, the weakest first.
+        n: Items of the decisive part, or the least number of all parts: some count characters.
+        needed: Items that would be enough for an answer; 0 where there is one.
+        is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
     """
 
     grade: Grade
@@ -189,7 +189,7 @@ class Grading:
         return f"{self.n:,} compared; about {self.needed:,} would do"
 
 
-def graded(scores: Sequence[Score], question: Question) -> Grading | None:
+def grade_question(scores: Sequence[Score], question: Question) -> Grading | None:
     """The grade of a question by all parts that answer it; None where there is none."""
     answers = [part for part in parts(scores) if part.tolerance.question == question]
     if not answers:
@@ -219,7 +219,7 @@ def baseline_warning(scores: Iterable[Score]) -> str:
     if score is None or score.real_baseline is None or score.interval is None:
         return ""
     half = (score.interval[1] - score.interval[0]) / 2.0
-    if score.real_baseline - 0.5 <= half + TOLD_APART:
+    if score.real_baseline - 0.5 <= half + SEPARABILITY_SLACK:
         return ""
     return (
         f"Training and held-out items differ systematically: a classifier tells them apart {score.real_baseline:.0%} of the time "
@@ -234,14 +234,16 @@ def _round(n: int) -> int:
 
 
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
-    """Whether samples are plainly unlike the data. The classifier has no say: it sees the least difference, also one that
-    does not matter for whether samples are copies."""
-    grading = graded(scores, "closeness")
+    """Whether samples are plainly unlike the data.
+
+    The classifier is left out: it also sees differences too small to matter for whether samples are copies.
+    """
+    grading = grade_question(scores, "closeness")
     return grading is not None and any(part.grade == "poor" and not part.tolerance.decisive for part in grading.parts)
 
 
 def grade_by_question(scores: Sequence[Score]) -> Mapping[Question, Grading]:
     """The questions that scores answer."""
     questions: tuple[Question, ...] = ("closeness", "variety")
-    gradings = {question: graded(scores, question) for question in questions}
+    gradings = {question: grade_question(scores, question) for question in questions}
     return {question: grading for question, grading in gradings.items() if grading is not None}

@@ -1,4 +1,4 @@
-"""What reports read of a training's log: events as mappings, of which only finite numbers count."""
+"""Numbers in the events of a training's log; values that are not finite count as missing."""
 
 from __future__ import annotations
 

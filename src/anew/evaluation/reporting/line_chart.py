@@ -70,11 +70,19 @@ def line_chart(
     height: int = 170,
     y_range: tuple[float, float] | None = None,
 ) -> LineChart:
-    """Lines over a common axis. y_range: what is drawn, by default all of it; the template cuts what lies outside."""
+    """A chart of lines over a common axis.
+
+    Args:
+        title: Title of the chart.
+        lines: Lines, at least one.
+        x_label, y_label: Labels of the axes.
+        height: Height of the plot in pixels.
+        y_range: Ends of the y axis, by default those of the values; the template cuts what lies outside.
+    """
     xs, ys = np.concatenate([line.x for line in lines]), np.concatenate([line.y for line in lines])
-    x_low, x_high = float(xs.min()), _above(float(xs.min()), float(xs.max()))
+    x_low, x_high = float(xs.min()), _upper_end(float(xs.min()), float(xs.max()))
     y_low, y_high = y_range or (float(ys.min()), float(ys.max()))
-    y_high = _above(y_low, y_high)
+    y_high = _upper_end(y_low, y_high)
 
     def x_pixels(values: Any) -> Any:
         return PLOT_WIDTH * (np.asarray(values, dtype=np.float64) - x_low) / (x_high - x_low)
@@ -82,38 +90,38 @@ def line_chart(
     def y_pixels(values: Any) -> Any:
         return height * (1.0 - (np.asarray(values, dtype=np.float64) - y_low) / (y_high - y_low))
 
-    drawn = []
+    drawn_lines = []
     for line in lines:
-        rows = thinned(line.y)
+        rows = thin_out(line.y)
         pairs = zip(x_pixels(line.x[rows]), y_pixels(line.y[rows]), strict=True)
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
-        drawn.append(DrawnLine(line.name, points, line.colour, line.dash, line.faint))
-    named = [line for line in drawn if not line.faint]
+        drawn_lines.append(DrawnLine(line.name, points, line.colour, line.dash, line.faint))
+    legend = [line for line in drawn_lines if not line.faint]
     return LineChart(
         title=title,
         width=PLOT_WIDTH,
         height=height,
-        lines=drawn,
+        lines=drawn_lines,
         x_ticks=[Tick(float(x_pixels(value)), f"{value:g}") for value in ticks(x_low, x_high, 6)],
         y_ticks=[Tick(float(y_pixels(value)), f"{value:g}") for value in ticks(y_low, y_high, max(height // 40, 2))],
         x_label=x_label,
         y_label=y_label,
-        legend=named if len(named) > 1 else [],
+        legend=legend if len(legend) > 1 else [],
     )
 
 
-def _above(low: float, high: float) -> float:
+def _upper_end(low: float, high: float) -> float:
     """The upper end of an axis, which must not be empty."""
     return high if high > low else low + max(abs(low), 1.0) * 0.1
 
 
-def thinned(values: Array) -> NDArray[np.intp]:
+def thin_out(values: Array) -> NDArray[np.intp]:
     """Indices of all values, or where several fall on one pixel of the lowest and the highest of them: they look the same."""
     rows = np.arange(len(values))
     if len(values) <= 2 * PLOT_WIDTH:
         return rows
-    kept = [(part[values[part].argmin()], part[values[part].argmax()]) for part in np.array_split(rows, PLOT_WIDTH)]
-    return np.unique(kept)
+    pixels = np.array_split(rows, PLOT_WIDTH)
+    return np.unique([(pixel[values[pixel].argmin()], pixel[values[pixel].argmax()]) for pixel in pixels])
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:

@@ -37,7 +37,7 @@ def write_card(
 
     Args:
         folder: The run.
-        report: What was measured.
+        report: The report of the run.
         data_path: Where the data lay, of which only the last part is kept.
         parameters: Number of parameters of the model.
         keeps_records: Whether the model holds its training records as they are.
@@ -54,21 +54,21 @@ def card(
     """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it.
 
     Args:
-        report: What was measured.
-        data: What the data is called.
+        report: The report of the run.
+        data: Name of the data.
         parameters: Number of parameters of the model, None where that is not known.
         keeps_records: Whether the model holds its training records as they are.
         tried: Which families were tried before, if any, as sentences.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
-    answers = "\n".join(f"- {escaped(answer)}" for answer in report.verdict.values())
+    answers = "\n".join(f"- {escape(answer)}" for answer in report.verdict.values())
     new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
     return f"""---
 {metadata(report, data=data)}---
 
-# {escaped(report.run)}
+# {escape(report.run)}
 
-A {report.family} model that makes {new_data}, trained from scratch on `{escaped(data)}` with Anew.{size}
+A {report.family} model that makes {new_data}, trained from scratch on `{escape(data)}` with Anew.{size}
 {_paragraph(tried)}
 {answers}
 
@@ -77,7 +77,7 @@ A {report.family} model that makes {new_data}, trained from scratch on `{escaped
 ```python
 import anew
 
-model = anew.load("{_quoted(report.run)}")
+model = anew.load("{_quote(report.run)}")
 samples = model.sample(16)
 ```
 
@@ -99,7 +99,7 @@ scores with samples.
 
 def _paragraph(text: str) -> str:
     """A text as a paragraph of its own; nothing where it is empty."""
-    return f"\n{escaped(text)}\n" if text else ""
+    return f"\n{escape(text)}\n" if text else ""
 
 
 def metadata(report: EvaluationReport, *, data: str) -> str:
@@ -139,7 +139,7 @@ def _table(scores: Sequence[Score]) -> str:
             "" if value is None else format_number(value) for value in (score.real_baseline, score.naive_baseline)
         )
         cells = [
-            escaped(score.spec.title),
+            escape(score.spec.title),
             format_number(score.value),
             interval,
             real,
@@ -151,7 +151,7 @@ def _table(scores: Sequence[Score]) -> str:
     return "\n".join(rows)
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text that Markdown shows as it is."""
     return "".join(" " if c in "\r\n" else f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
 
@@ -163,6 +163,6 @@ def code_span(text: str) -> str:
     return f"{fence}{text}{fence}" if fence == "`" else f"{fence} {text} {fence}"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A folder's name inside quotes of code."""
     return json.dumps(text, ensure_ascii=False)[1:-1].replace("`", "'")

@@ -15,22 +15,22 @@ import numpy as np
 
 from anew.evaluation.reporting.history import finite
 
-TIMES = 10  # as much training as there was, that is looked ahead to
-LEAST_CHECKS = 5  # points of a curve that a line is fitted to
-LEAST_STEPS = 30  # of training, where its own loss stands in
+FACTOR = 10  # multiple of the training so far that is extrapolated to: the next budget that a user tries
+LEAST_CHECKS = 5  # points of a curve that a line is fitted to; chosen
+LEAST_STEPS = 30  # training steps, where the training loss takes the place of validation; chosen
 BINS = 20  # means of neighbouring steps, so that a noisy loss becomes a curve
-FIRST = 0.25  # of the time is left out: the beginning falls in another way
-LEAST_GAIN = 0.03  # of the loss, under which more time is not worth a promise
+SKIPPED_SHARE = 0.25  # of the time: the loss falls faster in the beginning
+LEAST_GAIN = 0.03  # of the loss, under which the sentence promises nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Expected benefit of TIMES the training.
+    """Expected benefit of FACTOR times the training.
 
     Attributes:
         now: The loss at the end of the fitted curve.
         later: The same, extrapolated.
-        measured_on: What the loss is of: "validation" or "training".
+        measured_on: The data of the loss: "validation" or "training".
     """
 
     now: float
@@ -43,7 +43,7 @@ class Outlook:
         if self.later > (1.0 - LEAST_GAIN) * self.now:
             return f"More time alone is unlikely to help: the loss stays near {self.now:.2f} ({basis})."
         return (
-            f"The model is still learning: {TIMES} times the training is likely to bring its loss from {self.now:.2f} to about "
+            f"The model is still learning: {FACTOR} times the training is likely to bring its loss from {self.now:.2f} to about "
             f"{self.later:.2f} at best ({basis})."
         )
 
@@ -57,11 +57,11 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
     curves = _curves(history, ("validation", "step"))
     checks, points = curves["validation"], curves["step"]
     if len(checks) >= LEAST_CHECKS:
-        return _extrapolated(checks, "validation")
+        return _extrapolate(checks, "validation")
     if len(points) < LEAST_STEPS or epochs is None or epochs > 1.0:
         return None
     binned = [np.mean(part, axis=0) for part in np.array_split(np.array(points), BINS)]
-    return _extrapolated([(float(step), float(loss)) for step, loss in binned], "training")
+    return _extrapolate([(float(step), float(loss)) for step, loss in binned], "training")
 
 
 def _curves(
@@ -77,12 +77,12 @@ def _curves(
     return curves
 
 
-def _extrapolated(points: Sequence[tuple[float, float]], measured_on: str) -> Outlook | None:
-    """From (steps done, loss), by a line in logarithms."""
+def _extrapolate(points: Sequence[tuple[float, float]], measured_on: str) -> Outlook | None:
+    """Extrapolate points (steps done, loss) by a line in logarithms; None where they are too few."""
     last = points[-1][0]
-    fitted = np.log(np.array([point for point in points if point[0] >= FIRST * last]))
+    fitted = np.log(np.array([point for point in points if point[0] >= SKIPPED_SHARE * last]))
     if len(fitted) < LEAST_CHECKS or fitted[-1, 0] - fitted[0, 0] < 0.5:
         return None
     slope, offset = np.polyfit(fitted[:, 0], fitted[:, 1], 1)
     now = float(np.exp(slope * math.log(last) + offset))
-    return Outlook(now, now * float(TIMES ** min(slope, 0.0)), measured_on)
+    return Outlook(now, now * float(FACTOR ** min(slope, 0.0)), measured_on)

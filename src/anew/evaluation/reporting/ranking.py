@@ -15,15 +15,17 @@ from anew.evaluation.reporting import verdict
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
 
-REALISTIC = 0.5  # of the best share of real-looking frames, below which paths are not compared: noise moves evenly, too
-CLOSE = 0.05  # scores without an interval that differ by less are called a tie
+MIN_REALISM_SHARE = (
+    0.5  # of the best share of real-looking frames; below it paths are not compared: noise moves evenly, too
+)
+TIE_SHARE = 0.05  # relative difference below which scores without an interval are called a tie; chosen
 
 Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
 
 
 @dataclass(frozen=True, slots=True)
 class CopyingSummary:
-    """What a run's own report says of copies; the fields are those of its copying test, see `CopyTestResult`."""
+    """The copying test in a run's own report; for the fields see `CopyTestResult`."""
 
     found: bool
     p: float
@@ -38,18 +40,18 @@ class RunResult:
     """One run in a comparison.
 
     Attributes:
-        name: What the comparison calls it.
-        family: Its family's name.
+        name: Its name in the comparison.
+        family: Name of its family.
         run: Where it lies, relative to the comparison.
-        scores: By name, costs included.
+        scores: Its scores by name, costs included.
         samples: Generated items, as many of each run.
         players: The first of them as items that play, where they are sound or clips; real_players: held-out items.
         paths: Interpolations, each a list of frames.
         spectrum, real_spectrum: Mean power by ring of samples, and of held-out images.
         no_interpolation: Why it cannot interpolate.
         failed: Why it was not measured.
-        notes: What was not measured, or on fewer samples, whole sentences.
-        copies: What the run's own report says of copies, None without one.
+        notes: Whole sentences on figures that were not measured, or on fewer samples.
+        copies: The copying test in the run's own report, None without one.
     """
 
     name: str
@@ -93,7 +95,7 @@ def is_tie(a: Score, b: Score) -> bool:
     """Whether two scores differ by no more than chance: their 95% intervals taken together, or both as good as real data."""
     half_a, half_b = _half_width(a), _half_width(b)
     if half_a is None or half_b is None:
-        return abs(a.value - b.value) <= CLOSE * max(abs(a.value), abs(b.value))
+        return abs(a.value - b.value) <= TIE_SHARE * max(abs(a.value), abs(b.value))
     if abs(badness(a) - badness(b)) <= math.hypot(half_a, half_b):
         return True
     return is_as_good_as_real(a) and is_as_good_as_real(b)
@@ -125,18 +127,18 @@ def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 
 def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
-    """Who may win by a metric: of interpolations, those whose frames look about as real as others'."""
+    """The runs that may win by a metric; of interpolations, those whose frames look about as real as others'."""
     realism = {run.name: run.scores["path_realism"].value for run in runs if "path_realism" in run.scores}
     if name not in ("path_length", "path_evenness") or not realism:
         return list(runs)
-    return [run for run in runs if realism.get(run.name, 0.0) >= REALISTIC * max(realism.values())]
+    return [run for run in runs if realism.get(run.name, 0.0) >= MIN_REALISM_SHARE * max(realism.values())]
 
 
 # ---- who wins what ----
 
 
 def findings(runs: Sequence[RunResult]) -> list[str]:
-    """Who copies, then who wins what here, a sentence a question."""
+    """Sentences on runs that copy, then on the winner of each award."""
     copiers = [run for run in runs if run.copies and run.copies.found]
     sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     candidates: dict[str, list[MetricSpec]] = {}
@@ -158,7 +160,7 @@ def copy_summary(run: RunResult) -> str:
 
 
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
-    """Who is best by a metric, with its numbers and those of the others."""
+    """A sentence on the best runs by a metric, with their figures and those of the others."""
     winners = best_runs(runs, spec.name)
     losers = [run for run in runs if spec.name in run.scores and run not in winners]
     losers.sort(key=lambda run: badness(run.scores[spec.name]))
@@ -209,9 +211,9 @@ NOT_TESTED = "no two runs here can be compared on this"
 
 def claims(runs: Sequence[RunResult]) -> list[Claim]:
     """Textbook claims about the families, compared with what was measured on this data."""
-    vae, gan, diffusion = (_trained(runs, family) for family in ("vae", "gan", "diffusion"))
+    vae, gan, diffusion = (_trained_runs(runs, family) for family in ("vae", "gan", "diffusion"))
     families = dict.fromkeys(run.family for run in runs if run.family != "diffusion")
-    rivals = [run for family in families for run in _trained(runs, family)]
+    rivals = [run for family in families for run in _trained_runs(runs, family)]
     return [
         _all_better("A VAE interpolates more smoothly than a GAN", vae, gan, ("path_length", "path_evenness")),
         _all_better("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), _compare_detail),
@@ -220,7 +222,7 @@ def claims(runs: Sequence[RunResult]) -> list[Claim]:
     ]
 
 
-def _trained(runs: Sequence[RunResult], family: str) -> list[RunResult]:
+def _trained_runs(runs: Sequence[RunResult], family: str) -> list[RunResult]:
     """Runs of a family that were trained enough to stand for it."""
     measured = [run for run in runs if run.family == family and not run.failed]
     return [r for r in measured if "steps" not in r.scores or r.scores["steps"].value >= verdict.BARELY_TRAINED]
@@ -232,7 +234,7 @@ def _compare(a: Score, b: Score) -> int:
 
 
 def _compare_detail(a: Score, b: Score) -> int:
-    """By detail alone, whatever real images have: 1 where the first has more."""
+    """1 where the first score is larger, -1 where the second is, 0 for a tie, whatever the real value."""
     half_widths = [((s.high or s.value) - (s.low or s.value)) / 2 for s in (a, b)]
     return 0 if abs(a.value - b.value) <= math.hypot(*half_widths) else 1 if a.value > b.value else -1
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from anew.core import files
 from anew.core.wording import percent
-from anew.evaluation.memorization.result import CAUGHT, RATES, CopyTestResult
+from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
@@ -29,7 +30,7 @@ class Basis:
     Attributes:
         answers: Questions that it answers, of closeness, variety and novelty.
         measured: Samples behind the figure of most samples.
-        samples: How many were drawn.
+        samples: Number of samples that were drawn.
         weights: SHA-256 of the weights that they were drawn with; "" where those are no file of the run.
         time: When it was measured, ISO 8601 in UTC, to the second.
     """
@@ -59,10 +60,10 @@ class EvaluationReport:
         verdict: Whole sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
         grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, where they were measured.
         figures: The figure that carries the grade of closeness and of variety, one clause each.
-        parts: What each figure says of closeness or variety; see `anew.evaluation.reporting.grading` for the rule.
-        notes: What a reader should know besides: what was not measured, and why.
+        parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
+        notes: Whole sentences on figures that were not measured, and why.
         folder: Where report.html and report.json were written, None where they were not.
-        basis: What it rests on; None for samples made elsewhere.
+        basis: Samples and weights that it rests on; None for samples made elsewhere.
     """
 
     run: str
@@ -105,9 +106,9 @@ class EvaluationReport:
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=verdict.verdict(scores, copies, steps, outlook) | verdict.unanswered(too_few),
-            grades=verdict.grade(scores, copies) | dict.fromkeys(verdict.unanswered(too_few), "too_few"),
-            figures=verdict.figures(scores) | dict.fromkeys(verdict.unanswered(too_few), too_few),
+            verdict=verdict.verdict(scores, copies, steps, outlook) | verdict.too_few_answers(too_few),
+            grades=verdict.grade(scores, copies) | dict.fromkeys(verdict.too_few_answers(too_few), "too_few"),
+            figures=verdict.figures(scores) | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
@@ -201,12 +202,12 @@ def write_report(
     """Write report.html and report.json into `folder` (made if missing), each whole or not at all.
 
     Args:
-        folder: Where to.
-        report: What was measured.
-        content: What an Evaluation's `report_content` gave.
+        folder: The folder.
+        report: The result.
+        content: Items that the report shows, from `Evaluation.report_content`.
         history: One object a training step with step, seconds, loss (or loss_NAME), rate.
         settings, plan: Settings and plan of the run, shown as tables.
-        command: What made the report.
+        command: The command that made the report.
         subtitle: A sentence under the title, None for the usual one.
     """
     page = render_report(
@@ -244,7 +245,7 @@ def render_report(
         copies=report.copies,
         copies_json=None if report.copies is None else report.copies.to_json(),
         rates=[percent(rate) for rate in RATES],
-        planted=_planted(report.copies),
+        planted=_planted_table(report.copies),
         groups=group_scores(report.scores),
         curves=curves,
         tables={title: rows for title, rows in tables.items() if rows},
@@ -269,12 +270,14 @@ def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
     return groups
 
 
-def _planted(copies: CopyTestResult | None) -> dict[str, list[str]]:
+def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
     """Table of planted copies caught, by kind and rate; once a higher rate was missed, lower ones are not tried."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["not tried"] * len(RATES))
-        cells[RATES.index(control.rate)] = "caught" if control.caught >= CAUGHT else f"caught {control.caught:.0%}"
+        cells[RATES.index(control.rate)] = (
+            "caught" if control.caught >= DETECTION_POWER else f"caught {control.caught:.0%}"
+        )
     return table
 
 

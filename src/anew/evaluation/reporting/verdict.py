@@ -14,15 +14,15 @@ from anew.evaluation.reporting.grading import (
     Part,
     baseline_warning,
     grade_by_question,
-    graded,
+    grade_question,
     looks_like_nothing_real,
 )
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.score import Group, Question, Score
 
-BARELY_TRAINED = 50  # steps of training under which a run says little about its family
-COLLAPSED = 0.7  # of the variety of real data that is missing
-SHOWN = 3  # figures of a sentence
+BARELY_TRAINED = 50  # training steps under which a run says little about its family; chosen
+COLLAPSE_EXCESS = 0.7  # share of the variety of real data whose lack is called a collapse; chosen
+MAX_FIGURES = 3  # figures of a sentence: more are not read
 QUESTIONS = {
     "closeness": "Does it look like your data?",
     "variety": "Is it as varied?",
@@ -75,7 +75,7 @@ def grade(scores: Sequence[Score], copies: CopyTestResult | None = None) -> dict
 
 
 def figures(scores: Sequence[Score]) -> dict[str, str]:
-    """The figure that carries each grade, one clause; of too few items how many there were, and how many would do."""
+    """The decisive figure of each grade, one clause; for too few items how many there were and how many would do."""
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores).items():
         clauses[question] = grading.count if grading.grade == "too_few" else grading.weakest.clause
@@ -90,17 +90,21 @@ def verdict(
 ) -> dict[str, str]:
     """Answers by question (closeness, variety, ...), whole sentences; questions that were not measured are absent.
 
-    steps: of training, where they are known. outlook: said unless the samples are as good as the data.
+    Args:
+        scores: All scores.
+        copies: Result of the copying test, if there was one.
+        steps: Training steps, where they are known.
+        outlook: Benefit of more training; left out where the samples are as close as real data.
     """
     by_name = {score.name: score for score in scores}
-    warning = hardly_trained(steps)
-    closeness, variety = graded(scores, "closeness"), graded(scores, "variety")
+    warning = short_training_warning(steps)
+    closeness, variety = grade_question(scores, "closeness"), grade_question(scores, "variety")
     answers = {
         "closeness": []
         if closeness is None
         else [_sentence("closeness", closeness), warning, baseline_warning(scores)],
         "variety": [_variety(variety, may_collapse=not warning), class_mix_warning(by_name)],
-        "novelty": [] if copies is None else [copies.verdict(), _says_little(scores, copies)],
+        "novelty": [] if copies is None else [copies.verdict(), _novelty_caveat(scores, copies)],
         "outlook": [_outlook(closeness, outlook)],
         "prediction": [_likelihood(by_name), _overfitting(scores)],
         "verbatim": [_verbatim(by_name)],
@@ -109,7 +113,7 @@ def verdict(
     return {question: answer for question, answer in joined.items() if answer}
 
 
-def unanswered(too_few: str) -> dict[str, str]:
+def too_few_answers(too_few: str) -> dict[str, str]:
     """The answers about closeness and variety where there are too few items for any figure. too_few: one clause, or empty."""
     return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
 
@@ -122,14 +126,14 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
     return outlook.sentence()
 
 
-def hardly_trained(steps: int | None) -> str:
-    """A sentence where a model saw next to nothing; else empty. steps: of training, where they are known."""
+def short_training_warning(steps: int | None) -> str:
+    """A warning where a model was hardly trained, else "". steps: Training steps, where they are known."""
     if steps is None or steps >= BARELY_TRAINED:
         return ""
     return f"The model was hardly trained ({plural(steps, 'step')}): give it more time, or check what else is using the CPU."
 
 
-def _says_little(scores: Sequence[Score], copies: CopyTestResult) -> str:
+def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult) -> str:
     """Samples that are unlike the data are not copies either."""
     if copies.found or not looks_like_nothing_real(scores):
         return ""
@@ -142,25 +146,25 @@ def _says_little(scores: Sequence[Score], copies: CopyTestResult) -> str:
 def _sentence(question: Question, grading: Grading) -> str:
     """The answer of a grading, with the figures that carry it."""
     if grading.grade == "too_few" and not grading.is_decided:
-        return f"Not settled: {grading.count}; the notes say why. So far: {_so_far(grading.weakest)}."
+        return f"Not settled: {grading.count}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
         return (
             f"Too few to tell: {plural(grading.n, 'sample')} {'was' if grading.n == 1 else 'were'} compared with as many "
-            f"held-out items, and about {grading.needed:,} would do. So far: {_so_far(grading.weakest)}."
+            f"held-out items, and about {grading.needed:,} would do. So far: {_preliminary_clause(grading.weakest)}."
         )
     summary = SUMMARIES[question][grading.grade]
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, 'sample')}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
-    return f"{summary}: {'; '.join(part.clause for part in grading.differing[:SHOWN])}."
+    return f"{summary}: {'; '.join(part.clause for part in grading.differing[:MAX_FIGURES])}."
 
 
 def _with_interval(part: Part) -> str:
     return f"{part.clause}, 95% interval {part.interval}" if part.interval else part.clause
 
 
-def _so_far(part: Part) -> str:
-    """A figure that settles nothing yet: what it is, without a word on whether it differs."""
+def _preliminary_clause(part: Part) -> str:
+    """A figure and its interval, without a judgement."""
     percents = part.score.spec.maximum == 1.0
     values = [part.score.value, part.score.real_baseline or 0.0]
     value, real = (f"{number:.0%}" if percents else f"{number:.2g}" for number in values)
@@ -172,7 +176,7 @@ def _variety(grading: Grading | None, may_collapse: bool) -> str:
     if grading is None:
         return ""
     diversity = next((part for part in grading.parts if part.score.name == "diversity"), None)
-    if may_collapse and diversity is not None and diversity.excess > COLLAPSED and diversity.grade == "poor":
+    if may_collapse and diversity is not None and diversity.excess > COLLAPSE_EXCESS and diversity.grade == "poor":
         return f"The generator has collapsed: {diversity.clause}."
     return _sentence("variety", grading)
 

@@ -46,47 +46,58 @@ class Sampler:
     def sample(
         self, n: int, seed: int = 0, label: str | None = None, known: Mapping[str, Array] | None = None, **tokens: float
     ) -> Array:
-        """n samples. label: their class; known: values by name that are not drawn; tokens: see `_tokens`."""
-        source = np.random.default_rng(seed)
+        """Draw n samples.
+
+        Args:
+            n: Number of samples.
+            seed: Seed of the random numbers.
+            label: Class of all samples; None: drawn with the shares of the data.
+            known: Values by name that are given, not drawn.
+            tokens: Sampling settings of tokens, see `_tokens`.
+
+        Returns:
+            (n, ...) numbers, or (n, L) ids.
+        """
+        rng = np.random.default_rng(seed)
         values: Values = dict(known or {})
         labels = self.program["labels"]
         classes = None
         if labels is not None and label is not None:
             classes = np.full(n, labels["names"].index(label))
         elif labels is not None and "classes" not in values:
-            classes = source.choice(len(labels["names"]), n, p=np.array(labels["shares"]) / sum(labels["shares"]))
+            classes = rng.choice(len(labels["names"]), n, p=np.array(labels["shares"]) / sum(labels["shares"]))
         values |= {} if classes is None else {"classes": classes}
         for step in self.program["steps"]:
             if step["step"] not in STEPS:
                 raise ValueError(f"sampler.json has an unknown step {step['step']!r}")
             if step["out"] not in values:
-                step_values = getattr(self, f"_{step['step']}")(step, n, values, source, **tokens)
+                step_values = getattr(self, f"_{step['step']}")(step, n, values, rng, **tokens)
                 values[step["out"]] = step_values
         return values[self.program["steps"][-1]["out"]]
 
-    def _normal(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
-        return np.asarray(step["scale"] * source.standard_normal((n, *step["shape"])), np.float32)
+    def _normal(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+        return np.asarray(step["scale"] * rng.standard_normal((n, *step["shape"])), np.float32)
 
-    def _label(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+    def _label(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         return values.get("classes", np.full(n, step["none"])).astype(np.int64)
 
-    def _choose(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+    def _choose(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         weights = np.tile(np.array(step["weights"]), (n, 1))
         if "classes" in values:
             weights *= np.array(step["classes"]) == values["classes"][:, None]
         total = weights.cumsum(1)
-        index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
+        index = (rng.random((n, 1)) * total[:, -1:] >= total).sum(1)
         return np.where(total[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), int(step["otherwise"]))
 
-    def _choose_row(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+    def _choose_row(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         total = np.array(step["table"])[values[step["row"]]].cumsum(1)
-        index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
+        index = (rng.random((n, 1)) * total[:, -1:] >= total).sum(1)
         return np.asarray(np.minimum(index, total.shape[1] - 1))
 
-    def _run(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+    def _run(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]
 
-    def _denoise(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+    def _denoise(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2)."""
         sigmas, y = np.array(step["sigmas"], np.float32), values[step["state"]] * np.float32(step["scale"])
         if step["noise"] is not None:
@@ -102,16 +113,16 @@ class Sampler:
             y = extrapolated + (sigma_next / sigma) * (y - extrapolated)
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
-    def _tokens(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+    def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         """Ids (n, L), one after another. tokens: `new`, temperature, top_k, top_p and min_p in place of the run's."""
         step = {**step, **tokens}
-        uniforms = iter(values["uniform"]) if "uniform" in values else (source.random(n) for _ in iter(int, 1))
+        uniforms = iter(values["uniform"]) if "uniform" in values else (rng.random(n) for _ in iter(int, 1))
         ids = values.get("prompt", np.zeros((n, 0), np.int64))
         hidden = 0 if step["begin"] is None else 1
         if hidden:
             ids = np.concatenate([np.full((n, 1), step["begin"]), ids], 1)
         elif not ids.shape[1]:
-            ids = _drawn(np.tile(_kept(np.array(step["first"]), step), (n, 1)), next(uniforms))[:, None]
+            ids = _draw(np.tile(_drop_never_sampled(np.array(step["first"]), step), (n, 1)), next(uniforms))[:, None]
         label = np.zeros((n, 0), np.int64)
         if step["label_base"] is not None:
             label = step["label_base"] + values["classes"][:, None]
@@ -128,7 +139,7 @@ class Sampler:
             neighbours = [np.stack([fed[:, index] for index in indices], 1)] if indices else []
             logits, *cache = self.run(step["graph"], fed[:, positions], positions, *cache, *neighbours)
             read = fed
-            new = _drawn(_filtered(logits[:, : step["vocab"]], step), next(uniforms))
+            new = _draw(_filter(logits[:, : step["vocab"]], step), next(uniforms))
             if step["end"] is not None:
                 new = np.where(has_ended, step["pad"], new)
                 has_ended |= new == step["end"]
@@ -148,7 +159,7 @@ class Sampler:
         if item["kind"] == "sound":
             from sound import wav, waves  # type: ignore[import-not-found]  # next to this file where it is needed
 
-            return _written(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
+            return _write_files(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
         if item.get("matching"):
             from pixel_steps import matched  # type: ignore[import-not-found]  # next to this file where it is needed
 
@@ -157,25 +168,25 @@ class Sampler:
             shape = (len(samples), samples.shape[2], *pictures.shape[1:])  # (n, T, C, H, W) of clips
             samples = pictures if samples.ndim == 4 else pictures.reshape(shape).swapaxes(1, 2)
         if item["kind"] == "image":
-            return _written(folder, ".png", [png(image) for image in samples])
+            return _write_files(folder, ".png", [png(image) for image in samples])
         if item["kind"] == "text":
-            return _written(folder, ".txt", [text(ids, item) for ids in samples])
+            return _write_files(folder, ".txt", [text(ids, item) for ids in samples])
         if item["kind"] == "clip":
             clips = [[png(frame) for frame in clip.swapaxes(0, 1)] for clip in samples]
-            return [path for i, clip in enumerate(clips) for path in _written(folder / f"{i:04d}", ".png", clip)]
+            return [path for i, clip in enumerate(clips) for path in _write_files(folder / f"{i:04d}", ".png", clip)]
         np.save(folder / "samples.npy", samples)
         return [folder / "samples.npy"]
 
 
-def _kept(weights: Array, step: Step) -> Array:
+def _drop_never_sampled(weights: Array, step: Step) -> Array:
     """Weights without the ids that are never sampled, rows summing to 1."""
     weights[..., step["never"]] = 0.0
     return np.asarray(weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30))
 
 
-def _filtered(logits: Array, step: Step) -> Array:
+def _filter(logits: Array, step: Step) -> Array:
     """(n, V) probabilities after temperature, top-k, min-p and top-p; the most probable token always stays."""
-    weights = _kept(np.exp(logits - logits.max(1, keepdims=True)), step)
+    weights = _drop_never_sampled(np.exp(logits - logits.max(1, keepdims=True)), step)
     if step["temperature"] == 0.0:
         return np.asarray(np.eye(weights.shape[1], dtype=np.float32)[weights.argmax(1)])
     if step["temperature"] != 1.0:
@@ -189,17 +200,17 @@ def _filtered(logits: Array, step: Step) -> Array:
         shares = np.take_along_axis(weights, order, 1) / weights.sum(1, keepdims=True)
         is_cut = shares.cumsum(1) - shares >= max(step["top_p"], 1e-9)
         np.put_along_axis(weights, order, np.where(is_cut, 0.0, shares), 1)
-    return _kept(weights, step)
+    return _drop_never_sampled(weights, step)
 
 
-def _drawn(weights: Array, uniform: Array) -> Array:
-    """In each row the first index whose cumulated share exceeds the uniform number (n,)."""
+def _draw(weights: Array, uniform: Array) -> Array:
+    """(n,) index drawn in each row: the first whose cumulated share exceeds its uniform number (n,)."""
     total = weights.cumsum(1)
     index, last = (total <= uniform[:, None] * total[:, -1:]).sum(1), (total < total[:, -1:]).sum(1)
     return np.asarray(np.minimum(index, last))
 
 
-def _written(folder: Path, suffix: str, contents: Sequence[bytes]) -> list[Path]:
+def _write_files(folder: Path, suffix: str, contents: Sequence[bytes]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{i:04d}{suffix}" for i in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):

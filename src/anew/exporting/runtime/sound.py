@@ -1,4 +1,4 @@
-"""From log-mel grids to sound in NumPy: magnitudes of all frequencies, a phase in which tones go on, then Griffin-Lim.
+"""Sound from log-mel grids in NumPy: magnitudes of all frequencies, phases of steady tones, then Griffin-Lim.
 
 Legend for shapes: N samples, F frequencies (window / 2 + 1), M mel bands, T frames.
 """
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.number]
 Scale = Mapping[str, Any]  # the numbers of sampler.json
-LOWEST = 30.0  # Hz where the first mel band begins
+# The same numbers as those of Anew, which the grids were made with.
+LOWEST_HZ = 30.0  # where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
-TINY = 1e-8
-BLEND = 0.15  # of a frequency, within which tones below give way to noise above
-NEXT_TO_ALL = 1e-3  # share of tones that is not heard
-HALF = 0.5  # largest value of a stereo image
-BALANCE = 20.0  # decibels between two channels that are HALF in a grid
-DELAY = 0.012  # seconds by which the part lags that makes channels differ
+TINY = 1e-8  # keeps divisions finite
+BLEND = 0.15  # width of the transition from tones to noise, as a share of its frequency
+INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
+MAX_IMAGE = 0.5  # largest value of a stereo image
+MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
+DELAY_SECONDS = 0.012  # of the side signal, which makes channels differ
 
 
 def waves(samples: Array, item: Scale) -> list[Array]:
@@ -36,27 +37,27 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         magnitude = from_mel(bands, bank)
         sound = sound_of(magnitude, item) / item["gain"]
         if len(grid) == 3:
-            sound = placed(sound, grid[1:], bank, item)
+            sound = to_stereo(sound, grid[1:], bank, item)
         peak = item["peak"]
-        sound = faded(sound, item["fade"])
+        sound = fade_ends(sound, item["fade"])
         highest = max(np.abs(sound).max(), TINY)
         sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
 
 
-def faded(sound: Array, edge: int) -> Array:
+def fade_ends(sound: Array, edge: int) -> Array:
     """(N,) or (N, 2) with both ends brought to zero within `edge` samples."""
     ramp = np.minimum(np.arange(len(sound)) / edge, 1.0)
     return np.asarray(sound * (ramp * ramp[::-1]).reshape(-1, *[1] * (sound.ndim - 1)))
 
 
 def sound_of(magnitude: Array, item: Scale) -> Array:
-    """(N,) of magnitudes (F, T): tones that go on below `noise_from`, noise above it."""
+    """(N,) of magnitudes (F, T): steady tones below `noise_from`, noise above it."""
     share = np.zeros((len(magnitude), 1))
     if item["noise_from"] is not None:
         hertz = np.arange(len(magnitude)) * (item["rate"] / item["window"])
         share = 1.0 / (1.0 + np.exp((item["noise_from"] - hertz) / (BLEND * item["noise_from"])))[:, None]
-    bins = int((share < 1.0 - NEXT_TO_ALL).sum())
+    bins = int((share < 1.0 - INAUDIBLE_SHARE).sum())
     phase = np.zeros_like(magnitude)
     phase[:bins] = steady_phase(magnitude[:bins], item["window"], item["hop"])
     tones = griffin_lim(magnitude * (1.0 - share), phase, item)
@@ -64,14 +65,14 @@ def sound_of(magnitude: Array, item: Scale) -> Array:
     return tones + istft(magnitude * share * noise / np.maximum(np.abs(noise).mean(), TINY), item)
 
 
-def placed(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
+def to_stereo(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
     """(N, 2) of a sound (N,) and its stereo image (2, M, T): how much louder the left channel is, and how similar both are."""
-    lag = min(round(DELAY * item["rate"]), len(sound) - 1)
+    lag = min(round(DELAY_SECONDS * item["rate"]), len(sound) - 1)
     delayed = np.concatenate([np.zeros(lag), sound])[: len(sound)]
     spread = (bank / np.maximum(bank.sum(0), 1e-12)).T  # (F, M)
-    balance, similarity = np.clip(image, -HALF, HALF)
-    ratio = 10.0 ** (spread @ balance * (BALANCE / (10.0 * HALF)))
-    angle = (math.pi / 2.0) * (spread @ (HALF - similarity))
+    balance, similarity = np.clip(image, -MAX_IMAGE, MAX_IMAGE)
+    ratio = 10.0 ** (spread @ balance * (MAX_BALANCE_DB / (10.0 * MAX_IMAGE)))
+    angle = (math.pi / 2.0) * (spread @ (MAX_IMAGE - similarity))
     middle, side = stft(sound, item) * np.cos(angle), stft(delayed, item) * np.sin(angle)
     left, right = np.sqrt(2.0 * ratio / (1.0 + ratio)), np.sqrt(2.0 / (1.0 + ratio))
     return np.stack([istft(left * (middle + side), item), istft(right * (middle - side), item)], 1)
@@ -79,7 +80,7 @@ def placed(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
 
 def mel_bank(rate: int, window: int, bands: int) -> Array:
     """(M, F) triangles, even on the mel scale; each sums to one, and none is narrower than two bins."""
-    lowest, top = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (LOWEST, rate / 2))
+    lowest, top = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (LOWEST_HZ, rate / 2))
     points = 700.0 * (10.0 ** (np.linspace(lowest, top, bands + 2) / 2595.0) - 1.0)
     low, centre, high = points[:-2, None], points[1:-1, None], points[2:, None]
     low, high = np.minimum(low, centre - rate / window), np.maximum(high, centre + rate / window)
@@ -98,7 +99,7 @@ def from_mel(mel: Array, bank: Array, rounds: int = 60) -> Array:
 
 
 def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
-    """(F, T) a phase in which every peak goes on as a steady tone (Beauregard, Harish and Wyse 2015)."""
+    """(F, T) phases in which every peak is a steady tone (Beauregard, Harish and Wyse 2015)."""
     bins, count = magnitude.shape
     place, before, phase = np.arange(bins), np.zeros(bins), np.empty_like(magnitude)
     for frame in range(count):

@@ -90,7 +90,7 @@ class ClipLayout(Layout):
             rank=rank,
             num_clusters=num_clusters,
             classes=self.spec.classes,
-            source=generator("mixture"),
+            rng=generator("mixture"),
         )
 
     # -- training -------------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ class ImageLayout(Layout):
             rank=rank,
             num_clusters=num_clusters,
             classes=self.spec.classes,
-            source=generator("mixture"),
+            rng=generator("mixture"),
         )
 
     def training_sigmas(

@@ -173,11 +173,11 @@ class Fsq(Family[Grid, FsqConfig]):
             copies.append(self._shrink(batch.x).cpu())
             if sum(map(len, copies)) >= min(MOST_ITEMS, MOST_VALUES / len(self.centre)):
                 break
-        x, source = torch.cat(copies), generator("kinds")
+        x, rng = torch.cat(copies), generator("kinds")
         centre = x.mean(0)
-        basis = principal_directions(x - centre, self.basis.shape[1], source)
+        basis = principal_directions(x - centre, self.basis.shape[1], rng)
         coordinates = (x - centre) @ basis
-        cluster = kmeans(coordinates, num_clusters, source)
+        cluster = kmeans(coordinates, num_clusters, rng)
         counts = torch.bincount(cluster, minlength=num_clusters)[:, None]
         means = torch.zeros(self.means.shape).index_add_(0, cluster, coordinates) / counts.clamp(min=1)
         means[counts[:, 0] == 0] = FAR_AWAY  # fewer different items than clusters

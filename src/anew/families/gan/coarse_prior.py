@@ -85,7 +85,7 @@ class CoarsePrior(nn.Module):
             rank=self.rank,
             num_clusters=self.num_components - 1,
             classes=self.classes,
-            source=generator(0, "sketch"),
+            rng=generator(0, "sketch"),
             rotate_residual=False,
         )
         for name in ("centre", "basis", "means", "weights", "component_class"):

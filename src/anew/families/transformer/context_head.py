@@ -92,11 +92,11 @@ class ContextState:
 
     def repeat(self, n: int) -> ContextState:
         """n samples that have all shown what this one has."""
-        from anew.estimators.context_mixing.mixer import repeated_joint, repeated_memory
+        from anew.estimators.context_mixing.mixer import repeat_joint, repeated_memory
 
         repeated = copy(self)
         repeated.share = self.share.repeat(n)
-        repeated.rows, repeated.joint = repeated_memory(self.rows, n), repeated_joint(self.joint, n)
+        repeated.rows, repeated.joint = repeated_memory(self.rows, n), repeat_joint(self.joint, n)
         return repeated
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:

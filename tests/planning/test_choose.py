@@ -1,0 +1,31 @@
+"""The codec between data and a family is never a matter of the alphabet."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from anew.core.registry import available
+from anew.core.specs import Grid
+from anew.errors import ConfigError
+from anew.families.base import load_family
+from anew.planning import choose
+from anew.planning.choose import FamilyChoice, choose_codec, codecs_for
+
+IMAGES = Grid((3, 32, 32), "CHW")
+CLIPS = Grid((3, 8, 32, 32), "CTHW")
+
+
+@pytest.mark.parametrize("name", available("families"))
+@pytest.mark.parametrize("spec", [IMAGES, CLIPS])
+def test_at_most_one_codec_stands_between_data_and_a_family(name: str, spec: Grid) -> None:
+    assert len(codecs_for(spec, load_family(name))) <= 1
+
+
+def test_two_codecs_for_one_family_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "codecs_for", lambda spec, family: ["first", "second"])
+    data: Any = SimpleNamespace(spec=IMAGES)
+    with pytest.raises(ConfigError, match=r"codecs first and second both make what the family 'diffusion' takes"):
+        choose_codec(data, FamilyChoice("diffusion", load_family("diffusion")), "latent", None, None)
