@@ -24,7 +24,6 @@ import anew
 ASSETS = Path(__file__).parent / "assets"
 CHROMIUM = "/usr/bin/chromium"
 WAIT = 600_000  # milliseconds
-COLOURS = 24  # of a picture
 RUNS = {  # name: data, family, minutes
     "gan": ("rings", "gan", 2),
     "vae": ("rings", "vae", 2),
@@ -47,6 +46,7 @@ class Shot:
         typed: Selectors of fields, and what is written there.
         clicked: Selectors of what is clicked then.
         max_width: Of the picture.
+        colours: Of the picture; noise of many colours makes a large file.
     """
 
     run: str
@@ -58,6 +58,7 @@ class Shot:
     typed: Sequence[tuple[str, str]] = ()
     clicked: Sequence[str] = ()
     max_width: int = 900
+    colours: int = 24
 
 
 SENTENCE = Shot(
@@ -69,8 +70,8 @@ SENTENCE = Shot(
     max_width=560,
 )
 SHOTS = {
-    "studio-run": Shot("diffusion", "", "On the map", theme="dark"),
-    "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",)),
+    "studio-run": Shot("diffusion", "", "(each step, and smoothed)", theme="dark"),
+    "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",), colours=80),
     "studio-tokens": Shot(
         "names",
         "Token by token",
@@ -83,7 +84,9 @@ SHOTS = {
     "studio-sentence": SENTENCE,
     "studio-sentence-phone": replace(SENTENCE, width=390, theme="dark"),
     "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given"),
-    "studio-discriminator": Shot("gan", "How it works", "discriminator picks the real one", theme="dark"),
+    "studio-discriminator": Shot(
+        "gan", "How it works", "it would look more real if", "section.two-thirds", theme="dark", colours=80
+    ),
 }
 
 
@@ -116,12 +119,12 @@ def make_runs(root: Path, wanted: set[str]) -> None:
         anew.train(root / data, root / "runs" / name, budget=60 * minutes, family=family)
 
 
-def write_small(png: bytes, path: Path, max_width: int) -> None:
+def write_small(png: bytes, path: Path, max_width: int, colours: int) -> None:
     """A picture of a page in few colours."""
     with Image.open(io.BytesIO(png)) as whole:
         picture = whole.convert("RGB")
         picture.thumbnail((max_width, 10_000), Image.Resampling.LANCZOS)
-        picture.quantize(COLOURS).save(path, optimize=True)
+        picture.quantize(colours, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def shoot(browser: Any, address: str, name: str) -> None:
@@ -142,7 +145,7 @@ def shoot(browser: Any, address: str, name: str) -> None:
     page.get_by_text(shot.wanted).first.wait_for()
     page.wait_for_timeout(1500)
     shown = page.locator(shot.part).first if shot.part else page
-    write_small(shown.screenshot(), ASSETS / f"{name}.png", shot.max_width)
+    write_small(shown.screenshot(), ASSETS / f"{name}.png", shot.max_width, shot.colours)
     page.close()
 
 
