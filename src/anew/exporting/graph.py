@@ -157,18 +157,6 @@ def _quiet() -> Iterator[None]:
             logging.disable(logging.NOTSET)
 
 
-def round_tensor(tensor: Tensor, number_type: str) -> Tensor:
-    """The tensor as the interpreter reads it, after rounding to its stored type."""
-    stored_type, data = _to_stored(tensor.detach().cpu().contiguous(), number_type)
-    if stored_type == "f16":
-        values = np.frombuffer(data, np.float16).astype(np.float32)
-    elif stored_type == "q8_0":
-        values = _from_q8_0(data)[: tensor.numel()]
-    else:
-        return tensor
-    return torch.from_numpy(values.copy()).view(tensor.shape)
-
-
 def _to_stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
     """The stored type of a tensor, and its bytes."""
     if tensor.dtype not in TYPES and not tensor.dtype.is_floating_point:
@@ -196,13 +184,6 @@ def _to_q8_0(values: NDArray[np.float32]) -> bytes:
     scales = (np.abs(blocks).max(1, keepdims=True) / 127.0).astype("<f2")
     steps = np.rint(blocks / np.where(scales > 0, scales.astype(np.float32), 1.0))
     return np.concatenate((scales.view(np.int8), np.clip(steps, -127, 127).astype(np.int8)), 1).tobytes()
-
-
-def _from_q8_0(data: bytes) -> NDArray[np.float32]:
-    blocks = np.frombuffer(data, np.int8).reshape(-1, BLOCK + 2)
-    scales = blocks[:, :2].copy().view("<f2").astype(np.float32)
-    values: NDArray[np.float32] = (scales * blocks[:, 2:].astype(np.float32)).ravel()
-    return values
 
 
 class _Lowering:

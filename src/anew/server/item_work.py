@@ -172,8 +172,8 @@ def _send_drafts(
 def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
     """Rows of the batch as items."""
     labels = None if request.labels is None else request.labels[rows]
-    given = work.request.condition
-    condition = None if given is None else replace(given, items=given)
+    known = work.request.condition
+    condition = None if known is None else replace(known, items=known)
     part = replace(request, n=len(x), labels=labels, condition=condition)
     items = model.decode_items(x.cpu(), part, work.request.stop)
     return Samples(items, model.label_names(labels, len(items)), model.item_modality)

@@ -74,7 +74,7 @@ class _LocalFile:
         return []
 
 
-class _StoredFile:
+class _RemoteFile:
     """A file in a store: its description is read at once, row groups as they are used.
 
     Raises:
@@ -151,7 +151,7 @@ class ParquetFile:
     def __init__(self, path: Path) -> None:
         require("pyarrow.parquet", extra="tables", purpose=f"reading {path.name!r}")
         stored = by_range.find_stored(path)
-        self._file = _LocalFile(os.fspath(path.absolute())) if stored is None else _StoredFile(path, stored)
+        self._file = _LocalFile(os.fspath(path.absolute())) if stored is None else _RemoteFile(path, stored)
         inspection = self._file.inspect()
         self.columns = inspection.columns
         self.samples = inspection.samples
