@@ -114,7 +114,7 @@ import sys
 from anew.data.dataset import Dataset
 from anew.data.formats import by_range
 from anew.data.sources import store_listing
-store_listing.COPIED = 0
+store_listing.MAX_COPIED_BYTES = 0
 data = Dataset.open(sys.argv[1])
 (folder,) = by_range._folders.values()
 print(data.scan.items, len(folder.files), folder.store.requests, folder.store.bytes_read)

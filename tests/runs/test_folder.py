@@ -287,3 +287,15 @@ def test_a_checkpoint_that_cannot_replace_another_leaves_it(tmp_path: Path, monk
     with pytest.raises(RunError, match="kept: step-00000001"):
         folder.save("step-00000001", state(1))
     assert [path.name for path in folder.checkpoints.iterdir()] == ["step-00000001"]
+
+
+def test_saved_bytes_are_those_of_the_largest_state_and_of_no_link(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    assert folder.saved_bytes() == 0
+    folder.save("step-00000001", state(1))
+    saved = folder.saved_bytes()
+    assert saved == (folder.checkpoints / "step-00000001" / "state.safetensors").stat().st_size
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "large.safetensors").write_bytes(bytes(10 * saved))
+    os.symlink(tmp_path / "elsewhere", folder.checkpoints / "step-00000002")
+    assert folder.saved_bytes() == saved

@@ -61,7 +61,7 @@ class Evaluation(ABC, Generic[ItemT]):
         feature_description: Description of the features of `embedder`, one clause.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
         bound: Clause added to bits per unit where they are a bound.
-        item_type: How items are compared for copies; None: there is no copying test.
+        item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
         too_few: Why closeness and variety cannot be measured for want of items; empty where they can.

@@ -301,10 +301,11 @@ class RunFolder:
 
     def saved_bytes(self) -> int:
         """Bytes of the largest state that the run holds, in a checkpoint or as its final weights; 0 before there is any."""
-        sizes = [sum(path.stat().st_size for path in self.path.glob(WEIGHT_FILES) if path.is_file())]
+        states = [list(self.path.glob(WEIGHT_FILES))]
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
-            sizes.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-        return max(sizes)
+            if not folder.is_symlink():  # a stranger's could lead anywhere
+                states.append([*folder.glob("*.safetensors"), *folder.glob(f"{SHARDS}/*.safetensors")])
+        return max(sum(path.stat().st_size for path in state if path.is_file()) for state in states)
 
     def _take_back_replaced(self) -> None:
         """Give checkpoints their names again whose replacement did not come."""

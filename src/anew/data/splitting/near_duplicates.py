@@ -87,7 +87,7 @@ def similarity(a: Signature, b: Signature) -> float:
     """Estimated Jaccard similarity of two texts by their signatures; below MIN_SIMILARITY an upper bound of the estimate."""
     n_shared = int((a[np.minimum(np.searchsorted(a, b), len(a) - 1)] == b).sum())
     bound = n_shared / min(SIGNATURE_SIZE, len(a) + len(b) - n_shared)
-    if bound < MIN_SIMILARITY:  # the estimate is no larger, and takes ten times as long
+    if bound < MIN_SIMILARITY:  # the estimate itself is never larger, but takes ten times as long
         return bound
     smallest = np.union1d(a, b)[:SIGNATURE_SIZE]
     return float((np.isin(smallest, a) & np.isin(smallest, b)).mean())

@@ -293,7 +293,7 @@ def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]
 
 
 def _common_prefix_lengths(ids: Integers, places: Places, other_places: Places, limits: Places) -> Places:
-    """(m,) length of the common prefix from two places on, at most `limits`; 0 where there is no other place."""
+    """(m,) length of the common prefix that begins at two positions, at most `limits`; 0 without a second position."""
     length = np.zeros(len(places), dtype=np.intp)
     alive = np.flatnonzero((other_places >= 0) & (limits > 0))
     window = np.arange(32)
