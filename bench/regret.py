@@ -1,10 +1,10 @@
-"""What the choice of the family costs: the default beside every family of images, the same budget and judge for all.
+"""What the choice of the family costs: the default beside every family of images, sounds or clips, with one budget and one judge.
 
     python bench/regret.py --data FOLDER [FOLDER ...] [--budget 60s 300s] [--only gan diffusion-pixel]
 
 Each row is a whole command, all on the same split. `anew compare --runs` then draws as many samples of each and measures
-them against the same held-out images. `regret` is the Fréchet distance of a row as a multiple of the best row's: that of the default
-is what the choice costs, and 1 is the best that it can do.
+them against the same held-out items. `regret` is the distance of a row (of clips: of their frames) as a multiple of the best row's:
+that of the default is what the choice costs, and 1 is the best that it can do. A family that does not take the data has no row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _common import Table, anew, fresh, parser, setting_words, train_seconds
+from _common import Table, anew, anew_command, fresh, parser, pinned, setting_words, train_seconds
+
+BAD_INPUT = 2
 
 DEFAULT = "anew"
 ROWS: dict[str, tuple[str, ...]] = {
@@ -23,13 +25,20 @@ ROWS: dict[str, tuple[str, ...]] = {
     "diffusion-pixel": ("--family", "diffusion", "--set", "space=pixel"),
     "diffusion-latent": ("--family", "diffusion", "--set", "space=latent"),
     "vae": ("--family", "vae"),
+    "transformer": ("--family", "transformer"),
 }
-FIGURES = ("frechet_distance", "two_sample_auc")
+DISTANCES = ("frechet_distance", "frame_distance")  # the first that the report of this kind of data has
+AUC = "two_sample_auc"
 
 
-def train(options: argparse.Namespace, data: Path, budget: str, name: str, run: Path) -> dict[str, Any]:
+def train(options: argparse.Namespace, data: Path, budget: str, name: str, run: Path) -> dict[str, Any] | None:
+    """Facts of a finished run, or None where this family does not take the data."""
     words = ["--run", run, "--budget", budget, "--seed", options.seed, *ROWS[name], *setting_words(options.set)]
-    completed = anew("train", data, *words, cores=options.cores, scratch=options.work)
+    completed = pinned(anew_command("train", data, *words), options.cores, options.work)
+    if completed.code == BAD_INPUT:
+        print(f"  {name}: {completed.err.splitlines()[-1]}", flush=True)
+        return None
+    completed.check()
     config = json.loads((run / "config.json").read_text())
     _, steps = train_seconds(run)
     return {
@@ -41,15 +50,17 @@ def train(options: argparse.Namespace, data: Path, budget: str, name: str, run: 
 
 
 def judged(options: argparse.Namespace, runs: dict[str, Path], out: Path) -> dict[str, dict[str, float]]:
-    """Figures of each row, and of training images under `real_` and the same name."""
+    """Figures of each row, and of training items under `real_` and the same name."""
     words = ["--runs", *runs.values(), "--out", out, "-n", options.samples]
     anew("compare", *words, cores=options.cores, scratch=options.work)
     report = json.loads((out / "compare.json").read_text())
     figures = {}
     for name, run in zip(runs, report["runs"], strict=True):
         scores = {score["name"]: score for score in run["scores"]}
-        figures[name] = {figure: scores[figure]["value"] for figure in FIGURES}
-        figures[name] |= {f"real_{figure}": scores[figure]["real_baseline"] for figure in FIGURES}
+        distance = next(scores[figure] for figure in DISTANCES if figure in scores)
+        measured = {"distance": distance, "two_sample_auc": scores[AUC]}
+        figures[name] = {figure: score["value"] for figure, score in measured.items()}
+        figures[name] |= {f"real_{figure}": score["real_baseline"] for figure, score in measured.items()}
     return figures
 
 
@@ -57,12 +68,12 @@ def compare(options: argparse.Namespace, data: Path, budget: str, rows: Table) -
     place = fresh(options.work / "regret" / f"{data.name}-{budget}")
     facts, runs = {}, {}
     for name in options.only:
-        runs[name] = place / name
-        facts[name] = train(options, data, budget, name, runs[name])
+        if finished := train(options, data, budget, name, place / name):
+            runs[name], facts[name] = place / name, finished
     figures = judged(options, runs, place / "compared")
-    best = min(figures, key=lambda name: figures[name]["frechet_distance"])
-    for name in options.only:
-        regret = figures[name]["frechet_distance"] / figures[best]["frechet_distance"]
+    best = min(figures, key=lambda name: figures[name]["distance"])
+    for name in runs:
+        regret = figures[name]["distance"] / figures[best]["distance"]
         rows.add(
             row=name,
             data=data.name,
@@ -77,7 +88,7 @@ def compare(options: argparse.Namespace, data: Path, budget: str, rows: Table) -
 
 def arguments() -> argparse.Namespace:
     build = parser(__doc__)
-    build.add_argument("--data", type=Path, nargs="+", required=True, help="folders of images")
+    build.add_argument("--data", type=Path, nargs="+", required=True, help="folders of images, sounds or clips")
     build.add_argument("--budget", nargs="+", default=["60s", "300s"], help="of each whole command")
     build.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS), help="rows, two at least")
     build.add_argument("--samples", type=int, default=500, help="of each row")
@@ -92,7 +103,7 @@ def main() -> None:
     for data in options.data:
         for budget in options.budget:
             compare(options, data, budget, rows)
-    rows.show(["row", "data", "budget", *FIGURES, "regret", "best", "family", "steps", "wall"])
+    rows.show(["row", "data", "budget", "distance", "two_sample_auc", "regret", "best", "family", "steps", "wall"])
 
 
 if __name__ == "__main__":

@@ -41,6 +41,15 @@ def test_magnitudes_come_back_from_mel_bands() -> None:
     assert float((bank @ magnitudes - bank @ magnitude).abs().mean() / (bank @ magnitude).mean()) < 0.05
 
 
+def test_quiet_mel_bands_beside_loud_ones_come_back() -> None:
+    bank = mel_bank(8000, 512, 64)
+    magnitude = torch.full((1, 257, 4), 1e-3)
+    magnitude[:, 100] = 10.0  # 80 dB above its neighbours
+    mel = bank @ magnitude
+    decibels = (20 * ((bank @ from_mel(mel, bank)) / mel).log10()).abs()
+    assert float(decibels.mean()) < 0.75
+
+
 def test_tones_go_on_through_magnitudes_alone() -> None:
     t = torch.arange(96 * 40) / 8000
     x = (torch.sin(2 * math.pi * 210 * t) + 0.5 * torch.sin(2 * math.pi * 437 * t))[None]

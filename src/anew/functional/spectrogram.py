@@ -16,6 +16,8 @@ from torch.nn import functional
 LOWEST = 30.0  # Hz where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8
+MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average, see docs/log.md; exports do as many
+LEVEL = 1e-5  # neighbours that differ by less are level: rounding, which differs between programs, makes no peaks
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above
 
 
@@ -71,13 +73,13 @@ def _mel(hertz: float) -> float:
     return 2595.0 * math.log10(1.0 + hertz / 700.0)
 
 
-def from_mel(mel: Tensor, bank: Tensor, rounds: int = 60) -> Tensor:
-    """(B, M, T) mel magnitudes -> (B, F, T) magnitudes, none negative, whose bands are nearest (multiplicative updates of
-    Lee and Seung 1999, from the clipped pseudo-inverse)."""
-    magnitude: Tensor = (torch.linalg.pinv(bank) @ mel).clamp_min(1e-5)
-    target = bank.T @ mel
+def from_mel(mel: Tensor, bank: Tensor, rounds: int = MEL_ROUNDS) -> Tensor:
+    """(B, M, T) mel magnitudes -> (B, F, T) magnitudes, none negative, whose bands are near: multiplicative updates of the
+    divergence (Lee and Seung 1999), which are right for quiet bands beside loud ones too, from the bands' weighted mean."""
+    weight = bank.sum(0)[:, None].clamp_min(TINY)  # (F, 1)
+    magnitude: Tensor = (bank.T @ mel) / weight
     for _ in range(rounds):
-        magnitude = magnitude * target / (bank.T @ (bank @ magnitude) + TINY)
+        magnitude = magnitude * (bank.T @ (mel / (bank @ magnitude).clamp_min(TINY))) / weight
     return magnitude
 
 
@@ -92,7 +94,7 @@ def steady_phase(magnitude: Tensor, frames: Frames) -> Tensor:
     for frame in range(count):
         wide = functional.pad(magnitude[:, :, frame], (1, 1))
         low, middle, high = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
-        peak = (middle > low) & (middle >= high)
+        peak = (middle > low * (1.0 + LEVEL)) & (middle >= high * (1.0 - LEVEL))
         bend = low - 2 * middle + high
         offset = torch.where(bend.abs() > TINY, 0.5 * (low - high) / bend, torch.zeros_like(bend)).clamp(-0.5, 0.5)
         turned = before + frames.hop * 2 * math.pi * (place + offset) / frames.size

@@ -18,6 +18,7 @@ Scale = Mapping[str, Any]  # the numbers of sampler.json
 LOWEST_HZ = 30.0  # where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions finite
+LEVEL = 1e-5  # neighbours that differ by less are level: rounding makes no peaks
 BLEND = 0.15  # width of the transition from tones to noise, as a share of its frequency
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
 MAX_IMAGE = 0.5  # largest value of a stereo image
@@ -89,12 +90,12 @@ def mel_bank(rate: int, window: int, bands: int) -> Array:
     return np.asarray(bank / bank.sum(1, keepdims=True))
 
 
-def from_mel(mel: Array, bank: Array, rounds: int = 60) -> Array:
-    """(M, T) -> (F, T) magnitudes whose bands are nearest (multiplicative updates of Lee and Seung 1999)."""
-    magnitude = np.maximum(np.linalg.pinv(bank) @ mel, 1e-5)
-    target, gram = bank.T @ mel, bank.T @ bank
+def from_mel(mel: Array, bank: Array, rounds: int = 10) -> Array:
+    """(M, T) -> (F, T) magnitudes whose bands are near (multiplicative updates of Lee and Seung 1999, divergence)."""
+    weight = np.maximum(bank.sum(0)[:, None], TINY)
+    magnitude: Array = (bank.T @ mel) / weight
     for _ in range(rounds):
-        magnitude = magnitude * target / (gram @ magnitude + TINY)
+        magnitude = magnitude * (bank.T @ (mel / np.maximum(bank @ magnitude, TINY))) / weight
     return magnitude
 
 
@@ -105,7 +106,8 @@ def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
     for frame in range(count):
         wide = np.pad(magnitude[:, frame], 1)
         low, middle, high = wide[:-2], wide[1:-1], wide[2:]
-        peak, bend = (middle > low) & (middle >= high), low - 2 * middle + high
+        peak = (middle > low * (1.0 + LEVEL)) & (middle >= high * (1.0 - LEVEL))
+        bend = low - 2 * middle + high
         is_bent = np.abs(bend) > TINY
         offset = np.clip(np.where(is_bent, 0.5 * (low - high) / np.where(is_bent, bend, 1.0), 0.0), -0.5, 0.5)
         turned = before + hop * 2 * math.pi * (place + offset) / window

@@ -6,6 +6,7 @@ import { Random } from "./random.js";
 const LOWEST = 30; // Hz where the first mel band begins
 const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 const TINY = 1e-8;
+const LEVEL = 1e-5; // neighbours that differ by less are level: rounding makes no peaks
 const BLEND = 0.15; // of a frequency, within which tones below give way to noise above
 const NEXT_TO_ALL = 1e-3; // share of tones that is not heard
 const HALF = 0.5; // largest value of a stereo image
@@ -129,34 +130,17 @@ function product(a, b, m, k, n) {
   return out;
 }
 
-// The symmetric system a x = b, a (m, m) positive definite, b (m, n), by Cholesky's factors; b is overwritten.
-function solved(a, b, m, n) {
-  const root = new Float64Array(m * m);
-  for (let i = 0; i < m; i++)
-    for (let j = 0; j <= i; j++) {
-      let total = a[i * m + j];
-      for (let k = 0; k < j; k++) total -= root[i * m + k] * root[j * m + k];
-      root[i * m + j] = i === j ? Math.sqrt(Math.max(total, 1e-14)) : total / root[j * m + j];
-    }
-  const step = (i, others, factor) => {
-    for (const k of others) for (let j = 0; j < n; j++) b[i * n + j] -= factor(k) * b[k * n + j];
-    for (let j = 0; j < n; j++) b[i * n + j] /= root[i * m + i];
-  };
-  for (let i = 0; i < m; i++) step(i, Array.from({ length: i }, (_, k) => k), (k) => root[i * m + k]);
-  for (let i = m - 1; i >= 0; i--) step(i, Array.from({ length: m - 1 - i }, (_, k) => i + 1 + k), (k) => root[k * m + i]);
-  return b;
-}
-
-// (M, T) -> (F, T) magnitudes whose bands are nearest (multiplicative updates of Lee and Seung 1999).
-function fromMel(mel, bank, { bands, window }, frames, rounds = 60) {
+// (M, T) -> (F, T) magnitudes whose bands are near (multiplicative updates of Lee and Seung 1999, divergence).
+function fromMel(mel, bank, { bands, window }, frames, rounds = 10) {
   const count = window / 2 + 1;
-  const turned = transposed(bank, bands, count);
-  const inverse = solved(product(bank, turned, bands, count, bands), mel.slice(), bands, frames);
-  const magnitude = product(turned, inverse, count, bands, frames).map((value) => Math.max(value, 1e-5));
-  const target = product(turned, mel, count, bands, frames);
+  const spread = transposed(bank, bands, count);
+  const weight = product(spread, new Float64Array(bands).fill(1), count, bands, 1).map((value) => Math.max(value, TINY));
+  const gathered = (values) => product(spread, values, count, bands, frames).map((value, i) => value / weight[Math.floor(i / frames)]);
+  const magnitude = gathered(mel);
   for (let round = 0; round < rounds; round++) {
-    const reached = product(turned, product(bank, magnitude, bands, count, frames), count, bands, frames);
-    for (let i = 0; i < magnitude.length; i++) magnitude[i] *= target[i] / (reached[i] + TINY);
+    const reached = product(bank, magnitude, bands, count, frames);
+    const factor = gathered(mel.map((value, i) => value / Math.max(reached[i], TINY)));
+    for (let i = 0; i < magnitude.length; i++) magnitude[i] *= factor[i];
   }
   return magnitude;
 }
@@ -170,7 +154,7 @@ function steadyPhase(magnitude, { window, hop }, frames, bins) {
     const turned = new Float64Array(bins);
     const left = new Int32Array(bins);
     const right = new Int32Array(bins);
-    const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) && at(bin) >= at(bin + 1));
+    const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) * (1 + LEVEL) && at(bin) >= at(bin + 1) * (1 - LEVEL));
     for (let bin = 0; bin < bins; bin++) {
       const bend = at(bin - 1) - 2 * at(bin) + at(bin + 1);
       const shift = Math.abs(bend) > TINY ? (0.5 * (at(bin - 1) - at(bin + 1))) / bend : 0;
