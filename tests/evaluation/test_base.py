@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.base import comparisons
+from anew.evaluation.audit_schedule import comparisons
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
@@ -87,10 +88,10 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
 ) -> None:
     clock, tried = [0.0], list[tuple[int, int]]()
 
-    def run_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int) -> Any:
+    def run_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, *, brief: bool) -> Any:
         real = min(max_count or self.pool_size(pool), self.pool_size(pool))
         tried.append((n_samples, real))
-        clock[0] += comparisons(n_samples, real) / 100_000
+        clock[0] += comparisons(n_samples, real, IMAGES.query_cost) / 200_000
         return CopyTestResult(
             found=False,
             p=1.0,

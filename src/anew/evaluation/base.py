@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import ClassVar, Generic, TypeAlias
 
 import numpy as np
@@ -17,8 +15,9 @@ from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
+from anew.evaluation.audit_schedule import AuditSchedule, AuditSize
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
-from anew.evaluation.memorization.audit import MOST_CONTROLS, STAND_INS, audit
+from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
@@ -35,16 +34,11 @@ from anew.evaluation.reporting.content import ReportContent, ReportItem, SampleP
 from anew.evaluation.score import Score
 
 METRICS_SHARE = 0.6  # of the time for metrics, chosen; the rest is for the copying test and the report's items
-FIRST_POOL, FIRST_SAMPLES = (
-    128,
-    64,
-)  # real items and samples of a first audit, whose pace says how many more there is time for
 MAX_SAMPLES = 10_000  # samples that are measured: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
 PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: one metric of many
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
-UNBOUNDED = 10**9  # more real items than any data set has
 OUT_OF_TIME = "out of time"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -170,39 +164,44 @@ class Evaluation(ABC, Generic[ItemT]):
             if pool.train:
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
-        n_real, n_samples, n_compared = FIRST_POOL, min(FIRST_SAMPLES, n_all), 0
+        schedule, n_total, is_whole = AuditSchedule(n_all, self.item_type.query_cost), 0, False
         cached_pool: AuditPool[ItemT] | None = None
-        while True:
-            begin, n_requested = self.total_clock.spent(), n_real
+        size: AuditSize | None = schedule.size
+        while size is not None:
+            begin = self.total_clock.spent()
             # Read again only where more is needed: to read all of a large set may take minutes.
-            if cached_pool is None or self.pool_size(cached_pool) <= n_compared:
-                cached_pool = self.inputs.pool(min(n_real, MAX_POOL))
+            if cached_pool is None or self.pool_size(cached_pool) < min(size.real, n_total):
+                cached_pool = self.inputs.pool(min(size.real, MAX_POOL))
             pool = cached_pool
             if not pool.train:
                 return
             n_held = self.pool_size(pool)
-            n_compared = min(n_requested, n_held)
-            result = self.run_audit(pool, n_real if n_real < n_held else None, n_samples)
-            yield with_limit(result, "time" if n_requested <= n_held else "memory")
-            pace = comparisons(n_samples, n_compared) / max(self.total_clock.spent() - begin, 1e-3)
-            affordable = 0.8 * pace * max(self.total_clock.remaining(0.9), 0.0)
-            in_samples = partial(comparisons, real=n_compared + MOST_CONTROLS)
-            n_more = max(n_samples, largest_within(affordable, n_all, in_samples))
-            n_real = max(n_compared, largest_within(affordable, UNBOUNDED, partial(comparisons, n_more)))
-            if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
-                break
-            n_samples = n_more
-        if (n_requested <= n_held and result.train < result.n_train_total) or n_samples < n_all:
-            compared = (
-                f"{result.train:,} of {result.n_train_total:,} training items and {n_samples:,} of {n_all:,} samples"
+            is_whole = is_whole or n_held < size.real  # no more is held in memory
+            n_total = n_held if is_whole else self.n_real(pool)
+            compared = AuditSize(size.samples, min(size.real, n_held))
+            max_items = None if compared.real == n_held else compared.real
+            result = self.run_audit(pool, max_items, size.samples, brief=True)
+            yield with_limit(result, "memory" if is_whole else "time")
+            schedule.add(compared, self.total_clock.spent() - begin)
+            size = schedule.next(max(self.total_clock.remaining(0.95), 0.0), n_total)
+        if (not is_whole and result.train < result.n_train_total) or compared.samples < n_all:
+            counts = (
+                f"{result.train:,} of {result.n_train_total:,} training items "
+                f"and {compared.samples:,} of {n_all:,} samples"
             )
-            self.skip("copies of all training items", f"there was time to compare only {compared}")
+            self.skip("copies of all training items", f"there was time to compare only {counts}")
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """Real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
-    def run_audit(self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int) -> CopyTestResult:
+    def n_real(self, pool: AuditPool[ItemT]) -> int:
+        """Real items that there are in all, those of a pool and further ones, as far as an audit takes them."""
+        return min(pool.n_train_total + max(len(pool.held_out), self.pool_size(pool) // 2), MAX_POOL)
+
+    def run_audit(
+        self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool = False
+    ) -> CopyTestResult:
         """The audit of the first samples for copies among the items of a pool, or about `max_items` of them."""
         assert self.item_type is not None
         pool = pool if max_items is None else pool.head(max_items)
@@ -216,6 +215,7 @@ class Evaluation(ABC, Generic[ItemT]):
             n_train_total=pool.n_train_total,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
+            brief=brief,
             remaining=self.total_clock.remaining,
         )
         self.closest_pairs = [
@@ -356,25 +356,6 @@ def too_few_of(name: str, n: int) -> str:
     """A clause that says that n items are too few. name: what they are called, plural."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
     return f"{counted} too few; at least {MIN_ITEMS} are needed"
-
-
-def comparisons(samples: int, real: int) -> float:
-    """Pairs of items that an audit compares, up to a factor; real items that pose as samples are compared too."""
-    return (samples + min(MOST_CONTROLS, real // 2) + min(STAND_INS, real)) * real
-
-
-def largest_within(pairs: float, max_count: int, pairs_of: Callable[[int], float]) -> int:
-    """The largest count for which there is time.
-
-    Args:
-        pairs: Pairs that may be compared.
-        max_count: Upper bound of the count.
-        pairs_of: Pairs that a count takes; rises with it.
-
-    Returns:
-        The count, 0 where even one takes more pairs.
-    """
-    return bisect_right(range(1, max_count + 1), pairs, key=pairs_of)
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 
 TINY = 1e-300
+PRECISION = 1e-14  # of quantiles, relative: the cumulative function itself has no more
+MAX_LOG = (
+    600.0  # of one over a density: beyond, a step of Newton's leaves [0, 1] whatever it is, and exp would overflow
+)
 STEPS = 500  # of the continued fraction: a few dozen are enough but for counts in the millions
 
 
@@ -18,13 +22,17 @@ def clopper_pearson(hits: float, n: float, level: float = 0.95) -> tuple[float, 
 
 def beta_quantile(p: float, a: float, b: float) -> float:
     """x in [0, 1] below which a Beta(a, b) variable lies with probability p. a, b: above 0."""
-    low, high = 0.0, 1.0
-    while (middle := (low + high) / 2.0) not in (low, high):
-        if beta_cumulative(middle, a, b) < p:
-            low = middle
-        else:
-            high = middle
-    return middle
+    low, high, x = 0.0, 1.0, a / (a + b)
+    log_norm = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    while True:
+        excess = beta_cumulative(x, a, b) - p
+        low, high = (x, high) if excess < 0.0 else (low, x)
+        log_density = log_norm + (a - 1.0) * math.log(x) + (b - 1.0) * math.log1p(-x)
+        newton = x - excess * math.exp(min(-log_density, MAX_LOG))
+        x_next = newton if low < newton < high else (low + high) / 2.0
+        if abs(x_next - x) <= PRECISION * x or x_next in (low, high):
+            return x_next
+        x = x_next
 
 
 def beta_cumulative(x: float, a: float, b: float) -> float:

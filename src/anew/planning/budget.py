@@ -15,9 +15,9 @@ LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
 
 
 def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
-    """Seconds of a budget kept for the report: 5 s and a fifteenth, at most 10 minutes. On crowded cores it takes longer
-    by a factor, and gets up to a quarter of the budget."""
-    seconds = min(600.0, 5.0 + budget / 15)
+    """Seconds of a budget kept for the report: 7 s and a fifteenth (below a minute 5 s and a tenth), at most 10 minutes.
+    On crowded cores it takes longer by a factor, and gets up to a quarter of the budget."""
+    seconds = min(600.0, 5.0 + budget / 10, 7.0 + budget / 15)
     return max(seconds, min(seconds * crowding, budget / 4))
 
 

@@ -408,6 +408,14 @@ def test_samples_get_the_colours_of_the_data_and_end_where_they_stop() -> None:
     assert len({tuple(colour) for clip in plain.decode(x) for colour in clip.reshape(-1, 3)}) > 50
 
 
+def test_pictures_of_clips_of_any_length_have_one_shape() -> None:
+    video = matching_video()
+    clips = [np.random.default_rng(6).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8) for n in (5, 3)]
+    whole, held = video.pictures(clips)
+    assert whole.shape == held.shape and np.array_equal(whole, video.picture(clips[0]))
+    assert np.array_equal(held[:, :24], video.picture(clips[1])) and np.array_equal(held[:, 24:32], clips[1][2])
+
+
 def test_given_frames_stay_as_they_are() -> None:
     video = matching_video()
     frames_given = np.random.default_rng(5).integers(0, 256, (3, 2, 8, 8), dtype=np.uint8)

@@ -360,6 +360,13 @@ class Video(Modality):
         """All frames side by side."""
         return np.concatenate(list(np.asarray(item)), axis=1)
 
+    def pictures(self, items: Iterable[DecodedItem]) -> list[Numbers]:
+        """Of one shape: a shorter clip holds its last frame."""
+        length = self._grid.shape[1]
+        clips = [np.asarray(item) for item in items]
+        held = [np.concatenate([clip, np.repeat(clip[-1:], length - len(clip), axis=0)]) for clip in clips]
+        return [self.picture(clip) for clip in held]
+
     def prompt_file(self, path: Path) -> str:
         return str(path)
 

@@ -46,6 +46,7 @@ MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly mov
 STAND_INS = (
     1_200  # real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
 )
+STAND_INS_PER_SAMPLE = 2  # of those in a brief audit, where they would take more time than the samples
 PAIRS = 12  # closest pairs that a report shows: they fill a page
 
 
@@ -64,6 +65,7 @@ class Audit(Generic[ItemT]):
         randomly_held_out: bool = True,
         seed: int = 0,
         controls: bool = True,
+        brief: bool = False,
     ) -> None:
         """
         Args:
@@ -79,6 +81,7 @@ class Audit(Generic[ItemT]):
                 asks first whether they look like one.
             seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
+            brief: Whether fewer real items pose as samples, for lack of time.
 
         Raises:
             ValueError: There are no samples or no training items.
@@ -109,7 +112,11 @@ class Audit(Generic[ItemT]):
         self.distances = item_type.distances(items, self.groups)
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls = controls
-        self._stand_ins = np.sort(self.rng.choice(self.n_real, min(self.n_real, STAND_INS), replace=False))
+        self._stand_ins = np.sort(
+            self.rng.choice(
+                self.n_real, min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS), replace=False
+            )
+        )
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
@@ -364,6 +371,11 @@ class Audit(Generic[ItemT]):
         ]
 
 
+def stand_ins(n_samples: int) -> int:
+    """Real items that pose as samples in a brief audit, where there are as many."""
+    return min(STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
+
+
 def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
     """Samples that copies are planted among: all but those that were found to be copies."""
     rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
@@ -389,12 +401,14 @@ def audit(
     randomly_held_out: bool = True,
     seed: int = 0,
     controls: bool = True,
+    brief: bool = False,
     remaining: Callable[[], float] = lambda: math.inf,
 ) -> CopyTestResult:
     """Test whether samples are copies of training items.
 
     Args:
-        item_type, samples, train, held_out, groups, n_train_total, randomly_held_out, seed, controls: See `Audit`.
+        item_type, samples, train, held_out, groups, n_train_total, randomly_held_out, seed, controls, brief:
+            See `Audit`.
         remaining: Seconds left, see `Audit.run`.
 
     Raises:
@@ -410,4 +424,5 @@ def audit(
         randomly_held_out=randomly_held_out,
         seed=seed,
         controls=controls,
+        brief=brief,
     ).run(remaining)

@@ -30,7 +30,7 @@ QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns of the search: a tile o
 FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding: as few as still tell copies after noise and compression
 CHUNK = 512  # images at once: bounds memory
 LOOSE_SHARE = 32  # rows in which more than one item in 32 is a candidate get all exact distances by one product
-PAIRS_AT_ONCE, ROWS_AT_ONCE = 4096, 8192  # exact distances and projections at once: bound memory
+PAIRS_AT_ONCE, ROWS_AT_ONCE = 512, 8192  # exact distances and projections at once: bound memory; pairs stay in a cache
 
 
 class PixelDistance(Distance):
@@ -190,7 +190,8 @@ class Search:
     def bounds(self, x: Tensor) -> Tensor:
         """Project x (n, d) to (n, b); distances there are at most those of x."""
         projected = x @ self._basis
-        residual = (x.square().sum(dim=1) - projected.square().sum(dim=1)).clamp_min(0.0).sqrt()
+        square = torch.linalg.vector_norm(x, dim=1).square()
+        residual = (square - projected.square().sum(dim=1)).clamp_min(0.0).sqrt()
         return torch.cat([projected, residual[:, None]], dim=1)
 
     def _pool(self, pool: Indices) -> Tensor:
@@ -217,9 +218,7 @@ class Search:
                 # (rows, columns) half squared bounds, less half_square.
                 tile = query_bounds[row_start : row_start + TILE] @ pool_bounds
                 excluded.mask(tile, row_start, pool_start)
-                rows = torch.arange(row_start, row_start + len(tile))
-                upper_bound = best.square[rows // n_variants] / 2.0 - half_square[rows] + slack
-                best.refine(tile, upper_bound, row_start, pool_start, slack)
+                best.refine(tile, half_square[row_start : row_start + TILE] - slack, row_start, pool_start, slack)
         return best.result()
 
     @staticmethod
@@ -270,17 +269,35 @@ class _Best:
         self._flat, self._rows, self._pool = flat, rows, torch.from_numpy(pool)
         self._chunk: tuple[int, Tensor, Tensor] = (-1, rows[:0], rows[:0])  # the pool's rows that were last multiplied
 
-    def refine(self, tile: Tensor, upper_bound: Tensor, row_start: int, pool_start: int, slack: float) -> None:
-        """Compare the candidates of a tile: what is under its row's upper bound may be nearer than the best so far."""
-        rows = torch.nonzero(tile.amin(dim=1) < upper_bound)[:, 0]
+    def refine(self, tile: Tensor, offset: Tensor, row_start: int, pool_start: int, slack: float) -> None:
+        """Compare the candidates of a tile: what is under its row's upper bound may be nearer than the best so far.
+
+        Args:
+            tile: (rows, columns) half squared bounds of row variants and pool places, less `offset` and slack.
+            offset: (rows,) what is to be added, less slack.
+            row_start, pool_start: Where the tile begins in the whole table.
+            slack: Of rounding, for exact distances by one product.
+        """
+        rows = self._rows_under(tile.amin(dim=1), torch.arange(len(tile)), offset, row_start)
         if not len(rows):
             return
-        candidates = tile[rows] < upper_bound[rows][:, None]
+        # The nearest by the bound first: it lowers what the others must be under.
+        self.compare(rows + row_start, tile[rows].argmin(dim=1) + pool_start)
+        rows = self._rows_under(tile.amin(dim=1)[rows], rows, offset, row_start)
+        candidates = tile[rows] < self._upper_bound(rows, offset, row_start)[:, None]
         is_loose = candidates.sum(dim=1) * LOOSE_SHARE > tile.shape[1]
         if is_loose.any():  # as for sharpened images: all distances by one product are cheaper than pairs
             candidates[is_loose] &= self._may_be_nearer(rows[is_loose] + row_start, pool_start, tile.shape[1], slack)
         row, column = torch.nonzero(candidates).T
         self.compare(rows[row] + row_start, column + pool_start)
+
+    def _upper_bound(self, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
+        """Half squared bounds of a tile's rows, less offset and slack, from which on nothing is nearer than the best so far."""
+        return self.square[(rows + row_start) // self.n_variants] / 2.0 - offset[rows]
+
+    def _rows_under(self, least: Tensor, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
+        """Those of a tile's rows whose least bound is under their upper bound."""
+        return rows[least < self._upper_bound(rows, offset, row_start)]
 
     def _may_be_nearer(self, rows: Tensor, pool_start: int, count: int, slack: float) -> Tensor:
         """Those of `count` pool places from `pool_start` that may be nearer to these rows than the best so far, (rows, count)."""
@@ -297,7 +314,7 @@ class _Best:
         """Real squared distances of pairs (row of flat, place in the pool); the best of each query is kept."""
         for row, column in zip(torch.split(rows, PAIRS_AT_ONCE), torch.split(columns, PAIRS_AT_ONCE), strict=True):
             real = self._pool[column]
-            square = (self._flat[row] - self._rows[real]).square().sum(dim=1)
+            square = torch.linalg.vector_norm(self._flat[row].sub_(self._rows[real]), dim=1).square()
             query = row // self.n_variants
             nearest_square = self.square.scatter_reduce(0, query, square, "amin")
             better = (square == nearest_square[query]) & (square < self.square[query])

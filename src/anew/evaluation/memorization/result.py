@@ -60,12 +60,14 @@ class ItemType(Generic[ItemT]):
         disturb: Makes a lightly altered copy of an item.
         whole: Whether an item is one of the data, whose group are its near-duplicates; else it is a passage, whose group is
             its text.
+        query_cost: Time that an item takes as one that is searched for, whatever it is compared with, in comparisons.
     """
 
     name: str
     distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
     disturb: Callable[[ItemT, np.random.Generator], ItemT]
     whole: bool = True
+    query_cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,9 +78,14 @@ class TextEvaluation(Evaluation[str]):
             return super().pool_size(pool)
         return sum(map(len, [*pool.train, *pool.held_out])) // PASSAGE
 
-    def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int) -> CopyTestResult:
+    def n_real(self, pool: AuditPool[str]) -> int:
+        return super().n_real(pool) if self.records else self.pool_size(pool)
+
+    def run_audit(
+        self, pool: AuditPool[str], max_items: int | None, n_samples: int, *, brief: bool = False
+    ) -> CopyTestResult:
         if self.records:
-            return super().run_audit(pool, max_items, n_samples)
+            return super().run_audit(pool, max_items, n_samples, brief=brief)
         samples = [str(text) for text in self.inputs.samples[:n_samples]]
         result = audit_texts(
             samples,
@@ -90,6 +95,7 @@ class TextEvaluation(Evaluation[str]):
             most_real=max_items,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
+            brief=brief,
             remaining=self.total_clock.remaining,
         )
         self.closest_pairs = [
