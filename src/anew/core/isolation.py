@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
+import io
 import os
 import pickle
 import signal
@@ -21,7 +22,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, NoReturn, Protocol, TypeVar, cast
+from types import MethodType
+from typing import IO, NoReturn, Protocol, TypeVar, TypeVarTuple, cast
 
 import numpy as np
 
@@ -45,6 +47,8 @@ _BROKEN = 70  # exit code where `serve` itself fails
 S = TypeVar("S")  # what decodes
 X = TypeVar("X")  # an item
 R = TypeVar("R")  # what is made of it
+E = TypeVar("E", bound="EncodedItem")
+More = TypeVarTuple("More")  # further arguments
 _inside = False  # whether this process is a worker
 
 
@@ -146,7 +150,7 @@ class Worker:
             put(process.stdin, message)
             end = len(results) + len(items)
             while len(results) < end:
-                results += received(process.stdout, end - len(results))
+                results += cast(list[R | ValueError], received(process.stdout, end - len(results)))
         except (EOFError, OSError):
             code = self._end()
             raise _Died(self._cause_of_death(code)) from None
@@ -222,7 +226,7 @@ class Worker:
         if process is not None:
             process.returncode = 0
             for pipe in (process.stdin, process.stdout):
-                cast(Any, pipe).raw.close()  # not flushed: what is buffered is the parent's
+                cast(io.BufferedReader, pipe).raw.close()  # not flushed: what is buffered is the parent's
 
 
 def _forget_all() -> None:
@@ -251,17 +255,26 @@ def call(function: Callable[[S, X], R], subject: S, item: X) -> R:
     return result
 
 
-def each(owner: ItemDecoder, method: str, items: Iterable[EncodedItem], *more: object) -> Iterator[Any]:
-    """owner.method(item, *more) of each item, in order, of iterators a list; a ValueError (one clause) in the place of each that it
-    refuses. owner: a modality; the worker decodes for those that are `native`, whatever is no array."""
-    if _inside or not owner.native:
-        yield from (_done((owner, method, more), item) for item in items)
+def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> Iterator[R | ValueError]:
+    """What a method makes of each item, in order; a list where it makes an iterator.
+
+    Args:
+        method: Of an `ItemDecoder`, a modality. Where that is `native`, the worker decodes whatever is no array.
+        items: What to decode.
+        *more: Further arguments.
+
+    Yields:
+        The result, or a ValueError (one clause) in the place of an item that the method refuses.
+    """
+    decoder = cast(ItemDecoder, cast(MethodType, method).__self__)
+    if _inside or not decoder.native:
+        yield from (_done((method, more), item) for item in items)
         return
     for piece in pieces(items):
         if all(isinstance(item.data, np.ndarray) for item in piece):
-            yield from (_done((owner, method, more), item) for item in piece)
+            yield from (_done((method, more), item) for item in piece)
         else:
-            yield from _worker.run(_done, (owner, method, more), piece)
+            yield from _worker.run(_done, (method, more), piece)
 
 
 def pieces(items: Iterable[X]) -> Iterator[list[X]]:
@@ -280,11 +293,11 @@ def pieces(items: Iterable[X]) -> Iterator[list[X]]:
         yield piece
 
 
-def _done(subject: tuple[object, str, tuple[object, ...]], item: object) -> Any:
-    owner, method, more = subject
+def _done(subject: tuple[Callable[[E, *More], R], tuple[*More]], item: E) -> R | ValueError:
+    method, more = subject
     try:
-        result = getattr(owner, method)(item, *more)
-        return list(result) if isinstance(result, Iterator) else result
+        result = method(item, *more)
+        return cast(R, list(result)) if isinstance(result, Iterator) else result
     except ValueError as error:
         return ValueError(str(error))
 

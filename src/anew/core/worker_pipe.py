@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import IO, Any, ClassVar, cast
+from typing import IO, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,14 +77,14 @@ class Installment:
         pipe.flush()
 
 
-def received(pipe: IO[bytes], max_results: int) -> list[Any]:
+def received(pipe: IO[bytes], max_results: int) -> list[object]:
     """The results of an installment, one or some. Raises EOFError where it holds none."""
     sizes = np.frombuffer(get(pipe), "<u8").tolist()
     stream = io.BytesIO(get(pipe))
     if sum(sizes) > MESSAGE:
         raise EOFError
     arrays = iter([_filled(pipe, size) for size in sizes])
-    results: list[Any] = []
+    results: list[object] = []
     while stream.tell() < len(stream.getbuffer()) and len(results) < max_results:
         results.append(_Answers(stream, buffers=arrays).load())  # each its own: an unpickler counts on over pickles
     if not results:
