@@ -325,4 +325,4 @@ def read_report(run: str | Path) -> dict[str, object]:
     Raises:
         RunError: It is missing or damaged.
     """
-    return report_record.read_report(open_run(run).path)
+    return dict(report_record.read_report(open_run(run).path))

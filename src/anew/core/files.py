@@ -15,10 +15,11 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import platformdirs
 
+from anew.core.json_values import JsonValue
 from anew.errors import RunError
 
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
@@ -164,16 +165,17 @@ def open_checked(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
         raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
 
 
-def read_json(path: Path, max_bytes: int = JSON_BYTES, max_memory: int = JSON_MEMORY) -> Any:
+def read_json(path: Path, max_bytes: int = JSON_BYTES, max_memory: int = JSON_MEMORY) -> JsonValue:
     """The JSON value in an ordinary file; RunError where it is missing or damaged, or holds so many values that they would take
     more memory than that."""
     data = read(path, max_bytes)
     if sum(data.count(mark) * size for mark, size in _VALUE_BYTES.items()) > max_memory:
         raise RunError(f"{str(path)!r} holds more values than such a file may have; restore it or train again")
     try:
-        return json.loads(data.decode("utf-8"))
+        value: JsonValue = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # brackets may be nested deeper than the interpreter goes
         raise RunError(f"{str(path)!r} cannot be read as JSON ({clause(error)}); restore it or train again") from None
+    return value
 
 
 def check_folder(path: Path) -> None:

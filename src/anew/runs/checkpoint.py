@@ -40,7 +40,7 @@ class CheckpointManifest(Record):
 
 
 class Meta(Record):
-    """Of `Trainer.state_dict` and `Validation.state`. spent: seconds of training so far; lr_scale: factor of the learning rate."""
+    """What a `CheckpointMeta` must be."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

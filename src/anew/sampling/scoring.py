@@ -114,7 +114,7 @@ def score_dataset(
     """Bits of all items of other data, with the tokens and sizes of the run; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
-    data = Dataset.open_like(record.data.model_dump(), folder, path)
+    data = Dataset.open_like(record.data, folder, path)
     try:
         if limit is not None:
             return _score_evenly(generator, data, path, limit)

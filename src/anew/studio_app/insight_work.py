@@ -127,7 +127,7 @@ def data_values(player: Player, model: Model, n: int, part: str = "train") -> tu
 
 
 def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None]:
-    with closing(Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)) as data:
+    with closing(Dataset.reopen(model.record.data, model.folder.path, None)) as data:
         items = data.items(part, n)
         names, numbers = data.item_labels(part, n)
     x = torch.cat([item_values(model, np.asarray(item)) for item in items])

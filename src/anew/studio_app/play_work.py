@@ -317,7 +317,7 @@ class NearestWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         sample = self.player.made(self.made, self.index)[self.index]
-        data = Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)
+        data = Dataset.reopen(model.record.data, model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
             owner = load_evaluation(data.modality.base.name)

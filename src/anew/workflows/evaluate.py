@@ -96,7 +96,7 @@ def evaluate_run(
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
-    dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
+    dataset = opened or Dataset.reopen(record.data, folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
     min_samples = enough_samples(model.item_spec, held_out_size(dataset))
     if world is None:

@@ -74,7 +74,7 @@ def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], 
     other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
     assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).runs) == 2
     records = [RunFolder.open(run).record() for run in (out / "gan", other)]
-    splits = [Dataset.reopen(record.data.model_dump(), out / "gan") for record in records]
+    splits = [Dataset.reopen(record.data, out / "gan") for record in records]
     held = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
     assert held[0] == held[1]
     for split in splits:
