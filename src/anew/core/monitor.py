@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from anew.errors import ProcessError, printable
 
@@ -58,15 +58,35 @@ class Verdict:
         return cls(int(rank), str(sentence), int(code), bool(is_said))
 
 
+class Beat(TypedDict, total=False):
+    """What a process tells of itself.
+
+    Attributes:
+        host: Name of its machine.
+        pid: Its number there.
+        number: Number of the heartbeat.
+        calls: Collectives that it has begun.
+        left: Whether it has ended as it should.
+        failure: The sentence and the exit code with which it fails.
+    """
+
+    host: str
+    pid: int
+    number: int
+    calls: int
+    left: bool
+    failure: tuple[str, int]
+
+
 class Peer:
     """State of another process, as its heartbeats report it."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
-        self.beat: dict[str, Any] = {}
+        self.beat: Beat = {}
         self.changed_at = time.monotonic()
 
-    def update(self, beat: dict[str, Any]) -> None:
+    def update(self, beat: Beat) -> None:
         if beat != self.beat:
             self.beat, self.changed_at = beat, time.monotonic()
 
@@ -113,7 +133,7 @@ class Monitor:
         self.limit = limit
         self._store, self._rank, self._host = store, rank, host
         self._peers = [Peer(r) for r in (range(1, size) if rank == 0 else (0,))]
-        self._beat: dict[str, object] = {"host": host, "pid": os.getpid()}
+        self._beat: Beat = {"host": host, "pid": os.getpid()}
         self._number = self._calls = 0
         self._verdict: Verdict | None = None
         self._decided_at = 0.0
@@ -171,7 +191,7 @@ class Monitor:
             is_speaker = self._claim()
             self._round_trip()
             return is_speaker
-        self._beat["failure"] = [sentence, code]
+        self._beat["failure"] = (sentence, code)
         self._round_trip()
         self._wait(10 * BEAT_S, lambda: self._verdict is not None)
         return self._verdict is None  # the first process does not hear any more
@@ -251,7 +271,7 @@ class Monitor:
         self._heard_at = time.monotonic()
 
     def _tell(self) -> None:
-        beat = self._beat | {"number": self._number, "calls": self._calls}
+        beat: Beat = {**self._beat, "number": self._number, "calls": self._calls}
         self._store.set(self._key(self._rank), json.dumps(beat))
 
     def _round_trip(self) -> None:

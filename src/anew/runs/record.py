@@ -44,7 +44,7 @@ Preference = Literal["quality", "speed", "latent"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide between families for continuous data
 Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
-SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
+SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json, return_type=dict[str, object])]
 Settings = dict[str, object]  # of a dataclass of settings, which checks them
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core.specs import Condition, Grid
@@ -30,7 +31,7 @@ def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) 
     """
     files = {"image": image} if mask is None else {"image": image, "mask": mask}
     items = [Item(name, data) for name, data in files.items()]
-    alphas = {}
+    alphas: dict[str, NDArray[np.uint8]] = {}
     assert isinstance(entry.spec, Grid)
     height, width = entry.spec.shape[1:]
     for name, alpha in zip(files, isolation.each(AlphaReader().read, items), strict=True):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from anew.data import limits
 from anew.data.file_names import part_of
@@ -47,6 +47,7 @@ class _Survey:
     sizes: Counter[str]
     is_labelled: bool = False
     is_plain: bool = True
+_Place = tuple[str, str, int, int]  # of a shard: path, modality, first byte, end
 
 
 class SpanReader:
@@ -83,11 +84,11 @@ class SpanReader:
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
-        path, _, start, stop = shard.where
+        path, _, start, stop = cast(_Place, shard.where)
         return [Range(self._root / path, max(0, start - SEARCH_BYTES), stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, modality, start, stop = shard.where
+        path, modality, start, stop = cast(_Place, shard.where)
         try:
             with by_range.open_file(self._root / path, stop) as stream:
                 samples = samples_in(stream, start, stop, self._owners)
