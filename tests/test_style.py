@@ -143,6 +143,36 @@ def test_public_signatures_say_their_types() -> None:
     assert vague == set(ANY)
 
 
+def is_number(node: ast.expr) -> bool:
+    """Whether it is a number, or a tuple or dictionary that holds one."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and not isinstance(node.value, bool)
+    if isinstance(node, ast.BinOp):
+        return is_number(node.left) and is_number(node.right)
+    if isinstance(node, ast.Tuple | ast.List):
+        return any(map(is_number, node.elts))
+    if isinstance(node, ast.Dict):
+        return any(map(is_number, node.values))
+    return isinstance(node, ast.UnaryOp) and is_number(node.operand)
+
+
+@each_module
+def test_a_numeric_constant_says_why(path: Path) -> None:
+    """Behind it, or above the group of constants in which it stands: what it trades, where it was measured, or that it was chosen."""
+    lines, silent = path.read_text(encoding="utf-8").splitlines(), []
+    for node in PARSED[path].body:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if value is None or not is_number(value):
+            continue
+        first = node.lineno - 1
+        while first > 0 and re.match(r"_?[A-Z][A-Z0-9_]*\b.* = ", lines[first - 1]):
+            first -= 1  # to the beginning of its group
+        own = lines[node.lineno - 1 : node.end_lineno]
+        if not any("  # " in line for line in own) and not lines[first - 1].startswith("#"):
+            silent.append(f"{node.lineno}: {own[0]}")
+    assert not silent
+
+
 @each_module
 def test_no_table_hides_in_conditional_expressions(path: Path) -> None:
     nested = [

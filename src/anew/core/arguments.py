@@ -16,7 +16,8 @@ from anew.errors import ConfigError, DataError, UserError, shorten
 
 R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., object])
-MAX_STEM = 100  # characters of a name that a folder is named after
+# Characters of a name that a folder is named after: names on disks end at 255 bytes, and more is appended.
+MAX_STEM = 100
 
 
 def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:

@@ -23,9 +23,11 @@ from anew.core.json_values import JsonValue
 from anew.errors import RunError
 
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
-JSON_BYTES = 64 * 2**20  # of a JSON file, at most
-JSON_MEMORY = 2**28  # bytes that its values may take, about
-_VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # of an object, a list, and a value in them
+# Of a JSON file, at most: some twenty times what the largest runs write, and parsed within seconds.
+JSON_BYTES = 64 * 2**20  # of a JSON file, at most: those of a run are far smaller, however many its labels; chosen
+JSON_MEMORY = 2**28  # bytes that its values may take, about: 64 MB of `[],` would take 1.6 GB (docs/log.md, 2026-11-27)
+_VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # about what CPython takes for an object, a list, and a value in them
+# What Windows needs to leave line ends alone; elsewhere no child process inherits the file.
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
@@ -209,7 +211,7 @@ def clause(error: BaseException) -> str:
     return lines[0].strip().rstrip(".")[:120] or type(error).__name__
 
 
-SPARE = 2 * 1024**3  # bytes that stay free on the disk
+SPARE = 2 * 1024**3  # bytes that stay free on the disk, for checkpoints, for logs and for other programs; chosen
 
 
 def cache_root(folder: Path | None) -> Path:

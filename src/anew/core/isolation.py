@@ -31,10 +31,15 @@ from anew.core.deadline import held_back
 from anew.core.worker_pipe import Installment, get, put, received
 from anew.errors import AnewError
 
-SECONDS = 20.0  # of CPU that one item may take where it is tried alone; half of it among others
+# Of CPU that one item may take where it is tried alone, half of it among others; a picture of 64 megapixels takes .35
+# (docs/log.md, 2026-11-27).
+SECONDS = 20.0
 PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
-SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
-PIECE, PIECE_BYTES = 128, 1 << 25  # items, and bytes of them, that are sent at a time
+# Bytes of memory that decoding may take (on Linux, where a process can be held to it): three times what fuzzing
+# reached.
+SHARE = 3 << 30
+# Items, and bytes of them, that are sent at a time: 16 cost more, 256 gain nothing (docs/log.md, 2026-11-26).
+PIECE, PIECE_BYTES = 128, 1 << 25
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
 # Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
 KEPT = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}

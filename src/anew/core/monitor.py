@@ -16,11 +16,12 @@ from typing import Protocol, TypedDict
 
 from anew.errors import ProcessError, printable
 
-BEAT_S = 0.5  # between heartbeats
-DEFAULT_LIMIT_S = 60.0  # of silence, after which a process counts as gone
-SUSPECT_S = 4.0  # of silence, after which a broken connection is blamed on a process
-GRACE_S = 15.0  # for the main thread to end by itself once it is known that another process failed
-LEAVING_S = 5.0  # for a heartbeat under way to end
+BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
+# Of silence, after which a process counts as gone: a machine that swaps or pauses is silent for less; chosen.
+DEFAULT_LIMIT_S = 60.0
+SUSPECT_S = 4.0  # of silence, eight beats, after which a broken connection is blamed on a process
+GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
+LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
 MISTAKE, GONE = 2, 75  # exit codes: the user has to fix something; the same command continues
 MEND = "the same command again goes on from the last checkpoint"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 V = TypeVar("V")
 SettingValue: TypeAlias = str | int | float | bool
-MOST_LISTED = 12  # settings that a sentence names; of more it names the command that lists them
+MOST_LISTED = 12  # settings that a sentence names, about three lines; of more it names the command that lists them
 MAX_INT = 2**63 - 1  # largest whole number: others keep it in 64 bits
 EXACT_INT = 2**53  # up to here a float stands for one whole number only
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S")
-MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20  # in one example, vocabulary, ...
+# Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
+# chosen.
+MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20
 
 
 def _check_number(name: str, value: object, low: int, high: int) -> None:

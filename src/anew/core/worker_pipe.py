@@ -9,8 +9,9 @@ from typing import IO, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-MESSAGE = 1 << 34  # bytes, beyond which whoever writes has lost its mind
-SMALL_ARRAY = 1 << 10  # bytes, below which to send an array by itself costs more than to copy it
+MESSAGE = 1 << 34  # bytes: more than memory for decoding allows, so whoever announces more speaks no protocol of ours
+# Bytes below which an array stays in the pickle: to send it by itself costs more than to copy it; chosen.
+SMALL_ARRAY = 1 << 10
 _KNOWN = {
     *(("numpy", name) for name in ("ndarray", "dtype")),
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),

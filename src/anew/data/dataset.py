@@ -364,9 +364,7 @@ class Dataset:
         return data
 
     @classmethod
-    def _restored(
-        cls, chosen: SelectedData, state: DataRecord, folder: Path, *, generated: bool = False
-    ) -> Dataset:
+    def _restored(cls, chosen: SelectedData, state: DataRecord, folder: Path, *, generated: bool = False) -> Dataset:
         modality = restore_item_modality(state, folder, generated=generated)
         data = cls(chosen, modality, state.seed, None)
         data._survey(fresh=False)
@@ -405,9 +403,7 @@ def _find_data(state: DataRecord, path: str | None) -> SelectedData:
     if path is None:
         check_present(state.path)
     columns = ColumnChoice.of(state.config)
-    chosen = detect_modality(
-        path or state.path, state.modality, is_requested=state.asked, columns=columns
-    )
+    chosen = detect_modality(path or state.path, state.modality, is_requested=state.asked, columns=columns)
     if chosen.fingerprint != state.fingerprint:
         location = path or state.path
         advice = "give its new place as `data`" if path is None else "give the same, unchanged files"

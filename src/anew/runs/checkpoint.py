@@ -13,7 +13,7 @@ Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")
 
 
 SHARD = re.compile(r"shards/[\w.-]{1,100}\.(safetensors|json)")
-MOST_FILES = 100_000
+MOST_FILES = 100_000  # of a checkpoint: more than any number of processes writes; bounds the reading of a stranger's
 
 
 class CheckpointManifest(Record):

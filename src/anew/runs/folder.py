@@ -24,7 +24,7 @@ from anew.runs.tensors import check_header, read_tensors, write_tensors
 if TYPE_CHECKING:
     from anew.runs.record import Begun, RunRecord
 
-KEEP = 2  # checkpoints kept besides the one where the decay starts
+KEEP = 2  # checkpoints kept besides the one where the decay starts: the newest may be damaged by a failing disk
 DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equal buffers one file, under several names

@@ -17,8 +17,8 @@ from anew.core import files
 from anew.errors import RunError
 
 NAME = ".lock"
-BYTES = 4096
-CLOCK_SECONDS = 2.0  # two clocks of one system may differ by as much
+BYTES = 4096  # of the file, which holds three short values; a stranger's may be of any size
+CLOCK_SECONDS = 2.0  # two clocks of one system, of processes and of files, may differ by as much; chosen
 
 
 class _Holder(NamedTuple):

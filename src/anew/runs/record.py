@@ -18,7 +18,7 @@ from anew.runs.paths import OWN_FAMILY
 from anew.runs.portable import absolute_paths
 
 FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; raised where an older one can no longer be read
-FILE_BYTES = 64 * 2**20
+FILE_BYTES = 64 * 2**20  # of config.json, as of any JSON file of a run
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -44,7 +44,9 @@ Preference = Literal["quality", "speed", "latent"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide between families for continuous data
 Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
-SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json, return_type=dict[str, object])]
+SpecField = Annotated[
+    Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json, return_type=dict[str, object])
+]
 Settings = dict[str, object]  # of a dataclass of settings, which checks them
 
 

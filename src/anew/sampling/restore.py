@@ -24,7 +24,7 @@ from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
 from anew.runs.shards import whole
 from anew.runs.tensors import read_tensors
 
-CODE_BYTES = 16 * 2**20  # of family.py, at most
+CODE_BYTES = 16 * 2**20  # of family.py, at most: no program of one file is as long
 
 
 def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:

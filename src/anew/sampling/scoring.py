@@ -28,7 +28,7 @@ from anew.sampling.generator import Generator
 from anew.sampling.record_batches import record_batches
 from anew.sampling.scores import ItemScore, Scores, by_file
 
-MAX_ITEMS = 1_000_000  # scored in one call
+MAX_ITEMS = 1_000_000  # scored in one call: they are held in memory, and files are read piece by piece
 
 
 def check_has_likelihood(generator: Generator) -> None:

@@ -201,7 +201,8 @@ def parse_form(body: type[B], fields: Mapping[str, str]) -> B:
     """
     schemas = body_schema(body).get("properties", {})
     values = {
-        name: text if _takes_text(schemas.get(name, FieldSchema())) else _json_or_text(text) for name, text in fields.items()
+        name: text if _takes_text(schemas.get(name, FieldSchema())) else _json_or_text(text)
+        for name, text in fields.items()
     }
     return parse(body, json.dumps(values).encode())
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
 SAME_COMMAND = "start all processes with the same command, release and data"
-VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often
+VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often; chosen
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,9 +55,10 @@ from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 
 Cleanup = Literal["nothing", "files", "folder"]
 
-LEAVING_SECONDS = 0.3  # that the interpreter takes to end
-CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0  # of training and validation data that processes compare at the beginning
-LEAST_REPORT_SECONDS = 1.0
+LEAVING_SECONDS = 0.3  # that the interpreter takes to end; chosen
+# Of training and validation data that processes compare at the beginning: other data shows in them; chosen.
+CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
+LEAST_REPORT_SECONDS = 1.0  # for a report that has no time left: its page is written at least
 
 
 # -- new runs -------------------------------------------------------------------------------------------------------------

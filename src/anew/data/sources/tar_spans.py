@@ -47,6 +47,8 @@ class _Survey:
     sizes: Counter[str]
     is_labelled: bool = False
     is_plain: bool = True
+
+
 _Place = tuple[str, str, int, int]  # of a shard: path, modality, first byte, end
 
 
