@@ -114,6 +114,13 @@ def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_whose_request_is_no_object_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "request.json").write_text("[1]")
+    with pytest.raises(anew.ConfigError, match="describes no comparison"):
+        anew.compare(shapes(tmp_path / "data", 40), tmp_path / "out", families="gan,diffusion", steps=2)
+
+
 @pytest.mark.parametrize(
     ("families", "message"),
     [
