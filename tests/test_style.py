@@ -158,17 +158,15 @@ def is_number(node: ast.expr) -> bool:
 
 @each_module
 def test_a_numeric_constant_says_why(path: Path) -> None:
-    """Behind it, or above the group of constants in which it stands: what it trades, where it was measured, or that it was chosen."""
+    """Behind it, or in the three lines above: what it trades, where it was measured, or that it was chosen."""
     lines, silent = path.read_text(encoding="utf-8").splitlines(), []
     for node in PARSED[path].body:
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         if value is None or not is_number(value):
             continue
-        first = node.lineno - 1
-        while first > 0 and re.match(r"_?[A-Z][A-Z0-9_]*\b.* = ", lines[first - 1]):
-            first -= 1  # to the beginning of its group
         own = lines[node.lineno - 1 : node.end_lineno]
-        if not any("  # " in line for line in own) and not lines[first - 1].startswith("#"):
+        above = lines[max(0, node.lineno - 4) : node.lineno - 1]
+        if not any("  # " in line for line in own) and not any(line.startswith("#") for line in above):
             silent.append(f"{node.lineno}: {own[0]}")
     assert not silent
 
