@@ -160,7 +160,7 @@ class Audio(Modality):
             return
         handle = item.file if isinstance(item.file, FileSlice) else FileSlice(Path(item.name), body=item.file)
         header = audio.read_header(handle)
-        bounds = audio_clips.cuts(header.frames, header.rate, self._shape, handle.part, handle.of)
+        bounds = audio_clips.cuts(header.frames, header.rate, self._shape, handle.index, handle.count)
         if bounds is None:
             yield replace(item, begins=True, ends=True)
             return
@@ -311,9 +311,9 @@ class Audio(Modality):
             "fade": self._fade,
         }
         peak = PEAK if self.config.level == "clip" else None
-        scale = {"depth": RANGE_DB, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
-        scale |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
-        return {**sizes, **scale, "rounds": self.config.rounds}
+        levels = {"depth": RANGE_DB, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
+        levels |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
+        return {**sizes, **levels, "rounds": self.config.rounds}
 
     # ---- keeping ----
 

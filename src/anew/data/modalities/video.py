@@ -222,8 +222,8 @@ class Video(Modality):
             return
         handle = item.data
         total = len(frames.timing(_file_of(item)).at(self._source_rate or DEFAULT_RATE))
-        start = total * handle.part // handle.of
-        stop = total * (handle.part + 1) // handle.of
+        start = total * handle.index // handle.count
+        stop = total * (handle.index + 1) // handle.count
         num_clips = max(1, round((stop - start) / self._max_span)) if total > self._max_span else 1
         bounds = np.linspace(start, stop, num_clips + 1).round().astype(int).tolist()
         for low, high in pairwise(bounds):
