@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SRC = ROOT / "src" / "anew"
+SRC, TESTS = ROOT / "src" / "anew", ROOT / "tests"
 FILES = sorted(SRC.rglob("*.py"))
 PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 SAY_NOTHING = {"came", "each", "given", "how", "it", "one", "some", "stuff", "thing", "told", "which", "why"}
@@ -66,6 +66,12 @@ def test_a_class_name_stands_for_one_class() -> None:
 @each_module
 def test_a_variable_says_what_it_holds(path: Path) -> None:
     assert not {name.lstrip("_") for name in assigned(PARSED[path])} & SAY_NOTHING
+
+
+def test_variables_of_tests_say_what_they_hold() -> None:
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(TESTS.rglob("*.py"))}
+    vague = {path.name: {name.lstrip("_") for name in assigned(tree)} & SAY_NOTHING for path, tree in trees.items()}
+    assert not {name: names for name, names in vague.items() if names}
 
 
 def test_nothing_is_there_for_tests_alone() -> None:

@@ -198,8 +198,8 @@ def test_a_long_silence_is_refused_and_the_rest_trained_on(
     data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
     data.fit(SIZE)
     assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
-    held = [data.part_size(part) for part in ("validation", "test")]
-    assert held == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
+    held_out = [data.part_size(part) for part in ("validation", "test")]
+    assert held_out == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
     (line,) = data.scan.refusals
     assert line.name == "a.wav" and line.reason.startswith("it is silent (") and " stretches, one at " in line.reason
     assert data.items("train", 5) and data.batch(0, "main", 0, 4, 4).x.isfinite().all()
