@@ -38,16 +38,17 @@ class FetchLimits:
 
 @dataclass(frozen=True, slots=True)
 class GzipLimits:
-    """A gzip stream. ratio: bytes that one of its bytes can stand for (deflate allows no more)."""
+    """A gzip stream. ratio: bytes that one of its bytes can stand for (deflate allows no more); text: bytes of a packed file
+    of text or sequences."""
 
     ratio: int = 1032
+    text: int = 64 * MB
 
 
 @dataclass(frozen=True, slots=True)
 class FastaLimits:
-    """inflated: bytes of a packed file; record: bytes of one sequence in a plain one (a chromosome has up to 250 MB)."""
+    """record: bytes of one sequence (a chromosome has up to 250 MB)."""
 
-    inflated: int = 64 * MB
     record: int = 256 * MB
 
 
