@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from anew.core.data_record import DataRecord
 from anew.data.dataset import Dataset, check_present
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
@@ -114,7 +115,7 @@ def test_sweep_stays_in_its_part_and_keeps_limits(source: Path) -> None:
 def test_state_is_json_and_reopens_the_same(source: Path, tmp_path: Path) -> None:
     data = opened(source)
     data.modality.save(tmp_path)
-    state = json.loads(json.dumps(data.state()))
+    state = DataRecord.model_validate(json.loads(json.dumps(data.state().model_dump())))
     again = Dataset.reopen(state, tmp_path)
     assert torch.equal(again.batch(9, "main", 0, 6, 6).x, data.batch(9, "main", 0, 6, 6).x)
     assert again.scan.parts == data.scan.parts and again.fingerprint == data.fingerprint
@@ -133,7 +134,7 @@ def test_a_run_that_held_out_other_items_is_not_judged_by_its_training_items(tmp
     state = opened(tmp_path).state()
     parts = {"train": 400, "validation": 50, "test": 50}
     with pytest.raises(DataError, match=r"holds out other items .* \(400 were to train on, now 350\)"):
-        Dataset.reopen({**state, "parts": parts}, tmp_path)
+        Dataset.reopen(state.model_copy(update={"parts": parts}), tmp_path)
 
 
 def test_open_like_scores_other_data(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_belief_in_the_last_frame_is_the_discriminators(gan: Path) -> None:
     arrays, _ = opened(gan / "film" / frames_of_run.frame_name(3))
     spec = model.family.spec
     job = SimpleNamespace(
-        data=anew.data.dataset.Dataset.reopen(model.record.data.model_dump(), gan, None)  # type: ignore[attr-defined]
+        data=anew.data.dataset.Dataset.reopen(model.record.data, gan, None)  # type: ignore[attr-defined]
     )
     batch = job.data.batch(0, "film", 0, len(arrays["real_belief"]), len(arrays["real_belief"]))
     labels = batch.labels if spec.classes else None

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers, Values
+from anew.core.data_record import DataRecord
 from anew.core.specs import Batch, Codec, Condition, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, no_prompt_error
@@ -267,7 +268,7 @@ class LatentDataset(Dataset):
     def label_shares(self) -> list[float]:
         return self.base.label_shares()
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> DataRecord:
         return self.base.state()
 
     def close(self) -> None:

@@ -260,6 +260,6 @@ class DatasetSummary:
     other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def left_out(self) -> dict[str, object]:
-        """Number of items refused so far, and some by name, as JSON values."""
-        return {"refused": self.refused, "refusals": [f"{item.name}: {item.reason}" for item in self.refusals]}
+    def refusal_lines(self) -> list[str]:
+        """Some of the items refused so far, each with its reason."""
+        return [f"{item.name}: {item.reason}" for item in self.refusals]

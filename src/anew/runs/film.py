@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 FOLDER = "film"
 SCENE = "scene.safetensors"  # what all frames share
-MAX_FRAMES = 120  # of a run; then every second one is left out
+MAX_FRAMES = 120  # of a run; then every second one is left out: more than a viewer steps through, and a few MB; chosen
+# Of a frame, and of the scene behind them all, which has the real items: what ours need with room; bound a
+# stranger's.
 MAX_FRAME_BYTES = 100_000
 MAX_SCENE_BYTES = 4_000_000
 _FRAME = re.compile(r"frame-(\d{8,15})\.safetensors")

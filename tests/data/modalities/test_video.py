@@ -364,7 +364,7 @@ def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_pat
     again = Dataset.reopen(data.state(), tmp_path)
     assert again.scan.items == 12
     with pytest.raises(DataError, match="holds no video"):
-        Dataset.reopen(data.state() | {"asked": False}, tmp_path)
+        Dataset.reopen(data.state().model_copy(update={"asked": False}), tmp_path)
     again.close()
     data.close()
 

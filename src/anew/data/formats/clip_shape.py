@@ -13,6 +13,7 @@ from anew.data.formats.image_size import choose_size
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
+# Budgets that a note may name, with their seconds.
 BUDGETS = (
     ("2m", 60 * 2),
     ("5m", 300),

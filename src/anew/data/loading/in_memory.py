@@ -76,7 +76,7 @@ class InMemoryStore:
         numbers: Counter[str] = Counter()
         remaining = limits.WHOLE.text
         for shard in shards:
-            for item, reason in reasons(self.modality, "validate_header", read_records(source, shard, self.modality)):
+            for item, reason in reasons(self.modality.validate_header, read_records(source, shard, self.modality)):
                 if self._undivided:
                     file, _ = split_record_name(item.name)
                     numbers[file] += 1

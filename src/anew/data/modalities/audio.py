@@ -133,7 +133,7 @@ class Audio(Modality):
     # ---- what clips are ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        heads = [head for head in isolation.each(self, "head", sample) if not isinstance(head, ValueError)]
+        heads = [head for head in isolation.each(self.head, sample) if not isinstance(head, ValueError)]
         if not heads:  # others are refused by name when they are read
             raise DataError("no sound file of the sample can be read")
         config = self.config
@@ -236,10 +236,10 @@ class Audio(Modality):
         """(n, N) or (n, N, 2) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
         clips: list[NDArray[np.int16]] = []
         first_error = ""
-        for item, clip in each(self, "encode", items):
+        for item, clip in each(self.encode, items):
             if isinstance(clip, ValueError):
                 first_error = first_error or f"{item.name}: {clip}"
-            else:
+            elif clip is not None:
                 clips.append(clip)
             if len(clips) >= FITTED_CLIPS:
                 break

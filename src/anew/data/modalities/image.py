@@ -200,7 +200,7 @@ class Image(Modality):
         self.notes = []
         max_side = side_limit(size)
         sample = _ImageGlimpses()
-        collect_glimpses(self, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
+        collect_glimpses(self.glimpse, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.thumbnails:
             reason = sample.first_error or "none given"
             raise DataError(f"no image of the train part can be read; the first one: {reason}")

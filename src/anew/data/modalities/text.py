@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from tokenizers import Tokenizer
     from torch import Tensor
 
@@ -44,6 +45,19 @@ class TextConfig:
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
     text_column: str = setting("", "table column of the text; empty: found by its name")
+
+
+class TokenSettings(Protocol):
+    """Settings that an heir of `Text` has as well, if it does not turn text into tokens by itself."""
+
+    @property
+    def tokens(self) -> str: ...
+
+    @property
+    def vocab(self) -> int: ...
+
+    @property
+    def context(self) -> int: ...
 
 
 class TokenChoice(NamedTuple):
@@ -104,10 +118,9 @@ class Text(Modality):
         files_hold_comments=False,
     )
 
-    config: Any  # of the subclass
     spec: Tokens
 
-    def __init__(self, config: Any, *, generated: bool = False) -> None:
+    def __init__(self, config: DataclassInstance, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
@@ -119,8 +132,9 @@ class Text(Modality):
         return TEXT_CONFIDENCE if looks_like_text(head) else 0.0
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        assert isinstance(self.config, TextConfig), "an heir with other settings looks at its items itself"
         if self.config.layout != "auto":
-            self.layout = self.config.layout
+            self.layout = "list" if self.config.layout == "list" else "document"
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
         texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
@@ -203,28 +217,32 @@ class Text(Modality):
         sample = _spread(texts, TOKENIZER_CHARACTERS)
         distinct = len(set("".join(sample)))
         choice = choose_tokens(max(characters, size.bytes), distinct, size.seconds, self.layout)
-        tokens = choice.tokens if self.config.tokens == "auto" else self.config.tokens
+        tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
         if tokens == "characters":
             self.tokenizer = tokenizer.Characters.fit(texts)
         else:
-            vocab = max(self.config.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
+            vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab)
         several_documents = len({item.name for item in items}) > 1  # spans of one have one name
         self._set_spec(self._choose_length(texts, choice), several_documents)
         return self.spec
 
+    @property
+    def _token_settings(self) -> TokenSettings:
+        return cast(TokenSettings, self.config)
+
     def _choose_length(self, texts: Sequence[str], choice: TokenChoice) -> int:
         """Tokens that the model sees at once."""
         if self.layout == "document":
-            length = int(self.config.context or choice.context or 128)
+            length = int(self._token_settings.context or choice.context or 128)
             if sum(map(len, texts)) > 200 * length:
                 return length
             ids = sum(len(self.tokenizer.encode(text)) for text in texts)
             return max(min(length, ids // 8), 8)  # at least eight windows of a short text
         record_lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
         longest = int(record_lengths.max())
-        if self.config.context:
-            return min(int(self.config.context), longest)
+        if self._token_settings.context:
+            return min(int(self._token_settings.context), longest)
         usual = float(np.percentile(record_lengths, 99.5))
         return int(min(longest, max(1.5 * usual, 16.0), 1024))
 

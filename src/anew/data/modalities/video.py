@@ -36,7 +36,7 @@ SIDES = (16, 24, 32, 48, 64)  # pixels a side
 CHUNK = 16  # clips between two looks at how many were decoded
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
 KEPT_PIXELS = 1 << 26  # of their frames, after which no more are decoded, though never below MIN_DECODED clips
-MIN_DECODED = 16
+MIN_DECODED = 16  # fewer would decide channels and scale by the accidents of some clips; chosen
 MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
 WHOLE_SHARE = 0.95  # share of videos that are to be one clip each, where videos are short
 LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long videos: a second takes as few as look smooth
@@ -154,7 +154,7 @@ class Video(Modality):
     # ---- what an item is ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        timings = [timing for timing in isolation.each(self, "timing", sample) if not isinstance(timing, ValueError)]
+        timings = [timing for timing in isolation.each(self.timing, sample) if not isinstance(timing, ValueError)]
         if not timings:
             raise DataError("no video of the sample can be read")
         rates = np.array([timing.rate for timing in timings])
@@ -260,7 +260,7 @@ class Video(Modality):
         self.notes = []
         max_side = size_limits(size)[0]
         sample = _ClipGlimpses()
-        collect_glimpses(self, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
+        collect_glimpses(self.glimpse, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.clips:
             reason = sample.first_error or "none given"
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
@@ -406,7 +406,7 @@ def _file_of(item: Item) -> frames.Data:
 
 def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
     """(C, H, W) of each frame of a clip, of a folder of them, or of a single picture."""
-    (clip,) = isolation.each(video, "frames_of", [Item(path, FileSlice(Path(path)))], True)
+    (clip,) = isolation.each(video.frames_of, [Item(path, FileSlice(Path(path)))], True)
     if isinstance(clip, ValueError):
         still = isolation.call(_decode_still, None, Path(path))
         if still is not None:
@@ -415,7 +415,7 @@ def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
             f"{path!r} cannot be used as a prompt: {clip}; give a short video, an animated GIF, a picture, or a folder of "
             "numbered pictures"
         )
-    return cast(list[NDArray[np.uint8]], clip)
+    return clip
 
 
 def _decode_still(_: None, path: Path) -> NDArray[np.uint8] | None:

@@ -168,7 +168,7 @@ def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], lis
     shards = _evenly_spaced(chosen.shards, 16)
     per_shard = max(SAMPLE_ITEMS // len(shards), 1)
     for shard in shards:
-        for item, reason in reasons(modality, "validate_header", chosen.source.read(shard, per_shard)):
+        for item, reason in reasons(modality.validate_header, chosen.source.read(shard, per_shard)):
             if reason is not None:
                 bad.append(SkippedItem(item.name, reason))
             elif not isinstance(item, SkippedItem):
