@@ -64,7 +64,7 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Call
     evaluation = IMAGE(make_inputs(train, held_out, pictures(100, 5), pool=pool_of(train, held_out), seconds=0.4))
     result = list(evaluation.copy_tests())[-1]
     assert result.train + result.held_out < 6500 and result.n_train_total == 4000
-    assert any("copies of all" in note for note in evaluation.skipped) or result.train > 1000
+    assert any("4,000 training items" in note for note in evaluation.skipped) or result.train > 1000
     sentences = [*result.notes, result.verdict()]
     assert result.controls or any("planted copies" in text or "time" in text for text in sentences)
 
@@ -120,6 +120,26 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         assert tried[0] == (64, 128) and clock[0] < seconds
         assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.skipped)
         assert clock[0] > 0.2 * seconds or is_enough
+        assert not any("of 4,000 training items" in note for note in evaluation.skipped) or tried[-1][1] < 6500
+
+
+def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    run_audit = IMAGE.run_audit
+
+    def slow_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int) -> Any:
+        clock[0] += 3.0
+        return run_audit(self, pool, max_count, n_samples)
+
+    monkeypatch.setattr(IMAGE, "run_audit", slow_audit)
+    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
+    train, held = pictures(60, 3), pictures(40, 4)
+    evaluation = IMAGE(make_inputs(train, held, pictures(200, 5), pool=pool_of(train, held), seconds=6.0))
+    assert len(list(evaluation.copy_tests())) == 1
+    (note,) = evaluation.skipped
+    assert note == "Not measured: copies among all samples (there was time to compare only 64 of 200 samples)."
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:

@@ -54,9 +54,11 @@ class GzipLimits:
 
     Attributes:
         ratio: Unpacked bytes for each packed one; the format allows no more.
+        text: Bytes of a packed file of text or sequences, unpacked.
     """
 
     ratio: int = 1032
+    text: int = 64 * MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,9 @@ class FastaLimits:
     """Limits of a FASTA file.
 
     Attributes:
-        inflated: Bytes of a packed file, unpacked.
         record: Bytes of one sequence of a plain file (a chromosome has up to 250 MB).
     """
 
-    inflated: int = 64 * MB
     record: int = 256 * MB
 
 

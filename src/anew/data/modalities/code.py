@@ -20,7 +20,7 @@ from anew.core import files
 from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch, Tokens
-from anew.data.file_names import suffix_of
+from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
@@ -81,7 +81,7 @@ class Code(Text):
         )
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        suffixes = Counter(suffix for item in sample if (suffix := suffix_of(item.name)) in self.suffixes)
+        suffixes = Counter(suffix for item in sample if (suffix := unpacked(suffix_of(item.name))) in self.suffixes)
         if suffixes:
             self.suffix = suffixes.most_common(1)[0][0]
         if len(suffixes) < 2:

@@ -21,6 +21,7 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
 from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
+from anew.data.formats.gzip_files import is_packed
 from anew.data.formats.reading import read_whole
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.limits import WHOLE_BYTES
@@ -134,11 +135,7 @@ class Protein(Text):
     """Sequences of proteins, DNA or RNA. The end of each, which is predicted too, counts as one residue."""
 
     name = "protein"
-    suffixes = frozenset(
-        f".{name}{packed}"
-        for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa")
-        for packed in ("", ".gz")
-    )
+    suffixes = frozenset(f".{name}" for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa"))
     Config = ProteinConfig
     unit = "residue"
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, "back": "<|back|>"}
@@ -240,7 +237,7 @@ class Protein(Text):
             head = item.content[:8192]
             if not head.strip():
                 return "is empty"
-            return None if fasta.is_packed(head) or looks_like_text(head) else "is binary, not FASTA"
+            return None if is_packed(head) or looks_like_text(head) else "is binary, not FASTA"
         if not item.data:
             return "has no residues"
         unknown = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))

@@ -15,6 +15,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
+from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
 from anew.data.formats.text_encoding import MIXED, count_guessed_lines, decode_text, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
@@ -171,7 +172,7 @@ class Text(Modality):
         """The item's text. Raises ValueError (one clause) if it is binary."""
         if isinstance(item.data, str):
             return tokenizer.clean(item.data)
-        data = item.content
+        data = inflate(item.content)
         text, encoding = decode_text(data)
         if encoding == MIXED:  # a large file comes in spans, and each may be read more than once
             self._guessed.setdefault(item.name, {})[len(data), data[:64]] = count_guessed_lines(data)
@@ -193,10 +194,11 @@ class Text(Modality):
         if isinstance(item.data, str):
             return None if item.data.strip() or not (item.begins and item.ends) else "is empty"
         head = item.content[:8192]
-        if not head.strip():
-            return "is empty"
+        text_head = inflate_head(head)
+        if not text_head.strip():
+            return "is empty or damaged gzip data" if is_packed(head) else "is empty"
         try:
-            decode_text(head, is_complete=False)
+            decode_text(text_head, is_complete=False)
         except ValueError as error:
             return str(error)
         return None
