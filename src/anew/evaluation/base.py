@@ -192,11 +192,14 @@ class Evaluation(ABC, Generic[ItemT]):
             if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
                 break
             n_samples = n_more
-        if (n_requested <= n_held and result.train < result.n_train_total) or n_samples < n_all:
-            compared = (
-                f"{result.train:,} of {result.n_train_total:,} training items and {n_samples:,} of {n_all:,} samples"
-            )
-            self.skip("copies of all training items", f"there was time to compare only {compared}")
+        limited = n_requested <= n_held and result.train < result.n_train_total
+        items = f"{result.train:,} of {result.n_train_total:,} training items"
+        samples = f"{n_samples:,} of {n_all:,} samples"
+        if n_samples < n_all:
+            compared = f"{items} and {samples}" if limited else samples
+            self.skip("copies among all samples", f"there was time to compare only {compared}")
+        elif limited:
+            self.skip("copies of all training items", f"there was time to compare only {items}")
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """Real items in a pool, as the audit counts them."""

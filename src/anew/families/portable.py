@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
+
+from anew.nets.decoder import Qwen3Config
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class StockDecoder:
     """
 
     state: Mapping[str, Tensor]
-    config: Mapping[str, Any]
+    config: Qwen3Config
     left_behind: tuple[str, ...] = ()
 
 

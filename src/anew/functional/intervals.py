@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-TINY = 1e-300
+TINY = 1e-300  # keeps the continued fraction away from zero (Lentz's method)
 STEPS = 500  # of the continued fraction: a few dozen are enough but for counts in the millions
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LOWEST = 30.0  # Hz where the first mel band begins
+LOWEST = 30.0  # Hz where the first mel band begins: below, speakers give hardly anything and microphones rumble; chosen
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
-TINY = 1e-8
-BLEND = 0.15  # of a frequency, within which tones below give way to noise above
+TINY = 1e-8  # keeps divisions by silence finite
+BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # of a file next to sample
 SIDE = ".origins"  # beginning of the name of a file next to samples
 MARK = "anew="  # in front of the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
-LONGEST_TEXT = 1000  # characters of a prompt that a comment holds
-LONGEST_COMMENT = 65536  # characters that are read of one
+LONGEST_TEXT = 1000  # characters of a prompt that a comment holds: players and viewers show comments; chosen
+LONGEST_COMMENT = 65536  # characters that are read of one: an origin has at most a few thousand
 SettingValue = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 

@@ -31,7 +31,9 @@ from anew.training.validation import Validation, validation_loss
 from anew.workflows.job import TrainingJob
 from anew.workflows.run_copy import share_trained
 
-MOST_EPOCHS_UNWATCHED = 1.5  # with fewer passes over the data, more training does not make the validation loss worse
+# With fewer passes over the data, more training does not make the validation loss worse, so it is not measured;
+# chosen.
+MOST_EPOCHS_UNWATCHED = 1.5
 
 
 def fit(

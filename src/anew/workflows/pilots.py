@@ -43,11 +43,13 @@ from anew.workflows.fit import fit
 from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen_job
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
-LEAST_ITEMS, MOST_ITEMS = 50, 250  # of validation, and samples, that pilots are judged by; also the samples of a chunk
+# Of validation, and samples, that pilots are judged by, also of a chunk: of 100 items, the floor of the distance
+# hides late differences (docs/log.md, 2026-11-26).
+LEAST_ITEMS, MOST_ITEMS = 50, 250
 REAL_SETS = 3  # of training items, whose median distance stands for that of real items: one may hold an odd item
-SETUP_SHARE = 0.5  # of all time, after which no further pilot is set up
-MEASURING_SHARE = 0.15  # of all time is for timing sizes
-JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes
+SETUP_SHARE = 0.5  # of all time, after which no further pilot is set up: those that are should still train; chosen
+MEASURING_SHARE = 0.15  # of all time is for timing sizes: more would be lost to training; chosen
+JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes; chosen
 
 
 @dataclass

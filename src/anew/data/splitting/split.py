@@ -14,6 +14,7 @@ from anew.data.skipped import name_reasons
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
+# Numbers of the parts, in the order of NAMES; runs and caches hold them.
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, where items have such
 FEW_DOCUMENTS = 50  # below which spans are held out: of fewer, a held-out part would be two or three documents
