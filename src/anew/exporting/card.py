@@ -102,7 +102,9 @@ def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_behind: 
         return ""
     unit = model.item_modality.unit
     bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
-    head = "Only the run's network is in here, without the statistics of the training data that the run also samples from"
+    head = (
+        "Only the run's network is in here, without the statistics of the training data that the run also samples from"
+    )
     if bits is None or network is None:
         return f"{head}. What that costs was not measured."
     return (
