@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SRC = ROOT / "src" / "anew"
+SRC, TESTS = ROOT / "src" / "anew", ROOT / "tests"
 FILES = sorted(SRC.rglob("*.py"))
 PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 SAY_NOTHING = {"came", "each", "given", "how", "it", "one", "some", "stuff", "thing", "told", "which", "why"}
@@ -66,6 +66,12 @@ def test_a_class_name_stands_for_one_class() -> None:
 @each_module
 def test_a_variable_says_what_it_holds(path: Path) -> None:
     assert not {name.lstrip("_") for name in assigned(PARSED[path])} & SAY_NOTHING
+
+
+def test_variables_of_tests_say_what_they_hold() -> None:
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(TESTS.rglob("*.py"))}
+    vague = {path.name: {name.lstrip("_") for name in assigned(tree)} & SAY_NOTHING for path, tree in trees.items()}
+    assert not {name: names for name, names in vague.items() if names}
 
 
 def test_nothing_is_there_for_tests_alone() -> None:
@@ -158,17 +164,15 @@ def is_number(node: ast.expr) -> bool:
 
 @each_module
 def test_a_numeric_constant_says_why(path: Path) -> None:
-    """Behind it, or above the group of constants in which it stands: what it trades, where it was measured, or that it was chosen."""
+    """Behind it, or in the three lines above: what it trades, where it was measured, or that it was chosen."""
     lines, silent = path.read_text(encoding="utf-8").splitlines(), []
     for node in PARSED[path].body:
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
         if value is None or not is_number(value):
             continue
-        first = node.lineno - 1
-        while first > 0 and re.match(r"_?[A-Z][A-Z0-9_]*\b.* = ", lines[first - 1]):
-            first -= 1  # to the beginning of its group
         own = lines[node.lineno - 1 : node.end_lineno]
-        if not any("  # " in line for line in own) and not lines[first - 1].startswith("#"):
+        above = lines[max(0, node.lineno - 4) : node.lineno - 1]
+        if not any("  # " in line for line in own) and not any(line.startswith("#") for line in above):
             silent.append(f"{node.lineno}: {own[0]}")
     assert not silent
 

@@ -59,13 +59,13 @@ def test_parts_are_whole_and_scored_once(source: Path) -> None:
     extra = 1 if data.spec.packed is False else 0  # type: ignore[union-attr]
     total = 0
     for part in ("train", "validation", "test"):
-        held = sum(len(text) + extra for text in data.text(part))
+        held_out = sum(len(text) + extra for text in data.text(part))
         for stride in (None, 1 + data.spec.length // 3, data.spec.length):  # type: ignore[union-attr]
             batches = list(data.scoring(part, stride=stride, batch=7))
-            assert sum(float(b.units.sum()) for b in batches) == held  # type: ignore[union-attr]
+            assert sum(float(b.units.sum()) for b in batches) == held_out  # type: ignore[union-attr]
             assert all(b.x.shape[1] <= data.spec.length + 1 for b in batches)  # type: ignore[union-attr]
         assert data.part_size(part) > 0 and data.items(part, 3)
-        total += held
+        total += held_out
     files = sorted(source.iterdir())
     assert total == sum(len(f.read_text()) for f in files)
     units = sum(float(b.units.sum()) for b in data.scoring("train", limit=2000))  # type: ignore[union-attr]

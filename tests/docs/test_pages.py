@@ -78,8 +78,8 @@ def test_a_network_has_one_name() -> None:
     sources = [path for suffix in ("py", "js", "html") for path in (ROOT / "src").rglob(f"*.{suffix}")]
     files = [*WRITTEN, *sources, *DOCS.glob("*.py"), *(DOCS / "assets").iterdir()]
     named = [(path, path.name if path.suffix == ".png" else f"{path.name} {text(path)}") for path in files]
-    found = [path.name for path, words in named for _ in re.findall("critic(?!al)", words, re.IGNORECASE)]
-    assert sorted(found) == ["insight_panel.js", "studio.md"]
+    pages = [path.name for path, words in named for _ in re.findall("critic(?!al)", words, re.IGNORECASE)]
+    assert sorted(pages) == ["insight_panel.js", "studio.md"]
 
 
 # ---- commands and settings ----

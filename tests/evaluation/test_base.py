@@ -29,8 +29,8 @@ def prose(n: int, seed: int) -> list[str]:
     return [" ".join(rng.choice(WORDS, 130)) for _ in range(n)]
 
 
-def pool_of(train: list[Any], held: list[Any], **more: Any) -> Callable[[int], AuditPool]:
-    return lambda n: AuditPool(train, held, None, more.get("total", len(train)), more.get("random", True))
+def pool_of(train: list[Any], held_out: list[Any], **more: Any) -> Callable[[int], AuditPool]:
+    return lambda n: AuditPool(train, held_out, None, more.get("total", len(train)), more.get("random", True))
 
 
 TRAIN, HELD = pictures(300, 0), pictures(200, 1)
@@ -60,8 +60,8 @@ def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., Ev
 
 
 def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    train, held = pictures(4000, 3), pictures(2500, 4)
-    evaluation = IMAGE(make_inputs(train, held, pictures(100, 5), pool=pool_of(train, held), seconds=0.4))
+    train, held_out = pictures(4000, 3), pictures(2500, 4)
+    evaluation = IMAGE(make_inputs(train, held_out, pictures(100, 5), pool=pool_of(train, held_out), seconds=0.4))
     result = list(evaluation.copy_tests())[-1]
     assert result.train + result.held_out < 6500 and result.n_train_total == 4000
     assert any("4,000 training items" in note for note in evaluation.skipped) or result.train > 1000
@@ -109,12 +109,12 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
 
     monkeypatch.setattr(IMAGE, "run_audit", run_audit)
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
-    train, held = pictures(4000, 3), pictures(2500, 4)
+    train, held_out = pictures(4000, 3), pictures(2500, 4)
     samples = pictures(1000, 5)
     for seconds, is_enough in ((4.0, False), (9.0, False), (1000.0, True)):
         clock[0] = 0.0
         tried.clear()
-        evaluation = IMAGE(make_inputs(train, held, samples, pool=pool_of(train, held), seconds=seconds))
+        evaluation = IMAGE(make_inputs(train, held_out, samples, pool=pool_of(train, held_out), seconds=seconds))
         results = list(evaluation.copy_tests())
         assert {result.limited_by for result in results[:-1]} <= {"time"}
         assert tried[0] == (64, 128) and clock[0] < seconds

@@ -52,8 +52,8 @@ def test_functions_are_judged_where_they_end_within_the_text() -> None:
 
 def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
     real = [program(i) for i in range(30)]
-    both = found(CodeEvaluation(inputs(real[:10], real[10:20], real[20:], True))._parsing())
-    for own in (both["parse_share"], both["function_share"]):
+    shares = found(CodeEvaluation(inputs(real[:10], real[10:20], real[20:], True))._parsing())
+    for own in (shares["parse_share"], shares["function_share"]):
         assert own.value == 1.0 == own.real_baseline and own.better == "higher"
     broken = [text.replace("):", ")") for text in real[:10]]
     assert found(CodeEvaluation(inputs(broken, real, real, True))._parsing())["parse_share"].value < 0.6

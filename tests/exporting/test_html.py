@@ -300,7 +300,7 @@ def test_a_family_of_ones_own(tmp_path: Path) -> None:
 
 
 def uniforms() -> list[list[float]]:
-    """(tokens, N) the numbers that tokens of samples are drawn with."""
+    """(tokens, N) random numbers that the tokens of samples are drawn with."""
     sources = [generator(SEED, "draw", i) for i in range(N)]
     blocks = [torch.stack([torch.rand(64, generator=source) for source in sources], 1) for _ in range(12)]
     numbers: list[list[float]] = torch.cat(blocks).tolist()

@@ -140,7 +140,7 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
 
 
 def uniforms(seed: int) -> np.ndarray[Any, Any]:
-    """(tokens, N) the numbers that tokens of samples are drawn with."""
+    """(tokens, N) random numbers that the tokens of samples are drawn with."""
     sources = [generator(seed, "draw", i) for i in range(N)]
     return np.concatenate([np.stack([torch.rand(64, generator=s).numpy() for s in sources], 1) for _ in range(12)])
 

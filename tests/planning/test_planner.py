@@ -1,4 +1,4 @@
-"""What is refused is called by what the user has, and what would do is named."""
+"""Refusals name the user's data, and what would work."""
 
 from __future__ import annotations
 

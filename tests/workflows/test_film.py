@@ -33,7 +33,7 @@ def opened(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def filmed(data: Path, run: Path, **options: Any) -> Path:
-    """A run of a moment with a frame after each step."""
+    """A short run with a frame after each step."""
     with (
         mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, SHARE=1e9, FRAME_SHARE=1e9),
         mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),

@@ -121,9 +121,9 @@ class LatentModality(Modality):
     def remarks(self) -> list[str]:
         return self.base.remarks()
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
-        """Fits the base; the codec was trained before, and its latents are what they are."""
-        self.base.fit(items, size, labels)
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
+        """Fit the modality of the items; the codec was trained before."""
+        self.base.fit(items, budget, labels)
         return self.spec
 
     def encode(self, item: Item) -> Numbers:

@@ -198,12 +198,12 @@ class Modality(ABC):
     # ---- learning and encoding ----
 
     @abstractmethod
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         """Learn vocabulary, shape and scale; set and return `self.spec`.
 
         Args:
             items: Items of the train split only.
-            size: The budget, and bytes and items of the source.
+            budget: The budget, and bytes and items of the source.
             labels: Names of the classes.
         """
 

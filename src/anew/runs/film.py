@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 FOLDER = "film"
 SCENE = "scene.safetensors"  # what all frames share
 MAX_FRAMES = 120  # of a run; then every second one is left out: more than a viewer steps through, and a few MB; chosen
-# Of a frame, and of the scene behind them all, which has the real items: what ours need with room; bound a
-# stranger's.
-MAX_FRAME_BYTES = 100_000
-MAX_SCENE_BYTES = 4_000_000
+MAX_FRAME_BYTES = 100_000  # above what ours have; a stranger's may be of any size
+MAX_SCENE_BYTES = 4_000_000  # the same of what all frames share, which holds the real items
 _FRAME = re.compile(r"frame-(\d{8,15})\.safetensors")
 
 

@@ -44,8 +44,8 @@ def test_encodings(data: bytes, text: str, encoding: str) -> None:
 
 def test_what_was_guessed_is_said() -> None:
     modality = Text(TextConfig())
-    old, both = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
-    for name, data in (("a.txt", old), ("b.txt", old), ("c.txt", both), ("d.txt", "naïve".encode("utf-16"))):
+    legacy, mixed = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
+    for name, data in (("a.txt", legacy), ("b.txt", legacy), ("c.txt", mixed), ("d.txt", "naïve".encode("utf-16"))):
         for _ in range(2):
             modality.read(Item(name, data))
     assert modality.remarks() == [

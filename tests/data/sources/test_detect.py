@@ -149,7 +149,7 @@ def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:
     a, b, c = (FileSlice(tmp_path / name) for name in "abc")
     assert a.digest() == b.digest() != c.digest()
     assert FileSlice(tmp_path / "a", 0, 2).digest() != FileSlice(tmp_path / "a", 1, 2).digest()
-    assert FileSlice(tmp_path / "gone").digest()  # whoever reads it refuses it
+    assert FileSlice(tmp_path / "gone").digest()  # it is refused where it is read
 
 
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:

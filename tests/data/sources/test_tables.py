@@ -173,8 +173,8 @@ def test_no_column_to_take_says_what_there_is(tmp_path: Path) -> None:
 def test_the_only_column_of_strings_is_text() -> None:
     assert choose(["smiles", "weight"], {"smiles": "CCO", "weight": 46.1}).text == "smiles"
     assert choose(["a", "b"], {"a": "x", "b": "y"}).text is None
-    both = choose(["image", "text", "label"], {"image": b"x", "text": "caption", "label": 1})
-    assert (both.image, both.text, both.label) == ("image", "text", "label")
+    columns = choose(["image", "text", "label"], {"image": b"x", "text": "caption", "label": 1})
+    assert (columns.image, columns.text, columns.label) == ("image", "text", "label")
 
 
 def test_parquet_text_in_pieces(tmp_path: Path) -> None:
@@ -306,9 +306,9 @@ def test_a_long_cell_in_every_row_is_refused_before_it_is_copied(
     cells: Any = pyarrow.DictionaryArray.from_arrays([0] * 4000, ["x y " * 50_000])
     parquet.write_table(pyarrow.table({"text": cells}), tmp_path / "a.parquet", store_schema=arrow)
     opened = reader(tmp_path, {"b.csv": b"text\nfirst\nsecond\n"})
-    both = open_reader([File("a.parquet", 1000, 1), File("b.csv", 20, 1)], tmp_path, {})
-    assert texts(opened) == texts(both) == ["first", "second"]
-    assert "hold far more than the file says" in both.refusals[0].reason
+    two_files = open_reader([File("a.parquet", 1000, 1), File("b.csv", 20, 1)], tmp_path, {})
+    assert texts(opened) == texts(two_files) == ["first", "second"]
+    assert "hold far more than the file says" in two_files.refusals[0].reason
 
 
 def test_a_cell_that_is_too_long_is_refused_and_the_others_are_read(

@@ -52,7 +52,7 @@ def found(
         None,
         "items",
         0,
-        lambda measure, why: left.append(f"{measure} {why}"),
+        lambda measure, reason: left.append(f"{measure} {reason}"),
     )
     return {s.name: s for s in class_metrics.scores()}, left
 
@@ -98,9 +98,9 @@ def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
 @pytest.mark.parametrize(
     ("apart", "num_train", "why"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
 )
-def test_where_a_probe_tells_nothing_it_is_said(apart: float, num_train: int, why: str) -> None:
+def test_where_a_probe_tells_nothing_it_is_said(apart: float, num_train: int, reason: str) -> None:
     scores, left = found(labels(500, 5), apart=apart, num_train=num_train)
-    assert not scores and len(left) == 1 and why in left[0]
+    assert not scores and len(left) == 1 and reason in left[0]
 
 
 def test_total_variation_is_half_the_sum_of_differences() -> None:
@@ -135,8 +135,8 @@ def test_every_kind_with_labels_measures_them(make_inputs: Callable[..., Evaluat
         return lambda n: (NAMES, parts[name][:n])
 
     labels_asked = labels(200, 2)
-    given = Labels(told("train"), told("test"), labels_asked)
-    base = make_inputs([], [], pictures(labels_asked, 2), labels=given)
+    sets = Labels(told("train"), told("test"), labels_asked)
+    base = make_inputs([], [], pictures(labels_asked, 2), labels=sets)
     base = replace(base, train=items("train", 0), test=items("test", 1))
     scores = {s.name: s for s in IMAGE(base).scores()}
     assert scores["label_accuracy"].value > 0.95 and scores["label_accuracy"].real_baseline > 0.95

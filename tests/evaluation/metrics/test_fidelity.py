@@ -20,7 +20,7 @@ def cloud(seed: int, n: int = N, shift: float = 0.0) -> np.ndarray:
 
 def found(samples: np.ndarray, naive: np.ndarray | None = None, seconds: float | None = None) -> dict[str, Score]:
     comparison = FeatureComparison.of(FeatureSets(samples, cloud(1), cloud(2), naive), 0, Clock(seconds).over)
-    return {s.name: s for s in fidelity_scores(comparison, lambda measure, why: LEFT.append(measure))}
+    return {s.name: s for s in fidelity_scores(comparison, lambda measure, reason: LEFT.append(measure))}
 
 
 LEFT: list[str] = []
@@ -58,7 +58,7 @@ def test_what_there_is_no_time_for_is_left_out_by_name() -> None:
 
 def test_few_items_are_measured_whatever_the_time() -> None:
     sets = FeatureSets(cloud(3, 40), cloud(1, 40), cloud(2, 40))
-    scores = list(fidelity_scores(FeatureComparison.of(sets, 0, Clock(0.0).over), lambda measure, why: None))
+    scores = list(fidelity_scores(FeatureComparison.of(sets, 0, Clock(0.0).over), lambda measure, reason: None))
     assert len(scores) == 9 and all(s.naive_baseline is None for s in scores)
 
 

@@ -134,7 +134,7 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         rows = np.random.default_rng(seed).normal(size=(3, n, 8))
         sets = FeatureSets(rows[0], rows[1], rows[2])
         comparison = FeatureComparison.of(sets, seed, lambda share: False)
-        grades.append(grade(list(fidelity_scores(comparison, lambda measure, why: None))))
+        grades.append(grade(list(fidelity_scores(comparison, lambda measure, reason: None))))
     expected = "good" if n == 400 else "too_few"
     assert sum(result == {"closeness": expected, "variety": expected} for result in grades) >= 7
 

@@ -75,8 +75,8 @@ def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], 
     assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).runs) == 2
     records = [RunFolder.open(run).record() for run in (out / "gan", other)]
     splits = [Dataset.reopen(record.data, out / "gan") for record in records]
-    held = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
-    assert held[0] == held[1]
+    held_out = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
+    assert held_out[0] == held_out[1]
     for split in splits:
         split.close()
 

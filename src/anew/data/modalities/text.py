@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
-TEXT_CONFIDENCE = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
+TEXT_CONFIDENCE = 0.1  # that a readable file is prose; formats that only their ending tells claim half of it
 MIN_CHARACTERS = 200  # characters without which nothing can be learned or held out
-TOKENIZER_CHARACTERS = 2_000_000  # what sub-words are trained on
-SPREAD_PIECE = 20_000  # characters of each piece of that
+TOKENIZER_CHARACTERS = 2_000_000  # that sub-words are trained on: bounds the time; chosen
+SPREAD_PIECE = 20_000  # characters of each piece of these, so that they come from all over the data
 FEW_TEXTS = 50  # below this, pieces are cut out of the texts; of more texts, whole ones are taken
 
 
@@ -48,7 +48,7 @@ class TextConfig:
 
 
 class TokenSettings(Protocol):
-    """Settings that an heir of `Text` has as well, if it does not turn text into tokens by itself."""
+    """Settings that a subclass of `Text` needs, unless it has a `fit` of its own."""
 
     @property
     def tokens(self) -> str: ...
@@ -99,14 +99,15 @@ def choose_tokens(characters: int, distinct: int, seconds: float | None, layout:
 
 
 class Text(Modality):
-    """Characters count as in the original, line ends included; in a list each record's line end counts as one."""
+    """Prose, and any other text. Its unit is the character of the original, line ends included; in a list, the end of each record
+    counts as one."""
 
     name = "text"
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
-    special_names: ClassVar[Mapping[str, str]] = {
+    special_names: ClassVar[Mapping[str, str]] = {  # of special ids, in tokenizer.json
         "begin": tokenizer.BEGIN,
         "end": tokenizer.END,
-    }  # of special ids, for others
+    }
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -125,14 +126,16 @@ class Text(Modality):
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
-        self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
+        self._guessed: dict[
+            str, dict[tuple[int, bytes], int]
+        ] = {}  # by file: lines of each span that are not UTF-8, {}: all
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
         return TEXT_CONFIDENCE if looks_like_text(head) else 0.0
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        assert isinstance(self.config, TextConfig), "an heir with other settings looks at its items itself"
+        assert isinstance(self.config, TextConfig), "a subclass with other settings has an `inspect` of its own"
         if self.config.layout != "auto":
             self.layout = "list" if self.config.layout == "list" else "document"
             return []
@@ -140,7 +143,7 @@ class Text(Modality):
         texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
         if rows and not texts:
             return self._inspect_rows(rows)
-        objections = line_records.why_documents(texts)  # for each file, why its lines are no records
+        objections = line_records.why_documents(texts)  # of each file: why its lines are no records, None if they are
         if not objections:
             return []
         if all(objection is None for objection in objections):
@@ -205,7 +208,7 @@ class Text(Modality):
 
     # ---- learning the tokens ----
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         items = list(items)
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))
@@ -216,14 +219,14 @@ class Text(Modality):
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
         distinct = len(set("".join(sample)))
-        choice = choose_tokens(max(characters, size.bytes), distinct, size.seconds, self.layout)
+        choice = choose_tokens(max(characters, budget.bytes), distinct, budget.seconds, self.layout)
         tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
         if tokens == "characters":
             self.tokenizer = tokenizer.Characters.fit(texts)
         else:
             vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab)
-        several_documents = len({item.name for item in items}) > 1  # spans of one have one name
+        several_documents = len({item.name for item in items}) > 1  # spans of one file have its name
         self._set_spec(self._choose_length(texts, choice), several_documents)
         return self.spec
 
@@ -388,7 +391,11 @@ class Text(Modality):
 
 
 def _encoding_notes(guessed: Mapping[str, Mapping[tuple[int, bytes], int]]) -> list[str]:
-    """Sentences on files that are not UTF-8. guessed: name -> lines that are not, {} for all."""
+    """Sentences on files that are not UTF-8.
+
+    Args:
+        guessed: By file: lines of each span that are not, {} where the whole file is not.
+    """
     not_utf8 = sorted(name for name, lines in guessed.items() if not lines)
     partly_utf8 = sorted(name for name, lines in guessed.items() if lines)
     notes = []
