@@ -121,7 +121,7 @@ def test_held_out_data_from_elsewhere_is_no_fault_of_the_samples() -> None:
         score("two_sample_auc", 0.949, 0.868, 1.0, 0.979, n=25),
         score("kernel_distance", 0.0666, 0.0419, 0.1024, 0.0671, n=25),
     ]
-    assert [part_of(each).grade for each in end_of_a_log] == ["good", "too_few"]  # type: ignore[union-attr]
+    assert [part_of(figure).grade for figure in end_of_a_log] == ["good", "too_few"]  # type: ignore[union-attr]
     assert part_of(score("kernel_distance", 0.067, 0.063, 0.071, 0.066, n=900)).grade == "good"  # type: ignore[union-attr]
 
 
