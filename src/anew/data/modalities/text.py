@@ -400,7 +400,10 @@ def _encoding_notes(guessed: Mapping[str, Mapping[tuple[int, bytes], int]]) -> l
     partly_utf8 = sorted(name for name, lines in guessed.items() if lines)
     notes = []
     if not_utf8:
-        notes.append(f"{_files_are(not_utf8)} not UTF-8; read as Windows-1252: {', '.join(not_utf8[:3])}")
+        notes.append(
+            f"{_files_are(not_utf8)} not UTF-8; read as Windows-1252: {', '.join(not_utf8[:3])} (if they are in another encoding, "
+            "convert them to UTF-8)"
+        )
     if partly_utf8:
         lines = sum(sum(guessed[name].values()) for name in partly_utf8)
         notes.append(
