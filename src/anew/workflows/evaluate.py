@@ -57,7 +57,8 @@ PAGE_SECONDS = 0.6  # of that for drawing and writing alone; chosen
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 BRIEF = 12  # samples that a report shows where there was no time for more; chosen
 SHARE = 0.3  # of the time is for sampling: the rest is for measuring and the copying test; chosen
-MOST_SHARE = 0.5  # of the time, until there are enough samples for the answers
+# Of the time, until there are enough samples for the answers: the rest must still do for the copying test; chosen.
+MOST_SHARE = 0.5
 # Times the longest time for sampling: a chunk that is not ready by then is given up; within what measuring can spare.
 LATE = 1.3
 # Samples whose time says how many more there are time for; they are drawn whatever it takes, so they are few.
