@@ -41,7 +41,6 @@ __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evalua
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
 PIECES = 4  # of a passage that are judged each, at least: then a passage counts by more than one accident; chosen
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
-# For what is left once sampling was stopped by hand: whoever presses Ctrl-C waits; a second time ends it.
 # For what is left once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
 # Units of the test part, taken evenly, that parts of a mixed model are scored on: few digits of them are shown;
