@@ -96,7 +96,7 @@ def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("apart", "num_train", "why"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
+    ("apart", "num_train", "reason"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
 )
 def test_where_a_probe_tells_nothing_it_is_said(apart: float, num_train: int, reason: str) -> None:
     scores, left = scores_of(labels(500, 5), apart=apart, num_train=num_train)
