@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -88,9 +88,6 @@ class Code(Text):
             return []
         counts = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(6))
         return [f"programs in several languages ({counts} of those looked at); samples are written as {self.suffix}"]
-
-    def _documents(self, item: Item, text: str) -> Iterator[Item]:
-        yield Item(item.name, text, item.label, item.begins, item.ends)  # lines of % are comments
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
         super()._set_spec(length, several_documents=True)  # a gap ends where a file does

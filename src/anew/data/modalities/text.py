@@ -194,7 +194,8 @@ class Text(Modality):
 
     def _documents(self, item: Item, text: str) -> Iterator[Item]:
         """The documents of a file: one, or the records of a jar. Of a span of a large file the outermost may go on beyond it."""
-        pieces = record_jar.records(text) if self.config.layout == "auto" else [text]
+        is_free = isinstance(self.config, TextConfig) and self.config.layout == "auto"
+        pieces = record_jar.records(text) if is_free else [text]
         if len(pieces) < 2:
             yield Item(item.name, text, item.label, item.begins, item.ends)
             return
