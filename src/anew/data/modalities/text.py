@@ -185,24 +185,13 @@ class Text(Modality):
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
         if self.layout == "document":
-            yield from self._documents(item, text)
+            may_divide = isinstance(self.config, TextConfig) and self.config.layout == "auto"
+            yield from record_jar.documents(item, record_jar.records(text) if may_divide else [text])
             return
         records = line_records.records(text)
         for number, record in enumerate(records, 1):
             name = f"{item.name}:{number}" if len(records) > 1 else item.name
             yield Item(name, record, item.label)
-
-    def _documents(self, item: Item, text: str) -> Iterator[Item]:
-        """The documents of a file: one, or the records of a jar. Of a span of a large file the outermost may go on beyond it."""
-        is_free = isinstance(self.config, TextConfig) and self.config.layout == "auto"
-        pieces = record_jar.records(text) if is_free else [text]
-        if len(pieces) < 2:
-            yield Item(item.name, text, item.label, item.begins, item.ends)
-            return
-        last = len(pieces)
-        for number, piece in enumerate(pieces, 1):
-            begins, ends = item.begins or number > 1, item.ends or number < last
-            yield Item(f"{item.name}:{number}", piece, item.label, begins, ends)
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
