@@ -393,7 +393,8 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "left behind: counts of what followed many kinds of context" in text and "No copying found." in text
+    assert "Left behind: counts of what followed many kinds of context" in text and "No copying found." in text
+    assert "Only the run's network is in here" in text and "2.50 by the network, 2.00 by the whole run." in text
 
 
 @pytest.mark.parametrize(
@@ -521,5 +522,6 @@ def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str],
     visit.page.wait_for_selector("body[data-looked]", state="attached")
     assert visit.page.locator("#panel-look .words button").count() > 2
     visit.page.click("#tab-about")
-    assert "No copying found." in visit.page.inner_text("#panel-about")
+    assert "New? No copying found." in visit.page.inner_text("#panel-about")
+    assert "2.50 by the network, 2.00 by the whole run" in visit.page.inner_text("header")
     visit.close()
