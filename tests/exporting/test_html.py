@@ -419,13 +419,13 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     ["</script><script>alert(1)</script>", "<!--<script>", "]]>", "\u2028\u2029", "\ud800", "a\\", "\"'&{{ body }}"],
 )
 def test_names_of_strangers_stay_text(name: str) -> None:
-    about = {"name": name, "answers": [name], "scores": [], "differences": [name]}
-    document = page(name, {"about": about, "labels": {"names": [name]}, "container": {}}, b"")
+    facts = {"name": name, "answers": [name], "scores": [], "differences": [name]}
+    document = page(name, {"about": facts, "labels": {"names": [name]}, "container": {}}, b"")
     program = re.search(r'<script type="application/json" id="program">(.*?)</script>', document, re.DOTALL)
     assert program is not None and "<" not in program[1]
     assert json.loads(program[1])["labels"]["names"] == [name]
     plain = page(
-        "x", {"about": about | dict.fromkeys(("name",), "x"), "labels": {"names": ["x"]}, "container": {}}, b""
+        "x", {"about": facts | dict.fromkeys(("name",), "x"), "labels": {"names": ["x"]}, "container": {}}, b""
     )
     assert re.findall(r"</?script|<!--", document) == re.findall(r"</?script|<!--", plain)
 

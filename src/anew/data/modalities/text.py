@@ -14,7 +14,7 @@ from anew.core import files
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
-from anew.data.formats import learned, line_records, tokenizer
+from anew.data.formats import learned, line_records, record_jar, tokenizer
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
 from anew.data.formats.text_encoding import MIXED, count_guessed_lines, decode_text, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
@@ -143,6 +143,8 @@ class Text(Modality):
         texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
         if rows and not texts:
             return self._inspect_rows(rows)
+        if any(len(record_jar.records(text)) > 1 for text in texts):
+            return [record_jar.RULE]
         objections = line_records.why_documents(texts)  # of each file: why its lines are no records, None if they are
         if not objections:
             return []
@@ -183,7 +185,8 @@ class Text(Modality):
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
         if self.layout == "document":
-            yield Item(item.name, text, item.label, item.begins, item.ends)
+            may_divide = isinstance(self.config, TextConfig) and self.config.layout == "auto"
+            yield from record_jar.documents(item, record_jar.records(text) if may_divide else [text])
             return
         records = line_records.records(text)
         for number, record in enumerate(records, 1):

@@ -75,7 +75,10 @@ def detect_modality(
     if not usable:
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
         sentence = f"{path!r} holds nothing that can be learned ({(counts + _refusal_clause(source)).removeprefix('; ') or 'nothing'})"
-        raise DataError(f"{sentence}; {_advice(source, modalities) or NOTHING_READ}")
+        advice = _advice(source, modalities) or (
+            "" if source.refusals else NOTHING_READ
+        )  # a refusal says what to change
+        raise DataError("; ".join(filter(None, [sentence, advice])))
     if requested is not None and requested not in usable:
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
         raise DataError("; ".join(filter(None, [sentence, _advice(source, {requested: modalities[requested]})])))
