@@ -95,7 +95,7 @@ class Sampler:
         return np.asarray(np.minimum(index, total.shape[1] - 1))
 
     def _one_hot(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
-        return np.eye(step["size"], dtype=np.float32)[values[step["index"]]]
+        return np.asarray(np.eye(step["size"], dtype=np.float32)[values[step["index"]]])
 
     def _run(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]
