@@ -23,7 +23,7 @@ export function describe({ about, item }) {
     element("h2", {}, "How good it is"),
   ];
   if (about.whole_run && about.answers.length) parts.push(element("p", { class: "explained" }, about.whole_run));
-  const answers = about.answers.map(([question, answer]) => element("li", {}, question && element("strong", {}, `${question} `), answer));
+  const answers = about.answers.map(([question, answer]) => element("li", {}, question && element("strong", {}, `${question} `), answer.replaceAll("`", "")));
   parts.push(answers.length ? element("ul", {}, ...answers) : element("p", {}, "Nothing was measured."));
   if (about.scores.length) parts.push(element("p", { class: "explained" }, LEGEND), table(about.scores));
   parts.push(element("h2", {}, "What differs from the run"), list(about.differences));
