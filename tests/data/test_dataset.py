@@ -222,9 +222,9 @@ def test_mixed_encodings_are_read_and_said(tmp_path: Path) -> None:
 )
 def test_text_that_cannot_be_used(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(DataError, match=message) as refusal:
         Dataset.open(tmp_path).fit(SIZE)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_bad_paths_modalities_and_settings(tmp_path: Path) -> None:

@@ -139,9 +139,9 @@ def test_what_is_wrong_is_caught() -> None:
         check_settings({"temprature": "1"}, sampling=True)
     with pytest.raises(AssertionError):
         check_settings({"temperature": "-5"}, sampling=True)
-    for wrong in ("anew.load('r').sampel()", "anew.train('d', steps_=1)", "anew.load('r').sample(1).sav('x')"):
+    for invalid in ("anew.load('r').sampel()", "anew.train('d', steps_=1)", "anew.load('r').sample(1).sav('x')"):
         with pytest.raises((AssertionError, TypeError)):
-            check_calls(f"import anew\n{wrong}")
+            check_calls(f"import anew\n{invalid}")
 
 
 # ---- Python ----

@@ -66,7 +66,7 @@ class StubHub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     requests: dict[str, Any] = {}
-    handler = type("Handler", (StubHub,), {"seen": requests})
+    handler = type("Handler", (StubHub,), {"uploaded": requests})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

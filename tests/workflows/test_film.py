@@ -134,17 +134,17 @@ def test_it_stays_within_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         folder=SimpleNamespace(path=tmp_path),
     )  # fmt: skip
     scene = film.Film(job, SimpleNamespace(shard=False, step=0, averaged=lambda: nullcontext(object())))  # type: ignore[arg-type]
-    taken = []
+    seconds = []
 
     def add(family: Any, result: Any, begun: float) -> None:
-        taken.append(begun)
+        seconds.append(begun)
         now[0] += 0.5
 
     monkeypatch.setattr(scene, "_add", add)
     while now[0] < 100:
         now[0] += 0.1
         scene(SimpleNamespace(step=1, progress=now[0] / 100))  # type: ignore[arg-type]
-    assert scene.cost <= 0.02 * 100 and len(taken) >= 3 and taken[0] < 15
+    assert scene.cost <= 0.02 * 100 and len(seconds) >= 3 and seconds[0] < 15
 
 
 def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,6 @@ from anew.core.json_values import JsonValue
 from anew.errors import RunError
 
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
-# Of a JSON file, at most: some twenty times what the largest runs write, and parsed within seconds.
 JSON_BYTES = 64 * 2**20  # of a JSON file, at most: those of a run are far smaller, however many its labels; chosen
 JSON_MEMORY = 2**28  # bytes that its values may take, about: 64 MB of `[],` would take 1.6 GB (docs/log.md, 2026-11-27)
 _VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # about what CPython takes for an object, a list, and a value in them

@@ -41,7 +41,6 @@ __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evalua
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
 PIECES = 4  # of a passage that are judged each, at least: then a passage counts by more than one accident; chosen
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
-# For what is left once sampling was stopped by hand: whoever presses Ctrl-C waits; a second time ends it.
 # For what is left once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
 # Units of the test part, taken evenly, that parts of a mixed model are scored on: few digits of them are shown;
@@ -57,7 +56,8 @@ PAGE_SECONDS = 0.6  # of that for drawing and writing alone; chosen
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 BRIEF = 12  # samples that a report shows where there was no time for more; chosen
 SHARE = 0.3  # of the time is for sampling: the rest is for measuring and the copying test; chosen
-MOST_SHARE = 0.5  # of the time, until there are enough samples for the answers
+# Of the time, until there are enough samples for the answers: the rest must still do for the copying test; chosen.
+MOST_SHARE = 0.5
 # Times the longest time for sampling: a chunk that is not ready by then is given up; within what measuring can spare.
 LATE = 1.3
 # Samples whose time says how many more there are time for; they are drawn whatever it takes, so they are few.

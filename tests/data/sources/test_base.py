@@ -191,9 +191,9 @@ def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: s
     from anew.data.sources.open import detect_modality
 
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as caught:
+    with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as refusal:
         detect_modality(str(tmp_path), None)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:

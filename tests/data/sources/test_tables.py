@@ -357,9 +357,9 @@ def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tm
         ("good.png", None, "names a file"),
         ({"path": str(tmp_path / "good.png"), "bytes": None}, None, "names a file"),
     ]:
-        with pytest.raises(ValueError, match=reason) as caught:
+        with pytest.raises(ValueError, match=reason) as refusal:
             image_bytes(cell, where)
-        assert len(str(caught.value)) < 200
+        assert len(str(refusal.value)) < 200
 
 
 QUOTES = "author,quote,year\n" + "".join(
@@ -386,7 +386,7 @@ def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("choice", "says"),
+    ("choice", "message"),
     [
         ({"text_column": "quot"}, r"'.*a\.csv' has no column 'quot'; did you mean 'quote'\? \(its columns: 'author', 'quote', 'year'\)"),
         ({"text.text_column": "zzz"}, r"has no column 'zzz'; allowed: author, quote, year"),
@@ -394,10 +394,10 @@ def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> 
     ],
 )  # fmt: skip
 def test_a_column_that_is_not_there_is_named_with_those_that_are(
-    tmp_path: Path, choice: dict[str, str], says: str
+    tmp_path: Path, choice: dict[str, str], message: str
 ) -> None:
     (tmp_path / "a.csv").write_text(QUOTES)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         Dataset.open(tmp_path / "a.csv", columns=ColumnChoice.of(choice))
 
 

@@ -124,6 +124,6 @@ def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
     train = ["aaaaaaaa", "aaaaaaab", "qrstuvwx"]
     search = Audit(item_types.RECORDS, ["aaaaaaaa"], train, ["ABCDEFGH"], np.array([0, 0, 1, 2]), controls=False)
     query = np.array([search.n_real])
-    apart = search.distances[0].nearest_real(query, search.pool)
-    assert apart.scale[0] > 0.5
-    assert search._match_test([apart]).nearests[0].scale[0] == 0.125
+    distances = search.distances[0].nearest_real(query, search.pool)
+    assert distances.scale[0] > 0.5
+    assert search._match_test([distances]).nearests[0].scale[0] == 0.125

@@ -54,11 +54,11 @@ class Page(HTMLParser):
 
 
 def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
-    about = {"run": "first", "family": "transformer", "modality": "text", "notes": ["one file was skipped"]}
-    about |= {key: more.pop(key) for key in list(more) if key in about}
+    facts = {"run": "first", "family": "transformer", "modality": "text", "notes": ["one file was skipped"]}
+    facts |= {key: more.pop(key) for key in list(more) if key in facts}
     history = more.get("history", HISTORY)
     steps = max((row["step"] for row in history), default=None)
-    report = EvaluationReport.of(more.pop("scores", TEXT_SCORES), more.pop("copies", None), steps=steps, **about)
+    report = EvaluationReport.of(more.pop("scores", TEXT_SCORES), more.pop("copies", None), steps=steps, **facts)
     fields: dict[str, Any] = {
         "content": ReportContent(
             pairs=[SamplePair(ReportItem(text="new words here" * 10), None)], explanation="longest passage"
@@ -124,8 +124,8 @@ def test_answers_that_want_items_say_so() -> None:
 
 
 def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
-    about = {"run": "first", "family": "diffusion", "modality": "image", "folder": tmp_path}
-    report = EvaluationReport.of(IMAGE_SCORES, copies(), **about)
+    facts = {"run": "first", "family": "diffusion", "modality": "image", "folder": tmp_path}
+    report = EvaluationReport.of(IMAGE_SCORES, copies(), **facts)
     assert report["coverage"].value == 0.8 and "coverage" in report and "recall" not in report
     with pytest.raises(KeyError, match=r"'recall' was not measured; measured: frechet_distance, coverage"):
         report["recall"]

@@ -25,7 +25,8 @@ from anew.nets.unet import UNet
 
 # Of U-Nets with two halvings or more, whose stages cost more.
 DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-DIT_SIZES = (  # width, depth
+# Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
+DIT_SIZES = (
     (64, 4),
     (128, 4),
     (192, 6),

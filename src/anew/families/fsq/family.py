@@ -46,7 +46,6 @@ from anew.nets.resnet import Discriminator, soft_clamp
 EXAMPLES_PER_SQUARE_WIDTH = 60.0  # that it should see before a larger one is worth it; chosen, a VAE takes 110
 # Side of the small copies of items in which clusters are looked for: clusters are of whole shapes; chosen.
 SMALL_SIDE = 16
-# Principal directions of them that tell clusters apart: distances in all of them would be mostly noise; chosen.
 MOST_RANK = 40  # principal directions of them that tell clusters apart: what is left out is mostly detail; chosen
 MOST_ITEMS = 20_000  # that clusters are found from, 200 for each: more take time and hardly move a centre; chosen
 MOST_VALUES = 30_000_000  # of their copies together: 120 MB

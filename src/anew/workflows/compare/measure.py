@@ -31,7 +31,6 @@ from anew.workflows.evaluate import evaluation_inputs
 # For the samples of a run; all runs are measured at the number that the slowest had time for; chosen.
 SAMPLE_SECONDS = 8.0
 TEXT_SECONDS = 12.0  # for the metrics of a run of text: a few runs are compared within a minute; chosen
-# Held-out items that are scored, and the time for them: the mean is sure to a few percent; chosen.
 BITS_ITEMS, BITS_SECONDS = 256, 4.0  # held-out items that are scored, and the time for them; chosen
 PATHS, FRAMES = 24, 13  # interpolations, and frames of each: a mean over pairs, and twelve equal steps; chosen
 PLAYERS = 6  # samples that can be played: each adds its sound to the page; chosen
