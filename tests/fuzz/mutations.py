@@ -317,7 +317,7 @@ LIES: dict[str, tuple[Mutation, ...]] = {
     "idx": (_at(4, 4, "big", EXTREMES_32), _at(8, 4, "big", EXTREMES_32), _at(12, 4, "big", EXTREMES_32),
             _at(2, 2, "big", (0, 0x803, 0x804, 0xD02, 0xB01))),
     "idx.gz": (repacked((*BLIND, _at(4, 4, "big", EXTREMES_32), _at(8, 4, "big", EXTREMES_32))), idx_bomb),
-    "fasta.gz": (repacked((*BLIND, unicode_mess)), fasta_bomb),
+    "fasta.gz": (repacked((*BLIND, unicode_mess)), fasta_bomb), "text.gz": (repacked((*BLIND, unicode_mess)), fasta_bomb),
     "fasta": (unicode_mess,), "csv": (unicode_mess,), "tsv": (unicode_mess,), "jsonl": (unicode_mess,), "text": (unicode_mess,),
     "smiles": (unicode_mess,), "code": (unicode_mess,), "metadata-csv": (unicode_mess,), "metadata-jsonl": (unicode_mess,),
     "metadata-parquet": (parquet_footer,),
