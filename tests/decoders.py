@@ -87,4 +87,4 @@ class Native:
         return os.getpid()
 
     def encode_many(self, items: Any) -> list[Any]:
-        return list(isolation.each(self, "encode", items))
+        return list(isolation.each(self.encode, items))

@@ -81,12 +81,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wrong(call: Callable[[], Any], argument: str, value: Any) -> None:
-    with pytest.raises(anew.AnewError) as caught:
+    with pytest.raises(anew.AnewError) as refusal:
         call()
-    sentence = str(caught.value)
+    sentence = str(refusal.value)
     assert sentence and "\n" not in sentence and "Traceback" not in sentence
     assert " --" not in sentence, "the library names arguments, not options"
-    assert isinstance(caught.value, anew.UserError), sentence
+    assert isinstance(refusal.value, anew.UserError), sentence
     assert len(sentence) < 700, sentence
     assert NAMED.get(argument, argument) in sentence, sentence
 
@@ -213,9 +213,9 @@ STUDIO: dict[str, list[Any]] = {
 @pytest.mark.parametrize(("argument", "value"), every(AGAIN))
 def test_again(argument: str, value: Any, place: Path) -> None:
     file = next((place / "run" / "samples").glob("*"), place / "names.txt")
-    with pytest.raises(anew.UserError) as caught:
+    with pytest.raises(anew.UserError) as refusal:
         anew.again(**{"file": file, "run": place / "run", argument: value})
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(("argument", "value"), every(EXPORT))

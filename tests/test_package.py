@@ -136,8 +136,8 @@ def test_an_sdist_holds_what_it_takes_to_build_and_test(built: Path) -> None:
 
 @pytest.mark.slow
 def test_an_installed_package_runs(installed: Path, tmp_path: Path) -> None:
-    where = run(installed, "-c", "import anew; print(anew.__file__)", folder=tmp_path)
-    assert where.stdout.startswith(str(installed.parents[1])), where.stderr
+    location = run(installed, "-c", "import anew; print(anew.__file__)", folder=tmp_path)
+    assert location.stdout.startswith(str(installed.parents[1])), location.stderr
     version = run(installed, "-m", "anew", "--version", folder=tmp_path)
     assert version.stdout.split()[-1] == anew.__version__
     prose(tmp_path / "data" / "book.txt", 200)

@@ -35,7 +35,7 @@ def depth(node: ast.AST) -> int:
 
 def test_any_is_rare() -> None:
     lines = [line for path in (ROOT / "src").rglob("*.py") for line in path.read_text().splitlines()]
-    assert sum(re.search(r"\bAny\b", line) is not None for line in lines) <= 200
+    assert sum(re.search(r"\bAny\b", line) is not None for line in lines) <= 60
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -11,10 +11,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SRC = ROOT / "src" / "anew"
+SRC, TESTS = ROOT / "src" / "anew", ROOT / "tests"
 FILES = sorted(SRC.rglob("*.py"))
 PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 SAY_NOTHING = {"came", "each", "given", "how", "it", "one", "some", "stuff", "thing", "told", "which", "why"}
+ANY = {  # public, with `Any` in its signature, and why
+    "cli/parser.py: CommandParser.__init__": "the signature of argparse",
+    "cli/parser.py: CommandParser.add_argument": "the signature of argparse",
+    "evaluation/modalities/code.py: judge_tree": "grammars come from a package without types",
+    "exporting/runtime/sample.py: Step": "runs without Anew; each kind of step has numbers of its own, which its method names",
+    "exporting/runtime/sound.py: Scale": "runs without Anew; numbers of sampler.json, which Anew wrote",
+    "families/base.py: SpecT": "`Family` alone is a family of any spec",
+    "families/base.py: ConfigT": "`Family` alone is a family with any settings",
+    "families/transformer/sampler.py: TokenMixer.weights_after": "a mixer gets back the state that it made, of a class of its own",
+    "families/transformer/sampler.py: TokenMixer.draw": "a mixer gets back the state that it made, of a class of its own",
+    "families/transformer/sampler.py: TokenMixer.read_prompt": "a mixer makes a state of a class of its own",
+}
 BY_NAME = ("Sampler._",)  # methods that a file says by name: `exporting/runtime/sample.py`
 
 each_module = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
@@ -54,6 +66,12 @@ def test_a_class_name_stands_for_one_class() -> None:
 @each_module
 def test_a_variable_says_what_it_holds(path: Path) -> None:
     assert not {name.lstrip("_") for name in assigned(PARSED[path])} & SAY_NOTHING
+
+
+def test_variables_of_tests_say_what_they_hold() -> None:
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(TESTS.rglob("*.py"))}
+    vague = {path.name: {name.lstrip("_") for name in assigned(tree)} & SAY_NOTHING for path, tree in trees.items()}
+    assert not {name: names for name, names in vague.items() if names}
 
 
 def test_nothing_is_there_for_tests_alone() -> None:
@@ -99,6 +117,64 @@ def test_no_attribute_is_asked_for_to_learn_what_was_done(path: Path) -> None:
     calls = [node for node in ast.walk(PARSED[path]) if isinstance(node, ast.Call) and len(node.args) > 1]
     of_self = [call for call in calls if isinstance(call.args[0], ast.Name) and call.args[0].id == "self"]
     assert not [call.lineno for call in of_self if getattr(call.func, "id", "") == "hasattr"]
+
+
+def signatures(body: list[ast.stmt], owner: str = "") -> Iterator[tuple[str, list[ast.AST | None]]]:
+    """Public functions, attributes and aliases of types, with what their signatures say."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = node.args
+            named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+            yield owner + node.name, [node.returns, *(argument.annotation for argument in named if argument)]
+            for child in ast.walk(node):
+                if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Attribute) and owner:
+                    yield owner + child.target.attr, [child.annotation]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield owner + node.target.id, [node.annotation]
+        elif isinstance(node, ast.Assign) and not owner:
+            yield from ((target.id, [node.value]) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.ClassDef):
+            yield from signatures(node.body, f"{owner}{node.name}.")
+
+
+def test_public_signatures_say_their_types() -> None:
+    """`Any` would end type checking wherever such a value goes: JSON is a `JsonValue`, what is known of it a record."""
+    vague = set()
+    for path, tree in PARSED.items():
+        for name, parts in signatures(tree.body):
+            is_public = not any(re.match(r"_(?!_init__)", part) for part in name.split("."))
+            names = {getattr(node, "id", "") for part in parts if part is not None for node in ast.walk(part)}
+            if is_public and "Any" in names:
+                vague.add(f"{path.relative_to(SRC)}: {name}")
+    assert vague == set(ANY)
+
+
+def is_number(node: ast.expr) -> bool:
+    """Whether it is a number, or a tuple or dictionary that holds one."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and not isinstance(node.value, bool)
+    if isinstance(node, ast.BinOp):
+        return is_number(node.left) and is_number(node.right)
+    if isinstance(node, ast.Tuple | ast.List):
+        return any(map(is_number, node.elts))
+    if isinstance(node, ast.Dict):
+        return any(map(is_number, node.values))
+    return isinstance(node, ast.UnaryOp) and is_number(node.operand)
+
+
+@each_module
+def test_a_numeric_constant_says_why(path: Path) -> None:
+    """Behind it, or in the three lines above: what it trades, where it was measured, or that it was chosen."""
+    lines, silent = path.read_text(encoding="utf-8").splitlines(), []
+    for node in PARSED[path].body:
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if value is None or not is_number(value):
+            continue
+        own = lines[node.lineno - 1 : node.end_lineno]
+        above = lines[max(0, node.lineno - 4) : node.lineno - 1]
+        if not any("  # " in line for line in own) and not any(line.startswith("#") for line in above):
+            silent.append(f"{node.lineno}: {own[0]}")
+    assert not silent
 
 
 @each_module

@@ -434,11 +434,11 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"), MISTAKES[:-1], ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+    ("arguments", "message"), MISTAKES[:-1], ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
 )
 def test_a_mistake_is_one_sentence(
     arguments: tuple[str, ...],
-    says: str,
+    message: str,
     text_run: tuple[Path, Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -459,7 +459,7 @@ def test_a_mistake_is_one_sentence(
         filled += ["--run", str(tmp_path / "made")]
     assert main(filled) == 2
     error = capsys.readouterr().err
-    assert re.search(says, error), error
+    assert re.search(message, error), error
     assert error.count("\n") == 1
     assert not (tmp_path / "made").exists()
     assert digest(run) == before
@@ -469,7 +469,7 @@ def test_altered_runs_are_refused(
     text_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, run = text_run
-    for harm, says in (
+    for harm, message in (
         ("weights", "which its weights do not fill"),
         ("pretend", "not a complete safetensors"),
         ("config", "cannot be read"),
@@ -487,7 +487,7 @@ def test_altered_runs_are_refused(
         else:
             (copy / "config.json").write_text("{")
         assert main(["sample", str(copy), "--out", str(tmp_path / "x")]) == 2
-        assert says in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_debug_shows_the_traceback(
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "says"),
+    ("error", "code", "message"),
     [
         (MemoryError(), MISTAKE, "not enough memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MISTAKE, "not enough memory"),
@@ -71,7 +71,7 @@ def test_debug_shows_the_traceback(
 def test_limits_have_sentences(
     error: BaseException,
     code: int,
-    says: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -80,7 +80,7 @@ def test_limits_have_sentences(
     failing(monkeypatch, error)
     assert main(LOOK) == code
     output = capsys.readouterr().err
-    assert says in output and output.count("\n") == 1 and "Traceback" not in output
+    assert message in output and output.count("\n") == 1 and "Traceback" not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, plain lines elsewhere; details only where they are wanted; nothing is obeyed."""
+"""Progress: a bar on a terminal, plain lines elsewhere; details only where they are wanted; control characters are escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed is shown, never obeyed; a reader that goes away ends the output alone."""
+"""Control characters are escaped; a closed pipe ends the output, not the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public addresses lead to public ones."""
+"""An address on the internet must not lead to one inside this network."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_a_public_address_that_leads_inside_is_refused_at_once(tmp_path: Path, m
         with pytest.raises(DataError, match=r"127\.0\.0\.1, an address inside this network"):
             Dataset.open(f"http://127.0.0.1:{server.server_port}/names.txt")
         server.shutdown()
-    assert not _Quiet.asked
+    assert not _Quiet.was_asked
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    asked = False
+    was_asked = False
 
     def log_message(self, *args: object) -> None:
-        type(self).asked = True
+        type(self).was_asked = True

@@ -209,11 +209,11 @@ def test_every_method_of_a_modality_passes_it() -> None:
     words = ["a", "crash", "b"]
     encoded = modality.encode_many([item(word) for word in words])
     assert encoded[::2] == ["a", "b"] and "decoder down" in str(encoded[1])
-    results = list(isolation.each(modality, "expand", [item("a"), item("crash")]))
+    results = list(isolation.each(modality.expand, [item("a"), item("crash")]))
     assert results[0] == ["a", "a"] and isinstance(results[1], ValueError)
     arrays = [item(np.zeros(3)) for _ in range(2)]
-    assert list(isolation.each(modality, "where", arrays)) == [os.getpid()] * 2  # nothing to decode
-    assert next(isolation.each(modality, "where", [item("a")])) != os.getpid()
+    assert list(isolation.each(modality.where, arrays)) == [os.getpid()] * 2  # nothing to decode
+    assert next(isolation.each(modality.where, [item("a")])) != os.getpid()
 
 
 def test_pieces_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

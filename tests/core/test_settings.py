@@ -34,7 +34,7 @@ def test_text_becomes_the_fields_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"),
+    ("name", "text", "message"),
     [
         ("widht", "3", "did you mean 'width'"),
         ("width", "0", "at least 1 and at most 64 channels"),
@@ -45,8 +45,8 @@ def test_text_becomes_the_fields_type() -> None:
         ("other.width", "3", "unknown setting"),
     ],
 )
-def test_one_sentence_says_what_is_wrong(name: str, text: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_one_sentence_says_what_is_wrong(name: str, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         cfg.route_settings({name: text}, {"inner": Inner})
 
 

@@ -65,16 +65,16 @@ def test_crowding_is_at_least_one() -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_results_come_in_order_few_ahead_and_the_threads_come_back(workers: int) -> None:
-    taken: list[int] = []
+    numbers_read: list[int] = []
 
     def numbers() -> Iterator[int]:
         for number in range(50):
-            taken.append(number)
+            numbers_read.append(number)
             yield number
 
     threads = torch.get_num_threads()
     results = map_in_threads(lambda number: number * number, numbers(), workers)
-    assert next(results) == 0 and len(taken) <= workers + 1
+    assert next(results) == 0 and len(numbers_read) <= workers + 1
     assert list(results) == [number * number for number in range(1, 50)]
     assert torch.get_num_threads() == threads
     with pytest.raises(ZeroDivisionError):

@@ -34,7 +34,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def server(answer: Answer) -> Iterator[str]:
-    """The address of a server that answers every request so."""
+    """The address of a server that answers every request like this."""
 
     def serve() -> None:
         with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ from anew.core.worker_pipe import Installment, received
 from anew.data.types import FileSlice
 
 
-def sent(*results: object) -> io.BytesIO:
+def pipe_with(*results: object) -> io.BytesIO:
     installment, pipe = Installment(), io.BytesIO()
     for result in results:
         installment.add(result)
@@ -21,7 +21,7 @@ def sent(*results: object) -> io.BytesIO:
 
 def test_values_and_arrays_arrive() -> None:
     large, small = np.arange(5000.0), np.arange(3)
-    first, second, third = received(sent([large, small], FileSlice(b"body", (0, 2)), "text"), 3)
+    first, second, third = received(pipe_with([large, small], FileSlice(b"body", (0, 2)), "text"), 3)
     assert np.array_equal(first[0], large) and np.array_equal(first[1], small)
     assert second == FileSlice(b"body", (0, 2)) and third == "text"
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from anew.core.data_record import DataRecord
 from anew.data.dataset import Dataset, check_present
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
@@ -58,13 +59,13 @@ def test_parts_are_whole_and_scored_once(source: Path) -> None:
     extra = 1 if data.spec.packed is False else 0  # type: ignore[union-attr]
     total = 0
     for part in ("train", "validation", "test"):
-        held = sum(len(text) + extra for text in data.text(part))
+        held_out = sum(len(text) + extra for text in data.text(part))
         for stride in (None, 1 + data.spec.length // 3, data.spec.length):  # type: ignore[union-attr]
             batches = list(data.scoring(part, stride=stride, batch=7))
-            assert sum(float(b.units.sum()) for b in batches) == held  # type: ignore[union-attr]
+            assert sum(float(b.units.sum()) for b in batches) == held_out  # type: ignore[union-attr]
             assert all(b.x.shape[1] <= data.spec.length + 1 for b in batches)  # type: ignore[union-attr]
         assert data.part_size(part) > 0 and data.items(part, 3)
-        total += held
+        total += held_out
     files = sorted(source.iterdir())
     assert total == sum(len(f.read_text()) for f in files)
     units = sum(float(b.units.sum()) for b in data.scoring("train", limit=2000))  # type: ignore[union-attr]
@@ -114,7 +115,7 @@ def test_sweep_stays_in_its_part_and_keeps_limits(source: Path) -> None:
 def test_state_is_json_and_reopens_the_same(source: Path, tmp_path: Path) -> None:
     data = opened(source)
     data.modality.save(tmp_path)
-    state = json.loads(json.dumps(data.state()))
+    state = DataRecord.model_validate(json.loads(json.dumps(data.state().model_dump())))
     again = Dataset.reopen(state, tmp_path)
     assert torch.equal(again.batch(9, "main", 0, 6, 6).x, data.batch(9, "main", 0, 6, 6).x)
     assert again.scan.parts == data.scan.parts and again.fingerprint == data.fingerprint
@@ -133,7 +134,7 @@ def test_a_run_that_held_out_other_items_is_not_judged_by_its_training_items(tmp
     state = opened(tmp_path).state()
     parts = {"train": 400, "validation": 50, "test": 50}
     with pytest.raises(DataError, match=r"holds out other items .* \(400 were to train on, now 350\)"):
-        Dataset.reopen({**state, "parts": parts}, tmp_path)
+        Dataset.reopen(state.model_copy(update={"parts": parts}), tmp_path)
 
 
 def test_open_like_scores_other_data(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_mixed_kinds_say_what_is_taken(tmp_path: Path) -> None:
     (tmp_path / "b.pdf").write_bytes(b"%PDF\0")
     data = Dataset.open(tmp_path)
     assert data.modality.name == "text" and data.scan.other == {"image": 1, ".pdf": 1}
-    assert any("the modality image" in note for note in data.scan.notes)
+    assert any("ignoring 1 image (modality=image" in note for note in data.scan.notes)
 
 
 def test_mixed_encodings_are_read_and_said(tmp_path: Path) -> None:
@@ -221,9 +222,9 @@ def test_mixed_encodings_are_read_and_said(tmp_path: Path) -> None:
 )
 def test_text_that_cannot_be_used(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(DataError, match=message) as refusal:
         Dataset.open(tmp_path).fit(SIZE)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_bad_paths_modalities_and_settings(tmp_path: Path) -> None:

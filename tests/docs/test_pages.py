@@ -78,8 +78,8 @@ def test_a_network_has_one_name() -> None:
     sources = [path for suffix in ("py", "js", "html") for path in (ROOT / "src").rglob(f"*.{suffix}")]
     files = [*WRITTEN, *sources, *DOCS.glob("*.py"), *(DOCS / "assets").iterdir()]
     named = [(path, path.name if path.suffix == ".png" else f"{path.name} {text(path)}") for path in files]
-    found = [path.name for path, words in named for _ in re.findall("critic(?!al)", words, re.IGNORECASE)]
-    assert sorted(found) == ["insight_panel.js", "studio.md"]
+    pages = [path.name for path, words in named for _ in re.findall("critic(?!al)", words, re.IGNORECASE)]
+    assert sorted(pages) == ["insight_panel.js", "studio.md"]
 
 
 # ---- commands and settings ----
@@ -139,9 +139,9 @@ def test_what_is_wrong_is_caught() -> None:
         check_settings({"temprature": "1"}, sampling=True)
     with pytest.raises(AssertionError):
         check_settings({"temperature": "-5"}, sampling=True)
-    for wrong in ("anew.load('r').sampel()", "anew.train('d', steps_=1)", "anew.load('r').sample(1).sav('x')"):
+    for invalid in ("anew.load('r').sampel()", "anew.train('d', steps_=1)", "anew.load('r').sample(1).sav('x')"):
         with pytest.raises((AssertionError, TypeError)):
-            check_calls(f"import anew\n{wrong}")
+            check_calls(f"import anew\n{invalid}")
 
 
 # ---- Python ----

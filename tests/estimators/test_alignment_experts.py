@@ -1,4 +1,4 @@
-"""Experts that follow index records: they go on where a token differs, end with their record, and know their own hits."""
+"""Experts that follow training records: they go on where a token differs, end with their record, and know their own hits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VOCAB = 20
 
 
 def bits(index: AlignmentIndex, rows: np.ndarray, first: int = 1) -> float:
-    """Mean bits of what stands at places from `first` on."""
+    """Mean bits of the tokens from place `first` on."""
     experts, result = index.experts(len(rows)), []
     experts.observe(rows[:, 0])
     for place in range(1, rows.shape[1]):
@@ -31,7 +31,7 @@ def bits(index: AlignmentIndex, rows: np.ndarray, first: int = 1) -> float:
 
 
 def family(rng: np.random.Generator, members: int, length: int, kept: float, ancestor: np.ndarray) -> np.ndarray:
-    """Records that share a share `kept` of their ancestor's tokens."""
+    """Records that keep a share `kept` of their ancestor's tokens."""
     other = rng.integers(0, VOCAB, (members, length))
     return np.where(rng.random((members, length)) < kept, ancestor, other)
 
@@ -60,7 +60,7 @@ def test_evidence_tells_relatives_from_strangers() -> None:
 
 
 def test_what_stands_in_for_what_is_learned() -> None:
-    """Token 2k is often a 2k+1 in a relative, never another one."""
+    """In a relative, token 2k is often 2k + 1, and never another one."""
     rng = np.random.default_rng(2)
     ancestors = rng.integers(0, VOCAB // 2, (60, 100)) * 2
     records = [row + (rng.random(100) < 0.2) for row in np.repeat(ancestors, 6, 0)]
@@ -118,12 +118,12 @@ def test_any_records_give_probabilities(seed: int, vocab: int, length: int) -> N
     rng = np.random.default_rng(seed)
     index = AlignmentIndex.fit([rng.integers(0, vocab, rng.integers(1, length + 1)) for _ in range(8)], vocab)
     again = AlignmentIndex(index.ids, index.lengths, vocab, index.substitution)
-    both: list[AlignmentExperts] = [index.experts(3), again.experts(3)]
+    frames: list[AlignmentExperts] = [index.experts(3), again.experts(3)]
     for tokens in rng.integers(0, vocab, (length, 3)):
-        (probabilities, log_odds, _), (other, _, _) = (frame.predict() for frame in both)
+        (probabilities, log_odds, _), (other, _, _) = (frame.predict() for frame in frames)
         assert (probabilities > 0).all()
         assert np.isfinite(log_odds).all()
         np.testing.assert_allclose(probabilities.sum(1), 1.0, rtol=1e-4)
         np.testing.assert_array_equal(probabilities, other)
-        for frame in both:
+        for frame in frames:
             frame.observe(tokens)

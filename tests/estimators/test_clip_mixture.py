@@ -41,8 +41,8 @@ def test_known_frames_tell_the_others() -> None:
     y = x[:50].clone()
     y[:, :, 1:] = 0.0
     clean, error = mixture.posterior(y.flatten(1), sigma, component)
-    wrong = (clean.view(50, *SHAPE) - x[:50])[:, :, 1:].square().mean().sqrt()
-    assert wrong < 0.2  # values have a deviation of about 0.5 there
+    difference = (clean.view(50, *SHAPE) - x[:50])[:, :, 1:].square().mean().sqrt()
+    assert difference < 0.2  # values have a deviation of about 0.5 there
     assert bool((error[:, 1:] > error[:, :1]).all())
 
 

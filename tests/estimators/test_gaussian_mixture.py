@@ -9,10 +9,10 @@ from anew.estimators.gaussian_mixture import dct_matrix, fit_mixture
 def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
     """Two Gaussian blobs in 10 dimensions, of 3 varying directions each, and their names."""
     rng = torch.Generator().manual_seed(0)
-    where = torch.randint(2, (n,), generator=rng)
+    cluster = torch.randint(2, (n,), generator=rng)
     directions = torch.randn(2, 3, 10, generator=rng)
-    x = torch.einsum("nk,nkd->nd", torch.randn(n, 3, generator=rng), directions[where])
-    return x + torch.where(where == 1, 8.0, -8.0)[:, None], where
+    x = torch.einsum("nk,nkd->nd", torch.randn(n, 3, generator=rng), directions[cluster])
+    return x + torch.where(cluster == 1, 8.0, -8.0)[:, None], cluster
 
 
 def grid(x: torch.Tensor) -> torch.Tensor:
@@ -20,10 +20,10 @@ def grid(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_finds_the_clusters_and_draws_like_them() -> None:
-    x, where = two_blobs()
+    x, cluster = two_blobs()
     mixture = fit_mixture(grid(x), None, rank=6, num_clusters=2, classes=0, rng=torch.Generator().manual_seed(1))
     result = mixture.assign(x)
-    assert float((result == where).float().mean()) in (0.0, 1.0)
+    assert float((result == cluster).float().mean()) in (0.0, 1.0)
     assert mixture.weights.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
     rng = torch.Generator().manual_seed(2)
     component = torch.zeros(20_000, dtype=torch.long)
@@ -45,10 +45,10 @@ def test_denoising_is_as_good_as_it_says() -> None:
 
 
 def test_classes_own_their_components() -> None:
-    x, where = two_blobs()
-    mixture = fit_mixture(grid(x), where, rank=4, num_clusters=4, classes=2, rng=torch.Generator().manual_seed(1))
+    x, cluster = two_blobs()
+    mixture = fit_mixture(grid(x), cluster, rank=4, num_clusters=4, classes=2, rng=torch.Generator().manual_seed(1))
     assert mixture.component_class.tolist() == [0, 1, 0, 1, -1]
-    assert torch.equal(mixture.component_class[mixture.assign(x, where)], where)
+    assert torch.equal(mixture.component_class[mixture.assign(x, cluster)], cluster)
     assert float(mixture.weights.sum()) == pytest.approx(1)
 
 

@@ -30,8 +30,8 @@ def prose(n: int, seed: int) -> list[str]:
     return [" ".join(rng.choice(WORDS, 130)) for _ in range(n)]
 
 
-def pool_of(train: list[Any], held: list[Any], **more: Any) -> Callable[[int], AuditPool]:
-    return lambda n: AuditPool(train, held, None, more.get("total", len(train)), more.get("random", True))
+def pool_of(train: list[Any], held_out: list[Any], **more: Any) -> Callable[[int], AuditPool]:
+    return lambda n: AuditPool(train, held_out, None, more.get("total", len(train)), more.get("random", True))
 
 
 TRAIN, HELD = pictures(300, 0), pictures(200, 1)
@@ -61,11 +61,11 @@ def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., Ev
 
 
 def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
-    train, held = pictures(4000, 3), pictures(2500, 4)
-    evaluation = IMAGE(make_inputs(train, held, pictures(100, 5), pool=pool_of(train, held), seconds=0.4))
+    train, held_out = pictures(4000, 3), pictures(2500, 4)
+    evaluation = IMAGE(make_inputs(train, held_out, pictures(100, 5), pool=pool_of(train, held_out), seconds=0.4))
     result = list(evaluation.copy_tests())[-1]
     assert result.train + result.held_out < 6500 and result.n_train_total == 4000
-    assert any("copies of all" in note for note in evaluation.skipped) or result.train > 1000
+    assert any("4,000 training items" in note for note in evaluation.skipped) or result.train > 1000
     sentences = [*result.notes, result.verdict()]
     assert result.controls or any("planted copies" in text or "time" in text for text in sentences)
 
@@ -110,17 +110,37 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
 
     monkeypatch.setattr(IMAGE, "run_audit", run_audit)
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
-    train, held = pictures(4000, 3), pictures(2500, 4)
+    train, held_out = pictures(4000, 3), pictures(2500, 4)
     samples = pictures(1000, 5)
     for seconds, is_enough in ((4.0, False), (9.0, False), (1000.0, True)):
         clock[0] = 0.0
         tried.clear()
-        evaluation = IMAGE(make_inputs(train, held, samples, pool=pool_of(train, held), seconds=seconds))
+        evaluation = IMAGE(make_inputs(train, held_out, samples, pool=pool_of(train, held_out), seconds=seconds))
         results = list(evaluation.copy_tests())
         assert {result.limited_by for result in results[:-1]} <= {"time"}
         assert tried[0] == (64, 128) and clock[0] < seconds
         assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.skipped)
         assert clock[0] > 0.2 * seconds or is_enough
+        assert not any("of 4,000 training items" in note for note in evaluation.skipped) or tried[-1][1] < 6500
+
+
+def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    run_audit = IMAGE.run_audit
+
+    def slow_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int) -> Any:
+        clock[0] += 3.0
+        return run_audit(self, pool, max_count, n_samples)
+
+    monkeypatch.setattr(IMAGE, "run_audit", slow_audit)
+    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
+    train, held = pictures(60, 3), pictures(40, 4)
+    evaluation = IMAGE(make_inputs(train, held, pictures(200, 5), pool=pool_of(train, held), seconds=6.0))
+    assert len(list(evaluation.copy_tests())) == 1
+    (note,) = evaluation.skipped
+    assert note == "Not measured: copies among all samples (there was time to compare only 64 of 200 samples)."
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:

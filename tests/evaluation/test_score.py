@@ -45,7 +45,7 @@ def test_a_metric_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert feature_metrics()[0].label == "toys"
     rows = np.random.default_rng(0).normal(size=(30, 4))
     sets = FeatureSets(rows, rows + 1.0, rows + 0.5)
-    toy = next(fidelity_scores(FeatureComparison.of(sets, 0, lambda share: False), lambda measure, why: None))
+    toy = next(fidelity_scores(FeatureComparison.of(sets, 0, lambda share: False), lambda measure, reason: None))
     assert toy.name == "toy_share" and toy.real_baseline == pytest.approx((rows + 0.5).mean())
 
     report = EvaluationReport.of([toy], run="r", family="f", modality="image")

@@ -35,7 +35,7 @@ def inputs(
     return EvaluationInputs(**{**fields, **more})
 
 
-def found(scores: Any) -> dict[str, Score]:
+def scores_of(scores: Any) -> dict[str, Score]:
     return {score.name: score for score in scores}
 
 
@@ -52,11 +52,11 @@ def test_functions_are_judged_where_they_end_within_the_text() -> None:
 
 def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
     real = [program(i) for i in range(30)]
-    both = found(CodeEvaluation(inputs(real[:10], real[10:20], real[20:], True))._parsing())
-    for own in (both["parse_share"], both["function_share"]):
+    shares = scores_of(CodeEvaluation(inputs(real[:10], real[10:20], real[20:], True))._parsing())
+    for own in (shares["parse_share"], shares["function_share"]):
         assert own.value == 1.0 == own.real_baseline and own.better == "higher"
     broken = [text.replace("):", ")") for text in real[:10]]
-    assert found(CodeEvaluation(inputs(broken, real, real, True))._parsing())["parse_share"].value < 0.6
+    assert scores_of(CodeEvaluation(inputs(broken, real, real, True))._parsing())["parse_share"].value < 0.6
 
 
 def test_other_languages_are_judged_by_their_grammars() -> None:
@@ -68,17 +68,17 @@ def test_other_languages_are_judged_by_their_grammars() -> None:
     good, bad = "function f(x) { return x + 1; }\n" * 4, "function f(x { return x + ; }\n" * 4
     for text, whole in ((good, True), (bad, False)):
         evaluation = CodeEvaluation(inputs([text] * 3, [good], [good] * 3, True, modality=JavaScript()))
-        score = found(evaluation._parsing())["parse_share"]
+        score = scores_of(evaluation._parsing())["parse_share"]
         assert (score.value == 1.0) is whole and score.real_baseline == 1.0
     unknown = CodeEvaluation(inputs([good], [good], [good], True, modality=type("X", (), {"suffix": ".zzz"})()))
-    assert not found(unknown._parsing()) and "no grammar" in unknown.skipped[0]
+    assert not scores_of(unknown._parsing()) and "no grammar" in unknown.skipped[0]
 
 
 def test_molecules_are_valid_unique_and_new() -> None:
     pytest.importorskip("rdkit")
     real = [molecule(i) for i in range(300)]
     samples = [*real[:20], *real[:20], "C1CC", "c1cc", *(molecule(i) for i in range(900, 930))]
-    scores = found(MoleculeEvaluation(inputs(samples, real[:200], real[200:], False))._chemistry())
+    scores = scores_of(MoleculeEvaluation(inputs(samples, real[:200], real[200:], False))._chemistry())
     assert scores["valid_share"].value == pytest.approx(70 / 72) and scores["valid_share"].real_baseline == 1.0
     assert scores["unique_share"].value < 0.8 and 0.3 < scores["novel_share"].value < 0.8
 
@@ -105,7 +105,7 @@ def test_figures_of_sequences_have_floors() -> None:
             cluster_text=lambda limit: test,
         )
     )  # fmt: skip
-    scores = found(evaluation.likelihood())
+    scores = scores_of(evaluation.likelihood())
     assert scores["bits_per_residue"].value == pytest.approx(150 / 61) == scores["bits_per_residue_clusters"].value
     names = ("uniform", "unigram", "profile", "kneser_ney")
     for name in (*names, "clusters_kneser_ney"):
@@ -113,7 +113,7 @@ def test_figures_of_sequences_have_floors() -> None:
     assert scores["bits_per_residue_clusters"].spec.role == "metric"
     assert scores["bits_per_residue_profile"].value < scores["bits_per_residue_unigram"].value
     evaluation.sets = {"samples": sequences(60, 2), "test": test[:60], "train": train[:60]}
-    own = found(
+    own = scores_of(
         s
         for measure in (evaluation._lengths, evaluation._composition, evaluation._repeats, evaluation._nearest)
         for s in measure((evaluation.sets["samples"], evaluation.sets["test"], evaluation.sets["train"]))
@@ -122,7 +122,7 @@ def test_figures_of_sequences_have_floors() -> None:
     nearest = own["nearest_identity"]
     assert nearest.real_baseline is not None and abs(nearest.value - nearest.real_baseline) < 0.05
     copied = ProteinEvaluation(inputs(train[:60], train, test, False))
-    assert found(copied._nearest((train[:60], test[:60], train[:60])))["nearest_identity"].value == 1.0
+    assert scores_of(copied._nearest((train[:60], test[:60], train[:60])))["nearest_identity"].value == 1.0
 
 
 def test_identity_is_of_the_nearest() -> None:

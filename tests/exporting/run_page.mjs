@@ -28,6 +28,17 @@ if (request.texts) {
   Object.assign(answer, { latents: Array.from(latents.values()), places: Array.from(places), drafts: [] });
   const show = ({ items }) => answer.drafts.push(Array.from(items[0].values));
   await engine.handle({ id: 1, what: "sample", n: 1, seed: 2, fill: request.fill }, show);
+} else if (request.walks) {
+  const engine = new (await load("engine")).Engine(program, element("tensors"));
+  const flat = (items) => Array.from(items[0].values);
+  const { seed, indices, fractions, places } = request.walks;
+  const [from, to] = indices;
+  Object.assign(answer, { samples: [], walked: [], placed: [] });
+  const collect = (name) => ({ items, isLast }) => isLast && answer[name].push(flat(items));
+  for (const index of [...indices, 0, 1, 2]) await engine.handle({ id: 1, what: "sample", n: 1, seed, index }, collect("samples"));
+  await engine.handle({ id: 2, what: "walk", seed, from, to, fractions }, collect("walked"));
+  for (const [x, y] of places) answer.placed.push(flat([(await engine.handle({ id: 3, what: "place", seed, x, y })).item]));
+  answer.choices = [...indices, 0, 1, 2].map((index) => Object.entries(engine.noises(seed, index, null).known).flatMap(([name, value]) => (["component", "label"].includes(name) ? Array.from(value.values()) : [])));
 } else if (request.matching) {
   const { matched } = await load("pixel_steps");
   answer.values = request.images.map((values) => Array.from(matched(values, request.shape, request.matching)));

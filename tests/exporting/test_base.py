@@ -126,6 +126,6 @@ def test_an_empty_folder_is_taken(text_run: Callable[[str], Path], tmp_path: Pat
 )
 def test_a_wrong_argument_is_one_sentence(argument: str, value: Any, gan: Path, tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"run": gan, "to": "hub", "out": tmp_path / "out", argument: value}
-    with pytest.raises(anew.UserError) as caught:
+    with pytest.raises(anew.UserError) as refusal:
         anew.export(**arguments)
-    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+    assert "\n" not in str(refusal.value) and not (tmp_path / "out").exists()

@@ -96,12 +96,12 @@ needs_llama = pytest.mark.skipif(
 )
 
 
-def llama(place: Path, **given: object) -> dict[str, Any]:
+def llama(place: Path, **request: object) -> dict[str, Any]:
     """What llama.cpp makes of a file: ids that go on greedily, ids of texts, and the text of the first."""
     (place / "node_modules").symlink_to(NODE / "node_modules")
     (place / "run.mjs").write_text(LLAMA)
     completed = subprocess.run(
-        ["node", "run.mjs"], cwd=place, input=json.dumps(given), capture_output=True, text=True, check=False
+        ["node", "run.mjs"], cwd=place, input=json.dumps(request), capture_output=True, text=True, check=False
     )
     assert completed.returncode == 0, completed.stderr[-2000:]
     output: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])

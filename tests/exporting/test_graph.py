@@ -40,7 +40,7 @@ def bits(*shape: int) -> Tensor:
 
 
 class Case:
-    """A function, its inputs, and what it is called."""
+    """A function, its inputs, and its name."""
 
     def __init__(self, name: str, function: Callable[..., object], *inputs: Tensor) -> None:
         self.name, self.function, self.inputs = name, function, inputs
@@ -313,7 +313,7 @@ QUICK = ("channels last", "convolutions", "larger product")
 
 @pytest.fixture(scope="module")
 def lowered() -> Callable[[Case], Container]:
-    """A container with a case alone."""
+    """A container that holds one case."""
     containers: dict[str, Container] = {}
 
     def lower(case: Case) -> Container:

@@ -175,6 +175,23 @@ def answer(page: Path, **request: Any) -> Any:
     return node(Path(__file__).with_name("run_page.mjs"), page, file)
 
 
+@needs_node
+@pytest.mark.parametrize("name", ["gan", *(pytest.param(n, marks=pytest.mark.slow) for n in list(GRIDS)[1:])])
+def test_a_walk_leads_from_one_sample_to_the_other(name: str, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    _, page = exported(grid_run(name), tmp_path / "page.html")
+    request = {"seed": 1, "fractions": [0, 0.5, 1], "places": [[0, 0], [1, 0], [0, 1]]}
+    for to in range(1, 9):  # until both have chosen differently: another class, another part of the data
+        walks = answer(page, walks={**request, "indices": [0, to]})
+        if walks["choices"][0] != walks["choices"][1]:
+            break
+    assert walks["choices"][0] != walks["choices"][1]
+    samples, walked, placed = (np.array(walks[key]) for key in ("samples", "walked", "placed"))
+    assert np.abs(walked[[0, 2]] - samples[:2]).max() < 1e-4
+    apart = np.abs(samples[0] - samples[1]).mean()
+    assert 0.02 * apart < np.abs(walked[1] - samples[0]).mean() < 2 * apart
+    assert np.abs(placed - samples[2:]).max() < 1e-4
+
+
 CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
 MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
@@ -300,7 +317,7 @@ def test_a_family_of_ones_own(tmp_path: Path) -> None:
 
 
 def uniforms() -> list[list[float]]:
-    """(tokens, N) the numbers that tokens of samples are drawn with."""
+    """(tokens, N) random numbers that the tokens of samples are drawn with."""
     sources = [generator(SEED, "draw", i) for i in range(N)]
     blocks = [torch.stack([torch.rand(64, generator=source) for source in sources], 1) for _ in range(12)]
     numbers: list[list[float]] = torch.cat(blocks).tolist()
@@ -393,7 +410,8 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "left behind: counts of what followed many kinds of context" in text and "No copying found." in text
+    assert "Left behind: counts of what followed many kinds of context" in text and "No copying found." in text
+    assert "Only the run's network is in here" in text and "2.50 by the network, 2.00 by the whole run." in text
 
 
 @pytest.mark.parametrize(
@@ -401,13 +419,13 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     ["</script><script>alert(1)</script>", "<!--<script>", "]]>", "\u2028\u2029", "\ud800", "a\\", "\"'&{{ body }}"],
 )
 def test_names_of_strangers_stay_text(name: str) -> None:
-    about = {"name": name, "answers": [name], "scores": [], "differences": [name]}
-    document = page(name, {"about": about, "labels": {"names": [name]}, "container": {}}, b"")
+    facts = {"name": name, "answers": [name], "scores": [], "differences": [name]}
+    document = page(name, {"about": facts, "labels": {"names": [name]}, "container": {}}, b"")
     program = re.search(r'<script type="application/json" id="program">(.*?)</script>', document, re.DOTALL)
     assert program is not None and "<" not in program[1]
     assert json.loads(program[1])["labels"]["names"] == [name]
     plain = page(
-        "x", {"about": about | dict.fromkeys(("name",), "x"), "labels": {"names": ["x"]}, "container": {}}, b""
+        "x", {"about": facts | dict.fromkeys(("name",), "x"), "labels": {"names": ["x"]}, "container": {}}, b""
     )
     assert re.findall(r"</?script|<!--", document) == re.findall(r"</?script|<!--", plain)
 
@@ -521,5 +539,6 @@ def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str],
     visit.page.wait_for_selector("body[data-looked]", state="attached")
     assert visit.page.locator("#panel-look .words button").count() > 2
     visit.page.click("#tab-about")
-    assert "No copying found." in visit.page.inner_text("#panel-about")
+    assert "New? No copying found." in visit.page.inner_text("#panel-about")
+    assert "2.50 by the network, 2.00 by the whole run" in visit.page.inner_text("header")
     visit.close()

@@ -18,19 +18,19 @@ from anew.cli import main
 
 
 class StubHub(BaseHTTPRequestHandler):
-    """As much of a hub as an upload takes. What it was sent is in `seen`."""
+    """As much of a hub as an upload takes. What it was sent is in `uploaded`."""
 
-    seen: dict[str, Any]
+    uploaded: dict[str, Any]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         address = f"http://127.0.0.1:{self.server.server_address[1]}/me/names"
-        self.seen["token"] = self.headers.get("Authorization")
+        self.uploaded["token"] = self.headers.get("Authorization")
         if self.path.startswith("/api/repos/create"):
-            self.seen["create"] = json.loads(body)
+            self.uploaded["create"] = json.loads(body)
             self.answer({"url": address})
         elif self.path == "/api/validate-yaml":
-            self.seen["card"] = json.loads(body)["content"]
+            self.uploaded["card"] = json.loads(body)["content"]
             self.answer({"errors": [], "warnings": []})
         elif "/preupload/" in self.path:
             files = [
@@ -39,7 +39,7 @@ class StubHub(BaseHTTPRequestHandler):
             self.answer({"files": files})
         elif "/commit/" in self.path:
             lines = [json.loads(line) for line in body.splitlines()]
-            self.seen["files"] = {
+            self.uploaded["files"] = {
                 line["value"]["path"]: base64.b64decode(line["value"]["content"])
                 for line in lines
                 if line["key"] == "file"
@@ -66,7 +66,7 @@ class StubHub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     requests: dict[str, Any] = {}
-    handler = type("Handler", (StubHub,), {"seen": requests})
+    handler = type("Handler", (StubHub,), {"uploaded": requests})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -97,7 +97,7 @@ def test_the_folder_is_a_run_that_samples_alike(text_run: Callable[[str], Path],
     metrics = {metric["type"]: metric for metric in head["model-index"][0]["results"][0]["metrics"]}
     assert metrics["precision"]["value"] == 0.75
     assert metrics["precision"]["args"] == {"real_baseline": 0.9, "naive_baseline": 0.1}
-    assert "- No copying found." in card and "    anbelcor\n" in card and "training records themselves" in card
+    assert "- **New?** No copying found." in card and "    anbelcor\n" in card and "training records themselves" in card
 
 
 def test_it_is_pushed_where_that_was_asked_for(

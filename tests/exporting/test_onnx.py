@@ -140,7 +140,7 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
 
 
 def uniforms(seed: int) -> np.ndarray[Any, Any]:
-    """(tokens, N) the numbers that tokens of samples are drawn with."""
+    """(tokens, N) random numbers that the tokens of samples are drawn with."""
     sources = [generator(seed, "draw", i) for i in range(N)]
     return np.concatenate([np.stack([torch.rand(64, generator=s).numpy() for s in sources], 1) for _ in range(12)])
 
@@ -151,6 +151,8 @@ def uniforms(seed: int) -> np.ndarray[Any, Any]:
 )
 def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> None:
     model, sampler = exported(text_run(name), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "2.50 by the network, 2.00 by the whole run." in card and "Measured on samples of the whole run" in card
     network: Any = model.family
     network.mixer = network.contexts = None  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).numpy()

@@ -53,7 +53,7 @@ def held_out(run: Path, modality: Any) -> tuple[list[str], list[list[int]]]:
     from anew.data.dataset import Dataset
 
     record = anew.load(run).record
-    data = Dataset.reopen(record.data.model_dump(), run, None)
+    data = Dataset.reopen(record.data, run, None)
     texts = [text for text in data.text("test") if text][:20]
     return texts, [prompt_ids(modality, text) for text in texts]
 

@@ -64,6 +64,6 @@ def test_one_row_is_chosen_like_many_and_needs_no_sum_of_one(seed: int, number: 
     rows[rows < 0.5] = 0.0
     rows[:, 7] = 0.1
     uniform = np.full(2, number, dtype=np.float32)
-    both = sample_tokens(rows, uniform)
-    assert both.tolist() == [sample_tokens(rows[i : i + 1], uniform[:1]).item() for i in range(2)]
-    assert (rows[np.arange(2), both] > 0).all()
+    together = sample_tokens(rows, uniform)
+    assert together.tolist() == [sample_tokens(rows[i : i + 1], uniform[:1]).item() for i in range(2)]
+    assert (rows[np.arange(2), together] > 0).all()

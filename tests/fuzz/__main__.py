@@ -94,13 +94,13 @@ def steps(only: Sequence[str], seed: int, keep: bool = True) -> Iterator[Step]:
         (altered, SHARES["runs"], kinds),
         (typed, SHARES["commands"], lines),
     ]
-    wanted = [(turns, share) for turns, share, names in sources if names]
-    if not wanted:
+    chosen = [(turns, share) for turns, share, names in sources if names]
+    if not chosen:
         raise SystemExit(
             f"nothing is called {', '.join(only)}; give containers, {', '.join(CONTAINERS)}, a format, runs, 'run KIND' or commands"
         )
     while True:
-        for turns, share in wanted:
+        for turns, share in chosen:
             yield from itertools.islice(turns, share)
 
 
@@ -130,7 +130,7 @@ def table(rows: dict[str, Row]) -> str:
     sums = {name: [rows[form] for form in formats if form in rows] for name, formats in CONTAINERS.items()}
     lines = [("kind", "tried", "batches", "failed", "a second", "peak MB")]
     lines += [_cells(name, [row]) for name, row in rows.items()]
-    lines += [_cells(f"= {name}", some) for name, some in sums.items() if some]
+    lines += [_cells(f"= {name}", group) for name, group in sums.items() if group]
     lines.append(_cells("all", list(rows.values())))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines)

@@ -255,6 +255,7 @@ FORMATS: dict[str, Format] = {
     "smiles": Format(_smiles, "molecule", "{}.smi"),
     "code": Format(_code, "code", "{}.py"),
     "text": Format(_text, "text", "{}.txt"),
+    "text.gz": Format(lambda seed: gzip.compress(_text(seed), mtime=0), "text", "{}.txt.gz"),
     "csv": Format(_separated(","), "text", "{}.csv"),
     "tsv": Format(_separated("\t"), "text", "{}.tsv"),
     "jsonl": Format(_jsonl, "text", "{}.jsonl"),
@@ -285,7 +286,7 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
         "metadata-parquet",
     ),
     "archives": ("tar", "tar.gz", "idx", "idx.gz"),
-    "text": ("text", "code"),
+    "text": ("text", "text.gz", "code"),
     "sequences": ("fasta", "fasta.gz", "smiles"),
 }
 

@@ -148,8 +148,8 @@ def png_header(source: random.Random, data: bytes) -> bytes:
     fields = list(struct.unpack(">IIBBBBB", data[16:29])) if len(data) > 33 else []
     if not fields:
         return flip_bits(source, data)
-    which = source.randrange(len(fields))
-    fields[which] = source.choice(EXTREMES_32[1:8] if which < 2 else (0, 1, 2, 3, 4, 6, 8, 16, 255))
+    index = source.randrange(len(fields))
+    fields[index] = source.choice(EXTREMES_32[1:8] if index < 2 else (0, 1, 2, 3, 4, 6, 8, 16, 255))
     header = b"IHDR" + struct.pack(">IIBBBBB", *fields)
     return data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
 
@@ -200,10 +200,10 @@ def repacked(inner: Sequence[Mutation]) -> Mutation:
 
     def lie(source: random.Random, data: bytes) -> bytes:
         try:
-            held = gzip.decompress(data)
+            unpacked = gzip.decompress(data)
         except (OSError, EOFError, zlib.error):  # an earlier mutation has broken it
             return flip_bits(source, data)
-        return gzip.compress(source.choice(inner)(source, held), 6, mtime=0)
+        return gzip.compress(source.choice(inner)(source, unpacked), 6, mtime=0)
 
     return lie
 
@@ -317,7 +317,7 @@ LIES: dict[str, tuple[Mutation, ...]] = {
     "idx": (_at(4, 4, "big", EXTREMES_32), _at(8, 4, "big", EXTREMES_32), _at(12, 4, "big", EXTREMES_32),
             _at(2, 2, "big", (0, 0x803, 0x804, 0xD02, 0xB01))),
     "idx.gz": (repacked((*BLIND, _at(4, 4, "big", EXTREMES_32), _at(8, 4, "big", EXTREMES_32))), idx_bomb),
-    "fasta.gz": (repacked((*BLIND, unicode_mess)), fasta_bomb),
+    "fasta.gz": (repacked((*BLIND, unicode_mess)), fasta_bomb), "text.gz": (repacked((*BLIND, unicode_mess)), fasta_bomb),
     "fasta": (unicode_mess,), "csv": (unicode_mess,), "tsv": (unicode_mess,), "jsonl": (unicode_mess,), "text": (unicode_mess,),
     "smiles": (unicode_mess,), "code": (unicode_mess,), "metadata-csv": (unicode_mess,), "metadata-jsonl": (unicode_mess,),
     "metadata-parquet": (parquet_footer,),

@@ -74,10 +74,10 @@ def _snapshot(top: Path, place: Path) -> dict[str, Any]:
     own = {place / name for name in ("run", "out", "cache", "verb", STATE)}
     contents: dict[str, Any] = {}
     for folder, folders, files in os.walk(top):
-        here = Path(folder)
-        folders[:] = [name for name in folders if here / name not in own]
+        parent = Path(folder)
+        folders[:] = [name for name in folders if parent / name not in own]
         for name in [*folders, *files]:
-            path = here / name
+            path = parent / name
             if path not in own:
                 contents[str(path.relative_to(top))] = path.read_bytes() if path.is_file() else None
     return contents

@@ -85,8 +85,8 @@ def _json_file(source: random.Random, run: Path, path: Path) -> str:
         return f"{name} is {broken[:20]!r}"
     value, changes = json.loads(path.read_text()), []
     for _ in range(source.choice((1, 1, 2, 3))):
-        value, what = alter(source, run, value)
-        changes.append(what)
+        value, change = alter(source, run, value)
+        changes.append(change)
     _write(path, json.dumps(value).encode())
     return f"{name}: {', '.join(changes)}"
 
@@ -196,15 +196,15 @@ def events(source: random.Random, run: Path) -> str:
     act = source.random()
     if act < 0.7:
         at = source.randrange(len(lines))
-        value, what = alter(source, run, json.loads(lines[at]))
+        value, change = alter(source, run, json.loads(lines[at]))
         lines[at] = json.dumps(value)
     else:
-        what = source.choice(
+        change = source.choice(
             ("null", "[]", '{"event":"step"}', '{"event":"warning"}', DEEP, "\0\0", '{"event":"step","step":1e400}')
         )
-        lines.insert(source.randrange(len(lines) + 1), what)
+        lines.insert(source.randrange(len(lines) + 1), change)
     _write(path, ("\n".join(lines) + "\n").encode())
-    return f"events.jsonl: {what[:80]}"
+    return f"events.jsonl: {change[:80]}"
 
 
 def checkpoint(source: random.Random, run: Path) -> str:

@@ -52,9 +52,9 @@ def test_what_children_import_is_there() -> None:
 
 def test_a_child_that_takes_too_much_memory_is_ended() -> None:
     def hoard() -> None:
-        held = [bytearray(b"x") * 20_000_000 for _ in range(50)]
+        memory = [bytearray(b"x") * 20_000_000 for _ in range(50)]
         time.sleep(5)
-        del held
+        del memory
 
     outcome = run(hoard, Limits(memory=300_000_000))
     assert outcome.fault == "memory"
@@ -62,10 +62,10 @@ def test_a_child_that_takes_too_much_memory_is_ended() -> None:
 
 
 def test_what_the_harness_itself_holds_does_not_count() -> None:
-    held = bytearray(b"x") * 400_000_000
+    memory = bytearray(b"x") * 400_000_000
     outcome = run(lambda: time.sleep(0.3), Limits(memory=300_000_000))
     assert outcome.fault is None
-    del held
+    del memory
 
 
 def test_what_a_child_starts_counts_too() -> None:

@@ -1,4 +1,4 @@
-"""What networks compute in."""
+"""The number type that networks compute in."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ def test_training_gets_what_the_other_parts_leave() -> None:
 
 
 def test_too_small_a_budget_names_one_that_would_do() -> None:
-    with pytest.raises(BudgetError, match="a budget of 5 s leaves no time to train") as caught:
+    with pytest.raises(BudgetError, match="a budget of 5 s leaves no time to train") as refusal:
         time_to_train(5.0, context(elapsed=2.0))
-    needed = float(re.findall(r"at least (\d+)s", str(caught.value))[0])
+    needed = float(re.findall(r"at least (\d+)s", str(refusal.value))[0])
     assert time_to_train(needed, context(elapsed=2.0)) >= 1.0
     assert time_to_train(5.0, context(elapsed=4.0), minimum=1.0) == 1.0
 
@@ -59,9 +59,9 @@ def test_the_largest_model_that_can_still_learn_is_taken() -> None:
 
 
 def test_more_time_that_would_end_before_the_present_weights_is_refused_with_what_would_do() -> None:
-    with pytest.raises(BudgetError, match=r"too short to improve this run.*47 s of training before its end") as caught:
+    with pytest.raises(BudgetError, match=r"too short to improve this run.*47 s of training before its end") as refusal:
         check_gain(30.0, context(), spent=40.0, trained=87.0)
-    needed = float(re.search(r"at least (\d+)s", str(caught.value))[1])  # type: ignore[index]
+    needed = float(re.search(r"at least (\d+)s", str(refusal.value))[1])  # type: ignore[index]
     check_gain(needed, context(), spent=40.0, trained=87.0)
     assert 40.0 + time_to_train(needed, context()) >= GAIN * 87.0 - 0.1
 

@@ -1,4 +1,4 @@
-"""The codec between data and a family is never a matter of the alphabet."""
+"""Which codec stands between data and a family does not follow from the order of names."""
 
 from __future__ import annotations
 

@@ -41,15 +41,15 @@ def another_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) 
 
 def begun(files: dict[str, str]) -> Mirror:
     """The folder of the address, with these files."""
-    own = Mirror(ADDRESS)
-    own.fetch(whole=True)
+    local = Mirror(ADDRESS)
+    local.fetch(whole=True)
     for name, text in ({"config.json": "{}"} | files).items():
-        write(own, name, text)
-    return own
+        write(local, name, text)
+    return local
 
 
-def write(own: Mirror, name: str, text: str) -> None:
-    path = own.folder / name
+def write(local: Mirror, name: str, text: str) -> None:
+    path = local.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -81,15 +81,15 @@ def test_addresses_that_no_run_can_be_kept_at(text: str) -> None:
 def test_another_machine_gets_what_was_written_and_goes_on(
     store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = begun({"checkpoints/step-1/state": "one", "events.jsonl": "1\n", ".half.tmp": "", ".lock": ""})
-    own.push()
-    write(own, "events.jsonl", "1\n2\n")
-    write(own, "checkpoints/step-2/state", "two")
-    (own.folder / "checkpoints/step-1/state").unlink()
-    own.push()
+    local = begun({"checkpoints/step-1/state": "one", "events.jsonl": "1\n", ".half.tmp": "", ".lock": ""})
+    local.push()
+    write(local, "events.jsonl", "1\n2\n")
+    write(local, "checkpoints/step-2/state", "two")
+    (local.folder / "checkpoints/step-1/state").unlink()
+    local.push()
     another_machine(monkeypatch, tmp_path, "elsewhere")
     other = Mirror(ADDRESS)
-    assert other.folder != own.folder
+    assert other.folder != local.folder
     other.fetch(whole=False)
     assert contents(other.folder) == {"config.json": "{}", "events.jsonl": "1\n2\n"}
     other.push()  # what was left in the store stays there
@@ -99,22 +99,22 @@ def test_another_machine_gets_what_was_written_and_goes_on(
     write(other, "events.jsonl", "3\n")
     other.push()
     with pytest.raises(RunError, match="another machine"):  # which must not be overwritten
-        write(own, "model", "mine")
-        own.push()
+        write(local, "model", "mine")
+        local.push()
     another_machine(monkeypatch, tmp_path, "cache")
     Mirror(ADDRESS).fetch(whole=True)
-    assert contents(own.folder) == expected | {"events.jsonl": "3\n", ".half.tmp": "", ".lock": ""}
+    assert contents(local.folder) == expected | {"events.jsonl": "3\n", ".half.tmp": "", ".lock": ""}
 
 
 def test_a_kill_between_any_two_calls_leaves_the_run_as_it_was_or_as_it_is(
     store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = begun({"model": "old", "events.jsonl": "1\n"})
-    own.push()
-    before = contents(own.folder)
-    write(own, "model", "new")
-    write(own, "events.jsonl", "1\n2\n")
-    after = contents(own.folder)
+    local = begun({"model": "old", "events.jsonl": "1\n"})
+    local.push()
+    before = contents(local.folder)
+    write(local, "model", "new")
+    write(local, "events.jsonl", "1\n2\n")
+    after = contents(local.folder)
     calls, outcomes = ("put_file", "pipe_file", "rm_file"), []
     reals = {name: getattr(type(store), name) for name in calls}
     for dies_at in range(8):
@@ -139,7 +139,7 @@ def test_a_kill_between_any_two_calls_leaves_the_run_as_it_was_or_as_it_is(
         outcomes.append(contents(other.folder))
         another_machine(monkeypatch, tmp_path, "cache")
         Mirror(ADDRESS).fetch(whole=True)  # this machine is ahead, and stays so
-        assert contents(own.folder) == after
+        assert contents(local.folder) == after
     assert outcomes[0] == before and outcomes[-1] == after
     assert all(outcome in (before, after) for outcome in outcomes)
 
@@ -166,10 +166,10 @@ def test_equal_files_are_fetched_once_and_may_be_appended_to_alone(
 
 
 def test_objects_that_nothing_names_are_removed(store: fsspec.AbstractFileSystem) -> None:
-    own = begun({"events.jsonl": "0"})
+    local = begun({"events.jsonl": "0"})
     for number in range(5):
-        write(own, "events.jsonl", str(number))
-        own.push()
+        write(local, "events.jsonl", str(number))
+        local.push()
     objects = [key for key in store.find("/bucket/runs/names/objects")]
     assert len(objects) == 3  # config.json, and the log of this and of the last time
 
@@ -178,8 +178,8 @@ def test_objects_that_nothing_names_are_removed(store: fsspec.AbstractFileSystem
 def test_names_that_lead_elsewhere_are_refused(
     name: str, store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = begun({"model": "x"})
-    own.push()
+    local = begun({"model": "x"})
+    local.push()
     place = f"/bucket/runs/names/{MANIFEST}"
     manifest = json.loads(store.cat_file(place))
     manifest["files"][name] = manifest["files"]["model"]
@@ -203,12 +203,12 @@ def test_an_object_that_is_not_what_was_written_is_refused(
 def test_a_folder_elsewhere_with_such_a_state_stands_for_no_address(
     store: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
-    own = begun({})
+    local = begun({})
     stranger = tmp_path / "stranger"
     (stranger / "names").mkdir(parents=True)
-    (stranger / "state.json").write_text((own.folder.parent / "state.json").read_text())
+    (stranger / "state.json").write_text((local.folder.parent / "state.json").read_text())
     assert mirror.of_folder(stranger / "names") is None
-    assert mirror.of_folder(own.folder) is not None
+    assert mirror.of_folder(local.folder) is not None
 
 
 @pytest.mark.slow
@@ -267,13 +267,13 @@ def test_a_plan_at_an_address_that_is_not_there(store: fsspec.AbstractFileSystem
 def test_a_store_that_fails_is_said_and_loses_nothing(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = begun({"model": "x"})
+    local = begun({"model": "x"})
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), mirror.kept(own.folder):
+    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), mirror.kept(local.folder):
         monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
-        write(own, "model", "y")
+        write(local, "model", "y")
     monkeypatch.undo()
-    assert contents(own.folder)["model"] == "y"
+    assert contents(local.folder)["model"] == "y"
 
 
 @pytest.mark.parametrize(
@@ -286,8 +286,8 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
 def test_what_cannot_be_kept_is_said_before_the_work(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, fault: Exception, sentence: str
 ) -> None:
-    own = begun({"model": "x"})
+    local = begun({"model": "x"})
     assert not store.exists("/bucket/runs/names/anew-probe")
     monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(fault))
-    with pytest.raises(RunError, match=sentence), mirror.kept(own.folder):
+    with pytest.raises(RunError, match=sentence), mirror.kept(local.folder):
         pytest.fail("the work began")

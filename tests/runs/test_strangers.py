@@ -119,7 +119,7 @@ def test_links_and_pipes_are_refused(name: str, gift: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda c: c.pop("format"), "without a number"),
         (lambda c: c.update(format=2), "format 2"),
@@ -131,9 +131,9 @@ def test_links_and_pipes_are_refused(name: str, gift: Path) -> None:
         (lambda c: c.update(label_shares=[None]), "label_shares"),
     ],
 )
-def test_what_does_not_fit_is_named(change: Callable[[dict[str, Any]], Any], says: str, gift: Path) -> None:
+def test_what_does_not_fit_is_named(change: Callable[[dict[str, Any]], Any], message: str, gift: Path) -> None:
     edit(gift, change)
-    with pytest.raises(RunError, match=says):
+    with pytest.raises(RunError, match=message):
         anew.load(gift)
 
 

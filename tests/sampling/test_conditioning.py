@@ -94,8 +94,8 @@ def test_a_class_goes_by_its_name_or_its_place(images: anew.Model) -> None:
     by_name, by_place = images.sample(2, label="disc"), images.sample(2, label=np.int64(1))
     assert all(np.array_equal(first, second) for first, second in zip(by_name, by_place, strict=True))
     assert images.walk(4, stops=2, label=0).label == "bar"
-    for label, says in ((2, "give 0 to 1"), (-1, "give 0 to 1"), (1.5, "unknown `label`"), (True, "whole number")):
-        with pytest.raises(anew.ConfigError, match=says):
+    for label, message in ((2, "give 0 to 1"), (-1, "give 0 to 1"), (1.5, "unknown `label`"), (True, "whole number")):
+        with pytest.raises(anew.ConfigError, match=message):
             images.sample(1, label=label)
     numbers = ["0", "1", "10", "2"]
     assert class_index(numbers, 10) == 2 and class_index(numbers, "2") == 3
@@ -149,7 +149,7 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
 
 
 @pytest.mark.parametrize(
-    ("condition", "says"),
+    ("condition", "message"),
     [
         (IMAGE, "`condition` must be a pair"), ((IMAGE,), "`condition` must be a pair"), ("ab", "`condition` must be a pair"),
         ((IMAGE, "abc"), "the mask must be an array"), ((IMAGE, None), "must be an array of true and false"),
@@ -158,8 +158,8 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
         (("nothere.png", MASK), "'nothere.png' cannot be read"), ((b"no image", MASK), "not an image of a known format"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_filled_in(images: anew.Model, condition: Any, says: str) -> None:
-    with pytest.raises(anew.ConfigError, match=says) as error:
+def test_what_cannot_be_filled_in(images: anew.Model, condition: Any, message: str) -> None:
+    with pytest.raises(anew.ConfigError, match=message) as error:
         images.sample(1, condition=condition)
     assert "\n" not in str(error.value)
 
@@ -208,9 +208,9 @@ def test_latents_are_finite_numbers_of_the_shape(tmp_path: Path) -> None:
     )
     z = model.encode([IMAGE, IMAGE])
     assert np.array_equal(model.decode(z.numpy())[0], model.decode(z)[0])
-    for wrong in ([1, 2], "ab", None, [[1], [2, 3]], z * torch.nan, z / 0, z + 1j):
+    for invalid in ([1, 2], "ab", None, [[1], [2, 3]], z * torch.nan, z / 0, z + 1j):
         with pytest.raises(anew.ConfigError, match="latents"):
-            model.decode(wrong)
+            model.decode(invalid)
     for item in (None, 3, z):
         with pytest.raises(anew.ConfigError, match="is not an item"):
             model.encode([item])

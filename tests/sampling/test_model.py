@@ -188,6 +188,8 @@ def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, t
         anew.again(path)
     with pytest.raises(anew.ConfigError, match="other weights"):
         anew.again(path, text.folder.path)
+    with pytest.raises(anew.ConfigError, match="a sheet of many samples has none; give the file of one of them"):
+        anew.again(images.sample(2).save_sheet(tmp_path), images.folder.path)
     item = np.full((12, 12), 80, np.uint8)
     (filled,) = images.sample(1, condition=(item, np.eye(12))).save(tmp_path / "filled")
     with pytest.raises(anew.ConfigError, match="given prompt, pixels or frames"):

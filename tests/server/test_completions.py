@@ -58,12 +58,12 @@ def test_defaults_and_usage(client: TestClient) -> None:
 
 
 def test_several_prompts_and_token_ids(client: TestClient, runs: dict[str, Path]) -> None:
-    both = complete(client, "names", ["an", "jo"], seed=3, n=2, max_tokens=8)
-    assert len(both["choices"]) == 4 and both["usage"]["prompt_tokens"] == 4
-    assert texts(complete(client, "names", "an", seed=3, n=2, max_tokens=8)) == texts(both)[:2]
+    answer = complete(client, "names", ["an", "jo"], seed=3, n=2, max_tokens=8)
+    assert len(answer["choices"]) == 4 and answer["usage"]["prompt_tokens"] == 4
+    assert texts(complete(client, "names", "an", seed=3, n=2, max_tokens=8)) == texts(answer)[:2]
     modality: Any = anew.load(runs["names"], "cpu").item_modality
     ids = modality.tokenizer.encode("an").tolist()
-    assert texts(complete(client, "names", ids, seed=3, n=2, max_tokens=8)) == texts(both)[:2]
+    assert texts(complete(client, "names", ids, seed=3, n=2, max_tokens=8)) == texts(answer)[:2]
     assert texts(complete(client, "names", [ids], seed=3, max_tokens=8, echo=True))[0].startswith("an")
 
 

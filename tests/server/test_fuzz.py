@@ -113,7 +113,7 @@ def test_damaged_forms(chatty: TestClient) -> None:
     request = chatty.build_request(
         "POST", "/v1/images/edits", data={"model": "shapes", "n": "1"}, files={"image": picture, "mask": picture}
     )
-    whole, kind = request.read(), request.headers["content-type"]
+    whole, content_type = request.read(), request.headers["content-type"]
     for number in range(200):
         source = random.Random(number)
         data = bytearray(whole)
@@ -121,7 +121,7 @@ def test_damaged_forms(chatty: TestClient) -> None:
             data[source.randrange(len(data))] = source.randrange(256)
         if source.random() < 0.3:
             del data[source.randrange(len(data)) :]
-        answer = chatty.post("/v1/images/edits", content=bytes(data), headers={"Content-Type": kind})
+        answer = chatty.post("/v1/images/edits", content=bytes(data), headers={"Content-Type": content_type})
         assert answer.status_code in (200, 400, 404, 413), f"{number}: {answer.text}"
 
 

@@ -125,12 +125,12 @@ def test_who_reads_nothing_is_given_up_and_who_reads_slowly_is_not(monkeypatch: 
             assert ended.wait(10)
         with socket.create_connection(address, 10) as slow:
             slow.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            begun, got = time.monotonic(), 0
+            begun, num_bytes = time.monotonic(), 0
             while piece := slow.recv(2**20):
-                got += len(piece)
+                num_bytes += len(piece)
                 if time.monotonic() - begun < 2.0:
                     time.sleep(0.1)
-            assert got > size
+            assert num_bytes > size
 
 
 def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

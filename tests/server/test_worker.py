@@ -35,7 +35,7 @@ class FakeChannel:
 
 
 class FakeWork(Work):
-    """Waits until it may go on; notes with whom it was carried out."""
+    """Work that waits until it may go on, and notes which others it was carried out with."""
 
     def __init__(self, key: Hashable = None, size: int = 1, error: Exception | None = None) -> None:
         super().__init__()

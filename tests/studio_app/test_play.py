@@ -108,8 +108,8 @@ def test_downloads_are_ordinary_files(client: TestClient) -> None:
     assert file.content[:4] == b"\x89PNG" and "attachment" in file.headers["content-disposition"]
     archive = zipfile.ZipFile(io.BytesIO(client.get("/api/play/zip", params=query).content))
     assert len(archive.namelist()) == 2 and archive.testzip() is None
-    for wrong in ({"index": 2}, {"made": "made-999"}, {"index": "x"}):
-        assert client.get("/api/play/file", params=query | {"index": 0} | wrong).status_code in (400, 404)
+    for invalid in ({"index": 2}, {"made": "made-999"}, {"index": "x"}):
+        assert client.get("/api/play/file", params=query | {"index": 0} | invalid).status_code in (400, 404)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def weights(folder: Path) -> Path:
 
 
 def refusal(player: Player) -> str:
-    """What a request is told that comes too late; models end in a thread of their own."""
+    """The sentence for a request that comes too late; models end in a thread of their own."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
         try:

@@ -113,7 +113,7 @@ def test_pages_are_told_what_changed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     looks = [{}, {"a": (1,)}, {"a": (1,), "b": (2,)}, {"b": (2,)}]
 
-    async def told() -> list[list[str] | None]:
+    async def first_changes() -> list[list[str] | None]:
         watcher = Watcher(lambda: looks.pop(0) if len(looks) > 1 else looks[0])
         changes = watcher.changes()
         first = asyncio.ensure_future(anext(changes))
@@ -121,7 +121,7 @@ def test_pages_are_told_what_changed(tmp_path: Path) -> None:
         async with watcher.running():
             return [await first, await anext(changes), await anext(changes)]
 
-    assert asyncio.run(told()) == [["a"], ["b"], ["a"]]
+    assert asyncio.run(first_changes()) == [["a"], ["b"], ["a"]]
     before = signature(tmp_path / "run")
     (tmp_path / "run" / "events.jsonl").write_text("x")
     assert signature(tmp_path / "run") != before

@@ -1,4 +1,4 @@
-"""Checkpoints that a thread writes: what they hold, when they are waited for, and what is heard of their errors."""
+"""Checkpoints that a thread writes: what they hold, when they are waited for, and where their errors are raised."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def trainer() -> Trainer:
 
 
 class SlowFolder(RunFolder):
-    """Writes only when it is let to, and fails where it is told to."""
+    """Writes only when it may, and fails on demand."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -64,8 +64,8 @@ def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
         (tmp_path / name).mkdir()
         for i in range(70):
             (tmp_path / name / f"{i}.txt").write_text(" ".join(rng.choice(words, 130)))
-    where = ["--samples", str(tmp_path / "made"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
-    assert main(["evaluate", *where, "--held-out", str(tmp_path / "held"), "--json"]) == 0
+    arguments = ["--samples", str(tmp_path / "made"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", *arguments, "--held-out", str(tmp_path / "held"), "--json"]) == 0
     output = json.loads(capsys.readouterr().out)
     assert not output["copies"]["found"] and output["modality"] == "text"
     assert {"copied_share", "kernel_distance", "fourgram_divergence"} <= {s["name"] for s in output["scores"]}

@@ -194,9 +194,9 @@ def test_codes_of_images_are_read_and_written(coded: Path, folder: Path) -> None
     assert z.shape == (3, 37) and z.dtype == torch.int64
     assert torch.equal(model.encode([files[1]])[0], z[1])
     assert len(model.decode(z)) == 3
-    for wrong in (z + 13, z - 13, z.float(), z[:, :5]):
+    for invalid in (z + 13, z - 13, z.float(), z[:, :5]):
         with pytest.raises(ConfigError, match=r"fit this run|of this run must be"):
-            model.decode(wrong)
+            model.decode(invalid)
 
 
 def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Path) -> None:

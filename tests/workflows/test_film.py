@@ -33,7 +33,7 @@ def opened(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def filmed(data: Path, run: Path, **options: Any) -> Path:
-    """A run of a moment with a frame after each step."""
+    """A short run with a frame after each step."""
     with (
         mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, SHARE=1e9, FRAME_SHARE=1e9),
         mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
@@ -65,7 +65,7 @@ def test_belief_in_the_last_frame_is_the_discriminators(gan: Path) -> None:
     arrays, _ = opened(gan / "film" / frames_of_run.frame_name(3))
     spec = model.family.spec
     job = SimpleNamespace(
-        data=anew.data.dataset.Dataset.reopen(model.record.data.model_dump(), gan, None)  # type: ignore[attr-defined]
+        data=anew.data.dataset.Dataset.reopen(model.record.data, gan, None)  # type: ignore[attr-defined]
     )
     batch = job.data.batch(0, "film", 0, len(arrays["real_belief"]), len(arrays["real_belief"]))
     labels = batch.labels if spec.classes else None
@@ -134,17 +134,17 @@ def test_it_stays_within_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         folder=SimpleNamespace(path=tmp_path),
     )  # fmt: skip
     scene = film.Film(job, SimpleNamespace(shard=False, step=0, averaged=lambda: nullcontext(object())))  # type: ignore[arg-type]
-    taken = []
+    seconds = []
 
     def add(family: Any, result: Any, begun: float) -> None:
-        taken.append(begun)
+        seconds.append(begun)
         now[0] += 0.5
 
     monkeypatch.setattr(scene, "_add", add)
     while now[0] < 100:
         now[0] += 0.1
         scene(SimpleNamespace(step=1, progress=now[0] / 100))  # type: ignore[arg-type]
-    assert scene.cost <= 0.02 * 100 and len(taken) >= 3 and taken[0] < 15
+    assert scene.cost <= 0.02 * 100 and len(seconds) >= 3 and seconds[0] < 15
 
 
 def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

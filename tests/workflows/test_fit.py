@@ -30,8 +30,8 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(threads, "available_threads", lambda: 1)
         alone = trained(data, run=tmp_path / "alone", family="vae", steps=3, settings=settings)
-    both = trained(data, run=tmp_path / "both", family="vae", steps=3, settings=settings)
-    assert (alone.record.plan.threads, both.record.plan.threads) == (1, threads.available_threads())
+    all_threads = trained(data, run=tmp_path / "both", family="vae", steps=3, settings=settings)
+    assert (alone.record.plan.threads, all_threads.record.plan.threads) == (1, threads.available_threads())
     for name in ("alone", "both"):
         again = trained(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 0})
         assert digest(again.folder.path) == digest(tmp_path / name)

@@ -125,15 +125,17 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
 
 
 @pytest.mark.usefixtures("small_budgets")
-@pytest.mark.parametrize(("share", "says"), [(0.5, "too short to tell them apart"), (0.0, "no time left to try gan")])
+@pytest.mark.parametrize(
+    ("share", "message"), [(0.5, "too short to tell them apart"), (0.0, "no time left to try gan")]
+)
 def test_where_time_is_short_the_likeliest_family_goes_on(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, says: str
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, message: str
 ) -> None:
     monkeypatch.setattr(rules, "LEAST_PROGRESS", 1.0)
     monkeypatch.setattr(pilots, "SETUP_SHARE", share)
     lines = Lines()
     model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=lines)
-    assert model.family_name == "diffusion" and any(says in line for line in lines.lines)
+    assert model.family_name == "diffusion" and any(message in line for line in lines.lines)
     assert len(model.record.plan.pilots) == (2 if share else 0)
 
 

@@ -73,7 +73,7 @@ def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
     )  # fmt: skip
 
 
-def said(
+def warnings_of(
     generated: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
 ) -> tuple[list[Any], Any]:
     training_job = job(generated, spec, path)
@@ -88,18 +88,18 @@ AT = [(200, 0.1), (300, 0.2), (400, 0.4), (410, 0.41), (800, 0.8)]
 
 def test_a_collapse_is_reported_late_enough_in_training(tmp_path: Path, monkeypatch: Any) -> None:
     flat = noise(16, 1, 0.004)
-    warnings, training_job = said(flat, GRID, AT, tmp_path, monkeypatch)
+    warnings, training_job = warnings_of(flat, GRID, AT, tmp_path, monkeypatch)
     assert [text is not None for text in warnings] == [False, False, True, False, True]
     assert training_job.asked == [
         (399, "main", 0, 16, 32),
         (799, "main", 0, 16, 32),
     ]  # items of the step that was just taken
-    assert not any(said(noise(16, 1), GRID, AT, tmp_path, monkeypatch)[0])
-    assert not any(said(flat, GRID, [(90, 0.4), (180, 0.8)], tmp_path, monkeypatch)[0])  # hardly trained
+    assert not any(warnings_of(noise(16, 1), GRID, AT, tmp_path, monkeypatch)[0])
+    assert not any(warnings_of(flat, GRID, [(90, 0.4), (180, 0.8)], tmp_path, monkeypatch)[0])  # hardly trained
 
 
 def test_text_is_not_judged(tmp_path: Path, monkeypatch: Any) -> None:
-    warnings, training_job = said(noise(16, 1, 0.004), TEXT, AT, tmp_path, monkeypatch)
+    warnings, training_job = warnings_of(noise(16, 1, 0.004), TEXT, AT, tmp_path, monkeypatch)
     assert not any(warnings) and not training_job.asked
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anew.api.training import load, of_process, open_run, several_processes
 from anew.core import arguments
-from anew.core.settings import check_int
+from anew.core.settings import SettingValue, check_int
 from anew.errors import ConfigError
 from anew.runs.paths import CONFIG
 
@@ -45,7 +45,17 @@ def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple
 
 
 def sample_together(
-    model: Model, world: World | None, n: int, *, share: tuple[int, int] | None = None, **request: Any
+    model: Model,
+    world: World | None,
+    n: int,
+    *,
+    seed: int = 0,
+    prompt: str | None = None,
+    suffix: str | None = None,
+    stop: str | None = None,
+    label: str | None = None,
+    share: tuple[int, int] | None = None,
+    settings: Mapping[str, SettingValue] | None = None,
 ) -> Samples:
     """Sample as `model.sample` does, shared by all processes of a world; each must call this with the same arguments.
 
@@ -53,20 +63,37 @@ def sample_together(
         model: As `loaded_together` gives it.
         world: The processes; None for a single one.
         n: How many samples.
-        share: As in `Model.sample`, for a single process.
-        **request: Further arguments of `Model.sample`.
+        seed: As in `Model.sample`, like the following.
+        prompt: What each begins with.
+        suffix: What each ends with.
+        stop: New text ends before this string.
+        label: One of the classes.
+        share: For a single process.
+        settings: The family's sampling settings.
 
     Returns:
         All samples on the first process, none on the others.
     """
+
+    def draw(count: int, first_index: int = 0) -> Samples:
+        return model.sample(
+            count,
+            seed=seed,
+            prompt=prompt,
+            suffix=suffix,
+            stop=stop,
+            label=label,
+            condition=None,
+            first_index=first_index,
+            share=share,
+            **(settings or {}),
+        )
+
     if world is None:
-        return model.sample(n, share=share, **request)
+        return draw(n)
     if share is not None:
         raise ConfigError("torchrun already divides the samples; leave out `share`, or start one command per share")
     from anew.sampling.together import draw_together, whole_batches
-
-    def draw(count: int, first_index: int) -> Samples:
-        return model.sample(count, first_index=first_index, **request)
 
     return draw_together(world, model, whole_batches(check_int("n", n, 1)), draw)
 

@@ -12,11 +12,11 @@ from anew.core.extras import require
 from anew.core.settings import check_int
 from anew.errors import ConfigError, shorten
 
-DEFAULT_PORT = 8000
+DEFAULT_PORT = 8000  # where development servers usually listen, so that examples elsewhere fit
 NEVER = "never"
 CHATS = ("plain",)
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
-MAX_KEYS = 100
+MAX_KEYS = 100  # more is a file of keys by mistake: a request is compared with each of them; chosen
 
 
 def serve(

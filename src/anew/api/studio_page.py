@@ -12,7 +12,7 @@ from anew.core.extras import require
 from anew.core.settings import check_int
 from anew.errors import ConfigError
 
-DEFAULT_PORT = 8686
+DEFAULT_PORT = 8686  # not 8000, so that `anew serve` runs beside the Studio
 PACKAGES = ("fastapi", "uvicorn")
 
 

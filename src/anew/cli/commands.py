@@ -182,7 +182,7 @@ def _drawn(arguments: argparse.Namespace) -> anew.Samples:
             stop=arguments.stop,
             label=arguments.label,
             share=arguments.share,
-            **checked.keywords(dict(arguments.set), model.sample),
+            settings=checked.keywords(dict(arguments.set), model.sample),
         )
 
 

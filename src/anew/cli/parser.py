@@ -14,6 +14,7 @@ TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
+# On one machine: more than any has processors, so that a slip of the hand starts no thousands; chosen.
 MOST_PROCESSES = 1024
 RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"

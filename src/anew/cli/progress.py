@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REDRAW_S = 0.2  # between two states of the bar: more often would take time from training
 LOG_SHARE, LOG_S = 0.1, 60.0  # a plain line is due after a tenth of the way, or a minute
-RATE_STEPS = 50  # the rate is that of the last so many steps
+RATE_STEPS = 50  # steps that the rate is averaged over: fewer would flicker, more would hide a change; chosen
 
 
 class ProgressLine:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anew.api import CopiesRecord, Inspection, ReportRecord, RunInspection, SettingInfo
 
 Line = list[Span]
-SETTINGS_WIDTH = 80  # columns of a terminal that the list of settings fits
+SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of an ordinary terminal
 QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
 ANSWERS = {
     "good": ("yes", "bold green"),

@@ -31,7 +31,9 @@ SCHEMES = {
     "memory": ("", ""),  # of this process: for tests
 }
 WRITABLE = ("s3", "gs", "az", "abfs", "memory")  # what runs can be kept at
-RETRY_S = 60.0  # a store that fails for so long is given up
+# A store that fails for so long is given up: what goes away by itself (a limit of requests, a restart) takes seconds;
+# chosen.
+RETRY_S = 60.0
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*):/{1,2}(?=[^/])(.+)", re.DOTALL)
 R = TypeVar("R")
 Info = Mapping[str, object]  # what a store says of an object

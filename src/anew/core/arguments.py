@@ -8,14 +8,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from anew.core.addresses import address_of
+from anew.core.settings import SettingValue
 from anew.errors import ConfigError, DataError, UserError, shorten
 
 R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., object])
-MAX_STEM = 100  # characters of a name that a folder is named after
+# Characters of a name that a folder is named after: names on disks end at 255 bytes, and more is appended.
+MAX_STEM = 100
 
 
 def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:
@@ -101,13 +103,13 @@ def settings(value: object) -> dict[str, object]:
     return dict(value)
 
 
-def keywords(value: object, function: Callable[..., object]) -> dict[str, Any]:
+def keywords(value: object, function: Callable[..., object]) -> dict[str, SettingValue]:
     """Settings that are handed to a function as keywords: none may be called like one of its own arguments."""
     values = settings(value)
     taken = next((name for name in values if name in inspect.signature(function).parameters), None)
     if taken is not None:
         raise ConfigError(f"{taken!r} is an argument of its own and cannot be given as a setting")
-    return values
+    return cast(dict[str, SettingValue], values)  # whoever has the settings checks their types
 
 
 def reporter(value: R) -> R:

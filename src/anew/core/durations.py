@@ -8,7 +8,7 @@ from numbers import Real
 
 from anew.errors import ConfigError, shorten
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds in each
 LONGEST = 366 * 86400  # seconds; whoever gives more has mistaken a unit
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _ALONE = re.compile(_NUMBER, re.ASCII)

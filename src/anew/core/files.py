@@ -15,16 +15,18 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import platformdirs
 
+from anew.core.json_values import JsonValue
 from anew.errors import RunError
 
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
-JSON_BYTES = 64 * 2**20  # of a JSON file, at most
-JSON_MEMORY = 2**28  # bytes that its values may take, about
-_VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # of an object, a list, and a value in them
+JSON_BYTES = 64 * 2**20  # of a JSON file, at most: those of a run are far smaller, however many its labels; chosen
+JSON_MEMORY = 2**28  # bytes that its values may take, about: 64 MB of `[],` would take 1.6 GB (docs/log.md, 2026-11-27)
+_VALUE_BYTES = {b"{": 240, b"[": 64, b",": 40}  # about what CPython takes for an object, a list, and a value in them
+# What Windows needs to leave line ends alone; elsewhere no child process inherits the file.
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
@@ -164,16 +166,17 @@ def open_checked(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
         raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
 
 
-def read_json(path: Path, max_bytes: int = JSON_BYTES, max_memory: int = JSON_MEMORY) -> Any:
+def read_json(path: Path, max_bytes: int = JSON_BYTES, max_memory: int = JSON_MEMORY) -> JsonValue:
     """The JSON value in an ordinary file; RunError where it is missing or damaged, or holds so many values that they would take
     more memory than that."""
     data = read(path, max_bytes)
     if sum(data.count(mark) * size for mark, size in _VALUE_BYTES.items()) > max_memory:
         raise RunError(f"{str(path)!r} holds more values than such a file may have; restore it or train again")
     try:
-        return json.loads(data.decode("utf-8"))
+        value: JsonValue = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # brackets may be nested deeper than the interpreter goes
         raise RunError(f"{str(path)!r} cannot be read as JSON ({clause(error)}); restore it or train again") from None
+    return value
 
 
 def check_folder(path: Path) -> None:
@@ -207,7 +210,7 @@ def clause(error: BaseException) -> str:
     return lines[0].strip().rstrip(".")[:120] or type(error).__name__
 
 
-SPARE = 2 * 1024**3  # bytes that stay free on the disk
+SPARE = 2 * 1024**3  # bytes that stay free on the disk, for checkpoints, for logs and for other programs; chosen
 
 
 def cache_root(folder: Path | None) -> Path:

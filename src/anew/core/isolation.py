@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
+import io
 import os
 import pickle
 import signal
@@ -21,7 +22,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, NoReturn, Protocol, TypeVar, cast
+from types import MethodType
+from typing import IO, NoReturn, Protocol, TypeVar, TypeVarTuple, cast
 
 import numpy as np
 
@@ -29,10 +31,15 @@ from anew.core.deadline import held_back
 from anew.core.worker_pipe import Installment, get, put, received
 from anew.errors import AnewError
 
-SECONDS = 20.0  # of CPU that one item may take where it is tried alone; half of it among others
+# Of CPU that one item may take where it is tried alone, half of it among others; a picture of 64 megapixels takes .35
+# (docs/log.md, 2026-11-27).
+SECONDS = 20.0
 PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
-SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
-PIECE, PIECE_BYTES = 128, 1 << 25  # items, and bytes of them, that are sent at a time
+# Bytes of memory that decoding may take (on Linux, where a process can be held to it): three times what fuzzing
+# reached.
+SHARE = 3 << 30
+# Items, and bytes of them, that are sent at a time: 16 cost more, 256 gain nothing (docs/log.md, 2026-11-26).
+PIECE, PIECE_BYTES = 128, 1 << 25
 ANSWER_SECONDS, ANSWER_BYTES = 0.25, 1 << 25  # after which the worker sends what it has: it would be lost if it died
 # Bytes that glibc keeps when they are freed: the next file asks for as much, and fresh pages cost as much as decoding.
 KEPT = {"TRIM_THRESHOLD": 1 << 26, "TOP_PAD": 1 << 22, "MMAP_THRESHOLD": 1 << 23}
@@ -45,6 +52,8 @@ _BROKEN = 70  # exit code where `serve` itself fails
 S = TypeVar("S")  # what decodes
 X = TypeVar("X")  # an item
 R = TypeVar("R")  # what is made of it
+E = TypeVar("E", bound="EncodedItem")
+More = TypeVarTuple("More")  # further arguments
 _inside = False  # whether this process is a worker
 
 
@@ -146,7 +155,7 @@ class Worker:
             put(process.stdin, message)
             end = len(results) + len(items)
             while len(results) < end:
-                results += received(process.stdout, end - len(results))
+                results += cast(list[R | ValueError], received(process.stdout, end - len(results)))
         except (EOFError, OSError):
             code = self._end()
             raise _Died(self._cause_of_death(code)) from None
@@ -222,7 +231,7 @@ class Worker:
         if process is not None:
             process.returncode = 0
             for pipe in (process.stdin, process.stdout):
-                cast(Any, pipe).raw.close()  # not flushed: what is buffered is the parent's
+                cast(io.BufferedReader, pipe).raw.close()  # not flushed: what is buffered is the parent's
 
 
 def _forget_all() -> None:
@@ -251,17 +260,26 @@ def call(function: Callable[[S, X], R], subject: S, item: X) -> R:
     return result
 
 
-def each(owner: ItemDecoder, method: str, items: Iterable[EncodedItem], *more: object) -> Iterator[Any]:
-    """owner.method(item, *more) of each item, in order, of iterators a list; a ValueError (one clause) in the place of each that it
-    refuses. owner: a modality; the worker decodes for those that are `native`, whatever is no array."""
-    if _inside or not owner.native:
-        yield from (_done((owner, method, more), item) for item in items)
+def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> Iterator[R | ValueError]:
+    """What a method makes of each item, in order; a list where it makes an iterator.
+
+    Args:
+        method: Of an `ItemDecoder`, a modality. Where that is `native`, the worker decodes whatever is no array.
+        items: What to decode.
+        *more: Further arguments.
+
+    Yields:
+        The result, or a ValueError (one clause) in the place of an item that the method refuses.
+    """
+    decoder = cast(ItemDecoder, cast(MethodType, method).__self__)
+    if _inside or not decoder.native:
+        yield from (_done((method, more), item) for item in items)
         return
     for piece in pieces(items):
         if all(isinstance(item.data, np.ndarray) for item in piece):
-            yield from (_done((owner, method, more), item) for item in piece)
+            yield from (_done((method, more), item) for item in piece)
         else:
-            yield from _worker.run(_done, (owner, method, more), piece)
+            yield from _worker.run(_done, (method, more), piece)
 
 
 def pieces(items: Iterable[X]) -> Iterator[list[X]]:
@@ -280,11 +298,11 @@ def pieces(items: Iterable[X]) -> Iterator[list[X]]:
         yield piece
 
 
-def _done(subject: tuple[object, str, tuple[object, ...]], item: object) -> Any:
-    owner, method, more = subject
+def _done(subject: tuple[Callable[[E, *More], R], tuple[*More]], item: E) -> R | ValueError:
+    method, more = subject
     try:
-        result = getattr(owner, method)(item, *more)
-        return list(result) if isinstance(result, Iterator) else result
+        result = method(item, *more)
+        return cast(R, list(result)) if isinstance(result, Iterator) else result
     except ValueError as error:
         return ValueError(str(error))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from anew.core.programs import own_command
 
 STARTED = "ANEW_STARTED"  # of a launched process: time.monotonic() when the command began
-STOPPED = 75
+STOPPED = 75  # exit code EX_TEMPFAIL, as in `cli/faults.py`: the same command goes on
 
 
 def count_gpus(environment: Mapping[str, str] = os.environ, devices: str = "/dev/nvidia[0-9]*") -> int:

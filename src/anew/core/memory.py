@@ -18,7 +18,7 @@ from torch.nn.modules.module import (
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
-SPARE = 2**26  # bytes of buffers besides the weights
+SPARE = 2**26  # bytes of buffers besides the weights: masks, tables of positions; chosen
 LEAST_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
 # Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
 V2 = ("memory.max", "memory.current", "inactive_file")

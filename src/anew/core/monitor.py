@@ -12,15 +12,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from anew.errors import ProcessError, printable
 
-BEAT_S = 0.5  # between heartbeats
-DEFAULT_LIMIT_S = 60.0  # of silence, after which a process counts as gone
-SUSPECT_S = 4.0  # of silence, after which a broken connection is blamed on a process
-GRACE_S = 15.0  # for the main thread to end by itself once it is known that another process failed
-LEAVING_S = 5.0  # for a heartbeat under way to end
+BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
+# Of silence, after which a process counts as gone: a machine that swaps or pauses is silent for less; chosen.
+DEFAULT_LIMIT_S = 60.0
+SUSPECT_S = 4.0  # of silence, eight beats, after which a broken connection is blamed on a process
+GRACE_S = 15.0  # for the main thread to end by itself once another process failed: it may be in a long step; chosen
+LEAVING_S = 5.0  # for a heartbeat under way to end; longer than one takes, short enough to wait for; chosen
 MISTAKE, GONE = 2, 75  # exit codes: the user has to fix something; the same command continues
 MEND = "the same command again goes on from the last checkpoint"
 
@@ -58,15 +59,35 @@ class Verdict:
         return cls(int(rank), str(sentence), int(code), bool(is_said))
 
 
+class Beat(TypedDict, total=False):
+    """What a process tells of itself.
+
+    Attributes:
+        host: Name of its machine.
+        pid: Its number there.
+        number: Number of the heartbeat.
+        calls: Collectives that it has begun.
+        left: Whether it has ended as it should.
+        failure: The sentence and the exit code with which it fails.
+    """
+
+    host: str
+    pid: int
+    number: int
+    calls: int
+    left: bool
+    failure: tuple[str, int]
+
+
 class Peer:
     """State of another process, as its heartbeats report it."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
-        self.beat: dict[str, Any] = {}
+        self.beat: Beat = {}
         self.changed_at = time.monotonic()
 
-    def update(self, beat: dict[str, Any]) -> None:
+    def update(self, beat: Beat) -> None:
         if beat != self.beat:
             self.beat, self.changed_at = beat, time.monotonic()
 
@@ -113,7 +134,7 @@ class Monitor:
         self.limit = limit
         self._store, self._rank, self._host = store, rank, host
         self._peers = [Peer(r) for r in (range(1, size) if rank == 0 else (0,))]
-        self._beat: dict[str, object] = {"host": host, "pid": os.getpid()}
+        self._beat: Beat = {"host": host, "pid": os.getpid()}
         self._number = self._calls = 0
         self._verdict: Verdict | None = None
         self._decided_at = 0.0
@@ -171,7 +192,7 @@ class Monitor:
             is_speaker = self._claim()
             self._round_trip()
             return is_speaker
-        self._beat["failure"] = [sentence, code]
+        self._beat["failure"] = (sentence, code)
         self._round_trip()
         self._wait(10 * BEAT_S, lambda: self._verdict is not None)
         return self._verdict is None  # the first process does not hear any more
@@ -251,7 +272,7 @@ class Monitor:
         self._heard_at = time.monotonic()
 
     def _tell(self) -> None:
-        beat = self._beat | {"number": self._number, "calls": self._calls}
+        beat: Beat = {**self._beat, "number": self._number, "calls": self._calls}
         self._store.set(self._key(self._rank), json.dumps(beat))
 
     def _round_trip(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-SLOWEST, PAUSE_S = 2**10, 60.0  # bytes a second, and seconds that they may fall behind that
+# Bytes a second, and seconds that they may fall behind that: slower than any line in use, so only a drip is cut off;
+# chosen.
+SLOWEST, PAUSE_S = 2**10, 60.0
 
 
 def check_pace(size: int, begin: float) -> None:

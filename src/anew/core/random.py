@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-POSITIONS_PER_STREAM = 16  # of a row whose numbers are drawn together
+# Of a row whose numbers are drawn together: rows of all lengths share draws, and little is drawn in vain; chosen.
+POSITIONS_PER_STREAM = 16
 ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, enough to keep seeding cheap
 
 
@@ -149,6 +150,7 @@ def _at(context: StepContext, stream: str, places: PackedPositions, width: int) 
 
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd: the increment of splitmix64
+# Of splitmix64 (Steele, Lea and Flood 2014).
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 

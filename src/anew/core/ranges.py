@@ -24,14 +24,18 @@ from anew.core import addresses, files
 from anew.core.addresses import FileSystem
 from anew.errors import DataError
 
-BLOCK = 128 * 1024  # bytes; the unit of the cache
-REQUEST = 8 * 1024 * 1024  # bytes of one request at most
-STREAMS = 8  # requests at once
-MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds
-KEPT = 4 * 1024**3  # bytes of blocks in the cache; the longest unused go first
-LEFT = 0.8  # share of that which stays when some go
-AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used
-CHECK_S = 60.0  # seconds after which an object is looked at again, whether it is still the same
+# Bytes; the unit of the cache: a picture or some records, so that little is fetched that nobody reads; chosen.
+BLOCK = 128 * 1024
+# Bytes of one request at most: by then the time is that of the line, no longer that of asking; chosen.
+REQUEST = 8 * 1024 * 1024
+STREAMS = 8  # requests at once: they hide the time that each waits for its first byte; chosen
+MEMORY = 64 * 1024 * 1024  # bytes of blocks that a process holds: one request of each stream
+# Bytes of blocks in the cache, of which the longest unused go first: they are on the user's disk; chosen.
+KEPT = 4 * 1024**3
+LEFT = 0.8  # share of that which stays when some go, so that not every new block looks for old ones; chosen
+AHEAD = 128 * 1024 * 1024  # bytes that may be asked for before they are used: two requests for each stream
+# Seconds after which an object is looked at again, whether it is still the same: each look is a request; chosen.
+CHECK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias, TypeVar, cast
 
 from anew.errors import ConfigError, did_you_mean, shorten
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 V = TypeVar("V")
 SettingValue: TypeAlias = str | int | float | bool
-MOST_LISTED = 12  # settings that a sentence names; of more it names the command that lists them
+MOST_LISTED = 12  # settings that a sentence names, about three lines; of more it names the command that lists them
 MAX_INT = 2**63 - 1  # largest whole number: others keep it in 64 bits
 EXACT_INT = 2**53  # up to here a float stands for one whole number only
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -74,15 +74,15 @@ class Setting:
 
 
 def setting(
-    default: object,
+    default: V,
     help: str,
     *,
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
-) -> Any:
-    """A dataclass field that is a setting; the arguments are those of `Setting`."""
+) -> V:
+    """A dataclass field that is a setting, which type checkers take for its default; the arguments are those of `Setting`."""
     return field(default=default, metadata={"setting": Setting(help, unit, low, high, choices)})
 
 
@@ -150,7 +150,7 @@ def from_json(cls: type[C], data: Mapping[str, object]) -> C:
     return config
 
 
-def _from_plain(hint: Any, value: object, name: str) -> object:
+def _from_plain(hint: object, value: object, name: str) -> object:
     """The value as the type hint has it; nothing is converted but lists, and whole numbers where a float is expected."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None and type(None) in typing.get_args(hint):

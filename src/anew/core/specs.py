@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S")
-MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20  # in one example, vocabulary, ...
+# Of an example, ids, tokens, classes: a stranger's spec must not ask for more than memory holds (4 GB of values);
+# chosen.
+MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20
 
 
 def _check_number(name: str, value: object, low: int, high: int) -> None:
@@ -103,7 +105,33 @@ class Tokens:
 Spec = Grid | Tokens
 
 
-def spec_to_json(spec: Spec) -> dict[str, object]:
+class GridJson(TypedDict):
+    """A `Grid` in config.json."""
+
+    kind: Literal["grid"]
+    shape: list[int]
+    axes: str
+    classes: int
+    std: float
+    bounded: bool
+
+
+class TokensJson(TypedDict):
+    """`Tokens` in config.json."""
+
+    kind: Literal["tokens"]
+    vocab: int
+    length: int
+    special: dict[str, int]
+    classes: int
+    packed: bool
+    shape: list[int]
+
+
+SpecJson: TypeAlias = GridJson | TokensJson
+
+
+def spec_to_json(spec: Spec) -> SpecJson:
     """A spec as config.json holds it."""
     if isinstance(spec, Grid):
         return {
@@ -125,8 +153,8 @@ def spec_to_json(spec: Spec) -> dict[str, object]:
     }
 
 
-def spec_from_json(data: Mapping[str, Any]) -> Spec:
-    """Undo `spec_to_json`."""
+def spec_from_json(data: SpecJson) -> Spec:
+    """Undo `spec_to_json`. Raises KeyError, TypeError, ValueError or OverflowError where the data was not made by it."""
     if data["kind"] == "grid":
         return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
     special, shape = dict(data["special"]), tuple(data.get("shape", ()))

@@ -16,8 +16,9 @@ from anew.core.pace import PAUSE_S, check_pace
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
-HEAD_S = 60.0  # until the head of an answer must be here
-WHOLE_BYTES = 2**28  # of an answer that is read into memory: a list of files, or a few blocks of one
+HEAD_S = 60.0  # until the head of an answer must be here: a slow store computes listings for seconds; chosen
+# Of an answer that is read into memory, a list of files or a few blocks of one: a server may send without end.
+WHOLE_BYTES = 2**28
 
 
 class BoundedResponse(ClientResponse):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import IO, Any, ClassVar, cast
+from typing import IO, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-MESSAGE = 1 << 34  # bytes, beyond which whoever writes has lost its mind
-SMALL_ARRAY = 1 << 10  # bytes, below which to send an array by itself costs more than to copy it
+MESSAGE = 1 << 34  # bytes: more than memory for decoding allows, so whoever announces more speaks no protocol of ours
+# Bytes below which an array stays in the pickle: to send it by itself costs more than to copy it; chosen.
+SMALL_ARRAY = 1 << 10
 _KNOWN = {
     *(("numpy", name) for name in ("ndarray", "dtype")),
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
@@ -77,14 +78,14 @@ class Installment:
         pipe.flush()
 
 
-def received(pipe: IO[bytes], max_results: int) -> list[Any]:
+def received(pipe: IO[bytes], max_results: int) -> list[object]:
     """The results of an installment, one or some. Raises EOFError where it holds none."""
     sizes = np.frombuffer(get(pipe), "<u8").tolist()
     stream = io.BytesIO(get(pipe))
     if sum(sizes) > MESSAGE:
         raise EOFError
     arrays = iter([_filled(pipe, size) for size in sizes])
-    results: list[Any] = []
+    results: list[object] = []
     while stream.tell() < len(stream.getbuffer()) and len(results) < max_results:
         results.append(_Answers(stream, buffers=arrays).load())  # each its own: an unpickler counts on over pickles
     if not results:

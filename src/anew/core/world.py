@@ -29,7 +29,7 @@ from anew.errors import AnewError, ConfigError, ProcessError, shorten
 
 V = TypeVar("V")
 
-GLOO_PAUSE = 0.2  # seconds; see `leave`
+GLOO_PAUSE = 0.2  # seconds that Gloo's threads get to send their last messages before the connections go; see `leave`
 FORMING = timedelta(minutes=5)  # until all processes are there
 COLLECTIVE = timedelta(
     minutes=30

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from anew.core import files, isolation
 from anew.core import settings as configs
 from anew.core.addresses import address_of
+from anew.core.data_record import DataRecord
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
 from anew.data.loading.epoch_order import permutation
@@ -305,27 +305,28 @@ class Dataset:
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, object]:
-        """The state that `reopen` needs, as JSON values."""
-        size = self._size
-        return {
-            "path": str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
-            "seed": self.seed,
-            "modality": self.modality.name,
-            "asked": self._chosen.asked,
-            "config": configs.to_json(self.modality.config),
-            "learned": self.modality.state(),
-            "labels": list(self.scan.labels),
-            "rates": dict(self._store.rates),
-            "fingerprint": self.fingerprint,
-            "parts": dict(self.scan.parts),
-            "notes": list(self.scan.notes),
-            **self.scan.left_out(),
-            "seconds": None if size is None else size.seconds,
-        }
+    def state(self) -> DataRecord:
+        """The state that `reopen` needs."""
+        scan, size = self.scan, self._size
+        return DataRecord(
+            path=str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
+            seed=self.seed,
+            modality=self.modality.name,
+            asked=self._chosen.asked,
+            config=configs.to_json(self.modality.config),
+            learned=self.modality.state(),
+            labels=list(scan.labels),
+            rates=dict(self._store.rates),
+            fingerprint=self.fingerprint,
+            parts=dict(scan.parts),
+            notes=list(scan.notes),
+            refused=scan.refused,
+            refusals=scan.refusal_lines(),
+            seconds=None if size is None else size.seconds,
+        )
 
     @classmethod
-    def reopen(cls, state: Mapping[str, Any], folder: Path, path: str | None = None) -> Dataset:
+    def reopen(cls, state: DataRecord, folder: Path, path: str | None = None) -> Dataset:
         """Open the data of a saved run, ready for batches.
 
         Args:
@@ -338,14 +339,14 @@ class Dataset:
         """
         data = cls._restored(_find_data(state, path), state, folder)
         data._divide(fresh=False)
-        _check_division(state["parts"], data.scan.parts)
-        data._store.rates = dict(state["rates"])
+        _check_division(state.parts, data.scan.parts)
+        data._store.rates = dict(state.rates)
         data._encode()
-        data.scan.notes = list(state["notes"])
+        data.scan.notes = list(state.notes)
         return data
 
     @classmethod
-    def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
+    def open_like(cls, state: DataRecord, folder: Path, path: str, samples: bool = False) -> Dataset:
         """Open other data with the modality of a saved run, undivided, as the part "all".
 
         Args:
@@ -354,8 +355,8 @@ class Dataset:
             path: The other data.
             samples: Whether it is a folder of samples, of which each counts once.
         """
-        columns = ColumnChoice.of(state["config"], is_needed=False)
-        chosen = detect_modality(path, state["modality"], samples, columns=columns)
+        columns = ColumnChoice.of(state.config, is_needed=False)
+        chosen = detect_modality(path, state.modality, samples, columns=columns)
         data = cls._restored(chosen, state, folder, generated=samples)
         data._all = True
         data._opened_store = InMemoryStore(chosen.source, chosen.shards, data.modality, data.seed, undivided=True)
@@ -363,14 +364,12 @@ class Dataset:
         return data
 
     @classmethod
-    def _restored(
-        cls, chosen: SelectedData, state: Mapping[str, Any], folder: Path, *, generated: bool = False
-    ) -> Dataset:
+    def _restored(cls, chosen: SelectedData, state: DataRecord, folder: Path, *, generated: bool = False) -> Dataset:
         modality = restore_item_modality(state, folder, generated=generated)
-        data = cls(chosen, modality, state["seed"], None)
+        data = cls(chosen, modality, state.seed, None)
         data._survey(fresh=False)
         data._spec = modality.spec
-        data.scan.labels = tuple(state["labels"])
+        data.scan.labels = tuple(state.labels)
         return data
 
     def records(self) -> list[EncodedRecord]:
@@ -390,25 +389,23 @@ class Dataset:
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
-def restore_item_modality(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Modality:
+def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = False) -> Modality:
     """The modality of a saved run, for its own data or for generated items; RunError where its state is invalid."""
-    owner = load_modality(state["modality"])
+    owner = load_modality(state.modality)
     with restoring(folder / "config.json"):
-        modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
-        modality.restore(dict(state["learned"]), folder)
+        modality = owner(configs.from_json(owner.Config, state.config), generated=generated)
+        modality.restore(dict(state.learned), folder)
     return modality
 
 
-def _find_data(state: Mapping[str, Any], path: str | None) -> SelectedData:
+def _find_data(state: DataRecord, path: str | None) -> SelectedData:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
-        check_present(state["path"])
-    columns = ColumnChoice.of(state["config"])
-    chosen = detect_modality(
-        path or state["path"], state["modality"], is_requested=state.get("asked", False), columns=columns
-    )
-    if chosen.fingerprint != state["fingerprint"]:
-        location = path or state["path"]
+        check_present(state.path)
+    columns = ColumnChoice.of(state.config)
+    chosen = detect_modality(path or state.path, state.modality, is_requested=state.asked, columns=columns)
+    if chosen.fingerprint != state.fingerprint:
+        location = path or state.path
         advice = "give its new place as `data`" if path is None else "give the same, unchanged files"
         raise DataError(f"{location!r} is not the data of this run: it has moved or changed; {advice}")
     return chosen

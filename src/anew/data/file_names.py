@@ -17,7 +17,30 @@ _PART = {
     "testing": "test",
 }
 _PROGRAMS = frozenset(
-    f".{s}" for s in ("py", "js", "ts", "c", "h", "cc", "cpp", "go", "java", "rs", "rb", "php", "sh", "r")
+    f".{s}"
+    for s in (
+        *(
+            "c",
+            "cc",
+            "cpp",
+            "cs",
+            "cxx",
+            "dart",
+            "ex",
+            "go",
+            "h",
+            "hpp",
+            "hs",
+            "java",
+            "jl",
+            "js",
+            "jsx",
+            "kt",
+            "lua",
+            "m",
+        ),
+        *("mjs", "ml", "php", "pl", "pm", "py", "r", "rb", "rs", "scala", "sh", "swift", "t", "ts", "tsx"),
+    )
 )
 MANY_FILES = (
     10  # files from which a name like `coin_test.png` is a coincidence: data with a file for each part has fewer
@@ -41,6 +64,11 @@ def suffix_of(path: str) -> str:
     return name[dot:]
 
 
+def unpacked(suffix: str) -> str:
+    """An ending without what gzip adds to it: ".txt.gz" -> ".txt"."""
+    return suffix.removesuffix(".gz")
+
+
 def is_packed(path: str) -> bool:
     """Whether the file is compressed by itself, by its ending."""
     return path[path.rfind(".") :].lower() in _PACKED
@@ -57,7 +85,7 @@ def part_of(path: str) -> str | None:
     folder_part = _part_of_folder(folder)
     if folder_part is not None:
         return folder_part
-    if suffix_of(name) in _PROGRAMS:
+    if _is_program(name):
         return None
     words = _WORD_ENDS.split(name)
     stem = words[:-1] if len(words) > 1 else words
@@ -65,12 +93,23 @@ def part_of(path: str) -> str | None:
 
 
 def parts_of(paths: Collection[str]) -> dict[str, str | None]:
-    """The part of each file of a folder, by its path. Among many files that are items themselves a name like
-    `coin_test.png` is a coincidence, so names of files count only where one of them says train."""
+    """The part of each file of a folder, by its path.
+
+    Where nothing says train, a folder `test` of programs holds tests of the others, and among many files that are items
+    themselves a name like `coin_test.png` is a coincidence.
+    """
     parts = {path: part_of(path) for path in paths}
-    if len(parts) < MANY_FILES or "train" in parts.values():
+    if "train" in parts.values():
+        return parts
+    parts = {path: None if _is_program(path.lower()) else part for path, part in parts.items()}
+    if len(parts) < MANY_FILES:
         return parts
     return {path: part and _part_of_folder(path.lower().rpartition("/")[0]) for path, part in parts.items()}
+
+
+def _is_program(path: str) -> bool:
+    """Whether the ending of a path in lower case is that of a programming language."""
+    return suffix_of(path) in _PROGRAMS
 
 
 @functools.lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers, Values
+from anew.core.data_record import DataRecord
 from anew.core.specs import Batch, Codec, Condition, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, no_prompt_error
@@ -120,9 +121,9 @@ class LatentModality(Modality):
     def remarks(self) -> list[str]:
         return self.base.remarks()
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
-        """Fits the base; the codec was trained before, and its latents are what they are."""
-        self.base.fit(items, size, labels)
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
+        """Fit the modality of the items; the codec was trained before."""
+        self.base.fit(items, budget, labels)
         return self.spec
 
     def encode(self, item: Item) -> Numbers:
@@ -267,7 +268,7 @@ class LatentDataset(Dataset):
     def label_shares(self) -> list[float]:
         return self.base.label_shares()
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> DataRecord:
         return self.base.state()
 
     def close(self) -> None:

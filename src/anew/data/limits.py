@@ -1,8 +1,8 @@
 """Upper limits on the contents of each file format: the one place for bounds on data from untrusted sources.
 
-A file is small on the disk and may still stand for any amount of memory or time: it is sparse, packed, or its header
-lies. Each format says here where it ends, as one frozen dataclass and its one instance; readers ask the instance and
-refuse by name what goes beyond it. Bytes of a file are known from the listing, so the first bound costs nothing.
+A small file may stand for any amount of memory or time: it may be sparse or packed, or its header may lie. Each format has
+one frozen dataclass of limits with one instance. Readers compare with the instance and refuse by name what exceeds it. The
+size of a file is known from the listing, so that to check it costs nothing.
 """
 
 from __future__ import annotations
@@ -10,20 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
+KB, MB, GB = 1 << 10, 1 << 20, 1 << 30  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ListingLimits:
-    """A folder that is listed. shown: characters of a path in a sentence."""
+    """Limits of a folder that is listed.
+
+    Attributes:
+        shown: Characters of a path in a sentence.
+    """
 
     shown: int = 120
 
 
 @dataclass(frozen=True, slots=True)
 class WholeFileLimits:
-    """What is kept in memory whole. bytes: of one file (a picture, a short text); text: of all the text of a source whose
-    files are small, however much they expand to."""
+    """Limits of what is held in memory as a whole.
+
+    Attributes:
+        bytes: Bytes of one file (a picture, a short text).
+        text: Bytes of all text of a source of small files, unpacked.
+    """
 
     bytes: int = 256 * MB
     text: int = 256 * MB
@@ -31,30 +39,48 @@ class WholeFileLimits:
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """A file at an address. bytes: of one whose size the server does not say; of others it is what it says."""
+    """Limits of a file at an address.
+
+    Attributes:
+        bytes: Bytes of a file whose size the server does not say. Of others no more is read than it says.
+    """
 
     bytes: int = 4 * GB
 
 
 @dataclass(frozen=True, slots=True)
 class GzipLimits:
-    """A gzip stream. ratio: bytes that one of its bytes can stand for (deflate allows no more)."""
+    """Limits of a gzip stream.
+
+    Attributes:
+        ratio: Unpacked bytes for each packed one; the format allows no more.
+        text: Bytes of a packed file of text or sequences, unpacked.
+    """
 
     ratio: int = 1032
+    text: int = 64 * MB
 
 
 @dataclass(frozen=True, slots=True)
 class FastaLimits:
-    """inflated: bytes of a packed file; record: bytes of one sequence in a plain one (a chromosome has up to 250 MB)."""
+    """Limits of a FASTA file.
 
-    inflated: int = 64 * MB
+    Attributes:
+        record: Bytes of one sequence of a plain file (a chromosome has up to 250 MB).
+    """
+
     record: int = 256 * MB
 
 
 @dataclass(frozen=True, slots=True)
 class IdxLimits:
-    """MNIST's files. image: bytes of one; labels: bytes of one file of them; inflated: bytes of all packed images of one
-    source, which lie in temporary files."""
+    """Limits of IDX files, the format of MNIST.
+
+    Attributes:
+        image: Bytes of one image.
+        labels: Bytes of one file of labels.
+        inflated: Bytes of all packed images of a source, unpacked into temporary files.
+    """
 
     image: int = 256 * MB
     labels: int = 64 * MB
@@ -63,8 +89,13 @@ class IdxLimits:
 
 @dataclass(frozen=True, slots=True)
 class TextTableLimits:
-    """A table in text. row: bytes of one (more is damage: a quote that never closes, and JSON takes twenty times as much
-    memory); cells: of one row."""
+    """Limits of a table in text: CSV, TSV or JSON lines.
+
+    Attributes:
+        row: Bytes of one row. A longer one is damage (a quote that never closes), and parsed as JSON it takes twenty times as much
+            memory.
+        cells: Cells of one row.
+    """
 
     row: int = 32 * MB
     cells: int = 10_000
@@ -72,10 +103,18 @@ class TextTableLimits:
 
 @dataclass(frozen=True, slots=True)
 class ParquetLimits:
-    """A table in parquet. Through its dictionary, a few bytes may stand for the same long cell in every row. cell: bytes of
-    the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one shard may
-    decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`. A file
-    of more than `rows` rows may have `rows_per_byte` of them for each of its bytes: more are the same few values again and again."""
+    """Limits of a Parquet file. Its dictionary lets a few bytes stand for the same long cell in every row.
+
+    Attributes:
+        cell: Bytes of all cells of one row, decoded.
+        batch: Bytes of the rows that are decoded at a time.
+        columns: Columns of a file.
+        growth: Decoded bytes of a shard, as a multiple of what the file says that it takes.
+        least: Decoded bytes that a shard may have, whatever the file says.
+        most: Decoded bytes that no shard may exceed.
+        rows: Rows that any file may have.
+        rows_per_byte: Rows for each byte of a file that has more than `rows`: beyond, they repeat the same few values.
+    """
 
     cell: int = 64 * MB
     batch: int = 64 * MB
@@ -87,16 +126,22 @@ class ParquetLimits:
     rows_per_byte: int = 64
 
     def shard(self, stated: int) -> int:
-        """Bytes that the rows of a shard may decode to. stated: what the file says."""
+        """Bytes that the rows of a shard may decode to, where the file states this many."""
         return min(self.most, max(self.least, self.growth * stated))
 
 
 @dataclass(frozen=True, slots=True)
 class TarLimits:
-    """An archive. listed: bytes of all archives of one source up to which their members are listed; members: of all archives of one
-    source that are listed; member: bytes of one that is read; inflated: bytes of all packed
-    archives of one source, which lie in temporary files; described: bytes of a member that describes another; header: of an
-    extended header."""
+    """Limits of tar archives.
+
+    Attributes:
+        listed: Bytes of all archives of a source up to which their members are listed; of more, spans are read.
+        members: Members that are listed, of all archives of a source.
+        member: Bytes of a member that is read.
+        inflated: Bytes of all packed archives of a source, unpacked into temporary files.
+        described: Bytes of a member that describes another one (its caption or class).
+        header: Bytes of an extended header.
+    """
 
     listed: int = 1 * GB
     members: int = 1_000_000
@@ -108,15 +153,24 @@ class TarLimits:
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """A picture. bytes: of one file."""
+    """Limits of an image file.
+
+    Attributes:
+        bytes: Bytes of the file.
+    """
 
     bytes: int = 256 * MB
 
 
 @dataclass(frozen=True, slots=True)
 class AudioLimits:
-    """A sound. samples_per_byte: that a frame of a format holds at most, by its fewest bytes; other_samples_per_byte: of Ogg (a
-    packet of one byte and its length) and whatever else; clips: that one part of a recording is cut into."""
+    """Limits of a sound file.
+
+    Attributes:
+        samples_per_byte: Samples for each byte of a file, by format: the most samples of a frame over its fewest bytes.
+        other_samples_per_byte: The same of Ogg, whose smallest packet has two bytes, and of all other formats.
+        clips: Clips that one part of a recording is cut into.
+    """
 
     samples_per_byte: Mapping[str, float] = field(
         default_factory=lambda: {"FLAC": 65_535 / 10, "MPEG": 1152 / 24, "MP3": 1152 / 24}
@@ -127,8 +181,13 @@ class AudioLimits:
 
 @dataclass(frozen=True, slots=True)
 class VideoLimits:
-    """A clip. gif_frames: of a GIF that are used, since one of its frames is found by going through all before it; gif_pixels:
-    of all these together; pixels: of other films, 100,000 frames of 4K."""
+    """Limits of a film or a moving picture.
+
+    Attributes:
+        gif_frames: Frames of a GIF that are used: to find one, all before it are decoded.
+        gif_pixels: Pixels of these frames together.
+        pixels: Pixels of all frames of other films: 100,000 frames of 4K.
+    """
 
     gif_frames: int = 10_000
     gif_pixels: int = 1 << 34

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,9 @@ CONFIDENT = 0.8  # confidence from which content outweighs a file's ending, see 
 
 Layout = Literal["items", "list", "document"]
 """Contents of a file: independent items, a list of records, or one running text."""
-G = TypeVar("G", contravariant=True)
+G = TypeVar("G")
+Glimpsed = TypeVar("Glimpsed", contravariant=True)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,12 +198,12 @@ class Modality(ABC):
     # ---- learning and encoding ----
 
     @abstractmethod
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         """Learn vocabulary, shape and scale; set and return `self.spec`.
 
         Args:
             items: Items of the train split only.
-            size: The budget, and bytes and items of the source.
+            budget: The budget, and bytes and items of the source.
             labels: Names of the classes.
         """
 
@@ -219,7 +221,7 @@ class Modality(ABC):
 
     def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
         """`encode` of each, or the reason (one clause) why an item cannot be. Faster where a modality works in bulk."""
-        results = isolation.each(self, "encode_checked", items)
+        results = isolation.each(self.encode_checked, items)
         return [str(result) if isinstance(result, ValueError) else result for result in results]
 
     def encode_checked(self, item: Item) -> Numbers:
@@ -384,13 +386,12 @@ class Modality(ABC):
 
 
 def each(
-    modality: Modality, method: str, items: Iterable[Item | SkippedItem]
-) -> Iterator[tuple[Item | SkippedItem, Any]]:
-    """Call a method of the modality on each item; a few items are read ahead.
+    method: Callable[[Item], R], items: Iterable[Item | SkippedItem]
+) -> Iterator[tuple[Item | SkippedItem, R | ValueError | None]]:
+    """Call a method of a modality on each item; a few items are read ahead.
 
     Args:
-        modality: The modality.
-        method: Name of the method.
+        method: The method.
         items: Items, or refusals, which are passed through.
 
     Yields:
@@ -398,12 +399,12 @@ def each(
         or the refusal with None.
     """
     for piece in isolation.pieces(items):
-        results = isolation.each(modality, method, [item for item in piece if isinstance(item, Item)])
+        results = isolation.each(method, [item for item in piece if isinstance(item, Item)])
         for item in piece:
             yield item, next(results) if isinstance(item, Item) else None
 
 
-class GlimpseSample(Protocol[G]):
+class GlimpseSample(Protocol[Glimpsed]):
     """Collected glimpses of the first items, by which a modality chooses a shape."""
 
     first_error: str  # why the first unusable item cannot be used
@@ -420,22 +421,24 @@ class GlimpseSample(Protocol[G]):
     def piece(self) -> int:
         """Items to look at before both are asked again."""
 
-    def add(self, glimpse: G) -> None:
+    def add(self, glimpse: Glimpsed) -> None:
         """Count an item in."""
 
 
-def collect_glimpses(modality: Modality, items: Iterable[Item], sample: GlimpseSample[G], side: int) -> None:
-    """Add glimpses (`modality.glimpse`) of items to a sample until it is complete.
+def collect_glimpses(
+    glimpse_of: Callable[[Item, int], G], items: Iterable[Item], sample: GlimpseSample[G], side: int
+) -> None:
+    """Add glimpses of items to a sample until it is complete.
 
     Args:
-        modality: Has a method `glimpse(item, side)`; side 0 asks for the header alone.
+        glimpse_of: Method of a modality: from an item and a side in pixels, 0 for the header alone, to a glimpse.
         items: Read until the sample is complete.
         sample: Receives the glimpses, and the reason of the first item without one.
         side: Pixels a side that decoded bodies need.
     """
     remaining = iter(items)
     while not sample.is_complete and (chunk := list(itertools.islice(remaining, sample.piece))):
-        glimpses = isolation.each(modality, "glimpse", chunk, side if sample.needs_bodies else 0)
+        glimpses = isolation.each(glimpse_of, chunk, side if sample.needs_bodies else 0)
         for item, glimpse in zip(chunk, glimpses, strict=True):
             if isinstance(glimpse, ValueError):
                 sample.first_error = sample.first_error or f"{item.name}: {glimpse}"
@@ -444,11 +447,11 @@ def collect_glimpses(modality: Modality, items: Iterable[Item], sample: GlimpseS
 
 
 def reasons(
-    modality: Modality, method: str, items: Iterable[Item | SkippedItem]
+    method: Callable[[Item], str | None], items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, str | None]]:
     """Each item with the reason why it cannot be used, by a method that gives one (`validate_header`, `validate_body`), or None;
     a refusal with its own reason."""
-    for item, reason in each(modality, method, items):
+    for item, reason in each(method, items):
         yield item, item.reason if isinstance(item, SkippedItem) else None if reason is None else str(reason)
 
 

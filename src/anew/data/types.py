@@ -23,24 +23,24 @@ ACCELERATOR_THREADS = 100  # CPU threads that a GPU replaces, roughly
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """Part of a file that stays where it lies: `Item.data` of modalities with `ModalityTraits.reads_file_slices`.
+    """Slice of a file that is read where it lies: `Item.data` of modalities with `ModalityTraits.reads_file_slices`.
 
     Attributes:
         path: The file, or a folder of numbered frames.
-        part: Number of this part among the file's equal parts, from 0.
-        of: Number of parts that the file is listed as.
-        at: (start, stop) of one record in it, in samples or frames, as `Modality.split_records` cut it; None: the whole part.
+        index: Number of this slice among the file's equal slices, from 0.
+        count: Number of slices that the file is listed as.
+        at: (start, stop) of one record in it, in samples or frames, as `Modality.split_records` cut it; None: the whole slice.
         body: The bytes, where they lie in no file of their own (a member of an archive).
     """
 
     path: Path
-    part: int = 0
-    of: int = 1
+    index: int = 0
+    count: int = 1
     at: tuple[int, int] | None = None
     body: bytes | None = None
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:  # a tenth of what pickling a frozen class with slots costs
-        return FileSlice, (self.path, self.part, self.of, self.at, self.body)
+        return FileSlice, (self.path, self.index, self.count, self.at, self.body)
 
     def digest(self) -> bytes:
         """16 bytes that depend on the content and the slice; of a large file, on its size and some of its content."""
@@ -49,7 +49,7 @@ class FileSlice:
             content = _digest(self.path, stat.st_size, stat.st_mtime_ns) if stat else self.body or b""
         except OSError:  # vanished: whoever reads it refuses it
             content = str(self.path).encode("utf-8", "surrogateescape")
-        position = repr((self.part, self.of, self.at)).encode()
+        position = repr((self.index, self.count, self.at)).encode()
         return hashlib.blake2b(content + position, digest_size=16).digest()
 
 
@@ -260,6 +260,6 @@ class DatasetSummary:
     other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def left_out(self) -> dict[str, object]:
-        """Number of items refused so far, and some by name, as JSON values."""
-        return {"refused": self.refused, "refusals": [f"{item.name}: {item.reason}" for item in self.refusals]}
+    def refusal_lines(self) -> list[str]:
+        """Some of the items refused so far, each with its reason."""
+        return [f"{item.name}: {item.reason}" for item in self.refusals]

@@ -184,12 +184,14 @@ class Evaluation(ABC, Generic[ItemT]):
             yield with_limit(result, "memory" if is_whole else "time")
             schedule.add(compared, self.total_clock.spent() - begin)
             size = schedule.next(max(self.total_clock.remaining(0.95), 0.0), n_total)
-        if (not is_whole and result.train < result.n_train_total) or compared.samples < n_all:
-            counts = (
-                f"{result.train:,} of {result.n_train_total:,} training items "
-                f"and {compared.samples:,} of {n_all:,} samples"
-            )
-            self.skip("copies of all training items", f"there was time to compare only {counts}")
+        limited = not is_whole and result.train < result.n_train_total
+        items = f"{result.train:,} of {result.n_train_total:,} training items"
+        samples = f"{compared.samples:,} of {n_all:,} samples"
+        if compared.samples < n_all:
+            counts = f"{items} and {samples}" if limited else samples
+            self.skip("copies among all samples", f"there was time to compare only {counts}")
+        elif limited:
+            self.skip("copies of all training items", f"there was time to compare only {items}")
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """Real items in a pool, as the audit counts them."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from anew.evaluation.reporting.model_card import TASKS, escape, yaml_string
+from anew.evaluation.reporting.model_card import TASKS, answer_lines, escape, yaml_string
 from anew.evaluation.reporting.page import format_number
 from anew.runs import report_record
 from anew.runs.report_record import REPORT, ReportRecord, ScoreRecord
@@ -15,6 +15,8 @@ from anew.sampling.model import Model
 LIMITS = """\
 The model knows nothing but its training data, including its faults and biases. No licence has been chosen: before sharing,
 set `license` above to what the training data allows."""
+
+WHOLE_RUN = "Measured on samples of the whole run, of which a part is left behind here; see below."
 
 
 def read_report(model: Model) -> ReportRecord | None:
@@ -94,6 +96,23 @@ def language_model_card(
     return "\n".join(lines)
 
 
+def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_behind: Sequence[str]) -> str:
+    """What it costs to take the network without the rest of the run, in a sentence or two for anybody; empty where there is no rest."""
+    if not left_behind:
+        return ""
+    unit = model.item_modality.unit
+    bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
+    head = (
+        "Only the run's network is in here, without the statistics of the training data that the run also samples from"
+    )
+    if bits is None or network is None:
+        return f"{head}. What that costs was not measured."
+    return (
+        f"{head}. Bits per {unit} of data that it was not trained on, where fewer are better: {format_number(network)} by the "
+        f"network, {format_number(bits)} by the whole run."
+    )
+
+
 SAMPLER_USE = """\
 ```sh
 pip install numpy onnxruntime
@@ -103,10 +122,11 @@ python sample.py -n 16 --seed 0 --out samples
 `sample.py` is a page of NumPy; `sampler.json` holds the steps and their numbers. From Python: `Sampler("FOLDER").sample(16)`."""
 
 
-def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> str:
-    """The card of a folder that samples by itself. notes: what differs from the run."""
+def sampler_card(model: Model, graphs: Sequence[str], left_behind: Sequence[str]) -> str:
+    """The card of a folder that samples by itself. left_behind: what the run samples from besides its networks."""
     report = read_report(model)
-    scores = [] if report is None or notes else report.scores
+    scores = [] if report is None or left_behind else report.scores
+    cost = cost_of_leaving_out(model, report, left_behind)
     record = model.record
     data, graph_names = escape(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
     lines = [
@@ -114,12 +134,12 @@ def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> s
         f"A {model.family_name} trained from scratch on `{data}` with Anew, as ONNX: {graph_names}. Any number of samples at once.\n",
         f"## Use\n\n{SAMPLER_USE}\n",
         "## How good the samples are\n",
+        *([f"{WHOLE_RUN}\n"] if cost else []),
         *measured_lines(report),
         "\n## What differs from the run\n",
-        *(
-            [f"- {note}" for note in notes]
-            or ["The random numbers: the same seed gives different samples than in Anew."]
-        ),
+        *([f"- {cost}"] if cost else []),
+        *(f"- Left behind: {clause}." for clause in left_behind),
+        "- The random numbers: the same seed gives different samples than in Anew.",
         f"\n## Limits\n\n{LIMITS}\n",
     ]
     return "\n".join(lines)
@@ -129,7 +149,7 @@ def measured_lines(report: ReportRecord | None) -> list[str]:
     """Answers and figures of the run's report, with baselines."""
     if report is None:
         return ["Nothing was measured; `anew evaluate` on the run does it."]
-    answers = [f"- {escape(answer)}" for answer in report.verdict.values()]
+    answers = answer_lines(report.verdict)
     rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
     for score in report.scores:
         rows.append(f"| {escape(score.title or score.name)} | {' | '.join(figure_cells(score))} |")

@@ -67,12 +67,12 @@ def operators() -> frozenset[str]:
 class TracedFunction(nn.Module):
     """A function as a module, with the parameters that it uses."""
 
-    def __init__(self, owner: nn.Module, function: Callable[..., Any]) -> None:
+    def __init__(self, owner: nn.Module, function: Callable[..., object]) -> None:
         super().__init__()
         self.owner = owner
         self.function = function
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Tensor) -> object:
         return self.function(*inputs)
 
 

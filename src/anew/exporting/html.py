@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,14 +15,13 @@ from anew.data.formats.tokenizer import SubWords
 from anew.data.modalities.code import Code
 from anew.data.modalities.protein import Protein, Residues
 from anew.data.modalities.text import Text
-from anew.evaluation.reporting.page import format_number
+from anew.evaluation.reporting.model_card import QUESTIONS
 from anew.exporting.base import Target
 from anew.exporting.bundle import bundle, variable
-from anew.exporting.card import figure_cells, read_report, run_name, score_value
+from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, read_report, run_name
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
 from anew.exporting.sampler import item_format, labels, whole_sampler
 from anew.families.portable import PortableSampler
-from anew.runs.report_record import ReportRecord
 from anew.sampling.model import Model
 
 PAGE = WEB / "page"
@@ -46,16 +45,15 @@ class Html(Target):
         container = Container(number_type)
         for graph in (*sampler.graphs, *sampler.views):
             container.add(graph)
-        notes = [f"left behind: {clause}" for clause in sampler.left_behind]
         program = {
             "container": container.to_json(),
             "steps": sampler.steps,
             "labels": labels(model),
             "item": _item(model),
-            "about": _about(model, sampler, number_type, notes),
+            "about": _about(model, sampler, number_type),
         }
         files.write_text(folder / f"page{self.suffix}", page(run_name(model), program, container.block()))
-        return notes
+        return [f"left behind: {clause}" for clause in sampler.left_behind]
 
 
 def page(name: str, program: Mapping[str, object], block: bytes) -> str:
@@ -126,15 +124,15 @@ def _tokenizer(modality: Text) -> dict[str, object]:
     }
 
 
-def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequence[str]) -> dict[str, object]:
+def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str, object]:
     """The card: what it is, what was measured, and what differs from the run."""
     report = read_report(model)
-    answers = [] if report is None else list(report.verdict.values())
-    cost = _cost(model, report, notes)
-    differences = [*notes, *([cost] if cost else [])]
+    verdict = {} if report is None else report.verdict
+    cost = cost_of_leaving_out(model, report, sampler.left_behind)
+    differences = [f"Left behind: {clause}." for clause in sampler.left_behind]
     if number_type != "f32":
-        differences.append(f"weights are rounded to {number_type}")
-    differences.append("the random numbers: the same seed gives different samples than in Anew")
+        differences.append(f"Weights are rounded to {number_type}.")
+    differences.append("The random numbers: the same seed gives different samples than in Anew.")
     modality = model.item_modality.name
     return {
         "name": run_name(model),
@@ -142,24 +140,14 @@ def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequ
         "makes": NOUNS.get(modality, "data"),
         "data": Path(model.record.data.path).name or "data",
         "parameters": sum(tensor.numel() for tensor in model.family.parameters()),
-        "alone": f"This page holds the network alone: {cost or 'the run samples from more, see About'}."
-        if notes
-        else "",
-        "answers": answers,
+        "alone": cost,
+        "whole_run": WHOLE_RUN if cost else "",
+        "answers": [[QUESTIONS.get(name, ""), answer] for name, answer in verdict.items()],
         "scores": [
             [score.title or score.name, *figure_cells(score)] for score in (() if report is None else report.scores)
         ],
         "differences": differences,
     }
-
-
-def _cost(model: Model, report: ReportRecord | None, notes: Sequence[str]) -> str:
-    """The cost of leaving out everything but the network; empty where nothing is left out, or it was not measured."""
-    unit = model.item_modality.unit
-    bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
-    if not notes or bits is None or network is None:
-        return ""
-    return f"held-out data takes {format_number(network)} bits per {unit} by it, and {format_number(bits)} by the whole run"
 
 
 EXPORT = Html

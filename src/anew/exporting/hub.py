@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from anew.core import files
 from anew.core.extras import require
@@ -15,6 +16,7 @@ from anew.evaluation.reporting.model_card import KEEPS_RECORDS, escape
 from anew.exporting.base import Target
 from anew.exporting.card import LIMITS, measured_lines, metadata, read_report, run_name
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
+from anew.runs.record import RunRecord
 from anew.runs.tensors import write_tensors
 from anew.sampling.model import Model
 from anew.sampling.restore import newest_weights
@@ -45,7 +47,7 @@ class Hub(Target):
         run = model.folder.path
         weights, _, notes = newest_weights(model.folder, model.record.status)
         write_tensors(folder / WEIGHTS, weights)
-        files.write_json(folder / CONFIG, _strip_paths(files.read_json(run / CONFIG)))
+        files.write_json(folder / CONFIG, _without_paths(model.record))
         for name in (*COPIED_FILES, *_samples(run)):
             if (run / name).exists():
                 (folder / name).parent.mkdir(exist_ok=True)
@@ -78,16 +80,16 @@ class Hub(Target):
         return str(address)
 
 
-def _strip_paths(config: Mapping[str, Any]) -> dict[str, object]:
-    """config.json without the folders of its owner's machine."""
-    shared = dict(config)
-    shared["data"] = {**config["data"], "path": Path(str(config["data"]["path"])).name or "data", "refusals": []}
-    request = dict(config["request"])
-    for name in ("data", "plan_from"):
-        if request.get(name) is not None:
-            request[name] = Path(str(request[name])).name or name
-    shared["request"] = request
-    return shared
+def _without_paths(record: RunRecord) -> dict[str, object]:
+    """Contents of config.json without the folders of its owner's machine."""
+    origin = record.request.plan_from
+    request = replace(
+        record.request,
+        data=Path(record.request.data).name or "data",
+        plan_from=None if origin is None else Path(origin).name or "plan_from",
+    )
+    data = record.data.model_copy(update={"path": Path(record.data.path).name or "data", "refusals": []})
+    return record.model_copy(update={"request": request, "data": data}).to_json()
 
 
 def _samples(source: Path) -> Iterator[str]:

@@ -52,9 +52,9 @@ class Onnx(Target):
             files.write(folder / "sound.py", (RUNTIME / "sound.py").read_bytes())
         if item.get("matching"):
             files.write(folder / "pixel_steps.py", Path(pixel_steps.__file__).read_bytes())
-        notes = [f"left behind: {clause}" for clause in sampler.left_behind]
-        files.write_text(folder / "README.md", sampler_card(model, [graph.name for graph in sampler.graphs], notes))
-        return notes
+        card = sampler_card(model, [graph.name for graph in sampler.graphs], sampler.left_behind)
+        files.write_text(folder / "README.md", card)
+        return [f"left behind: {clause}" for clause in sampler.left_behind]
 
 
 def to_onnx(graph: Graph) -> bytes:

@@ -12,7 +12,9 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 T = TypeVar("T")
 
 CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 704)  # by model size: each about doubles the cost of a step
-DEEP_FROM = 4  # model size from which on a convolutional stage has two blocks
+# Model size from which on a convolutional stage has two blocks: on digits, one wide block was better in equal time
+# (docs/log.md, 2026-11-25).
+DEEP_FROM = 4
 
 
 def at_size(ladder: Sequence[T], model_size: int) -> T:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
+
+from anew.nets.decoder import Qwen3Config
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class StockDecoder:
     """
 
     state: Mapping[str, Tensor]
-    config: Mapping[str, Any]
+    config: Qwen3Config
     left_behind: tuple[str, ...] = ()
 
 
@@ -60,6 +61,7 @@ class PortableSampler:
     - `normal(out, shape)`, normal numbers;
     - `choose(out, weights)`, an index as common as its weight, of the class of the sample's label where there is one;
     - `choose_row(out, table, row)`, an index as common as its weight in a row of a table;
+    - `one_hot(out, index, size)`, a row of 0 with a 1 at an index;
     - `label(out, none)`, the class of each sample;
     - `run(graph, inputs, out)`, the graph's outputs;
     - `denoise(graph, state, sigmas, out)`, the probability flow from noise to a sample, second order (DPM-Solver++ 2M);
@@ -98,6 +100,11 @@ def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[s
 def choose_row(out: str, table: Tensor, row: str) -> dict[str, object]:
     """An index (n,) by the weights in a row of a table (K, F). row: a value (n,), which row that is."""
     return {"step": "choose_row", "out": out, "table": table.tolist(), "row": row}
+
+
+def one_hot(out: str, index: str, size: int) -> dict[str, object]:
+    """Rows (n, size) of 0, with a 1 where a value (n,) says. A page blends these rows on its way from one sample to another."""
+    return {"step": "one_hot", "out": out, "index": index, "size": size}
 
 
 def label(out: str, no_label: int) -> dict[str, object]:

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 NUM_UNIFORMS = 13  # random numbers that the changes of one item take: whether each of 4 happens, and how it does
-MAX_P = 0.8  # beyond it, changes leak into what is generated
-MAX_SHIFT = 0.125  # share of a side
-CUTOUT = 0.5  # share of a side
+MAX_P = 0.8  # beyond it, changes leak into what is generated (arXiv 2006.06676, section 2.2)
+MAX_SHIFT = 0.125  # share of a side, as in ADA and DiffAugment
+CUTOUT = 0.5  # share of a side, as in ADA and DiffAugment
 
 
 def augment(x: Tensor, uniform: Tensor, p: float) -> Tensor:

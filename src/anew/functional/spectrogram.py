@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LOWEST = 30.0  # Hz where the first mel band begins
+LOWEST = 30.0  # Hz where the first mel band begins: below, speakers give hardly anything and microphones rumble; chosen
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
-TINY = 1e-8
+TINY = 1e-8  # keeps divisions by silence finite
 MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average, see docs/log.md; exports do as many
 LEVEL = 1e-5  # neighbours that differ by less are level: rounding, which differs between programs, makes no peaks
-BLEND = 0.15  # of a frequency, within which tones below give way to noise above
+BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from torch.nn import functional
 from anew.nets.autograd import SavedTensors
 
 EPSILON = 1e-6  # of RMS norm, as in Qwen3
-ROW_MULTIPLE = 64  # unpadded rows are a multiple of it, where there are so many
+# Unpadded rows are a multiple of it where there are so many, since oneDNN prepares each shape anew
+# (docs/log.md, 2026-11-26).
+ROW_MULTIPLE = 64
 
 
 @dataclass(frozen=True, slots=True)

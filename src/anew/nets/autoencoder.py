@@ -27,7 +27,8 @@ from anew.nets.conv_blocks import (
     space_to_depth,
 )
 
-VECTOR_SIDE = 4  # side that a grid is halved to before it becomes a vector
+# Side that a grid is halved to before it becomes a vector: a layer of all its values stays small; chosen.
+VECTOR_SIDE = 4
 
 
 class Normal(NamedTuple):

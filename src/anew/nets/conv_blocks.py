@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-NUM_FREQUENCIES = 16  # of the waves that a noise level becomes
+# Of the waves that a noise level becomes: few suffice, since one smooth function of it is learned; chosen.
+NUM_FREQUENCIES = 16
 
 
 class Conv(nn.Module):

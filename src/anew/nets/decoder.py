@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -198,7 +199,30 @@ QWEN3_NAMES = {  # of the matrices of a block
 }
 
 
-def to_qwen3(state: Mapping[str, Tensor], config: DecoderConfig) -> tuple[dict[str, Tensor], dict[str, object]]:
+class Qwen3Config(TypedDict):
+    """config.json of a `transformers.Qwen3ForCausalLM`."""
+
+    architectures: list[str]
+    model_type: str
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    hidden_act: str
+    max_position_embeddings: int
+    rms_norm_eps: float
+    rope_theta: float
+    rope_parameters: dict[str, str | float]
+    tie_word_embeddings: bool
+    attention_bias: bool
+    use_sliding_window: bool
+    dtype: str
+
+
+def to_qwen3(state: Mapping[str, Tensor], config: DecoderConfig) -> tuple[dict[str, Tensor], Qwen3Config]:
     """A decoder's state dict -> the state dict and config.json of `transformers.Qwen3ForCausalLM` with equal logits.
 
     Raises:
@@ -220,7 +244,7 @@ def to_qwen3(state: Mapping[str, Tensor], config: DecoderConfig) -> tuple[dict[s
     return renamed, _qwen3_config(config)
 
 
-def _qwen3_config(config: DecoderConfig) -> dict[str, object]:
+def _qwen3_config(config: DecoderConfig) -> Qwen3Config:
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",

@@ -26,7 +26,7 @@ from anew.nets.conv_blocks import (
 from anew.nets.dit import apply_rope
 from anew.nets.unet import UNetBlock
 
-HEAD_DIM = 32  # channels of an attention head
+HEAD_DIM = 32  # channels of an attention head: half of DiT's, since networks of clips are narrow; chosen
 
 
 class FrameCondition(nn.Module):

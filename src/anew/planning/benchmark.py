@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
 UNENDING = 10**6  # steps of a training that is only timed: its schedule stays at the beginning
-LEAST_SHARE_S = 0.2  # seconds that each size is timed for, whatever is left
+# Seconds that each size is timed for, whatever is left: one step of it would tell too little; chosen.
+LEAST_SHARE_S = 0.2
 MOST_STEPS = 40  # of one size: more would not make the median surer
 MEMORY_SHARE = 1 / 3  # of the free memory for saved activations: gradients, optimizer and other processes take the rest
-PROBE_ROWS = 4  # whose saved activations are weighed
+PROBE_ROWS = 4  # whose saved activations are weighed: one row would count what does not grow with rows
 
 
 def measure_candidates(

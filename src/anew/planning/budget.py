@@ -9,8 +9,11 @@ from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Request
 
-GAIN = 1.1  # times the training so far, that a run should be given at least in all
-CROWDED = 1.5  # times longer than on idle cores that work takes, from where a sentence says so
+# Times the training so far that a run should be given in all: less than a tenth more changes nothing that is seen;
+# chosen.
+GAIN = 1.1
+# Times longer than on idle cores that work takes, from where a sentence says so: less is everyday noise; chosen.
+CROWDED = 1.5
 LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
 
 

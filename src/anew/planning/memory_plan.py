@@ -12,7 +12,7 @@ from anew.families.phases import Phase
 Parallel = Literal["ddp", "fsdp"]
 
 STATE_SHARE = 2 / 3  # of the free memory for what DDP copies to every process; activations have the other third
-SMALL = 50_000_000  # parameters that any machine trains
+SMALL = 50_000_000  # parameters that any machine trains: 1.2 GB with gradients, moments, buckets and average
 MOST_COPIES = 5  # gradients, DDP's buckets, two moments, average
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 

@@ -11,10 +11,16 @@ from collections.abc import Sequence
 from anew.families.base import Family
 from anew.runs.record import Pilot
 
-PILOT_SHARE = 0.12  # of the budget, at most, for all pilots together: planning, training and judging
-MOST_SECONDS = 900.0  # a longer look would not make the choice surer
-LEAST_BUDGET = 180.0  # seconds: with less, pilots would be over before they have learned anything
-LEAST_PROGRESS = 0.02  # of a training, before which its samples say nothing of the end
+# Of the budget, at most, for all pilots together (planning, training, judging): the winner's training goes on; what
+# others cost is lost.
+PILOT_SHARE = 0.12
+# A longer look would not make the choice surer: of hours, a few percent of the training suffice; chosen.
+MOST_SECONDS = 900.0
+# Seconds: 12% of 180 s leaves each of two pilots 6 s of steps, 12% of 60 s hardly one (docs/log.md, 2026-11-26).
+LEAST_BUDGET = 180.0
+# Of a training: at 3% distances named the better family on 6 of 6 data sets, at 1.6% and .9% nothing could be told
+# (docs/log.md, 2026-11-26).
+LEAST_PROGRESS = 0.02
 
 
 def pilot_seconds(budget: float) -> float:

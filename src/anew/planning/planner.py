@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
 DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
-CALIBRATION_UNITS = 300_000.0  # of validation data: beyond, what is fitted hardly moves
-LEAST_CALIBRATION_UNITS = 4_000.0
+CALIBRATION_UNITS = 300_000.0  # of validation data: beyond, what is fitted hardly moves; chosen
+LEAST_CALIBRATION_UNITS = 4_000.0  # of fewer, a gate of some dozen numbers follows single records; chosen
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:

@@ -19,7 +19,7 @@ from anew.runs.record import PREFERENCES, Request, requested
 
 Settings: TypeAlias = Mapping[str, SettingValue]
 
-MOST_STEPS = 10**12
+MOST_STEPS = 10**12  # a bound that no training reaches, so that a slip is refused and numbers stay exact
 DEFAULT_BUDGET = "10m"
 
 

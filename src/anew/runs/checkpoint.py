@@ -13,7 +13,7 @@ Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")
 
 
 SHARD = re.compile(r"shards/[\w.-]{1,100}\.(safetensors|json)")
-MOST_FILES = 100_000
+MOST_FILES = 100_000  # of a checkpoint: more than any number of processes writes; bounds the reading of a stranger's
 
 
 class CheckpointManifest(Record):
@@ -40,7 +40,7 @@ class CheckpointManifest(Record):
 
 
 class Meta(Record):
-    """Of `Trainer.state_dict` and `Validation.state`. spent: seconds of training so far; lr_scale: factor of the learning rate."""
+    """What a `CheckpointMeta` must be."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -17,12 +17,13 @@ from anew.errors import RunError
 
 NAME = "events.jsonl"
 EventValue: TypeAlias = str | int | float | None
-BYTES = 2**31  # of the file, at most
-LINE = 2**16  # bytes of a line, at most; longer lines are skipped
+BYTES = 2**31  # of the file, at most: 39 million steps (docs/log.md, 2026-11-27); a longer one is no log of ours
+# Bytes of a line, at most: those of ours have some hundreds; longer lines are skipped (docs/log.md, 2026-11-27).
+LINE = 2**16
 FIELDS = 64  # of an event, at most; those of a step are as many as the losses of a family and about ten besides
-SPREAD = 2**26  # bytes of a log that are read where its course is shown
-LAST_LINES = 100_000  # among which the last step is looked for
-PIECE = 2**20
+SPREAD = 2**26  # bytes of a log that are read where its course is shown: 256 MB took 63 s (docs/log.md, 2026-11-27)
+LAST_LINES = 100_000  # among which the last step is looked for: behind it lie a few samples and warnings
+PIECE = 2**20  # bytes that are read at a time, from places at even distances
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 NEEDED = {
     "step": ("step", "progress"),

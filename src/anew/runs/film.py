@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 FOLDER = "film"
 SCENE = "scene.safetensors"  # what all frames share
-MAX_FRAMES = 120  # of a run; then every second one is left out
-MAX_FRAME_BYTES = 100_000
-MAX_SCENE_BYTES = 4_000_000
+MAX_FRAMES = 120  # of a run; then every second one is left out: more than a viewer steps through, and a few MB; chosen
+MAX_FRAME_BYTES = 100_000  # above what ours have; a stranger's may be of any size
+MAX_SCENE_BYTES = 4_000_000  # the same of what all frames share, which holds the real items
 _FRAME = re.compile(r"frame-(\d{8,15})\.safetensors")
 
 

@@ -7,10 +7,10 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from anew.core import files
 from anew.errors import RunError, command, shorten
@@ -18,13 +18,13 @@ from anew.runs import lock
 from anew.runs.paths import CONFIG, STORE_STATE
 from anew.runs.portable import relative_paths
 from anew.runs.shards import SHARDS
-from anew.runs.state import Checkpoint
+from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.runs.tensors import check_header, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from anew.runs.record import Begun, RunRecord
 
-KEEP = 2  # checkpoints kept besides the one where the decay starts
+KEEP = 2  # checkpoints kept besides the one where the decay starts: the newest may be damaged by a failing disk
 DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equal buffers one file, under several names
@@ -157,7 +157,7 @@ class RunFolder:
 
         Args:
             name: Of its folder.
-            state: "tensors" by name, "meta" as in `Meta`, and "buffers": names of tensors that seldom change, if any.
+            state: Its contents.
         """
         temporary = self.checkpoints / files.temporary_name(name)
         with self._put_in_place(temporary, self.checkpoints / name):
@@ -181,7 +181,7 @@ class RunFolder:
         (temporary / SHARDS).mkdir(parents=True)
         return temporary
 
-    def finish_shards(self, name: str, temporary: Path, meta: Mapping[str, object]) -> None:
+    def finish_shards(self, name: str, temporary: Path, meta: CheckpointMeta) -> None:
         """The checkpoint whose parts are all written: its manifest last, then the rename."""
         with self._put_in_place(temporary, self.checkpoints / name):
             files.write_json(temporary / META, meta)
@@ -288,8 +288,9 @@ class RunFolder:
                     check_header(folder / file)
                 if _digest(folder / file) != manifest.sha256[file]:
                     return None, f"the checksum of {file} differs"
-            meta = files.read_json(folder / META)
-            checked(Meta, meta, META)
+            numbers = files.read_json(folder / META)
+            checked(Meta, numbers, META)
+            meta = cast(CheckpointMeta, numbers)
             if manifest.is_sharded:
                 return {"tensors": {}, "meta": meta, "shards": folder / SHARDS}, ""
             tensors = read_tensors(folder / STATE)

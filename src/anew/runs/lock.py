@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -16,8 +17,16 @@ from anew.core import files
 from anew.errors import RunError
 
 NAME = ".lock"
-BYTES = 4096
-CLOCK_SECONDS = 2.0  # two clocks of one system may differ by as much
+BYTES = 4096  # of the file, which holds three short values; a stranger's may be of any size
+CLOCK_SECONDS = 2.0  # two clocks of one system, of processes and of files, may differ by as much; chosen
+
+
+class _Holder(NamedTuple):
+    """A process that holds the lock. since: seconds since 1970."""
+
+    pid: int
+    host: str
+    since: float
 
 
 @contextlib.contextmanager
@@ -52,25 +61,36 @@ def locked(folder: Path) -> Iterator[None]:
 def is_held(folder: Path) -> bool:
     """Whether a living process holds the lock of a run, as far as its file says it. Takes no lock, so it stops no training that
     is about to begin; of another machine it believes what is written."""
-    try:
-        record = files.read_json(folder / NAME, BYTES)
-        pid, since, host = int(record["pid"]), float(record["since"]), str(record["host"])
-    except (RunError, KeyError, TypeError, ValueError, OverflowError, OSError):
+    holder = _read_holder(folder / NAME)
+    if holder is None:
         return False
-    if host != socket.gethostname():
+    if holder.host != socket.gethostname():
         return True
     try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= since + CLOCK_SECONDS
+        process = psutil.Process(holder.pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= holder.since + CLOCK_SECONDS
     except (psutil.Error, ValueError, OverflowError):
         return False
 
 
 def _holder(path: Path) -> str:
     """Who holds the lock since when, as far as the file says it."""
-    try:
-        record = files.read_json(path, BYTES)
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(record["since"])))
-        return f"process {int(record['pid'])} on {str(record['host'])[:60]!r} since {since}"
-    except (RunError, KeyError, TypeError, ValueError, OverflowError, OSError):
+    holder = _read_holder(path)
+    if holder is None:
         return "another process"
+    try:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
+    except (ValueError, OverflowError, OSError):
+        return "another process"
+    return f"process {holder.pid} on {holder.host[:60]!r} since {since}"
+
+
+def _read_holder(path: Path) -> _Holder | None:
+    """What the file of a lock says; None where it is missing or damaged."""
+    try:
+        match files.read_json(path, BYTES):
+            case {"pid": int(pid), "host": str(host), "since": int() | float() as since}:
+                return _Holder(pid, host, float(since))
+    except (RunError, OverflowError, OSError):
+        pass
+    return None

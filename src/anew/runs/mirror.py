@@ -33,8 +33,9 @@ from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
 
 MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # in the store
-EVERY_S = 15.0  # seconds between two looks for what is new
-STREAMS = 8  # files that are sent or fetched at once
+EVERY_S = 15.0  # seconds between two looks for what is new: so much of a log is lost with the machine; chosen
+STREAMS = 8  # files that are sent or fetched at once: they hide the time that each waits for an answer; chosen
+# Of the list of files at an address: some hundred thousand of them; a store may send anything.
 MANIFEST_BYTES = 64 * 2**20
 NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of what is of this machine alone
 PART = re.compile(r"[^/\\\0]{1,200}")

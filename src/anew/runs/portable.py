@@ -6,13 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-JsonObject = dict[str, object]
-
 PATHS = {"request": ("data", "plan_from"), "data": ("path",)}  # fields of config.json that may hold a path
 _RELATIVE = ("./", "../")  # names of the hub never begin so
 
 
-def relative_paths(config: Mapping[str, object], folder: Path) -> JsonObject:
+def relative_paths(config: Mapping[str, object], folder: Path) -> dict[str, object]:
     """Contents of config.json in `folder`, with absolute paths made relative to it; on another drive of Windows they stay."""
 
     def relative(path: str) -> str:
@@ -27,7 +25,7 @@ def relative_paths(config: Mapping[str, object], folder: Path) -> JsonObject:
     return _with_paths(config, relative)
 
 
-def absolute_paths(config: Mapping[str, object], folder: Path) -> JsonObject:
+def absolute_paths(config: Mapping[str, object], folder: Path) -> dict[str, object]:
     """The same with the paths as they are on this machine, whatever folder the user is in."""
 
     def absolute(path: str) -> str:
@@ -36,7 +34,7 @@ def absolute_paths(config: Mapping[str, object], folder: Path) -> JsonObject:
     return _with_paths(config, absolute)
 
 
-def _with_paths(config: Mapping[str, object], changed: Callable[[str], str]) -> JsonObject:
+def _with_paths(config: Mapping[str, object], changed: Callable[[str], str]) -> dict[str, object]:
     """A copy with the path fields changed; what has another type is for the record to refuse."""
     copy = dict(config)
     for section, fields in PATHS.items():

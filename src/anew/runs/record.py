@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from anew.core import files
-from anew.core.schema import Count, Flag, Name, NotNegative, Positive, Real, Record, Share, Text, Whole, described
-from anew.core.specs import Grid, Spec, Tokens, spec_from_json, spec_to_json
+from anew.core.data_record import DataRecord
+from anew.core.schema import Count, Name, NotNegative, Positive, Record, Share, Text, Whole, described
+from anew.core.specs import Grid, Spec, SpecJson, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError, RunError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.portable import absolute_paths
 
 FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; raised where an older one can no longer be read
-FILE_BYTES = 64 * 2**20
+FILE_BYTES = 64 * 2**20  # of config.json, as of any JSON file of a run
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -34,7 +35,7 @@ def _spec(value: object) -> Spec:
     if not isinstance(value, Mapping):
         raise ValueError("an object is expected")
     try:
-        return spec_from_json(value)
+        return spec_from_json(cast(SpecJson, value))  # what has another type is refused there
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"it does not describe data ({type(error).__name__}: {files.clause(error)})") from None
 
@@ -43,7 +44,9 @@ Preference = Literal["quality", "speed", "latent"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide between families for continuous data
 Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
-SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
+SpecField = Annotated[
+    Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json, return_type=dict[str, object])
+]
 Settings = dict[str, object]  # of a dataclass of settings, which checks them
 
 
@@ -138,25 +141,6 @@ class CodecRecord(Record):
     plan: Plan
 
 
-class DataRecord(Record):
-    """The state of a data set (`Dataset.state`). learned: the modality's own, which it checks."""
-
-    path: Text
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-    modality: Name
-    asked: Flag
-    config: Settings
-    learned: dict[str, Any]
-    labels: list[Text]
-    rates: dict[Text, Real]
-    fingerprint: Text
-    parts: dict[Text, Whole]
-    notes: list[Text]
-    refused: Whole
-    refusals: list[Text]
-    seconds: Positive | None
-
-
 class Begun(Record):
     """A run whose plan is not made yet: the request alone."""
 
@@ -196,10 +180,10 @@ class RunRecord(Record):
         return self.model_dump(exclude_none=False)
 
 
-def requested(values: Mapping[str, Any]) -> Request:
+def requested(values: Mapping[str, object]) -> Request:
     """The request of a user; ConfigError where a value has another type."""
     try:
-        return Request(**values)
+        return Request(**cast(Mapping[str, Any], values))  # pydantic checks them
     except ValidationError as error:
         raise ConfigError(f"{described(error)}; give another value") from None
 

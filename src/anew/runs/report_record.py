@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, ValidationError
 
 from anew.core import files
+from anew.core.json_values import JsonObject
 from anew.core.schema import Flag, Real, Record, Share, Text, Whole, described
 from anew.errors import RunError, command
 
@@ -105,12 +106,12 @@ def record_if_whole(run: Path) -> ReportRecord | None:
         return None
 
 
-def read_report(run: Path) -> dict[str, object]:
+def read_report(run: Path) -> JsonObject:
     """All that report.json of a run folder holds, with the fields of `ReportRecord` checked; raises as `read_record`."""
     return _read(run)[0]
 
 
-def _read(run: Path) -> tuple[dict[str, object], ReportRecord]:
+def _read(run: Path) -> tuple[JsonObject, ReportRecord]:
     path = run / REPORT / "report.json"
     value = files.read_json(path)
     try:
@@ -123,7 +124,7 @@ def _read(run: Path) -> tuple[dict[str, object], ReportRecord]:
     return value, record
 
 
-def report_if_whole(run: Path) -> dict[str, object] | None:
+def report_if_whole(run: Path) -> JsonObject | None:
     """As `read_report`; None where there is no report that can be read."""
     try:
         return read_report(run)

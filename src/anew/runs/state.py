@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class CheckpointMeta(TypedDict):
+    """The numbers of a checkpoint, as meta.json holds them; `anew.runs.checkpoint.Meta` checks them on reading.
+
+    Attributes:
+        step: Steps done.
+        examples: Examples seen.
+        lr_scale: Factor of the learning rate.
+        early_decay: Progress at which the learning rate began to fall ahead of the plan, None where it did not.
+        updates: Updates of each optimiser.
+        spent: Seconds of training so far.
+        validation: (step, loss) of each validation.
+    """
+
+    step: int
+    examples: int
+    lr_scale: float
+    early_decay: float | None
+    updates: dict[str, int]
+    spent: NotRequired[float]
+    validation: NotRequired[Sequence[tuple[int, float]]]
 
 
 class Checkpoint(TypedDict):
@@ -15,12 +37,12 @@ class Checkpoint(TypedDict):
 
     Attributes:
         tensors: By name: "weights/...", "average/...", "optimizer/...", "best/...".
-        meta: JSON values, as in `anew.runs.checkpoint.Meta`.
+        meta: Its numbers.
         buffers: Names of the tensors that seldom change, if any.
         shards: The folder that the tensors are in, where each process reads its part: `tensors` is empty then.
     """
 
     tensors: dict[str, Tensor]
-    meta: dict[str, Any]
+    meta: CheckpointMeta
     buffers: NotRequired[Collection[str]]
     shards: NotRequired[Path]

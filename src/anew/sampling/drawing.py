@@ -19,8 +19,8 @@ from anew.sampling.samples import Samples
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MAX_SAMPLES = 1_000_000  # in one call
-MAX_SHARES = 100_000
+MAX_SAMPLES = 1_000_000  # in one call: they are held in memory; `share` divides more
+MAX_SHARES = 100_000  # more than any cluster has processes, so that a slip of the hand is refused
 
 
 def draw_samples(

@@ -26,10 +26,11 @@ from anew.sampling.generator import SAMPLE_BATCH, Generator
 from anew.sampling.latents import GivenItem, item_values
 from anew.sampling.samples import Samples
 
-MAX_FRAMES = 10_000
-STRIP_COLUMNS = 11  # frames that a row of the strip shows
-GIF_SIDE = 192  # least pixels a side of the moving picture
-FRAME_MS, STOP_MS = 70, 500  # how long a frame stays, and how long a stop does
+MAX_FRAMES = 10_000  # all are held in memory, and one picture moves through them; chosen
+STRIP_COLUMNS = 11  # frames that a row of the strip shows: with both ends, ten equal steps
+GIF_SIDE = 192  # least pixels a side of the moving picture: smaller ones are hard to see on today's screens
+# How long a frame stays, and how long a stop does: smooth to the eye, with time to look at a sample; chosen.
+FRAME_MS, STOP_MS = 70, 500
 
 
 @dataclass(frozen=True, repr=False)

@@ -23,11 +23,12 @@ from anew.data.formats.reading import read_whole
 from anew.errors import ConfigError, RunError, shorten
 
 MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # of a file next to samples: a million of them
+SHEETS = ("all", "sheet", "final")  # names of files that hold many samples
 SIDE = ".origins"  # beginning of the name of a file next to samples
 MARK = "anew="  # in front of the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
-LONGEST_TEXT = 1000  # characters of a prompt that a comment holds
-LONGEST_COMMENT = 65536  # characters that are read of one
+LONGEST_TEXT = 1000  # characters of a prompt that a comment holds: players and viewers show comments; chosen
+LONGEST_COMMENT = 65536  # characters that are read of one: an origin has at most a few thousand
 SettingValue = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
@@ -128,6 +129,10 @@ def origins_in(path: Path) -> list[Origin]:
     except ValueError as error:
         raise ConfigError(f"{str(path)!r} cannot be used: {error}; {advice}") from None
     present = [origin for origin in origins if origin is not None]
+    if not present and path.stem in SHEETS:
+        raise ConfigError(
+            f"{str(path)!r} has no record of its origin: a sheet of many samples has none; give the file of one of them"
+        )
     if not present:
         raise ConfigError(f"{str(path)!r} has no record of its origin; {advice}")
     return present

@@ -17,9 +17,11 @@ from anew.data.loading.rows import GridExamples, PackedExamples, RecordExamples,
 from anew.data.modality import Modality
 from anew.data.types import EncodedRecord
 
-TOKENS_AT_ONCE = 8192  # of a batch of windows
-RECORD_TOKENS_AT_ONCE = 4096  # of a batch of records, padding included: its activations nearly stay in a core's cache
-GRIDS_AT_ONCE = 32
+TOKENS_AT_ONCE = 8192  # of a batch of windows: bounds the memory of its logits
+# Of a batch of records, padding included: a tenth to a fifth faster than 8,192; with known records each step has a
+# fixed cost, so it is not smaller (docs/log.md, 2026-11-26).
+RECORD_TOKENS_AT_ONCE = 4096
+GRIDS_AT_ONCE = 32  # bounds memory for images of any size; chosen
 Ints = NDArray[np.int64]
 
 

@@ -24,7 +24,7 @@ from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
 from anew.runs.shards import whole
 from anew.runs.tensors import read_tensors
 
-CODE_BYTES = 16 * 2**20  # of family.py, at most
+CODE_BYTES = 16 * 2**20  # of family.py, at most: no program of one file is as long
 
 
 def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
@@ -99,7 +99,7 @@ def as_codec(family: Family, folder: Path) -> Codec:
 
 def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Modality:
     """The kind of data as the family sees it: through the codec of the run, where it has one."""
-    plain = restore_item_modality(record.data.model_dump(), folder)
+    plain = restore_item_modality(record.data, folder)
     modality: Modality = plain
     if record.codec is not None:
         modality = LatentModality(plain, as_codec(restore_codec(record, folder, device), folder))

@@ -15,8 +15,8 @@ from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError
 from anew.sampling.origins import Origin, side_file
 
-SHEET_SIZE = 100  # images on one sheet
-MOST_SCALE = 64  # whole factor by which pictures are enlarged
+SHEET_SIZE = 100  # images on one sheet: ten by ten, of which each can still be seen
+MOST_SCALE = 64  # whole factor by which pictures are enlarged: bounds memory; chosen
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more of them make its file too large to open
 
 

@@ -28,7 +28,7 @@ from anew.sampling.generator import Generator
 from anew.sampling.record_batches import record_batches
 from anew.sampling.scores import ItemScore, Scores, by_file
 
-MAX_ITEMS = 1_000_000  # scored in one call
+MAX_ITEMS = 1_000_000  # scored in one call: they are held in memory, and files are read piece by piece
 
 
 def check_has_likelihood(generator: Generator) -> None:
@@ -114,7 +114,7 @@ def score_dataset(
     """Bits of all items of other data, with the tokens and sizes of the run; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
-    data = Dataset.open_like(record.data.model_dump(), folder, path)
+    data = Dataset.open_like(record.data, folder, path)
     try:
         if limit is not None:
             return _score_evenly(generator, data, path, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +22,7 @@ from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
 from anew.server.metrics import Metrics
 from anew.server.reference import reference_page
-from anew.server.schemas import route_schema
+from anew.server.schemas import ApiSchema, route_schema
 from anew.server.text_routes import add_text_routes
 from anew.server.videos import add_video_routes
 
@@ -69,7 +70,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         names = [entry.name for entry in service.catalog.entries]
-        return HTMLResponse(reference_page(app.openapi(), names, str(request.base_url).rstrip("/")))
+        return HTMLResponse(reference_page(cast(ApiSchema, app.openapi()), names, str(request.base_url).rstrip("/")))
 
     @app.get("/metrics", summary="What the server counts, for Prometheus", **route_schema(None, "text/plain"))
     async def metrics() -> Response:

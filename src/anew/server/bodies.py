@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError, WithJsonSchema
 
@@ -20,6 +20,7 @@ from anew.server.limits import (
     MAX_STOP_LENGTH,
     MAX_STOPS,
 )
+from anew.server.schemas import FieldSchema, body_schema
 
 B = TypeVar("B", bound=BaseModel)
 MAX_TOKEN_ID = 2**24  # above any vocabulary; the model checks its own
@@ -198,14 +199,15 @@ def parse_form(body: type[B], fields: Mapping[str, str]) -> B:
     Raises:
         ApiError: 400; names the first fault.
     """
-    schemas = body.model_json_schema()["properties"]
+    schemas = body_schema(body).get("properties", {})
     values = {
-        name: text if _takes_text(schemas.get(name, {})) else _json_or_text(text) for name, text in fields.items()
+        name: text if _takes_text(schemas.get(name, FieldSchema())) else _json_or_text(text)
+        for name, text in fields.items()
     }
     return parse(body, json.dumps(values).encode())
 
 
-def _takes_text(schema: Mapping[str, Any]) -> bool:
+def _takes_text(schema: FieldSchema) -> bool:
     return any(part.get("type") == "string" for part in (schema, *schema.get("anyOf", ())))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core.specs import Condition, Grid
@@ -30,10 +31,10 @@ def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) 
     """
     files = {"image": image} if mask is None else {"image": image, "mask": mask}
     items = [Item(name, data) for name, data in files.items()]
-    alphas = dict(zip(files, isolation.each(AlphaReader(), "read", items), strict=True))
+    alphas: dict[str, NDArray[np.uint8]] = {}
     assert isinstance(entry.spec, Grid)
     height, width = entry.spec.shape[1:]
-    for name, alpha in alphas.items():
+    for name, alpha in zip(files, isolation.each(AlphaReader().read, items), strict=True):
         if isinstance(alpha, ValueError):
             raise bad_request(f"the {name} cannot be used: {alpha}", name)
         if alpha.shape != (height, width):
@@ -41,6 +42,7 @@ def condition_from_files(entry: CatalogEntry, image: bytes, mask: bytes | None) 
             raise bad_request(
                 f"the {name} is {mask_size}, and this model makes {width}x{height}; scale it to that", name
             )
+        alphas[name] = alpha
     alpha = alphas["image" if mask is None else "mask"]
     if (alpha >= OPAQUE_FROM).all():
         where = "image, or send a mask that is" if mask is None else "mask"

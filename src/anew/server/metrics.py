@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 Counts = Callable[[], Iterable[tuple[str, int, int, bool]]]
 """Gives for each model its name, running and waiting requests, and whether it is in memory."""
 MODEL = "model_name"  # vLLM's label
+# Bounds of the buckets, those of vLLM, so that its dashboards fit.
 SECONDS = (
     0.001,
     0.005,

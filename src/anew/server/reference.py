@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment
 
-from anew.server.schemas import FORM, JSON, MEANINGS
+from anew.server.schemas import FORM, JSON, MEANINGS, ApiSchema, FieldSchema
 
 TEMPLATE = Path(__file__).with_name("reference.html")
 MAX_LISTED_VALUES = 12  # values of a choice that a line lists
@@ -57,7 +56,7 @@ class Operation:
         return f"{self.method}{self.path}".lower().replace("/", "-").strip("{}")
 
 
-def reference_page(schema: Mapping[str, Any], models: Sequence[str], address: str) -> str:
+def reference_page(schema: ApiSchema, models: Sequence[str], address: str) -> str:
     """The page as HTML.
 
     Args:
@@ -78,18 +77,17 @@ def reference_page(schema: Mapping[str, Any], models: Sequence[str], address: st
     )
 
 
-def _operations(schema: Mapping[str, Any], models: Sequence[str], address: str) -> Iterator[Operation]:
+def _operations(schema: ApiSchema, models: Sequence[str], address: str) -> Iterator[Operation]:
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})
-            bodies: list[tuple[str, dict[str, Any]]] = [(name, value["schema"]) for name, value in content.items()]
-            media, body = bodies[0] if bodies else ("", {})
+            media, body = next(((name, value["schema"]) for name, value in content.items()), ("", FieldSchema()))
             required: Sequence[str] = body.get("required", ())
-            properties: Mapping[str, Any] = body.get("properties", {})
+            properties = body.get("properties", {})
             names = sorted(properties, key=lambda name: (name not in required, name == "user"))
             fields = [_field(name, properties[name], name in required) for name in names if _is_taken(properties[name])]
             answers = ", ".join(name for name in operation["responses"]["200"].get("content", {}) if name != JSON)
-            model = next(iter(properties.get("model", {}).get("enum", models)), "RUN")
+            model = str(next(iter(properties.get("model", FieldSchema()).get("enum", models)), "RUN"))
             command = _command(path, model, address) if media == JSON and path in EXAMPLE_FIELDS else ""
             summary = operation.get("summary", "")
             yield Operation(method.upper(), path, summary, fields, media == FORM, answers, command)
@@ -101,12 +99,12 @@ def _command(path: str, model: str, address: str) -> str:
     return f"curl {address}{path} -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}'{out}"
 
 
-def _is_taken(field: Mapping[str, Any]) -> bool:
+def _is_taken(field: FieldSchema) -> bool:
     """Whether it takes more than null, which stands for what this server does not have."""
     return any(part.get("type") != "null" for part in field.get("anyOf", [field]))
 
 
-def _field(name: str, field: Mapping[str, Any], is_required: bool) -> FieldLine:
+def _field(name: str, field: FieldSchema, is_required: bool) -> FieldLine:
     parts = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
     takes = " or ".join(dict.fromkeys(_takes(part) for part in parts))
     default = field.get("default")
@@ -114,7 +112,7 @@ def _field(name: str, field: Mapping[str, Any], is_required: bool) -> FieldLine:
     return FieldLine(name, takes, default_text)
 
 
-def _takes(part: Mapping[str, Any]) -> str:
+def _takes(part: FieldSchema) -> str:
     """Values that a field takes, in words."""
     if "enum" in part or "const" in part:
         choices = part.get("enum", [part.get("const")])
@@ -123,7 +121,7 @@ def _takes(part: Mapping[str, Any]) -> str:
     if part.get("format") == "binary":
         return "a file"
     if part.get("type") == "array":
-        return f"a list of {_takes(part.get('items', {})).replace('a ', '', 1)}s"
+        return f"a list of {_takes(part.get('items', FieldSchema())).replace('a ', '', 1)}s"
     words = {"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
     word = words.get(str(part.get("type")), "an object")
     low, high = part.get("minimum"), part.get("maximum")

@@ -4,11 +4,73 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, cast
 
 from pydantic import BaseModel
 
-ERROR = {
+from anew.core.json_values import JsonValue
+
+
+class FieldSchema(TypedDict, total=False):
+    """A JSON Schema, as far as pydantic writes it for bodies."""
+
+    type: str | list[str]
+    format: str
+    anyOf: list[FieldSchema]
+    items: FieldSchema
+    enum: list[JsonValue]
+    const: JsonValue
+    default: JsonValue
+    minimum: float
+    maximum: float
+    maxLength: int
+    properties: dict[str, FieldSchema]
+    required: list[str]
+
+
+class MediaSchema(TypedDict):
+    """A body of one media type."""
+
+    schema: FieldSchema
+
+
+class BodySchema(TypedDict, total=False):
+    """What is sent or answered, by media type."""
+
+    description: str
+    required: bool
+    content: dict[str, MediaSchema]
+
+
+class OperationSchema(TypedDict, total=False):
+    """A method of a path."""
+
+    summary: str
+    requestBody: BodySchema
+    responses: dict[str, BodySchema]
+
+
+class ApiInfo(TypedDict):
+    """What the API is called."""
+
+    title: str
+    version: str
+
+
+class ApiSchema(TypedDict):
+    """OpenAPI's description of a server, as far as FastAPI writes it. paths: operations by path and method."""
+
+    info: ApiInfo
+    paths: dict[str, dict[str, OperationSchema]]
+
+
+class RouteKeywords(TypedDict):
+    """Keywords of a FastAPI route; what they hold is an `OperationSchema`."""
+
+    openapi_extra: dict[str, object]
+
+
+ERROR: FieldSchema = {
     "type": "object",
     "required": ["error"],
     "properties": {
@@ -44,7 +106,7 @@ EVENTS = "text/event-stream"
 
 def route_schema(
     body: type[BaseModel] | None, *medias: str, models: Sequence[str] = (), forms: tuple[str, ...] = ()
-) -> dict[str, Any]:
+) -> RouteKeywords:
     """Keywords of a FastAPI route.
 
     Args:
@@ -53,36 +115,44 @@ def route_schema(
         models: Names of the models that may be asked; none: any.
         forms: Names of files, where the body is a form; the first is required.
     """
-    errors = {
+    errors: dict[str, BodySchema] = {
         code: {"description": meaning, "content": {JSON: {"schema": ERROR}}} for code, meaning in MEANINGS.items()
     }
-    answer = {media: {"schema": {} if media == JSON else {"type": "string"}} for media in medias or (JSON,)}
-    extra: dict[str, Any] = {"responses": {"200": {"description": "The answer", "content": answer}, **errors}}
+    answer: dict[str, MediaSchema] = {
+        media: {"schema": {} if media == JSON else {"type": "string"}} for media in medias or (JSON,)
+    }
+    extra: OperationSchema = {"responses": {"200": {"description": "The answer", "content": answer}, **errors}}
     if body is not None:
-        schema = _inline(body.model_json_schema())
+        schema = body_schema(body)
         if models:
             schema["properties"]["model"] = {"type": "string", "enum": list(models)}
         extra["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
         if forms:
-            files = {name: {"type": "string", "format": "binary"} for name in forms}
+            files: dict[str, FieldSchema] = {name: {"type": "string", "format": "binary"} for name in forms}
             schema = {**schema, "properties": {**schema["properties"], **files}}
             schema["required"] = [*schema.get("required", ()), forms[0]]
             extra["requestBody"] = {"required": True, "content": {FORM: {"schema": schema}}}
-    return {"openapi_extra": extra}
+    return {"openapi_extra": cast(dict[str, object], extra)}
 
 
-def _exact(bound: object) -> object:
+def body_schema(body: type[BaseModel]) -> FieldSchema:
+    """The schema of a body, without references."""
+    return cast(FieldSchema, _inline(body.model_json_schema()))
+
+
+def _exact(bound: JsonValue) -> JsonValue:
     """A bound that the page's floating-point numbers hold, just below one that they do not."""
     if isinstance(bound, int) and int(float(bound)) > bound:
         return int(math.nextafter(float(bound), 0.0))
     return bound
 
 
-def _inline(schema: dict[str, Any]) -> dict[str, Any]:
+def _inline(schema: dict[str, JsonValue]) -> JsonValue:
     """A schema without references: those of a body would point outside of the page's own components."""
     parts = schema.pop("$defs", {})
+    assert isinstance(parts, dict)
 
-    def inlined(value: object) -> object:
+    def inlined(value: JsonValue) -> JsonValue:
         if isinstance(value, list):
             return [inlined(part) for part in value]
         if not isinstance(value, dict):
@@ -92,6 +162,4 @@ def _inline(schema: dict[str, Any]) -> dict[str, Any]:
             return inlined(parts[reference.rpartition("/")[2]])
         return {name: _exact(part) if name == "maximum" else inlined(part) for name, part in value.items()}
 
-    expanded = inlined(schema)
-    assert isinstance(expanded, dict)
-    return expanded
+    return inlined(schema)

@@ -30,6 +30,7 @@ from anew.studio_app.studio import Studio
 STATIC = Path(__file__).parent / "static"
 SAMPLE_FILE = re.compile(r"[^/\\\0]{1,255}\.(png|txt)")
 MEDIA = {"png": "image/png", "txt": "text/plain; charset=utf-8"}
+# Of a file that is sent: sheets and reports of our own are smaller; a stranger's may be of any size.
 SHEET_BYTES, REPORT_BYTES = 32 * 2**20, 256 * 2**20
 
 

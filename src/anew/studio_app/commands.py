@@ -20,7 +20,7 @@ from anew.studio_app.jobs import Job
 from anew.studio_app.studio import Studio
 
 RUNS = "runs"  # folder of new runs below the start folder
-MOST_COMPARED = 20
+MOST_COMPARED = 20  # a comparison trains or measures each of them; chosen
 
 
 def train(

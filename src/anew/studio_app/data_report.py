@@ -15,7 +15,7 @@ from anew.sampling.samples import Samples
 from anew.studio_app.shown_items import shown_items
 from anew.workflows.inspect import inspect_data
 
-SHOWN = 24  # items of the sheet
+SHOWN = 24  # items of the sheet: rows of 4, 6, 8 or 12 come out even
 NICE = 10  # looking at data leaves the processor to trainings
 
 

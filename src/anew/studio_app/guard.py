@@ -15,7 +15,7 @@ from anew.server.faults import ApiError
 from anew.server.guard import check_names, error_response
 
 OWN_HEADER = "x-anew-studio"  # pages of other sites cannot send it without being allowed to
-YEAR_SECONDS = 365 * 86400
+YEAR_SECONDS = 365 * 86400  # a page that is opened again within a year needs no new address
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "connect-src 'self'; worker-src 'self'; frame-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "

@@ -24,14 +24,16 @@ from anew.studio_app.play_work import Json, PlayWork, Wish, can_be_explained
 from anew.studio_app.players import Player
 from anew.studio_app.shown_items import data_address
 
-LEVEL_ITEMS = 3  # samples whose noise levels are shown
-LEVEL_ERRORS = 64  # items that the error of each level is measured on
-MAX_LEVELS = 24  # that are shown of it
-JUDGED = 48  # real items, and as many generated ones
-MAX_LABELS = 6  # that the same start is shown with
-FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8  # items, arrows a side, deviations, noise levels
-PICTURE_SIDE = 256
-MAX_KEPT_BYTES = 64 * 2**20  # of items of the data that stay in memory, for each request of another size
+LEVEL_ITEMS = 3  # samples whose noise levels are shown: a row each
+# Items that the error of each level is measured on: the curve is smooth, and takes a second or two; chosen.
+LEVEL_ERRORS = 64
+MAX_LEVELS = 24  # that are shown of it: a row has room for no more
+JUDGED = 48  # real items, and as many generated ones: a picture of each is shown; chosen
+MAX_LABELS = 6  # that the same start is shown with: a row has room for no more
+# Items, arrows a side, deviations, noise levels: enough to show a shape, the middle 99% of a normal; chosen.
+FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8
+PICTURE_SIDE = 256  # pixels of a picture on the page, which is not shown larger
+MAX_KEPT_BYTES = 64 * 2**20  # of items of the data that stay in memory, for each request of another size; chosen
 
 
 def pictures_of(model: Model, x: Tensor) -> list[str]:
@@ -127,7 +129,7 @@ def data_values(player: Player, model: Model, n: int, part: str = "train") -> tu
 
 
 def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None]:
-    with closing(Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)) as data:
+    with closing(Dataset.reopen(model.record.data, model.folder.path, None)) as data:
         items = data.items(part, n)
         names, numbers = data.item_labels(part, n)
     x = torch.cat([item_values(model, np.asarray(item)) for item in items])

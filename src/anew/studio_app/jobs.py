@@ -19,9 +19,9 @@ from anew.core.schema import Name, NotNegative, Record, Text, Whole, checked
 from anew.errors import RunError, printable
 
 QUEUE_LOCK, RUNNER_LOCK = "queue.lock", "runner.lock"
-LOCK_SECONDS = 10.0
-LAST_WORDS_BYTES = 6000
-FILE_BYTES = 2**20
+LOCK_SECONDS = 10.0  # the queue is locked for moments, so whoever waits longer should hear of it
+LAST_WORDS_BYTES = 6000  # of the log of a job, which end with the sentence that says why it failed
+FILE_BYTES = 2**20  # of the file of a job, which holds one command
 SAME_PROCESS_SECONDS = 1.0  # the start of a process is read with this precision
 
 

@@ -15,9 +15,11 @@ from anew.studio_app.insight_work import data_values, pictures_of
 from anew.studio_app.play_work import Json, PlayWork, Wish, can_be_explained
 from anew.studio_app.players import Player
 
-MAPPED = 300  # items of the map of latents
-MAP_REACH = 2.5  # deviations from the middle to the edge of the map
-DIRECTIONS, STRIP = 6, (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)  # strongest ones, and deviations that are shown of each
+MAPPED = 300  # items of the map of latents: enough to see clusters, few enough to point at one; chosen
+MAP_REACH = 2.5  # deviations from the middle to the edge of the map: the middle 99% of a normal
+# Strongest ones, and deviations that are shown of each, to where the map ends; chosen.
+DIRECTIONS, STRIP = 6, (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)
+# Samples, and the temperatures that each is shown at: from none to half as much again as the model has; chosen.
 SOFT_ITEMS, TEMPERATURES = 6, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
 
 

@@ -47,8 +47,9 @@ from anew.studio_app.play_work import (
 from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
+# Of one request, frames of a walk, samples that it passes through: what one waits for at a page; chosen.
 MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
-MAX_ORIGIN_BYTES = 64 * 2**20  # of a file that is asked where it comes from
+MAX_ORIGIN_BYTES = 64 * 2**20  # of a file that is asked where it comes from: a sample, not a film; it is held in memory
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 MakeWork = Callable[[Player, Channel[object]], PlayWork]

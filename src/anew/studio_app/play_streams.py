@@ -18,7 +18,7 @@ from anew.studio_app.play_work import PlayWork, Wish
 from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
-MAX_PROMPT = 20_000  # characters
+MAX_PROMPT = 20_000  # characters: several times what a model sees at once
 MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 

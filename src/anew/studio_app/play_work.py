@@ -38,11 +38,11 @@ from anew.studio_app.players import Player
 from anew.studio_app.shown_items import data_address, shown_items
 from anew.workflows.evaluate import evaluation_inputs
 
-SECONDS_BETWEEN_DRAFTS = 0.1
+SECONDS_BETWEEN_DRAFTS = 0.1  # the eye follows ten drafts a second; more would cost the page
 CUTS = ("temperature", "top_k", "top_p", "min_p")  # settings that change what a token is drawn from
-MAX_TOP = 8  # alternatives that are named for a token
-NEAREST_SECONDS = 60.0
-EXAMPLE_CHARACTERS = 60
+MAX_TOP = 8  # alternatives that are named for a token: the rest are hardly ever drawn; chosen
+NEAREST_SECONDS = 60.0  # for the search for the nearest training items, at most: someone waits for it; chosen
+EXAMPLE_CHARACTERS = 60  # of the prompt that the page suggests: one line
 Json = dict[str, object]
 
 
@@ -317,7 +317,7 @@ class NearestWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         sample = self.player.made(self.made, self.index)[self.index]
-        data = Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)
+        data = Dataset.reopen(model.record.data, model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
             owner = load_evaluation(data.modality.base.name)

@@ -20,8 +20,8 @@ from anew.studio_app.watcher import Signature
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PLAYERS = 3
-MAX_MADE = 12  # sets of samples that stay in memory, of each model
+MAX_PLAYERS = 3  # models that stay in memory, each with all of its weights; chosen
+MAX_MADE = 12  # sets of samples that stay in memory, of each model: those that a page may still ask for; chosen
 CHANGED = "the weights of this run have just been changed or deleted; try again"
 CROWDED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others were asked for meanwhile; try again"
 LIMITS = Limits(queue=16, idle_seconds=300.0, stop_seconds=2.0)

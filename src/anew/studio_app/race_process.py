@@ -14,8 +14,8 @@ from anew.studio_app.shown_items import data_address
 from anew.workflows.race import RaceReport, cloud, race
 
 NICE = 5  # trainings of one's own come first
-PICTURES = 12  # of a report
-CLOUD = 400  # points of the data that are shown
+PICTURES = 12  # of a report: one row
+CLOUD = 400  # points of the data that are shown: their shape is seen, and each still is a point; chosen
 
 
 def event(report: RaceReport) -> dict[str, object]:

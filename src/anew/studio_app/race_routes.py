@@ -17,8 +17,9 @@ from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.studio_app.job_routes import LIMITS, Seed, StudioBody
 
+# Of a race, which takes one core, and bytes of a line of its report, which holds pictures; chosen.
 MAX_SECONDS, MAX_LINE = 600.0, 4 * 2**20
-AT_ONCE = asyncio.Semaphore(1)
+AT_ONCE = asyncio.Semaphore(1)  # one race: two would share the cores, and show neither family as it is
 
 
 class RaceBody(StudioBody):

@@ -10,9 +10,10 @@ from pathlib import Path
 from anew.runs.paths import CONFIG
 from anew.workflows.inspect_run import is_run
 
-DEPTH = 3  # folders below the start
+# Folders below the start: `runs/`, a project's folder, and a comparison within; deeper ones would be mostly data.
+DEPTH = 3
 MAX_ENTRIES = 20_000  # names of one folder that are looked at: a folder of more is data
-MAX_FOLDERS = 5_000
+MAX_FOLDERS = 5_000  # that are looked into: a home folder has more, and the page waits for the list; chosen
 
 
 @dataclass(slots=True)

@@ -17,11 +17,12 @@ from anew.runs import events
 
 PIECE = 2**20  # bytes that are read at a time
 MAX_POINTS = 2**19  # of a curve in memory; of a longer one only part of the points stays
-MAX_CURVES = 64
+MAX_CURVES = 64  # a stranger's log may have any number of names (docs/log.md, 2026-11-27)
 MAX_WARNINGS = 1000  # the last ones stay
 NOT_DRAWN = ("event", "time", "step", "progress", "examples", "seconds", "phase")  # fields of a step that are no curve
-SMOOTHED_SHARE = 40  # of all steps, one part in so many
-RATE_STEPS = 50  # the rate is that of the last so many steps
+# Of all steps, the part that the smoothed curve is a mean over: its shape stays at any length; chosen.
+SMOOTHED_SHARE = 40
+RATE_STEPS = 50  # steps that the rate is averaged over, as in the terminal (`cli/progress.py`)
 
 
 @dataclass(slots=True)

@@ -12,9 +12,10 @@ from anew.studio_app import run_summary
 from anew.studio_app.jobs import Job
 from anew.studio_app.run_log import RunLog
 
-MAX_LOGS = 12  # that stay in memory
+MAX_LOGS = 12  # that stay in memory: each open page watches one; chosen
 CURVE_POINTS = 900  # of a curve at most: about one for each pixel of a wide page
-TREND_POINTS = 300
+TREND_POINTS = 300  # of the smoothed curve, which has no detail to lose
+# Of samples during training, the latest ones: each is a place of the slider, which has some hundred pixels.
 SHOWN_SHEETS = 400
 
 

@@ -23,7 +23,7 @@ from anew.studio_app.jobs import Job
 State = Literal[
     "queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"
 ]  # "stopped": nobody saw its end; "failed": its command ended with an error
-TAIL_BYTES = 32 * 1024
+TAIL_BYTES = 32 * 1024  # of the log, in which its last events stand: a list of many runs must not read their logs
 STOPPED_EXITS = (0, 75, -signal.SIGTERM)  # of a command that ended as it was asked to; the last: before it could listen
 _SHEET = re.compile(r"step-(\d{1,15})\.(png|txt)")
 

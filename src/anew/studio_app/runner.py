@@ -18,7 +18,7 @@ from anew.core.programs import own_command
 from anew.studio_app.jobs import RUNNER_LOCK, Job, JobStore
 from anew.studio_app.start_folder import STATE
 
-SECONDS_BETWEEN_LOOKS = 0.25
+SECONDS_BETWEEN_LOOKS = 0.25  # at the queue: a run begins at once to the eye, and a look is one listing
 ATTEMPTS = 20  # to take the lock: whoever looks whether there is a runner holds it for a moment
 
 

@@ -20,9 +20,9 @@ from anew.server.work import Channel
 from anew.studio_app.play_work import CUTS, Json, PlayWork, Wish, token_event, token_text
 from anew.studio_app.players import Player
 
-MAX_READ = 96  # tokens of a sentence
-MAX_HEADS = 32
-NEXT = 14  # tokens that may come next
+MAX_READ = 96  # tokens of a sentence: attention is shown for each pair of them; chosen
+MAX_HEADS = 32  # of attention that are shown: each is a picture; chosen
+NEXT = 14  # tokens that may come next: those behind them are hardly ever drawn; chosen
 
 
 class SentenceWork(PlayWork):

@@ -7,8 +7,9 @@ import base64
 from anew.evaluation.reporting.sheet import png, shrink
 from anew.sampling.samples import Samples
 
-PICTURE_SIDE, LEAST_SIDE = 512, 96  # pixels of a picture on the page
-MAX_CHARACTERS = 20_000  # of a text
+# Pixels a side of a picture on the page, at most and at least: smaller ones are hard to see; chosen.
+PICTURE_SIDE, LEAST_SIDE = 512, 96
+MAX_CHARACTERS = 20_000  # of a text: a page of a book has 2,000; the browser stays quick; chosen
 
 
 def data_address(media: str, data: bytes) -> str:

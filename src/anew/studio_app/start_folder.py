@@ -15,8 +15,8 @@ from anew.server.faults import ApiError
 
 STATE = ".anew-studio"  # folder of the queue, of what commands said, and of the token
 IDENTITY = "identity"  # file in it: a secret name, of which the user's cache keeps a digest
-TOKEN_BYTES = 32
-MAX_NAME = 1000  # characters
+TOKEN_BYTES = 32  # 256 random bits, which nobody guesses
+MAX_NAME = 1000  # characters of a path within the start folder, as a page may send any
 
 
 class StartFolder:

@@ -18,9 +18,10 @@ from anew.server.faults import ApiError
 from anew.studio_app.start_folder import StartFolder
 
 FOLDER = "uploads"
-MAX_FILE_BYTES = 64 * 2**30
-MAX_PARTS, MAX_PART = 12, 200  # folders of a path, bytes of a name
-WRITE_BYTES = 2**20
+MAX_FILE_BYTES = 64 * 2**30  # what is larger is on a disk already, and is chosen by its path
+# Folders of a path, bytes of a name: disks allow 255 bytes, and temporary names are longer.
+MAX_PARTS, MAX_PART = 12, 200
+WRITE_BYTES = 2**20  # that are written at a time, as pieces arrive in kilobytes
 CHECK_BYTES = 64 * 2**20  # written between two looks whether there is room
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
-SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_BETWEEN_SIGNS = 15.0  # of life, to a page where nothing happens
+SECONDS_BETWEEN_LOOKS = 0.5  # at the folders of runs: steps are shown twice a second, and a look costs some file times
+# Of life, to a page where nothing happens: browsers and proxies close silent connections after 30 to 60.
+SECONDS_BETWEEN_SIGNS = 15.0
 WATCHED = ("config.json", "events.jsonl", ".lock", "samples", "film", "report", "codec/events.jsonl", "pilots")
 Signature = tuple[object, ...]
 

@@ -117,7 +117,8 @@ def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
     place = world.broadcast(place)
     if place is None or world.any(not Path(place).is_dir()):
         return None
-    meta = world.broadcast({} if state is None else state["meta"])
+    meta = world.broadcast(None if state is None else state["meta"])
+    assert meta is not None, "the main process has a checkpoint, since it has a place"
     return {"tensors": {}, "meta": meta, "shards": Path(place)}
 
 

@@ -26,7 +26,8 @@ Listener = Callable[[StepResult], str | None]  # what it returns is a warning, s
 Outcome = Literal["finished", "interrupted", "stopped_early"]  # the last: validation made the decay begin early
 
 MOST_RESTORES = 3  # after so many non-finite losses the data or the rate is at fault, and going back does not help
-CHECKPOINT_SHARE = 50  # checkpoints take at most one part in so many of the time
+# Checkpoints take at most one part in so many of the time: under 2% was asked for (docs/log.md, 2026-11-26).
+CHECKPOINT_SHARE = 50
 
 
 class TrainingLoop:

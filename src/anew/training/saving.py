@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from anew.core.memory import free_memory
 from anew.runs.folder import RunFolder
 from anew.runs.shards import SHARDS, write_shards
-from anew.runs.state import Checkpoint
+from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import is_sharded
 from anew.training.trainer import Trainer
 from anew.training.validation import Validation
@@ -159,14 +159,16 @@ class CheckpointSaver:
 
     # -- what is written ------------------------------------------------------------------------------------------------
 
-    def _meta(self, learned: Checkpoint) -> dict[str, Any]:
+    def _meta(self, learned: Checkpoint) -> CheckpointMeta:
         """The numbers of a checkpoint: those of the trainer, the clock and the validation."""
-        meta = learned["meta"] | {"spent": self.spent()}
-        return meta if self.validation is None else meta | self.validation.state_dict()[1]
+        meta: CheckpointMeta = {**learned["meta"], "spent": self.spent()}
+        if self.validation is not None:
+            meta["validation"] = list(self.validation.history)
+        return meta
 
     def _best(self) -> dict[str, Tensor]:
         """Weights that validation keeps. Nothing changes them in place, so they need no copy."""
-        return {} if self.validation is None else self.validation.state_dict()[0]
+        return {} if self.validation is None else self.validation.best_tensors()
 
     def _whole_writer(self, name: str, is_last: bool) -> Callable[[], None]:
         """Writer of a checkpoint of whole tensors, on the main process; does nothing on the others."""

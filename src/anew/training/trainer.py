@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
 from anew.runs.shards import read_shards, stored_tensors
-from anew.runs.state import Checkpoint
+from anew.runs.state import Checkpoint, CheckpointMeta
 from anew.training.distributed import gather_full, shard_like, sync_gradients, wrap_phases
 from anew.training.optim import Optimizer
 from anew.training.progress import Progress
@@ -283,7 +283,7 @@ class Trainer:
         tensors |= {f"average/{n}": v for n, v in self.average.items()}
         for name, optimizer in self.optimizers.items():
             tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state.items()}
-        meta = {
+        meta: CheckpointMeta = {
             "step": self.step,
             "examples": self.examples,
             "lr_scale": self.lr_scale,
@@ -335,7 +335,7 @@ class Trainer:
             optimizer.load_state_dict(moments, meta["updates"][name])
         self._load_meta(meta)
 
-    def _load_meta(self, meta: dict[str, Any]) -> None:
+    def _load_meta(self, meta: CheckpointMeta) -> None:
         for name, optimizer in self.optimizers.items():
             optimizer.updates = meta["updates"][name]
         self.step, self.examples = meta["step"], meta["examples"]

@@ -112,13 +112,12 @@ class Validation:
         weights = self.trainer.weights()
         return (weights | self.trainer.collect(self.best_weights), step) if best < last else (weights, None)
 
-    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """Tensors and JSON that join the trainer's state."""
-        tensors = {f"best/{name}": value for name, value in self.best_weights.items()}
-        return tensors, {"validation": [list(entry) for entry in self.history]}
+    def best_tensors(self) -> dict[str, Tensor]:
+        """The best weights, by their names in a checkpoint."""
+        return {f"best/{name}": value for name, value in self.best_weights.items()}
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Undo `state_dict`, from a state of the trainer that it joined."""
+        """Take up best weights and history from a checkpoint."""
         tensors = state["tensors"]
         if "shards" in state:
             self._read_best(state["shards"])

@@ -25,7 +25,8 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.workflows.evaluate import grouped_pool, measure_all
 
-TEXT_MOST = 16_000_000  # characters of each of samples, training and held-out texts
+# Characters of each of samples, training and held-out texts: bounds memory and the time of the copying test; chosen.
+TEXT_MOST = 16_000_000
 NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
     "trained on: one that copies them looks perfect there. Give held-out items, or data with train/ and test/ folders."

@@ -39,20 +39,29 @@ __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evalua
 # images, and says as much. A run's report asks for fewer of them by a factor; a comparison by a larger one, as it draws
 # them for every run, one after another.
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
-PIECES = 4  # of a passage that are judged each, at least
+PIECES = 4  # of a passage that are judged each, at least: then a passage counts by more than one accident; chosen
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
-STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
-PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
-PROBE = 8_000  # units that are scored to learn how long the whole part would take
-WRITING_SHARE, MOST_WRITING = 0.25, 1.5  # of the time, and seconds at most, for the nearest items, drawing and writing
-SCORES_SHARE = 0.65  # of the time for measuring: from then on copies are looked for, whatever is not measured yet
-PAGE_SECONDS = 0.6  # of that for drawing and writing alone
-SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files
-BRIEF = 12  # samples that a report shows where there was no time for more
-SHARE = 0.3  # of the time is for sampling
-MOST_SHARE = 0.5  # of the time, until there are enough samples for the answers
-LATE = 1.3  # times the longest time for sampling: a chunk that is not ready by then is given up
-FIRST_CHUNK = 8  # samples whose time says how many more there are time for; they are drawn whatever it takes
+# For what is left once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
+STOPPED_SECONDS = 20.0
+# Units of the test part, taken evenly, that parts of a mixed model are scored on: few digits of them are shown;
+# chosen.
+PARTS_MOST = 120_000
+PROBE = 8_000  # units that are scored to learn how long the whole part would take: few beside it; chosen
+# Of the time, and seconds at most, for the nearest items, drawing and writing; chosen.
+WRITING_SHARE, MOST_WRITING = 0.25, 1.5
+# Of the time for measuring: from then on copies are looked for, so that a report of 60 s answers all three questions;
+# chosen.
+SCORES_SHARE = 0.65
+PAGE_SECONDS = 0.6  # of that for drawing and writing alone; chosen
+SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
+BRIEF = 12  # samples that a report shows where there was no time for more; chosen
+SHARE = 0.3  # of the time is for sampling: the rest is for measuring and the copying test; chosen
+# Of the time, until there are enough samples for the answers: the rest must still do for the copying test; chosen.
+MOST_SHARE = 0.5
+# Times the longest time for sampling: a chunk that is not ready by then is given up; within what measuring can spare.
+LATE = 1.3
+# Samples whose time says how many more there are time for; they are drawn whatever it takes, so they are few.
+FIRST_CHUNK = 8
 GROWTH = 4  # times as many samples a chunk has at most as the one before: a machine may slow down
 
 
@@ -96,7 +105,7 @@ def evaluate_run(
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
-    dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
+    dataset = opened or Dataset.reopen(record.data, folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
     min_samples = enough_samples(model.item_spec, held_out_size(dataset))
     if world is None:

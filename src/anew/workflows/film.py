@@ -14,9 +14,11 @@ from anew.workflows.job import TrainingJob
 
 SHARE = 0.018  # of the training time: a frame may cost more than was expected, and 2% is promised
 FRAME_SHARE = 0.0015  # of it for one frame: a short training has about ten of them
-INTERVAL_SECONDS = 2.0  # between frames at least
-STEPS_A_FRAME = 2  # that a frame takes as long as, until one was made
-STEPS_BETWEEN_QUESTIONS = 10  # where weights are sharded: all processes must know that a frame is due
+INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chosen
+# That a frame takes as long as, until one was made: later ones took .3 to 4.5 (docs/log.md, 2026-11-26).
+STEPS_A_FRAME = 2
+# Where weights are sharded: all processes must know that a frame is due, and each question makes them wait.
+STEPS_BETWEEN_QUESTIONS = 10
 LEAST_SECONDS = 10.0  # of training: below, no frame would be paid for
 
 

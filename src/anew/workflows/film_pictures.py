@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from anew.data.latent_dataset import LatentModality
 
-POOLED = 32  # values along an axis that the map is fitted on
-THUMB, THUMB_COLUMNS = 16, 16  # pixels of an item on the sheet of a frame, items in a row
-DECODED_AT_ONCE = 16  # latents whose items are made in one call of the codec
+POOLED = 32  # values along an axis that the map is fitted on: it is about whole items, and bounds its time
+# Pixels of an item on the sheet of a frame, and items in a row: a frame of 256 items stays small.
+THUMB, THUMB_COLUMNS = 16, 16
+DECODED_AT_ONCE = 16  # latents whose items are made in one call of the codec: bounds memory beside a training
 Arrays = dict[str, NDArray[np.generic]]
 
 

@@ -22,10 +22,11 @@ from anew.sampling.generator import sampling_config
 from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, float32, thumbnails
 from anew.workflows.job import TrainingJob
 
-TEXT_TOKENS = 48  # of the text that is read again and again
-MAX_HEADS = 24
-PICTURE_SIDE = 128  # pixels of the item whose codes are read
-CODES_MADE = 4  # items that are made again and again, where there is time
+# Of the text that is read again and again: each is shown by itself, and attention by pairs of them; chosen.
+TEXT_TOKENS = 48
+MAX_HEADS = 24  # of attention that are drawn: bounds the size of a frame; chosen
+PICTURE_SIDE = 128  # pixels of the item whose codes are read: enough to see it; bounds the size of a scene
+CODES_MADE = 4  # items that are made again and again, where there is time: each costs a pass for every code
 
 
 def held_out_row(job: TrainingJob) -> Batch:

@@ -22,12 +22,13 @@ from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, 
 from anew.workflows.film_reading import CodeScene, TextScene
 from anew.workflows.job import TrainingJob
 
-REAL = 256  # items of the map; as many generated ones at most
-LEAST_MADE = 16
-FIELD_SIDE, FIELD_REACH = 16, 2.5  # places of the discriminator's field, and how many deviations it reaches
-PAIRS = 32  # real items that are shown next to what a codec reads back
-LEVELS = 8  # of noise at which the error is measured
-NOISED = 8  # items that it is measured on
+REAL = 256  # items of the map; as many generated ones at most: enough to show a shape; each frame makes them anew
+LEAST_MADE = 16  # fewer show no shape; also the number whose time says how many more there are time for
+# Places of the discriminator's field, and how many deviations it reaches: the middle 99% of a normal.
+FIELD_SIDE, FIELD_REACH = 16, 2.5
+PAIRS = 32  # real items that are shown next to what a codec reads back; chosen
+LEVELS = 8  # of noise at which the error is measured: as many as samples pass through
+NOISED = 8  # items that it is measured on; 32 made the first frame too dear (docs/log.md, 2026-11-26)
 
 
 class Scene(Protocol):

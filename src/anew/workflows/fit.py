@@ -13,6 +13,7 @@ from anew.core.device import seeded
 from anew.core.specs import Batch
 from anew.core.threads import ThreadTuner, available_threads, use_threads
 from anew.data.latent_dataset import LatentModality
+from anew.data.modality import Modality
 from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import LEAST_TRAINING, calibration_slice, time_to_train
@@ -31,7 +32,9 @@ from anew.training.validation import Validation, validation_loss
 from anew.workflows.job import TrainingJob
 from anew.workflows.run_copy import share_trained
 
-MOST_EPOCHS_UNWATCHED = 1.5  # with fewer passes over the data, more training does not make the validation loss worse
+# With fewer passes over the data, more training does not make the validation loss worse, so it is not measured;
+# chosen.
+MOST_EPOCHS_UNWATCHED = 1.5
 
 
 def fit(
@@ -192,14 +195,14 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
         final = {name: t.cpu() for name, t in family.state_dict().items()}
         write_tensors(job.folder.path / WEIGHTS, final)
         if generates:
-            _calibrate_modality(job, family)
+            calibrate_modality(job, family, job.data.modality)
         job.write_status("trained")
     share_trained(job.world, job.folder, final)
 
 
-def _calibrate_modality(job: TrainingJob, family: Family) -> None:
-    """Let the modality compare samples with training items, so that what it decodes is more like them."""
-    modality, data = job.data.modality, job.data.base
+def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> None:
+    """Let a modality of the job's data compare samples with training items, so that what it decodes is more like them."""
+    data = job.data.base
     num_samples, num_real = modality.calibration_size()
     if not num_samples:
         return

@@ -29,12 +29,13 @@ from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.runs.record import PREFERENCES, Candidate
 
-BUDGETS = (60.0, 600.0, 3600.0)  # seconds that are estimated where none is asked for
+BUDGETS = (60.0, 600.0, 3600.0)  # seconds that are estimated where none is asked for: a minute, ten minutes, an hour
 DEFAULT_BUDGET = 600.0  # seconds that sizes of the data (of images, of clips) follow from, as in `train`
-TRAINING_SHARE = 0.85  # of a budget: the rest is reading, measuring and the report
-MEASURING_SECONDS = 0.8
-SHOWN_LABELS = 8
-SHOWN_SKIPPED = 5
+# Of a budget: the rest is reading, measuring and the report; about what `train` keeps of one to ten minutes.
+TRAINING_SHARE = 0.85
+MEASURING_SECONDS = 0.8  # for timing sizes: two of them, and `look` stays quick (docs/log.md, 2026-11-25)
+SHOWN_LABELS = 8  # names of classes that a line has room for
+SHOWN_SKIPPED = 5  # skipped files that are named: a few show what is wrong with all
 
 
 @dataclass(frozen=True, slots=True)

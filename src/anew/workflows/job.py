@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from anew.core import settings as cfg
+from anew.core.data_record import DataRecord
 from anew.core.memory import parameters_within
 from anew.core.specs import Batch
 from anew.core.threads import use_threads
@@ -31,7 +32,7 @@ from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, WEIGHTS
-from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord, Status
+from anew.runs.record import CodecRecord, FamilyRecord, Plan, Request, RunRecord, Status
 from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
 SAME_COMMAND = "start all processes with the same command, release and data"
-VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often
+VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often; chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ def begin_job(
         status="training",
         family=FamilyRecord(name=choice.name, config=cfg.to_json(config)),
         spec=data.spec,
-        data=DataRecord.model_validate(data.state()),
+        data=data.state(),
         label_shares=data.label_shares(),
         train=cfg.to_json(train_config),
         plan=plan,

@@ -7,6 +7,7 @@ its steps count and a replay needs no pilots. A kill before that loses the pilot
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import time
@@ -39,15 +40,17 @@ from anew.sampling.generator import Generator
 from anew.sampling.restore import newest_weights
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult, Trainer
-from anew.workflows.fit import fit
+from anew.workflows.fit import calibrate_modality, fit
 from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen_job
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
-LEAST_ITEMS, MOST_ITEMS = 50, 250  # of validation, and samples, that pilots are judged by; also the samples of a chunk
+# Of validation, and samples, that pilots are judged by, also of a chunk: of 100 items, the floor of the distance
+# hides late differences (docs/log.md, 2026-11-26).
+LEAST_ITEMS, MOST_ITEMS = 50, 250
 REAL_SETS = 3  # of training items, whose median distance stands for that of real items: one may hold an odd item
-SETUP_SHARE = 0.5  # of all time, after which no further pilot is set up
-MEASURING_SHARE = 0.15  # of all time is for timing sizes
-JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes
+SETUP_SHARE = 0.5  # of all time, after which no further pilot is set up: those that are should still train; chosen
+MEASURING_SHARE = 0.15  # of all time is for timing sizes: more would be lost to training; chosen
+JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes; chosen
 
 
 @dataclass
@@ -109,7 +112,9 @@ class Judge:
         family = job.rebuilt(newest_weights(job.folder, "training")[0])
         with torch.no_grad():
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
-        generator = Generator(family, job.data.modality, job.record.data.labels, job.record.label_shares)
+        modality = copy.deepcopy(job.data.modality)  # the run's own learns this from the trained network
+        calibrate_modality(job, family, modality)
+        generator = Generator(family, modality, job.record.data.labels, job.record.label_shares)
         items: list[DecodedItem] = []
         max_items = min(len(self.validation), len(self.train))
         while len(items) < max_items and (not items or time.monotonic() - begin < seconds):

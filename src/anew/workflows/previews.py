@@ -17,9 +17,9 @@ from anew.sampling.generator import Generator
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.job import TrainingJob
 
-SAMPLES, TEXTS = 16, 2
-JUDGED_FROM = 0.35  # of every phase: before, what a family draws may be a blur that is the same everywhere
-JUDGED_STEPS = 200  # and of less training nothing is said
+SAMPLES, TEXTS = 16, 2  # items, and texts, of a preview: they are drawn while training waits
+JUDGED_FROM = 0.35  # of every phase: before, what a family draws may be a blur that is the same everywhere; chosen
+JUDGED_STEPS = 200  # and of less training nothing is said: weights are hardly moved; chosen
 ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to be compared with
 
 

@@ -24,13 +24,18 @@ from anew.planning.build import build_family
 from anew.training.trainer import Trainer
 
 FAMILIES = ("transformer", "diffusion", "gan", "vae")
-SIDE, DOT = 8, 0.9  # pixels of a picture, and the deviation of its dot
-LEVELS = 8  # of brightness, where pictures are read as tokens
-ITEMS, SHOWN = 2000, 96  # pictures that are learned, and made ones in each report
-SLICE_SECONDS, SECONDS_BETWEEN_REPORTS = 0.4, 2.5  # of one family's turn, and of its own training between two reports
-NEAR = 0.05  # of the picture's side: so near to the cloud counts as in it
-REACH = 0.08  # a place of the cloud counts as covered where a made point lies so near
-EDGE = 0.22  # of the side: dots do not touch it
+# Pixels of a picture, and the deviation of its dot: small enough that every family learns it in seconds on one core;
+# chosen.
+SIDE, DOT = 8, 0.9
+LEVELS = 8  # of brightness, where pictures are read as tokens: each level must be seen often; chosen
+# Pictures that are learned, and made ones in each report: drawn as points of a cloud, whose shape 96 show.
+ITEMS, SHOWN = 2000, 96
+# Of one family's turn, and of its own training between two reports: all seem to train at once; chosen.
+SLICE_SECONDS, SECONDS_BETWEEN_REPORTS = 0.4, 2.5
+NEAR = 0.05  # of the picture's side: so near to the cloud counts as in it: less than half a pixel
+# A place of the cloud counts as covered where a made point lies so near: wider than NEAR, as 96 points are sparse.
+REACH = 0.08
+EDGE = 0.22  # of the side: dots do not touch it: their tails would be cut off
 
 
 @dataclass(frozen=True, slots=True)

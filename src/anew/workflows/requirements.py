@@ -26,7 +26,7 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _CONDITION = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|<|>)\s*(\S+)\s*")
-LETTER = 6.6  # pixels of a letter of a badge, about
+LETTER = 6.6  # pixels of a letter of a badge in its font of 11 pixels, about
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from anew.runs.record import Begun, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 
 SMALL_FILES = (OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS)  # next to config.json, what a training may read of its run
-FILE_BYTES = 2**31
+FILE_BYTES = 2**31  # of a file of the run that travels to other processes, in memory; the largest are a codec's weights
 
 
 def folder_of_copy() -> RunFolder:

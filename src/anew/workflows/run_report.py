@@ -31,7 +31,7 @@ from anew.sampling.samples import Samples
 
 EARLIER = "reports"  # the folder of a run with reports that others took the place of
 EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final|sheet)\.\w+")  # names that `Samples` gives
-CURVE_POINTS = 1000  # of the training curve that a report draws
+CURVE_POINTS = 1000  # of the training curve that a report draws: about one for each pixel of its width
 
 
 @dataclass

@@ -11,7 +11,7 @@ from anew.planning.train_config import TrainConfig
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult
 
-FLUSH_STEPS = 100  # between flushes: TensorBoard then shows a training while it runs
+FLUSH_STEPS = 100  # between flushes: TensorBoard then shows a training while it runs, and writing costs nothing
 
 
 def check_tensorboard(config: TrainConfig) -> None:

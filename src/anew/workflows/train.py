@@ -55,9 +55,10 @@ from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 
 Cleanup = Literal["nothing", "files", "folder"]
 
-LEAVING_SECONDS = 0.3  # that the interpreter takes to end
-CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0  # of training and validation data that processes compare at the beginning
-LEAST_REPORT_SECONDS = 1.0
+LEAVING_SECONDS = 0.3  # that the interpreter takes to end; chosen
+# Of training and validation data that processes compare at the beginning: other data shows in them; chosen.
+CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
+LEAST_REPORT_SECONDS = 1.0  # for a report that has no time left: its page is written at least
 
 
 # -- new runs -------------------------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def _check_same_data(world: World, data: Dataset) -> None:
     ):
         digest.update(batch.x.contiguous().numpy().tobytes())
     world.check_same("the data", digest.hexdigest(), "give all processes the same files")
-    state = {name: value for name, value in data.state().items() if name != "path"}
+    state = data.state().model_dump(exclude={"path"})
     world.check_same("how the data is divided and encoded", [state, spec_to_json(data.spec)], SAME_COMMAND)
 
 
@@ -313,7 +314,7 @@ def _reopen(
     check_tensorboard(train_config)
     user_family = family_class if record.family.name == OWN_FAMILY else None
     context = _context(train_config, reporter, started, user_family)
-    dataset = Dataset.reopen(record.data.model_dump(), folder.path, data_path)
+    dataset = Dataset.reopen(record.data, folder.path, data_path)
     if data_path is not None:
         moved = record.data.model_copy(update={"path": str(Path(data_path).absolute())})
         record = record.model_copy(update={"data": moved})
@@ -359,5 +360,7 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
         n = -(-n // REPORT_PASSAGES)
     evaluate_run(model, n, seconds=seconds, reporter=job.context.reporter, opened=job.data)
     skipped_items.update(job.data)
-    job.write_status("finished", job.record.data.model_copy(update=job.data.scan.left_out()))
+    scan = job.data.scan
+    refusals = {"refused": scan.refused, "refusals": scan.refusal_lines()}
+    job.write_status("finished", job.record.data.model_copy(update=refusals))
     return model

@@ -21,7 +21,7 @@ def test_no_frame_lasts_for_years() -> None:
     assert timing.length < 2 * frames.MAX_FRAME_SECONDS and timing.rate > 0.1
     shown = timing.at(10.0)
     assert len(shown) < 20 * frames.MAX_FRAME_SECONDS and set(shown.tolist()) == {0, 1, 2, 3, 4}
-    assert np.diff(timing.times).max() > 1e8  # where the file is sought
+    assert np.diff(timing.times).max() > 1e8  # where the reader seeks in the file
 
 
 def test_no_more_frames_are_shown_than_are_used() -> None:

@@ -1,4 +1,4 @@
-"""Recordings whose format cannot be sought in: decoded once, in order, within bounds of disk and memory."""
+"""Recordings in formats without seeking: decoded once, in order, within bounds of disk and memory."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ PALETTE = np.array(
 
 
 def sprites(n: int, seed: int, side: int = 16) -> np.ndarray:
-    """(n, 4, side, side) discs with an outline on nothing, in colours of the palette."""
+    """(n, 4, side, side) discs with an outline, in colours of the palette, on a clear background."""
     rng = np.random.default_rng(seed)
     down, right = np.mgrid[:side, :side]
     images = []
@@ -31,7 +31,7 @@ def sprites(n: int, seed: int, side: int = 16) -> np.ndarray:
 
 
 def drawn(n: int, seed: int) -> np.ndarray:
-    """The same as a generator gives them: noise on every pixel, and specks."""
+    """The same as a generator would make them: noise on every pixel, and specks."""
     rng, images = np.random.default_rng(seed), sprites(n, seed)
     noisy = images + rng.normal(0, 14, images.shape)
     specks = rng.random((n, 1, *images.shape[2:])) < 0.03

@@ -119,7 +119,7 @@ REGEX = "pre_tokenizer.pretokenizers.0.pattern.Regex"
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (_set("padding", PADDING), "padding"),
         (_set("truncation", {"max_length": 1, "strategy": "LongestFirst", "stride": 5, "direction": "Right"}), "trunc"),
@@ -133,12 +133,12 @@ REGEX = "pre_tokenizer.pretokenizers.0.pattern.Regex"
     ],
 )
 def test_what_ours_never_hold_reaches_no_library(
-    change: Callable[[dict[str, Any]], None], says: str, tmp_path: Path
+    change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
 ) -> None:
     data = json.loads(WORDS.json)
     change(data)
     (tmp_path / "tokenizer.json").write_text(json.dumps(data))
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         restore_tokenizer(WORDS.state(), tmp_path, [])
 
 

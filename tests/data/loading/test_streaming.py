@@ -144,9 +144,9 @@ def test_large_images_are_divided_by_blocks_and_twins_are_dropped(
     train = torch.unique(
         torch.cat([data.batch(s, "main", 0, 32, 32).x for s in range(data.train_items // 32)]).flatten(1), dim=0
     )
-    held = torch.cat([b.x for part in ("validation", "test") for b in data.scoring(part)]).flatten(1)
-    both = torch.cat([train, torch.unique(held, dim=0)])
-    assert len(torch.unique(both, dim=0)) == len(both)
+    held_out = torch.cat([b.x for part in ("validation", "test") for b in data.scoring(part)]).flatten(1)
+    examples = torch.cat([train, torch.unique(held_out, dim=0)])
+    assert len(torch.unique(examples, dim=0)) == len(examples)
     data.close()
 
 
@@ -163,8 +163,8 @@ def test_streamed_text_scores_every_character_once(tmp_path: Path, small_blocks:
     data = opened(text_folder(tmp_path / "d"), tmp_path / "c", settings={"tokens": "characters"})
     assert isinstance(data._store, streaming.StreamingStore)
     for part in ("validation", "test"):
-        held = sum(map(len, data.text(part)))
-        assert held and sum(float(b.units.sum()) for b in data.scoring(part)) == held  # type: ignore[union-attr]
+        held_out = sum(map(len, data.text(part)))
+        assert held_out and sum(float(b.units.sum()) for b in data.scoring(part)) == held_out  # type: ignore[union-attr]
     step = data.batch(3, "main", 0, 8, 8)
     assert step.x.shape == (8, data.spec.length + 1)  # type: ignore[union-attr]
     assert 0.7 < data.train_units / sum(map(len, data.text("train"))) < 1.3
@@ -184,9 +184,9 @@ def test_one_large_file_and_a_large_list(tmp_path: Path, small_blocks: None) -> 
     lines.write_text("".join(f"n{i}x{i % 13}\n" for i in range(9000)))
     listed = opened(lines, tmp_path / "c")
     assert listed.batch(0, "main", 0, 8, 8).mask is not None
-    held = listed.text("test")
-    assert not set(held) & set(listed.text("train"))
-    assert sum(float(b.units.sum()) for b in listed.scoring("test")) == sum(len(t) + 1 for t in held)  # type: ignore[union-attr]
+    held_out = listed.text("test")
+    assert not set(held_out) & set(listed.text("train"))
+    assert sum(float(b.units.sum()) for b in listed.scoring("test")) == sum(len(t) + 1 for t in held_out)  # type: ignore[union-attr]
     listed.close()
 
 
@@ -292,11 +292,11 @@ def test_many_small_texts_are_streamed_and_fitted_to_some(tmp_path: Path, monkey
         monkeypatch.setattr(module, "WHOLE_ITEMS", 599)
     monkeypatch.setattr(folder, "SHARD_ITEMS", 16)
     monkeypatch.setattr(streaming, "FIT_TEXTS", 40)
-    seen: list[int] = []
+    counts: list[int] = []
     fit = Text.fit
-    monkeypatch.setattr(Text, "fit", lambda self, items, *more: (seen.append(len(items)), fit(self, items, *more))[1])
+    monkeypatch.setattr(Text, "fit", lambda self, items, *more: (counts.append(len(items)), fit(self, items, *more))[1])
     data = opened(place, tmp_path / "c")
     assert isinstance(data._store, streaming.StreamingStore)
-    assert sum(data.scan.parts.values()) == 600 and 40 <= seen[0] <= 40 + 16
+    assert sum(data.scan.parts.values()) == 600 and 40 <= counts[0] <= 40 + 16
     assert data.batch(0, "main", 0, 8, 8).x.shape[0] == 8
     data.close()

@@ -49,7 +49,7 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
     data = encoded(x, 16_000, form, subtype)
     assert Audio.sniff(data[:4096]) >= 0.8
     modality = surveyed(encoded(x, 16_000))
-    output, expected = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
+    output, expected = (modality.waveform(Item("x", d)) for d in (data, encoded(x, 16_000)))
     size = [np.abs(np.fft.rfft(wave))[20:400] for wave in (output, expected)]
     assert np.corrcoef(size)[0, 1] > 0.98  # MP3 and Vorbis shift a little
     assert np.abs(output).max() == pytest.approx(0.95, abs=0.01)
@@ -61,7 +61,7 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     notes = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
     assert any("8,000 to 44,100 Hz are resampled" in s for s in notes) and any("Stereo is mixed" in s for s in notes)
     first, second = (
-        modality.samples(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100))
+        modality.waveform(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100))
     )
     assert first.shape == (modality._shape.length,) and np.abs(first - second).max() < 0.01
 
@@ -198,8 +198,8 @@ def test_a_long_silence_is_refused_and_the_rest_trained_on(
     data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
     data.fit(SIZE)
     assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
-    held = [data.part_size(part) for part in ("validation", "test")]
-    assert held == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
+    held_out = [data.part_size(part) for part in ("validation", "test")]
+    assert held_out == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
     (line,) = data.scan.refusals
     assert line.name == "a.wav" and line.reason.startswith("it is silent (") and " stretches, one at " in line.reason
     assert data.items("train", 5) and data.batch(0, "main", 0, 4, 4).x.isfinite().all()

@@ -273,9 +273,9 @@ def test_size_setting() -> None:
     modality = Image(ImageConfig(size="20x10"))
     assert modality.fit(items(coloured()), MINUTE, ()) == modality.spec
     assert modality.spec.shape == (3, 10, 20)  # type: ignore[union-attr]
-    for wrong in ("big", "0x5", "-3", "99999", "3x"):
+    for invalid in ("big", "0x5", "-3", "99999", "3x"):
         with pytest.raises(ConfigError, match="is not allowed; give auto"):
-            parse_size(wrong)
+            parse_size(invalid)
 
 
 def test_unknown_choice_names_the_nearest() -> None:

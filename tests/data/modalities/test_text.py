@@ -9,7 +9,7 @@ import pytest
 
 from anew.data.dataset import Dataset
 from anew.data.formats.line_records import records, why_document
-from anew.data.formats.text_encoding import decode_text
+from anew.data.formats.text_encoding import decode_text, looks_like_text
 from anew.data.modalities.text import Text, TextConfig, choose_tokens
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
@@ -44,14 +44,20 @@ def test_encodings(data: bytes, text: str, encoding: str) -> None:
 
 def test_what_was_guessed_is_said() -> None:
     modality = Text(TextConfig())
-    old, both = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
-    for name, data in (("a.txt", old), ("b.txt", old), ("c.txt", both), ("d.txt", "naïve".encode("utf-16"))):
+    legacy, mixed = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
+    for name, data in (("a.txt", legacy), ("b.txt", legacy), ("c.txt", mixed), ("d.txt", "naïve".encode("utf-16"))):
         for _ in range(2):
             modality.read(Item(name, data))
     assert modality.remarks() == [
-        "2 files are not UTF-8; read as Windows-1252: a.txt, b.txt",
+        "2 files are not UTF-8; read as Windows-1252: a.txt, b.txt (if they are in another encoding, convert them to UTF-8)",
         "1 file is UTF-8 in part only; 2 lines that are not were read as Windows-1252: c.txt",
     ]
+
+
+def test_emphasis_by_overstriking_is_text() -> None:
+    head = b"".join(b"_\b%c" % letter for letter in b"NAME") + b" of a page\n\x1b[1mbold\x1b[0m\n"
+    assert looks_like_text(head) and decode_text(head + b"d\xe9j\xe0\n")[1] == "cp1252"
+    assert not looks_like_text(bytes(range(1, 8)) + head)
 
 
 @pytest.mark.parametrize("data", [b"\x00\x01\x02" * 100, bytes(range(1, 9)) * 50 + b"\xff\xfe\xfd"])

@@ -251,8 +251,8 @@ def test_prompts_are_beginnings_and_ends(tmp_path: Path) -> None:
     condition = video.condition_from_prompt(video.prompt_file(path))
     assert condition.x.shape == (3, 7, 16, 16) and condition.mask is not None
     assert condition.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
-    both = video.condition_from_prompt(str(path), str(path))
-    assert both.mask is not None and both.mask.flatten().tolist() == [1, 1, 1, 0, 1, 1, 1]
+    between = video.condition_from_prompt(str(path), str(path))
+    assert between.mask is not None and between.mask.flatten().tolist() == [1, 1, 1, 0, 1, 1, 1]
     long = tmp_path / "long.gif"
     long.write_bytes(moving_dot(0, frames=20))
     assert video.condition_from_prompt(str(long)).x.shape[1] == 20
@@ -364,7 +364,7 @@ def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_pat
     again = Dataset.reopen(data.state(), tmp_path)
     assert again.scan.items == 12
     with pytest.raises(DataError, match="holds no video"):
-        Dataset.reopen(data.state() | {"asked": False}, tmp_path)
+        Dataset.reopen(data.state().model_copy(update={"asked": False}), tmp_path)
     again.close()
     data.close()
 

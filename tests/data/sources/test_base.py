@@ -47,6 +47,13 @@ def test_a_word_in_one_of_many_file_names_is_no_part() -> None:
     assert parts_of(["novel.txt", "test.txt"])["test.txt"] == "test"
 
 
+def test_tests_of_programs_are_no_part_unless_something_says_train() -> None:
+    programs = [f"lib/{i}.pm" for i in range(20)]
+    assert set(parts_of([*programs, "Test/More.pm", "test/all.t"]).values()) == {None}
+    assert set(parts_of(["lib/a.lua", "test/a.lua"]).values()) == {None}
+    assert parts_of(["train/a.pm", *programs, "test/b.pm"])["test/b.pm"] == "test"
+
+
 @pytest.mark.parametrize(
     ("path", "label"), [("cat/1.png", "cat"), ("train/dog/1.png", "dog"), ("1.png", None), ("a/b/1.png", "b")]
 )
@@ -184,9 +191,9 @@ def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: s
     from anew.data.sources.open import detect_modality
 
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as caught:
+    with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as refusal:
         detect_modality(str(tmp_path), None)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:

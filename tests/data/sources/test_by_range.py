@@ -42,7 +42,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem
 
 
 @pytest.fixture
-def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+def transfers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """(key, bytes) of every request."""
     requests: list[tuple[str, int]] = []
     original = fsspec.get_filesystem_class("memory").cat_file
@@ -70,13 +70,13 @@ def rows(path: Path, count: int, seed: int) -> None:
 
 def batches(data: Dataset) -> list[np.ndarray]:
     data.fit(SIZE)
-    taken = [data.batch(step, "main", 0, 8, 8).x.numpy() for step in range(6)]
+    batches = [data.batch(step, "main", 0, 8, 8).x.numpy() for step in range(6)]
     data.close()
-    return taken
+    return batches
 
 
 def test_rows_come_in_the_order_of_a_local_folder(
-    tmp_path: Path, store: fsspec.AbstractFileSystem, moved: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: fsspec.AbstractFileSystem, transfers: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "rows"
     folder.mkdir()
@@ -95,11 +95,11 @@ def test_rows_come_in_the_order_of_a_local_folder(
     copied = {path.name for path in (files.cache_root(None) / "remote").rglob("*.jsonl")}
     assert not copied & {"part-0.jsonl", "part-1.jsonl"}
     total = sum(path.stat().st_size for path in folder.glob("*.jsonl"))
-    assert sum(size for _, size in moved) <= 1.05 * total + 2 * ranges.BLOCK
+    assert sum(size for _, size in transfers) <= 1.05 * total + 2 * ranges.BLOCK
 
 
 def test_pictures_and_archives_move_what_is_used(
-    tmp_path: Path, store: fsspec.AbstractFileSystem, moved: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: fsspec.AbstractFileSystem, transfers: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = samples.shapes(tmp_path / "shapes", 300)
     upload(store, folder, "/bucket/shapes")
@@ -114,13 +114,13 @@ def test_pictures_and_archives_move_what_is_used(
     monkeypatch.setattr(tar_spans, "MIN_SPAN", 1 << 16)
     local, distant = Dataset.open(folder), Dataset.open("memory://bucket/shapes")
     assert local.fingerprint == distant.fingerprint
-    assert len(moved) == 300  # one request a picture, for looking at it, dividing and encoding
+    assert len(transfers) == 300  # one request a picture, for looking at it, dividing and encoding
     for left, right in zip(batches(local), batches(distant), strict=True):
         assert np.array_equal(left, right)
-    assert len(moved) == 300
+    assert len(transfers) == 300
     packed = Dataset.open("memory://bucket/packed")
     assert packed.scan.labels == local.scan.labels and packed.scan.items == 300
-    assert sum(size for key, size in moved if key.endswith(".tar")) <= len(body.getvalue())
+    assert sum(size for key, size in transfers if key.endswith(".tar")) <= len(body.getvalue())
 
 
 def test_names_are_kept_and_a_change_counts(
@@ -163,7 +163,7 @@ def test_data_that_vanishes_is_said(
 
 
 def test_parquet_is_read_by_row_group(
-    tmp_path: Path, store: fsspec.AbstractFileSystem, moved: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: fsspec.AbstractFileSystem, transfers: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     generator = np.random.default_rng(0)
@@ -179,7 +179,7 @@ def test_parquet_is_read_by_row_group(
     local, distant = Dataset.open(folder), Dataset.open("memory://bucket/parquet")
     assert local.fingerprint == distant.fingerprint and local.scan.parts == distant.scan.parts
     size = (folder / "a.parquet").stat().st_size
-    assert 0 < sum(count for _, count in moved) < 0.6 * size  # not the column that nobody asks for
+    assert 0 < sum(count for _, count in transfers) < 0.6 * size  # not the column that nobody asks for
     shards = distant._chosen.shards
     rows = [item.data for shard in shards for item in distant._chosen.source.read(shard)]  # type: ignore[union-attr]
     assert rows == texts

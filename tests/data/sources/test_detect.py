@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import list_files
 from anew.data.sources.open import detect_modality
 from anew.data.splitting.split import MANY_RECORDINGS, keep_groups_together
-from anew.data.types import FileSlice
+from anew.data.types import DataBudget, FileSlice
 from anew.errors import DataError
 
 KINDS = {name: load("data", name) for name in ("text", "image")}
@@ -67,6 +68,61 @@ def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:
     data.close()
 
 
+def test_endings_taken_by_content_are_one_sentence(tmp_path: Path) -> None:
+    for i in range(8):
+        write(tmp_path, **{f"{i}{j}__e{i}": b"plain words " * 9 for j in range(10 - i)})
+    listing = list_files(tmp_path)
+    (note,) = sort_files(listing.files, listing.root, KINDS).notes
+    assert note.startswith("52 files are read as texts, by their content: 10 .e0, 9 .e1, 8 .e2,")
+    assert note.endswith("5 .e5 and 7 with 2 other endings")
+
+
+def test_why_a_kind_is_learned_is_true(tmp_path: Path) -> None:
+    write(tmp_path, a__png=picture(), b__png=picture(1), c__txt=b"some words\n" * 900, d__txt=b"words\n" * 900)
+    (note,) = detect_modality(str(tmp_path), None).notes
+    assert note == (
+        "training on texts, since they take most bytes; ignoring 2 images (modality=image would train on the images)"
+    )
+    write(tmp_path, e__txt=b"more words\n" * 90)
+    assert detect_modality(str(tmp_path), None).notes[0].startswith("training on texts, since most items are; ignoring")
+
+
+def test_packed_text_is_read_like_plain_text(tmp_path: Path) -> None:
+    prose = "".join(f"Line {i} of a page that was packed, naïve and long.\n" for i in range(900)).encode()
+    write(tmp_path / "d", a__gz=gzip.compress(prose, mtime=0), b__3__gz=gzip.compress(prose[::-1], mtime=0))
+    write(
+        tmp_path / "d", c__py__gz=gzip.compress(b"x = 1\n" * 90), d__gz=gzip.compress(picture()), e__gz=b"\x1f\x8b\x08"
+    )
+    listing = list_files(tmp_path / "d")
+    names = ("text", "image", "code", "protein", "molecule")
+    files = sort_files(listing.files, listing.root, {name: load("data", name) for name in names}).files
+    found = {kind: [f.path for f in own] for kind, own in files.items()}
+    assert found == {"text": ["a.gz", "b.3.gz"], "code": ["c.py.gz"], ".gz": ["d.gz", "e.gz"]}
+    data = Dataset.open(tmp_path / "d")
+    data.fit(DataBudget(None, 0, 0))
+    assert "naïve and long.\n" in "".join(data.text("train"))
+
+
+def test_damaged_packed_text_is_refused_by_name(tmp_path: Path) -> None:
+    pages = {
+        f"{i}__txt__gz": gzip.compress(f"Page {i} has words of its own. ".encode() * 60, mtime=0) for i in range(60)
+    }
+    write(
+        tmp_path, **pages, x__txt__gz=gzip.compress(bytes(range(32, 127)) * 300)[:-20], y__txt__gz=b"\x1f\x8b\x08none"
+    )
+    data = Dataset.open(tmp_path)
+    assert {r.name: r.reason for r in data.scan.refusals} == {
+        "x.txt.gz": "is damaged gzip data", "y.txt.gz": "is damaged gzip data"
+    }  # fmt: skip
+    assert data.scan.items == 60
+
+
+def test_packed_tables_are_to_be_unpacked(tmp_path: Path) -> None:
+    write(tmp_path, a__csv__gz=gzip.compress(b"text,label\nwords,1\n" * 50))
+    with pytest.raises(DataError, match=r"\(1 \.csv\.gz\); convert \.csv\.gz files to \.csv, which are read"):
+        Dataset.open(tmp_path)
+
+
 def test_large_folders_are_sampled_and_mixed_ones_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anew.data.sources import detect
 
@@ -93,7 +149,7 @@ def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:
     a, b, c = (FileSlice(tmp_path / name) for name in "abc")
     assert a.digest() == b.digest() != c.digest()
     assert FileSlice(tmp_path / "a", 0, 2).digest() != FileSlice(tmp_path / "a", 1, 2).digest()
-    assert FileSlice(tmp_path / "gone").digest()  # whoever reads it refuses it
+    assert FileSlice(tmp_path / "gone").digest()  # it is refused where it is read
 
 
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:

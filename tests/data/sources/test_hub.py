@@ -99,9 +99,9 @@ def test_images_come_encoded_with_their_class_names(hub: dict[str, Any]) -> None
 def test_unknown_names_are_one_sentence(hub: dict[str, Any]) -> None:
     with pytest.raises(
         DataError, match=r"'me/none' is not a path here.*Couldn't reach 'me/none' on the Hub\)"
-    ) as caught:
+    ) as refusal:
         open_hub("me/none", {})
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_without_a_network_only_the_cache_is_read_and_at_once(

@@ -123,9 +123,9 @@ def test_names_that_are_not_utf8_are_listed_and_shown_escaped(tmp_path: Path) ->
     (lambda p: "x" * 5000, "cannot be read"),
 ])  # fmt: skip
 def test_data_that_is_no_place_to_read_is_one_sentence(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(DataError, match=message) as refusal:
         Source.open(make(tmp_path), KINDS)
-    assert len(str(caught.value)) < 300
+    assert len(str(refusal.value)) < 300
 
 
 def test_a_folder_without_a_readable_file_says_why(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ def test_every_search_finds_the_next_record(seed: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(record_starts, "CHUNK_BYTES", 64)
     data = body(seed, 20)
     places = [i for i in range(1, len(data)) if data[i : i + 1] == b">" and data[i - 1 : i] == b"\n"]
-    asked = list(range(1, len(data)))
-    random.Random(seed).shuffle(asked)
+    positions = list(range(1, len(data)))
+    random.Random(seed).shuffle(positions)
     starts, stream = RecordStarts(), io.BytesIO(data)
-    for at in asked[:3000]:
+    for at in positions[:3000]:
         expected = next((place for place in places if place >= at), len(data))
         assert starts.after(stream, at, len(data), b"\n", b">") == expected
 

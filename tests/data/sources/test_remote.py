@@ -67,9 +67,9 @@ def test_what_is_an_address(text: str, address: str | None) -> None:
     ],
 )
 def test_addresses_that_are_refused(text: str, message: str) -> None:
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(DataError, match=message) as refusal:
         Source.open(text, KINDS)
-    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+    assert "secret" not in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def test_a_folder_in_a_store_is_a_folder(store: fsspec.AbstractFileSystem) -> None:
@@ -123,9 +123,9 @@ def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
 def test_an_outage_ends_in_a_sentence(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
     monkeypatch.setattr(type(store), "find", lambda *args, **more: (_ for _ in ()).throw(OSError("gone?token=abc")))
-    with pytest.raises(DataError, match="cannot be read") as caught:
+    with pytest.raises(DataError, match="cannot be read") as refusal:
         local_copy("memory://bucket/books")
-    assert "abc" not in str(caught.value)
+    assert "abc" not in str(refusal.value)
 
 
 def test_names_that_lead_elsewhere_are_refused(store: fsspec.AbstractFileSystem) -> None:

@@ -16,32 +16,32 @@ from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import DataBudget
 
 
-def kept(modality: str, *names: str) -> tuple[list[str], list[str]]:
+def listed(modality: str, *names: str) -> tuple[list[str], list[str]]:
     owner: type[Modality] = load("data", modality)
     files, notes = drop_duplicate_formats([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
     return [file.path for file in files], notes
 
 
 def test_a_clip_in_two_formats_is_one_sample() -> None:
-    files, notes = kept("video", *(f"{i:04}.{end}" for i in range(3) for end in ("mp4", "gif")))
+    files, notes = listed("video", *(f"{i:04}.{end}" for i in range(3) for end in ("mp4", "gif")))
     assert files == ["0000.mp4", "0001.mp4", "0002.mp4"] and "only in their extension" in notes[0]
-    assert kept("audio", "a.wav", "a.flac", "b.flac")[0] == ["a.flac", "b.flac"]  # the larger file
-    assert kept("image", "cat/1.png", "dog/1.jpg")[0] == ["cat/1.png", "dog/1.jpg"]  # two folders, two samples
-    assert kept("code", "list.c", "list.h") == (["list.c", "list.h"], [])
+    assert listed("audio", "a.wav", "a.flac", "b.flac")[0] == ["a.flac", "b.flac"]  # the larger file
+    assert listed("image", "cat/1.png", "dog/1.jpg")[0] == ["cat/1.png", "dog/1.jpg"]  # two folders, two samples
+    assert listed("code", "list.c", "list.h") == (["list.c", "list.h"], [])
 
 
 @pytest.mark.parametrize("sheet", ["all.png", "final.png", "sheet.png", "step-00000100.png"])
 def test_a_sheet_is_a_sample_only_where_it_is_alone(sheet: str) -> None:
-    files, notes = kept("image", "0000.png", "0001-cat.png", sheet)
+    files, notes = listed("image", "0000.png", "0001-cat.png", sheet)
     assert files == ["0000.png", "0001-cat.png"] and sheet in notes[0]
-    assert kept("image", sheet) == ([sheet], [])
-    assert kept("image", sheet, "cat.png") == (sorted([sheet, "cat.png"]), [])
-    assert kept("image", "0000.png", f"more/{sheet}")[0] == ["0000.png", f"more/{sheet}"]
+    assert listed("image", sheet) == ([sheet], [])
+    assert listed("image", sheet, "cat.png") == (sorted([sheet, "cat.png"]), [])
+    assert listed("image", "0000.png", f"more/{sheet}")[0] == ["0000.png", f"more/{sheet}"]
 
 
 def test_a_list_of_all_beside_the_file_of_all() -> None:
-    assert kept("molecule", "samples.smi", "final.txt")[0] == ["samples.smi"]
-    assert kept("text", "0000.txt", "0001.txt", "all.txt")[0] == ["0000.txt", "0001.txt"]
+    assert listed("molecule", "samples.smi", "final.txt")[0] == ["samples.smi"]
+    assert listed("text", "0000.txt", "0001.txt", "all.txt")[0] == ["0000.txt", "0001.txt"]
 
 
 def test_samples_are_opened_without_them_and_data_with_them(tmp_path: Path) -> None:

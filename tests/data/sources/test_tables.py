@@ -173,8 +173,8 @@ def test_no_column_to_take_says_what_there_is(tmp_path: Path) -> None:
 def test_the_only_column_of_strings_is_text() -> None:
     assert choose(["smiles", "weight"], {"smiles": "CCO", "weight": 46.1}).text == "smiles"
     assert choose(["a", "b"], {"a": "x", "b": "y"}).text is None
-    both = choose(["image", "text", "label"], {"image": b"x", "text": "caption", "label": 1})
-    assert (both.image, both.text, both.label) == ("image", "text", "label")
+    columns = choose(["image", "text", "label"], {"image": b"x", "text": "caption", "label": 1})
+    assert (columns.image, columns.text, columns.label) == ("image", "text", "label")
 
 
 def test_parquet_text_in_pieces(tmp_path: Path) -> None:
@@ -306,9 +306,9 @@ def test_a_long_cell_in_every_row_is_refused_before_it_is_copied(
     cells: Any = pyarrow.DictionaryArray.from_arrays([0] * 4000, ["x y " * 50_000])
     parquet.write_table(pyarrow.table({"text": cells}), tmp_path / "a.parquet", store_schema=arrow)
     opened = reader(tmp_path, {"b.csv": b"text\nfirst\nsecond\n"})
-    both = open_reader([File("a.parquet", 1000, 1), File("b.csv", 20, 1)], tmp_path, {})
-    assert texts(opened) == texts(both) == ["first", "second"]
-    assert "hold far more than the file says" in both.refusals[0].reason
+    two_files = open_reader([File("a.parquet", 1000, 1), File("b.csv", 20, 1)], tmp_path, {})
+    assert texts(opened) == texts(two_files) == ["first", "second"]
+    assert "hold far more than the file says" in two_files.refusals[0].reason
 
 
 def test_a_cell_that_is_too_long_is_refused_and_the_others_are_read(
@@ -357,9 +357,9 @@ def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tm
         ("good.png", None, "names a file"),
         ({"path": str(tmp_path / "good.png"), "bytes": None}, None, "names a file"),
     ]:
-        with pytest.raises(ValueError, match=reason) as caught:
+        with pytest.raises(ValueError, match=reason) as refusal:
             image_bytes(cell, where)
-        assert len(str(caught.value)) < 200
+        assert len(str(refusal.value)) < 200
 
 
 QUOTES = "author,quote,year\n" + "".join(
@@ -386,7 +386,7 @@ def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("choice", "says"),
+    ("choice", "message"),
     [
         ({"text_column": "quot"}, r"'.*a\.csv' has no column 'quot'; did you mean 'quote'\? \(its columns: 'author', 'quote', 'year'\)"),
         ({"text.text_column": "zzz"}, r"has no column 'zzz'; allowed: author, quote, year"),
@@ -394,10 +394,10 @@ def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> 
     ],
 )  # fmt: skip
 def test_a_column_that_is_not_there_is_named_with_those_that_are(
-    tmp_path: Path, choice: dict[str, str], says: str
+    tmp_path: Path, choice: dict[str, str], message: str
 ) -> None:
     (tmp_path / "a.csv").write_text(QUOTES)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         Dataset.open(tmp_path / "a.csv", columns=ColumnChoice.of(choice))
 
 

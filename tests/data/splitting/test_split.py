@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,12 +44,31 @@ def test_divide_has_its_shares_and_is_stable_under_additions() -> None:
     assert (moved == parts[shuffled]).all()
 
 
+@pytest.mark.parametrize("total", [near_duplicates.COMPARED_CHARACTERS, 1])
+def test_pages_that_begin_and_end_alike_are_no_copies(total: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_duplicates, "COMPARED_CHARACTERS", total)
+    frame = " ".join(f"menu{i}" for i in range(900))
+    bodies = [" ".join(f"word{(i * 7919 + j) % 99991}" for j in range(0, 9_000, 3)) for i in range(12)]
+    pages = [Item(str(i), frame + body + frame) for i, body in enumerate(bodies)]
+    changed = [replace(page, data=page.text.replace("5", "6", 40)) for page in pages]
+    keys = near_duplicates.group_keys([*pages, *changed], TEXT)
+    assert len(set(keys)) == 12 and keys[:12] == keys[12:]
+
+
 def test_one_huge_document_is_not_held_out() -> None:
     keys = [near_duplicates.exact_key(Item("", str(i))) for i in range(100)]
     for huge in range(100):
         sizes = [1000] * 100
         sizes[huge] = 100_000
         assert split.assign_parts(keys, sizes, 0.05, [split.VALIDATION, split.TEST])[huge] == split.TRAIN
+
+
+def test_a_few_huge_documents_do_not_cost_train_the_others() -> None:
+    keys = [near_duplicates.exact_key(Item("", str(i))) for i in range(300)]
+    sizes = [400_000 if i % 100 == 0 else 5_000 for i in range(300)]
+    parts = split.assign_parts(keys, sizes, 0.15, [split.VALIDATION, split.TEST])
+    counts = np.bincount(parts).tolist()
+    assert parts[::100].tolist() == [split.TRAIN] * 3 and counts[split.VALIDATION] == counts[split.TEST] == 57
 
 
 def test_groups_are_never_parted() -> None:
@@ -114,7 +134,7 @@ def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
     assert notes[0] == "split at random by content: of 2,020 items 1,800 to train, 100 to validation, 120 to test"
     assert (
         notes[1].startswith("1,002 of 2,020 items repeat")
-        and "share of the text" in split.split_notes(parts, 0, True)[0]
+        and "by content and length" in split.split_notes(parts, 0, True)[0]
     )
 
 

@@ -74,8 +74,8 @@ def test_what_is_drawn_follows_the_distribution(mixer: ContextMixer) -> None:
     )
     np.testing.assert_allclose(np.bincount(tokens, minlength=VOCAB) / n, expected, atol=2 / n)
     np.testing.assert_allclose(chances, expected[tokens], rtol=1e-4)
-    given = mixer.draw(repeated, mixer.joints(n), probabilities, np.zeros(n, dtype=np.float32), tokens.copy())
-    np.testing.assert_allclose(given, chances)
+    given_chances = mixer.draw(repeated, mixer.joints(n), probabilities, np.zeros(n, dtype=np.float32), tokens.copy())
+    np.testing.assert_allclose(given_chances, chances)
 
 
 def test_a_restored_mixer_is_the_same(mixer: ContextMixer) -> None:

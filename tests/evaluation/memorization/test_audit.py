@@ -101,16 +101,16 @@ def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
 def test_too_few_held_out_items_say_what_is_needed() -> None:
     outcome = audit(POINTS, SAMPLES[:100], TRAIN, HELD[:6], seed=0)
     assert outcome.detection_limit is None
-    held, samples = outcome.needed(RATES[-1])
-    assert held > 6 and samples > 100
-    assert f"about {samples:,} samples or {held:,} held-out items are needed" in outcome.verdict()
+    held_out, samples = outcome.needed(RATES[-1])
+    assert held_out > 6 and samples > 100
+    assert f"about {samples:,} samples or {held_out:,} held-out items are needed" in outcome.verdict()
 
 
 def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
-    """Held-out items that are noisy versions of training ones are nearer to train than chance has it."""
+    """Held-out items that are noisy versions of training ones are nearer to the training part than chance explains."""
     rng = np.random.default_rng(0)
-    held = [t + 0.05 * rng.normal(size=6) for t in TRAIN]
-    outcome = audit(POINTS, SAMPLES, TRAIN, held, seed=0)
+    held_out = [t + 0.05 * rng.normal(size=6) for t in TRAIN]
+    outcome = audit(POINTS, SAMPLES, TRAIN, held_out, seed=0)
     assert outcome.control_p is not None and outcome.control_p <= 0.001
     assert "not valid" in outcome.verdict()
 

@@ -24,11 +24,11 @@ def nearest(samples: NDArray[np.float64], pool: NDArray[np.float64]) -> NearestR
 def scanned(
     samples: NDArray[np.float64],
     train: NDArray[np.float64],
-    held: NDArray[np.float64],
+    held_out: NDArray[np.float64],
     rng: np.random.Generator,
     repeats: int = 199,
 ) -> copying_test.ScanResult:
-    pool = np.concatenate([train, held])
+    pool = np.concatenate([train, held_out])
     near = nearest(samples, pool)
     index = np.arange(len(pool))
     labels = LabelPermutations(index < len(train), index, index, near.item, repeats=repeats, rng=rng)
@@ -41,9 +41,9 @@ def test_p_is_not_below_uniform_for_any_generator_that_copies_nothing(generator:
     for seed in range(150):
         rng = np.random.default_rng(seed)
         scale = {"good": 1.0, "sharp": 0.3, "blurry": 1.6, "one point": 0.01}[generator]
-        train, held = rng.normal(size=(2, 80, 4))
+        train, held_out = rng.normal(size=(2, 80, 4))
         samples = scale * rng.normal(size=(80, 4))
-        values.append(scanned(samples, train, held, rng, repeats=99).p)
+        values.append(scanned(samples, train, held_out, rng, repeats=99).p)
     assert kstest(values, "uniform", alternative="greater").pvalue > 0.01
     assert np.mean(np.array(values) <= 0.05) <= 0.1
 
@@ -52,16 +52,16 @@ def test_p_is_close_to_uniform_for_a_good_generator() -> None:
     values = []
     for seed in range(300):
         rng = np.random.default_rng(1000 + seed)
-        train, held, samples = rng.normal(size=(3, 150, 4))
-        values.append(scanned(samples, train, held, rng, repeats=99).p)
+        train, held_out, samples = rng.normal(size=(3, 150, 4))
+        values.append(scanned(samples, train, held_out, rng, repeats=99).p)
     assert kstest(values, "uniform").pvalue > 0.01
 
 
 def test_copies_are_found_counted_and_come_first() -> None:
     rng = np.random.default_rng(0)
-    train, held, samples = rng.normal(size=(3, 400, 6))
+    train, held_out, samples = rng.normal(size=(3, 400, 6))
     samples[:20] = train[:20] + 1e-3 * rng.normal(size=(20, 6))
-    result = scanned(samples, train, held, rng, repeats=499)
+    result = scanned(samples, train, held_out, rng, repeats=499)
     assert result.p <= thresholds.ALPHA
     assert set(result.order[:20]) == set(range(20))
     assert result.low <= 20 <= result.high + 1 and 15 <= result.copied <= 30
@@ -69,9 +69,9 @@ def test_copies_are_found_counted_and_come_first() -> None:
 
 def test_copies_of_held_out_items_and_too_few_samples_prove_nothing() -> None:
     rng = np.random.default_rng(0)
-    train, held = rng.normal(size=(2, 100, 6))
-    assert scanned(held, train, held, rng).p > 0.5
-    assert scanned(train[:3], train, held, rng).p == 1.0
+    train, held_out = rng.normal(size=(2, 100, 6))
+    assert scanned(held_out, train, held_out, rng).p > 0.5
+    assert scanned(train[:3], train, held_out, rng).p == 1.0
 
 
 def test_whole_groups_are_permuted() -> None:
@@ -171,7 +171,7 @@ def test_what_is_needed(share: float) -> None:
     copies = copying_test.least_copies(share)
     assert share**copies <= thresholds.ALPHA / 10 < share ** (copies - 1)
     train = 1000
-    held = copying_test.held_out_needed(copies, train)
-    assert copying_test.least_copies(train / (train + held)) <= copies
-    assert copying_test.least_copies(train / (train + 0.9 * held)) > copies
+    held_out = copying_test.held_out_needed(copies, train)
+    assert copying_test.least_copies(train / (train + held_out)) <= copies
+    assert copying_test.least_copies(train / (train + 0.9 * held_out)) > copies
     assert copying_test.least_copies(0.5) == 10

@@ -46,12 +46,12 @@ def test_nearest_image_equals_all_pairs(
     groups = np.arange(90)
     groups[40:60] = np.arange(40, 60) // 3
     queries, pool = np.arange(0, 50), np.arange(20, 90)
-    item, apart = PixelDistance(list(items), groups).nearest(queries, pool)
+    item, distances = PixelDistance(list(items), groups).nearest(queries, pool)
     plain = images.standardise(list(items))
     views = images.shift_variants(plain, 1, True).flatten(2).double().numpy()
     table = expected(views, plain.flatten(1).double().numpy(), queries, pool, groups)
     table /= np.sqrt(plain[0].numel())
-    np.testing.assert_allclose(apart, table.min(axis=1), atol=1e-5)
+    np.testing.assert_allclose(distances, table.min(axis=1), atol=1e-5)
     np.testing.assert_allclose(table[np.arange(50), item - 20], table.min(axis=1), atol=1e-5)
 
 
@@ -62,22 +62,22 @@ def test_feature_search_equals_scikit_learn(seed: int) -> None:
     rows = rng.normal(size=(80, int(rng.integers(2, 200)))) * rng.gamma(1.0, size=(80, 1)) + 3.0
     tensor = torch.from_numpy(rows.astype(np.float32))
     search = Search(tensor, np.arange(80))
-    item, apart = search.nearest(
+    item, distances = search.nearest(
         np.arange(20), np.arange(20, 80), lambda chosen: tensor[torch.from_numpy(chosen)][:, None]
     )
     reference = NearestNeighbors(n_neighbors=1).fit(rows[20:].astype(np.float32))
     distance, place = reference.kneighbors(rows[:20].astype(np.float32))
-    np.testing.assert_allclose(apart, distance[:, 0], rtol=1e-4)
+    np.testing.assert_allclose(distances, distance[:, 0], rtol=1e-4)
     assert (item == place[:, 0] + 20).mean() > 0.95
 
 
 def test_embedding_search_equals_all_pairs() -> None:
     items = list(pictures(60, (14, 14)))
     distance = EmbeddingDistance(items, np.arange(60))
-    item, apart = distance.nearest(np.arange(10), np.arange(10, 60))
+    item, distances = distance.nearest(np.arange(10), np.arange(10, 60))
     views = images.features(images.standardise(items)).double().numpy()
     table = expected(views, views[:, 0], np.arange(10), np.arange(10, 60), np.arange(60))
-    np.testing.assert_allclose(apart, table.min(axis=1), atol=1e-5)
+    np.testing.assert_allclose(distances, table.min(axis=1), atol=1e-5)
     assert (item - 10 == table.argmin(axis=1)).all()
 
 
@@ -106,8 +106,8 @@ def test_empty_pools_and_flat_images() -> None:
     items = [np.zeros((8, 8), np.uint8), np.full((8, 8), 9, np.uint8), pictures(1, (8, 8))[0]]
     distance = PixelDistance(items, np.array([0, 0, 1]))
     assert distance.nearest(np.array([0]), np.array([1]))[0].tolist() == [-1]
-    item, apart = distance.nearest(np.array([0]), np.array([1, 2]))
-    assert item.tolist() == [2] and np.isfinite(apart[0])
+    item, distances = distance.nearest(np.array([0]), np.array([1, 2]))
+    assert item.tolist() == [2] and np.isfinite(distances[0])
     assert np.isinf(distance.nearest(np.array([0]), np.zeros(0, dtype=np.intp))[1][0])
 
 

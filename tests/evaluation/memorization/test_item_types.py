@@ -31,25 +31,25 @@ def test_passages_cover_a_text_and_know_where_they_stand() -> None:
 
 def test_copied_passages_are_found_in_place() -> None:
     train = [prose(512, i) for i in range(100)]
-    held = [prose(512, 1000 + i) for i in range(100)]
+    held_out = [prose(512, 1000 + i) for i in range(100)]
     samples = [prose(256, 2000 + i) for i in range(200)]
-    clean = audit_texts(samples, train, held, seed=0)
+    clean = audit_texts(samples, train, held_out, seed=0)
     assert not clean.found
     rng = np.random.default_rng(0)
     for i in range(30):
         samples[i] = item_types.edit_text(train[i][256:], rng)
-    result = audit_texts(samples, train, held, seed=0)
+    result = audit_texts(samples, train, held_out, seed=0)
     assert result.found and result.distance == "longest verbatim passage"
     for pair in result.pairs:
         assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
-    assert audit_texts(samples, train, held, seed=0, max_samples=50, controls=False).samples == 50
+    assert audit_texts(samples, train, held_out, seed=0, max_samples=50, controls=False).samples == 50
 
 
 def test_spans_of_few_documents_are_permuted_as_one() -> None:
-    train, held = [prose(20_000, i) for i in range(3)], [prose(2_000, 10 + i) for i in range(3)]
-    assert item_types._block(train, held) == 2_000
-    assert item_types._block(held, held) is None and item_types._block(train, []) is None
-    result = audit_texts([prose(256, 100 + i) for i in range(60)], train, held, seed=0)
+    train, held_out = [prose(20_000, i) for i in range(3)], [prose(2_000, 10 + i) for i in range(3)]
+    assert item_types._block(train, held_out) == 2_000
+    assert item_types._block(held_out, held_out) is None and item_types._block(train, []) is None
+    result = audit_texts([prose(256, 100 + i) for i in range(60)], train, held_out, seed=0)
     assert not result.found
 
 
@@ -57,9 +57,9 @@ def test_copied_records_are_found() -> None:
     rng = np.random.default_rng(0)
     letters = list("abcdefgh")
     strings = ["".join(rng.choice(letters, 12)) for _ in range(700)]
-    train, held, samples = strings[:250], strings[250:500], strings[500:]
-    assert not audit(RECORDS, samples, train, held, seed=0).found
-    result = audit(RECORDS, [*train[:30], *samples[30:]], train, held, seed=0)
+    train, held_out, samples = strings[:250], strings[250:500], strings[500:]
+    assert not audit(RECORDS, samples, train, held_out, seed=0).found
+    result = audit(RECORDS, [*train[:30], *samples[30:]], train, held_out, seed=0)
     assert result.found and result.pairs[0].distance == 0.0
 
 
@@ -78,10 +78,10 @@ def test_copied_images_are_found() -> None:
     rng = np.random.default_rng(0)
     small = rng.normal(size=(600, 4, 4))
     images = list(np.clip(128 + 50 * np.kron(small, np.ones((1, 4, 4))), 0, 255).astype(np.uint8))
-    train, held, samples = images[:200], images[200:400], images[400:]
-    assert not audit(IMAGES, samples, train, held, seed=0).found
+    train, held_out, samples = images[:200], images[200:400], images[400:]
+    assert not audit(IMAGES, samples, train, held_out, seed=0).found
     copies = [item_types.disturb_image(t, rng) for t in train[:25]]
-    result = audit(IMAGES, [*copies, *samples[25:]], train, held, seed=0)
+    result = audit(IMAGES, [*copies, *samples[25:]], train, held_out, seed=0)
     assert result.found and {p.sample for p in result.pairs} <= set(range(25))
 
 

@@ -71,8 +71,15 @@ def test_a_stand_in_is_left_out_of_the_scale_of_its_nearest_item() -> None:
 
 
 def matched(n_train: int, n_held_out: int, n_real: int, total: int = 400, repeated: bool = False) -> MatchResult:
-    """The test of 100 samples where so many match training and held-out items, and `n_real` of 400 real ones match others.
-    Of the real items 70% are training items."""
+    """The test of 100 samples, of which `n_train` match training items and `n_held_out` held-out ones.
+
+    Args:
+        n_train: How many match training items.
+        n_held_out: How many match held-out items.
+        n_real: Real items that match another real item.
+        total: Real items, 70% of them for training.
+        repeated: Whether the matches are all of one training item.
+    """
     n = n_train + n_held_out
     is_train = np.arange(total) < 0.7 * total
     item = np.full(100, total - 1)
@@ -95,9 +102,9 @@ def test_matches_that_real_items_have_as_often_prove_nothing() -> None:
 
 
 def test_labels_must_agree() -> None:
-    assert matched(7, 3, 0).p > 0.2  # a generator that meets real items by itself meets held-out ones, too
+    assert matched(7, 3, 0).p > 0.2  # a generator that reaches real items without copying reaches held-out ones, too
     assert matched(40, 17, 0).p > 0.2
-    assert matched(40, 2, 0).p <= 0.01  # labels that prove it by themselves may
+    assert matched(40, 2, 0).p <= 0.01  # but the labels alone are proof here
 
 
 def test_many_samples_at_one_item_count_as_one() -> None:
@@ -117,6 +124,6 @@ def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
     train = ["aaaaaaaa", "aaaaaaab", "qrstuvwx"]
     search = Audit(item_types.RECORDS, ["aaaaaaaa"], train, ["ABCDEFGH"], np.array([0, 0, 1, 2]), controls=False)
     query = np.array([search.n_real])
-    apart = search.distances[0].nearest_real(query, search.pool)
-    assert apart.scale[0] > 0.5
-    assert search._match_test([apart]).nearests[0].scale[0] == 0.125
+    distances = search.distances[0].nearest_real(query, search.pool)
+    assert distances.scale[0] > 0.5
+    assert search._match_test([distances]).nearests[0].scale[0] == 0.125

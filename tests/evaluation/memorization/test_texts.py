@@ -53,14 +53,14 @@ def test_a_match_never_crosses_two_texts() -> None:
     distance = PassageDistance(["abcd", "efgh", "cdef"], np.arange(3))
     item, length = distance.longest(np.array([2]), np.array([0, 1]))
     assert length[0] == 2 and item[0] in (0, 1)
-    apart = distance.nearest(np.array([2]), np.array([0, 1]))[1]
-    assert apart[0] == 0.5
+    distances = distance.nearest(np.array([2]), np.array([0, 1]))[1]
+    assert distances[0] == 0.5
 
 
 def test_texts_without_characters() -> None:
     distance = PassageDistance(["", ""], np.arange(2))
-    item, apart = distance.nearest(np.array([0]), np.array([1]))
-    assert item.tolist() == [-1] and np.isinf(apart[0])
+    item, distances = distance.nearest(np.array([0]), np.array([1]))
+    assert item.tolist() == [-1] and np.isinf(distances[0])
     near = distance.nearest_real(np.array([0]), np.array([1]))
     assert near.item.tolist() == [1] and np.isinf(near.distance[0])
 
@@ -72,15 +72,15 @@ def test_edit_distance_equals_the_table(monkeypatch: pytest.MonkeyPatch, cells: 
     records = ["".join(rng.choice(list("abc"), rng.integers(1, 8))) for _ in range(40)]
     groups = np.arange(40) // 2
     pool = np.arange(10, 40)
-    item, apart = EditDistance(records, groups).nearest(np.arange(40), pool)
+    item, distances = EditDistance(records, groups).nearest(np.arange(40), pool)
     longest = np.array([len(r) for r in records])
     for query in range(40):
         table = np.array([Levenshtein.distance(records[query], r) for r in records]) / np.maximum(
             longest, longest[query]
         )
         table[groups == groups[query]] = np.inf
-        assert apart[query] == pytest.approx(table[pool].min())
-        assert table[item[query]] == pytest.approx(apart[query])
+        assert distances[query] == pytest.approx(table[pool].min())
+        assert table[item[query]] == pytest.approx(distances[query])
 
 
 short = st.text(alphabet="abc ", min_size=0, max_size=60)
@@ -177,11 +177,11 @@ def test_relatives_of_long_records_are_told_exactly() -> None:
     letters = list("ACDEFGHIKLMNPQRSTVWY")
     records = ["".join(rng.choice(letters, 100)) for _ in range(30)]
     records += [records[0][:50] + "A" * n + records[0][50 + n :] for n in range(1, 11)]
-    item, apart = EditDistance(records, np.arange(40)).nearest(np.arange(40), np.arange(40))
+    item, distances = EditDistance(records, np.arange(40)).nearest(np.arange(40), np.arange(40))
     for query in range(40):
         table = [Levenshtein.normalized_distance(records[query], record) for record in records]
         table[query] = np.inf
-        assert apart[query] == pytest.approx(min(table)) and table[item[query]] == pytest.approx(apart[query])
+        assert distances[query] == pytest.approx(min(table)) and table[item[query]] == pytest.approx(distances[query])
 
 
 def test_the_nearest_of_no_records() -> None:

@@ -34,7 +34,7 @@ def rows(numbers: Any, seed: int, apart: float = 4.0) -> LabelledFeatures:
     return LabelledFeatures(rng.normal(size=(len(numbers), 6)) + apart * np.eye(6)[numbers], np.asarray(numbers))
 
 
-def found(
+def scores_of(
     generated: Any, requested: Any = None, apart: float = 4.0, num_train: int = 400
 ) -> tuple[dict[str, Score], list[str]]:
     """Scores where samples are of the classes `generated`, and were asked to be of the classes `requested`."""
@@ -52,20 +52,20 @@ def found(
         None,
         "items",
         0,
-        lambda measure, why: left.append(f"{measure} {why}"),
+        lambda measure, reason: left.append(f"{measure} {reason}"),
     )
     return {s.name: s for s in class_metrics.scores()}, left
 
 
 def test_a_generator_with_the_classes_of_the_data_meets_the_floor() -> None:
-    scores, left = found(labels(500, 5))
+    scores, left = scores_of(labels(500, 5))
     mix = scores["label_histogram"]
     assert mix.value < 0.1 and mix.low is not None and mix.low <= mix.value and not mix.note and not left
     assert class_mix_warning(scores) == "" and scores["label_accuracy"].value > 0.95
 
 
 def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
-    scores, _ = found(labels(500, 5, (0.5, 0.25, 0.25, 0.0)), labels(500, 6))
+    scores, _ = scores_of(labels(500, 5, (0.5, 0.25, 0.25, 0.0)), labels(500, 6))
     mix = scores["label_histogram"]
     assert mix.value == pytest.approx(0.25, abs=0.08) and mix.low is not None and mix.low > mix.real_baseline
     assert (
@@ -81,26 +81,26 @@ def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
 
 
 def test_of_samples_like_no_real_item_nothing_is_said() -> None:
-    scores, _ = found(np.zeros(500, dtype=int), labels(500, 6))
+    scores, _ = scores_of(np.zeros(500, dtype=int), labels(500, 6))
     assert "'cat' is too common (99%" in class_mix_warning(scores)
     assert class_mix_warning(scores | {"precision": score("precision", 0.0, real_baseline=0.9)}) == ""
 
 
 def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
     constant = np.full(500, 2)
-    scores, _ = found(constant)
+    scores, _ = scores_of(constant)
     mix = scores["label_histogram"]
     assert mix.value < 0.05 and "of the classes asked for" in mix.source and not mix.note
-    wrong, _ = found(np.full(500, 1), constant)
+    wrong, _ = scores_of(np.full(500, 1), constant)
     assert wrong["label_histogram"].value > 0.9 and "'dog' is too common" in wrong["label_histogram"].note
 
 
 @pytest.mark.parametrize(
-    ("apart", "num_train", "why"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
+    ("apart", "num_train", "reason"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
 )
-def test_where_a_probe_tells_nothing_it_is_said(apart: float, num_train: int, why: str) -> None:
-    scores, left = found(labels(500, 5), apart=apart, num_train=num_train)
-    assert not scores and len(left) == 1 and why in left[0]
+def test_where_a_probe_tells_nothing_it_is_said(apart: float, num_train: int, reason: str) -> None:
+    scores, left = scores_of(labels(500, 5), apart=apart, num_train=num_train)
+    assert not scores and len(left) == 1 and reason in left[0]
 
 
 def test_total_variation_is_half_the_sum_of_differences() -> None:
@@ -131,12 +131,12 @@ def test_every_kind_with_labels_measures_them(make_inputs: Callable[..., Evaluat
         images = pictures(parts[name], seed)
         return lambda n: images[:n]
 
-    def told(name: str) -> Callable[[int], Any]:
+    def labels_of(name: str) -> Callable[[int], Any]:
         return lambda n: (NAMES, parts[name][:n])
 
     labels_asked = labels(200, 2)
-    given = Labels(told("train"), told("test"), labels_asked)
-    base = make_inputs([], [], pictures(labels_asked, 2), labels=given)
+    sets = Labels(labels_of("train"), labels_of("test"), labels_asked)
+    base = make_inputs([], [], pictures(labels_asked, 2), labels=sets)
     base = replace(base, train=items("train", 0), test=items("test", 1))
     scores = {s.name: s for s in IMAGE(base).scores()}
     assert scores["label_accuracy"].value > 0.95 and scores["label_accuracy"].real_baseline > 0.95

@@ -18,16 +18,16 @@ def cloud(seed: int, n: int = N, shift: float = 0.0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 6)) + shift
 
 
-def found(samples: np.ndarray, naive: np.ndarray | None = None, seconds: float | None = None) -> dict[str, Score]:
+def scores_of(samples: np.ndarray, naive: np.ndarray | None = None, seconds: float | None = None) -> dict[str, Score]:
     comparison = FeatureComparison.of(FeatureSets(samples, cloud(1), cloud(2), naive), 0, Clock(seconds).over)
-    return {s.name: s for s in fidelity_scores(comparison, lambda measure, why: LEFT.append(measure))}
+    return {s.name: s for s in fidelity_scores(comparison, lambda measure, reason: LEFT.append(measure))}
 
 
 LEFT: list[str] = []
 
 
 def test_samples_of_the_same_distribution_meet_every_real_baseline() -> None:
-    scores = found(cloud(3), cloud(4, shift=3.0))
+    scores = scores_of(cloud(3), cloud(4, shift=3.0))
     assert list(scores) == [
         "frechet_distance", "two_sample_auc", "precision", "recall", "clipped_density", "coverage", "kernel_distance", "diversity",
         "duplicate_share",
@@ -42,23 +42,23 @@ def test_samples_of_the_same_distribution_meet_every_real_baseline() -> None:
 
 
 def test_each_fault_is_seen_by_name() -> None:
-    apart = found(cloud(3, shift=0.7))
+    apart = scores_of(cloud(3, shift=0.7))
     assert apart["kernel_distance"].p < 0.01 and apart["two_sample_auc"].low > 0.7
-    collapsed = found(np.repeat(cloud(3, 32), 10, axis=0))
+    collapsed = scores_of(np.repeat(cloud(3, 32), 10, axis=0))
     assert collapsed["duplicate_share"].value == 1.0 and collapsed["duplicate_share"].real_baseline < 0.05
     assert collapsed["coverage"].value < 0.6 * collapsed["coverage"].real_baseline
-    narrow = found(0.3 * cloud(3))
+    narrow = scores_of(0.3 * cloud(3))
     assert narrow["recall"].value < 0.7 * narrow["recall"].real_baseline < narrow["precision"].value
 
 
 def test_what_there_is_no_time_for_is_left_out_by_name() -> None:
     LEFT.clear()
-    assert found(cloud(3), seconds=0.0) == {} and len(LEFT) == 6
+    assert scores_of(cloud(3), seconds=0.0) == {} and len(LEFT) == 6
 
 
 def test_few_items_are_measured_whatever_the_time() -> None:
     sets = FeatureSets(cloud(3, 40), cloud(1, 40), cloud(2, 40))
-    scores = list(fidelity_scores(FeatureComparison.of(sets, 0, Clock(0.0).over), lambda measure, why: None))
+    scores = list(fidelity_scores(FeatureComparison.of(sets, 0, Clock(0.0).over), lambda measure, reason: None))
     assert len(scores) == 9 and all(s.naive_baseline is None for s in scores)
 
 

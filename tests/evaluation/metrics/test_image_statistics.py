@@ -47,7 +47,7 @@ def faulty(images: Images, fault: str) -> Images:
     return np.clip(x, 0, 255).astype(np.uint8)
 
 
-def found(fault: str, n: int = 60) -> dict[str, float]:
+def scores_of(fault: str, n: int = 60) -> dict[str, float]:
     samples, held_out, train = blobs(n, 0, True), blobs(n, 1, True), blobs(n, 2, True)
     broken = faulty(samples, fault)
     scores = [compare(s, *map(s.compute, (broken, held_out, train))) for s in image_statistics(4)]
@@ -69,11 +69,11 @@ def found(fault: str, n: int = 60) -> dict[str, float]:
     ],
 )
 def test_each_fault_is_seen_in_sixty_images(fault: str, name: str) -> None:
-    assert found(fault)[name] > 0.85
+    assert scores_of(fault)[name] > 0.85
 
 
 def test_real_images_are_not_accused() -> None:
-    assert max(found("none").values()) < 0.6
+    assert max(scores_of("none").values()) < 0.6
 
 
 def test_white_that_is_not_quite_white_is_seen() -> None:

@@ -1,4 +1,4 @@
-"""A click each frame is heard; silence too."""
+"""A click in each frame is noticed, and so is silence."""
 
 from __future__ import annotations
 

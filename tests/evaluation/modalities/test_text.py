@@ -68,6 +68,16 @@ def test_copies_and_repetition_are_seen(make_inputs: Callable[..., EvaluationInp
     assert loops["repetition_rate"].value > 0.9 > loops["repetition_rate"].real_baseline
 
 
+def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    quotes = [[prose(25, seed) for seed in range(first, first + 400)] for first in (0, 1000, 2000)]
+    assert max(map(len, quotes[0])) < 256
+    result = by_name(make_inputs(quotes[0], quotes[1], quotes[2]))
+    assert result["two_sample_auc"].n > 100 and result["two_sample_auc"].value < 0.65
+    assert EXPORT(make_inputs(quotes[0], quotes[1], quotes[2])).items("samples", 5) != []
+    babble = ["".join(np.random.default_rng(seed).permutation(list(prose(25, seed)))) for seed in range(400)]
+    assert by_name(make_inputs(quotes[0], quotes[1], babble))["two_sample_auc"].value > 0.95
+
+
 def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
     rng = np.random.default_rng(0)
     names = sorted({"".join(rng.choice(list("aeinorst"), 5)) for _ in range(900)})

@@ -62,8 +62,8 @@ def test_clips_are_shown_moving_and_frame_by_frame(make_inputs: Callable[..., Ev
 
 
 def test_a_copied_frame_is_enough_for_a_copy() -> None:
-    train, held = dots(40, 0), dots(10, 1)
-    sample = [np.concatenate([held[0][:1], train[7][-1:], held[1][:1]])]
+    train, held_out = dots(40, 0), dots(10, 1)
+    sample = [np.concatenate([held_out[0][:1], train[7][-1:], held_out[1][:1]])]
     items = sample + train
     distance = CLIPS.distances(items, np.arange(len(items)))[0]
     item, value = distance.nearest(np.array([0]), np.arange(1, len(items)))

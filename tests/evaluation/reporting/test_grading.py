@@ -117,6 +117,12 @@ def test_held_out_data_from_elsewhere_is_no_fault_of_the_samples() -> None:
     assert (
         grade([auc(0.7, 0.04, 800, real=0.54)])["closeness"] == "fair"
     )  # within chance of guessing: nothing is granted
+    end_of_a_log = [
+        score("two_sample_auc", 0.949, 0.868, 1.0, 0.979, n=25),
+        score("kernel_distance", 0.0666, 0.0419, 0.1024, 0.0671, n=25),
+    ]
+    assert [part_of(figure).grade for figure in end_of_a_log] == ["good", "too_few"]  # type: ignore[union-attr]
+    assert part_of(score("kernel_distance", 0.067, 0.063, 0.071, 0.066, n=900)).grade == "good"  # type: ignore[union-attr]
 
 
 def test_both_sides_of_what_should_be_near_real_are_worse() -> None:
@@ -134,7 +140,7 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         rows = np.random.default_rng(seed).normal(size=(3, n, 8))
         sets = FeatureSets(rows[0], rows[1], rows[2])
         comparison = FeatureComparison.of(sets, seed, lambda share: False)
-        grades.append(grade(list(fidelity_scores(comparison, lambda measure, why: None))))
+        grades.append(grade(list(fidelity_scores(comparison, lambda measure, reason: None))))
     expected = "good" if n == 400 else "too_few"
     assert sum(result == {"closeness": expected, "variety": expected} for result in grades) >= 7
 

@@ -51,9 +51,9 @@ def test_ticks_of_all_sizes(low: float, high: float) -> None:
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 10))
-def test_ticks_are_few_and_within(low: float, span: float, about: int) -> None:
-    marks = ticks(low, low + span, about)
-    assert 1 <= len(marks) <= about + 2
+def test_ticks_are_few_and_within(low: float, span: float, count: int) -> None:
+    marks = ticks(low, low + span, count)
+    assert 1 <= len(marks) <= count + 2
     assert all(
         low - 1e-6 * span - 1e-9 * abs(low) <= tick <= low + span * (1 + 1e-6) + 1e-9 * abs(low) for tick in marks
     )

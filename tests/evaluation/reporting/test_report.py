@@ -54,11 +54,11 @@ class Page(HTMLParser):
 
 
 def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
-    about = {"run": "first", "family": "transformer", "modality": "text", "notes": ["one file was skipped"]}
-    about |= {key: more.pop(key) for key in list(more) if key in about}
+    facts = {"run": "first", "family": "transformer", "modality": "text", "notes": ["one file was skipped"]}
+    facts |= {key: more.pop(key) for key in list(more) if key in facts}
     history = more.get("history", HISTORY)
     steps = max((row["step"] for row in history), default=None)
-    report = EvaluationReport.of(more.pop("scores", TEXT_SCORES), more.pop("copies", None), steps=steps, **about)
+    report = EvaluationReport.of(more.pop("scores", TEXT_SCORES), more.pop("copies", None), steps=steps, **facts)
     fields: dict[str, Any] = {
         "content": ReportContent(
             pairs=[SamplePair(ReportItem(text="new words here" * 10), None)], explanation="longest passage"
@@ -124,8 +124,8 @@ def test_answers_that_want_items_say_so() -> None:
 
 
 def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
-    about = {"run": "first", "family": "diffusion", "modality": "image", "folder": tmp_path}
-    report = EvaluationReport.of(IMAGE_SCORES, copies(), **about)
+    facts = {"run": "first", "family": "diffusion", "modality": "image", "folder": tmp_path}
+    report = EvaluationReport.of(IMAGE_SCORES, copies(), **facts)
     assert report["coverage"].value == 0.8 and "coverage" in report and "recall" not in report
     with pytest.raises(KeyError, match=r"'recall' was not measured; measured: frechet_distance, coverage"):
         report["recall"]
@@ -178,6 +178,16 @@ def test_sound_and_clips_can_be_played_in_the_main_grid(tmp_path: Path, tag: str
     assert len(players) == 12 + 6 + 2 and all("controls" in attributes for attributes in players)
     # Browsers hide the buttons of narrow players; 16.5rem are 264 pixels.
     assert re.search(rf"\.player {tag} {{[^}}]*min-width: 16\.5rem", html)
+
+
+def test_samples_whose_nearest_items_were_not_searched_for_are_only_samples(tmp_path: Path) -> None:
+    sound = ReportItem(None, b"data", "audio/wav")
+    searched = written(tmp_path, content=ReportContent(pairs=[SamplePair(sound, sound)] * 5))[1]
+    assert "next to its nearest training item" in searched.text and "Samples" not in searched.text
+    unsearched = written(tmp_path, content=ReportContent(pairs=[SamplePair(sound, None)] * 5))[1]
+    assert "next to its nearest training item" not in unsearched.text and "Samples" in unsearched.text
+    assert sum(name == "audio" for name, _ in unsearched.tags) == 5
+    assert "pair" not in [attributes.get("class") for _, attributes in unsearched.tags]
 
 
 def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
@@ -288,7 +298,11 @@ def test_scales_show_baselines() -> None:
     far = charts.scale_chart(score("frechet_distance", 30.0, 25.0, 33.0, 10.0, naive_baseline=6000.0))
     assert near is not None and far is not None
     assert "naive generator 60" in near.label and not near.naive_is_far and "naive" not in near.end
-    assert far.naive_is_far and far.end == "naive: 6e+03"
+    assert (
+        far.naive_is_far
+        and far.end == "naive: 6,000"
+        and charts.scale_chart(score("frechet_distance", 101.4)).end == "117"
+    )  # type: ignore[union-attr]
     half = charts.scale_chart(score("two_sample_auc", 0.7, 0.65, 0.75, 0.5, naive_baseline=1.0))
     assert half is not None and half.start == "0.5"
 

@@ -41,15 +41,15 @@ def test_the_first_code_names_the_class() -> None:
     spec = Grid((1, 10, 12), "CHW", 0, 0.5)
     family = made(spec, num_clusters=4).eval()
     rng = torch.Generator().manual_seed(0)
-    where = torch.arange(60) % 3  # fewer clusters than there are codes for them
-    x = torch.randn((3, *spec.shape), generator=rng)[where] * 0.3
+    cluster = torch.arange(60) % 3  # fewer clusters than there are codes for them
+    x = torch.randn((3, *spec.shape), generator=rng)[cluster] * 0.3
     x = (x + 0.02 * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
     family.fit_closed_form([Batch(x[:30]), Batch(x[30:])])
     z = family.encode(x)
     assert family.latent.length == z.shape[1] == 10 and family.latent.shape == (3, 3)
     assert family.latent.vocab == 17 and int(z[:, 0].min()) >= 12 and int(z[:, 0].max()) < 16
-    first = torch.stack([z[where == k, 0].float().mean() for k in range(3)])
-    assert all(len(torch.unique(z[where == k, 0])) == 1 for k in range(3)) or len(torch.unique(z[:, 0])) == 4
+    first = torch.stack([z[cluster == k, 0].float().mean() for k in range(3)])
+    assert all(len(torch.unique(z[cluster == k, 0])) == 1 for k in range(3)) or len(torch.unique(z[:, 0])) == 4
     assert len(torch.unique(first)) == 3
     assert int(z[:, 1:].max()) < 12
     assert all(bool(torch.isfinite(buffer).all()) for buffer in family.buffers())

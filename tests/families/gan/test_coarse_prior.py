@@ -24,7 +24,7 @@ def fitted(num_clusters: int = 2, classes: int = 0) -> CoarsePrior:
     return prior
 
 
-def drawn(prior: CoarsePrior, n: int, label: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def draw(prior: CoarsePrior, n: int, label: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     rng = torch.Generator().manual_seed(1)
     component = prior.sample_components(torch.rand(n, generator=rng), label)
     z = torch.randn(n, 9, generator=rng)
@@ -33,7 +33,7 @@ def drawn(prior: CoarsePrior, n: int, label: torch.Tensor | None = None) -> tupl
 
 def test_draws_are_spread_like_the_data_and_clusters_are_as_common() -> None:
     x, label = tones()
-    generated, _ = drawn(fitted(), 20_000)
+    generated, _ = draw(fitted(), 20_000)
     bright = generated.mean((1, 2, 3)) > 0
     assert float(bright.float().mean()) == pytest.approx(float(label.float().mean()), abs=0.02)
     for result in (0, 1):
@@ -54,10 +54,10 @@ def test_a_label_has_clusters_of_its_own() -> None:
     x, label = tones()
     prior = fitted(num_clusters=4, classes=2)
     assert torch.equal(prior.component_class[prior.assign(x, label)], label)
-    generated, component = drawn(prior, 200, torch.ones(200, dtype=torch.long))
+    generated, component = draw(prior, 200, torch.ones(200, dtype=torch.long))
     assert bool((prior.component_class[component] == 1).all())
     assert float(generated.mean()) > 0.5
-    _, component = drawn(prior, 4000, torch.full((4000,), -1))
+    _, component = draw(prior, 4000, torch.full((4000,), -1))
     assert float((prior.component_class[component] == 1).float().mean()) == pytest.approx(0.25, abs=0.04)
 
 
@@ -65,7 +65,7 @@ def test_large_items_are_modelled_small() -> None:
     prior = CoarsePrior((3, 130, 70), 4, 2, 0)
     prior.fit([Batch(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0)))])
     assert len(prior.centre) < 3 * 40 * 40
-    generated, _ = drawn(prior, 2)
+    generated, _ = draw(prior, 2)
     assert generated.shape == (2, 3, 130, 70)
 
 
@@ -74,7 +74,7 @@ def test_few_items_and_many_clusters(n: int) -> None:
     x, _ = tones(n)
     prior = CoarsePrior((2, 8, 6), 6, 5, 0)
     prior.fit([Batch(x)])
-    generated, component = drawn(prior, 10)
+    generated, component = draw(prior, 10)
     assert bool(torch.isfinite(generated).all())
     assert bool((prior.weights[component] > 0).all())
     assert bool(torch.isfinite(prior.latents_of(x, prior.assign(x, None))).all())
@@ -101,7 +101,7 @@ def test_a_class_that_was_not_seen_has_a_cluster_of_its_own() -> None:
     prior = CoarsePrior((2, 8, 6), 6, 6, 3)
     prior.fit([Batch(x, torch.arange(60) % 2)])
     components = torch.full((20,), 2)
-    generated, component = drawn(prior, 20, components)
+    generated, component = draw(prior, 20, components)
     assert component.unique().tolist() == [2] and bool(torch.isfinite(generated).all())
     assert prior.assign(x[:20], components).unique().tolist() == [2]
 

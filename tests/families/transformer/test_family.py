@@ -68,10 +68,10 @@ def test_probabilities_of_all_tokens_sum_to_one(part: str) -> None:
 
 def test_counts_beat_an_untrained_network_and_the_gate_learns_so() -> None:
     family = _counted()
-    held = Batch(_stream(1000)[-340:].view(20, 17))
-    before, alone = family.bits(held).sum(), family.bits(held, "network").sum()
-    family.calibrate([held])
-    after = family.bits(held).sum()
+    held_out = Batch(_stream(1000)[-340:].view(20, 17))
+    before, alone = family.bits(held_out).sum(), family.bits(held_out, "network").sum()
+    family.calibrate([held_out])
+    after = family.bits(held_out).sum()
     assert after < before < alone
     assert after.item() / (20 * 16) == pytest.approx(1.0, abs=0.15)  # one of two tokens follows: one bit
 

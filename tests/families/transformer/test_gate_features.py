@@ -16,7 +16,7 @@ ORDER, VOCAB = 3, 7
 def test_features_fill_a_row_without_gaps(has_aligned: bool) -> None:
     layout = FeatureLayout.make(ORDER, has_aligned)
     slices = [getattr(layout, name) for name in layout.__slots__ if name != "order"]
-    columns = [column for where in slices for column in range(where.start, where.stop)]
+    columns = [column for columns_of in slices for column in range(columns_of.start, columns_of.stop)]
     assert columns == list(range(layout.size))
 
 

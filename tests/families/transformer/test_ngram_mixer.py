@@ -139,15 +139,15 @@ def test_known_records_stay_where_they_help_and_their_absence_is_loaded_too(rela
     ancestors = rng.integers(0, 20, (30, 60))
     mixer = NgramMixer(vocab_size=20, order=2, aligned=True)
     mixer.fit_counts(list(related(rng, 150, ancestors)))
-    held = related(rng, 40, ancestors) if relatives else rng.integers(0, 20, (40, 60))
+    held_out = related(rng, 40, ancestors) if relatives else rng.integers(0, 20, (40, 60))
     network = np.full((40 * 59, 20), -np.log(20), dtype=np.float32)
-    mixer.fit(mixer.gate_inputs(held, network), held[:, 1:].ravel())
+    mixer.fit(mixer.gate_inputs(held_out, network), held_out[:, 1:].ravel())
     assert mixer.aligned is relatives
     assert ("aligned_ids" in mixer.state_dict()) is relatives
     again = NgramMixer(vocab_size=20, order=2, aligned=True)
     again.allocate_buffers({name: value.shape for name, value in mixer.state_dict().items()})
     again.load_state_dict(mixer.state_dict())
-    mixed = [entry.mix(entry.gate_inputs(held, network)) for entry in (mixer, again)]
+    mixed = [entry.mix(entry.gate_inputs(held_out, network)) for entry in (mixer, again)]
     np.testing.assert_array_equal(*mixed)
-    bits = -mixed[0][np.arange(40 * 59), held[:, 1:].ravel()].mean() / np.log(2)
+    bits = -mixed[0][np.arange(40 * 59), held_out[:, 1:].ravel()].mean() / np.log(2)
     assert bits < 3.9 if relatives else bits < 4.5

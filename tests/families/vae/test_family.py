@@ -75,20 +75,20 @@ def last(family: Vae, n: int, label: Tensor | None = None, seed: int = 3, first:
 def test_it_is_a_codec_of_unit_deviation() -> None:
     family = trained()
     assert isinstance(family, Codec)
-    held = stripes(128, 0, 5000).x
-    z = family.encode(held)
+    held_out = stripes(128, 0, 5000).x
+    z = family.encode(held_out)
     assert isinstance(family.latent, Grid)
     assert z.shape == (128, *family.latent.shape)
     assert family.latent.std == 1.0
     assert float(z.std()) == pytest.approx(1.0, abs=0.15)
-    error = (family.decode(z) - held).abs().mean()
-    assert float(error) < 0.2 * float(held.abs().mean())
+    error = (family.decode(z) - held_out).abs().mean()
+    assert float(error) < 0.2 * float(held_out.abs().mean())
 
 
 def test_bits_are_a_bound_that_training_lowers() -> None:
-    held = stripes(64, 0, 5000)
+    held_out = stripes(64, 0, 5000)
     fresh = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL).eval()
-    before, after = (float(f.bits(held).mean()) / 64 for f in (fresh, trained()))
+    before, after = (float(f.bits(held_out).mean()) / 64 for f in (fresh, trained()))
     assert after < 0.5 * before
     assert after > 5 / 64  # an image holds five random bits: no bound is below its entropy
 
@@ -101,7 +101,7 @@ def test_bits_depend_on_the_item_alone() -> None:
 
 
 def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
-    """Two clusters, one a kind: draws lie in them, a kind's draws in its own."""
+    """Two clusters, one for each class: draws lie in the clusters, those of a class in its own."""
     torch.manual_seed(0)
     prior = VectorPrior(2, 2, 32, 2)
     optimiser = torch.optim.Adam(prior.parameters(), 3e-3)
@@ -116,16 +116,16 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
         optimiser.step()
     numbers = torch.randn((256, 2), generator=rng)
     with torch.no_grad():
-        both = [
+        samples = [
             prior.sample(
                 numbers, torch.full((256,), component), torch.float32, steps=12, solver="multistep", guidance=1.0
             )
             for component in (0, 1, 2)
         ]
-    assert float((both[0] + 1).square().mean().sqrt()) < 0.4
-    assert float((both[1] - 1).square().mean().sqrt()) < 0.4
-    assert float((both[2].abs() - 1).square().mean().sqrt()) < 0.5
-    assert 60 < int((both[2][:, 0] > 0).sum()) < 196
+    assert float((samples[0] + 1).square().mean().sqrt()) < 0.4
+    assert float((samples[1] - 1).square().mean().sqrt()) < 0.4
+    assert float((samples[2].abs() - 1).square().mean().sqrt()) < 0.5
+    assert 60 < int((samples[2][:, 0] > 0).sum()) < 196
 
 
 def test_labels_are_kept() -> None:
@@ -169,8 +169,8 @@ def test_samples_vary_as_much_as_the_detail_of_held_out_items_needs() -> None:
 @pytest.mark.parametrize("pixels", ["mean", "sample"])
 def test_a_sample_depends_on_its_own_number_alone(pixels: str) -> None:
     family = trained()
-    both = last(family, 5, pixels=pixels, temperature=1.0)
-    assert torch.allclose(both[3:], last(family, 2, first=3, pixels=pixels, temperature=1.0), atol=0.02)
+    samples = last(family, 5, pixels=pixels, temperature=1.0)
+    assert torch.allclose(samples[3:], last(family, 2, first=3, pixels=pixels, temperature=1.0), atol=0.02)
 
 
 def test_samples_are_generated_from_their_latents() -> None:
@@ -184,23 +184,23 @@ def test_samples_are_generated_from_their_latents() -> None:
 def test_what_is_given_is_kept_and_the_rest_fits_it() -> None:
     family, batch = trained(), stripes(60, 2, 7000)
     assert batch.labels is not None
-    held = batch.x[batch.labels == 0][:24]  # rows, whose right half follows from the left one
-    mask = torch.ones_like(held)
+    held_out = batch.x[batch.labels == 0][:24]  # rows, whose right half follows from the left one
+    mask = torch.ones_like(held_out)
     mask[..., 4:] = 0
-    *_, filled = family.sample(SampleRequest(24, None, Condition(held, mask)), 5)
-    assert torch.equal(filled[..., :4], held[..., :4])
-    error, chance = ((x - held)[..., 4:].square().mean() for x in (filled, last(family, 24)))
+    *_, filled = family.sample(SampleRequest(24, None, Condition(held_out, mask)), 5)
+    assert torch.equal(filled[..., :4], held_out[..., :4])
+    error, chance = ((x - held_out)[..., 4:].square().mean() for x in (filled, last(family, 24)))
     assert float(error) < 0.7 * float(chance)
-    (*_, part) = family.sample(SampleRequest(4, None, Condition(held[20:], mask[20:]), None, 20), 5)
+    (*_, part) = family.sample(SampleRequest(4, None, Condition(held_out[20:], mask[20:]), None, 20), 5)
     assert torch.allclose(part, filled[20:], atol=0.05)
 
 
 def test_inverted_items_lead_back() -> None:
-    family, held = trained(), stripes(8, 0, 5000).x
-    latents = family.encode_to_latents(held)
+    family, held_out = trained(), stripes(8, 0, 5000).x
+    latents = family.encode_to_latents(held_out)
     assert latents.shape == family.initial_latents(SampleRequest(8), 0).shape
     (grown,) = family.generate(latents, SampleRequest(8))
-    assert torch.allclose(grown, family.decode(family.encode(held)), atol=1e-3)
+    assert torch.allclose(grown, family.decode(family.encode(held_out)), atol=1e-3)
 
 
 def test_a_walk_begins_and_ends_at_its_items() -> None:

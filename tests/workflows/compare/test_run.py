@@ -74,9 +74,9 @@ def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], 
     other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
     assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).runs) == 2
     records = [RunFolder.open(run).record() for run in (out / "gan", other)]
-    splits = [Dataset.reopen(record.data.model_dump(), out / "gan") for record in records]
-    held = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
-    assert held[0] == held[1]
+    splits = [Dataset.reopen(record.data, out / "gan") for record in records]
+    held_out = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
+    assert held_out[0] == held_out[1]
     for split in splits:
         split.close()
 
@@ -112,6 +112,13 @@ def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) 
     with pytest.raises(anew.ConfigError, match="'gan' does not take texts; give transformer"):
         anew.compare(names(tmp_path / "names.txt"), tmp_path / "out", families="transformer,gan", steps=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_whose_request_is_no_object_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "request.json").write_text("[1]")
+    with pytest.raises(anew.ConfigError, match="describes no comparison"):
+        anew.compare(shapes(tmp_path / "data", 40), tmp_path / "out", families="gan,diffusion", steps=2)
 
 
 @pytest.mark.parametrize(

@@ -61,17 +61,17 @@ class Shape:
         return asdict(self)
 
 
-def values_of(size: DataBudget | None) -> float:
+def values_of(budget: DataBudget | None) -> float:
     """Values of a clip that the budget can learn: 48 x 48 in a minute of one CPU thread, four times as many for sixty
     squared times the work; 64 x 64 without a budget. An accelerator counts as a hundred threads."""
-    if size is None or size.thread_seconds is None:
+    if budget is None or budget.thread_seconds is None:
         return 64.0 * 64.0
-    return float(np.clip(48.0**2 * (size.thread_seconds / 60.0) ** 0.36, 32.0**2, 128.0 * 640.0))
+    return float(np.clip(48.0**2 * (budget.thread_seconds / 60.0) ** 0.36, 32.0**2, 128.0 * 640.0))
 
 
 def choose(
-    heads: Sequence[Header],
-    size: DataBudget | None,
+    headers: Sequence[Header],
+    budget: DataBudget | None,
     seconds: float | None,
     rate: int | None,
     channels: int | None = None,
@@ -79,22 +79,22 @@ def choose(
     """The shape of clips for files with these headers.
 
     Args:
-        heads: Headers of some files.
-        size: The budget, None without one.
+        headers: Headers of some files.
+        budget: The budget, None without one.
         seconds: Length that the user asks for, None for one that suits.
         rate: Rate in Hz that the user asks for, None for one that suits.
         channels: 1 or 2, None for what suits.
     """
-    values = values_of(size)
+    values = values_of(budget)
     bands = next(bands for min_values, bands in reversed(BANDS) if values >= min_values)
-    usual_rate = float(np.median([head.rate for head in heads]))
+    usual_rate = float(np.median([header.rate for header in headers]))
     if values >= WHOLE_RATE[0] and usual_rate > TOP_RATES[bands]:
         bands = max(bands, WHOLE_RATE[1])
     clip_rate = rate or next((r for r in RATES if r >= min(usual_rate, TOP_RATES[bands]) - 1), RATES[-1])
     if rate is None and usual_rate < RATES[0]:
         clip_rate = round(usual_rate)
     max_frames = max(FRAME_MULTIPLE, int(values / bands) // FRAME_MULTIPLE * FRAME_MULTIPLE)
-    usual = float(np.quantile([head.seconds for head in heads], FITTING_SHARE))
+    usual = float(np.quantile([header.seconds for header in headers], FITTING_SHARE))
     target_seconds = seconds or float(np.clip(min(usual, max_frames * HOP), *SECONDS))
     # As many frames as the budget has where the hop stays above its least, else fewer.
     frames = max(FRAME_MULTIPLE, min(max_frames, int(target_seconds / SHORT_HOP) // FRAME_MULTIPLE * FRAME_MULTIPLE))
@@ -102,18 +102,30 @@ def choose(
         frames = math.ceil(target_seconds / HOP / FRAME_MULTIPLE) * FRAME_MULTIPLE
     hop = max(1, math.ceil(target_seconds * clip_rate / frames / 8) * 8)
     window = 2 ** max(5, round(math.log2(WINDOW * clip_rate)), math.ceil(math.log2(4 * hop)))
-    stereo = sum(head.channels == 2 for head in heads) >= STEREO_SHARE * len(heads) and values >= WHOLE_RATE[0]
+    stereo = sum(header.channels == 2 for header in headers) >= STEREO_SHARE * len(headers) and values >= WHOLE_RATE[0]
     return Shape(clip_rate, hop, window, min(bands, window // 4), frames, channels or (2 if stereo else 1))
 
 
-def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[tuple[int, int]] | None:
-    """(start, stop) in samples of the file's own rate of the clips that begin in part `part` of `of`; None: one clip, all.
+def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterator[tuple[int, int]] | None:
+    """The clips that a slice of a recording is cut into.
 
-    Raises ValueError (one clause) where they are more than anybody has use for."""
+    Args:
+        frames: Length of the recording in samples.
+        rate: Its sample rate.
+        shape: The shape of clips.
+        index: Number of the slice, from 0.
+        count: Number of equal slices.
+
+    Returns:
+        (start, stop) of each clip that begins in the slice, in samples; None where the recording is one clip.
+
+    Raises:
+        ValueError: They are more than are taken (one clause).
+    """
     length = shape.seconds * rate
-    if of == 1 and frames < MIN_CLIPS_TO_CUT * length:
+    if count == 1 and frames < MIN_CLIPS_TO_CUT * length:
         return None
-    first, stop = math.ceil(frames * part / of / length), math.ceil(frames * (part + 1) / of / length)
+    first, stop = math.ceil(frames * index / count / length), math.ceil(frames * (index + 1) / count / length)
     if stop - first > AUDIO.clips:
         raise ValueError(
             f"it is {frames / rate / 3600:,.1f} hours long: at most {AUDIO.clips:,} clips of a file are taken"
@@ -122,27 +134,27 @@ def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[t
     return ((a, b) for a, b in bounds if b <= frames)
 
 
-def describe_files(heads: Sequence[Header], shape: Shape, size: DataBudget | None) -> list[str]:
+def describe_files(headers: Sequence[Header], shape: Shape, budget: DataBudget | None) -> list[str]:
     """Sentences on how files with these headers become clips."""
     out = [
         f"Clips are {shape.seconds:.2f} s at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames, to fit "
-        f"{(size or DataBudget(None, 0, 0)).describe()} (settings: seconds, rate)."
+        f"{(budget or DataBudget(None, 0, 0)).describe()} (settings: seconds, rate)."
     ]
-    rates, channels = Counter(h.rate for h in heads), max(h.channels for h in heads)
+    rates, channels = Counter(h.rate for h in headers), max(h.channels for h in headers)
     if set(rates) != {shape.rate}:
         rates_in_files = f"{min(rates):,} Hz" if len(rates) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
         out.append(f"Files of {rates_in_files} are resampled to {shape.rate:,} Hz.")
     if channels > 1 and shape.channels == 1:
         mixed = "Stereo is mixed to mono" if channels == 2 else f"{channels} channels are mixed to one"
         out.append(f"{mixed} (channels=stereo keeps two).")
-    long = sum(h.seconds >= MIN_CLIPS_TO_CUT * shape.seconds for h in heads)
-    num_short = sum(shape.seconds < h.seconds for h in heads) - long
+    long = sum(h.seconds >= MIN_CLIPS_TO_CUT * shape.seconds for h in headers)
+    num_short = sum(shape.seconds < h.seconds for h in headers) - long
     if long:
         out.append(
-            f"Files of {MIN_CLIPS_TO_CUT * shape.seconds:.1f} s and more are cut into clips ({long} of {len(heads)} looked at)."
+            f"Files of {MIN_CLIPS_TO_CUT * shape.seconds:.1f} s and more are cut into clips ({long} of {len(headers)} looked at)."
         )
     if num_short:
         out.append(
-            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({num_short} of {len(heads)} looked at)."
+            f"Files a little longer than a clip are cut to their loudest {shape.seconds:.2f} s ({num_short} of {len(headers)} looked at)."
         )
     return out

@@ -13,6 +13,7 @@ from anew.data.formats.image_size import choose_size
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
+# Budgets that a note may name, with their seconds.
 BUDGETS = (
     ("2m", 60 * 2),
     ("5m", 300),
@@ -26,11 +27,12 @@ BUDGETS = (
 )
 
 
-def enough_budget(size: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
+def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
     """The clause that names the shortest budget which affords it; "" where none does, or training has no budget."""
-    if size.seconds is None:
+    asked = budget.seconds
+    if asked is None:
         return ""
-    longer = (name for name, seconds in BUDGETS if seconds > size.seconds and affords(replace(size, seconds=seconds)))
+    longer = (name for name, seconds in BUDGETS if seconds > asked and affords(replace(budget, seconds=seconds)))
     return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
 
 
@@ -54,22 +56,22 @@ def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool, siz
 
 def even_size(
     sizes: Sequence[tuple[int, int]],
-    size: DataBudget,
+    budget: DataBudget,
     side_limit: Callable[[DataBudget], int],
     requested: tuple[int, int] | None,
     frame: str,
     notes: list[str],
 ) -> tuple[int, int]:
     """(width, height), both even as video files want it. side_limit: pixels a side that a budget affords."""
-    width, height = requested or choose_size(sizes, side_limit(size), frame)
+    width, height = requested or choose_size(sizes, side_limit(budget), frame)
     even = (width + width % 2, height + height % 2)
     fitting = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}[frame]
     if len(set(sizes)) > 1:
         low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
         notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {even[0]}x{even[1]}.")
     elif even != sizes[0]:
-        hint = enough_budget(size, lambda budget: choose_size(sizes, side_limit(budget), frame) == sizes[0])
+        hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), frame) == sizes[0])
         keeps = f"size={min(max(sizes[0]), MAX_SUGGESTED_SIDE)} keeps more{hint}"
-        reason = "as asked" if requested else f"to fit {size.describe()}; {keeps}"
+        reason = "as asked" if requested else f"to fit {budget.describe()}; {keeps}"
         notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {even[0]}x{even[1]}: {reason}.")
     return even

@@ -6,14 +6,12 @@ stops at the end of a translation. What cannot be meant (a letter of no alphabet
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from anew.data import limits
-from anew.data.formats.gzip_files import DAMAGE, MAGIC
+from anew.data.formats.gzip_files import inflate
 from anew.data.formats.text_encoding import decode_text
 
 LINE_LENGTH = 60  # residues of a line that is written, as in UniProt's files
@@ -148,28 +146,6 @@ def to_fasta(records: Iterable[FastaRecord]) -> str:
     return out.getvalue()
 
 
-def is_packed(data: bytes) -> bool:
-    """Whether the bytes are those of a gzip file."""
-    return data.startswith(MAGIC)
-
-
-def inflate(data: bytes) -> bytes:
-    """The bytes of a file, whether gzip or not. Raises ValueError (one clause) for damage and for what is too large."""
-    if not is_packed(data):
-        return data
-    max_bytes = limits.FASTA.inflated
-    try:
-        with gzip.open(io.BytesIO(data)) as stream:
-            inflated = stream.read(max_bytes + 1)
-    except DAMAGE:
-        raise ValueError("is damaged gzip data") from None
-    if len(inflated) > max_bytes:
-        raise ValueError(
-            f"inflates to more than {limits.size(max_bytes)}; unpack it, since plain files are read in pieces"
-        )
-    return inflated
-
-
 def decode_file(data: bytes) -> str:
     """The text of a file, whether gzip or not, in whatever encoding it is. Raises ValueError (one clause)."""
     return decode_text(inflate(data))[0]
@@ -177,8 +153,6 @@ def decode_file(data: bytes) -> str:
 
 def looks_like(head: bytes) -> bool:
     """Whether a file that begins with `head` is FASTA: headers, each with lines of residues alone behind it."""
-    if is_packed(head):
-        head = _inflate_head(head)
     try:
         text = decode_text(head, is_complete=False)[0]
     except ValueError:
@@ -197,12 +171,3 @@ def looks_like(head: bytes) -> bool:
 
 
 _RESIDUES = re.compile(r"[A-Za-z*.~-]+(?:[ \d]+[A-Za-z*.~-]{5,})*[ \d]*")
-
-
-def _inflate_head(head: bytes) -> bytes:
-    import zlib
-
-    try:
-        return zlib.decompressobj(wbits=31).decompress(head, 4096)
-    except zlib.error:
-        return b""

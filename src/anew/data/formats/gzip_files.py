@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -13,17 +14,51 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data import limits
 from anew.data.formats import by_range
 
 MAGIC = b"\x1f\x8b"
+HEAD_BYTES = 1 << 13  # that are inflated to tell what a file holds
 CHUNK = 1 << 16  # compressed bytes read at a time
 DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or altered stream raises
+
+
+def is_packed(data: bytes) -> bool:
+    """Whether the bytes of a file are those of gzip."""
+    return data.startswith(MAGIC)
+
+
+def inflate(data: bytes) -> bytes:
+    """The bytes of a file of text, whether gzip or not. Raises ValueError (one clause) for damage and for what is too large."""
+    if not is_packed(data):
+        return data
+    max_bytes = limits.GZIP.text
+    try:
+        with gzip.open(io.BytesIO(data)) as stream:
+            inflated = stream.read(max_bytes + 1)
+    except DAMAGE:
+        raise ValueError("is damaged gzip data") from None
+    if len(inflated) > max_bytes:
+        raise ValueError(
+            f"inflates to more than {limits.size(max_bytes)}; unpack it, since plain files are read in pieces"
+        )
+    return inflated
+
+
+def inflate_head(head: bytes) -> bytes:
+    """The first bytes of a file of text, as far as its first packed bytes tell; `head` itself where it is not gzip."""
+    if not is_packed(head):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return b""
 
 
 def is_gzip(path: Path) -> bool:
     """Whether the file begins like gzip; OSError where it cannot be opened."""
     with by_range.open_file(path) as stream:
-        return stream.read(2) == MAGIC
+        return is_packed(stream.read(2))
 
 
 def open_file(path: Path) -> IO[bytes]:

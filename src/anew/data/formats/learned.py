@@ -54,7 +54,7 @@ class LearnedAudio(_LearnedGrid):
 
 
 class _Sequences(Record):
-    model_config = ConfigDict(extra="allow", frozen=True)  # an heir's state has fields of its own
+    model_config = ConfigDict(extra="allow", frozen=True)  # a subclass has fields of its own
 
     layout: Literal["document", "list"]
     length: Annotated[int, Field(strict=True, ge=1, le=2**20)]

@@ -6,33 +6,36 @@ alpha. A curve is a pair of K distances each, before and after.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-Array = np.ndarray[Any, Any]
+Levels = NDArray[np.float32]
+Indices = NDArray[np.intp]
 Curve = tuple[Sequence[float], Sequence[float]]
+S = TypeVar("S", bound=np.generic)
 
 EVEN = 4.0  # squared distance under which neighbours count alike
 STRIP = 1 << 14  # pixels whose distances to all colours are held at a time
 
 
-def matched(x: Array, steps: Sequence[Mapping[str, Any]]) -> Array:
+def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Levels:
     """(n, C, H, W) levels after all steps, each by its name `step` and its numbers."""
-    functions: dict[str, Callable[..., Array]] = {"alpha": alpha, "specks": specks, "flat": flat, "palette": palette}
+    functions: dict[str, Callable[..., Levels]] = {"alpha": alpha, "specks": specks, "flat": flat, "palette": palette}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
         numbers = {name: value for name, value in step.items() if name != "step"}
-        levels = functions[step["step"]](levels, **numbers)
+        levels = functions[str(step["step"])](levels, **numbers)
     return levels
 
 
-def shrink(distance: Array, curve: Curve) -> Array:
+def shrink(distance: Levels, curve: Curve) -> Levels:
     """Distances after a curve, which makes none larger."""
     return np.asarray(np.minimum(np.interp(distance, *curve), distance), dtype=np.float32)
 
 
-def alpha(x: Array, clear: Curve, opaque: Curve) -> Array:
+def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:
     """Alpha nearer to clear or to opaque; colour keeps its share of alpha."""
     before = x[:, 3]  # (n, H, W)
     after = np.where(before < 127.5, shrink(before, clear), 255.0 - shrink(255.0 - before, opaque))
@@ -41,7 +44,7 @@ def alpha(x: Array, clear: Curve, opaque: Curve) -> Array:
     return np.concatenate([colour, after[:, None]], axis=1).astype(np.float32)  # (n, 4, H, W)
 
 
-def specks(x: Array, sharpness: float, apart: Curve) -> Array:
+def specks(x: Levels, sharpness: float, apart: Curve) -> Levels:
     """Pixels nearer to the neighbours that are most like them: edges and lines have such neighbours, specks have not."""
     mean = neighbourhood(x, sharpness)
     distance = distances(x, mean)
@@ -49,7 +52,7 @@ def specks(x: Array, sharpness: float, apart: Curve) -> Array:
     return np.asarray(mean + (x - mean) * scale[:, None], dtype=np.float32)
 
 
-def flat(x: Array, colour: Sequence[int], reach: float, near: Curve) -> Array:
+def flat(x: Levels, colour: Sequence[int], reach: float, near: Curve) -> Levels:
     """Pixels that are within `reach` of a colour nearer to it."""
     middle = as_pixel(colour)
     distance = distances(x, middle)
@@ -57,7 +60,7 @@ def flat(x: Array, colour: Sequence[int], reach: float, near: Curve) -> Array:
     return np.asarray(middle + (x - middle) * scale[:, None], dtype=np.float32)
 
 
-def palette(x: Array, colours: Sequence[Sequence[int]], lenience: float) -> Array:
+def palette(x: Levels, colours: Sequence[Sequence[int]], lenience: float) -> Levels:
     """Each pixel the nearest colour; one that no neighbour shares takes a neighbour's where this is at most `lenience` farther."""
     table = np.asarray(colours, dtype=np.float32)  # (P, C)
     index = nearest(x, table)
@@ -67,7 +70,7 @@ def palette(x: Array, colours: Sequence[Sequence[int]], lenience: float) -> Arra
     return np.ascontiguousarray(np.moveaxis(table[index], -1, 1))
 
 
-def neighbourhood(x: Array, sharpness: float) -> Array:
+def neighbourhood(x: Levels, sharpness: float) -> Levels:
     """(n, C, H, W) the mean of each pixel's eight neighbours, weighted by likeness: squared distance to the power of -sharpness."""
     total, weight = np.zeros_like(x), np.zeros((len(x), 1, *x.shape[2:]), dtype=np.float32)
     for shifted in shifts(x):
@@ -77,7 +80,7 @@ def neighbourhood(x: Array, sharpness: float) -> Array:
     return np.asarray(total / weight, dtype=np.float32)
 
 
-def nearest(x: Array, table: Array) -> Array:
+def nearest(x: Levels, table: Levels) -> Indices:
     """(n, H, W) numbers of the nearest colours of the table (P, C)."""
     pixels = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])  # (n*H*W, C)
     squares = (table**2).sum(1)
@@ -86,7 +89,7 @@ def nearest(x: Array, table: Array) -> Array:
     return np.concatenate(index).reshape(x.shape[0], *x.shape[2:])
 
 
-def nearest_of_neighbours(x: Array, table: Array, index: Array) -> tuple[Array, Array]:
+def nearest_of_neighbours(x: Levels, table: Levels, index: Indices) -> tuple[Levels, Indices]:
     """(n, H, W) how much farther than its own colour the nearest colour of a pixel's neighbours is, and its number."""
     target = np.moveaxis(x, 1, -1)  # (n, H, W, C)
     distance_here = np.sqrt(((target - table[index]) ** 2).sum(-1))
@@ -97,7 +100,7 @@ def nearest_of_neighbours(x: Array, table: Array, index: Array) -> tuple[Array, 
     return best - distance_here, choice
 
 
-def alone(index: Array) -> Array:
+def alone(index: Indices) -> NDArray[np.bool_]:
     """(n, H, W) whether no neighbour has the same number."""
     is_alone = np.ones(index.shape, dtype=np.bool_)
     for shifted in shifts(index):
@@ -105,7 +108,7 @@ def alone(index: Array) -> Array:
     return is_alone
 
 
-def shifts(x: Array) -> Iterator[Array]:
+def shifts(x: NDArray[S]) -> Iterator[NDArray[S]]:
     """The eight neighbours of each pixel of (..., H, W), mirrored at the borders."""
     height, width = x.shape[-2:]
     padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], mode="reflect")
@@ -114,11 +117,11 @@ def shifts(x: Array) -> Iterator[Array]:
             yield padded[..., down : down + height, right : right + width]
 
 
-def distances(x: Array, colour: Array) -> Array:
+def distances(x: Levels, colour: Levels) -> Levels:
     """(n, H, W) Euclidean, over the channels."""
     return np.asarray(np.sqrt(((x - colour) ** 2).sum(axis=1)), dtype=np.float32)
 
 
-def as_pixel(colour: Sequence[int]) -> Array:
+def as_pixel(colour: Sequence[int]) -> Levels:
     """(1, C, 1, 1)."""
     return np.asarray(colour, dtype=np.float32).reshape(1, -1, 1, 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 
 MIXED = "utf-8 and cp1252"
+# Text may hold white space, escapes (colours), backspaces (`_` and one before an emphasised letter) and separators of records.
+_CONTROLS = bytes([*range(8), *range(14, 27)])
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -21,7 +23,7 @@ def looks_like_text(head: bytes) -> bool:
     if not head.strip() or 0 in head:
         return False
     # Thousands of files are opened: no loop over bytes.
-    return len(head) - len(head.translate(None, bytes([*range(9), *range(14, 27)]))) <= len(head) / 200
+    return len(head) - len(head.translate(None, _CONTROLS)) <= len(head) / 200
 
 
 def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
@@ -41,7 +43,7 @@ def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
         return codecs.getincrementaldecoder("utf-8")().decode(data, final=is_complete), "utf-8"
     except UnicodeDecodeError:
         pass
-    controls = sum(data.count(byte) for byte in range(32) if byte not in (9, 10, 12, 13, 27))
+    controls = sum(data.count(byte) for byte in _CONTROLS)
     if controls > len(data) / 100:
         raise ValueError("is binary (it holds control bytes)")
     lines = data.splitlines(keepends=True)

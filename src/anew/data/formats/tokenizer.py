@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
+from anew.core.json_values import JsonValue
 from anew.core.schema import checked
 from anew.data.formats.tokenizer_file import TokenizerFile
 from anew.errors import DataError
@@ -278,9 +279,9 @@ def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequen
     path = folder / "tokenizer.json"
     data = files.read_json(path)
     try:
-        data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
-        checked(TokenizerFile, data, "it")
-        tokenizer = SubWords(_same_text(data))
+        own = _without_tokens(data, special)
+        checked(TokenizerFile, own, "it")
+        tokenizer = SubWords(_same_text(own))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
     if tokenizer.state() != state:
@@ -288,7 +289,15 @@ def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequen
     return tokenizer
 
 
-def _same_text(data: Mapping[str, object]) -> str:
+def _without_tokens(data: JsonValue, special: Sequence[str]) -> JsonValue:
+    """Contents of tokenizer.json without some of the added tokens."""
+    if not isinstance(data, dict) or not isinstance(added := data.get("added_tokens", []), list):
+        return data
+    kept: list[JsonValue] = [t for t in added if not isinstance(t, dict) or t.get("content") not in special]
+    return {**data, "added_tokens": kept}
+
+
+def _same_text(data: JsonValue) -> str:
     from tokenizers import Tokenizer
 
     return str(Tokenizer.from_str(json.dumps(data)).to_str())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.core.random import key
 from anew.core.specs import Batch
+from anew.core.wording import plural
 from anew.data import limits
 from anew.data.file_names import split_record_name
 from anew.data.loading.epoch_order import permutation
@@ -75,7 +76,7 @@ class InMemoryStore:
         numbers: Counter[str] = Counter()
         remaining = limits.WHOLE.text
         for shard in shards:
-            for item, reason in reasons(self.modality, "validate_header", read_records(source, shard, self.modality)):
+            for item, reason in reasons(self.modality.validate_header, read_records(source, shard, self.modality)):
                 if self._undivided:
                     file, _ = split_record_name(item.name)
                     numbers[file] += 1
@@ -128,14 +129,12 @@ class InMemoryStore:
             )
         pieces = split.split_spans(join_spans([self.items[i] for i in train]), held_out)
         held_out_items = np.flatnonzero(base != split.TRAIN)
-        sizes = [sum(item.size for item, piece_part in pieces if piece_part == part) for part in held_out]
-        n = sum(1 for _, part in pieces if part == held_out[-1])
+        sizes = {part: [item.size for item, piece_part in pieces if piece_part == part] for part in held_out}
         lengths = " and ".join(
-            f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, held_out, strict=True)
+            f"{sum(own):,} {self.modality.unit}s in {plural(len(own), 'piece')} to {split.NAMES[part]}"
+            for part, own in sizes.items()
         )
-        self.notes.append(
-            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {lengths}"
-        )
+        self.notes.append(f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out: {lengths}")
         self.documents = len({item.name for item, _ in pieces}) + len(held_out_items)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in held_out_items]
         self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[held_out_items]])

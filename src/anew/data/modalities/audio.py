@@ -1,6 +1,7 @@
 """Sound as a grid of log-mel magnitudes in [-1, 1]: any common format, rate, depth and channels in; WAV or FLAC out.
 
-A clip is stored as its samples; `batch` makes the spectrogram, and `decode` finds a phase for one. See docs/log.md for why.
+A clip is stored as a waveform; `batch` turns it into a spectrogram, and `decode` finds phases for one that was generated. See
+docs/log.md for why.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
-CALIBRATION_CLIPS = 48  # samples whose ends are compared with theirs
+CALIBRATION_CLIPS = 48  # generated clips whose ends are compared with those of real ones
 PEAK = 0.95  # largest value of a levelled clip
 FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
-SEARCHED_SECONDS = 120.0  # seconds of a file that is one clip which are looked through for its loudest stretch
+SEARCHED_SECONDS = 120.0  # of a file that is one clip, in which its loudest stretch is looked for: bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
 ALIKE = 1e-4  # power of the difference of two channels, as a share of theirs, that is hardly heard (-40 dB)
-DIFFERENT_SHARE = 0.05  # of the clips have channels that differ where stereo is learned
-SIGNATURE_RISE = 1.5  # decibels between neighbours that another encoding of the same clip keeps
+DIFFERENT_SHARE = 0.05  # of the clips, from which stereo is learned: so many have two channels that differ
+SIGNATURE_RISE = 1.5  # decibels between neighbours: differences that another encoding of the same clip keeps
 
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 
@@ -119,12 +120,12 @@ class Audio(Modality):
 
     @property
     def rate(self) -> int:
-        """Samples a second of items."""
+        """Sample rate of items in Hz."""
         return self._shape.rate
 
     @property
     def _fade(self) -> int:
-        """Samples in which the ends of a clip are faded."""
+        """Length of the fade at the ends of a clip, in samples of the waveform."""
         return max(1, round(FADE_SECONDS * self._shape.rate))
 
     def remarks(self) -> list[str]:
@@ -133,23 +134,23 @@ class Audio(Modality):
     # ---- what clips are ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        heads = [head for head in isolation.each(self, "head", sample) if not isinstance(head, ValueError)]
-        if not heads:  # others are refused by name when they are read
+        headers = [header for header in isolation.each(self.header, sample) if not isinstance(header, ValueError)]
+        if not headers:  # others are refused by name when they are read
             raise DataError("no sound file of the sample can be read")
         config = self.config
         channels = audio_clips.CHANNELS[config.channels]
-        self.clip_shape = audio_clips.choose(heads, budget, config.seconds or None, config.rate or None, channels)
-        steps = []
+        self.clip_shape = audio_clips.choose(headers, budget, config.seconds or None, config.rate or None, channels)
+        changes = []
         if config.trim:
-            steps.append("silence is trimmed at both ends")
+            changes.append("silence is trimmed at both ends")
         if config.level == "clip":
-            steps.append("every clip is brought to the same peak")
-        notes = audio_clips.describe_files(heads, self.clip_shape, budget)
-        if steps:
-            notes.append(f"{' and '.join(steps).capitalize()} (trim=..., level=...).")
+            changes.append("every clip is brought to the same peak")
+        notes = audio_clips.describe_files(headers, self.clip_shape, budget)
+        if changes:
+            notes.append(f"{' and '.join(changes).capitalize()} (trim=..., level=...).")
         return notes
 
-    def head(self, item: Item) -> audio.Header:
+    def header(self, item: Item) -> audio.Header:
         """Header of a sound file. Raises ValueError (one clause)."""
         return audio.read_header(item.file)
 
@@ -158,18 +159,18 @@ class Audio(Modality):
             yield item
             return
         handle = item.file if isinstance(item.file, FileSlice) else FileSlice(Path(item.name), body=item.file)
-        head = audio.read_header(handle)
-        bounds = audio_clips.cuts(head.frames, head.rate, self._shape, handle.part, handle.of)
+        header = audio.read_header(handle)
+        bounds = audio_clips.cuts(header.frames, header.rate, self._shape, handle.index, handle.count)
         if bounds is None:
             yield replace(item, begins=True, ends=True)
             return
         for start, stop in bounds:
-            name = f"{item.name} at {start / head.rate:.2f} s"
+            name = f"{item.name} at {start / header.rate:.2f} s"
             yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
 
     def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
-            return None  # samples, or a clip whose file's header was read when it was cut
+            return None  # a waveform, or a clip whose file's header was read when it was cut
         try:
             audio.read_header(item.file)
         except ValueError as error:
@@ -178,8 +179,8 @@ class Audio(Modality):
 
     # ---- reading ----
 
-    def samples(self, item: Item) -> audio.Samples:
-        """(N,) or (N, 2) of a clip as it is learned. Raises ValueError (one clause)."""
+    def waveform(self, item: Item) -> audio.Samples:
+        """(N,) or (N, 2): a clip as it is learned. Raises ValueError (one clause)."""
         shape = self._shape
         slice_bounds = _slice_bounds(item)
         if isinstance(item.data, np.ndarray):
@@ -189,8 +190,8 @@ class Audio(Modality):
         elif slice_bounds is not None:
             x, rate = audio.read(item.file, *slice_bounds, shape.channels)
         else:
-            head = audio.read_header(item.file)
-            stop = min(head.frames, round(SEARCHED_SECONDS * head.rate))
+            header = audio.read_header(item.file)
+            stop = min(header.frames, round(SEARCHED_SECONDS * header.rate))
             x, rate = audio.read(item.file, 0, stop, shape.channels)
         x = audio.resample(x, rate, shape.rate)
         trimmed = audio.trim_silence(x, shape.rate)  # says where there is nothing to hear
@@ -202,7 +203,7 @@ class Audio(Modality):
         slice_bounds = _slice_bounds(item)
         try:
             if slice_bounds is None:
-                self.samples(item)
+                self.waveform(item)
             else:
                 audio.check_audible(audio.read(item.file, *slice_bounds)[0])
         except ValueError as error:
@@ -212,19 +213,19 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        mono = audio.scale_to_peak(audio.with_channels(self.samples(item), 1), PEAK)  # (N,)
+        mono = audio.scale_to_peak(audio.with_channels(self.waveform(item), 1), PEAK)  # (N,)
         levels = _coarse_spectrogram(mono)  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         rows, self.notes = self._first_clips(items), []  # (n, N) or (n, N, 2) int16
         if self._shape.channels == 2 and self.config.channels == "auto" and not _differ(rows):
             self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
             self.notes.append("Both channels of the clips sampled are alike: mono sound is learned.")
         shape = self._shape
         self._scale = SoundScale.of(shape, rows, self.config.level == "keep", PEAK)
-        classes = class_count(self.config.labels, labels, size.items, "clips", self.notes)
+        classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
         self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
         if std < MIN_STD:
@@ -236,10 +237,10 @@ class Audio(Modality):
         """(n, N) or (n, N, 2) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
         clips: list[NDArray[np.int16]] = []
         first_error = ""
-        for item, clip in each(self, "encode", items):
+        for item, clip in each(self.encode, items):
             if isinstance(clip, ValueError):
                 first_error = first_error or f"{item.name}: {clip}"
-            else:
+            elif clip is not None:
                 clips.append(clip)
             if len(clips) >= FITTED_CLIPS:
                 break
@@ -248,7 +249,7 @@ class Audio(Modality):
         return np.stack(clips)
 
     def encode(self, item: Item) -> NDArray[np.int16]:
-        return np.asarray(np.rint(np.clip(self.samples(item), -1.0, 1.0) * 32767.0), dtype=np.int16)
+        return np.asarray(np.rint(np.clip(self.waveform(item), -1.0, 1.0) * 32767.0), dtype=np.int16)
 
     def units(self, item: Item) -> int:
         """Values of the spectrogram, which bits are divided by."""
@@ -310,9 +311,9 @@ class Audio(Modality):
             "fade": self._fade,
         }
         peak = PEAK if self.config.level == "clip" else None
-        scale = {"depth": RANGE_DB, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
-        scale |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
-        return {**sizes, **scale, "rounds": self.config.rounds}
+        levels = {"depth": RANGE_DB, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
+        levels |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
+        return {**sizes, **levels, "rounds": self.config.rounds}
 
     # ---- keeping ----
 
@@ -339,12 +340,12 @@ class Audio(Modality):
 
 
 def _slice_bounds(item: Item) -> tuple[int, int] | None:
-    """(first frame, frame behind the last) of a clip that was cut out of a file; None: the item is all there is."""
+    """(first frame, frame behind the last) of a clip that was cut out of a file; None where the item is a whole file."""
     return item.data.at if isinstance(item.data, FileSlice) else None
 
 
 def _differ(rows: NDArray[np.int16]) -> bool:
-    """Whether some of stored clips (n, N, 2) have two channels that can be told apart."""
+    """Whether enough of the stored clips (n, N, 2) have two channels that differ."""
     channels = rows.astype(np.float32)
     difference = np.square(channels[:, :, 0] - channels[:, :, 1]).sum(axis=1)  # (n,)
     together = np.square(channels).sum(axis=(1, 2))

@@ -1,7 +1,7 @@
 """Programs: each file a document, and gaps that are filled in.
 
-A share of the training windows is shown out of order, as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255), so that
-a middle can be asked for; nothing of it is counted in the bits of a text.
+A share of the training windows is shown as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255), so that the model learns
+to fill in a middle. The likelihood of a text is always that of its tokens in order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from anew.core import files
 from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch, Tokens
-from anew.data.file_names import suffix_of
+from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
@@ -38,7 +38,7 @@ _SUFFIXES = (
     " pas dart nim zig v sv vhd cmake"
 )
 FIM = ("fim_prefix", "fim_suffix", "fim_middle")
-MIN_GAP_WINDOW = 8  # tokens of a window that is worth a gap
+MIN_GAP_WINDOW = 8  # tokens of a window, at least, for a gap: shorter ones have no context to learn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class CodeConfig:
 
 
 class Code(Text):
-    """Characters count as in the original. Samples are files of the commonest ending of the training files."""
+    """Source code. Samples have the most common ending of the training files."""
 
     name = "code"
     suffixes = frozenset(f".{name}" for name in _SUFFIXES.split())
@@ -81,7 +81,7 @@ class Code(Text):
         )
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        suffixes = Counter(suffix for item in sample if (suffix := suffix_of(item.name)) in self.suffixes)
+        suffixes = Counter(suffix for item in sample if (suffix := unpacked(suffix_of(item.name))) in self.suffixes)
         if suffixes:
             self.suffix = suffixes.most_common(1)[0][0]
         if len(suffixes) < 2:
@@ -106,7 +106,7 @@ class Code(Text):
         x = batch.x.numpy()  # (B, L+1)
         uniform = np.stack([splitmix64(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
         end = self.spec.special["end"]
-        length = x.shape[1] - len(FIM) - 1  # tokens of the window that stay, beside those that mark the gap and its end
+        length = x.shape[1] - len(FIM) - 1  # tokens of the window, besides those that mark the gap and its end
         in_one_file = ~(x[:, :length] == end).any(1)  # (B,)
         chosen = np.flatnonzero((uniform[0] < self.config.fim) & in_one_file)
         if length < MIN_GAP_WINDOW or not len(chosen):
@@ -130,7 +130,7 @@ class Code(Text):
         return self.config.fim > 0
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
-        """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:
+        """Ids of a beginning or, with a suffix, of a gap. What does not fit in the window comes before the tokens of the gap:
         the start of the prefix, a suffix token, and the end of the suffix."""
         import torch
 
@@ -174,7 +174,7 @@ class Code(Text):
         return self._text(self._split_gap(row)[1])
 
     def _split_gap(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-        """Ids before a gap, in it, and after it: the inverse of `condition_from_prompt` and what was drawn behind it."""
+        """Ids before a gap, in it, and after it, of a sample whose prompt `condition_from_prompt` made."""
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
         outer, near = _cut(row, prefix_token)
         far_prefix, far_suffix = _cut(outer, suffix_token)
@@ -200,7 +200,7 @@ class Code(Text):
 
 
 def _cut(row: Sequence[int], token: int) -> tuple[list[int], list[int]]:
-    """Parts before and after the first `token`; all is before it where there is none."""
+    """Ids before and after the first `token`; without one, all ids are before it."""
     ids = list(row)
     index = ids.index(token) if token in ids else len(ids)
     return ids[:index], ids[index + 1 :]

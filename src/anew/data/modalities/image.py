@@ -29,9 +29,9 @@ DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth an
 # Decoding of the sample stops here (about two seconds of PNG), though never below MIN_DECODED images.
 DECODED_PIXELS = 1 << 27
 MAX_DECODED_PIXELS = 1 << 28  # but here also where it is fewer than those
-KEPT_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
+KEPT_PIXELS = 1 << 24  # of the small copies that are kept: 50 MB as colour
 MIN_DECODED = 16  # images that are decoded, however large
-CHUNK = 4  # images, at least, between two looks at how much was decoded
+CHUNK = 4  # images, at least, between two looks at how much was decoded: each look is an exchange with the worker
 MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
 TRANSPARENT_SHARE = 0.1  # of images, from which transparency is kept
@@ -39,7 +39,7 @@ MATCHED_PIXELS = 1 << 16  # of samples that are compared with real images, and t
 MATCHED_SAMPLES = (8, 64)  # least and most of them
 PALETTE_PIXELS = 1 << 21  # of real images in which a palette is looked for
 MATCHED_IMAGES = (16, 2048)  # least and most of them
-CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
+CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting
 
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
@@ -68,7 +68,7 @@ class ImageGlimpse:
         thumbnail: (h, w) or (h, w, C) of 8 bits, or the values of a deep image as floats; None: it was not decoded.
         decoded_pixels: Pixels decoded for it.
         value_range: Smallest and largest value of a deep image.
-        is_float: Whether those values are floating.
+        is_float: Whether these values are floating-point numbers.
     """
 
     size: tuple[int, int]
@@ -86,7 +86,8 @@ class _ImageGlimpses:
         sizes: (width, height) of each.
         thumbnails: Small copies of those decoded.
         value_ranges: Smallest and largest value of each deep image.
-        first_error: Why the first image that cannot be used cannot be.
+        is_float: Whether values of one are floating-point numbers.
+        first_error: Why the first unusable image cannot be used.
     """
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -113,7 +114,7 @@ class _ImageGlimpses:
 
     @property
     def piece(self) -> int:
-        """How many images to look at next: half of what is left to decode, where they are like those before."""
+        """Images to look at next: half of those that are probably still to be decoded, going by the ones before."""
         if not self.needs_bodies:
             return isolation.PIECE
         decoded = len(self.thumbnails)
@@ -139,7 +140,7 @@ class _ImageGlimpses:
 
 
 class Image(Modality):
-    """Pictures. Stored as uint8 (C, H, W); four channels hold colour multiplied by alpha.
+    """Still images, stored as uint8 (C, H, W); four channels hold colour multiplied by alpha.
 
     After `fit`, `remarks` say which shape was chosen and why.
     """
@@ -162,7 +163,7 @@ class Image(Modality):
         super().__init__(config, generated=generated)
         self.notes: list[str] = []
         self._fixed_size = parse_size(config.size)
-        self._frame = "crop"
+        self._framing = "crop"
         self._levels: pixels.Levels | None = None
         self.matching = PixelMatching()
 
@@ -171,7 +172,7 @@ class Image(Modality):
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
         if head.startswith(b"GIF8"):
-            return CONFIDENT  # a moving one is claimed by more than that
+            return CONFIDENT  # `Video` claims a moving one with more
         return 0.5 if head.startswith(b"BM") else 0.0
 
     @property
@@ -196,11 +197,11 @@ class Image(Modality):
 
     # ---- learning shape and scale ----
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
-        max_side = side_limit(size)
+        max_side = side_limit(budget)
         sample = _ImageGlimpses()
-        collect_glimpses(self, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
+        collect_glimpses(self.glimpse, items, sample, side=3 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.thumbnails:
             reason = sample.first_error or "none given"
             raise DataError(f"no image of the train part can be read; the first one: {reason}")
@@ -209,12 +210,12 @@ class Image(Modality):
         images = [pixels.to_eight_bits(thumbnail, self._levels) for thumbnail in sample.thumbnails]
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = self._choose_channels(images, many_transparent)
-        width, height = self._choose_size(sample.sizes, size, max_side, many_transparent and channels == 4)
-        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._frame), channels) for image in images]
+        width, height = self._choose_size(sample.sizes, budget, max_side, many_transparent and channels == 4)
+        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         if std < MIN_STD:
             self.notes.append("The sampled images are almost all one flat colour: there is hardly anything to learn.")
-        classes = class_count(self.config.labels, labels, size.items, "images", self.notes)
+        classes = class_count(self.config.labels, labels, budget.items, "images", self.notes)
         self.spec = Grid((channels, height, width), "CHW", classes, max(std, MIN_STD))
         return self.spec
 
@@ -255,15 +256,15 @@ class Image(Modality):
     def _choose_size(
         self, sizes: list[tuple[int, int]], budget: DataBudget, max_side: int, keeps_transparency: bool
     ) -> tuple[int, int]:
-        """(width, height) and, in `self._frame`, how images of another shape come to it."""
+        """(width, height) of all images; sets `_framing`, how images of another shape are brought to it."""
         sizes_differ = len(set(sizes)) > 1
-        self._frame = self.config.frame
-        if self._frame == "auto":
-            self._frame = "pad" if sizes_differ and keeps_transparency and not self._fixed_size else "crop"
-        chosen = self._fixed_size or choose_size(sizes, max_side, self._frame)
+        self._framing = self.config.frame
+        if self._framing == "auto":
+            self._framing = "pad" if sizes_differ and keeps_transparency and not self._fixed_size else "crop"
+        chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
         if sizes_differ:
             smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
-            framing = "scaled to cover and cropped at the centre" if self._frame == "crop" else "centred on a canvas"
+            framing = "scaled to cover and cropped at the centre" if self._framing == "crop" else "centred on a canvas"
             self.notes.append(
                 f"Images differ in size (from {_by(smallest)} to {_by(largest)}): each is {framing} at {_by(chosen)}."
             )
@@ -283,12 +284,12 @@ class Image(Modality):
             image = pixels.load(image, min_size=self._decoding_size(pixels.size_of(image), width, height))
             image = pixels.smaller(image, 4 * max(width, height))
         image = pixels.to_eight_bits(image, self._levels)
-        return pixels.to_stored(pixels.fit_frame(image, width, height, self._frame), channels)
+        return pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels)
 
     def _decoding_size(self, size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
-        """Twice the final scale: what antialiasing needs, and a fraction of the work for photographs."""
+        """Twice the final size: enough for antialiasing, and a fraction of the work where photographs are large."""
         ratios = (width / size[0], height / size[1])
-        ratio = 2.0 * (min(ratios) if self._frame == "pad" else max(ratios))
+        ratio = 2.0 * (min(ratios) if self._framing == "pad" else max(ratios))
         return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
     def encode_checked(self, item: Item) -> NDArray[np.uint8]:
@@ -368,7 +369,7 @@ class Image(Modality):
             "shape": list(spec.shape),
             "classes": spec.classes,
             "std": spec.std,
-            "frame": self._frame,
+            "frame": self._framing,
             "levels": list(self._levels) if self._levels else None,
             "matching": self.matching.model_dump(mode="json"),
             "notes": list(self.notes),
@@ -377,19 +378,19 @@ class Image(Modality):
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedImage, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
-        self._frame = record.frame
+        self._framing = record.frame
         self._levels = (record.levels[0], record.levels[1]) if record.levels else None
         record.matching.check(record.shape[0])
         self.matching = record.matching
         self.notes = record.notes
 
 
-def side_limit(size: DataBudget) -> int:
+def side_limit(budget: DataBudget) -> int:
     """Pixels a side that the budget can learn: 32 in a minute of one CPU thread, twice that for sixty times the work, and 64
     without a budget."""
-    if size.thread_seconds is None:
+    if budget.thread_seconds is None:
         return 64
-    side = 32.0 * (size.thread_seconds / 60.0) ** (np.log(2) / np.log(60))
+    side = 32.0 * (budget.thread_seconds / 60.0) ** (np.log(2) / np.log(60))
     return int(np.clip(side, RUNGS[0], RUNGS[-1]))
 
 

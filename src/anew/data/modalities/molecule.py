@@ -12,12 +12,12 @@ from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 
-MAX_CHARACTERS = 400  # characters of a molecule
+MAX_CHARACTERS = 400  # of a molecule: longer strings are large polymers or no SMILES; chosen
 MIN_LINES = 20  # lines that a file must show to be known by content
-COMMENT = "#"  # a triple bond, which opens no molecule
+COMMENT = "#"  # elsewhere a triple bond, but no molecule begins with one
 _SMILES = re.compile(r"(?:\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[=#$:~/\\.()+-]|%\d\d|\d)+")
 _ATOM = re.compile(r"[A-Za-z*]")
-_OPENS = re.compile(r"[\[A-Za-z*]")  # dates, numbers, addresses of machines are written with the same signs
+_OPENS = re.compile(r"[\[A-Za-z*]")  # no digit: dates, numbers and IP addresses consist of the same characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class MoleculeConfig:
 
 
 class Molecule(Text):
-    """The first word of a line is the molecule; names behind it are left out. The end of each counts as one character."""
+    """Molecules. The first word of a line is the molecule, and a name behind it is ignored. The end of each counts as one character."""
 
     name = "molecule"
     suffixes = frozenset({".smi", ".smiles", ".can", ".ism"})
@@ -44,7 +44,7 @@ class Molecule(Text):
     def __init__(self, config: MoleculeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout = "list"
-        self._left_out: dict[object, tuple[int, int]] = {}  # of each span: lines with names, and comments
+        self._left_out: dict[object, tuple[int, int]] = {}  # by span: lines with names, lines that are comments
 
     @classmethod
     def sniff(cls, head: bytes) -> float:

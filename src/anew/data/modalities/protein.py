@@ -1,8 +1,8 @@
 """Sequences of residues: proteins, DNA and RNA, from FASTA and back to it.
 
-A token is a residue. Each sequence is a record with its begin and its end; learned in both directions, it has two codings,
-one of which begins with another token and holds the residues from last to first (as ProGen2, arXiv 2206.13517, and RITA
-do). Long sequences (genomes) are one text instead.
+A token is a residue, and each sequence is a record between a begin and an end token. Where both directions are learned, a
+sequence has a second coding, which starts with a token of its own and holds the residues from last to first (as in ProGen2,
+arXiv 2206.13517, and RITA). Long sequences (genomes) are read as one text instead.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.wording import plural
 from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
+from anew.data.formats.gzip_files import is_packed
 from anew.data.formats.reading import read_whole
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.limits import WHOLE_BYTES
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 MIN_RESIDUES = 200  # residues without which nothing can be learned or held out
 LONG_SEQUENCE = 4096  # residues; where the median sequence is longer, all of them are read as one text
 MAX_CONTEXT = 1024  # residues that the model sees at once
-KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # few letters need longer words to be told by
+KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters, shorter ones would be shared by chance
 
-# What is said of sequences that were corrected in reading, by what was wrong with them.
+# Sentences on sequences that were corrected in reading, by what was wrong with them.
 MENDED = {
     "lower": "was in lower case, read as upper case",
     "gaps": "contained gaps, which were removed (an alignment?)",
@@ -131,14 +132,10 @@ class Residues:
 
 
 class Protein(Text):
-    """Residues count as bits do in lists of text: the end of each sequence, which must be predicted too, counts as one."""
+    """Sequences of proteins, DNA or RNA. The end of each, which is predicted too, counts as one residue."""
 
     name = "protein"
-    suffixes = frozenset(
-        f".{name}{packed}"
-        for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa")
-        for packed in ("", ".gz")
-    )
+    suffixes = frozenset(f".{name}" for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa"))
     Config = ProteinConfig
     unit = "residue"
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, "back": "<|back|>"}
@@ -240,7 +237,7 @@ class Protein(Text):
             head = item.content[:8192]
             if not head.strip():
                 return "is empty"
-            return None if fasta.is_packed(head) or looks_like_text(head) else "is binary, not FASTA"
+            return None if is_packed(head) or looks_like_text(head) else "is binary, not FASTA"
         if not item.data:
             return "has no residues"
         unknown = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))
@@ -268,7 +265,7 @@ class Protein(Text):
 
     # ---- learning the tokens ----
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         items = list(items)
         texts = [self.read(item) for item in items]
         total = sum(map(len, texts))
@@ -283,7 +280,7 @@ class Protein(Text):
         else:
             longest = max(map(len, texts)) + 1
             length = min(self.config.context or min(longest, MAX_CONTEXT), longest)
-        several_documents = len({item.name for item in items}) > 1  # spans of one have one name
+        several_documents = len({item.name for item in items}) > 1  # spans of one file have its name
         self._set_spec(length, several_documents)
         return self.spec
 
@@ -302,7 +299,8 @@ class Protein(Text):
     # ---- directions ----
 
     def orderings(self, batch: Batch) -> list[Batch]:
-        """From first to last residue; where both directions are learned also from last to first, save pieces of long ones."""
+        """From first to last residue and, where both directions are learned, from last to first; pieces of long sequences stay as they
+        are."""
         special = self.spec.special
         if "back" not in special:
             return [batch]
@@ -330,7 +328,7 @@ class Protein(Text):
         return text[::-1] if row and row[0] == self._back_token else text
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
-        """A sequence that grows towards its start ends where the last `stop` before its prompt does."""
+        """Of a sequence that grows towards its start, what follows the last `stop` before the prompt."""
         if not prompt or prompt[0] != self._back_token:
             return super()._truncate_at(row, prompt, stop)
         text = self._decode_row(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from anew.core import files
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
-from anew.data.formats import learned, line_records, tokenizer
+from anew.data.formats import learned, line_records, record_jar, tokenizer
+from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
 from anew.data.formats.text_encoding import MIXED, count_guessed_lines, decode_text, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
@@ -22,13 +23,14 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from tokenizers import Tokenizer
     from torch import Tensor
 
-TEXT_CONFIDENCE = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
+TEXT_CONFIDENCE = 0.1  # that a readable file is prose; formats that only their ending tells claim half of it
 MIN_CHARACTERS = 200  # characters without which nothing can be learned or held out
-TOKENIZER_CHARACTERS = 2_000_000  # what sub-words are trained on
-SPREAD_PIECE = 20_000  # characters of each piece of that
+TOKENIZER_CHARACTERS = 2_000_000  # that sub-words are trained on: bounds the time; chosen
+SPREAD_PIECE = 20_000  # characters of each piece of these, so that they come from all over the data
 FEW_TEXTS = 50  # below this, pieces are cut out of the texts; of more texts, whole ones are taken
 
 
@@ -43,6 +45,19 @@ class TextConfig:
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
     text_column: str = setting("", "table column of the text; empty: found by its name")
+
+
+class TokenSettings(Protocol):
+    """Settings that a subclass of `Text` needs, unless it has a `fit` of its own."""
+
+    @property
+    def tokens(self) -> str: ...
+
+    @property
+    def vocab(self) -> int: ...
+
+    @property
+    def context(self) -> int: ...
 
 
 class TokenChoice(NamedTuple):
@@ -84,14 +99,15 @@ def choose_tokens(characters: int, distinct: int, seconds: float | None, layout:
 
 
 class Text(Modality):
-    """Characters count as in the original, line ends included; in a list each record's line end counts as one."""
+    """Prose, and any other text. Its unit is the character of the original, line ends included; in a list, the end of each record
+    counts as one."""
 
     name = "text"
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
-    special_names: ClassVar[Mapping[str, str]] = {
+    special_names: ClassVar[Mapping[str, str]] = {  # of special ids, in tokenizer.json
         "begin": tokenizer.BEGIN,
         "end": tokenizer.END,
-    }  # of special ids, for others
+    }
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -103,29 +119,33 @@ class Text(Modality):
         files_hold_comments=False,
     )
 
-    config: Any  # of the subclass
     spec: Tokens
 
-    def __init__(self, config: Any, *, generated: bool = False) -> None:
+    def __init__(self, config: DataclassInstance, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
-        self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
+        self._guessed: dict[
+            str, dict[tuple[int, bytes], int]
+        ] = {}  # by file: lines of each span that are not UTF-8, {}: all
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
         return TEXT_CONFIDENCE if looks_like_text(head) else 0.0
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        assert isinstance(self.config, TextConfig), "a subclass with other settings has an `inspect` of its own"
         if self.config.layout != "auto":
-            self.layout = self.config.layout
+            self.layout = "list" if self.config.layout == "list" else "document"
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
         texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
         if rows and not texts:
             return self._inspect_rows(rows)
-        objections = line_records.why_documents(texts)  # for each file, why its lines are no records
+        if any(len(record_jar.records(text)) > 1 for text in texts):
+            return [record_jar.RULE]
+        objections = line_records.why_documents(texts)  # of each file: why its lines are no records, None if they are
         if not objections:
             return []
         if all(objection is None for objection in objections):
@@ -154,7 +174,7 @@ class Text(Modality):
         """The item's text. Raises ValueError (one clause) if it is binary."""
         if isinstance(item.data, str):
             return tokenizer.clean(item.data)
-        data = item.content
+        data = inflate(item.content)
         text, encoding = decode_text(data)
         if encoding == MIXED:  # a large file comes in spans, and each may be read more than once
             self._guessed.setdefault(item.name, {})[len(data), data[:64]] = count_guessed_lines(data)
@@ -165,7 +185,8 @@ class Text(Modality):
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
         if self.layout == "document":
-            yield Item(item.name, text, item.label, item.begins, item.ends)
+            may_divide = isinstance(self.config, TextConfig) and self.config.layout == "auto"
+            yield from record_jar.documents(item, record_jar.records(text) if may_divide else [text])
             return
         records = line_records.records(text)
         for number, record in enumerate(records, 1):
@@ -176,10 +197,11 @@ class Text(Modality):
         if isinstance(item.data, str):
             return None if item.data.strip() or not (item.begins and item.ends) else "is empty"
         head = item.content[:8192]
-        if not head.strip():
-            return "is empty"
+        text_head = inflate_head(head)
+        if not text_head.strip():
+            return "is empty or damaged gzip data" if is_packed(head) else "is empty"
         try:
-            decode_text(head, is_complete=False)
+            decode_text(text_head, is_complete=False)
         except ValueError as error:
             return str(error)
         return None
@@ -189,7 +211,7 @@ class Text(Modality):
 
     # ---- learning the tokens ----
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         items = list(items)
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))
@@ -200,29 +222,33 @@ class Text(Modality):
             )
         sample = _spread(texts, TOKENIZER_CHARACTERS)
         distinct = len(set("".join(sample)))
-        choice = choose_tokens(max(characters, size.bytes), distinct, size.seconds, self.layout)
-        tokens = choice.tokens if self.config.tokens == "auto" else self.config.tokens
+        choice = choose_tokens(max(characters, budget.bytes), distinct, budget.seconds, self.layout)
+        tokens = choice.tokens if self._token_settings.tokens == "auto" else self._token_settings.tokens
         if tokens == "characters":
             self.tokenizer = tokenizer.Characters.fit(texts)
         else:
-            vocab = max(self.config.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
+            vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
             self.tokenizer = tokenizer.SubWords.fit(sample, vocab)
-        several_documents = len({item.name for item in items}) > 1  # spans of one have one name
+        several_documents = len({item.name for item in items}) > 1  # spans of one file have its name
         self._set_spec(self._choose_length(texts, choice), several_documents)
         return self.spec
+
+    @property
+    def _token_settings(self) -> TokenSettings:
+        return cast(TokenSettings, self.config)
 
     def _choose_length(self, texts: Sequence[str], choice: TokenChoice) -> int:
         """Tokens that the model sees at once."""
         if self.layout == "document":
-            length = int(self.config.context or choice.context or 128)
+            length = int(self._token_settings.context or choice.context or 128)
             if sum(map(len, texts)) > 200 * length:
                 return length
             ids = sum(len(self.tokenizer.encode(text)) for text in texts)
             return max(min(length, ids // 8), 8)  # at least eight windows of a short text
         record_lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
         longest = int(record_lengths.max())
-        if self.config.context:
-            return min(int(self.config.context), longest)
+        if self._token_settings.context:
+            return min(int(self._token_settings.context), longest)
         usual = float(np.percentile(record_lengths, 99.5))
         return int(min(longest, max(1.5 * usual, 16.0), 1024))
 
@@ -368,12 +394,19 @@ class Text(Modality):
 
 
 def _encoding_notes(guessed: Mapping[str, Mapping[tuple[int, bytes], int]]) -> list[str]:
-    """Sentences on files that are not UTF-8. guessed: name -> lines that are not, {} for all."""
+    """Sentences on files that are not UTF-8.
+
+    Args:
+        guessed: By file: lines of each span that are not, {} where the whole file is not.
+    """
     not_utf8 = sorted(name for name, lines in guessed.items() if not lines)
     partly_utf8 = sorted(name for name, lines in guessed.items() if lines)
     notes = []
     if not_utf8:
-        notes.append(f"{_files_are(not_utf8)} not UTF-8; read as Windows-1252: {', '.join(not_utf8[:3])}")
+        notes.append(
+            f"{_files_are(not_utf8)} not UTF-8; read as Windows-1252: {', '.join(not_utf8[:3])} (if they are in another encoding, "
+            "convert them to UTF-8)"
+        )
     if partly_utf8:
         lines = sum(sum(guessed[name].values()) for name in partly_utf8)
         notes.append(

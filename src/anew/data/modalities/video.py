@@ -1,7 +1,7 @@
 """Clips as a grid of values in [-1, 1] over time: any common video and animated GIFs in; MP4 and GIF out.
 
-A long video is cut into clips of up to `MAX_FRAMES` frames, which stay in one part of the split. A clip of fewer frames than the
-grid's repeats its last one; `Batch.mask` tells which are its own, and what is written ends where it last changes.
+A long video is cut into clips of up to `MAX_FRAMES` frames, which stay in one part of the split. A clip that is shorter than the
+grid repeats its last frame; `Batch.mask` tells which frames are its own, and a sample is written up to its last change.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from anew.data.modality import Modality, ModalityTraits, class_count, collect_gl
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
-MAX_FRAMES = 32  # most frames of a clip
+MAX_FRAMES = 32  # of a clip, at most: bounds memory and time of a step
 DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
-SIDES = (16, 24, 32, 48, 64)  # pixels a side
-CHUNK = 16  # clips between two looks at how many were decoded
-DECODED_CLIPS = 192  # clips of the train part that decide channels and scale
+SIDES = (16, 24, 32, 48, 64)  # pixels a side that a size is chosen from: multiples of 8, which halve well
+CHUNK = 16  # clips between two looks at how much was decoded: each look is an exchange with the worker
+DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: enough for both; chosen
 KEPT_PIXELS = 1 << 26  # of their frames, after which no more are decoded, though never below MIN_DECODED clips
-MIN_DECODED = 16
+MIN_DECODED = 16  # fewer would decide channels and scale by the accidents of some clips; chosen
 MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
-WHOLE_SHARE = 0.95  # share of videos that are to be one clip each, where videos are short
+WHOLE_SHARE = 0.95  # of the videos must be short enough for one clip, so that each video is one; chosen
 LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long videos: a second takes as few as look smooth
 
 
@@ -76,7 +76,14 @@ class ClipGlimpse:
 
 @dataclass(slots=True)
 class _ClipGlimpses:
-    """Properties of all clips that `fit` needs. first_error: Why the first unusable clip cannot be used."""
+    """Properties of all clips that `fit` needs.
+
+    Attributes:
+        sizes: (width, height) of each.
+        frame_counts: Frames that each keeps.
+        clips: Some frames of those decoded.
+        first_error: Why the first unusable clip cannot be used.
+    """
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
     frame_counts: list[int] = field(default_factory=list)
@@ -97,7 +104,7 @@ class _ClipGlimpses:
 
     @property
     def piece(self) -> int:
-        """Clips to look at before both are asked again."""
+        """Clips to look at next."""
         return CHUNK
 
     def add(self, glimpse: ClipGlimpse) -> None:
@@ -109,7 +116,7 @@ class _ClipGlimpses:
 
 
 class Video(Modality):
-    """Moving pictures. Stored as uint8 (C, T, H, W); four channels hold colour multiplied by alpha."""
+    """Short clips of video, stored as uint8 (C, T, H, W); four channels hold colour multiplied by alpha."""
 
     name = "video"
     suffixes = frozenset(
@@ -125,11 +132,11 @@ class Video(Modality):
         super().__init__(config, generated=generated)
         self.notes: list[str] = []
         self._fixed_size = parse_size(config.size)
-        self._source_rate = float(config.rate)  # frames a second at which sources are read; 0: not decided yet
-        self._stride = 1  # of so many of these frames one is kept
-        self._max_span = MAX_FRAMES  # most frames of a clip before frames are left out
-        self._frame = "crop"
-        self.matching = PixelMatching()  # what brings samples to the values that real pixels have
+        self._source_rate = float(config.rate)  # frames a second at which files are read; 0: not decided yet
+        self._stride = 1  # one in so many of these frames is kept
+        self._max_span = MAX_FRAMES  # frames of a clip, at most, before some are left out
+        self._framing = "crop"
+        self.matching = PixelMatching()  # gives samples the values of real pixels
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -154,7 +161,7 @@ class Video(Modality):
     # ---- what an item is ----
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
-        timings = [timing for timing in isolation.each(self, "timing", sample) if not isinstance(timing, ValueError)]
+        timings = [timing for timing in isolation.each(self.timing, sample) if not isinstance(timing, ValueError)]
         if not timings:
             raise DataError("no video of the sample can be read")
         rates = np.array([timing.rate for timing in timings])
@@ -215,8 +222,8 @@ class Video(Modality):
             return
         handle = item.data
         total = len(frames.timing(_file_of(item)).at(self._source_rate or DEFAULT_RATE))
-        start = total * handle.part // handle.of
-        stop = total * (handle.part + 1) // handle.of
+        start = total * handle.index // handle.count
+        stop = total * (handle.index + 1) // handle.count
         num_clips = max(1, round((stop - start) / self._max_span)) if total > self._max_span else 1
         bounds = np.linspace(start, stop, num_clips + 1).round().astype(int).tolist()
         for low, high in pairwise(bounds):
@@ -233,8 +240,8 @@ class Video(Modality):
         return None
 
     def signature(self, item: Item) -> bytes | None:
-        """Bytes shared by most copies of one clip that differ in encoding alone; None of clips cut out of longer videos, and
-        of those without a contour."""
+        """Bytes shared by most copies of one clip that differ in encoding alone; None for clips cut out of longer videos, and for
+        those without a contour."""
         if item.group is not None or isinstance(item.data, np.ndarray):
             return None
         timing, kept = self._kept_frames(item)
@@ -256,11 +263,11 @@ class Video(Modality):
 
     # ---- fitting ----
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
-        max_side = size_limits(size)[0]
+        max_side = size_limits(budget)[0]
         sample = _ClipGlimpses()
-        collect_glimpses(self, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
+        collect_glimpses(self.glimpse, items, sample, side=2 * max(max_side, *(self._fixed_size or (0, 0))))
         if not sample.clips:
             reason = sample.first_error or "none given"
             raise DataError(f"no video of the train part can be read; the first one: {reason}")
@@ -271,12 +278,14 @@ class Video(Modality):
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
         keeps_transparency = many_transparent and channels == 4
-        self._frame = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency, self._fixed_size)
-        width, height = clip_shape.even_size(sample.sizes, size, _side_limit, self._fixed_size, self._frame, self.notes)
-        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._frame), channels) for image in images]
+        self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency, self._fixed_size)
+        width, height = clip_shape.even_size(
+            sample.sizes, budget, _side_limit, self._fixed_size, self._framing, self.notes
+        )
+        rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
-        classes = class_count(self.config.labels, labels, size.items, "videos", self.notes)
+        classes = class_count(self.config.labels, labels, budget.items, "videos", self.notes)
         self.spec = Grid(shape, "CTHW", classes, max(std, MIN_STD))
         return self.spec
 
@@ -301,20 +310,20 @@ class Video(Modality):
         return np.stack(clip + [clip[-1]] * (length - len(clip)), axis=1)  # (C, T, H, W)
 
     def frames_of(self, item: Item, whole_video: bool = False) -> list[NDArray[np.uint8]]:
-        """(C, H, W) of each frame that a clip keeps, or that a whole video has at the same pace."""
+        """(C, H, W) of each frame that a clip keeps, or of all frames of a video at the same rate."""
         channels, _, height, width = self._grid.shape
         if isinstance(item.data, np.ndarray):
             images = [pixels.open_image(frame) for frame in item.data]
         else:
             timing, kept = self._kept_frames(item)
-            if whole_video:  # pictures without times are at the pace of the run's files
+            if whole_video:  # frames without times count as one each at the rate of the run's files
                 untimed = frames.is_untimed(_file_of(item))
                 kept = timing.at(timing.rate if untimed else self._source_rate or timing.rate)[:: self._stride]
             images = frames.pictures(_file_of(item), kept.tolist(), timing.times, max(height, width))
         if not images:
             raise ValueError("it has no frames")
         return [
-            pixels.to_stored(pixels.fit_frame(pixels.to_eight_bits(image), width, height, self._frame), channels)
+            pixels.to_stored(pixels.fit_frame(pixels.to_eight_bits(image), width, height, self._framing), channels)
             for image in images
         ]
 
@@ -351,7 +360,7 @@ class Video(Modality):
         return clip_matching.keep_known(items, condition)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        """An MP4, and next to it a GIF of the size of the data; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
+        """An MP4, and a GIF of the same size beside it; a clip of fewer than `MIN_FRAMES` frames repeats its last one."""
         clip = _pad_to_min_frames(np.asarray(item))
         gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))
@@ -387,7 +396,7 @@ class Video(Modality):
             "shape": list(spec.shape),
             "classes": spec.classes,
             "std": spec.std,
-            "frame": self._frame,
+            "frame": self._framing,
             "rate": self._source_rate,
             "step": self._stride,
             "span": self._max_span,
@@ -398,7 +407,7 @@ class Video(Modality):
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedVideo, state)
         self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
-        self._frame, self._source_rate = record.frame, record.rate
+        self._framing, self._source_rate = record.frame, record.rate
         self._stride, self._max_span = record.step, record.span
         record.matching.check(record.shape[0])
         self.matching = record.matching
@@ -413,7 +422,7 @@ def _file_of(item: Item) -> frames.Data:
 
 def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
     """(C, H, W) of each frame of a clip, of a folder of them, or of a single picture."""
-    (clip,) = isolation.each(video, "frames_of", [Item(path, FileSlice(Path(path)))], True)
+    (clip,) = isolation.each(video.frames_of, [Item(path, FileSlice(Path(path)))], True)
     if isinstance(clip, ValueError):
         still = isolation.call(_decode_still, None, Path(path))
         if still is not None:
@@ -422,20 +431,20 @@ def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
             f"{path!r} cannot be used as a prompt: {clip}; give a short video, an animated GIF, a picture, or a folder of "
             "numbered pictures"
         )
-    return cast(list[NDArray[np.uint8]], clip)
+    return clip
 
 
 def _decode_still(_: None, path: Path) -> NDArray[np.uint8] | None:
     return frames.read_still(path)
 
 
-def size_limits(size: DataBudget) -> tuple[int, int]:
+def size_limits(budget: DataBudget) -> tuple[int, int]:
     """(pixels a side, frames) that the budget can learn: 24 and 8 in a minute of one CPU thread, 32 and 12 in five.
 
     Without a budget the answer is 32 and 16."""
-    if size.thread_seconds is None:
+    if budget.thread_seconds is None:
         return 32, 16
-    minutes = size.thread_seconds / 60.0
+    minutes = budget.thread_seconds / 60.0
     side = max(rung for rung in SIDES if rung <= max(24.0 * minutes**0.18, SIDES[0]))
     return side, int(np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES))
 
@@ -446,14 +455,14 @@ def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
     return f"; frames={frames_needed} keeps more{more}"
 
 
-def _side_limit(size: DataBudget) -> int:
-    return size_limits(size)[0]
+def _side_limit(budget: DataBudget) -> int:
+    return size_limits(budget)[0]
 
 
 def _join(
     begin: list[NDArray[np.uint8]], end: list[NDArray[np.uint8]], length: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(1, C, T, H, W) a beginning and an end with blank frames between, and (1, T, 1, 1), 1 where a frame is given."""
+    """A beginning and an end with blank frames between, (1, C, T, H, W), and a mask, (1, T, 1, 1): 1 where a frame is given."""
     if end:
         keep = max(1, (length - length // 4) // (2 if begin else 1))
         begin, end = begin[-keep:], end[:keep]
@@ -468,7 +477,7 @@ def _join(
 
 
 def _until_last_change(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
-    """Frames (T, C, H, W) in [-1, 1] of each clip as people see them."""
+    """Each clip, (T, C, H, W) in [-1, 1], as bytes without the repeated frames at its end."""
     return [clip[: frame_counts(clip[None, None])[0]] for clip in clip_matching.as_bytes(clips)]
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from anew.data.file_names import suffix_of
 from anew.data.formats.by_range import Range
@@ -39,7 +39,7 @@ class Shard:
         name: Stable and unique in its source (path and span; no absolute path): order and fingerprint follow from it.
         items: Number of items; an estimate unless `exact`.
         bytes: Size in the source.
-        where: Data with which its reader finds it again.
+        where: Place, by which its reader finds it again; it means nothing to others.
         part: "train", "validation" or "test" where folders or split names say so; None where the split is made here.
         stamp: Changes when its files change (modification times); keys the cache, not the fingerprint.
         exact: Whether `items` is exact.
@@ -49,7 +49,7 @@ class Shard:
     name: str
     items: int
     bytes: int
-    where: Any
+    where: object
     part: str | None = None
     stamp: int = 0
     exact: bool = True

@@ -22,6 +22,7 @@ _CONFIG_BYTES = 16 << 20  # largest config.json that is read
 
 CONVERSIONS = {
     **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub", ".pages"), "plain text (.txt)"),
+    **{f"{suffix}.gz": suffix for suffix in (".csv", ".tsv", ".jsonl", ".ndjson")},
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "CSV (.csv)"),
 }
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anew.data.file_names import suffix_of
+from anew.core.wording import listed
+from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats import by_range
+from anew.data.formats.gzip_files import inflate_head
 from anew.data.modality import CONFIDENT, Modality
+from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.listing import File
 from anew.data.types import SkippedItem
 
@@ -17,6 +20,7 @@ HEAD_BYTES = 4096  # first bytes of a file, which decide its modality: one block
 MAX_FILES_TO_OPEN_ALL = 4096  # files up to which each is opened: bounds the time of listing
 SAMPLED_FILES = 64  # files of one ending, evenly spread, that stand for the rest in larger folders if they all agree
 MAX_OPENED = 50_000  # files of one ending that are opened where they do not agree
+SHOWN_ENDINGS = 6  # endings that one sentence names
 UNKNOWN = "no suffix"  # key of files without an ending that no modality recognises
 
 
@@ -38,13 +42,26 @@ class SortedFiles:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on files whose content is not what they are called."""
-        return self.gathered + [
-            f"{names[0]} is read as {modality}, by its content"
-            if len(names) == 1
-            else f"{len(names):,} {suffix} files are read as {modality}, by their content"
-            for (modality, suffix), names in sorted(self.other.items())
-        ]
+        """Sentences on files whose content is not what they are called, one for each kind of data."""
+        by_modality: dict[str, dict[str, list[str]]] = {}
+        for (modality, suffix), names in self.other.items():
+            by_modality.setdefault(modality, {})[suffix] = names
+        return self.gathered + [_by_content(modality, names) for modality, names in sorted(by_modality.items())]
+
+
+def _by_content(modality: str, names: Mapping[str, Sequence[str]]) -> str:
+    """A sentence on files that are read as a modality (plural noun) by their content. names: their paths by ending."""
+    n = sum(map(len, names.values()))
+    if n == 1:
+        return f"{next(iter(names.values()))[0]} is read as {modality}, by its content"
+    if len(names) == 1:
+        return f"{n:,} {next(iter(names))} files are read as {modality}, by their content"
+    commonest = sorted(names, key=lambda suffix: (-len(names[suffix]), suffix))
+    n_shown = SHOWN_ENDINGS if len(commonest) > SHOWN_ENDINGS + 1 else len(commonest)
+    shown = [f"{len(names[suffix]):,} {suffix}" for suffix in commonest[:n_shown]]
+    if more := commonest[n_shown:]:
+        shown.append(f"{sum(len(names[suffix]) for suffix in more):,} with {len(more)} other endings")
+    return f"{n:,} files are read as {modality}, by their content: {listed(shown)}"
 
 
 def sort_files(
@@ -59,6 +76,7 @@ def sort_files(
         requested: The modality that the user asks for, see `Modality.folders`.
     """
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
+    texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
     by_suffix: dict[str, list[File]] = {}
     out = SortedFiles()
     files = _gather_frame_folders(files, root, modalities, out, requested)
@@ -66,7 +84,11 @@ def sort_files(
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
     opens_all = len(files) <= MAX_FILES_TO_OPEN_ALL
     for suffix, same_suffix in by_suffix.items():
-        _FilesOfEnding(suffix, suffixes.get(suffix), same_suffix, root, modalities).into(out, opens_all)
+        if suffix in CONVERSIONS:  # a packed table is no text
+            out.files[suffix] = same_suffix
+            continue
+        owner = suffixes.get(suffix) or texts.get(unpacked(suffix))
+        _FilesOfEnding(suffix, owner, same_suffix, root, modalities).into(out, opens_all)
     for own_files in out.files.values():
         own_files.sort()
     return out
@@ -133,7 +155,9 @@ class _FilesOfEnding:
             if self.owner is None:  # the reader of a known kind says it itself
                 out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
             return {}
-        return {name: claim for name, modality in self.modalities.items() if (claim := modality.sniff(head)) > 0}
+        text_head = inflate_head(head)
+        claims = {name: m.sniff(text_head if m.traits.is_text else head) for name, m in self.modalities.items()}
+        return {name: claim for name, claim in claims.items() if claim > 0}
 
     def _unsure_modality(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
@@ -147,7 +171,7 @@ class _FilesOfEnding:
         if not claims:
             return self.owner
         best = max(claims, key=lambda name: (claims[name], name == self.owner))
-        has_no_suffix = not self.suffix  # files without an ending have nothing else in common
+        has_no_suffix = not unpacked(self.suffix)  # files without an ending have nothing else in common
         return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
     def _put(self, out: SortedFiles, file: File, owner: str | None) -> None:

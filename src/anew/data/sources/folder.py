@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from anew.data import limits
 from anew.data.file_names import is_packed, label_of, parts_of
@@ -46,12 +46,24 @@ def open_reader(
     return FolderReader(files, root, modalities, classes or {}, once, requested)
 
 
+class _FileSpan(NamedTuple):
+    """Bytes of a large text file. record: bytes that open a line where a record begins, if not every line does."""
+
+    path: str
+    start: int
+    stop: int
+    record: bytes
+
+
 class _FilePart(NamedTuple):
     """Part `number` of `of` equal parts of a file."""
 
     path: str
     number: int
     of: int
+
+
+_Place = tuple[str | _FilePart, ...] | _FileSpan  # of a shard: whole files, parts of one, or a span of one
 
 
 class FolderReader:
@@ -135,23 +147,18 @@ class FolderReader:
         return self._classes[path] if path in self._classes else label_of(path)
 
     def ranges(self, shard: Shard) -> list[Range]:
-        if isinstance(shard.where[0], _FilePart):
-            return []
-        if isinstance(shard.where[0], str):
-            return [Range(self._root / path) for path in shard.where]
-        path, start, stop, _ = shard.where[0]
-        return [Range(self._root / path, start, stop)]
+        place = cast(_Place, shard.where)
+        if isinstance(place, _FileSpan):
+            return [Range(self._root / place.path, place.start, place.stop)]
+        return [Range(self._root / path) for path in place if isinstance(path, str)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        if isinstance(shard.where[0], _FilePart):
-            for part in shard.where:
-                yield self._file_slice(part)
+        place = cast(_Place, shard.where)
+        if not isinstance(place, _FileSpan):
+            for file in place:
+                yield self._read_one(file) if isinstance(file, str) else self._file_slice(file)
             return
-        if isinstance(shard.where[0], str):
-            for path in shard.where:
-                yield self._read_one(path)
-            return
-        path, start, stop, record = shard.where[0]
+        path, start, stop, record = place
         try:
             data, last = _read_span(self._root / path, start, stop, record, self._starts[path])
         except OSError as error:
@@ -249,7 +256,7 @@ def _spans(file: File, part: str | None, record: bytes) -> list[Shard]:
             f"{file.path}@{start}-{stop}",
             1,
             stop - start,
-            ((file.path, start, stop, record),),
+            _FileSpan(file.path, start, stop, record),
             part,
             file.stamp,
             continues=start > 0,

@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, cast
 
 from anew.core.extras import require
 from anew.data.file_names import part_of
@@ -103,7 +103,7 @@ class HubReader:
         return []
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        split, modality, start, count = shard.where
+        split, modality, start, count = cast(tuple[str, str, int, int], shard.where)
         columns = self._columns.names_for(modality)
         try:
             part = self._splits[split].select_columns(columns)[start : start + count]  # column -> cells

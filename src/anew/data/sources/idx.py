@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class IdxReader:
         return []
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, start, count = shard.where
+        path, start, count = cast(tuple[str, int, int], shard.where)
         pair = self._pairs[path]
         try:
             body = self._body(pair)

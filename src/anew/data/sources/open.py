@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anew.core.registry import available
+from anew.core.wording import listed, plural
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality, load_modality, reasons
 from anew.data.skipped import name_reasons
@@ -20,6 +21,7 @@ from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, did_you_mean
 
 SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected: bounds its time
+NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
 MAX_CLASSES = 1000  # as many as ImageNet has; more folders are a numbering
 MIN_ITEMS_PER_CLASS = 5  # mean items of a class, below which folders are a numbering, not classes
 
@@ -71,15 +73,18 @@ def detect_modality(
     source = Source.open(path, modalities, once, requested if is_requested else None, columns)
     usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
-        counts = ", ".join(f"{n} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
+        counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
         sentence = f"{path!r} holds nothing that can be learned ({(counts + _refusal_clause(source)).removeprefix('; ') or 'nothing'})"
-        raise DataError(f"{sentence}; {_advice(source, modalities) or 'give ' + ' or '.join(sorted(modalities))}")
+        advice = _advice(source, modalities) or (
+            "" if source.refusals else NOTHING_READ
+        )  # a refusal says what to change
+        raise DataError("; ".join(filter(None, [sentence, advice])))
     if requested is not None and requested not in usable:
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
         raise DataError("; ".join(filter(None, [sentence, _advice(source, {requested: modalities[requested]})])))
     modality = requested or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
     left_out = {name: n for name, n in source.counts.items() if name != modality and n}
-    notes = _notes(modality, usable, requested)
+    notes = _notes(modality, usable, requested, modalities)
     if advice := _advice(source, {modality: modalities[modality]}):
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
@@ -118,15 +123,25 @@ def _refusal_clause(source: Source) -> str:
     return f"; {first.name} was refused: {first.reason}{more}"
 
 
-def _notes(modality: str, counts: dict[str, int], requested: str | None) -> list[str]:
+def _notes(
+    modality: str, counts: Mapping[str, int], requested: str | None, modalities: Mapping[str, type[Modality]]
+) -> list[str]:
     left_out = {name: n for name, n in counts.items() if name != modality}
     if not left_out:
         return []
-    ignored = ", ".join(f"{n} {name}" for name, n in sorted(left_out.items()))
-    reason = "as asked" if requested else "since most items are"
+    ignored = listed([plural(n, modalities[name].traits.singular) for name, n in sorted(left_out.items())])
+    reason = "as asked" if requested else _why_it_is_learned(modality, counts)
+    largest = max(left_out, key=lambda name: left_out[name])
     return [
-        f"training on {modality}, {reason}; ignoring {ignored} (choose with the modality {' or '.join(sorted(left_out))})"
+        f"training on {modalities[modality].traits.plural}, {reason}; ignoring {ignored} "
+        f"(modality={largest} would train on the {modalities[largest].traits.plural})"
     ]
+
+
+def _why_it_is_learned(modality: str, counts: Mapping[str, int]) -> str:
+    """Why this modality is learned: it has most items, or as many as another and more bytes."""
+    has_most = all(n < counts[modality] for name, n in counts.items() if name != modality)
+    return "since most items are" if has_most else "since they take most bytes"
 
 
 def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
@@ -156,7 +171,7 @@ def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], lis
     shards = _evenly_spaced(chosen.shards, 16)
     per_shard = max(SAMPLE_ITEMS // len(shards), 1)
     for shard in shards:
-        for item, reason in reasons(modality, "validate_header", chosen.source.read(shard, per_shard)):
+        for item, reason in reasons(modality.validate_header, chosen.source.read(shard, per_shard)):
             if reason is not None:
                 bad.append(SkippedItem(item.name, reason))
             elif not isinstance(item, SkippedItem):

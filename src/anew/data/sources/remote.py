@@ -22,6 +22,7 @@ from filelock import FileLock
 
 from anew.core import addresses, files, ranges
 from anew.core.addresses import FileSystem, without_query
+from anew.core.json_values import JsonValue
 from anew.core.ranges import BlockCache, RangeStore, StoredFile
 from anew.core.wording import plural
 from anew.data import limits
@@ -218,15 +219,16 @@ class _Copy:
                 f"{max(free, 0) / 1e9:,.1f} GB; set the environment variable ANEW_CACHE to a folder on a larger disk"
             )
 
-    def _read(self) -> dict[str, list[object]]:
+    def _read(self) -> dict[str, list[JsonValue]]:
         path = self.folder / MANIFEST
         if not path.exists():
             return {}
         try:
             manifest = files.read_json(path, MANIFEST_BYTES, MANIFEST_MEMORY)
-            return {str(name): list(entry) for name, entry in manifest.items()}
-        except (RunError, AttributeError, TypeError):  # damaged: everything is fetched again
+        except RunError:  # damaged: everything is fetched again
             return {}
+        entries = manifest.items() if isinstance(manifest, dict) else ()
+        return {name: entry for name, entry in entries if isinstance(entry, list)}
 
     def _save(self) -> None:
         files.write_json(self.folder / MANIFEST, self.manifest)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from anew.core import addresses, files
 from anew.core.addresses import FileSystem, Info, without_query
 from anew.core.ranges import StoredFile, stored_file
+from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
@@ -23,6 +24,15 @@ MAX_COPIED_BYTES = (
 )  # bytes up to which data at an address is copied; of more, only the ranges that are used are read
 FRESH_SECONDS = 600.0  # for which the names of larger data are reused: a look and a training after it list once
 MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
+
+
+class _KeptNames(Record):
+    """A listing as it is kept. files: name, key, bytes and stamp of each; refusals: name and reason."""
+
+    time: Real
+    is_file: Flag
+    files: list[tuple[Text, Text, Whole | None, Text]]
+    refusals: list[tuple[Text, Text]]
 
 
 @dataclass(slots=True)
@@ -73,13 +83,12 @@ def _read_kept(path: Path) -> StoreListing | None:
     if not path.exists():
         return None
     try:
-        names = files.read_json(path, MANIFEST_BYTES, MANIFEST_MEMORY)
-        age = time.time() - names["time"]
-        stored = {name: StoredFile(key, size, stamp) for name, key, size, stamp in names["files"]}
-        refusals = [SkippedItem(name, reason) for name, reason in names["refusals"]]
-    except (RunError, KeyError, TypeError, ValueError):  # damaged: everything is listed again
+        names = checked(_KeptNames, files.read_json(path, MANIFEST_BYTES, MANIFEST_MEMORY), NAMES)
+    except (RunError, ValueError):  # damaged: everything is listed again
         return None
-    listing = StoreListing(stored, bool(names["is_file"]), refusals, age)
+    age = time.time() - names.time
+    stored = {name: StoredFile(key, size, stamp) for name, key, size, stamp in names.files}
+    listing = StoreListing(stored, names.is_file, [SkippedItem(*refusal) for refusal in names.refusals], age)
     return listing if 0 <= age < FRESH_SECONDS and all(map(is_safe, stored)) else None
 
 

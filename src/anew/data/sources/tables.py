@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import cast
 
 from anew.data.file_names import part_of, suffix_of
 from anew.data.formats import by_range
@@ -106,14 +106,15 @@ class TableReader:
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
-        path, modality, where = shard.where
+        path, modality, where = cast(tuple[str, str, Span | RowRange], shard.where)
         _, table, columns = self._tables[path]
-        if isinstance(table, ParquetFile):
+        if isinstance(where, RowRange):
+            assert isinstance(table, ParquetFile)
             return table.ranges(where, columns.names_for(modality))
         return [Range(self._root / path, where.start, where.stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, modality, where = shard.where
+        path, modality, where = cast(tuple[str, str, Span | RowRange], shard.where)
         _, table, columns = self._tables[path]
         place, name, number = TablePlace((self._root / path).parent, self._root), "", 0
         try:
@@ -142,9 +143,13 @@ def _open_table(
 
 
 def _rows(
-    table: DelimitedFile | ParquetFile, where: Any, columns: Sequence[str]
+    table: DelimitedFile | ParquetFile, where: Span | RowRange, columns: Sequence[str]
 ) -> Iterator[dict[str, object] | Broken]:
-    return table.read(where, columns) if isinstance(table, ParquetFile) else table.read(where)
+    if isinstance(table, ParquetFile):
+        assert isinstance(where, RowRange)
+        return table.read(where, columns)
+    assert isinstance(where, Span)
+    return table.read(where)
 
 
 def _row_name(path: str, where: Span | RowRange, number: int) -> str:

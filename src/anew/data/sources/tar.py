@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from anew.data import limits
 from anew.data.file_names import label_of, part_of
@@ -207,13 +207,13 @@ class ArchiveReader:
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
-        path, modality, chunk = shard.where
+        path, modality, chunk = cast(tuple[str, str, Sequence[int]], shard.where)
         samples = [self._archives[path].samples[index] for index in chunk]
         places = [sample.places[sample.endings[modality]] for sample in samples]
         return [Range(self._root / path, place.start, place.start + place.size) for place in places]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, modality, chunk = shard.where
+        path, modality, chunk = cast(tuple[str, str, Sequence[int]], shard.where)
         archive = self._archives[path]
         try:
             with self._open(archive) as stream:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from anew.data import limits
 from anew.data.file_names import part_of
@@ -49,6 +49,9 @@ class _Survey:
     is_plain: bool = True
 
 
+_Place = tuple[str, str, int, int]  # of a shard: path, modality, first byte, end
+
+
 class SpanReader:
     """See `anew.data.sources.base.Reader`. Counts are estimates."""
 
@@ -83,11 +86,11 @@ class SpanReader:
         return shards
 
     def ranges(self, shard: Shard) -> list[Range]:
-        path, _, start, stop = shard.where
+        path, _, start, stop = cast(_Place, shard.where)
         return [Range(self._root / path, max(0, start - SEARCH_BYTES), stop)]
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, modality, start, stop = shard.where
+        path, modality, start, stop = cast(_Place, shard.where)
         try:
             with by_range.open_file(self._root / path, stop) as stream:
                 samples = samples_in(stream, start, stop, self._owners)

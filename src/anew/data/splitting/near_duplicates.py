@@ -20,7 +20,8 @@ MAX_CANDIDATES = 8  # documents looked up by one hash, so that a phrase in all o
 MIN_CHARACTERS = 200  # below which only equality after normalisation makes near-duplicates: there are few shingles
 MIN_SIMILARITY = 0.7  # shared shingles (Jaccard) that make two documents near-duplicates
 MAX_DOCUMENTS = 20_000  # that are compared by their signatures: about 10 s of one core
-MAX_CHARACTERS = 4_000  # of the beginning of each document, for the same reason
+MAX_CHARACTERS = 4_000  # of each of so many documents, for the same reason; fewer are compared by more of them
+COMPARED_CHARACTERS = 8_000_000  # of all documents together, where these are few: about 1 s
 _BASE = np.uint64(1_000_003)  # of the polynomial hash of a shingle; a prime larger than any alphabet in use
 
 Signature = NDArray[np.uint64]  # (<=SIGNATURE_SIZE,) ascending
@@ -63,15 +64,24 @@ def name_hash(name: str) -> int:
     return _hash(name.encode("utf-8", "surrogateescape"))
 
 
-def minhash(text: str) -> Signature | None:
+def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None:
     """The smallest hashes of a text's shingles (bottom-k MinHash, Broder 1997).
+
+    Args:
+        text: The text.
+        max_characters: Of a longer text its beginning, middle and end are taken, so many characters in all: pages of one site
+            begin and end alike, and so do programs of one author, however much they differ.
 
     Returns:
         (<=SIGNATURE_SIZE,) hashes, ascending; None for a text too short to be compared by parts.
     """
     if len(text) < MIN_CHARACTERS:
         return None
-    normalised = " ".join(text[:MAX_CHARACTERS].casefold().split())
+    if len(text) > max_characters:
+        stretch = max_characters // 3
+        middle = (len(text) - stretch) // 2
+        text = "\n".join((text[:stretch], text[middle : middle + stretch], text[-stretch:]))
+    normalised = " ".join(text.casefold().split())
     points = np.frombuffer(normalised.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     if len(points) <= SHINGLE:
         return None
@@ -133,7 +143,7 @@ def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
     for key, item in zip(keys[::step], items[::step], strict=True):
         if key in leader or not isinstance(item.data, str):
             continue
-        signature = minhash(item.data)
+        signature = minhash(item.data, max(COMPARED_CHARACTERS // len(items), MAX_CHARACTERS))
         match = index.match(signature)
         leader[key] = key if match is None else leader[match]
         index.add(key, signature)

@@ -21,12 +21,12 @@ def read_records(source: Source, shard: Shard, modality: Modality) -> Iterator[I
     if type(modality).split_records is Modality.split_records:
         yield from source.read(shard)
         return
-    for item, records in each(modality, "split_records", source.read(shard)):
+    for item, records in each(modality.split_records, source.read(shard)):
         if isinstance(item, SkippedItem):
             yield item
         elif isinstance(records, ValueError):
             yield SkippedItem(item.name, str(records))
-        else:
+        elif records is not None:
             yield from records
 
 
@@ -38,7 +38,7 @@ def content_key(item: Item) -> int:
 def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
     """Keys that near-copies share, too, by the modality's signature; a ValueError (one clause) for an item that cannot be used."""
     complete = [item for item in items if item.begins and item.ends and not isinstance(item.data, str)]
-    signatures = isolation.each(modality, "signature", complete)
+    signatures = isolation.each(modality.signature, complete)
     for item in items:
         signature = next(signatures) if item.begins and item.ends and not isinstance(item.data, str) else None
         if isinstance(signature, ValueError):
@@ -99,7 +99,7 @@ class Records:
 
     def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         results = (
-            reasons(modality, "validate_header", piece)
+            reasons(modality.validate_header, piece)
             if check
             else ((item, getattr(item, "reason", None)) for item in piece)
         )

@@ -14,6 +14,7 @@ from anew.data.skipped import name_reasons
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
+# Numbers of the parts, in the order of NAMES; runs and caches hold them.
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, where items have such
 FEW_DOCUMENTS = 50  # below which spans are held out: of fewer, a held-out part would be two or three documents
@@ -29,6 +30,7 @@ NEEDED_SHARE = 0.15
 VALIDATION_SPAN = 0.6
 LEAST_ITEMS = 10  # different items, below which nothing is split by item; chosen
 MANY_RECORDINGS = 40  # from which whole recordings are held out: each is then a small share of a held-out part
+MOST_GROUPS = 1.25  # times its share of the files that a held-out part may take to have its share of the text
 REACH = 2000  # characters within which a cut moves to a line end, at most a quarter of the way to the next cut
 REGION = 100_000  # characters of text for each held-out span of a part, up to MOST_REGIONS spans
 MOST_REGIONS = 10  # spans of a part: more would cut the text into pieces too short for their context
@@ -86,7 +88,8 @@ def held_out_share(amount: float, target: float) -> float:
 def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_out: Sequence[int]) -> NDArray[np.uint8]:
     """Groups in the order of their hash go to each held-out part until it has its share of the sizes, the others to train.
 
-    A group that alone would make half of a held-out part stays in train: one huge file must not be the score.
+    A group that alone would make half of a held-out part stays in train: one huge file must not be the score. Nor may a few
+    such files, which all stay in train, leave it hardly any of the others: a part ends at MOST_GROUPS times its share of them.
 
     Args:
         keys: The key of each item; items with one key are a group.
@@ -104,16 +107,19 @@ def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_o
     in_order = distinct[np.argsort(splitmix64(distinct), kind="stable")].tolist()
     target = share * sum(sizes)
     largest = max(target / 2, float(np.median(sizes))) if len(sizes) else 0.0
+    most_groups = max(MOST_GROUPS * share * len(in_order), 1.0)
     parts = np.full(len(keys), TRAIN, dtype=np.uint8)
     filled = dict.fromkeys(held_out, 0)
+    groups = dict.fromkeys(held_out, 0)
     for key in in_order:
-        part = next((part for part in held_out if filled[part] < target), None)
+        part = next((part for part in held_out if filled[part] < target and groups[part] < most_groups), None)
         if part is None:
             break
         size = sum(sizes[number] for number in members[key])
         if size <= largest:
             parts[members[key]] = part
             filled[part] += size
+            groups[part] += 1
     return parts
 
 
@@ -146,11 +152,11 @@ def check(
 
 
 def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[str]:
-    """Sentences on a split by content into these parts. by_size: the held-out ones have their shares of the text."""
+    """Sentences on a split by content into these parts. by_size: the held-out ones have about their shares of the text."""
     counts = np.bincount(parts, minlength=len(NAMES)).tolist()
-    by_text = ", so that each has its share of the text" if by_size else ""
+    by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
-    notes = [f"split at random by content{by_text}: of {len(parts):,} items {shares}"]
+    notes = [f"split at random by content{by_length}: of {len(parts):,} items {shares}"]
     if n_copies:
         repeat = "repeats" if n_copies == 1 else "repeat"
         notes.append(

@@ -243,7 +243,7 @@ class _Bodies:
         for number in sorted({shard for shard, _ in number_of}):
             records = enumerate(read_records(self._source, self._shards[number], self._modality))
             numbered = [(at, record) for at, record in records if (number, at) in number_of]
-            results = reasons(self._modality, "validate_body", [record for _, record in numbered])
+            results = reasons(self._modality.validate_body, [record for _, record in numbered])
             for (at, _), (record, reason) in zip(numbered, results, strict=True):
                 if reason is not None:
                     unusable.append(number_of[number, at])
@@ -261,7 +261,7 @@ def has_usable(modality: Modality, records: Sequence[Item]) -> bool:
     if not _reads_bodies(modality):
         return True
     sampled = [records[place] for place in _evenly_spread(len(records))]
-    return any(reason is None for _, reason in reasons(modality, "validate_body", sampled))
+    return any(reason is None for _, reason in reasons(modality.validate_body, sampled))
 
 
 def _evenly_spread(n: int) -> NDArray[np.intp]:

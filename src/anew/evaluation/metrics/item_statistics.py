@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ class ItemStatistic:
     """
 
     spec: MetricSpec
-    compute: Callable[[Sequence[Any] | Numbers], Array]
+    compute: Callable[[Sequence[Numbers] | Numbers], Array]
     meaning: str
 
 

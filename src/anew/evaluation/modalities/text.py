@@ -62,7 +62,7 @@ class TextEvaluation(Evaluation[str]):
         return list(bigrams(train, n, rng))
 
     def items(self, part: str, n: int) -> list[str]:
-        """Records; of other texts pieces of PASSAGE characters, in random order."""
+        """Records; of other texts pieces of PASSAGE characters, in random order; each may hold several short documents."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
         if part == "samples":
@@ -70,8 +70,17 @@ class TextEvaluation(Evaluation[str]):
         return self._cut(self._part(part, TRAIN_MOST if part == "train" else TEST_MOST))[:n]
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
+        rng = np.random.default_rng(self.inputs.seed)
+        if self._documents_are_short:
+            texts = ["\n".join(texts[i] for i in rng.permutation(len(texts)))]
         pieces = [text for text in cut_passages(texts, PASSAGE).texts if len(text) == PASSAGE]
-        return [pieces[i] for i in np.random.default_rng(self.inputs.seed).permutation(len(pieces))]
+        return [pieces[i] for i in rng.permutation(len(pieces))]
+
+    @cached_property
+    def _documents_are_short(self) -> bool:
+        """Whether most of the training text lies in documents (quotes, messages) that give no whole piece, and would not count."""
+        lengths = [len(text) for text in self._part("train", TRAIN_MOST)]
+        return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
     def pool_size(self, pool: AuditPool[str]) -> int:
         if self.records:

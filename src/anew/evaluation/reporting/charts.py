@@ -76,12 +76,17 @@ def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
         real_baseline=share(score.real_baseline),
         naive_baseline=share(naive),
         start=f"{start:g}",
-        end=f"naive: {naive:.3g}" if naive_is_far else f"{end:.2g}",
+        end=f"naive: {_short(naive)}" if naive is not None and naive_is_far else _short(end),
         naive_is_far=naive_is_far,
         better=ARROWS[score.better],
         is_reference=score.spec.role == "reference",
         label=label,
     )
+
+
+def _short(number: float) -> str:
+    """Two digits of a number, or all of it from 100 on, without an exponent."""
+    return f"{number:,.0f}" if number >= 100.0 else f"{number:.2g}"
 
 
 def _scale_end(score: Score, largest: float) -> float:

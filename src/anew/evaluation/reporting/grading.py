@@ -3,8 +3,8 @@
 Every metric whose spec has a `Tolerance` is a part of a grade. A part is how far samples lie on the worse side of real data:
 the *excess*, with a 95% interval. Its baseline is the score of training items in the samples' place, measured on as many
 items, and so as uncertain as the figure itself: the interval of the excess is the figure's, times the root of two. Only where
-the baseline is known without error (0.5 for guessing) is it not widened; what training items score beyond it is granted as far
-as it lies outside the interval.
+the baseline is known without error (0.5 for guessing), and training items are within chance of it, is it not widened. Where
+training and held-out items themselves differ (a log, whose end is held out), samples are not asked to be closer than these.
 
 The rule:
 
@@ -129,11 +129,11 @@ def part_of(score: Score) -> Part | None:
         grade = _grade(tolerance, excess, excess, math.inf, has_enough=False)
         return Part(score, tolerance, excess, None, None, grade, 0.0)
     better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
-    if tolerance.exact_baseline is not None:
-        half = (better + worse) / 2.0
-        excess = sign * (score.value - tolerance.exact_baseline) / scale
-        excess -= max(sign * (real - tolerance.exact_baseline) - half, 0.0) / scale
-        excess = max(excess, 0.0)  # better than guessing at being worse: luck, which must not make room for a fault
+    exact = tolerance.exact_baseline
+    if exact is not None and sign * (real - exact) <= (better + worse) / 2.0:
+        excess = max(
+            sign * (score.value - exact) / scale, 0.0
+        )  # better than guessing is luck, and makes no room for a fault
     else:
         better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
     low, high = excess - better / scale, excess + worse / scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anew.core import files
@@ -14,6 +14,7 @@ from anew.evaluation.reporting.report import NOUNS, EvaluationReport
 from anew.evaluation.score import Score
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
+QUESTIONS = {"closeness": "Close to the data?", "variety": "As varied?", "novelty": "New?"}
 
 LIMITS = """\
 The model knows nothing but its training data, including its faults and biases. The scores say how close the samples are
@@ -61,7 +62,7 @@ def card(
         tried: Which families were tried before, if any, as sentences.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
-    answers = "\n".join(f"- {escape(answer)}" for answer in report.verdict.values())
+    answers = "\n".join(answer_lines(report.verdict))
     new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
     return f"""---
 {metadata(report, data=data)}---
@@ -95,6 +96,12 @@ scores with samples.
 
 {LIMITS}
 {KEEPS_RECORDS if keeps_records else ""}"""
+
+
+def answer_lines(verdict: Mapping[str, str]) -> list[str]:
+    """The sentences of a report's verdict as a list, behind the questions that they answer."""
+    questions = {name: f"**{question}** " for name, question in QUESTIONS.items()}
+    return [f"- {questions.get(name, '')}{escape(answer)}" for name, answer in verdict.items()]
 
 
 def _paragraph(text: str) -> str:

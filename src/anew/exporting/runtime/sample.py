@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.number]
 Values = dict[str, Array]
 Step = Mapping[str, Any]  # of sampler.json
-STEPS = ("normal", "label", "choose", "choose_row", "run", "denoise", "tokens")  # kinds, each a method
+STEPS = ("normal", "label", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # kinds, each a method
 
 
 class Sampler:
@@ -93,6 +93,9 @@ class Sampler:
         total = np.array(step["table"])[values[step["row"]]].cumsum(1)
         index = (rng.random((n, 1)) * total[:, -1:] >= total).sum(1)
         return np.asarray(np.minimum(index, total.shape[1] - 1))
+
+    def _one_hot(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
+        return np.asarray(np.eye(step["size"], dtype=np.float32)[values[step["index"]]])
 
     def _run(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]

@@ -215,10 +215,10 @@ export class Engine {
     const shares = fractions ?? Array.from({ length: frames }, (_, i) => i / (frames - 1));
     for (const [place, share] of shares.entries()) {
       if (this.cancelled.has(id)) break;
-      const known = { ...ends[0].known };
+      const { known, blend } = joined(ends, [1 - share, share]);
       for (const name of ends[0].normals) known[name] = between(ends[0].known[name], ends[1].known[name], share);
       let last = null;
-      for (const draft of this.sampler.sample({ n: 1, seed, index: from, label, known })) {
+      for (const draft of this.sampler.sample({ n: 1, seed, index: from, label, known, blend })) {
         last = draft;
         if (this.cancelled.has(id)) break;
       }
@@ -285,14 +285,14 @@ export class Engine {
     };
   }
 
-  // A sample at a place of a map: the normal numbers of three samples, joined by x and y from 0 to 1.
+  // A sample at a place of a map: what three samples were drawn from, joined by x and y from 0 to 1.
   async place({ seed, x, y, label = null }) {
     const [origin, right, down] = [0, 1, 2].map((index) => this.noises(seed, index, label));
-    const known = { ...origin.known };
+    const { known, blend } = joined([origin, right, down], [(1 - x) * (1 - y), x, (1 - x) * y]);
     for (const name of origin.normals) {
       known[name] = between(between(origin.known[name], right.known[name], x), between(down.known[name], right.known[name], x), y);
     }
-    const last = [...this.sampler.sample({ n: 1, seed, index: 0, label, known })].at(-1);
+    const last = [...this.sampler.sample({ n: 1, seed, index: 0, label, known, blend })].at(-1);
     return { item: this.items(last)[0] };
   }
 
@@ -313,9 +313,10 @@ export class Engine {
     const normals = [];
     for (const step of steps) {
       if (step.step === "normal") normals.push(step.out);
-      if (["normal", "choose", "choose_row", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
+      if (["normal", "choose", "choose_row", "one_hot", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
     }
-    return { known: values, normals };
+    const rows = steps.filter((step) => step.step === "one_hot").map((step) => step.out);
+    return { known: values, normals, rows };
   }
 }
 
@@ -349,6 +350,19 @@ function drawnLabel(shares, uniform) {
     if (sum > uniform * total) return i;
   }
   return shares.length - 1;
+}
+
+// What several samples chose, joined by weights that sum to 1: what the heaviest one chose, and, where they chose differently, the `blend` of
+// `Sampler.sample`. Rows of `one_hot` follow from it. ends: of `noises`.
+function joined(ends, weights) {
+  const present = ends.map((end, k) => ({ ...end, weight: weights[k] })).filter(({ weight }) => weight > 0);
+  const heaviest = present.reduce((best, end) => (end.weight > best.weight ? end : best));
+  const valueOf = (value) => (value instanceof Tensor ? value.values()[0] : value[0]);
+  const choices = Object.keys(heaviest.known).filter((name) => !heaviest.normals.includes(name) && !heaviest.rows.includes(name));
+  const different = choices.filter((name) => present.some(({ known }) => valueOf(known[name]) !== valueOf(heaviest.known[name])));
+  const picked = (known, names) => Object.fromEntries(names.map((name) => [name, known[name]]));
+  const blend = present.map(({ weight, known }) => ({ weight, values: picked(known, different) }));
+  return { known: picked(heaviest.known, choices), blend: different.length ? blend : null };
 }
 
 function between(a, b, share) {

@@ -18,20 +18,20 @@ export class Sampler {
 
   // Yields {x, isLast, progress} drafts; x is a tensor, or {rows} of ids.
   // n samples from `index` on; label: a class, null takes each as common as in the data; known: values that are not drawn; tokens: settings
-  // of texts, with `prompt`.
-  *sample({ n = 1, seed = 0, index = 0, label = null, known = {}, tokens = {}, fill = null }) {
+  // of texts, with `prompt`; blend: between samples that chose differently, what each of them chose, with weights that sum to 1.
+  *sample({ n = 1, seed = 0, index = 0, label = null, known = {}, tokens = {}, fill = null, blend = null }) {
     const sources = Array.from({ length: n }, (_, i) => new Random(seed, index + i));
     const values = { ...known };
     const { labels, steps } = this.program;
     if (labels && !values.classes) values.classes = sources.map((source) => label ?? drawn(labels.shares, source.uniform()));
-    const context = { n, sources, values, tokens, fill };
+    const context = { n, sources, values, tokens, fill, blend };
     for (const step of steps) {
       const isLast = step === steps.at(-1);
       if (step.out in values) continue;
       if (step.step === "denoise" || step.step === "tokens") {
         for (const draft of step.step === "denoise" ? this.denoise(step, context) : this.tokens(step, context)) {
           values[step.out] = draft.x;
-          const x = isLast ? draft.x : this.rest(step, draft, values);
+          const x = isLast ? draft.x : this.rest(step, draft, context);
           if (x || draft.noisy) yield { ...draft, x: x ?? draft.x, isHidden: !x, isLast: false };
         }
       } else values[step.out] = this[step.step](step, context);
@@ -40,12 +40,12 @@ export class Sampler {
   }
 
   // What a draft of numbers would be as a sample, now and then: the graphs that come behind it, which may take a while.
-  rest(step, draft, values) {
+  rest(step, draft, { values, blend }) {
     if (!(draft.x instanceof Tensor) || Math.floor(draft.progress * DRAFTS) === Math.floor(draft.before * DRAFTS)) return null;
     const later = this.program.steps.slice(this.program.steps.indexOf(step) + 1);
     if (!later.every((each) => each.step === "run")) return null;
     const shown = { ...values };
-    for (const each of later) shown[each.out] = this.run(each, { values: shown });
+    for (const each of later) shown[each.out] = this.run(each, { values: shown, blend });
     return shown[later.at(-1).out];
   }
 
@@ -76,14 +76,22 @@ export class Sampler {
     return Tensor.from("i32", [n], sources.map((source, i) => drawn(step.table[rows[i]], source.uniform())));
   }
 
-  run(step, { values }) {
-    const inputs = step.inputs.map((name) => asTensor(values[name]));
-    return first(this.container.run(step.graph, ...inputs));
+  one_hot(step, context) {
+    return blended([step.index], context, (values) => {
+      const rows = values[step.index].values();
+      const out = Tensor.full("f32", [rows.length, step.size], 0);
+      rows.forEach((index, row) => (out.data[row * step.size + index] = 1));
+      return out;
+    });
+  }
+
+  run(step, context) {
+    return blended(step.inputs, context, (values) => first(this.container.run(step.graph, ...step.inputs.map((name) => asTensor(values[name])))));
   }
 
   // DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2). fill: {values, mask} of what is given, as flat arrays; with `parts`, 1 for each part
   // of a sample that is given as a whole, the network sees these without noise.
-  *denoise(step, { n, values, fill }) {
+  *denoise(step, { n, values, fill, blend }) {
     const { sigmas } = step;
     let y = values[step.state].values().map((value) => value * step.scale);
     const shape = values[step.state].shape;
@@ -92,12 +100,16 @@ export class Sampler {
       const noise = values[step.noise].values();
       y = y.map((value, i) => value + sigmas[0] * noise[i]);
     }
-    const inputs = step.inputs.map((name) => asTensor(values[name]));
+    const denoisedBy = (seen, sigma) =>
+      blended(step.inputs, { values, blend }, (chosen) => {
+        const inputs = step.inputs.map((name) => asTensor(chosen[name]));
+        return first(this.container.run(step.graph, new Tensor(seen, shape), Tensor.full("f32", [n], sigma), ...inputs));
+      });
     let before = null;
     for (let i = 0; i + 1 < sigmas.length; i++) {
       const [sigma, next] = [sigmas[i], sigmas[i + 1]];
       const seen = fill?.parts ? kept(y, fill) : y;
-      let denoised = first(this.container.run(step.graph, new Tensor(seen, shape), Tensor.full("f32", [n], sigma), ...inputs)).values();
+      let denoised = denoisedBy(seen, sigma).values();
       if (fill) denoised = kept(denoised, fill);
       const weight = before && next > 0 ? (0.5 * Math.log(sigma / next)) / Math.log(sigmas[i - 1] / sigma) : 0;
       const ratio = next / sigma;
@@ -122,6 +134,15 @@ export class Sampler {
     let count = 0;
     for (const { rows } of grow(this.container, step, options)) yield { x: { rows }, progress: Math.min(1, ++count / most) };
   }
+}
+
+// What is computed of values; where it takes some that several samples chose differently, the weighted sum of what each of them gives.
+function blended(names, { values, blend }, compute) {
+  if (!blend || !names.some((name) => name in blend[0].values)) return compute(values);
+  const outputs = blend.map((end) => compute({ ...values, ...end.values }));
+  const sum = new Float32Array(outputs[0].size);
+  outputs.forEach((output, k) => output.values().forEach((value, i) => (sum[i] += blend[k].weight * value)));
+  return new Tensor(sum, outputs[0].shape);
 }
 
 function kept(data, { values, mask }) {

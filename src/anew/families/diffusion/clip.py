@@ -28,10 +28,16 @@ from anew.families.known import KnownValues
 from anew.functional.noise import lognormal_sigmas
 from anew.nets.unet3d import UNet3d
 
-MOST_RANK = 192  # principal components of clips, which vary in more ways than images
+# Principal components of clips: 192 instead of 64 brought differences from 4.0 to 3.3 times the floor (docs/log.md,
+# 2026-11-25).
+MOST_RANK = 192
 MOST_BASIS_VALUES = 1 << 24  # of the basis: 64 MB of a run
-MOST_NETWORK_SIGMA = 1e3  # the noise level that the network gets for a frame that is not there
-P_PREFIX, P_BOTH_ENDS = 0.5, 0.25  # of the examples with given frames; in the others any frames are given
+# Noise level that the network gets for a frame that is not there: its own is infinite, and at this one nothing of a
+# frame shows.
+MOST_NETWORK_SIGMA = 1e3
+# Of the examples with given frames, those where the first ones, or both ends, are given, as users ask; in the others
+# any are; chosen.
+P_PREFIX, P_BOTH_ENDS = 0.5, 0.25
 
 
 class ClipLayout(Layout):

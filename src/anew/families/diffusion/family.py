@@ -40,14 +40,23 @@ from anew.functional.ode import SOLVERS, encode_flow
 from anew.nets.precision import compute_dtype
 
 LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
+# Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
+# 2026-11-25).
 MOST_COMPONENTS = 256
 EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not say how a component varies
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 Tap = Callable[[Tensor, Tensor], None]
-ROWS = 128  # samples that go through the network at a time
-DEFAULT_STEPS = 8  # noise levels that a sample passes through
-LATENT_STEPS = 4  # the same of latents
-FLOW_STEPS = 3  # times as many noise levels on a path that is to be undone as a sample passes through
+# Samples that go through the network at a time: bounds memory, and results depend on it, since sums round by the
+# batch.
+ROWS = 128
+# Noise levels that a sample passes through: 6 to 12 give nearly the same distance (docs/log.md, 2026-11-25).
+DEFAULT_STEPS = 8
+# The same of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
+# 2026-11-25).
+LATENT_STEPS = 4
+# Times as many on a path that is to be undone as a sample passes through: errors of a path add up on the way back;
+# chosen.
+FLOW_STEPS = 3
 MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite where the closed form leaves no error
 LARGEST_SIZE = 9  # of the ladder, about 500 million weights
 

@@ -25,7 +25,8 @@ from anew.nets.unet import UNet
 
 # Of U-Nets with two halvings or more, whose stages cost more.
 DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-DIT_SIZES = (  # width, depth
+# Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
+DIT_SIZES = (
     (64, 4),
     (128, 4),
     (192, 6),
@@ -37,10 +38,12 @@ DIT_SIZES = (  # width, depth
     (1024, 18),
     (1152, 20),
 )
-DIT_HEAD_DIM = 64
-MOST_RANK = 64  # principal components
-EXAMPLES_PER_DIRECTION = 8  # and principal component: from fewer, it is a direction of a few of them
-HURRY_SECONDS = 100  # of training; in less, smaller batches give more steps
+DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
+MOST_RANK = 64  # principal components: a run holds them, and what lies outside has a variance of its own; chosen
+# For each principal component: from fewer, it is a direction of a few of them; 4 and 16 do about the same
+# (docs/log.md, 2026-11-26).
+EXAMPLES_PER_DIRECTION = 8
+HURRY_SECONDS = 100  # of training: in less, a batch of 64 instead of 128 gives twice the steps; chosen
 
 
 class ImageLayout(Layout):

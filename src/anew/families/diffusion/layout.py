@@ -23,7 +23,7 @@ from anew.families.diffusion.config import DiffusionConfig
 from anew.families.known import KnownValues
 
 MOST_FIT_VALUES = 48_000_000  # that the closed form is fitted on: bounds its memory to 200 MB
-MOST_FIT_EXAMPLES = 10_000
+MOST_FIT_EXAMPLES = 10_000  # of small items: more of them make the fit slow and change it little; chosen
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
 

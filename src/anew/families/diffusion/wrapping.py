@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MARGIN = 0.25  # of a side, on each side of the image
+# Of a side, on each side of the image: far enough that what the network sees across the border is whole shapes;
+# chosen.
+MARGIN = 0.25
 TURNS = (0.7549, 0.5698)  # of a side a level, down and across: steps that fill a square evenly (Roberts' R2 sequence)
 
 

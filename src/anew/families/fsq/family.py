@@ -43,16 +43,19 @@ from anew.nets.autoencoder import GridAutoencoder
 from anew.nets.precision import compute_dtype
 from anew.nets.resnet import Discriminator, soft_clamp
 
-EXAMPLES_PER_SQUARE_WIDTH = 60.0  # that it should see before a larger one is worth it
-SMALL_SIDE = 16  # side of the small copies of items in which clusters are looked for
-MOST_RANK = 40  # principal directions of them that tell clusters apart
-MOST_ITEMS = 20_000  # that clusters are found from
+EXAMPLES_PER_SQUARE_WIDTH = 60.0  # that it should see before a larger one is worth it; chosen, a VAE takes 110
+# Side of the small copies of items in which clusters are looked for: clusters are of whole shapes; chosen.
+SMALL_SIDE = 16
+MOST_RANK = 40  # principal directions of them that tell clusters apart: what is left out is mostly detail; chosen
+MOST_ITEMS = 20_000  # that clusters are found from, 200 for each: more take time and hardly move a centre; chosen
 MOST_VALUES = 30_000_000  # of their copies together: 120 MB
 FAR_AWAY = 1e6  # where the centre of an empty cluster is put: nothing is nearest to it
+# 60 of them brought the distance of digits from 23.5 to 12.8, 100 to 6.9; more were not tried (docs/log.md,
+# 2026-11-25).
 MOST_CLUSTERS = 100
-ITEMS_PER_CLUSTER = 40  # at least, on average
-ROWS = 128  # examples that go through a network at a time, where they are small
-ROW_VALUES = 4_000_000  # their values together at most
+ITEMS_PER_CLUSTER = 40  # at least, on average: the first token must be seen often enough to be learned; chosen
+ROWS = 128  # examples that go through a network at a time, where they are small: bounds memory; chosen
+ROW_VALUES = 4_000_000  # their values together at most: 16 MB, and some times as much within the network; chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,12 @@ from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture
 
 SMALL_SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
 MOST_ITEMS = 8192  # that it is fitted on: bounds the memory and the time of the fit
-ITEMS_PER_CLUSTER = 32  # on average: fewer do not say how a cluster varies
+ITEMS_PER_CLUSTER = 32  # on average: fewer do not say how a cluster varies, and 32 did well (docs/log.md, 2026-11-25)
+# More of them cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
 MOST_CLUSTERS = 128
-UNSEEN_CLASS_WEIGHT = 1e-6  # of a class that no item has which the mixture is fitted on
-FARTHEST = 3.0  # deviations at which the latents found for an item are cut
+# Of a class that no item has which the mixture is fitted on: never drawn, but its logarithm is finite.
+UNSEEN_CLASS_WEIGHT = 1e-6
+FARTHEST = 3.0  # deviations at which the latents found for an item are cut: beyond, the generator was hardly trained
 
 
 def suggest_num_clusters(items: int, classes: int) -> int:

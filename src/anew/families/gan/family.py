@@ -42,13 +42,22 @@ from anew.functional.latents import slerp
 from anew.nets.precision import compute_dtype
 from anew.nets.resnet import Discriminator, ResNetGenerator, soft_clamp
 
-EXAMPLES_PER_PARAMETER = 0.25  # that a generator should see before a larger one is worth it
-ROWS = 128  # examples that go through the network at a time
-AUGMENT_EPOCHS = 50  # in which the probability of augmentation could go from 0 to 1
-FEW_ITEMS = 2000  # below, the discriminator would know them by heart before the controller reacts
-COLLAPSE_FROM = 0.15  # of the run: before, a generator makes noise that is all alike
-INVERSION_STARTS = 4  # for an item
-INVERSION_STEPS = 200
+# That a generator should see before a larger one is worth it; chosen, diffusion takes 0.15.
+EXAMPLES_PER_PARAMETER = 0.25
+# Examples that go through the network at a time: bounds memory, and results depend on it, since sums round by the
+# batch.
+ROWS = 128
+# In which the probability of augmentation could go from 0 to 1: of 10,000 items the 500,000 examples of ADA (arXiv
+# 2006.06676).
+AUGMENT_EPOCHS = 50
+# Below, the discriminator would know them by heart before the controller reacts, so augmentation begins at .3;
+# chosen.
+FEW_ITEMS = 2000
+# Of the run: before, a generator makes noise that is all alike, which would be taken for a collapse; chosen.
+COLLAPSE_FROM = 0.15
+# For an item, of which the best one stays: a search from one place ends in a poor one at times; chosen.
+INVERSION_STARTS = 4
+INVERSION_STEPS = 200  # of each: more would be slower; chosen
 
 
 @dataclass(frozen=True, slots=True)

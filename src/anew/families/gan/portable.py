@@ -1,4 +1,4 @@
-"""A GAN as a graph: from normal numbers and a component to items."""
+"""A GAN as a graph: from normal numbers and the weights of components to items."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from anew.core.specs import Grid
 from anew.families import portable
@@ -27,12 +26,11 @@ def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> Porta
     """One pass of the generator. owner: the family as a module."""
     prior, is_bounded = family.coarse_prior, family.spec.bounded
 
-    def generate(z: Tensor, component: Tensor) -> Tensor:
-        weights = functional.one_hot(component, prior.num_components).float()  # (n, K)
+    def generate(z: Tensor, weights: Tensor) -> Tensor:
         x: Tensor = family.generator(z, weights, prior(z, weights), torch.float32)
         return x.clamp(-1.0, 1.0) if is_bounded else x
 
-    def stages(z: Tensor, component: Tensor) -> tuple[Tensor, ...]:
+    def stages(z: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
         """The coarse item, the mean size of the features behind each stage, the smallest first, and the item."""
         magnitudes: list[Tensor] = []
 
@@ -40,17 +38,17 @@ def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> Porta
             magnitudes.append(output.abs().mean(1, keepdim=True))
 
         handles = [stage.register_forward_hook(keep) for stage in family.generator.stages]
-        x = generate(z, component)
+        x = generate(z, weights)
         for handle in handles:
             handle.remove()
-        weights = functional.one_hot(component, prior.num_components).float()
         return (prior(z, weights), *magnitudes, x)
 
-    inputs = {"z": torch.zeros(2, latent_dim), "component": torch.zeros(2, dtype=torch.long)}
+    inputs = {"z": torch.zeros(2, latent_dim), "weights": torch.zeros(2, prior.num_components)}
     steps = (
         portable.choose("component", prior.weights, prior.component_class, prior.num_components - 1),
+        portable.one_hot("weights", "component", prior.num_components),
         portable.normal("z", latent_dim),
-        portable.run("generator", "z", "component", out="x"),
+        portable.run("generator", "z", "weights", out="x"),
     )
     names = ("coarse", *(f"stage {i}" for i in range(1, len(family.generator.stages) + 1)), "x")
     view = Graph("stages", owner, stages, inputs, names)

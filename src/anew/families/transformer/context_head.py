@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from anew.estimators.context_mixing.mixer import ContextMixer
 
 MOST_DOCUMENT_TOKENS = 131_072  # of one document that are remembered; then it begins anew. Bounds memory (130 MB)
-FIRST_ROOM = 256  # tokens of a sample, before its memory grows
+FIRST_ROOM = 256  # tokens of a sample before its memory grows, by doubling: most records and replies are shorter
 FLOAT_BUFFERS = (
     "curves",
     "hits",

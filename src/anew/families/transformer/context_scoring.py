@@ -17,8 +17,9 @@ from anew.core.specs import Batch
 from anew.core.threads import available_threads, map_in_threads
 from anew.families.transformer.context_head import ContextHead, PathLogits, Segment
 
-MOST_FITTED_TARGETS = 131_072  # held-out targets that weights are fitted on
-TOKENS_AT_ONCE = 8192  # that the network scores at a time
+MOST_FITTED_TARGETS = 131_072  # held-out targets that weights are fitted on; as many as for the gate, see `family.py`
+# That the network scores at a time: bounds the memory of its log-probabilities (32 MB at 1,024 sub-words).
+TOKENS_AT_ONCE = 8192
 LogitsOf = Callable[[Batch], Tensor]  # (B, L, V) of a batch, in fp32
 Ints = NDArray[np.int64]
 

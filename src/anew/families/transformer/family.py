@@ -38,26 +38,39 @@ from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
 from anew.nets.precision import compute_dtype
 
+# Of the smallest size: 8 windows of 128; on proteins batches of 8 and 16 lay within .03 bits
+# (docs/log.md, 2026-11-25).
 TOKENS_PER_STEP = 1024
-STEP_GROWTH = (1, 2, 2, 4, 4, 4, 4, 8, 16)  # of the tokens a step, by model size
-GRID_STEP_GROWTH = (2, 2, 2, 4, 4, 4, 4, 8, 16)
-CUDA_STEP_GROWTH = 8  # a GPU's step takes as long for so many
+# Of the tokens a step, by model size: a larger network is trained for longer, where larger batches pay; chosen.
+STEP_GROWTH = (1, 2, 2, 4, 4, 4, 4, 8, 16)
+GRID_STEP_GROWTH = (2, 2, 2, 4, 4, 4, 4, 8, 16)  # the same of codes on a grid, whose records are short; chosen
+# A GPU's step takes as long for so many, since small ones leave it idle; chosen, no GPU was measured.
+CUDA_STEP_GROWTH = 8
 LARGE_SIZES = ((12, 768), (16, 1024), (24, 1280), (28, 1792))  # up to a billion weights, for GPUs
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # layers, width by model size
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # where tokens lie on a grid
-CPU_SIZES = 7  # of them are worth measuring on a CPU
+CPU_SIZES = 7  # of them are worth measuring on a CPU: the next has 85 million weights; chosen
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: about a tenth of it
-MOST_NGRAM_VOCAB = 8192  # counts of more tokens are too sparse, and too large
-MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of them
-PATIENCE = 2.0  # times what compiling takes, that training must have to begin with it
+# Counts of more tokens are too sparse, and too large: sub-words are worse counters from 512 on
+# (docs/log.md, 2026-11-25).
+MOST_NGRAM_VOCAB = 8192
+MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of them: 19 million numbers
+# Times what compiling takes, that training must have to begin with it: else half of the time would be waiting.
+PATIENCE = 2.0
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
-MOST_FITTED_TARGETS = 131_072  # held-out targets that the gate is fitted on; fewer for a large vocabulary
-MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together
-TOKENS_PER_WEIGHT = 1.5  # below that a smaller network learns more in the time
-USUAL_EPOCHS = 6.0  # where there is no budget
-CUDA_SPEED = 3e11  # weights x tokens a second of an ordinary machine
-CPU_SPEED = 2e10  # the same for one thread
+# Held-out targets that the gate is fitted on, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
+# proteins (docs/log.md, 2026-11-25).
+MOST_FITTED_TARGETS = 131_072
+MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
+# Below that a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
+# (docs/log.md, 2026-11-25).
+TOKENS_PER_WEIGHT = 1.5
+USUAL_EPOCHS = 6.0  # where there is no budget: dropout begins to pay at 4 to 6 (docs/log.md, 2026-11-25)
+# Weights x tokens a second of an ordinary machine: a guess of the passes, which dropout follows from; sizes are
+# timed.
+CUDA_SPEED = 3e11
+CPU_SPEED = 2e10  # the same for one thread, of a core with bf16 products
 
 
 class Transformer(Family[Tokens, TransformerConfig], TokenTaps):

@@ -20,8 +20,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-PRIOR = (0.977, 0.02, 0.003)  # of mixture, network and uniform, from which so many of the first tokens are drawn
-SWITCH_RATE = 0.002  # share of the weights that returns to the prior with each token
+# Of mixture, network and uniform, from which so many of the first tokens are drawn; .003 instead of .001 for the last
+# one saves a record of noise 1.6 bits and costs any .003 (docs/log.md, 2026-11-26).
+PRIOR = (0.977, 0.02, 0.003)
+# Share of the weights that returns to the prior with each token: a document of 500 tokens may switch once; chosen.
+SWITCH_RATE = 0.002
 LEAST_PROBABILITY = 1e-37  # whose logarithm stands for that of a probability that fp32 rounds to zero
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

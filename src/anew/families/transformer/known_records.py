@@ -16,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-MOST_REPEATED = 0.5  # share of records that occur more than once, up to which samples are to be other ones
+# Share of records that occur more than once, up to which samples are to be other ones: in a list of names where 8%
+# do, copies were named (docs/log.md, 2026-11-27).
+MOST_REPEATED = 0.5
 Ints = NDArray[np.int64]
 
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_NEWTON_STEPS = 12
-SMALLEST_STEP = 1e-3  # of a Newton step, below which its direction is given up
-ENOUGH_PROGRESS = 1e-6  # nats a target, below which the fit ends
+MOST_NEWTON_STEPS = 12  # the fit mostly ends sooner; this bounds its time where it does not
+SMALLEST_STEP = 1e-3  # of a Newton step, below which its direction is given up: the loss is flat to its last digits
+ENOUGH_PROGRESS = 1e-6  # nats a target, below which the fit ends: a hundredth of what any report shows
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]

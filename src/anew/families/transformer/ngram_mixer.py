@@ -26,11 +26,15 @@ from anew.families.transformer.gate_features import Distribution, FeatureLayout,
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
 from anew.functional import token_choice
 
-RECENT_DECAY = 0.97  # of a token's weight among those before, with every further one
-RECENT_PRIOR = 4.0  # tokens' worth of doubt: means over few tokens lie near 0
+# Of a token's weight among those before, with every further one: about the last 33 count (docs/log.md, 2026-11-25).
+RECENT_DECAY = 0.97
+# Tokens' worth of doubt: means over few tokens lie near 0, as the first tokens of a record say little; chosen.
+RECENT_PRIOR = 4.0
 WORST_LOG_PROB = -8.0  # nats that one token may count at most, so that features stay in the range of the fit
-MIN_GAIN = 0.005  # share of the bits of held-out records that aligned records must save
-VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time; bounds memory
+# Share of the bits of held-out records that aligned records must save: names lose by them, and a run stores its
+# records (docs/log.md, 2026-11-26).
+MIN_GAIN = 0.005
+VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time: bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
 Floats = NDArray[np.float32]

@@ -23,8 +23,9 @@ from anew.functional import token_choice
 from anew.nets.decoder import Decoder
 from anew.nets.incremental import CachedDecoder, make_incremental
 
-UNIFORMS_AT_ONCE = 64  # random numbers of a sample that are drawn together
-DEFAULT_NEW_TOKENS = 500  # of a stream of text, where max_tokens is 0
+# Random numbers of a sample that are drawn together: a call of PyTorch for each would cost more than the number.
+UNIFORMS_AT_ONCE = 64
+DEFAULT_NEW_TOKENS = 500  # of a stream of text, where max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 

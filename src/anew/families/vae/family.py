@@ -45,12 +45,14 @@ from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
 
 EXAMPLES_PER_SQUARE_WIDTH = 110.0  # digits in 5 minutes on one core take width 32
-ROWS = 128  # examples that go through a network at a time, where they are small
-ROW_VALUES = 4_000_000  # their values together at most
-DETAIL_ITEMS = 128  # samples, and items, whose detail is compared
-ENOUGH_DETAIL = 0.75  # of the detail of held-out items: what noise adds beyond is noise
-TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)  # that are tried
-AUTO_TEMPERATURE = -1.0
+ROWS = 128  # examples that go through a network at a time, where they are small: bounds memory; chosen
+ROW_VALUES = 4_000_000  # their values together at most: 16 MB, and some times as much within the network; chosen
+DETAIL_ITEMS = 128  # samples, and items, whose detail is compared: bounds the time of calibration; chosen
+# Of the detail of held-out items: what noise adds beyond is noise; gives 0 on digits and 1 on colour, each the better
+# one (docs/log.md, 2026-11-25).
+ENOUGH_DETAIL = 0.75
+TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)  # that are tried: finer steps would not be seen
+AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this one stands for the choice by detail
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from anew.functional.noise import karras_sigmas, lognormal_sigmas
 from anew.functional.ode import SOLVERS
 from anew.nets.autoencoder import VectorDenoiser
 
-SIGMA_MIN, SIGMA_MAX = 0.005, 20.0  # noise levels, in deviations of the vectors
-LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.6, 1.4  # of the noise levels in training
-RHO = 5.0  # crowding of a sample's noise levels towards clean
-ROWS = 1024  # vectors that go through the network at a time
+# Noise levels, in deviations of the vectors: at the largest nothing of a vector is left; chosen.
+SIGMA_MIN, SIGMA_MAX = 0.005, 20.0
+# Of the noise levels in training, higher and wider than EDM's -1.2 and 1.2 for images; chosen.
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.6, 1.4
+RHO = 5.0  # crowding of a sample's noise levels towards clean, less than EDM's 7; chosen
+ROWS = 1024  # vectors that go through the network at a time: bounds memory; chosen
 
 
 class VectorPrior(nn.Module):

@@ -28,12 +28,13 @@ from anew.sampling.interpolation import interpolate_pairs
 from anew.sampling.model import Model
 from anew.workflows.evaluate import evaluation_inputs
 
-SAMPLE_SECONDS = 8.0  # for the samples of a run; all runs are measured at the number that the slowest had time for
-TEXT_SECONDS = 12.0  # for the metrics of a run of text
-BITS_ITEMS, BITS_SECONDS = 256, 4.0  # held-out items that are scored, and the time for them
-PATHS, FRAMES = 24, 13  # interpolations, and frames of each
-PLAYERS = 6  # samples that can be played
-REAL = 1_000  # held-out items
+# For the samples of a run; all runs are measured at the number that the slowest had time for; chosen.
+SAMPLE_SECONDS = 8.0
+TEXT_SECONDS = 12.0  # for the metrics of a run of text: a few runs are compared within a minute; chosen
+BITS_ITEMS, BITS_SECONDS = 256, 4.0  # held-out items that are scored, and the time for them; chosen
+PATHS, FRAMES = 24, 13  # interpolations, and frames of each: a mean over pairs, and twelve equal steps; chosen
+PLAYERS = 6  # samples that can be played: each adds its sound to the page; chosen
+REAL = 1_000  # held-out items, or as many as samples: a distance depends on the number of both; chosen
 
 
 def draw(model: Model, result: RunResult, n: int, seed: int) -> None:

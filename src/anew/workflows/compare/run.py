@@ -89,6 +89,8 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
         if not (out / REQUEST).is_file():
             raise ConfigError(f"`out` {str(out)!r} exists and is not a comparison; give another folder")
         earlier = files.read_json(out / REQUEST)
+        if not isinstance(earlier, dict):
+            raise ConfigError(f"`out` {str(out)!r} holds a {REQUEST} that describes no comparison; give another folder")
         if ("runs" in earlier) != ("runs" in request):
             raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")
         difference = next((k for k in {**earlier, **request} if earlier.get(k) != request.get(k)), None)
@@ -158,7 +160,7 @@ def _measure_and_write(
     first = next(iter(records))
     folder = next(e.folder for e in entries if e.name == first)
     # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
-    data = Dataset.reopen(records[first].data.model_dump(), folder, None if request is None else request.data)
+    data = Dataset.reopen(records[first].data, folder, None if request is None else request.data)
     try:
         if request is None:
             _reserve_folder(out, _saved_request(request, entries))
@@ -180,7 +182,7 @@ def _check_comparable(records: Mapping[str, RunRecord]) -> None:
             raise RunError(f"the runs {first!r} and {other_run!r} are of different data; give runs of the same data")
         shapes = [d.learned.get("shape") for d in (data, other_data)]
         if shapes[0] != shapes[1]:
-            sizes = ["x".join(map(str, s or ())) for s in shapes]
+            sizes = ["x".join(map(str, s if isinstance(s, list) else ())) for s in shapes]
             raise RunError(
                 f"the runs {first!r} and {other_run!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
                 "whose scores cannot be compared; train both with the same setting size"

@@ -4,28 +4,35 @@ import { $, element } from "./elements.js";
 
 const FAMILIES = { gan: "A GAN", vae: "A VAE", diffusion: "A diffusion model", transformer: "A transformer" };
 
+const LEGEND =
+  "The figures of the run, on data that was kept from training. Real data: items of the training data, measured as if they had been made. Naive: a generator that knows next to nothing.";
+
 export function describe({ about, item }) {
   const { name, family, makes, data, parameters } = about;
   document.title = `${name}, made with Anew`;
   const what = FAMILIES[family] ?? "A model";
   $("eyebrow").textContent = `${what} for ${makes}`;
   $("name").textContent = name;
-  $("lede").textContent = `It was trained from scratch on ${data}, and makes new ${makes} here, on your device. Nothing leaves it. ${about.alone}`.trim();
+  $("lede").textContent = `It was trained from scratch on ${data}, and makes new ${makes} here, on your device. Nothing leaves it.`;
+  $("alone").textContent = about.alone;
+  $("alone").hidden = !about.alone;
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
   const parts = [
     element("h2", {}, "What it is"),
     element("p", { class: "explained" }, `${what} with ${parameters.toLocaleString("en")} numbers that were learned from ${data} and nothing else. It knows what is in that data, with its faults, and nothing beyond it.`),
-    element("h2", {}, "How close, how varied, how new"),
+    element("h2", {}, "How good it is"),
   ];
-  parts.push(about.answers.length ? list(about.answers) : element("p", {}, "Nothing was measured."));
-  if (about.scores.length) parts.push(table(about.scores));
+  if (about.whole_run && about.answers.length) parts.push(element("p", { class: "explained" }, about.whole_run));
+  const answers = about.answers.map(([question, answer]) => element("li", {}, question && element("strong", {}, `${question} `), answer.replaceAll("`", "")));
+  parts.push(answers.length ? element("ul", {}, ...answers) : element("p", {}, "Nothing was measured."));
+  if (about.scores.length) parts.push(element("p", { class: "explained" }, LEGEND), table(about.scores));
   parts.push(element("h2", {}, "What differs from the run"), list(about.differences));
   if (item.kind === "text") parts.push(element("p", { class: "quiet" }, "A token is a character or a piece of a word."));
   $("panel-about").append(...parts);
 }
 
 function table(scores) {
-  const head = ["Measured on the run", "value", "real data", "naive"].map((title) => element("th", { scope: "col" }, title));
+  const head = ["Figure", "value", "real data", "naive"].map((title) => element("th", { scope: "col" }, title));
   const rows = scores.map((cells) => element("tr", {}, ...cells.map((cell, i) => (i ? element("td", {}, cell) : element("th", { scope: "row" }, cell)))));
   return element("div", { class: "scroll" }, element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)));
 }

@@ -1,0 +1,45 @@
+"""The state of a data set as a run keeps it: `data` writes and restores it, `runs` checks it in config.json."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from anew.core.schema import Flag, Name, Positive, Real, Record, Text, Whole
+
+
+class DataRecord(Record):
+    """All that opening the same data again needs.
+
+    Attributes:
+        path: Where the data lies.
+        seed: Seed of the order and of all draws.
+        modality: Name of the modality.
+        asked: Whether the user named it.
+        config: Its settings.
+        learned: Its own state, which it checks.
+        labels: Names of the classes.
+        rates: Figures from which numbers of examples and units are estimated where data streams; {} where it is read whole.
+        fingerprint: Of the listing: other data has another.
+        parts: Number of items of each part.
+        notes: Sentences for the user.
+        refused: Number of items that could not be used.
+        refusals: The first of them, with reasons.
+        seconds: The budget that the data was fitted for, None without one.
+    """
+
+    path: Text
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+    modality: Name
+    asked: Flag
+    config: dict[str, object]
+    learned: dict[str, object]
+    labels: list[Text]
+    rates: dict[Text, Real]
+    fingerprint: Text
+    parts: dict[Text, Whole]
+    notes: list[Text]
+    refused: Whole
+    refusals: list[Text]
+    seconds: Positive | None
