@@ -130,9 +130,9 @@ def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     clock = [0.0]
     run_audit = IMAGE.run_audit
 
-    def slow_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int) -> Any:
+    def slow_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, *, brief: bool) -> Any:
         clock[0] += 3.0
-        return run_audit(self, pool, max_count, n_samples)
+        return run_audit(self, pool, max_count, n_samples, brief=brief)
 
     monkeypatch.setattr(IMAGE, "run_audit", slow_audit)
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])

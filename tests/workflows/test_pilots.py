@@ -8,20 +8,26 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import anew
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
+from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.modality import Modality
 from anew.data.types import DataBudget
 from anew.errors import TrainingError
+from anew.families.base import Family
 from anew.planning import pilots as rules
 from anew.planning.choose import choose_families, contenders, train_config_of
 from anew.planning.request import make_request
 from anew.runs.events import NAME, progress_record
 from anew.runs.record import Request
 from anew.workflows import pilots
+from anew.workflows.fit import calibrate_modality
+from anew.workflows.job import TrainingJob
 from samples import shapes, tones
 
 SETTINGS = {"width": 8, "batch_size": 16, "model_size": 0, "evaluate_samples": 24, "previews": 0}
@@ -62,7 +68,17 @@ def opened(folder: Path) -> Iterator[Dataset]:
 
 
 @pytest.mark.usefixtures("small_budgets")
-def test_the_winner_goes_on_and_a_replay_needs_no_pilots(data: Path, tmp_path: Path) -> None:
+def test_the_winner_goes_on_and_a_replay_needs_no_pilots(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matched: list[Any] = []
+
+    def calibrate(job: TrainingJob, family: Family, modality: Modality) -> None:
+        calibrate_modality(job, family, modality)
+        assert modality is not job.data.modality  # the run's own is matched once, to the trained network
+        matched.append(modality)
+
+    monkeypatch.setattr(pilots, "calibrate_modality", calibrate)
     lines = Lines()
     run, again = tmp_path / "run", tmp_path / "again"
     model = anew.train(data, run, budget=BUDGET, settings=SETTINGS, reporter=lines)
@@ -72,6 +88,8 @@ def test_the_winner_goes_on_and_a_replay_needs_no_pilots(data: Path, tmp_path: P
     assert all(0.0 < pilot.progress < 1.0 and pilot.items >= pilots.LEAST_ITEMS for pilot in tried)
     assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["checkpoints", "report", "samples"]
     assert tried[0].progress in progress_record(run / NAME)  # steps of the pilot are steps of the run
+    # Samples of a pilot have the pixel values of the data, as those of a run have: half-clear pixels would decide else.
+    assert len(matched) >= 2 and all(isinstance(modality.matching, PixelMatching) for modality in matched)
     sentence = rules.describe_pilots(tried)
     assert sentence in lines.lines
     assert json.loads((run / "report" / "report.json").read_text())["notes"][0] == sentence
