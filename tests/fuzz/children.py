@@ -170,9 +170,13 @@ def _watched(child: int, limits: Limits, inherited: int) -> Outcome:
     return outcome
 
 
-def _usage(process: int) -> tuple[float, int]:
-    """(seconds of processor time, peak bytes of memory) of a process and all that it has started, so far."""
+def _usage(process: int, parent: bytes = b"") -> tuple[float, int]:
+    """(seconds of processor time, peak bytes of memory) of a process and all that it has started, so far.
+
+    parent: command line of what started it; until another program is in its place it holds the same memory, not more.
+    """
     try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
         stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{process}/status").read_text()
         threads = Path(f"/proc/{process}/task").iterdir()  # a child is listed under the thread that started it
@@ -181,5 +185,6 @@ def _usage(process: int) -> tuple[float, int]:
         return 0.0, 0
     peak = 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
     cpu = sum(map(int, stat[11:15])) / TICK
-    inner = [_usage(int(child)) for child in started]
+    peak = 0 if command == parent else peak
+    inner = [_usage(int(child), command) for child in started]
     return cpu + sum(used for used, _ in inner), peak + sum(memory for _, memory in inner)
