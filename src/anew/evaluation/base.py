@@ -16,6 +16,8 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.audit_schedule import AuditSchedule, AuditSize
+from anew.evaluation.features.embedder import GridEmbedder
+from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
@@ -29,6 +31,7 @@ from anew.evaluation.metrics.classes import (
 from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.metrics.probe import MOST as PROBE_ITEMS
+from anew.evaluation.metrics.two_sample import MOST as CLASSIFIED
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import Score
@@ -40,6 +43,7 @@ PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: on
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 OUT_OF_TIME = "out of time"
+DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
@@ -281,13 +285,20 @@ class Evaluation(ABC, Generic[ItemT]):
             self.sets["naive"] = naive
         if self._embedder is None:
             return self.inputs.features
-        embedded = {name: self._embedder(items) for name, items in self.sets.items()}
+        if not isinstance(self._embedder, GridEmbedder):
+            return self._feature_sets({name: self._embedder(items) for name, items in self.sets.items()})
+        both = {name: self._embedder.detailed(items) for name, items in self.sets.items()}
+        detail = self._feature_sets({name: rows[:CLASSIFIED] for name, (_, rows) in both.items()}, DETAIL_DESCRIPTION)
+        return replace(self._feature_sets({name: features for name, (features, _) in both.items()}), detail=detail)
+
+    def _feature_sets(self, rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
+        """Features (n, d) of the sets of items, by their names."""
         return FeatureSets(
-            samples=embedded["samples"],
-            held_out=embedded["test"],
-            train=embedded["train"],
-            naive=embedded.get("naive"),
-            description=self.feature_description,
+            samples=rows["samples"],
+            held_out=rows["test"],
+            train=rows["train"],
+            naive=rows.get("naive"),
+            description=description or self.feature_description,
             noun=self.noun,
         )
 

@@ -20,6 +20,9 @@ from anew.core.random import generator
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
+DETAIL = (
+    1024  # read-outs as they are, for classifiers: they tell more than the features, see docs/log.md; more take longer
+)
 WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the extents are halved
 CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
 LARGEST = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
@@ -53,6 +56,7 @@ class Embedding:
         self._mix = torch.zeros(0)  # (r, d)
         self._offset = torch.zeros(0)
         self._scale = torch.ones(0)
+        self._detail = torch.zeros(0, dtype=torch.int64)  # (w,) read-outs of the detail
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> Embedding:
@@ -68,16 +72,22 @@ class Embedding:
         features = (read_outs - self._centre) @ self._mix
         self._offset = features.mean(dim=0)
         self._scale = 1.0 / features.std(dim=0, correction=0).clamp_min(1e-6)
+        self._detail = torch.randperm(size, generator=generator("detail", self.seed, size))[:DETAIL]
         return self
 
-    @torch.no_grad()
     def __call__(self, x: Tensor) -> Numbers:
         """Features (n, d) of items (n, C, *extents); call `fit` before."""
-        parts = [
-            ((self._read_out(chunk) - self._centre) @ self._mix - self._offset) * self._scale
-            for chunk in torch.split(x, CHUNK)
-        ]
-        return torch.cat(parts).numpy()
+        return self.detailed(x)[0]
+
+    @torch.no_grad()
+    def detailed(self, x: Tensor) -> tuple[Numbers, Numbers]:
+        """Features (n, d) of items (n, C, *extents), and DETAIL of the read-outs (n, w) that they are mixed from."""
+        features, detail = [], []
+        for chunk in torch.split(x, CHUNK):
+            read_outs = self._read_out(chunk)
+            features.append(((read_outs - self._centre) @ self._mix - self._offset) * self._scale)
+            detail.append(read_outs[:, self._detail])
+        return torch.cat(features).numpy(), torch.cat(detail).numpy()
 
     def _read_out(self, x: Tensor) -> Tensor:
         hidden = self._shrink(x)

@@ -9,7 +9,7 @@ Legend for shapes: n items of each set, d features.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class FeatureSets:
         naive: Features of samples of a naive generator, None without one.
         description: Description of the features, one clause ("128 features of the random-convolution embedding").
         noun: What items are called, plural.
+        detail: More features of the first items, for classifiers; None where they have these alone.
     """
 
     samples: Rows
@@ -42,11 +43,15 @@ class FeatureSets:
     naive: Rows | None = None
     description: str = "features"
     noun: str = "items"
+    detail: FeatureSets | None = None
 
     def head(self, n: int) -> FeatureSets:
         """The first n items of each set."""
         naive = None if self.naive is None else self.naive[:n]
-        return FeatureSets(self.samples[:n], self.held_out[:n], self.train[:n], naive, self.description, self.noun)
+        detail = None if self.detail is None else self.detail.head(n)
+        return replace(
+            self, samples=self.samples[:n], held_out=self.held_out[:n], train=self.train[:n], naive=naive, detail=detail
+        )
 
 
 @dataclass(frozen=True, slots=True)

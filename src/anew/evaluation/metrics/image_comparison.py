@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
-from anew.evaluation.features.random_conv import Embedding
+from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.metrics import path
 from anew.evaluation.metrics.bootstrap import interval, resample
-from anew.evaluation.modalities.image import embed_images, image_tensor, radial_spectra, stack
+from anew.evaluation.modalities.image import image_tensor, radial_spectra, stack
 from anew.evaluation.score import MetricSpec, Score
 
 FINE_DETAIL = MetricSpec(
@@ -37,9 +37,8 @@ class ImageComparison:
         self.seed = seed
         n = min(len(train), len(test), SPECTRUM_MOST)
         self._test_spectra, self._train_spectra = (radial_spectra(stack(part[:n])) for part in (test, train))
-        self._embedding = Embedding(test[0].shape[2] if test[0].ndim == 3 else 1, 2)
-        self._embedding.fit(image_tensor(train[:EMBEDDER_ITEMS]))
-        self._features = embed_images(self._embedding, test[:REAL_MOST])
+        self._embed = GridEmbedder(image_tensor, train[:EMBEDDER_ITEMS], at_once=256)
+        self._features = self._embed(test[:REAL_MOST])
 
     @property
     def spectrum(self) -> NDArray[np.float64]:
@@ -69,5 +68,5 @@ class ImageComparison:
 
     def interpolations(self, paths: Sequence[Sequence[Numbers]]) -> Iterator[Score]:
         """Scores of interpolations, each a list of equally many frames."""
-        features = embed_images(self._embedding, [frame for frames in paths for frame in frames])
+        features = self._embed([frame for frames in paths for frame in frames])
         yield from path.scores(features.reshape(len(paths), len(paths[0]), -1), self._features, self.seed)

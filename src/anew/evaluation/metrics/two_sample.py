@@ -118,7 +118,7 @@ def _ratings(train: Array, n_samples: int, test: Array) -> Array:
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
-    sets = comparison.pair_sets
+    sets = comparison.pair_sets.detail or comparison.pair_sets
     result = two_sample_test(sets.samples, sets.held_out, comparison.seed)
 
     def auc_of(rows: Rows, held_out: Rows) -> float:
@@ -134,7 +134,8 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
         naive_baseline=naive,
         n=result.n,
         note="a classifier trained on more items may separate them better" if result.n < ENOUGH else "",
-        source=comparison.source("a kernel classifier trained on one half and tested on the other"),
+        source=f"samples against held-out {sets.noun}, {sets.description}, a kernel classifier trained on one half and tested "
+        "on the other",
     )
 
 

@@ -16,7 +16,8 @@ from anew.data.formats.audio import Samples
 from anew.evaluation.base import Embedder, Evaluation
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
 from anew.evaluation.features import audio
-from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
+from anew.evaluation.features.embedder import GridEmbedder
+from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
@@ -57,11 +58,7 @@ class AudioEvaluation(Evaluation[Samples]):
         return int(self.inputs.modality.rate)  # type: ignore[attr-defined]
 
     def embedder(self, train: Sequence[Samples]) -> Embedder[Samples]:
-        embedding = Embedding(1, 2)
-        embedding.fit(self._unit_spectrograms(train))
-        return lambda items: np.concatenate(
-            [embedding(self._unit_spectrograms(items[i : i + 256])) for i in range(0, len(items), 256)]
-        )
+        return GridEmbedder(self._unit_spectrograms, train, at_once=256)
 
     def _unit_spectrograms(self, items: Sequence[Samples]) -> torch.Tensor:
         """(n, 1, M, T) in [-1, 1]."""

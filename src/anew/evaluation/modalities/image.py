@@ -12,7 +12,8 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.evaluation.base import Embedder, Evaluation
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
-from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
+from anew.evaluation.features.embedder import GridEmbedder
+from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import MIN_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
@@ -41,9 +42,7 @@ class ImageEvaluation(Evaluation[Numbers]):
     item_type = IMAGES
 
     def embedder(self, train: Sequence[Numbers]) -> Embedder[Numbers]:
-        embedding = Embedding(train[0].shape[2] if train[0].ndim == 3 else 1, 2)
-        embedding.fit(image_tensor(train))
-        return lambda images: embed_images(embedding, images)
+        return GridEmbedder(image_tensor, train, at_once=256)
 
     def naive(self, train: Sequence[Numbers], n: int, rng: np.random.Generator) -> list[Numbers]:
         """Each pixel of another training image: only where values are common is right."""
@@ -157,11 +156,6 @@ def image_tensor(images: Sequence[Numbers]) -> Tensor:
     """uint8 images to (n, C, H, W) in [-1, 1]."""
     x = torch.from_numpy(stack(images)).float() / 127.5 - 1.0
     return x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()
-
-
-def embed_images(embedding: Embedding, images: Sequence[Numbers]) -> Numbers:
-    """(n, d) features of uint8 images, 256 at once."""
-    return np.concatenate([embedding(image_tensor(images[i : i + 256])) for i in range(0, len(images), 256)])
 
 
 EXPORT = ImageEvaluation

@@ -16,7 +16,8 @@ from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import Embedder, Evaluation
 from anew.evaluation.compared import SetStatistics, distance_score, nearest_pairs
-from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
+from anew.evaluation.features.embedder import GridEmbedder
+from anew.evaluation.features.random_conv import FEATURES, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
@@ -62,6 +63,7 @@ MOTION_SPECTRUM_DISTANCE = MetricSpec(
         "closeness", 1.0, 4.0, "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
     ),
 )
+CLIPS_AT_ONCE = 64  # clips whose frames are prepared together: bounds memory
 
 
 class VideoEvaluation(Evaluation[Clip]):
@@ -74,16 +76,7 @@ class VideoEvaluation(Evaluation[Clip]):
 
     def embedder(self, train: Sequence[Clip]) -> Embedder[Clip]:
         frames = max(len(clip) for clip in train)
-        return self._fit_embedder_of(train, 3, lambda clips: clip_tensor(stack_clips(clips, frames)))
-
-    def _fit_embedder_of(
-        self, train: Sequence[Clip], extents: int, prepare: Callable[[Sequence[Clip]], Tensor]
-    ) -> Embedder[Clip]:
-        """An embedder of what `prepare` makes of clips."""
-        prepared = prepare(train)
-        embedding = Embedding(prepared.shape[1], extents)
-        embedding.fit(prepared)
-        return lambda clips: np.concatenate([embedding(prepare(clips[i : i + 64])) for i in range(0, len(clips), 64)])
+        return GridEmbedder(lambda clips: clip_tensor(stack_clips(clips, frames)), train, CLIPS_AT_ONCE)
 
     def naive(self, train: Sequence[Clip], n: int, rng: np.random.Generator) -> list[Clip]:
         """A frame of a training clip, held."""
@@ -112,7 +105,7 @@ class VideoEvaluation(Evaluation[Clip]):
     def _single_frames(self) -> Iterator[Score]:
         """Single frames as pictures."""
         source = f"{FRAMES} frames of each clip, {FEATURES} features of the {NAME}; naive: still pictures"
-        yield self._distance(FRAME_DISTANCE, 2, lambda clips: clip_tensor(spread_frames(clips)), source)
+        yield self._distance(FRAME_DISTANCE, lambda clips: clip_tensor(spread_frames(clips)), source)
 
     def _changes(self) -> Iterator[Score]:
         """Differences of neighbouring frames."""
@@ -122,12 +115,10 @@ class VideoEvaluation(Evaluation[Clip]):
             return frame_differences(clip_tensor(stack_clips(clips, frames)))
 
         source = f"differences of neighbouring frames, {FEATURES} features of the {NAME}; naive: still pictures"
-        yield self._distance(FRAME_DIFFERENCE_DISTANCE, 3, prepare, source)
+        yield self._distance(FRAME_DIFFERENCE_DISTANCE, prepare, source)
 
-    def _distance(
-        self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Clip]], Tensor], source: str
-    ) -> Score:
-        embed = self._fit_embedder_of(self.sets["train"][:EMBEDDER_ITEMS], extents, prepare)
+    def _distance(self, spec: MetricSpec, prepare: Callable[[Sequence[Clip]], Tensor], source: str) -> Score:
+        embed = GridEmbedder(prepare, self.sets["train"][:EMBEDDER_ITEMS], CLIPS_AT_ONCE)
         features = SetStatistics(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
         return distance_score(spec, frechet_distance, features, seed=self.inputs.seed, source=source)
 
