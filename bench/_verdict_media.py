@@ -19,7 +19,7 @@ from anew.data.formats import audio as audio_format
 from anew.evaluation.features.audio import spectrograms
 from anew.evaluation.features.random_conv import Embedding
 from anew.evaluation.modalities.audio import AudioEvaluation
-from anew.evaluation.modalities.image import ImageEvaluation, embed_images, image_tensor, radial_spectra, stack
+from anew.evaluation.modalities.image import ImageEvaluation, image_tensor, radial_spectra, stack
 from anew.evaluation.modalities.video import VideoEvaluation
 
 SIDE, RATE, SECONDS, FRAMES = 32, 8_000, 0.5, 6
@@ -70,7 +70,7 @@ def image_features(pictures: Sequence[Any]) -> np.ndarray:
     spread = np.stack([np.histogram(row, bins=[0, 0.5, 1, 2, 4, 8, 16, 32, 256])[0] for row in np.abs(fine)])
     levels = np.stack([np.histogram(row, bins=32, range=(0, 256))[0] for row in x])
     parts = (
-        embed_images(embedding, pictures),
+        np.concatenate([embedding(image_tensor(pictures[i : i + 256])) for i in range(0, len(pictures), 256)]),
         np.log(radial_spectra(stack(pictures)) + 1e-6),
         tile,
         np.log1p(spread),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,15 @@ def test_p_of_the_kernel_distance_is_uniform_under_no_difference(same: bool) -> 
         grams = Grams.of(a, b, lambda x, y: rbf_kernel(x, y, 3.0))
         values.append(grams.permutation_p(np.random.default_rng(seed), 99))
     assert np.mean(np.array(values) <= 0.1) < 0.25 if same else np.mean(np.array(values) <= 0.1) > 0.9
+
+
+def test_a_classifier_sees_the_detail_where_there_is_some() -> None:
+    features = FeatureSets(cloud(3), cloud(1), cloud(2))
+    detail = FeatureSets(cloud(6, shift=2.0), cloud(4), cloud(5), description="detail")
+    sets = replace(features, detail=detail)
+    comparison = FeatureComparison.of(sets, 0, Clock(None).over)
+    scores = {score.name: score for score in fidelity_scores(comparison, lambda measure, reason: None)}
+    assert scores["two_sample_auc"].value > 0.95 and "detail" in scores["two_sample_auc"].source
+    assert scores["kernel_distance"].p > 0.01  # of the features, as everything else
+    shorter = sets.head(40).detail
+    assert shorter is not None and len(shorter.samples) == len(shorter.train) == 40

@@ -37,10 +37,15 @@ class Outlook:
     later: float
     measured_on: str
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether more training promises a lower loss."""
+        return self.later <= (1.0 - LEAST_GAIN) * self.now
+
     def sentence(self) -> str:
         """For a reader of the report."""
         basis = f"extrapolated from its {self.measured_on} loss, a straight line in logarithms"
-        if self.later > (1.0 - LEAST_GAIN) * self.now:
+        if not self.is_learning:
             return f"More time alone is unlikely to help: the loss stays near {self.now:.2f} ({basis})."
         return (
             f"The model is still learning: {FACTOR} times the training is likely to bring its loss from {self.now:.2f} to about "

@@ -94,7 +94,7 @@ def verdict(
         scores: All scores.
         copies: Result of the copying test, if there was one.
         steps: Training steps, where they are known.
-        outlook: Benefit of more training; left out where the samples are as close as real data.
+        outlook: Benefit of more training; left out where the samples are as close as real data and there is hardly any.
     """
     by_name = {score.name: score for score in scores}
     warning = short_training_warning(steps)
@@ -119,8 +119,12 @@ def too_few_answers(too_few: str) -> dict[str, str]:
 
 
 def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
-    if outlook is None or closeness is None or closeness.grade == "good":
+    if outlook is None or closeness is None:
         return ""
+    if (
+        closeness.grade == "good"
+    ):  # figures do not see everything: a loss that still falls says that there is more to learn
+        return outlook.sentence() if outlook.is_learning else ""
     if closeness.grade == "poor":
         return f"The samples are still far from the data. {outlook.sentence()}"
     return outlook.sentence()
