@@ -201,13 +201,14 @@ def test_images_and_clips_from_codes(make_data: Callable[[Path, int], Path], tmp
 
 
 @pytest.mark.slow
-def test_diffusion_of_clips(tmp_path: Path) -> None:
+def test_diffusion_of_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {**TINY_CONV, "space": "pixel"}
     run = train(clips(tmp_path / "data", 40), tmp_path / "run", settings, steps=3, family="diffusion")
     model, sampler = exported(run, tmp_path / "out")
     output = assert_diffusion_agrees(model, sampler)
     drawn = sampler.sample(4, seed=1)
     assert drawn.shape == (4, *output.shape[1:])
+    monkeypatch.syspath_prepend(tmp_path / "out")  # of pixel_steps.py, as `python sample.py` has it
     lengths = [
         len(list(folder.iterdir())) for folder in {path.parent for path in sampler.save(drawn, tmp_path / "new")}
     ]
