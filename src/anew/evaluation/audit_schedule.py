@@ -78,8 +78,8 @@ class AuditSchedule:
         """Comparisons of an audit of these seconds. Two audits tell what is fixed; of the first alone a part counts as fixed."""
         pairs, spent = self._times[-1]
         pace = (1.0 - FIRST_FIXED) * spent / pairs
-        if len(self._times) > 1:
-            other_pairs, other_spent = self._times[-2]
+        other_pairs, other_spent = self._times[-2] if len(self._times) > 1 else (pairs, spent)
+        if pairs > other_pairs:  # not where memory held no more than before
             slope = (spent - other_spent) / (pairs - other_pairs)
             pace = min(max(slope, LEAST_VARIABLE * spent / pairs), spent / pairs)
         fixed = spent - pace * pairs
