@@ -36,8 +36,8 @@ def test_no_audit_takes_more_than_the_time_left(seconds: float, fixed: float) ->
 
 
 def test_samples_are_few_until_all_real_items_are_compared() -> None:
-    some = audits(4.0, 0.1, 5e-7)[-1]
-    assert some.samples == FEW_SAMPLES and 1000 < some.real < 4000
+    last = audits(4.0, 0.1, 5e-7)[-1]
+    assert last.samples == FEW_SAMPLES and 1000 < last.real < 4000
     assert audits(100.0, 0.1, 5e-7)[-1] == AuditSize(1000, 4000)
     assert audits(100.0, 0.1, 5e-7, n_samples=40)[-1] == AuditSize(40, 4000)
 
