@@ -264,7 +264,7 @@ def each(method: Callable[[E, *More], R], items: Iterable[E], *more: *More) -> I
     """What a method makes of each item, in order; a list where it makes an iterator.
 
     Args:
-        method: Of an `ItemDecoder`, a modality. Where that is `native`, the worker decodes whatever is no array.
+        method: A bound method of an `ItemDecoder` (a modality). If that is `native`, items that are not arrays go to the worker.
         items: What to decode.
         *more: Further arguments.
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from anew.evaluation.memorization.audit import MOST_CONTROLS, stand_ins
 
 FEW_SAMPLES = (
-    300  # with which copies of a tenth are told, see docs/log.md: more only where all real items are looked at
+    300  # enough to tell that a tenth are copies; more are taken once all real items are compared (docs/log.md)
 )
 WORTHWHILE = 1.5  # times as many comparisons as before, from which on another audit is worth its time
 LEAST_VARIABLE = 0.25  # of the time of an audit, that grows with the comparisons whatever two times say: they are noisy

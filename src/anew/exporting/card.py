@@ -97,7 +97,7 @@ def language_model_card(
 
 
 def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_behind: Sequence[str]) -> str:
-    """What it costs to take the network without the rest of the run, in a sentence or two for anybody; empty where there is no rest."""
+    """What the network costs without the rest of the run, one or two plain sentences; empty where the network is all of it."""
     if not left_behind:
         return ""
     unit = model.item_modality.unit

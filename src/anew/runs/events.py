@@ -17,7 +17,7 @@ from anew.errors import RunError
 
 NAME = "events.jsonl"
 EventValue: TypeAlias = str | int | float | None
-BYTES = 2**31  # of the file, at most: 39 million steps (docs/log.md, 2026-11-27); a longer one is no log of ours
+BYTES = 2**31  # of the file, at most: 39 million steps (docs/log.md, 2026-11-27): a longer file is damaged or not a log
 # Bytes of a line, at most: those of ours have some hundreds; longer lines are skipped (docs/log.md, 2026-11-27).
 LINE = 2**16
 FIELDS = 64  # of an event, at most; those of a step are as many as the losses of a family and about ten besides

@@ -89,6 +89,17 @@ def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
     assert f"only 40 of {40 * len(TRAIN):,} training items were compared" in outcome.verdict()
 
 
+def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> None:
+    outcome = audit(POINTS, SAMPLES[:20], TRAIN[:40], HELD[:40], n_train_total=60, seed=0)
+    assert outcome.detection_limit is None and "only" not in outcome.verdict()
+    assert "are too few" in outcome.verdict() or "could miss" in outcome.verdict()
+
+
+def test_a_brief_audit_lets_fewer_real_items_pose_as_samples() -> None:
+    brief, whole = (audit(POINTS, SAMPLES[:20], TRAIN, HELD, seed=0, brief=brief) for brief in (True, False))
+    assert brief.real_compared == 40 < whole.real_compared
+
+
 def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
     outcome = audit(POINTS, TRAIN, TRAIN, [], seed=0)
     assert outcome.found and outcome.method == "reference" and outcome.held_out == 0 and outcome.share > 0.3

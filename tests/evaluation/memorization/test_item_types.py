@@ -43,6 +43,8 @@ def test_copied_passages_are_found_in_place() -> None:
     for pair in result.pairs:
         assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
     assert audit_texts(samples, train, held_out, seed=0, max_samples=50, controls=False).samples == 50
+    brief = audit_texts(samples, train, held_out, seed=0, max_samples=10, controls=False, brief=True)
+    assert brief.real_compared == 20
 
 
 def test_spans_of_few_documents_are_permuted_as_one() -> None:

@@ -84,7 +84,7 @@ def sort_files(
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
     opens_all = len(files) <= MAX_FILES_TO_OPEN_ALL
     for suffix, same_suffix in by_suffix.items():
-        if suffix in CONVERSIONS:  # a packed table is no text
+        if suffix in CONVERSIONS:  # a compressed table must be unpacked first: it is not read as text
             out.files[suffix] = same_suffix
             continue
         owner = suffixes.get(suffix) or texts.get(unpacked(suffix))

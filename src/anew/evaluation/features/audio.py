@@ -16,6 +16,7 @@ from anew.core.arrays import Integers
 from anew.data.formats.audio import Samples, with_channels
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
+from anew.evaluation.memorization.item_types import IMAGE_QUERY_COST
 from anew.evaluation.memorization.result import ItemType
 from anew.functional.spectrogram import Frames, mel_bank
 
@@ -122,4 +123,4 @@ def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
     return np.fft.irfft(spectrum * tilt, len(x)).astype(np.float32)
 
 
-CLIPS = ItemType("clips", _distances, disturb_clip)
+CLIPS = ItemType("clips", _distances, disturb_clip, query_cost=IMAGE_QUERY_COST)

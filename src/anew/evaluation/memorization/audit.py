@@ -112,11 +112,8 @@ class Audit(Generic[ItemT]):
         self.distances = item_type.distances(items, self.groups)
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls = controls
-        self._stand_ins = np.sort(
-            self.rng.choice(
-                self.n_real, min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS), replace=False
-            )
-        )
+        n_stand_ins = min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS)
+        self._stand_ins = np.sort(self.rng.choice(self.n_real, n_stand_ins, replace=False))
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:

@@ -104,7 +104,7 @@ def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
 
 
 IMAGE_QUERY_COST = (
-    600  # of the shifted and mirrored variants of an image; measured: 500 for digits, 700 for 32 x 32 sprites
+    600  # of an image's shifted and mirrored variants; measured: 500 for digits and spectrograms, 700 for sprites
 )
 
 IMAGES = ItemType("images", _image_distances, disturb_image, query_cost=IMAGE_QUERY_COST)
@@ -209,6 +209,7 @@ def audit_texts(
         randomly_held_out=randomly_held_out,
         seed=seed,
         controls=controls,
+        brief=brief,
         remaining=remaining,
     )
     pairs = [_locate_in_texts(pair, sample_passages, sample_rows, train_passages, train_rows) for pair in result.pairs]

@@ -74,9 +74,10 @@ class FeatureComparison:
     def of(cls, sets: FeatureSets, seed: int, over: Callable[[float], bool]) -> FeatureComparison:
         return cls(sets, sets.head(PAIRS_MOST), seed, over)
 
-    def source(self, method: str) -> str:
-        """Description of the data and the method of a score."""
-        return f"samples against held-out {self.sets.noun}, {self.sets.description}, {method}"
+    def source(self, method: str, sets: FeatureSets | None = None) -> str:
+        """Description of the data and the method of a score. sets: those it was computed from, if not `self.sets`."""
+        sets = sets or self.sets
+        return f"samples against held-out {sets.noun}, {sets.description}, {method}"
 
     def baselines(self, sets: FeatureSets, statistic: Statistic) -> tuple[float, float | None]:
         """The statistic of training items, and of naive ones, in the samples' place; None without enough naive ones."""

@@ -134,8 +134,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
         naive_baseline=naive,
         n=result.n,
         note="a classifier trained on more items may separate them better" if result.n < ENOUGH else "",
-        source=f"samples against held-out {sets.noun}, {sets.description}, a kernel classifier trained on one half and tested "
-        "on the other",
+        source=comparison.source("a kernel classifier trained on one half and tested on the other", sets),
     )
 
 

@@ -66,7 +66,7 @@ MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
 # Below that a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_WEIGHT = 1.5
-USUAL_EPOCHS = 6.0  # where there is no budget: dropout begins to pay at 4 to 6 (docs/log.md, 2026-11-25)
+USUAL_EPOCHS = 6.0  # where there is no budget: dropout helps from 4 to 6 on (docs/log.md, 2026-11-25)
 # Weights x tokens a second of an ordinary machine: a guess of the passes, which dropout follows from; sizes are
 # timed.
 CUDA_SPEED = 3e11

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.estimators.kneser_ney import KneserNey
 
-MOST_LOG_ODDS = 30.0  # nats of evidence for a relative; more says no more: at 30 there is no doubt left
+MOST_LOG_ODDS = 30.0  # nats of evidence for a relative: beyond that the probability is 1 in float32
 LOG_ODDS_SCALE = 0.1  # brings them to about the size of the other features
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
