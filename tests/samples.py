@@ -72,6 +72,9 @@ def shapes(folder: Path, count: int = 240, size: int = 12, seed: int = 0) -> Pat
     return folder
 
 
+LEVELS = (1.0, 0.5, 0.1)  # of tones in turn
+
+
 def tone(seed: int, rate: int = 8000, seconds: float = 0.4) -> NDArray[np.float32]:
     """A plucked tone with harmonics, and some noise."""
     rng = np.random.default_rng(seed)
@@ -83,12 +86,12 @@ def tone(seed: int, rate: int = 8000, seconds: float = 0.4) -> NDArray[np.float3
 
 
 def tones(folder: Path, count: int = 60, rate: int = 8000, seconds: float = 0.4) -> Path:
-    """Tones as WAV, named by class and number."""
+    """Tones as WAV, named by class and number, every third one loud and every third one soft."""
     import soundfile
 
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
-        soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", tone(i, rate, seconds), rate)
+        soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", LEVELS[i % 3] * tone(i, rate, seconds), rate)
     return folder
 
 
@@ -98,7 +101,7 @@ def stereo_tones(folder: Path, count: int = 60, rate: int = 8000) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
-        x = tone(i, rate)[:, None] * np.asarray([1.0, 0.3][:: 1 if i % 2 else -1])
+        x = LEVELS[i % 3] * tone(i, rate)[:, None] * np.asarray([1.0, 0.3][:: 1 if i % 2 else -1])
         noise = np.random.default_rng(i).normal(0, 0.0005, x.shape)
         soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", x + noise, rate)
     return folder

@@ -302,6 +302,7 @@ def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: P
     for ours, theirs in zip(waves, model.modality.decode(grids), strict=True):
         expected = np.asarray(theirs).flatten()  # of stereo both channels in turn
         assert len(ours) == len(expected) and np.corrcoef(ours, expected)[0, 1] > 0.99
+        assert np.abs(ours).max() == pytest.approx(np.abs(expected).max(), rel=1e-3)
 
 
 @needs_node

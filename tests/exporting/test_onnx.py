@@ -137,6 +137,7 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
         theirs, rate = soundfile.read(path)
         assert rate == model.modality.clip_shape.rate and theirs.shape == wave.shape
         assert np.corrcoef(theirs.flatten(), wave.flatten())[0, 1] > 0.99
+        assert np.abs(theirs).max() == pytest.approx(np.abs(wave).max(), rel=2e-3)
 
 
 def uniforms(seed: int) -> np.ndarray[Any, Any]:

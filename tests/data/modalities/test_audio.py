@@ -89,7 +89,7 @@ def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
     for form in ("WAV", "FLAC", "OGG", "MP3"):
         whole = encoded(tone(0), form=form)
         (row,) = modality.encode_many([Item("x", whole[: len(whole) // 2])])
-        assert isinstance(row, str) or row.shape == (modality._shape.length,)
+        assert isinstance(row, str) or row.shape == (modality._shape.length + 1,)
 
 
 def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
@@ -254,6 +254,46 @@ def test_loudness_is_kept_where_asked() -> None:
     rows = np.stack([modality.encode(Item("x", d)) for d in (loud, quiet)])
     decoded = modality.decode(modality.batch(rows, None, None).x)
     assert 5 < np.abs(decoded[0]).max() / np.abs(decoded[1]).max() < 20
+
+
+def test_samples_are_as_loud_as_the_data_and_sound_alike_at_any_level() -> None:
+    rng = np.random.default_rng(0)
+    soft = [0.05 * rng.normal(0.0, 0.2, 3200) for _ in range(20)]  # noise is soft, tones are loud
+    files = [encoded(x) for pair in zip(map(tone, range(20)), soft, strict=True) for x in pair]
+    modality = surveyed(*files)
+    modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    rows = np.stack([modality.encode(Item("x", data)) for data in files])
+    peaks = [np.abs(x).max() for x in (np.concatenate(soft), modality.to_items(rows)[0], tone(0))]
+    assert np.abs(modality.to_items(rows)[1]).max() <= peaks[0] and peaks[1] == pytest.approx(peaks[2], rel=0.05)
+    grids = modality.batch(rows, None, None).x
+    assert float(grids[::2].amax((1, 2, 3)).std()) < 0.05  # learned at one peak
+    modality.calibrate(grids, grids)
+    again = Audio(AudioConfig())
+    again.restore(modality.state(), Path())
+    made = again.decode(grids)
+    loud, quiet = (np.median([np.abs(x).max() for x in made[start::2]]) for start in (0, 1))
+    assert loud == pytest.approx(0.5, rel=0.3) and quiet == pytest.approx(0.035, rel=0.5)
+    assert np.array_equal(again.decode(grids[3:4])[0], made[3])  # a sample's level is its own
+    assert len(again.save_item(made[0] * 0.35).data) == len(again.save_item(made[0]).data)  # and cuts no more off it
+
+
+def test_where_all_clips_have_one_peak_samples_have_it_too() -> None:
+    files = [encoded(2.0 * tone(i)) for i in range(12)]
+    modality = surveyed(*files)
+    modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    rows = np.stack([modality.encode(Item("x", data)) for data in files])
+    made = modality.decode(modality.batch(rows, None, None).x)
+    assert [np.abs(x).max() for x in made] == pytest.approx([1.0] * 12, abs=0.06)  # but for the fade
+
+
+@pytest.mark.parametrize("field", ["weights", "sums", "decibels"])
+def test_levels_that_do_not_fit_are_refused(field: str) -> None:
+    modality = surveyed(*(files := [encoded(tone(i)) for i in range(8)]))
+    modality.fit([Item(str(i), data) for i, data in enumerate(files)], SIZE, ())
+    state: Any = modality.state()
+    state["levels"][field] = [1.0]
+    with pytest.raises(ValueError, match=r"data\.learned"):
+        Audio(AudioConfig()).restore(state, Path())
 
 
 def test_samples_begin_and_end_without_a_click() -> None:

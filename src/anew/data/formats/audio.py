@@ -28,6 +28,7 @@ MIN_SECONDS = 0.01  # of a file: less is a click
 CHANNELS, RATES = 64, (1_000, 768_000)  # channels and Hz of existing formats; beyond, the header is damaged
 MAX_DECODED_VALUES = 1 << 27  # decoded at once: 512 MB
 SILENT = 1e-4  # peak below which nothing is heard (-80 dB)
+ZERO = 0.5 / 32767.0  # values up to which are zero in a file of 16 bits
 SILENCE_RATIO = 1e-3  # level below which a clip's ends are cut off, as a share of its loudest window (-60 dB)
 LEVEL_SECONDS = 0.01  # window in which levels are measured
 _IN_ORDER = Recordings()
@@ -221,8 +222,11 @@ def _power(x: Samples) -> NDArray[np.float64]:
 
 
 def cut_tail(x: Samples, rate: int) -> Samples:
-    """Cut off silence at the end of a clip, but for LEVEL_SECONDS; a silent clip stays as it is."""
-    audible = np.flatnonzero(np.abs(x).reshape(len(x), -1).max(axis=1) > SILENT)
+    """Cut off silence at the end of a clip, but for LEVEL_SECONDS; a silent clip stays as it is.
+
+    Silence is beside the clip's own peak, so that soft clips end as loud ones do; what a file of 16 bits holds as zero is too."""
+    size = np.abs(x).reshape(len(x), -1).max(axis=1)
+    audible = np.flatnonzero(size > max(SILENT * float(size.max(initial=0.0)), ZERO))
     return x[: audible[-1] + 1 + round(LEVEL_SECONDS * rate)] if len(audible) else x
 
 

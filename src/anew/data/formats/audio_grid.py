@@ -141,13 +141,19 @@ class SoundScale:
 
         waves: list[audio.Samples] = []
         for grids in torch.split(torch.as_tensor(x).detach().float().cpu(), CLIPS_AT_ONCE):
-            level, image = grids[:, 0], grids[:, 1:].nan_to_num()
-            level = torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
-            sound = self._sound(self._magnitudes(level), rounds)
+            image = grids[:, 1:].nan_to_num()
+            sound = self._sound(self._magnitudes(self.levels(grids)), rounds)
             if image.shape[1]:
                 sound = placed(sound, image, self.frames, self._bank)
             waves += list(sound.numpy() / np.float32(self.gain))
         return waves
+
+    def levels(self, x: Values) -> Tensor:
+        """(B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T): the level, without what counts as silence behind the end."""
+        import torch
+
+        level = torch.as_tensor(x)[:, 0].detach().float().cpu().nan_to_num().clamp(-1.0, 1.0)
+        return torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
 
     def ending_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale whose `tail` makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
@@ -166,9 +172,8 @@ class SoundScale:
 
         from anew.functional.spectrogram import from_mel
 
-        unit = grid.nan_to_num().clamp(-1.0, 1.0)  # (B, M, T)
-        bands = 10.0 ** (((unit - 1.0) * (RANGE_DB / 2.0) + self.top) / 20.0)
-        return from_mel(torch.where(unit <= -1.0, torch.zeros_like(bands), bands), self._bank)
+        bands = 10.0 ** (((grid - 1.0) * (RANGE_DB / 2.0) + self.top) / 20.0)
+        return from_mel(torch.where(grid <= -1.0, torch.zeros_like(bands), bands), self._bank)
 
     def _sound(self, magnitude: Tensor, rounds: int) -> Tensor:
         """(B, N) of magnitudes (B, F, T)."""

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from PIL import Image as Pillow
 
 from anew.data.formats import pixels
-from anew.data.formats.image_size import choose_size
+from anew.data.formats.image_size import choose_size, enough_budget
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
-# Budgets that a note may name, with their seconds.
-BUDGETS = (
-    ("2m", 60 * 2),
-    ("5m", 300),
-    ("10m", 600),
-    ("20m", 1200),
-    ("30m", 1800),
-    ("1h", 3600),
-    ("2h", 7200),
-    ("4h", 14400),
-    ("8h", 28800),
-)
-
-
-def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
-    """The clause that names the shortest budget which affords it; "" where none does, or training has no budget."""
-    asked = budget.seconds
-    if asked is None:
-        return ""
-    longer = (name for name, seconds in BUDGETS if seconds > asked and affords(replace(budget, seconds=seconds)))
-    return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
-
 
 def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
     """1 grey, 3 colour, 4 colour with transparency. frames: 8-bit."""

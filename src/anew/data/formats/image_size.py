@@ -1,12 +1,38 @@
-"""The size that images are scaled to."""
+"""The size that images are scaled to, and the budget that would keep more of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from anew.data.types import DataBudget
+
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
+
+# Budgets that a note may name, with their seconds.
+BUDGETS = (
+    ("2m", 60 * 2),
+    ("5m", 300),
+    ("10m", 600),
+    ("20m", 1200),
+    ("30m", 1800),
+    ("1h", 3600),
+    ("2h", 7200),
+    ("4h", 14400),
+    ("8h", 28800),
+)
+
+
+def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
+    """The clause that names the shortest budget which affords it; "" where none does, or training has no budget."""
+    asked = budget.seconds
+    if asked is None:
+        return ""
+    longer = (name for name, seconds in BUDGETS if seconds > asked and affords(replace(budget, seconds=seconds)))
+    return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
 
 
 def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import ConfigDict, Field
 
 from anew.core.schema import Count, Flag, Positive, Real, Record, Text, Whole, checked
+from anew.data.formats.clip_levels import ClipLevels
 from anew.data.formats.pixel_matching import PixelMatching
 
 Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
@@ -51,6 +52,7 @@ class LearnedAudio(_LearnedGrid):
     gain: Positive
     noise_from: Positive | None = None
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
+    levels: ClipLevels | None = None
 
 
 class _Sequences(Record):

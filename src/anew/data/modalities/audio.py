@@ -7,6 +7,7 @@ docs/log.md for why.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
-from anew.data.formats.audio_grid import RANGE_DB, SoundScale
+from anew.data.formats.audio_grid import RANGE_DB, STORED_SCALE, SoundScale
+from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -28,6 +30,7 @@ from anew.errors import ConfigError, DataError
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
 CALIBRATION_CLIPS = 48  # generated clips whose ends are compared with those of real ones
 PEAK = 0.95  # largest value of a levelled clip
+LEVEL_STEP = 0.01  # decibels, of the level that is stored behind a clip as one more sample
 FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
 SEARCHED_SECONDS = 120.0  # of a file that is one clip, in which its loudest stretch is looked for: bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
@@ -48,7 +51,12 @@ class AudioConfig:
     channels: str = setting(
         "auto", "channels of clips; auto follows files and budget", choices=tuple(audio_clips.CHANNELS)
     )
-    level: str = setting("clip", "bring every clip to the same peak, or keep loudness", choices=("clip", "keep"))
+    level: str = setting(
+        "data",
+        "loudness; data: samples are as loud as the data, clip: all are brought to the same peak, keep: it is learned with "
+        "the spectrogram",
+        choices=("data", "clip", "keep"),
+    )
     rounds: int = setting(2, "rounds of Griffin-Lim that find the phase of a sample", low=0, high=1000)
     file: str = setting("wav", "file format of samples", choices=("wav", "flac"))
     labels: str = setting("auto", "condition the generator on classes", choices=("auto", "off"))
@@ -97,6 +105,7 @@ class Audio(Modality):
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
         self._scale: SoundScale
+        self._levels: ClipLevels | None = None  # None: samples are brought to one peak, or keep what was learned
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -181,6 +190,11 @@ class Audio(Modality):
 
     def waveform(self, item: Item) -> audio.Samples:
         """(N,) or (N, 2): a clip as it is learned. Raises ValueError (one clause)."""
+        x = self._heard(item)
+        return x if self.config.level == "keep" else audio.scale_to_peak(x, PEAK)
+
+    def _heard(self, item: Item) -> audio.Samples:
+        """`waveform` at the clip's own level."""
         shape = self._shape
         slice_bounds = _slice_bounds(item)
         if isinstance(item.data, np.ndarray):
@@ -196,8 +210,7 @@ class Audio(Modality):
         x = audio.resample(x, rate, shape.rate)
         trimmed = audio.trim_silence(x, shape.rate)  # says where there is nothing to hear
         x = audio.fit_length(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
-        x = audio.fade_ends(x, self._fade)
-        return audio.scale_to_peak(x, PEAK) if self.config.level == "clip" else x
+        return audio.fade_ends(x, self._fade)
 
     def validate_body(self, item: Item) -> str | None:
         slice_bounds = _slice_bounds(item)
@@ -213,7 +226,7 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        mono = audio.scale_to_peak(audio.with_channels(self.waveform(item), 1), PEAK)  # (N,)
+        mono = audio.scale_to_peak(audio.with_channels(self._heard(item), 1), PEAK)  # (N,)
         levels = _coarse_spectrogram(mono)  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
@@ -224,7 +237,10 @@ class Audio(Modality):
             self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
             self.notes.append("Both channels of the clips sampled are alike: mono sound is learned.")
         shape = self._shape
-        self._scale = SoundScale.of(shape, rows, self.config.level == "keep", PEAK)
+        clips, levels = self._parts(rows)
+        self._scale = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
+        if self.config.level == "data":
+            self._levels = ClipLevels.learn(self._scale.levels(self._scale.grid(clips)), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
         self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.var((0, 2, 3)).mean().sqrt())  # channels have means of their own
@@ -232,6 +248,10 @@ class Audio(Modality):
             self.notes.append("The sampled clips sound almost all the same: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, MIN_STD))
         return self.spec
+
+    def _loudness(self, clips: Numbers) -> NDArray[np.float64]:
+        """(n,) of stored clips (n, N) or (n, N, 2)."""
+        return np.asarray([loudness(clip, self._shape.rate) for clip in clips.astype(np.float32) / STORED_SCALE])
 
     def _first_clips(self, items: Iterable[Item]) -> NDArray[np.int16]:
         """(n, N) or (n, N, 2) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
@@ -249,7 +269,22 @@ class Audio(Modality):
         return np.stack(clips)
 
     def encode(self, item: Item) -> NDArray[np.int16]:
-        return np.asarray(np.rint(np.clip(self.waveform(item), -1.0, 1.0) * 32767.0), dtype=np.int16)
+        """(N,) or (N, 2) a clip as it is learned; of `level=data` N + 1, the last one its own level beside PEAK, in steps."""
+        x = self._heard(item)
+        if self.config.level == "keep":
+            return _stored(x)
+        clip = _stored(audio.scale_to_peak(x, PEAK))
+        if self.config.level == "clip":
+            return clip
+        peak = np.clip(float(np.abs(x).max()), audio.SILENT, FULL_SCALE)  # decoders go beyond what files can hold
+        level = round(20.0 * math.log10(peak / PEAK) / LEVEL_STEP)
+        return np.concatenate([clip, np.full_like(clip[:1], level)])
+
+    def _parts(self, rows: Numbers) -> tuple[Numbers, NDArray[np.float64]]:
+        """Clips (n, N) or (n, N, 2) of stored rows, and decibels (n,) that each was above or below its level here."""
+        if self.config.level != "data":
+            return rows, np.zeros(len(rows))
+        return rows[:, :-1], np.asarray(rows[:, -1].reshape(len(rows), -1)[:, 0] * LEVEL_STEP)
 
     def units(self, item: Item) -> int:
         """Values of the spectrogram, which bits are divided by."""
@@ -264,27 +299,38 @@ class Audio(Modality):
         if self._grid.classes and labels is not None:
             label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
         units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
-        return Batch(self._scale.grid(rows), label, None, units)
+        return Batch(self._scale.grid(self._parts(rows)[0]), label, None, units)
 
     def to_items(self, rows: Numbers) -> list[audio.Samples]:
-        return list(np.asarray(rows, dtype=np.float32) / np.float32(32767.0))
+        clips, levels = self._parts(rows)
+        gains = (10.0 ** (levels / 20.0) / STORED_SCALE).astype(np.float32)  # (n,)
+        return [np.asarray(clip, np.float32) * gain for clip, gain in zip(clips, gains, strict=True)]
 
     def decode(self, x: Values) -> list[audio.Samples]:
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
-        waves = self._scale.waves(x, self.config.rounds)
         # Clips are faded too; a sample that begins loud would click.
-        return [self._levelled(audio.fade_ends(wave, self._fade)) for wave in waves]
+        waves = [audio.fade_ends(wave, self._fade) for wave in self._scale.waves(x, self.config.rounds)]
+        peaks = self._peaks(x, waves)
+        return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in zip(waves, peaks, strict=True)]
+
+    def _peaks(self, x: Values, waves: Sequence[audio.Samples]) -> list[float | None]:
+        """Largest value that each of the samples gets; None: it stays as it is."""
+        if self.config.level == "keep":  # cut peaks would crackle
+            return [FULL_SCALE if np.abs(wave).max() > FULL_SCALE else None for wave in waves]
+        if self._levels is None:
+            return [PEAK] * len(waves)
+        return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(self._scale.levels(x))]
 
     def calibration_size(self) -> tuple[int, int]:
-        return (CALIBRATION_CLIPS, FITTED_CLIPS) if self.config.trim else (0, 0)
+        return (CALIBRATION_CLIPS, FITTED_CLIPS) if self.config.trim or self._levels else (0, 0)
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        self._scale = self._scale.ending_as(samples, real)
-
-    def _levelled(self, x: audio.Samples) -> audio.Samples:
-        if self.config.level == "clip" or np.abs(x).max() > 1.0:  # made softer as a whole: cut peaks would crackle
-            return audio.scale_to_peak(x, PEAK if self.config.level == "clip" else 1.0)
-        return x
+        if self.config.trim:
+            self._scale = self._scale.ending_as(samples, real)
+        if self._levels:
+            waves = self._scale.waves(samples, self.config.rounds)
+            loudest = [loudness(audio.scale_to_peak(wave, PEAK), self._shape.rate) for wave in waves]
+            self._levels = self._levels.matched_to(self._scale.levels(samples), np.asarray(loudest))
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         extension = self.config.file
@@ -296,9 +342,10 @@ class Audio(Modality):
         )
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
-        return self._scale.picture(np.asarray(item, np.float32))
+        wave = np.asarray(item, np.float32)
+        return self._scale.picture(wave if self.config.level == "keep" else audio.scale_to_peak(wave, PEAK))
 
-    def sound_scale(self) -> dict[str, float | None]:
+    def sound_scale(self) -> dict[str, object]:
         """The numbers that turn a grid into a waveform, see `decode`."""
         shape = self._shape
         sizes = {
@@ -310,10 +357,11 @@ class Audio(Modality):
             "channels": shape.channels,
             "fade": self._fade,
         }
-        peak = PEAK if self.config.level == "clip" else None
+        own = self._levels and self._levels.for_export()
+        peak = None if self.config.level == "keep" else PEAK
         levels = {"depth": RANGE_DB, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
         levels |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
-        return {**sizes, **levels, "rounds": self.config.rounds}
+        return {**sizes, **levels, "levels": own, "rounds": self.config.rounds}
 
     # ---- keeping ----
 
@@ -328,6 +376,7 @@ class Audio(Modality):
             "gain": self._scale.gain,
             "noise_from": self._scale.noise_from,
             "tail": self._scale.tail,
+            "levels": self._levels and self._levels.model_dump(),
             "notes": list(self.notes),
         }
 
@@ -336,12 +385,19 @@ class Audio(Modality):
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self.clip_shape = audio_clips.Shape(**record.clip)
         self._scale = SoundScale(self.clip_shape, record.top, record.gain, record.noise_from, record.tail)
+        self._levels = record.levels
+        if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
+            raise ValueError("data.learned.levels is not for clips of this shape")
         self.notes = record.notes
 
 
 def _slice_bounds(item: Item) -> tuple[int, int] | None:
     """(first frame, frame behind the last) of a clip that was cut out of a file; None where the item is a whole file."""
     return item.data.at if isinstance(item.data, FileSlice) else None
+
+
+def _stored(x: audio.Samples) -> NDArray[np.int16]:
+    return np.asarray(np.rint(np.clip(x, -1.0, 1.0) * STORED_SCALE), dtype=np.int16)
 
 
 def _differ(rows: NDArray[np.int16]) -> bool:

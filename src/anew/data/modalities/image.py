@@ -18,7 +18,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, choose_size
+from anew.data.formats.image_size import RUNGS, choose_size, enough_budget
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -262,16 +262,21 @@ class Image(Modality):
         if self._framing == "auto":
             self._framing = "pad" if sizes_differ and keeps_transparency and not self._fixed_size else "crop"
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
+        whole = choose_size(sizes, MAX_SIDE, self._framing)
+        hint = ""
+        if not self._fixed_size and chosen != whole:
+            hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
         if sizes_differ:
             smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
             framing = "scaled to cover and cropped at the centre" if self._framing == "crop" else "centred on a canvas"
+            keeps = f", to fit {budget.describe()}; size={max(whole)} keeps more{hint}" if hint else ""
             self.notes.append(
-                f"Images differ in size (from {_by(smallest)} to {_by(largest)}): each is {framing} at {_by(chosen)}."
+                f"Images differ in size (from {_by(smallest)} to {_by(largest)}): each is {framing} at {_by(chosen)}{keeps}."
             )
         elif chosen != sizes[0]:
             reason = "as asked"
             if not self._fixed_size:
-                reason = f"to fit {budget.describe()}; size={min(max(sizes[0]), MAX_SIDE)} keeps more"
+                reason = f"to fit {budget.describe()}; size={min(max(sizes[0]), MAX_SIDE)} keeps more{hint}"
             self.notes.append(f"Images of {_by(sizes[0])} are learned at {_by(chosen)}: {reason}.")
         return chosen
 

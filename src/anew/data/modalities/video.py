@@ -23,6 +23,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
+from anew.data.formats.image_size import enough_budget
 from anew.data.formats.pixel_matching import PixelMatching, as_unit
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
@@ -451,7 +452,7 @@ def size_limits(budget: DataBudget) -> tuple[int, int]:
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
     """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
-    more = clip_shape.enough_budget(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
+    more = enough_budget(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
     return f"; frames={frames_needed} keeps more{more}"
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from anew.core.arrays import Integers
 from anew.data.formats.audio import Samples, with_channels
+from anew.data.formats.clip_levels import loudness as clip_loudness
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.item_types import IMAGE_QUERY_COST
@@ -58,13 +59,8 @@ def pictures(items: Sequence[Samples], rate: int = NOMINAL_RATE) -> NDArray[np.u
 
 
 def loudness(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
-    """(n,) decibels (full scale) of the loudest tenth of a second."""
-    width = max(1, min(len(items[0]), rate // 10))
-    parts = []
-    for item in mono(items):
-        power = np.concatenate([[0.0], np.cumsum(np.square(item, dtype=np.float64))])
-        parts.append((power[width:] - power[:-width]).max() / width)
-    return np.asarray(10.0 * np.log10(np.maximum(parts, 1e-10)))
+    """(n,) decibels (full scale) of the loudest tenth of a second of each."""
+    return np.asarray([clip_loudness(item, rate) for item in items])
 
 
 def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:

@@ -39,11 +39,17 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         sound = sound_of(magnitude, item) / item["gain"]
         if len(grid) == 3:
             sound = to_stereo(sound, grid[1:], bank, item)
-        peak = item["peak"]
+        peak = item["peak"] if item.get("levels") is None else level_of(unit, item["levels"], item["peak"])
         sound = fade_ends(sound, item["fade"])
         highest = max(np.abs(sound).max(), TINY)
         sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
+
+
+def level_of(unit: Array, levels: Scale, peak: float) -> float:
+    """The largest value of a sample (M, T), by which samples are as loud as the data."""
+    total = float(np.concatenate([unit.mean(1), unit.max(1)]) @ levels["weights"])
+    return min(peak * 10.0 ** (float(np.interp(total, levels["sums"], levels["decibels"])) / 20.0), 1.0)
 
 
 def fade_ends(sound: Array, edge: int) -> Array:

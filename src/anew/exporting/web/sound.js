@@ -14,7 +14,7 @@ const BALANCE = 20; // decibels between two channels that are HALF in a grid
 const DELAY = 0.012; // seconds by which the part lags that makes channels differ
 
 // A grid (1 or 3, M, T) in [-1, 1] -> Float32Array: (N), or (N, 2) of stereo. item: rate, channels, window, hop, bands, length, depth, top, gain,
-// peak, rounds, tail, fade, noise_from.
+// peak, levels, rounds, tail, fade, noise_from.
 export function waveOf(grid, item) {
   const channels = item.channels ?? 1; // older exports hold mono sound
   const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
@@ -37,8 +37,24 @@ export function waveOf(grid, item) {
   const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
   let most = TINY;
   for (const value of sound) most = Math.max(most, Math.abs(value / item.gain));
-  const scale = item.peak === null ? 1 / Math.max(most, 1) : item.peak / most;
+  const peak = item.levels ? peakOf(units, heard, item, frames) : item.peak; // older exports have one peak for all
+  const scale = peak === null ? 1 / Math.max(most, 1) : peak / most;
   return Float32Array.from(sound, (value) => (value / item.gain) * scale);
+}
+
+// The largest value of a sample (M, T), by which samples are as loud as the data; behind `heard` frames is silence.
+function peakOf(units, heard, { bands, levels, peak }, frames) {
+  const { weights, sums, decibels } = levels;
+  let total = 0;
+  for (let band = 0; band < bands; band++) {
+    const row = units.subarray(band * frames, (band + 1) * frames).map((unit, frame) => (frame < heard ? unit : -1));
+    total += weights[band] * (row.reduce((sum, unit) => sum + unit, 0) / frames) + weights[bands + band] * Math.max(...row);
+  }
+  const right = sums.findIndex((sum) => sum > total);
+  if (right === 0) return Math.min(peak * 10 ** (decibels[0] / 20), 1);
+  if (right < 0) return Math.min(peak * 10 ** (decibels.at(-1) / 20), 1);
+  const part = (total - sums[right - 1]) / (sums[right] - sums[right - 1]);
+  return Math.min(peak * 10 ** ((decibels[right - 1] + part * (decibels[right] - decibels[right - 1])) / 20), 1);
 }
 
 // (N) of magnitudes (F, T): tones that go on below `noise_from`, noise above it.

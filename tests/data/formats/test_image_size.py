@@ -1,0 +1,31 @@
+"""The size of images, and the budget that keeps them whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.data.modalities.image import Image, ImageConfig
+from anew.data.types import DataBudget, Item
+
+
+def remarks(sizes: list[int], seconds: float | None, **settings: object) -> str:
+    modality = Image(ImageConfig(**settings))  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    items = [Item(str(i), rng.integers(0, 255, (side, side, 3), dtype=np.uint8)) for i, side in enumerate(sizes)]
+    modality.fit(items, DataBudget(seconds, len(items), 10_000), ())
+    return " ".join(modality.remarks())
+
+
+@pytest.mark.parametrize("sizes", [[72] * 8, [72] * 6 + [80] * 2])
+def test_the_budget_that_keeps_images_whole_is_named(sizes: list[int]) -> None:
+    note = remarks(sizes, 60.0)
+    assert "size=72 keeps more, a budget of " in note
+    named = note.partition("a budget of ")[2].split()[0]
+    seconds = float(named[:-1]) * {"m": 60.0, "h": 3600.0}[named[-1]]
+    assert "keeps more" not in remarks(sizes, seconds)  # what is named is enough
+
+
+def test_no_budget_is_named_where_none_is_needed_or_none_is_enough() -> None:
+    assert "a budget of" not in remarks([32] * 8, 60.0) + remarks([900] * 8, 60.0) + remarks([72] * 8, 60.0, size="16")
+    assert "size=900 keeps more." in remarks([900] * 8, 60.0)
