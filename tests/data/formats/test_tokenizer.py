@@ -90,6 +90,27 @@ def test_saved_tokenizer_is_the_same(tokenizer: TextTokenizer, tmp_path: Path) -
     assert stock.convert_tokens_to_ids("<|end|>") == tokenizer.size
 
 
+def test_bytes_that_do_not_occur_are_a_block_at_the_end(tmp_path: Path) -> None:
+    plain = SAMPLE[:3000]
+    ascii_only = SubWords.fit([plain], 300)
+    assert ascii_only.rare is not None
+    block = ascii_only.pieces[ascii_only.rare :]
+    assert sorted(block) == sorted(bytes([byte]) for byte in set(range(256)) - set(plain.encode()))
+    assert not set(block) & set(ascii_only.pieces[: ascii_only.rare])
+    assert max(ascii_only.encode(plain)) < ascii_only.rare
+    assert ascii_only.decode(ascii_only.encode("né 東 🎉").tolist()) == "né 東 🎉"  # coded like any other
+    assert {bytes([byte]) for byte in "é".encode()}.isdisjoint(
+        (seen := SubWords.fit([plain], 300, [plain, "é"])).pieces[seen.rare :]  # texts beyond the sample count
+    )
+    ascii_only.tokenizer([]).save(str(tmp_path / "tokenizer.json"))
+    assert restore_tokenizer(ascii_only.state(), tmp_path, []).rare == ascii_only.rare
+    older = {name: value for name, value in ascii_only.state().items() if name != "rare"}
+    assert restore_tokenizer(older, tmp_path, []).rare is None
+    for rare in (-1, 3, True, "300", ascii_only.size):
+        with pytest.raises(DataError, match="bytes that do not occur cannot begin at"):
+            restore_tokenizer({**older, "rare": rare}, tmp_path, [])
+
+
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     SubWords.fit([SAMPLE[::-1]], 290).tokenizer([]).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(DataError, match="is not the tokenizer"):

@@ -22,7 +22,7 @@ LOUDEST_SECONDS = 0.1  # of a clip, whose mean power is its loudness: the shorte
 SILENCE_DB = -100.0  # loudness of silence
 FULL_SCALE = 1.0  # largest value that a file holds
 RIDGE = 0.1  # weight of the penalty for each clip: of .001 to 1 the best or nearly so on three data sets, see docs/log.md
-KNOTS = 17  # quantiles that two distributions are matched at: few enough for 48 samples
+KNOTS = 17  # quantiles that two distributions are matched at: few enough for 96 samples
 APART = 1e-6  # least distance of two knots, so that there is a line between them
 
 Array = NDArray[np.float64]

@@ -180,12 +180,13 @@ class SubWords:
     """Byte-level BPE: every text has ids, since every byte has one."""
 
     kind = "bpe"
-    rare: int | None = None  # its bytes that never occur are no block
 
-    def __init__(self, tokenizer_json: str) -> None:
+    def __init__(self, tokenizer_json: str, rare: int | None = None) -> None:
+        """rare: the first of the ids, up to the last, that are bytes which the text it was fitted to does not have."""
         from tokenizers import Tokenizer
 
         self.json = tokenizer_json
+        self.rare = rare
         self._model = Tokenizer.from_str(tokenizer_json)
         rule = json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
         self._split = re.compile(rule)
@@ -198,8 +199,10 @@ class SubWords:
         self.size = len(self.pieces)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], vocab: int) -> SubWords:
-        """At most `vocab` ids (at least 257), trained on the texts. No id runs over a word."""
+    def fit(cls, sample: Sequence[str], vocab: int, texts: Iterable[str] | None = None) -> SubWords:
+        """At most `vocab` ids (at least 257), trained on a sample of the texts. No id runs over a word.
+
+        Bytes that none of the texts (None: of the sample) has come last, as a block that can be left out of sampling."""
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
         model = Tokenizer(models.BPE())
@@ -208,12 +211,12 @@ class SubWords:
         )
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)
-        chunks = (clean(text[i : i + 10_000]) for text in texts for i in range(0, len(text), 10_000))
+        chunks = (clean(text[i : i + 10_000]) for text in sample for i in range(0, len(text), 10_000))
         model.train_from_iterator(chunks, trainer)
         from tokenizers import decoders
 
         model.decoder = decoders.ByteLevel()
-        return cls(model.to_str())
+        return cls(*_with_absent_last(model.to_str(), _absent_bytes(sample if texts is None else texts)))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         pieces = [self._encode(piece) for piece in _pieces(clean(text))]
@@ -250,7 +253,9 @@ class SubWords:
         return list(self.pieces)
 
     def state(self) -> dict[str, object]:
-        return {"kind": self.kind, "size": self.size, "digest": hashlib.sha256(self.json.encode()).hexdigest()[:32]}
+        digest = hashlib.sha256(self.json.encode()).hexdigest()[:32]
+        state: dict[str, object] = {"kind": self.kind, "size": self.size, "digest": digest}
+        return state if self.rare is None else {**state, "rare": self.rare}  # runs of older versions have no such block
 
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         from tokenizers import AddedToken, Tokenizer
@@ -281,12 +286,40 @@ def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequen
     try:
         own = _without_tokens(data, special)
         checked(TokenizerFile, own, "it")
-        tokenizer = SubWords(_same_text(own))
+        tokenizer = SubWords(_same_text(own), _first_rare(state))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
     if tokenizer.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
     return tokenizer
+
+
+def _first_rare(state: Mapping[str, object]) -> int | None:
+    rare, size = state.get("rare"), state.get("size")
+    if rare is None:
+        return None
+    if isinstance(rare, bool) or not isinstance(rare, int) or not isinstance(size, int) or not 0 <= size - 256 <= rare < size:
+        raise ValueError(f"bytes that do not occur cannot begin at {rare!r}")
+    return rare
+
+
+def _absent_bytes(texts: Iterable[str]) -> set[int]:
+    """The bytes that no text has as UTF-8."""
+    counts = np.zeros(256, dtype=np.int64)
+    for text in texts:
+        counts += np.bincount(np.frombuffer(clean(text).encode(), dtype=np.uint8), minlength=256)
+    return set(np.flatnonzero(counts == 0).tolist())
+
+
+def _with_absent_last(tokenizer_json: str, absent: set[int]) -> tuple[str, int | None]:
+    """The same tokenizer with these bytes as its last ids, and the first of them. Merges name pieces, so ids may be in any order."""
+    data = json.loads(tokenizer_json)
+    vocab: dict[str, int] = data["model"]["vocab"]
+    last = {letter for letter, byte in _byte_of_letter().items() if byte in absent}
+    data["model"]["vocab"] = {
+        piece: index for index, piece in enumerate(sorted(vocab, key=lambda piece: (piece in last, vocab[piece])))
+    }
+    return _same_text(data), len(vocab) - len(last) if last else None
 
 
 def _without_tokens(data: JsonValue, special: Sequence[str]) -> JsonValue:

@@ -228,7 +228,7 @@ class Text(Modality):
             self.tokenizer = tokenizer.Characters.fit(texts)
         else:
             vocab = max(self._token_settings.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
-            self.tokenizer = tokenizer.SubWords.fit(sample, vocab)
+            self.tokenizer = tokenizer.SubWords.fit(sample, vocab, texts)
         several_documents = len({item.name for item in items}) > 1  # spans of one file have its name
         self._set_spec(self._choose_length(texts, choice), several_documents)
         return self.spec
