@@ -18,10 +18,14 @@ from anew.data.formats import audio
 if TYPE_CHECKING:
     from torch import Tensor
 
-LOUDEST_SECONDS = 0.1  # of a clip, whose mean power is its loudness: the shortest sound that is heard at its full loudness
+LOUDEST_SECONDS = (
+    0.1  # of a clip, whose mean power is its loudness: the shortest sound that is heard at its full loudness
+)
 SILENCE_DB = -100.0  # loudness of silence
 FULL_SCALE = 1.0  # largest value that a file holds
-RIDGE = 0.1  # weight of the penalty for each clip: of .001 to 1 the best or nearly so on three data sets, see docs/log.md
+RIDGE = (
+    0.1  # weight of the penalty for each clip: of .001 to 1 the best or nearly so on three data sets, see docs/log.md
+)
 KNOTS = 17  # quantiles that two distributions are matched at: few enough for 96 samples
 APART = 1e-6  # least distance of two knots, so that there is a line between them
 
@@ -76,7 +80,9 @@ class ClipLevels(Record):
         penalty = RIDGE * len(x) * np.eye(unit.shape[1])
         weights = np.linalg.solve(unit.T @ unit + penalty, unit.T @ (levels - levels.mean())) / spread
         decibels = [float(level) for level in np.quantile(levels, _shares())]
-        return cls(weights=weights.tolist(), sums=_knots(x @ weights), decibels=decibels, loudness=float(np.median(loudest)))
+        return cls(
+            weights=weights.tolist(), sums=_knots(x @ weights), decibels=decibels, loudness=float(np.median(loudest))
+        )
 
     def matched_to(self, grids: Tensor, loudest: Array) -> ClipLevels:
         """The same for samples (n, M, T) instead of real clips. loudest: (n,) their loudness at one peak."""

@@ -12,6 +12,7 @@ from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
 
+
 def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
     """1 grey, 3 colour, 4 colour with transparency. frames: 8-bit."""
     if setting != "auto":

@@ -298,7 +298,12 @@ def _first_rare(state: Mapping[str, object]) -> int | None:
     rare, size = state.get("rare"), state.get("size")
     if rare is None:
         return None
-    if isinstance(rare, bool) or not isinstance(rare, int) or not isinstance(size, int) or not 0 <= size - 256 <= rare < size:
+    if (
+        isinstance(rare, bool)
+        or not isinstance(rare, int)
+        or not isinstance(size, int)
+        or not 0 <= size - 256 <= rare < size
+    ):
         raise ValueError(f"bytes that do not occur cannot begin at {rare!r}")
     return rare
 

@@ -28,7 +28,9 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
-CALIBRATION_CLIPS = 96  # generated clips whose ends and levels are compared with real ones: with 48 levels were .2 dB worse
+CALIBRATION_CLIPS = (
+    96  # generated clips whose ends and levels are compared with real ones: with 48 levels were .2 dB worse
+)
 PEAK = 0.95  # largest value of a levelled clip
 LEVEL_STEP = 0.01  # decibels, of the level that is stored behind a clip as one more sample
 FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
@@ -311,7 +313,9 @@ class Audio(Modality):
         # Clips are faded too; a sample that begins loud would click.
         waves = [audio.fade_ends(wave, self._fade) for wave in self._scale.waves(x, self.config.rounds)]
         peaks = self._peaks(x, waves)
-        return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in zip(waves, peaks, strict=True)]
+        return [
+            wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in zip(waves, peaks, strict=True)
+        ]
 
     def _peaks(self, x: Values, waves: Sequence[audio.Samples]) -> list[float | None]:
         """Largest value that each of the samples gets; None: it stays as it is."""
