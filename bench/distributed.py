@@ -3,15 +3,17 @@
     python bench/distributed.py --data DATA [--parts hosts resume cut kill lost memory curves] [--hosts 2 3] [--rate 1gbit 100mbit]
 
 Hosts are network namespaces with veth pairs on a bridge (needs root and iproute2), each with its own name, folder and copy of the
-data; one process each. `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
-`resume`: the run of so many hosts is stopped by SIGTERM to the last one, and goes on with another number (`--resumed 4:3 1:2`). `cut`: the last host's port
-is taken off the bridge; seconds until the first host ends, and what it says. `kill`: on this machine, two processes under
---max-restarts, a random one of which is killed at random instants (SIGKILL), until the run has ended `--kills` times with its report;
-how many ended with the bytes of the undisturbed run. `lost`: of two hosts under --nnodes 1:2 the last one is killed after a random step,
-`--losses` times; the first goes on alone. `memory`: peak memory of each of two processes of a
-Transformer, DDP beside FSDP2. `curves`: on this machine, the largest relative difference of the losses of each family from one
-process, DDP and FSDP2, 2 to 4 processes; beside it what one process makes of initial weights that differ in the last bit
-("ulp"), and numbers of 64 bits.
+data; one process each.
+
+- `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
+- `resume`: the run of so many hosts is stopped by SIGTERM to the last one, and continues on another number (`--resumed 4:3 1:2`).
+- `cut`: the last host's port is taken off the bridge; seconds until the first host ends, and what it says.
+- `kill`: on this machine, two processes under --max-restarts, a random one of which is killed at random instants (SIGKILL), until
+  the run has ended `--kills` times with its report; how many ended with the bytes of the undisturbed run.
+- `lost`: of two hosts under --nnodes 1:2 the last one is killed after a random step, `--losses` times; the first continues alone.
+- `memory`: peak memory of each of two processes of a Transformer, DDP beside FSDP2.
+- `curves`: on this machine, the largest relative difference of the losses of each family from one process, DDP and FSDP2, 2 to 4
+  processes; beside it what one process makes of initial weights that differ in the last bit ("ulp"), and numbers of 64 bits.
 """
 
 from __future__ import annotations
@@ -75,6 +77,7 @@ def start_host(
     cores: Sequence[int],
     nodes: str | None = None,
     restarts: int = 0,
+    program: Sequence[str] = ("-m", "--", "anew"),
 ) -> subprocess.Popen[str]:
     """One host's torchrun, in its folder."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", nodes or str(hosts)]
@@ -83,7 +86,7 @@ def start_host(
     meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{NETWORK}.1:{PORT}", "--rdzv-id", "bench"]
     meeting += ["--rdzv-conf", f"is_host={number == 0}"]
     own = ["--nproc-per-node", "1", "--local-addr", f"{NETWORK}.{number + 1}"]
-    command = [*torchrun, *meeting, *own, "-m", "--", "anew", *words]
+    command = [*torchrun, *meeting, *own, *program, *words]
     naming = f'hostname {PREFIX}{number}; exec "$@"'
     variables = {"GLOO_SOCKET_IFNAME": "eth0", "ANEW_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -178,7 +181,13 @@ def resume_row(
             host.communicate()
         stopped_at = len(losses(run))
         codes, _, _ = run_hosts(arguments, folders[:hosts_after])
-    row = {"part": "resume", "hosts": f"{hosts} to {hosts_after}", "rate": rate, "codes": codes, "stopped_at": stopped_at}
+    row = {
+        "part": "resume",
+        "hosts": f"{hosts} to {hosts_after}",
+        "rate": rate,
+        "codes": codes,
+        "stopped_at": stopped_at,
+    }
     return row | {"difference": distance(run, alone)}
 
 
@@ -335,16 +344,25 @@ def memory_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def curve_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Curves of all families: 32 bits beside one process, then 64 bits beside one process of 64 bits."""
-    for bits, ways in ((32, [(1, "ulp"), *itertools.product((2, 3, 4), ("ddp", "fsdp"))]), (64, [(1, "ulp"), (3, "ddp")])):
+    for bits, ways in (
+        (32, [(1, "ulp"), *itertools.product((2, 3, 4), ("ddp", "fsdp"))]),
+        (64, [(1, "ulp"), (3, "ddp")]),
+    ):
         more = ["fp64"] if bits == 64 else []
         alone = curves(arguments, 1, "ddp", *more)
         for processes, way in ways:
-            others = curves(arguments, 1, "ddp", "ulp", *more) if way == "ulp" else curves(arguments, processes, way, *more)
+            others = (
+                curves(arguments, 1, "ddp", "ulp", *more) if way == "ulp" else curves(arguments, processes, way, *more)
+            )
             for case, losses_here in others.items():
                 apart = [relative_difference(*pair) for pair in zip(losses_here, alone[case], strict=True)]
                 first = next((step for step, value in enumerate(apart, 1) if value > 1e-4), None)
                 row = {"part": "curves", "case": case, "bits": bits, "processes": processes, "way": way}
-                yield row | {"difference": max(apart), "after_10_steps": max(apart[:10]), "first_step_above_1e-4": first}
+                yield row | {
+                    "difference": max(apart),
+                    "after_10_steps": max(apart[:10]),
+                    "first_step_above_1e-4": first,
+                }
 
 
 def curves(arguments: argparse.Namespace, processes: int, way: str, *more: str) -> dict[str, list[list[float]]]:
@@ -372,7 +390,11 @@ def main() -> None:
     build.add_argument("--hosts", type=int, nargs="*", default=[2, 3])
     build.add_argument("--rate", nargs="*", default=["1gbit"], help="of the links, as tc writes it")
     build.add_argument(
-        "--resumed", type=two_numbers, nargs="*", default=[(2, 1), (3, 2), (4, 3), (1, 2), (2, 4)], metavar="HOSTS:HOSTS"
+        "--resumed",
+        type=two_numbers,
+        nargs="*",
+        default=[(2, 1), (3, 2), (4, 3), (1, 2), (2, 4)],
+        metavar="HOSTS:HOSTS",
     )
     build.add_argument("--losses", type=int, default=5, help="hosts killed in the part `lost`")
     build.add_argument("--kills", type=int, default=20, help="SIGKILLs of the part `kill`")
