@@ -1,4 +1,4 @@
-"""One process of some that train every family for some steps: its loss curves. `_curves.py ddp|fsdp STEPS [ulp|fp64]`.
+"""One process of some that train every family for some steps: its loss curves. `_curves.py ddp|fsdp STEPS [FAMILY ...] [ulp] [fp64]`.
 
 ulp: the initial weights are changed in their last bit, by which to judge what rounding alone does. fp64: all numbers have 64 bits.
 """
@@ -112,7 +112,10 @@ def main() -> None:
     if "fp64" in more:
         use_64_bits()
     with together() as world:
+        chosen = set(more) - {"ulp", "fp64"}
         for name, spec in CASES:
+            if chosen and name not in chosen:
+                continue
             losses = curve(world, name, SPECS[spec], int(steps), way == "fsdp", LAST_BIT if "ulp" in more else 0.0)
             if world.is_main:
                 print(json.dumps({"case": f"{name}, {spec}", "losses": losses}), flush=True)

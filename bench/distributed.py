@@ -343,18 +343,13 @@ def memory_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def curve_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Curves of all families: 32 bits beside one process, then 64 bits beside one process of 64 bits."""
-    for bits, ways in (
-        (32, [(1, "ulp"), *itertools.product((2, 3, 4), ("ddp", "fsdp"))]),
-        (64, [(1, "ulp"), (3, "ddp")]),
-    ):
-        more = ["fp64"] if bits == 64 else []
+    """Curves of all families beside one process, each in numbers of 32 bits, then of 64."""
+    for bits in arguments.bits:
+        more = [*arguments.cases, *(["fp64"] if bits == 64 else [])]
         alone = curves(arguments, 1, "ddp", *more)
-        for processes, way in ways:
-            others = (
-                curves(arguments, 1, "ddp", "ulp", *more) if way == "ulp" else curves(arguments, processes, way, *more)
-            )
-            for case, losses_here in others.items():
+        for processes, way in arguments.ways:
+            words = ["ddp", "ulp", *more] if way == "ulp" else [way, *more]
+            for case, losses_here in curves(arguments, processes, *words).items():
                 apart = [relative_difference(*pair) for pair in zip(losses_here, alone[case], strict=True)]
                 first = next((step for step, value in enumerate(apart, 1) if value > 1e-4), None)
                 row = {"part": "curves", "case": case, "bits": bits, "processes": processes, "way": way}
@@ -378,6 +373,11 @@ def relative_difference(losses_here: Sequence[float], expected: Sequence[float])
     return max(abs(a - b) / max(abs(b), 1e-3) for a, b in zip(losses_here, expected, strict=True))
 
 
+def number_and_way(text: str) -> tuple[int, str]:
+    number, _, way = text.partition(":")
+    return int(number), way
+
+
 def two_numbers(text: str) -> tuple[int, int]:
     before, after = text.split(":")
     return int(before), int(after)
@@ -396,6 +396,16 @@ def main() -> None:
         default=[(2, 1), (3, 2), (4, 3), (1, 2), (2, 4)],
         metavar="HOSTS:HOSTS",
     )
+    build.add_argument(
+        "--ways",
+        type=number_and_way,
+        nargs="*",
+        default=[(1, "ulp"), *itertools.product((2, 3, 4), ("ddp", "fsdp"))],
+        metavar="PROCESSES:WAY",
+        help="what `curves` compares with one process",
+    )
+    build.add_argument("--bits", type=int, nargs="*", default=[32, 64], help="of the numbers in `curves`")
+    build.add_argument("--cases", nargs="*", default=[], help="families in `curves`; all by default")
     build.add_argument("--losses", type=int, default=5, help="hosts killed in the part `lost`")
     build.add_argument("--kills", type=int, default=20, help="SIGKILLs of the part `kill`")
     build.add_argument("--steps", type=int, default=100)
