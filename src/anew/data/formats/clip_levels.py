@@ -99,7 +99,7 @@ class ClipLevels(Record):
         return {"weights": self.weights, "sums": self.sums, "decibels": decibels}
 
     def _sums(self, grids: Tensor) -> Array:
-        return _bands(grids) @ np.asarray(self.weights)
+        return np.asarray(_bands(grids) @ np.asarray(self.weights))
 
 
 def _bands(grids: Tensor) -> Array:

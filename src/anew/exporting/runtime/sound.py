@@ -49,7 +49,8 @@ def waves(samples: Array, item: Scale) -> list[Array]:
 def level_of(unit: Array, levels: Scale, peak: float) -> float:
     """The largest value of a sample (M, T), by which samples are as loud as the data."""
     total = float(np.concatenate([unit.mean(1), unit.max(1)]) @ levels["weights"])
-    return min(peak * 10.0 ** (float(np.interp(total, levels["sums"], levels["decibels"])) / 20.0), 1.0)
+    decibels = float(np.interp(total, levels["sums"], levels["decibels"]))
+    return float(min(peak * 10.0 ** (decibels / 20.0), 1.0))
 
 
 def fade_ends(sound: Array, edge: int) -> Array:
