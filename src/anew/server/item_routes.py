@@ -71,8 +71,7 @@ def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) 
     if file_format in (None, media_format):
         return artifact.data, media_format
     assert isinstance(entry.modality, Audio) and file_format is not None
-    rate = int(entry.modality.sound_scale()["rate"] or 0)
-    return audio.to_file(np.asarray(samples[0], np.float32), rate, file_format), file_format
+    return audio.to_file(np.asarray(samples[0], np.float32), entry.modality.rate, file_format), file_format
 
 
 def _zip(samples: Samples) -> bytes:
