@@ -15,7 +15,7 @@ from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.audit_schedule import AuditSchedule, AuditSize
+from anew.evaluation.audit_schedule import AuditSchedule, AuditSize, RealItems
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
@@ -168,26 +168,27 @@ class Evaluation(ABC, Generic[ItemT]):
             if pool.train:
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
-        schedule, n_total, is_whole = AuditSchedule(n_all, self.item_type.query_cost), 0, False
+        schedule, most_real, is_whole = AuditSchedule(n_all, self.item_type.query_cost), 0, False
         cached_pool: AuditPool[ItemT] | None = None
         size: AuditSize | None = schedule.size
         while size is not None:
             begin = self.total_clock.spent()
             # Read again only where more is needed: to read all of a large set may take minutes.
-            if cached_pool is None or self.pool_size(cached_pool) < min(size.real, n_total):
+            if cached_pool is None or self.pool_size(cached_pool) < min(size.real, most_real):
                 cached_pool = self.inputs.pool(min(size.real, MAX_POOL))
             pool = cached_pool
             if not pool.train:
                 return
             n_held = self.pool_size(pool)
             is_whole = is_whole or n_held < size.real  # no more is held in memory
-            n_total = n_held if is_whole else self.n_real(pool)
+            there_are = self.real_items(pool)
+            most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
             compared = AuditSize(size.samples, min(size.real, n_held))
             max_items = None if compared.real == n_held else compared.real
             result = self.run_audit(pool, max_items, size.samples, brief=True)
             yield with_limit(result, "memory" if is_whole else "time")
             schedule.add(compared, self.total_clock.spent() - begin)
-            size = schedule.next(max(self.total_clock.remaining(0.95), 0.0), n_total)
+            size = schedule.next(max(self.total_clock.remaining(0.95), 0.0), there_are, most_real)
         limited = not is_whole and result.train < result.n_train_total
         items = f"{result.train:,} of {result.n_train_total:,} training items"
         samples = f"{compared.samples:,} of {n_all:,} samples"
@@ -201,9 +202,9 @@ class Evaluation(ABC, Generic[ItemT]):
         """Real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
-    def n_real(self, pool: AuditPool[ItemT]) -> int:
-        """Real items that there are in all, those of a pool and further ones, as far as an audit takes them."""
-        return min(pool.n_train_total + max(len(pool.held_out), self.pool_size(pool) // 2), MAX_POOL)
+    def real_items(self, pool: AuditPool[ItemT]) -> RealItems:
+        """Real items that there are in all, those of a pool and further ones, as the audit counts them."""
+        return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
     def run_audit(
         self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool = False

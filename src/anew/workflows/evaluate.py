@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -342,7 +343,8 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
     train = data.items("train", n_wanted, seed)
     # Long records are several examples each: where there are no further ones, the records themselves are counted.
     total = len(train) if len(train) < n_wanted else data.part_size("train")
-    return grouped_pool(data, train, held_out, total, random, seed)
+    pool = grouped_pool(data, train, held_out, total, random, seed)
+    return replace(pool, n_held_out_total=sum(data.part_size(part) for part in held_out_parts))
 
 
 def grouped_pool(
