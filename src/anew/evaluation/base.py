@@ -62,6 +62,8 @@ class Evaluation(ABC, Generic[ItemT]):
         item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
+        unmeasured: Names of the measures that may carry an answer and fell to the time, or to Ctrl-C; complete once `scores`
+            has ended or was stopped.
         too_few: Why closeness and variety cannot be measured for want of items; empty where they can.
         sets: The items that were measured, equally many of each: "samples", "test", "train" and, where there is a naive
             generator, "naive".
@@ -81,6 +83,8 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
+        self._cut_off: list[str] = []
+        self._answers_are_complete = False
         self.too_few = ""
         self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
@@ -139,9 +143,18 @@ class Evaluation(ABC, Generic[ItemT]):
         """
         for name, metric in metrics.items():
             if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
-                self.skip(name, OUT_OF_TIME)
+                self.cut_off(name)
                 continue
             yield from metric()
+
+    def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
+        """Record what may carry an answer and was not measured for lack of time: no yes is given without it."""
+        self._cut_off.append(measure)
+        self.skip(measure, reason)
+
+    @property
+    def unmeasured(self) -> list[str]:
+        return [*self._cut_off, *([] if self._answers_are_complete else ["some figures"])]
 
     def skip(self, measure: str, reason: str) -> None:
         """Record what was not measured; the report's notes say it."""
@@ -152,9 +165,10 @@ class Evaluation(ABC, Generic[ItemT]):
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
-            yield from fidelity_scores(comparison, self.skip)
+            yield from fidelity_scores(comparison, self.cut_off)
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
+        self._answers_are_complete = True
         yield from self.likelihood()
         yield from self._gap()
 
@@ -337,7 +351,7 @@ class Evaluation(ABC, Generic[ItemT]):
         embed = own_embedder or self._embedder
         n_probe = self._affordable_probe(embed)
         if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
-            self.skip("the class mix", OUT_OF_TIME)
+            self.cut_off("the class mix")
             return
         if own_embedder is not None:
             rows = {part: own_embedder(items) for part, items in self.sets.items()}

@@ -153,7 +153,7 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         reporter.message("stopped; the report holds what was measured so far")
-    measurements.too_few = evaluation.too_few
+    measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes

@@ -48,6 +48,7 @@ STAND_INS = (
     1_200  # real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
 )
 STAND_INS_PER_SAMPLE = 2  # of those in a brief audit, where they would take more time than the samples
+BRIEF_DISTANCES = 200  # items of each kind whose distances to training items are compared in a brief audit; chosen
 PAIRS = 12  # closest pairs that a report shows: they fill a page
 
 
@@ -82,7 +83,7 @@ class Audit(Generic[ItemT]):
                 asks first whether they look like one.
             seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
-            brief: Whether fewer real items pose as samples, for lack of time.
+            brief: Whether fewer real items pose as samples, and no reference test is run that decides nothing, for lack of time.
 
         Raises:
             ValueError: There are no samples or no training items.
@@ -114,7 +115,7 @@ class Audit(Generic[ItemT]):
             RememberedDistance(distance, len(items), self.pool) for distance in item_type.distances(items, self.groups)
         ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
-        self.controls = controls
+        self.controls, self.brief = controls, brief
         n_stand_ins = min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS)
         self._stand_ins = np.sort(self.rng.choice(self.n_real, n_stand_ins, replace=False))
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
@@ -171,7 +172,8 @@ class Audit(Generic[ItemT]):
             training_distance = self._training_distance(held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
             control_p = self._control_p(control, remaining_pool)
-        if reference is None and self._affords(remaining, "the reference test"):
+        # Where the scan finds nothing it says only whether samples are sharper than real data.
+        if reference is None and not self.brief and self._affords(remaining, "the reference test"):
             reference = self._reference(control, remaining_pool)
         return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
 
@@ -292,8 +294,11 @@ class Audit(Generic[ItemT]):
         """Distances to the nearest training item, by the first distance: samples against held-out items."""
         train, queries = self.pool[self.is_train[self.pool]], np.arange(self.n_real, self.n_real + self.n_samples)
         distance = self.distances[0]
-        if len(held_out) > self.n_samples:
-            held_out = np.sort(self.rng.choice(held_out, self.n_samples, replace=False))
+        most = min(self.n_samples, BRIEF_DISTANCES) if self.brief else self.n_samples
+        queries, held_out = (
+            np.sort(self.rng.choice(part, most, replace=False)) if len(part) > most else part
+            for part in (queries, held_out)
+        )
         value, variance = auc(distance.nearest(queries, train)[1], distance.nearest(held_out, train)[1])
         half = 1.96 * float(np.sqrt(variance))
         return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))

@@ -140,7 +140,7 @@ class TextEvaluation(Evaluation[str]):
             return
         for name, measure in self._statistics.measures().items():
             if self.clock.over(0.9):
-                self.skip(name, OUT_OF_TIME)
+                self.cut_off(name)
                 continue
             yield from measure()
 
