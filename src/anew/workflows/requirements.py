@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from anew.core import files
 from anew.errors import ConfigError, did_you_mean, shorten
-from anew.evaluation.figures import figure_names, is_figure
 
 if TYPE_CHECKING:
     from anew.evaluation.reporting.report import EvaluationReport
@@ -68,6 +67,8 @@ def parse_requirements(text: str) -> list[Requirement]:
     Raises:
         ConfigError: One is not a condition, or no report has such a figure.
     """
+    from anew.evaluation.figures import figure_names, is_figure  # here: it imports PyTorch, which other commands do without
+
     requirements = [_parsed(part.strip()) for part in text.split(",")]
     names = figure_names()
     for requirement in requirements:
