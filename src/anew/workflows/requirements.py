@@ -67,7 +67,8 @@ def parse_requirements(text: str) -> list[Requirement]:
     Raises:
         ConfigError: One is not a condition, or no report has such a figure.
     """
-    from anew.evaluation.figures import figure_names, is_figure  # here: it imports PyTorch, which other commands do without
+    # Here: it imports PyTorch, which other commands do without.
+    from anew.evaluation.figures import figure_names, is_figure
 
     requirements = [_parsed(part.strip()) for part in text.split(",")]
     names = figure_names()
