@@ -43,6 +43,7 @@ PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: on
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 OUT_OF_TIME = "out of time"
+FURTHER = "further figures"  # that are unmeasured until `scores` has come to its end
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -83,8 +84,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
-        self._cut_off: list[str] = []
-        self._answers_are_complete = False
+        self.unmeasured = [FURTHER]
         self.too_few = ""
         self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
@@ -149,12 +149,8 @@ class Evaluation(ABC, Generic[ItemT]):
 
     def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
         """Record what may carry an answer and was not measured for lack of time: no yes is given without it."""
-        self._cut_off.append(measure)
+        self.unmeasured.insert(-1, measure)
         self.skip(measure, reason)
-
-    @property
-    def unmeasured(self) -> list[str]:
-        return [*self._cut_off, *([] if self._answers_are_complete else ["some figures"])]
 
     def skip(self, measure: str, reason: str) -> None:
         """Record what was not measured; the report's notes say it."""
@@ -168,7 +164,7 @@ class Evaluation(ABC, Generic[ItemT]):
             yield from fidelity_scores(comparison, self.cut_off)
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
-        self._answers_are_complete = True
+        self.unmeasured.remove(FURTHER)
         yield from self.likelihood()
         yield from self._gap()
 

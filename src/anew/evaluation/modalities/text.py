@@ -84,9 +84,7 @@ class TextEvaluation(Evaluation[str]):
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
     def pool_size(self, pool: AuditPool[str]) -> int:
-        if self.records:
-            return super().pool_size(pool)
-        return self.real_items(pool).total
+        return super().pool_size(pool) if self.records else self.real_items(pool).total
 
     def real_items(self, pool: AuditPool[str]) -> RealItems:
         if self.records:
