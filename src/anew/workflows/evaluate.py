@@ -11,7 +11,7 @@ import numpy as np
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
-from anew.core.threads import use_threads
+from anew.core.threads import stretched, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
@@ -72,9 +72,15 @@ def num_saved_samples(model: Model) -> int:
     return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
-def writing_seconds(seconds: float) -> float:
-    """Of the seconds of an evaluation, those kept for drawing and writing the report."""
-    return min(MOST_WRITING, WRITING_SHARE * seconds)
+def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
+    """Of the seconds of an evaluation, those kept for the nearest items, drawing and writing; on crowded cores longer by a
+    factor, up to half of them."""
+    return stretched(min(MOST_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
+
+
+def page_seconds(seconds: float, crowding: float = 1.0) -> float:
+    """Of those, the seconds for drawing and writing alone; up to a quarter of the evaluation."""
+    return stretched(PAGE_SECONDS, crowding, seconds / 4)
 
 
 def evaluate_run(
@@ -88,6 +94,7 @@ def evaluate_run(
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
     world: World | None = None,
+    crowding: float = 1.0,
 ) -> EvaluationReport:
     """Sample, measure, write samples/ and report/ of the model's run.
 
@@ -101,13 +108,14 @@ def evaluate_run(
         opened: The run's data, where it is open already.
         features: Features that the user brings, instead of those made here.
         world: Processes that draw the samples together, the others by `draw_for_evaluation`; there is no limit of time then.
+        crowding: How many times longer than on idle cores work takes: what cannot be stopped is begun the earlier.
     """
     use_threads()
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data, folder, data)
-    stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
+    stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds, crowding)
     min_samples = enough_samples(model.item_spec, held_out_size(dataset))
     if world is None:
         samples, notes, stopped = _sampled(model, n, min_samples, seed, seconds, reporter)
@@ -123,7 +131,8 @@ def evaluate_run(
     data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
-    content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
+    content_until = None if seconds is None else begin + seconds - page_seconds(seconds, crowding)
+    content = report_content(evaluation, content_until)
     report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
