@@ -115,13 +115,17 @@ def evaluate_run(
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data, folder, data)
-    stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds, crowding)
+    stop_at = content_until = usable = None
+    if seconds is not None:
+        writing = writing_seconds(seconds, crowding)
+        stop_at, content_until = begin + seconds - writing, begin + seconds - page_seconds(seconds, crowding)
+        usable = seconds - writing + writing_seconds(seconds)  # shares of the time are meant for idle cores
     min_samples = enough_samples(model.item_spec, held_out_size(dataset))
     if world is None:
-        samples, notes, stopped = _sampled(model, n, min_samples, seed, seconds, reporter)
+        samples, notes, stopped = _sampled(model, n, min_samples, seed, usable, reporter)
     else:
         samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
-    remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
+    remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation = load_evaluation(record.data.modality)(
         evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
@@ -131,7 +135,6 @@ def evaluate_run(
     data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
-    content_until = None if seconds is None else begin + seconds - page_seconds(seconds, crowding)
     content = report_content(evaluation, content_until)
     report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
