@@ -75,6 +75,19 @@ class SoundScale:
 
         return Frames(self.shape.rate, self.shape.window, self.shape.hop)
 
+    def numbers(self) -> dict[str, object]:
+        """What a program needs to know of it that turns grids into sound."""
+        shape = self.shape
+        sizes = {
+            "rate": shape.rate,
+            "window": shape.window,
+            "hop": shape.hop,
+            "bands": shape.bands,
+            "length": shape.length,
+        }
+        levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
+        return {**sizes, **levels, "noise_from": self.noise_from, "tail": self.tail}
+
     def _pulsing_as_real(self, rows: Numbers) -> float | None:
         """The frequency in Hz above which noise replaces tones: with it, stored clips (B, N) that are resynthesised from their own
         spectrograms pulse at the rate of frames most like the clips themselves. None: tones everywhere."""

@@ -7,8 +7,7 @@ docs/log.md for why.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -20,9 +19,10 @@ from anew.core import isolation
 from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
-from anew.data.formats import audio, audio_clips, learned
-from anew.data.formats.audio_grid import RANGE_DB, STORED_SCALE, SoundScale
+from anew.data.formats import audio, audio_clips, learned, stored_clips
+from anew.data.formats.audio_grid import STORED_SCALE, SoundScale
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
+from anew.data.formats.stored_clips import PEAK
 from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -31,8 +31,6 @@ FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured
 CALIBRATION_CLIPS = (
     96  # generated clips whose ends and levels are compared with real ones: with 48 levels were .2 dB worse
 )
-PEAK = 0.95  # largest value of a levelled clip
-LEVEL_STEP = 0.01  # decibels, of the level that is stored behind a clip as one more sample
 FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
 SEARCHED_SECONDS = 120.0  # of a file that is one clip, in which its loudest stretch is looked for: bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
@@ -234,14 +232,14 @@ class Audio(Modality):
         return np.packbits(np.concatenate(rises)).tobytes()
 
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
-        rows, self.notes = self._first_clips(items), []  # (n, N) or (n, N, 2) int16
+        rows, self.notes = _first_clips(self.encode, items), []  # (n, N) or (n, N, 2) int16
         if self._shape.channels == 2 and self.config.channels == "auto" and not _differ(rows):
             self.clip_shape, rows = replace(self._shape, channels=1), rows[:, :, 0]
             self.notes.append("Both channels of the clips sampled are alike: mono sound is learned.")
         shape = self._shape
-        clips, levels = self._parts(rows)
+        clips, levels = stored_clips.parts(rows, self._keeps_levels)
         self._scale = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
-        if self.config.level == "data":
+        if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(self._scale.grid(clips)), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
         self.spec = Grid((1 if shape.channels == 1 else 3, shape.bands, shape.frames), "CHW", classes)
@@ -255,38 +253,15 @@ class Audio(Modality):
         """(n,) of stored clips (n, N) or (n, N, 2)."""
         return np.asarray([loudness(clip, self._shape.rate) for clip in clips.astype(np.float32) / STORED_SCALE])
 
-    def _first_clips(self, items: Iterable[Item]) -> NDArray[np.int16]:
-        """(n, N) or (n, N, 2) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
-        clips: list[NDArray[np.int16]] = []
-        first_error = ""
-        for item, clip in each(self.encode, items):
-            if isinstance(clip, ValueError):
-                first_error = first_error or f"{item.name}: {clip}"
-            elif clip is not None:
-                clips.append(clip)
-            if len(clips) >= FITTED_CLIPS:
-                break
-        if not clips:
-            raise DataError(f"no clip of the train part can be used; the first one: {first_error or 'none given'}")
-        return np.stack(clips)
-
     def encode(self, item: Item) -> NDArray[np.int16]:
-        """(N,) or (N, 2) a clip as it is learned; of `level=data` N + 1, the last one its own level beside PEAK, in steps."""
-        x = self._heard(item)
-        if self.config.level == "keep":
-            return _stored(x)
-        clip = _stored(audio.scale_to_peak(x, PEAK))
-        if self.config.level == "clip":
-            return clip
-        peak = np.clip(float(np.abs(x).max()), audio.SILENT, FULL_SCALE)  # decoders go beyond what files can hold
-        level = round(20.0 * math.log10(peak / PEAK) / LEVEL_STEP)
-        return np.concatenate([clip, np.full_like(clip[:1], level)])
+        if self._keeps_levels:
+            return stored_clips.with_level(self._heard(item))
+        return stored_clips.stored(self.waveform(item))
 
-    def _parts(self, rows: Numbers) -> tuple[Numbers, NDArray[np.float64]]:
-        """Clips (n, N) or (n, N, 2) of stored rows, and decibels (n,) that each was above or below its level here."""
-        if self.config.level != "data":
-            return rows, np.zeros(len(rows))
-        return rows[:, :-1], np.asarray(rows[:, -1].reshape(len(rows), -1)[:, 0] * LEVEL_STEP)
+    @property
+    def _keeps_levels(self) -> bool:
+        """Whether a stored clip has its own level behind it."""
+        return self.config.level == "data"
 
     def units(self, item: Item) -> int:
         """Values of the spectrogram, which bits are divided by."""
@@ -301,12 +276,10 @@ class Audio(Modality):
         if self._grid.classes and labels is not None:
             label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
         units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
-        return Batch(self._scale.grid(self._parts(rows)[0]), label, None, units)
+        return Batch(self._scale.grid(stored_clips.parts(rows, self._keeps_levels)[0]), label, None, units)
 
     def to_items(self, rows: Numbers) -> list[audio.Samples]:
-        clips, levels = self._parts(rows)
-        gains = (10.0 ** (levels / 20.0) / STORED_SCALE).astype(np.float32)  # (n,)
-        return [np.asarray(clip, np.float32) * gain for clip, gain in zip(clips, gains, strict=True)]
+        return stored_clips.waveforms(rows, self._keeps_levels)
 
     def decode(self, x: Values) -> list[audio.Samples]:
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
@@ -351,21 +324,10 @@ class Audio(Modality):
 
     def sound_scale(self) -> dict[str, object]:
         """The numbers that turn a grid into a waveform, see `decode`."""
-        shape = self._shape
-        sizes = {
-            "rate": shape.rate,
-            "window": shape.window,
-            "hop": shape.hop,
-            "bands": shape.bands,
-            "length": shape.length,
-            "channels": shape.channels,
-            "fade": self._fade,
-        }
-        own = self._levels and self._levels.for_export()
         peak = None if self.config.level == "keep" else PEAK
-        levels = {"depth": RANGE_DB, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
-        levels |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
-        return {**sizes, **levels, "levels": own, "rounds": self.config.rounds}
+        levels = self._levels and self._levels.for_export()
+        own = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
+        return {**self._scale.numbers(), **own}
 
     # ---- keeping ----
 
@@ -395,13 +357,25 @@ class Audio(Modality):
         self.notes = record.notes
 
 
+def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item]) -> NDArray[np.int16]:
+    """(n, N) or (n, N, 2) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
+    clips: list[NDArray[np.int16]] = []
+    first_error = ""
+    for item, clip in each(encode, items):
+        if isinstance(clip, ValueError):
+            first_error = first_error or f"{item.name}: {clip}"
+        elif clip is not None:
+            clips.append(clip)
+        if len(clips) >= FITTED_CLIPS:
+            break
+    if not clips:
+        raise DataError(f"no clip of the train part can be used; the first one: {first_error or 'none given'}")
+    return np.stack(clips)
+
+
 def _slice_bounds(item: Item) -> tuple[int, int] | None:
     """(first frame, frame behind the last) of a clip that was cut out of a file; None where the item is a whole file."""
     return item.data.at if isinstance(item.data, FileSlice) else None
-
-
-def _stored(x: audio.Samples) -> NDArray[np.int16]:
-    return np.asarray(np.rint(np.clip(x, -1.0, 1.0) * STORED_SCALE), dtype=np.int16)
 
 
 def _differ(rows: NDArray[np.int16]) -> bool:
