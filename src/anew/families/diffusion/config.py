@@ -53,6 +53,12 @@ class DiffusionSampling:
     steps: int = setting(0, "sampling steps; 0: 8, or 4 on latents, whose decoder is more tolerant", low=0, high=1000)
     solver: str = setting("multistep", "solver for the steps from noise level to noise level", choices=tuple(SOLVERS))
     guidance: float = setting(1.0, "guidance strength of the component or label; 1: no guidance", low=0.0, high=20.0)
+    autoguidance: float = setting(
+        1.2,
+        "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none",
+        low=1.0,
+        high=3.0,
+    )
     rho: float = setting(3.0, "rho of EDM: how closely noise levels are spaced near clean samples", low=1.0, high=20.0)
     frames: int = setting(0, "clips: frames per sample; 0: as in the data", low=0, high=10_000)
     sigma_min: float = setting(

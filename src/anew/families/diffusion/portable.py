@@ -11,7 +11,7 @@ from anew.core.specs import Grid
 from anew.estimators.clip_mixture import ClipMixture
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families import portable
-from anew.families.diffusion.config import DiffusionConfig
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout
 from anew.families.portable import Graph, PortableSampler
 
@@ -29,6 +29,8 @@ class PortableDiffusion(Protocol):
 
     def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
 
+    def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor: ...
+
 
 def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tensor) -> PortableSampler:
     """From the closed form at the highest noise level down to a sample.
@@ -45,8 +47,14 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     def start(component: Tensor, basis_noise: Tensor, residual_noise: Tensor) -> Tensor:
         return mixture.sample(component, basis_noise, residual_noise).view(-1, *shape)
 
+    autoguidance = DiffusionSampling().autoguidance
+
+    def guided(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        denoised = family.denoise_at_once(y, sigma, component)
+        return family.autoguide(denoised, y, sigma, autoguidance).view(-1, *shape)
+
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        return family.denoise_at_once(y.flatten(1), sigma[:, None], component).view(-1, *shape)
+        return guided(y.flatten(1), sigma[:, None], component)
 
     position = torch.arange(family.layout.num_parts)
 
@@ -57,7 +65,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
         part_sigma = torch.where(is_there, part_sigma, torch.inf)
         flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
-        return family.denoise_at_once(flat, part_sigma, component).view(-1, *shape)
+        return guided(flat, part_sigma, component)
 
     def hold(x: Tensor, last: Tensor) -> Tensor:
         return family.layout.hold_last_part(x, position <= last[:, None])
