@@ -1,6 +1,9 @@
 """The Studio under load: many long runs listed and opened, a large upload, many pages open at once.
 
 python bench/studio.py [--runs 50] [--steps 10000] [--upload-mb 1000] [--pages 20] [--seconds 600]
+
+Half of the pages show the list, half a run whose log grows twice a second. They are opened in Chromium, which needs
+Playwright; as many bare streams are open beside them, as from other browsers.
 """
 
 from __future__ import annotations
@@ -17,12 +20,15 @@ from typing import Any
 from _common import Table, anew, anew_command, end_group, fresh, parser, peak_of, start, tree_memory
 
 CHUNK = b"\x00" * 2**20
+CHROMIUM = "/usr/bin/chromium"
+WARM_UP = 20.0  # seconds before memory is first noted: pages load their parts, the browser compiles them
 
 
 class Client:
     """Requests to a Studio, each with its seconds."""
 
     def __init__(self, address: str) -> None:
+        self.address = address
         place, _, self.token = address.removeprefix("http://").partition("/?token=")
         self.host, _, port = place.partition(":")
         self.port = int(port)
@@ -95,9 +101,11 @@ def measure(options: argparse.Namespace, place: Path) -> None:
         count = len(json.loads(body)["runs"])
         rows.add(what=f"list of {count} runs of {options.steps:,} steps, first", seconds=first, allowed_s=1.0)
         rows.add(what="list, again", seconds=client.get("/api/runs")[0], allowed_s=1.0)
-        opened = [sum(client.get(f"/api/{part}?run=runs/long-{n}")[0] for part in ("run", "curves")) for n in range(5)]
+        opened = [
+            sum(client.get(f"/api/{part}?run=runs/long-{n}")[0] for part in ("run", "curves"))
+            for n in range(min(5, count - 1))
+        ]
         rows.add(what="a run opened, worst of 5", seconds=max(opened), allowed_s=1.0)
-        before = tree_memory(process.pid)
         upload = json.loads(client.post("/api/uploads", '{"name": "big"}', {"Content-Type": "application/json"}))["id"]
         size = str(options.upload_mb * len(CHUNK))
         begun = time.perf_counter()
@@ -105,29 +113,72 @@ def measure(options: argparse.Namespace, place: Path) -> None:
         seconds, peak = time.perf_counter() - begun, peak_of(process.pid) / 1e6
         rows.add(what=f"{options.upload_mb} MB uploaded", seconds=seconds, peak_mb=peak, allowed_mb=300.0)
         shutil.rmtree(place / upload)
-        pages = [client.connection() for _ in range(options.pages)]
-        for page in pages:
-            page.request("GET", "/api/stream", headers=client.headers)
-        log = place / "runs" / "long-0" / "events.jsonl"
-        sizes, end = [tree_memory(process.pid)], time.monotonic() + options.seconds
-        while time.monotonic() < end:
-            with open(log, "a") as file:
-                file.write(
-                    json.dumps({"event": "step", "time": time.time(), "step": options.steps, "progress": 1.0}) + "\n"
-                )
-            client.get("/api/run?run=runs/long-0")
-            time.sleep(0.5)
-            sizes.append(tree_memory(process.pid))
-        rows.add(
-            what=f"{options.pages} pages for {options.seconds:.0f} s",
-            memory_before_mb=before / 1e6,
-            memory_first_mb=sizes[0] / 1e6,
-            memory_last_mb=sizes[-1] / 1e6,
-            peak_mb=max(sizes) / 1e6,
-        )
+        keep_open(options, place, client, process.pid, rows)
     finally:
         end_group(process)
     rows.show()
+
+
+def keep_open(options: argparse.Namespace, place: Path, client: Client, pid: int, rows: Table) -> None:
+    """Keep pages open on a run that goes on, and note the memory of the Studio and of the browser."""
+    from playwright.sync_api import sync_playwright
+
+    streams = [client.connection() for _ in range(options.pages)]
+    for stream in streams:
+        stream.request("GET", "/api/stream", headers=client.headers)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context()
+        pages = [context.new_page() for _ in range(options.pages)]
+        for number, page in enumerate(pages):
+            page.goto(client.address)
+            page.evaluate("place => { location.hash = place }", ("#/", "#/run/runs%2Flong-0")[number % 2])
+        processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+        browser_pid = next(process["id"] for process in processes if process["type"] == "browser")
+        step = options.steps
+        step = let_learn(place, step, WARM_UP, pages)
+        first, server, seen = held(pages), [tree_memory(pid)], [tree_memory(browser_pid)]
+        end = time.monotonic() + options.seconds
+        while time.monotonic() < end:
+            step = let_learn(place, step, min(options.seconds, 10.0), pages)
+            server.append(tree_memory(pid))
+            seen.append(tree_memory(browser_pid))
+        last = held(pages)
+        browser.close()
+    what = f"{options.pages} pages and {options.pages} streams for {options.seconds:.0f} s"
+    for whose, sizes in (("Studio", server), ("browser", seen)):
+        fields = {"first_mb": sizes[0] / 1e6, "last_mb": sizes[-1] / 1e6, "peak_mb": max(sizes) / 1e6}
+        rows.add(what=f"{what}: {whose}", **fields)
+    held_fields = {
+        f"{name}_{when}": values[name] for name in last for when, values in (("first", first), ("last", last))
+    }
+    rows.add(what=f"{what}: pages", steps=step - options.steps, **held_fields)
+
+
+def let_learn(place: Path, step: int, seconds: float, pages: list[Any]) -> int:
+    """Write steps of a run to its log for so long; the last step."""
+    for _ in range(max(1, round(2 * seconds))):
+        step += 1
+        fields = {"progress": 1.0, "rate": 1.0, "examples": 64 * step, "loss": 3 / step**0.3, "grad_norm": 1.0}
+        line = {"event": "step", "time": time.time(), "step": step, **fields, "seconds": step / 50}
+        with open(place / "runs" / "long-0" / "events.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\n")
+        pages[0].wait_for_timeout(500)  # not time.sleep: what the browser says would pile up
+    return step
+
+
+def held(pages: list[Any]) -> dict[str, float]:
+    """What the pages hold together once their garbage is collected."""
+    total = {"heap_mb": 0.0, "nodes": 0.0, "listeners": 0.0}
+    for page in pages:
+        session = page.context.new_cdp_session(page)
+        session.send("HeapProfiler.collectGarbage")
+        total["heap_mb"] += session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+        counted = session.send("Memory.getDOMCounters")
+        total["nodes"] += counted["nodes"]
+        total["listeners"] += counted["jsEventListeners"]
+        session.detach()
+    return total
 
 
 def main() -> None:
