@@ -97,6 +97,12 @@ export function showRuns(main) {
     h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
     title, tiles, comparisons, originDrop());
   let isFirst = true;
+  /** @type {Map<string, {told: string, element: HTMLElement}>} tiles by run: one is made anew only where its run changed */
+  let drawn = new Map();
+  const tileOf = (/** @type {any} */ run) => {
+    const [told, before] = [JSON.stringify(run), drawn.get(run.id)];
+    return before?.told === told ? before : { told, element: tile(run, picked, onPick) };
+  };
   const load = async () => {
     try {
       const { folder, first, runs, comparisons: all } = await get("/api/runs");
@@ -114,7 +120,11 @@ export function showRuns(main) {
           h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.runs.join(", ")} `, badge(entry.state)))));
       }
       if (runs.length) {
-        keepFocus(tiles, () => fill(tiles, runs.map((/** @type {any} */ run) => tile(run, picked, onPick))));
+        drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));
+        const wanted = [...drawn.values()].map(({ element }) => element);
+        if (wanted.length !== tiles.children.length || wanted.some((element, place) => element !== tiles.children[place])) {
+          keepFocus(tiles, () => tiles.replaceChildren(...wanted));
+        }
       } else {
         fill(tiles, h("div", { class: "card" }, h("h2", {}, "Nothing here yet"),
           h("p", {}, "Give Anew some files of yours, or one of its examples, and watch it learn to make more of the same kind."),
