@@ -2,8 +2,8 @@
 
 python bench/studio.py [--runs 50] [--steps 10000] [--upload-mb 1000] [--pages 20] [--seconds 600]
 
-Half of the pages show the list, half a run whose log grows twice a second. They are opened in Chromium, which needs
-Playwright; as many bare streams are open beside them, as from other browsers.
+Half of the pages show the list, half a run whose log grows twice a second, in Chromium; as many bare streams are open
+beside them, as from other browsers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from _common import Table, anew, anew_command, end_group, fresh, parser, peak_of, start, tree_memory
 
 CHUNK = b"\x00" * 2**20
 CHROMIUM = "/usr/bin/chromium"
-WARM_UP = 20.0  # seconds before memory is first noted: pages load their parts, the browser compiles them
+# A browser of its own, without a driver, which would keep what pages receive; hidden pages work as shown ones do.
+SWITCHES = ("--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-timer-throttling",
+            "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows", "--remote-debugging-port=0")  # fmt: skip
 
 
 class Client:
@@ -121,41 +124,45 @@ def measure(options: argparse.Namespace, place: Path) -> None:
 
 def keep_open(options: argparse.Namespace, place: Path, client: Client, pid: int, rows: Table) -> None:
     """Keep pages open on a run that goes on, and note the memory of the Studio and of the browser."""
-    from playwright.sync_api import sync_playwright
-
     streams = [client.connection() for _ in range(options.pages)]
     for stream in streams:
         stream.request("GET", "/api/stream", headers=client.headers)
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = browser.new_context()
-        pages = [context.new_page() for _ in range(options.pages)]
-        for number, page in enumerate(pages):
-            page.goto(client.address)
-            page.evaluate("place => { location.hash = place }", ("#/", "#/run/runs%2Flong-0")[number % 2])
-        processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-        browser_pid = next(process["id"] for process in processes if process["type"] == "browser")
-        step = options.steps
-        step = let_learn(place, step, WARM_UP, pages)
-        first, server, seen = held(pages), [tree_memory(pid)], [tree_memory(browser_pid)]
+    shown = ("#/", "#/run/runs%2Flong-0")
+    pages = [client.address + shown[number % len(shown)] for number in range(options.pages)]
+    profile = place / "profile"
+    browser = start([CHROMIUM, *SWITCHES, f"--user-data-dir={profile}"], options.cores, place / "browser")
+    try:
+        open_pages(profile / "DevToolsActivePort", pages)
+        step = let_learn(place, options.steps, options.warm_up)
+        sizes = [(tree_memory(pid), tree_memory(browser.pid))]
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
-            step = let_learn(place, step, min(options.seconds, 10.0), pages)
-            server.append(tree_memory(pid))
-            seen.append(tree_memory(browser_pid))
-        last = held(pages)
-        browser.close()
+            step = let_learn(place, step, min(options.seconds, 10.0))
+            sizes.append((tree_memory(pid), tree_memory(browser.pid)))
+    finally:
+        end_group(browser)
     what = f"{options.pages} pages and {options.pages} streams for {options.seconds:.0f} s"
-    for whose, sizes in (("Studio", server), ("browser", seen)):
-        fields = {"first_mb": sizes[0] / 1e6, "last_mb": sizes[-1] / 1e6, "peak_mb": max(sizes) / 1e6}
-        rows.add(what=f"{what}: {whose}", **fields)
-    held_fields = {
-        f"{name}_{when}": values[name] for name in last for when, values in (("first", first), ("last", last))
-    }
-    rows.add(what=f"{what}: pages", steps=step - options.steps, **held_fields)
+    for whose, values in zip(("Studio", "browser"), zip(*sizes, strict=True), strict=True):
+        part = [value / 1e6 for value in values]
+        quarters = {f"quarter_{n}_mb": part[n * (len(part) - 1) // 4] for n in range(5)}
+        rows.add(what=f"{what}: {whose}", steps=step - options.steps, **quarters, peak_mb=max(part))
 
 
-def let_learn(place: Path, step: int, seconds: float, pages: list[Any]) -> int:
+def open_pages(port_file: Path, addresses: list[str]) -> None:
+    """Open each in a tab of a browser that has begun, or is about to."""
+    while not port_file.exists():
+        time.sleep(0.1)
+    port = int(port_file.read_text().splitlines()[0])
+    for address in addresses:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        connection.request("PUT", f"/json/new?{quote(address, safe='')}")
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise SystemExit(f"the browser does not open a page: {answer.status} {answer.read()[:200]!r}")
+        answer.read()
+
+
+def let_learn(place: Path, step: int, seconds: float) -> int:
     """Write steps of a run to its log for so long; the last step."""
     for _ in range(max(1, round(2 * seconds))):
         step += 1
@@ -163,22 +170,8 @@ def let_learn(place: Path, step: int, seconds: float, pages: list[Any]) -> int:
         line = {"event": "step", "time": time.time(), "step": step, **fields, "seconds": step / 50}
         with open(place / "runs" / "long-0" / "events.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
-        pages[0].wait_for_timeout(500)  # not time.sleep: what the browser says would pile up
+        time.sleep(0.5)
     return step
-
-
-def held(pages: list[Any]) -> dict[str, float]:
-    """What the pages hold together once their garbage is collected."""
-    total = {"heap_mb": 0.0, "nodes": 0.0, "listeners": 0.0}
-    for page in pages:
-        session = page.context.new_cdp_session(page)
-        session.send("HeapProfiler.collectGarbage")
-        total["heap_mb"] += session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
-        counted = session.send("Memory.getDOMCounters")
-        total["nodes"] += counted["nodes"]
-        total["listeners"] += counted["jsEventListeners"]
-        session.detach()
-    return total
 
 
 def main() -> None:
@@ -187,6 +180,7 @@ def main() -> None:
     build.add_argument("--steps", type=int, default=10_000)
     build.add_argument("--upload-mb", type=int, default=1000)
     build.add_argument("--pages", type=int, default=20)
+    build.add_argument("--warm-up", type=float, default=60.0, help="seconds before memory is first noted: pages load")
     build.add_argument("--seconds", type=float, default=600.0, help="how long the pages stay open")
     options = build.parse_args()
     place = fresh(options.work / "studio")
