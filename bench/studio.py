@@ -132,13 +132,15 @@ def keep_open(options: argparse.Namespace, place: Path, client: Client, pid: int
     profile = place / "profile"
     browser = start([CHROMIUM, *SWITCHES, f"--user-data-dir={profile}"], options.cores, place / "browser")
     try:
-        open_pages(profile / "DevToolsActivePort", pages)
+        port = open_pages(profile / "DevToolsActivePort", pages)
         step = let_learn(place, options.steps, options.warm_up)
+        kept = [without_garbage(port, browser.pid)]
         sizes = [(tree_memory(pid), tree_memory(browser.pid))]
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
             step = let_learn(place, step, min(options.seconds, 10.0))
             sizes.append((tree_memory(pid), tree_memory(browser.pid)))
+        kept.append(without_garbage(port, browser.pid))
     finally:
         end_group(browser)
     what = f"{options.pages} pages and {options.pages} streams for {options.seconds:.0f} s"
@@ -146,10 +148,26 @@ def keep_open(options: argparse.Namespace, place: Path, client: Client, pid: int
         part = [value / 1e6 for value in values]
         quarters = {f"quarter_{n}_mb": part[n * (len(part) - 1) // 4] for n in range(5)}
         rows.add(what=f"{what}: {whose}", steps=step - options.steps, **quarters, peak_mb=max(part))
+    rows.add(what=f"{what}: browser, garbage collected", first_mb=kept[0] / 1e6, last_mb=kept[1] / 1e6)
 
 
-def open_pages(port_file: Path, addresses: list[str]) -> None:
-    """Open each in a tab of a browser that has begun, or is about to."""
+def without_garbage(port: int, pid: int) -> int:
+    """Memory of the browser once the pages have given up what they no longer use: they do so when they like."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        attached = driver.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
+        for page in attached.contexts[0].pages:
+            session = page.context.new_cdp_session(page)
+            session.send("HeapProfiler.collectGarbage")
+            session.detach()
+        attached.close()
+    time.sleep(5.0)
+    return tree_memory(pid)
+
+
+def open_pages(port_file: Path, addresses: list[str]) -> int:
+    """Open each in a tab of a browser that has begun, or is about to; the port that it listens on."""
     while not port_file.exists():
         time.sleep(0.1)
     port = int(port_file.read_text().splitlines()[0])
@@ -160,6 +178,7 @@ def open_pages(port_file: Path, addresses: list[str]) -> None:
         if answer.status != 200:
             raise SystemExit(f"the browser does not open a page: {answer.status} {answer.read()[:200]!r}")
         answer.read()
+    return port
 
 
 def let_learn(place: Path, step: int, seconds: float) -> int:
