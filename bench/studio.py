@@ -156,7 +156,7 @@ def without_garbage(port: int, pid: int) -> int:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        attached = driver.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
+        attached = driver.chromium.connect_over_cdp(f"http://127.0.0.1:{port}", timeout=600_000)
         for page in attached.contexts[0].pages:
             session = page.context.new_cdp_session(page)
             session.send("HeapProfiler.collectGarbage")
