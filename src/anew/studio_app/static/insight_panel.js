@@ -72,7 +72,7 @@ export function insightPanel(play) {
   const film = new Film(play.id, play.signal);
   const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
     h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
-  if (story.view) fill(stage, h("p", { class: "hint" }, whose(play.about)), story.view(play, story.question));
+  if (story.view) fill(stage, h("p", { class: "hint whose" }, whose(play.about)), story.view(play, story.question));
   else fill(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
   film.refresh().then(() => {
     if (!story.view && film.element.hidden) fill(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));

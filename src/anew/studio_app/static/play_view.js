@@ -1,7 +1,7 @@
 // Playing with a model: samples that form before one's eyes, and what else its family can do.
 
 import { address, follow, get, Refusal } from "./api.js";
-import { fill, h, words } from "./dom.js";
+import { count, fill, h, words } from "./dom.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
 import { stretchPanel } from "./fill_stretch.js";
@@ -170,7 +170,7 @@ function makePanel(play) {
         if (event.end) return;
         update(result, event, play);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        status.textContent = event.made ? `Done in ${seconds} s, ${event.drafts} steps.` : `Step ${event.draft}, ${seconds} s`;
+        status.textContent = event.made ? `Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? "step" : "steps"}.` : `Step ${event.draft}, ${seconds} s`;
         if (event.made) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, made: event.made }) });
       });
     } catch (error) {

@@ -21,14 +21,20 @@ export function runAddress(id) {
   return `#/run/${encodeURIComponent(id)}`;
 }
 
+/** The three answers, in the same order for each run. @param {Record<string, string> | undefined} grades @returns {[string, string][]} */
+function inOrder(grades) {
+  const place = (/** @type {string} */ name) => [...Object.keys(QUESTIONS), name].indexOf(name);
+  return Object.entries(grades ?? {}).sort(([one], [other]) => place(one) - place(other));
+}
+
 /** The three answers in a line. @param {Record<string, string>} grades */
 export function answers(grades) {
-  return Object.entries(grades ?? {}).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+  return inOrder(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
 }
 
 /** The three answers, each a link to the report that says why. @param {any} run */
 export function answerList(run) {
-  const grades = Object.entries(run.grades ?? {});
+  const grades = inOrder(run.grades);
   return grades.length ? h("ul", { class: "answers" }, grades.map(([name, grade]) => h("li", { class: grade },
     h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${FULL_QUESTIONS[/** @type {keyof typeof FULL_QUESTIONS} */ (name)] ?? words(name)} `,
       h("strong", {}, ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade))))) : null;
