@@ -123,6 +123,11 @@ function said(setting, value) {
   return part ? part.slice(start.length) : String(value);
 }
 
+/** What an empty field means, where it fits; the meaning below it says it in any case. @param {string} text */
+function placeholder(text) {
+  return text.length > 24 ? "chosen for you" : text;
+}
+
 /** @param {any} setting @param {any} value @param {Map<string, string>} changed @param {any} usual */
 function samplingField(setting, value, changed, usual) {
   const id = `sampling-${setting.name}`;
@@ -140,7 +145,7 @@ function samplingField(setting, value, changed, usual) {
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
     : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: most, step: setting.type === "integer" ? 1 : 0.05, value, oninput: note })
-      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: said(setting, value), oninput: note });
+      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: placeholder(said(setting, value)), oninput: note });
   return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }
 
