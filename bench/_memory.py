@@ -43,7 +43,7 @@ def main() -> None:
     with together() as world:
         before = megabytes("VmRSS")
         suggested = cfg.to_json(owner.suggest(SPEC, Scale(10_000, 640_000.0, None, 0)))
-        config = cfg.from_json(owner.Config, suggested | shape | {"precision": "fp32", "ngrams": False, "dropout": 0.0})
+        config = cfg.from_json(owner.Config, suggested | shape | {"ngrams": False, "dropout": 0.0})
         family = build_family(owner, SPEC, config, 0, torch.device("cpu"))
         trainer = Trainer(
             family,

@@ -1,15 +1,19 @@
 """Distributed: training on several hosts that share no folder, on links of a given speed; a link that is cut; memory of FSDP2.
 
-    python bench/distributed.py --data DATA [--parts hosts resume cut kill lost memory] [--hosts 2 3] [--rate 1gbit 100mbit]
+    python bench/distributed.py --data DATA [--parts hosts resume cut kill lost memory curves] [--hosts 2 3] [--rate 1gbit 100mbit]
 
 Hosts are network namespaces with veth pairs on a bridge (needs root and iproute2), each with its own name, folder and copy of the
-data; one process each. `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
-`resume`: the run of so many hosts is stopped by SIGTERM to the last one, and goes on with one host less. `cut`: the last host's port
-is taken off the bridge; seconds until the first host ends, and what it says. `kill`: on this machine, two processes under
---max-restarts, a random one of which is killed at random instants (SIGKILL), until the run has ended `--kills` times with its report;
-how many ended with the bytes of the undisturbed run. `lost`: of two hosts under --nnodes 1:2 the last one is killed; the first goes on
-alone. `memory`: peak memory of each of two processes of a
-Transformer, DDP beside FSDP2.
+data; one process each.
+
+- `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
+- `resume`: the run of so many hosts is stopped by SIGTERM to the last one, and continues on another number (`--resumed 4:3 1:2`).
+- `cut`: the last host's port is taken off the bridge; seconds until the first host ends, and what it says.
+- `kill`: on this machine, two processes under --max-restarts, a random one of which is killed at random instants (SIGKILL), until
+  the run has ended `--kills` times with its report; how many ended with the bytes of the undisturbed run.
+- `lost`: of two hosts under --nnodes 1:2 the last one is killed after a random step, `--losses` times; the first continues alone.
+- `memory`: peak memory of each of two processes of a Transformer, DDP beside FSDP2.
+- `curves`: on this machine, the largest relative difference of the losses of each family from one process, DDP and FSDP2, 2 to 4
+  processes; beside it what one process makes of initial weights that differ in the last bit ("ulp"), and numbers of 64 bits.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -33,6 +38,7 @@ from _common import Table, anew_command, environ, events, fresh, parser, pinned,
 
 BRIDGE, PREFIX, NETWORK, PORT = "anew-bridge", "anew-host", "10.77.0", 29511
 MEMORY = Path(__file__).with_name("_memory.py")
+CURVES = Path(__file__).with_name("_curves.py")
 
 
 def ip(*words: object) -> None:
@@ -71,6 +77,7 @@ def start_host(
     cores: Sequence[int],
     nodes: str | None = None,
     restarts: int = 0,
+    program: Sequence[str] = ("-m", "--", "anew"),
 ) -> subprocess.Popen[str]:
     """One host's torchrun, in its folder."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", nodes or str(hosts)]
@@ -79,7 +86,7 @@ def start_host(
     meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{NETWORK}.1:{PORT}", "--rdzv-id", "bench"]
     meeting += ["--rdzv-conf", f"is_host={number == 0}"]
     own = ["--nproc-per-node", "1", "--local-addr", f"{NETWORK}.{number + 1}"]
-    command = [*torchrun, *meeting, *own, "-m", "--", "anew", *words]
+    command = [*torchrun, *meeting, *own, *program, *words]
     naming = f'hostname {PREFIX}{number}; exec "$@"'
     variables = {"GLOO_SOCKET_IFNAME": "eth0", "ANEW_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -159,18 +166,28 @@ def hosts_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone
     return row | {"difference": distance(folders[0] / "run", alone), "folders_elsewhere": len(others)}
 
 
-def resume_row(arguments: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
-    folders = places(arguments, hosts)
+def resume_row(
+    arguments: argparse.Namespace, hosts: int, hosts_after: int, rate: str | None, alone: Path
+) -> dict[str, Any]:
+    folders = places(arguments, max(hosts, hosts_after))
     run = folders[0] / "run"
-    with network(hosts, rate):
-        started = [start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders)]
+    with network(len(folders), rate):
+        started = [
+            start_host(i, hosts, f, train_words(arguments), arguments.cores) for i, f in enumerate(folders[:hosts])
+        ]
         wait_for_steps(run, arguments.steps // 4)
         subprocess.run(["kill", f"-{signal.SIGTERM.value}", str(worker_of(started[-1]))], check=True)
         for host in started:
             host.communicate()
         stopped_at = len(losses(run))
-        codes, _, _ = run_hosts(arguments, folders[:-1])
-    row = {"part": "resume", "hosts": f"{hosts} to {hosts - 1}", "rate": rate, "codes": codes, "stopped_at": stopped_at}
+        codes, _, _ = run_hosts(arguments, folders[:hosts_after])
+    row = {
+        "part": "resume",
+        "hosts": f"{hosts} to {hosts_after}",
+        "rate": rate,
+        "codes": codes,
+        "stopped_at": stopped_at,
+    }
     return row | {"difference": distance(run, alone)}
 
 
@@ -288,8 +305,8 @@ def is_worker(process: Any) -> bool:
     return "anew" in words and "torch.distributed.run" not in words
 
 
-def lost_row(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The last of two hosts is killed with all its processes; the first one goes on alone."""
+def lost_row(arguments: argparse.Namespace, after: int) -> dict[str, Any]:
+    """The last of two hosts is killed with all its processes after so many steps; the first one goes on alone."""
     import psutil
 
     folders = places(arguments, 2)
@@ -299,7 +316,7 @@ def lost_row(arguments: argparse.Namespace) -> dict[str, Any]:
             start_host(i, 2, f, train_words(arguments), arguments.cores, nodes="1:2", restarts=3)
             for i, f in enumerate(folders)
         ]
-        wait_for_steps(run, arguments.steps // 4)
+        wait_for_steps(run, after)
         at = len(losses(run))
         root = psutil.Process(started[-1].pid)
         for process in [*root.children(recursive=True), root]:
@@ -325,12 +342,71 @@ def memory_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {"part": "memory", "parallel": parallel, **matches[0], "share": peaks[parallel] / peaks["ddp"]}
 
 
+def curve_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Curves of all families beside one process, each in numbers of 32 bits, then of 64."""
+    for bits in arguments.bits:
+        more = [*arguments.cases, *(["fp64"] if bits == 64 else [])]
+        alone = curves(arguments, 1, "ddp", *more)
+        for processes, way in arguments.ways:
+            words = ["ddp", "ulp", *more] if way == "ulp" else [way, *more]
+            for case, losses_here in curves(arguments, processes, *words).items():
+                apart = [relative_difference(*pair) for pair in zip(losses_here, alone[case], strict=True)]
+                first = next((step for step, value in enumerate(apart, 1) if value > 1e-4), None)
+                row = {"part": "curves", "case": case, "bits": bits, "processes": processes, "way": way}
+                yield row | {
+                    "difference": max(apart),
+                    "after_10_steps": max(apart[:10]),
+                    "first_step_above_1e-4": first,
+                }
+
+
+def curves(arguments: argparse.Namespace, processes: int, way: str, *more: str) -> dict[str, list[list[float]]]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--"]
+    words = [str(CURVES), way, str(arguments.steps), *more]
+    place = fresh(arguments.work / "distributed" / "curves")
+    out = pinned([*torchrun, *words], arguments.cores, place).check().out
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return {line["case"]: line["losses"] for line in lines}
+
+
+def relative_difference(losses_here: Sequence[float], expected: Sequence[float]) -> float:
+    return max(abs(a - b) / max(abs(b), 1e-3) for a, b in zip(losses_here, expected, strict=True))
+
+
+def number_and_way(text: str) -> tuple[int, str]:
+    number, _, way = text.partition(":")
+    return int(number), way
+
+
+def two_numbers(text: str) -> tuple[int, int]:
+    before, after = text.split(":")
+    return int(before), int(after)
+
+
 def main() -> None:
     build = parser(__doc__)
     build.add_argument("--data", type=Path, required=True, help="any data that Anew trains on")
     build.add_argument("--parts", nargs="*", default=["hosts", "resume", "cut", "memory"])
     build.add_argument("--hosts", type=int, nargs="*", default=[2, 3])
     build.add_argument("--rate", nargs="*", default=["1gbit"], help="of the links, as tc writes it")
+    build.add_argument(
+        "--resumed",
+        type=two_numbers,
+        nargs="*",
+        default=[(2, 1), (3, 2), (4, 3), (1, 2), (2, 4)],
+        metavar="HOSTS:HOSTS",
+    )
+    build.add_argument(
+        "--ways",
+        type=number_and_way,
+        nargs="*",
+        default=[(1, "ulp"), *itertools.product((2, 3, 4), ("ddp", "fsdp"))],
+        metavar="PROCESSES:WAY",
+        help="what `curves` compares with one process",
+    )
+    build.add_argument("--bits", type=int, nargs="*", default=[32, 64], help="of the numbers in `curves`")
+    build.add_argument("--cases", nargs="*", default=[], help="families in `curves`; all by default")
+    build.add_argument("--losses", type=int, default=5, help="hosts killed in the part `lost`")
     build.add_argument("--kills", type=int, default=20, help="SIGKILLs of the part `kill`")
     build.add_argument("--steps", type=int, default=100)
     build.add_argument(
@@ -343,14 +419,17 @@ def main() -> None:
     for hosts in arguments.hosts:
         for rate in arguments.rate if "hosts" in arguments.parts else ():
             rows.add(**hosts_row(arguments, hosts, rate, alone))
-        if "resume" in arguments.parts:
-            rows.add(**resume_row(arguments, hosts, arguments.rate[0], alone))
+    for hosts, hosts_after in arguments.resumed if "resume" in arguments.parts else ():
+        rows.add(**resume_row(arguments, hosts, hosts_after, arguments.rate[0], alone))
     if "cut" in arguments.parts:
         rows.add(**cut_row(arguments, arguments.hosts[0]))
     for row in kill_rows(arguments) if "kill" in arguments.parts else ():
         rows.add(**row)
-    if "lost" in arguments.parts:
-        rows.add(**lost_row(arguments))
+    source = random.Random(2)
+    for _ in range(arguments.losses) if "lost" in arguments.parts else ():
+        rows.add(**lost_row(arguments, source.randrange(1, arguments.steps - 1)))
+    for row in curve_rows(arguments) if "curves" in arguments.parts else ():
+        rows.add(**row)
     for row in memory_rows(arguments) if "memory" in arguments.parts else ():
         rows.add(**row)
     rows.show()

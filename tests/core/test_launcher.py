@@ -12,7 +12,7 @@ import pytest
 
 from anew.cli import main
 from anew.core import launcher
-from anew.core.launcher import count_gpus, processes_to_start
+from anew.core.launcher import count_gpus, processes_to_start, quiet_transport
 from processes import SOURCES
 from samples import names
 
@@ -35,6 +35,19 @@ def test_a_process_for_each_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPa
     assert processes_to_start(2, "cpu") == 2
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert processes_to_start(0, "auto") == 1
+
+
+def test_stacks_of_broken_connections_are_not_shown_by_one_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.delenv("TORCH_CPP_LOG_LEVEL", raising=False)
+    quiet_transport()
+    assert "TORCH_CPP_LOG_LEVEL" not in os.environ
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    quiet_transport()
+    assert os.environ["TORCH_CPP_LOG_LEVEL"] == "ERROR"
+    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "INFO")
+    quiet_transport()
+    assert os.environ["TORCH_CPP_LOG_LEVEL"] == "INFO"
 
 
 def anew(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

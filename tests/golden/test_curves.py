@@ -56,8 +56,9 @@ def test_the_curve_is_the_golden_one(name: str, spec: str) -> None:
         golden[f"{name} {spec}"] = measured
         CURVES.write_text(json.dumps(golden, indent=1) + "\n")
     expected = golden[f"{name} {spec}"]
-    # Other processors sum in another order: rounding grows over the steps, a changed formula moves the first ones.
+    # Other processors sum in another order, which a GAN, being chaotic, makes more of with each step.
+    growth = 2e-3 if name == "gan" else 0.0
     for step, (losses, golden_losses) in enumerate(zip(measured, expected, strict=True)):
         assert losses.keys() == golden_losses.keys()
         for phase, loss in losses.items():
-            assert abs(loss - golden_losses[phase]) <= (1e-3 + 2e-3 * step) * abs(golden_losses[phase]), (step, phase)
+            assert abs(loss - golden_losses[phase]) <= (2e-4 + growth * step) * abs(golden_losses[phase]), (step, phase)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import processes
 import samples
 
 RCLONE = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -107,6 +108,36 @@ def test_a_killed_run_goes_on_from_an_empty_machine_with_the_same_bytes(
     )
     kept = [path for folder in ("first", "second", "third", "store") for path in (tmp_path / folder).rglob("*")]
     assert not [path for path in kept if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "sentence"),
+    [
+        (["s3://missing/p", "--run", "run"], {}, "there is nothing at 's3://missing/p'; check the address"),
+        (["s3://bucket/p", "--run", "run"], {"AWS_SECRET_ACCESS_KEY": "wrong"}, "check your permissions there"),
+        (
+            ["{data}", "--run", "s3://missing/run"],
+            {},
+            "'s3://missing/run' cannot be written, as its bucket does not exist",
+        ),
+    ],
+)
+def test_two_processes_say_once_that_a_bucket_is_wrong(
+    tmp_path: Path,
+    variables: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    changed: dict[str, str],
+    sentence: str,
+) -> None:
+    data = samples.names(tmp_path / "store" / "bucket" / "p.txt", 300)
+    for name, value in (variables | changed | {"ANEW_CACHE": str(tmp_path / "cache")}).items():
+        monkeypatch.setenv(name, value)
+    command = ["-m", "anew", "train", *(word.format(data=data) for word in words), "--steps", "4"]
+    first, second = processes.finish(processes.start([command] * 2, [tmp_path] * 2), timeout=500)
+    assert (first.code, second.code) == (2, 2)
+    assert first.err.startswith("anew: ") and sentence in first.err and first.err.count("\n") == 1
+    assert second.err == ""
 
 
 BY_RANGE = """

@@ -57,9 +57,9 @@ def test_every_family_learns_the_same_on_two_processes() -> None:
     alone, *others = [json.loads(process.out) for size in (1, 2) for process in together(SCRIPT, size)]
     assert others[0] == others[1]
     for case, curve in others[0].items():
-        # A GAN is chaotic.
         expected = alone[f"{case.rpartition(' ')[0]} False"]
-        assert _distance(curve, expected) < 5e-3, (case, curve, expected)
+        limit = 5e-3 if case.startswith("gan ") else 1e-4  # a GAN is chaotic
+        assert _distance(curve, expected) < limit, (case, curve, expected)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from anew.cli.faults import STOPPED, exit_code
 from anew.cli.parser import options_in, parse
 from anew.cli.terminal import write
 from anew.core.allocator import keep_freed_memory
-from anew.core.launcher import STARTED, count_gpus, launch, processes_to_start
+from anew.core.launcher import STARTED, count_gpus, launch, processes_to_start, quiet_transport
 from anew.core.openmp import limit_spinning
 
 
@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> int:
         arguments = parse(words)
         limit_spinning()
+        quiet_transport()
         from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
 
         keep_freed_memory()

@@ -46,6 +46,13 @@ def processes_to_start(requested: int, device: str) -> int:
     return max(1, torch.cuda.device_count())
 
 
+def quiet_transport() -> None:
+    """Let PyTorch's C++ side say errors alone in a process of several: where one of them ends early, the others would show
+    stacks of broken connections beside the sentence that says why. Takes effect only before PyTorch is imported."""
+    if "WORLD_SIZE" in os.environ:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 def launch(processes: int, words: Sequence[str], started: float) -> int:
     """Run a command in several processes, to its exit code.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from anew.families.phases import OptimizerConfig, ParameterGroup
@@ -66,6 +67,7 @@ def muon_and_adamw(
     muon_lr: float,
     adamw_lr: float,
     *,
+    dtype: torch.dtype,
     decay: float,
     ema_width: float,
     weight_decay: float = 0.0,
@@ -73,10 +75,10 @@ def muon_and_adamw(
     betas: tuple[float, float] = (0.9, 0.99),
     grad_clip: float = 1.0,
 ) -> OptimizerConfig:
-    """Muon for the matrices, AdamW for every other parameter of a phase."""
+    """Muon for the matrices, its products in `dtype`, AdamW for every other parameter of a phase."""
     return OptimizerConfig(
         (
-            ParameterGroup(matrices, "muon", muon_lr, weight_decay=weight_decay, momentum=momentum),
+            ParameterGroup(matrices, "muon", muon_lr, weight_decay=weight_decay, momentum=momentum, dtype=dtype),
             ParameterGroup(lambda name, parameter: True, "adamw", adamw_lr, betas=betas),
         ),
         decay=decay,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from anew.core.random import StepContext
@@ -40,6 +41,8 @@ class ParameterGroup:
         eps: AdamW's term in the denominator.
         weight_decay: Decoupled weight decay, multiplied by the scheduled learning rate.
         momentum: Momentum of Muon.
+        dtype: Type of the products with which Muon makes a matrix orthogonal. bf16 turns a difference in the last bit into one
+            of 1e-3 of an update; where results should not depend on the order of sums, fp32 does not.
     """
 
     match: Callable[[str, Tensor], bool]
@@ -49,6 +52,7 @@ class ParameterGroup:
     eps: float = 1e-8
     weight_decay: float = 0.0
     momentum: float = 0.95
+    dtype: torch.dtype = torch.bfloat16
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -53,6 +54,8 @@ def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: 
         return _sharded(LossModule(module, loss), world)
     from torch.nn.parallel import DistributedDataParallel
 
+    # Strides of a 1 x 1 kernel are not unique, so DDP tells every process that it copies its gradient; nothing is to be done.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # Buffers are the same everywhere already; newer releases renamed the switch.
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     unsynced: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}

@@ -23,13 +23,14 @@ MOST_GATHERED = 2**22
 NamedParameters = list[tuple[str, nn.Parameter]]
 
 
-def orthogonalize(update: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrices of (..., rows, columns), approximately: singular values within about 0.7 to 1.2.
 
-    Newton-Schulz iteration with the quintic of Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+    Newton-Schulz iteration with the quintic of Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon), its products in
+    `dtype`.
     """
     a, b, c = NEWTON_SCHULZ
-    x = update.bfloat16().reshape(-1, *update.shape[-2:])  # (B, rows, columns)
+    x = update.to(dtype).reshape(-1, *update.shape[-2:])  # (B, rows, columns)
     is_tall = x.shape[-2] > x.shape[-1]
     if is_tall:
         x = x.mT
@@ -139,7 +140,7 @@ class Optimizer:
             nesterov.append(gather_full(torch.lerp(grad, momentum, group.momentum)).flatten(1))
         stacked = torch.stack(nesterov)  # (n, rows, columns)
         rows, columns = stacked.shape[1:]
-        updates = orthogonalize(stacked) * max(1.0, rows / columns) ** 0.5
+        updates = orthogonalize(stacked, group.dtype) * max(1.0, rows / columns) ** 0.5
         for (_, parameter), update in zip(parameters, updates, strict=True):
             if group.weight_decay:
                 parameter.mul_(1.0 - lr * group.weight_decay)

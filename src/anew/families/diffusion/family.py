@@ -129,6 +129,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             weights_within("down", "up", "downsample", "upsample", "blocks", but_not="modulation"),
             c.muon_lr,
             c.adamw_lr,
+            dtype=self._dtype(),
             decay=c.decay,
             ema_width=c.ema_width,
             weight_decay=c.weight_decay,

@@ -215,6 +215,7 @@ class Fsq(Family[Grid, FsqConfig]):
             weights_within("stages", "downsample", ndims=(4,)),
             c.muon_lr,
             c.adamw_lr,
+            dtype=self._dtype(),
             decay=c.decay,
             ema_width=c.ema_width,
             momentum=0.8,  # an opponent moves, so that old gradients mislead
@@ -227,7 +228,9 @@ class Fsq(Family[Grid, FsqConfig]):
     def optimizer(self) -> OptimizerConfig:
         c = self.config
         matrices = weights_within("stages", "downsample", "upsample", ndims=(4,))
-        return muon_and_adamw(matrices, c.muon_lr, c.adamw_lr, decay=c.decay, ema_width=c.ema_width)
+        return muon_and_adamw(
+            matrices, c.muon_lr, c.adamw_lr, dtype=self._dtype(), decay=c.decay, ema_width=c.ema_width
+        )
 
     def _autoencoder_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Squared error in variances of the data, and the discriminator's loss."""

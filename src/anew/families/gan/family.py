@@ -175,6 +175,7 @@ class Gan(Family[Grid, GanConfig]):
             weights_within("stages", ndims=(4,)),
             c.muon_lr,
             c.adamw_lr,
+            dtype=self._dtype(),
             decay=c.decay,
             ema_width=c.ema_width,
             momentum=c.momentum,

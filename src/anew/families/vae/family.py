@@ -193,6 +193,7 @@ class Vae(Family[Grid, VaeConfig]):
             weights_within("stages", "blocks", "downsample", "upsample", "up", "down"),
             c.muon_lr,
             c.adamw_lr,
+            dtype=self._dtype(),
             decay=c.decay,
             ema_width=c.ema_width,
             weight_decay=c.weight_decay,

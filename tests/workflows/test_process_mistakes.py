@@ -1,0 +1,63 @@
+"""What several processes say when they were started wrongly: one sentence on the first one, exit code 2, no hang."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import samples
+from processes import Ended, finish, start
+
+SMALL = ("--steps", "4", "--set", "previews=0", "--set", "evaluate_samples=4", "--set", "width=16")
+NAMES = ("-m", "anew", "train", "names.txt", "--family", "transformer", "--run", "run", *SMALL)
+OTHER_RELEASE = (
+    "-c",
+    "import sys; from anew.core import version; version.__version__ = '9.9'; from anew.cli import main; sys.exit(main())",
+)
+
+pytestmark = pytest.mark.slow
+
+
+def train(folder: Path, *commands: Sequence[str]) -> list[Ended]:
+    return finish(start(commands, [folder] * len(commands)), timeout=500)
+
+
+def assert_refused(ended: Sequence[Ended], *words: str) -> None:
+    assert [process.code for process in ended] == [2] * len(ended), ended
+    (line,) = ended[0].err.splitlines()
+    assert line.startswith("anew: ") and all(word in line for word in words)
+    assert [process.err for process in ended[1:]] == [""] * (len(ended) - 1)
+
+
+def test_releases_that_differ(tmp_path: Path) -> None:
+    samples.names(tmp_path / "names.txt", 300)
+    ended = train(tmp_path, NAMES, (*OTHER_RELEASE, *NAMES[2:]))
+    assert_refused(
+        ended, "process 1 on", "the version of anew ('9.9' and ", "start all processes with the same command"
+    )
+
+
+def test_settings_that_differ(tmp_path: Path) -> None:
+    samples.names(tmp_path / "names.txt", 300)
+    ended = train(tmp_path, NAMES, (*NAMES, "--set", "batch_size=7"))
+    assert_refused(ended, "process 1 on", "the arguments of the command")
+
+
+def test_more_processes_than_rows_of_a_batch(tmp_path: Path) -> None:
+    samples.names(tmp_path / "names.txt", 300)
+    ended = train(tmp_path, *[(*NAMES, "--set", "batch_size=2")] * 3)
+    assert_refused(ended, "batch_size 2 cannot be shared by 3 processes; give at least 3, or start at most 2")
+
+
+def test_more_processes_than_shards_train(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    pictures = sorted(samples.shapes(tmp_path / "pictures", 60).rglob("*.png"))
+    with tarfile.open(tmp_path / "shards" / "0.tar", "w") as archive:
+        for number, path in enumerate(pictures):
+            archive.add(path, f"{number:03}.png")
+    ended = train(tmp_path, *[("-m", "anew", "train", "shards", "--family", "gan", "--run", "run", *SMALL)] * 3)
+    assert [process.code for process in ended] == [0, 0, 0], ended
+    assert [process.err for process in ended] == ["", "", ""]
