@@ -69,7 +69,7 @@ def studio(
     open_studio(start_folder(places, root), places, number, ready)
 
 
-def _folder_of_model(given: object) -> Path | None:
+def _folder_of_model(runs: object) -> Path | None:
     """The run folder of a model; None of anything else."""
-    loaded = sys.modules.get("anew.sampling.model")  # where it was not imported nobody has a model
-    return given.folder.path if loaded is not None and isinstance(given, loaded.Model) else None
+    module = sys.modules.get("anew.sampling.model")  # where it was not imported nobody has a model
+    return runs.folder.path if module is not None and isinstance(runs, module.Model) else None
