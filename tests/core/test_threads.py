@@ -8,7 +8,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from anew.core.threads import ThreadTuner, choose_thread_count, map_in_threads, measure_crowding, one_thread
+from anew.core.threads import ThreadTuner, choose_thread_count, map_in_threads, measure_crowding, one_thread, stretched
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,11 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
 
 def test_crowding_is_at_least_one() -> None:
     assert measure_crowding(0.01) >= 1.0
+
+
+def test_what_takes_longer_on_crowded_cores_is_kept_within_limits() -> None:
+    assert [stretched(2.0, crowding, 5.0) for crowding in (1.0, 2.0, 9.0)] == [2.0, 4.0, 5.0]
+    assert stretched(2.0, 3.0, most=1.0) == 2.0  # no less than on idle cores
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -103,8 +103,8 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
             pairs=[],
             distance="pixels",
             samples=n_samples,
-            train=real // 2,
-            held_out=real - real // 2,
+            train=len(pool.head(real).train),
+            held_out=len(pool.head(real).held_out),
             n_train_total=4000,
         )
 
@@ -122,6 +122,19 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         assert (tried[-1] == (1000, 6500)) == is_enough == (not evaluation.skipped)
         assert clock[0] > 0.2 * seconds or is_enough
         assert not any("of 4,000 training items" in note for note in evaluation.skipped) or tried[-1][1] < 6500
+
+
+def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
+    scores = evaluation.scores()
+    next(scores)
+    assert evaluation.unmeasured == ["further figures"]  # stopped here, nothing more is known
+    list(scores)
+    assert evaluation.unmeasured == []
+    evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
+    evaluation.cut_off("the spectrum")
+    assert evaluation.unmeasured == ["the spectrum", "further figures"]
+    assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
 
 
 def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(

@@ -6,7 +6,14 @@ import json
 from typing import Any
 
 import pytest
+import torch
+from torch import distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.tensor.debug import CommDebugMode
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
+from anew.training.distributed import shard_like
 from processes import together
 
 SCRIPT = """
@@ -54,3 +61,17 @@ def test_two_processes_equal_one(alone: dict[str, Any], shard: bool) -> None:
     for step, (a, b) in enumerate(zip(first["losses"], second["losses"], strict=True)):
         assert abs(a - b) <= 1e-4 * abs(a), step
     assert abs(first["sum"] - second["sum"]) <= 1e-3 * first["sum"]
+
+
+def test_sharding_what_every_process_has_sends_nothing() -> None:
+    """Muon shards each of its updates; on a link of 100 Mb/s that was 8% of a step."""
+    value = torch.arange(12.0).view(4, 3)
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        like = distribute_tensor(torch.zeros(4, 3), init_device_mesh("cpu", (2,)), [Shard(0)])
+        with CommDebugMode() as counts:
+            sharded = shard_like(value, like)
+        assert counts.get_total_counts() == 0
+        assert torch.equal(sharded.to_local(), value[:2])  # type: ignore[attr-defined]
+    finally:
+        dist.destroy_process_group()

@@ -14,7 +14,7 @@ import anew
 from anew.core.reporter import SilentReporter
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import Pace, _sampled, evaluate_run, measure_all
+from anew.workflows.evaluate import Pace, _sampled, evaluate_run, measure_all, page_seconds, writing_seconds
 from anew.workflows.run_report import save_samples
 from samples import shapes
 from scores import score
@@ -41,7 +41,9 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
 
     heard = Heard()
     inputs = SimpleNamespace(samples=["a", "b"])
-    evaluation = SimpleNamespace(inputs=inputs, scores=scores, copy_tests=lambda: iter(()), too_few="")
+    evaluation = SimpleNamespace(
+        inputs=inputs, scores=scores, copy_tests=lambda: iter(()), too_few="", unmeasured=["further figures"]
+    )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
     assert "Stopped by hand" in copies.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
@@ -121,6 +123,13 @@ class Saved(Samples):
     def _touch(self, path: Path) -> Path:
         path.touch()
         return path
+
+
+def test_on_crowded_cores_writing_begins_earlier_but_something_is_measured() -> None:
+    assert (writing_seconds(15.0), page_seconds(15.0)) == (1.5, 0.6)
+    assert (writing_seconds(15.0, 4.0), page_seconds(15.0, 4.0)) == (6.0, pytest.approx(2.4))
+    for seconds in (1.0, 4.0, 15.0, 60.0):
+        assert page_seconds(seconds, 30.0) <= writing_seconds(seconds, 30.0) <= seconds / 2 or seconds < 1.3
 
 
 def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_path: Path) -> None:

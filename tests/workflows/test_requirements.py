@@ -30,7 +30,7 @@ def outcomes(text: str, **more: Any) -> list[Outcome]:
 @pytest.mark.parametrize(
     ("text", "passed"),
     [("coverage<0.8", False), ("coverage<0.75", True), ("coverage<=0.75", False), ("coverage>0.7", False),
-     ("coverage >= 0.8", True), ("recall<0.5", False), ("coverag<0.5", False), ("copies", False)],
+     ("coverage >= 0.8", True), ("recall<0.5", False), ("precision<0.5", False), ("copies", False)],
 )  # fmt: skip
 def test_a_condition(text: str, passed: bool) -> None:
     (outcome,) = outcomes(text)
@@ -38,10 +38,10 @@ def test_a_condition(text: str, passed: bool) -> None:
 
 
 def test_what_was_not_measured_has_not_passed() -> None:
-    sentences = [outcome.sentence for outcome in outcomes("recall<0.5,coverag<0.5,copies")]
+    sentences = [outcome.sentence for outcome in outcomes("recall<0.5,precision<0.5,copies")]
     assert sentences == [
         "recall was not measured",
-        "coverag was not measured; did you mean 'coverage'?",
+        "precision was not measured",
         "copies were not checked for",
     ]
 
@@ -59,6 +59,19 @@ def test_copies() -> None:
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a condition; give conditions like"):
         parse_requirements(text)
+
+
+@pytest.mark.parametrize("text", ["coverag<0.5", "copies,coverage<0.5,coverag<0.5"])
+def test_an_unknown_figure_is_refused_before_anything_is_measured(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"'.*': no figure is called 'coverag'; did you mean 'coverage'\?"):
+        parse_requirements(text)
+
+
+def test_every_kind_of_figure_is_known() -> None:
+    names = "frechet_distance sharpness pure_white stereo_width pulses known_words valid_share copied_share novelty_auc"
+    bits = "bits_per_character bits_per_residue_uniform bits_per_character_experts bits_gap"
+    for name in f"{names} {bits}".split():
+        assert parse_requirements(f"{name}<0.5")[0].name == name
 
 
 def test_badge_and_junit(tmp_path: Path) -> None:

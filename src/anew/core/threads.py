@@ -97,6 +97,11 @@ def measure_crowding(cpu_seconds: float = 0.1) -> float:
     return max(1.0, (time.monotonic() - begin) / used)
 
 
+def stretched(seconds: float, crowding: float, most: float) -> float:
+    """Seconds that something takes on idle cores, longer by a factor where they are crowded, up to `most`; no less than there."""
+    return max(seconds, min(seconds * crowding, most))
+
+
 def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: int) -> Iterator[R]:
     """`function` of each argument, in order, several at a time; what PyTorch does within one call takes one thread meanwhile.
 

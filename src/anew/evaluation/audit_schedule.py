@@ -1,12 +1,13 @@
 """How much an audit for copies compares in limited time: audits of few items first, whose times say what the next may look at.
 
-An audit sees the copies of training items that it looks at, so what it can find grows with samples times the share of the
-training items that are compared. Its time grows with both, but a sample takes time of its own, whatever it is compared with: so
-samples are few until all real items are looked at.
+An audit sees only copies of the training items that it compares, and a copy says the more, the more held-out items it could
+have been near instead (`evidence`). Samples and real items take time together, and a sample takes time of its own, whatever it
+is compared with: of the numbers that there is time for, those of most evidence are taken.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +15,8 @@ from typing import NamedTuple
 
 from anew.evaluation.memorization.audit import MOST_CONTROLS, stand_ins
 
-FEW_SAMPLES = (
-    300  # enough to tell that a tenth are copies; more are taken once all real items are compared (docs/log.md)
-)
-WORTHWHILE = 1.5  # times as many comparisons as before, from which on another audit is worth its time
+SAMPLES_STEP = 1.2  # ratio of the numbers of samples that are weighed against each other; chosen: finer gains nothing
+WORTHWHILE = 1.5  # times as much evidence as before, from which on another audit is worth its time
 LEAST_VARIABLE = 0.25  # of the time of an audit, that grows with the comparisons whatever two times say: they are noisy
 FIRST_FIXED = 0.3  # of the time of the first audit does not grow with it; measured: 0.4 for sprites, 0.5 for digits
 CAUTION = 0.7  # of the time left is planned with: were nothing fixed, an audit would take all of it
@@ -31,6 +30,22 @@ class AuditSize(NamedTuple):
 
 
 FIRST_AUDIT = AuditSize(samples=64, real=128)  # whose pace says how many more there is time for
+
+
+class RealItems(NamedTuple):
+    """Real items that there are in all."""
+
+    train: int
+    held_out: int
+
+    @property
+    def total(self) -> int:
+        return self.train + self.held_out
+
+    def part(self, n: int) -> RealItems:
+        """The first n as an audit takes them, see `AuditPool.head`."""
+        held_out = min(self.held_out, max(n // 2, n - self.train))
+        return RealItems(min(self.train, n - held_out), held_out)
 
 
 class AuditSchedule:
@@ -50,23 +65,23 @@ class AuditSchedule:
         """Record the time of an audit."""
         self._times.append((self._comparisons(*size), max(seconds, 1e-3)))
 
-    def next(self, seconds: float, n_real: int) -> AuditSize | None:
+    def next(self, seconds: float, there_are: RealItems, most_real: int) -> AuditSize | None:
         """What to look at next; None where there is nothing more to look at, or no time for much more.
 
         Args:
             seconds: Time left.
-            n_real: Real items that there are.
+            there_are: Real items that there are.
+            most_real: Real items that can be compared, all or as many as memory holds.
         """
-        latest, total = self._times[-1][0], max(n_real, 1)
         affordable = self._affordable(CAUTION * seconds)
-        few = min(self.n_samples, max(FEW_SAMPLES, self.size.samples))
-        real = largest_within(affordable, total, partial(self._comparisons, few))
-        samples = few
-        if real == total:
-            samples = max(few, largest_within(affordable, self.n_samples, partial(self._comparisons, real=total)))
-        size = AuditSize(samples, real)
-        is_last = size == AuditSize(self.n_samples, total)
-        if real < 1 or self._comparisons(*size) <= (1.0 if is_last else WORTHWHILE) * latest:
+        sizes = [
+            AuditSize(n, largest_within(affordable, most_real, partial(self._comparisons, n)))
+            for n in sample_counts(self.n_samples)
+        ]
+        size = max(sizes, key=lambda size: evidence(size, there_are))
+        is_last = size == AuditSize(self.n_samples, most_real)
+        latest = evidence(self.size, there_are)
+        if size.real < 1 or evidence(size, there_are) <= (1.0 if is_last else WORTHWHILE) * latest:
             return None
         self.size = size
         return size
@@ -84,6 +99,25 @@ class AuditSchedule:
             pace = min(max(slope, LEAST_VARIABLE * spent / pairs), spent / pairs)
         fixed = spent - pace * pairs
         return max(seconds - fixed, 0.0) / pace
+
+
+def sample_counts(n_samples: int) -> list[int]:
+    """Numbers of samples that are weighed against each other, rising up to all of them."""
+    counts = [n_samples]
+    while counts[-1] > FIRST_AUDIT.samples:
+        counts.append(max(int(counts[-1] / SAMPLES_STEP), FIRST_AUDIT.samples))
+    return counts[::-1]
+
+
+def evidence(size: AuditSize, there_are: RealItems) -> float:
+    """Evidence that the scan would have were all samples copies, in nats: for each copy that can be seen, how unlikely it is
+    that an item which is nearest by chance is a training item. A tenth of it is what 10% of copies give; without held-out
+    items, the number of copies that can be seen."""
+    compared = there_are.part(size.real)
+    if not compared.train:
+        return 0.0
+    visible = size.samples * compared.train / there_are.train
+    return visible * (math.log1p(compared.held_out / compared.train) if there_are.held_out else 1.0)
 
 
 def comparisons(samples: int, real: int, query_cost: int = 0) -> float:

@@ -15,7 +15,7 @@ from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.audit_schedule import AuditSchedule, AuditSize
+from anew.evaluation.audit_schedule import AuditSchedule, AuditSize, RealItems
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
@@ -43,6 +43,7 @@ PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: on
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 OUT_OF_TIME = "out of time"
+FURTHER = "further figures"  # that are unmeasured until `scores` has come to its end
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -62,6 +63,8 @@ class Evaluation(ABC, Generic[ItemT]):
         item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
+        unmeasured: Names of the measures that may carry an answer and fell to the time, or to Ctrl-C; complete once `scores`
+            has ended or was stopped.
         too_few: Why closeness and variety cannot be measured for want of items; empty where they can.
         sets: The items that were measured, equally many of each: "samples", "test", "train" and, where there is a naive
             generator, "naive".
@@ -81,6 +84,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
+        self.unmeasured = [FURTHER]
         self.too_few = ""
         self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
@@ -139,9 +143,14 @@ class Evaluation(ABC, Generic[ItemT]):
         """
         for name, metric in metrics.items():
             if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
-                self.skip(name, OUT_OF_TIME)
+                self.cut_off(name)
                 continue
             yield from metric()
+
+    def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
+        """Record what may carry an answer and was not measured for lack of time: no yes is given without it."""
+        self.unmeasured.insert(-1, measure)
+        self.skip(measure, reason)
 
     def skip(self, measure: str, reason: str) -> None:
         """Record what was not measured; the report's notes say it."""
@@ -152,9 +161,10 @@ class Evaluation(ABC, Generic[ItemT]):
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
-            yield from fidelity_scores(comparison, self.skip)
+            yield from fidelity_scores(comparison, self.cut_off)
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
+        self.unmeasured.remove(FURTHER)
         yield from self.likelihood()
         yield from self._gap()
 
@@ -168,26 +178,27 @@ class Evaluation(ABC, Generic[ItemT]):
             if pool.train:
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
-        schedule, n_total, is_whole = AuditSchedule(n_all, self.item_type.query_cost), 0, False
+        schedule, most_real, is_whole = AuditSchedule(n_all, self.item_type.query_cost), 0, False
         cached_pool: AuditPool[ItemT] | None = None
         size: AuditSize | None = schedule.size
         while size is not None:
             begin = self.total_clock.spent()
             # Read again only where more is needed: to read all of a large set may take minutes.
-            if cached_pool is None or self.pool_size(cached_pool) < min(size.real, n_total):
+            if cached_pool is None or self.pool_size(cached_pool) < min(size.real, most_real):
                 cached_pool = self.inputs.pool(min(size.real, MAX_POOL))
             pool = cached_pool
             if not pool.train:
                 return
             n_held = self.pool_size(pool)
             is_whole = is_whole or n_held < size.real  # no more is held in memory
-            n_total = n_held if is_whole else self.n_real(pool)
+            there_are = self.real_items(pool)
+            most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
             compared = AuditSize(size.samples, min(size.real, n_held))
             max_items = None if compared.real == n_held else compared.real
             result = self.run_audit(pool, max_items, size.samples, brief=True)
             yield with_limit(result, "memory" if is_whole else "time")
             schedule.add(compared, self.total_clock.spent() - begin)
-            size = schedule.next(max(self.total_clock.remaining(0.95), 0.0), n_total)
+            size = schedule.next(max(self.total_clock.remaining(0.95), 0.0), there_are, most_real)
         limited = not is_whole and result.train < result.n_train_total
         items = f"{result.train:,} of {result.n_train_total:,} training items"
         samples = f"{compared.samples:,} of {n_all:,} samples"
@@ -201,9 +212,9 @@ class Evaluation(ABC, Generic[ItemT]):
         """Real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
-    def n_real(self, pool: AuditPool[ItemT]) -> int:
-        """Real items that there are in all, those of a pool and further ones, as far as an audit takes them."""
-        return min(pool.n_train_total + max(len(pool.held_out), self.pool_size(pool) // 2), MAX_POOL)
+    def real_items(self, pool: AuditPool[ItemT]) -> RealItems:
+        """Real items that there are in all, those of a pool and further ones, as the audit counts them."""
+        return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
     def run_audit(
         self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool = False
@@ -336,7 +347,7 @@ class Evaluation(ABC, Generic[ItemT]):
         embed = own_embedder or self._embedder
         n_probe = self._affordable_probe(embed)
         if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
-            self.skip("the class mix", OUT_OF_TIME)
+            self.cut_off("the class mix")
             return
         if own_embedder is not None:
             rows = {part: own_embedder(items) for part, items in self.sets.items()}

@@ -29,6 +29,7 @@ class AuditPool(Generic[ItemT]):
         train, held_out: The items.
         groups: One number of each train and then each held-out item, which near-duplicates share.
         n_train_total: Number of training items in all.
+        n_held_out_total: Number of held-out items in all; at least those given.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
     """
 
@@ -37,6 +38,7 @@ class AuditPool(Generic[ItemT]):
     groups: Integers | None
     n_train_total: int
     randomly_held_out: bool = True
+    n_held_out_total: int = 0
 
     def head(self, max_items: int) -> AuditPool[ItemT]:
         """About `max_items` of the items, in their order: at most half of them held out, unless training items are few."""

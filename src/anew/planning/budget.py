@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from anew.core.threads import stretched
 from anew.errors import BudgetError
 from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
@@ -20,15 +21,13 @@ LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
 def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
     """Seconds of a budget kept for the report: 7 s and a fifteenth (below a minute 5 s and a tenth), at most 10 minutes.
     On crowded cores it takes longer by a factor, and gets up to a quarter of the budget."""
-    seconds = min(600.0, 5.0 + budget / 10, 7.0 + budget / 15)
-    return max(seconds, min(seconds * crowding, budget / 4))
+    return stretched(min(600.0, 5.0 + budget / 10, 7.0 + budget / 15), crowding, budget / 4)
 
 
 def saving_slice(budget: float, crowding: float = 1.0) -> float:
     """Seconds kept for writing the final files and leaving; on crowded cores longer by a factor, up to a twelfth of the
     budget."""
-    seconds = min(3.0, 0.7 + budget / 200)
-    return max(seconds, min(seconds * crowding, budget / 12))
+    return stretched(min(3.0, 0.7 + budget / 200), crowding, budget / 12)
 
 
 def calibration_slice(budget: float) -> float:

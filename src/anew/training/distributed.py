@@ -102,14 +102,14 @@ def gather_full(value: Tensor) -> Tensor:
 
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:
-    """`value` on the device of `like`, and sharded as `like` is."""
+    """`value`, which every process has, on the device of `like`, and sharded as `like` is. Nothing is sent."""
     if is_sharded(value):
         return value
     if is_sharded(like):
         from torch.distributed.tensor import DTensor, distribute_tensor
 
         assert isinstance(like, DTensor)
-        return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+        return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
     return value.to(like.device)
 
 

@@ -76,6 +76,7 @@ def evaluate_samples(
             modality=real.modality.name,
             notes=[*sets.notes, *describe_skipped(generated.scan), *evaluation.skipped, *measurements.notes],
             too_few=measurements.too_few,
+            unmeasured=measurements.unmeasured,
             folder=out,
         )
         write_report(

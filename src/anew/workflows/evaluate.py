@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
-from anew.core.threads import use_threads
+from anew.core.threads import stretched, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
@@ -71,9 +72,15 @@ def num_saved_samples(model: Model) -> int:
     return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
-def writing_seconds(seconds: float) -> float:
-    """Of the seconds of an evaluation, those kept for drawing and writing the report."""
-    return min(MOST_WRITING, WRITING_SHARE * seconds)
+def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
+    """Of the seconds of an evaluation, those kept for the nearest items, drawing and writing; on crowded cores longer by a
+    factor, up to half of them."""
+    return stretched(min(MOST_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
+
+
+def page_seconds(seconds: float, crowding: float = 1.0) -> float:
+    """Of those, the seconds for drawing and writing alone; up to a quarter of the evaluation."""
+    return stretched(PAGE_SECONDS, crowding, seconds / 4)
 
 
 def evaluate_run(
@@ -87,6 +94,7 @@ def evaluate_run(
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
     world: World | None = None,
+    crowding: float = 1.0,
 ) -> EvaluationReport:
     """Sample, measure, write samples/ and report/ of the model's run.
 
@@ -100,19 +108,24 @@ def evaluate_run(
         opened: The run's data, where it is open already.
         features: Features that the user brings, instead of those made here.
         world: Processes that draw the samples together, the others by `draw_for_evaluation`; there is no limit of time then.
+        crowding: How many times longer than on idle cores work takes: what cannot be stopped is begun the earlier.
     """
     use_threads()
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data, folder, data)
-    stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
+    stop_at = content_until = usable = None
+    if seconds is not None:
+        writing = writing_seconds(seconds, crowding)
+        stop_at, content_until = begin + seconds - writing, begin + seconds - page_seconds(seconds, crowding)
+        usable = seconds - writing + writing_seconds(seconds)  # shares of the time are meant for idle cores
     min_samples = enough_samples(model.item_spec, held_out_size(dataset))
     if world is None:
-        samples, notes, stopped = _sampled(model, n, min_samples, seed, seconds, reporter)
+        samples, notes, stopped = _sampled(model, n, min_samples, seed, usable, reporter)
     else:
         samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
-    remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
+    remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation = load_evaluation(record.data.modality)(
         evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
@@ -122,7 +135,7 @@ def evaluate_run(
     data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
-    content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
+    content = report_content(evaluation, content_until)
     report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
@@ -152,7 +165,7 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         reporter.message("stopped; the report holds what was measured so far")
-    measurements.too_few = evaluation.too_few
+    measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes
@@ -342,7 +355,8 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
     train = data.items("train", n_wanted, seed)
     # Long records are several examples each: where there are no further ones, the records themselves are counted.
     total = len(train) if len(train) < n_wanted else data.part_size("train")
-    return grouped_pool(data, train, held_out, total, random, seed)
+    pool = grouped_pool(data, train, held_out, total, random, seed)
+    return replace(pool, n_held_out_total=sum(data.part_size(part) for part in held_out_parts))
 
 
 def grouped_pool(

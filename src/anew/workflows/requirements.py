@@ -65,10 +65,18 @@ def parse_requirements(text: str) -> list[Requirement]:
     """Conditions from a list with commas: "copies,coverage<0.8".
 
     Raises:
-        ConfigError: One is not a condition.
+        ConfigError: One is not a condition, or no report has such a figure.
     """
-    parts = [part.strip() for part in text.split(",")]
-    return [_parsed(part) for part in parts]
+    # Here: it imports PyTorch, which other commands do without.
+    from anew.evaluation.figures import figure_names, is_figure
+
+    requirements = [_parsed(part.strip()) for part in text.split(",")]
+    names = figure_names()
+    for requirement in requirements:
+        if requirement.name != COPIES and not is_figure(requirement.name, names):
+            hint = did_you_mean(requirement.name, names)
+            raise ConfigError(f"`fail_on` {shorten(requirement.text)}: no figure is called {requirement.name!r}{hint}")
+    return requirements
 
 
 def _parsed(part: str) -> Requirement:
@@ -104,8 +112,7 @@ def _outcome(report: EvaluationReport, requirement: Requirement) -> Outcome:
     values = {score.name: score.value for score in report.scores}
     value = values.get(requirement.name, math.nan)
     if not math.isfinite(value):
-        hint = "" if requirement.name in values else did_you_mean(requirement.name, values)
-        return Outcome(requirement, False, f"{requirement.name} was not measured{hint}")
+        return Outcome(requirement, False, f"{requirement.name} was not measured")
     fails = SIGNS[requirement.sign](value, requirement.bound)
     return Outcome(requirement, not fails, f"{requirement.name} is {value:.4g}")
 

@@ -41,6 +41,7 @@ class Measurements:
     scores: list[Score] = field(default_factory=list)
     copies: CopyTestResult | None = None
     notes: list[str] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)  # what may carry an answer and fell to the time
     too_few: str = ""  # why closeness and variety were not measured, where it was for want of items
 
 
@@ -140,6 +141,7 @@ def write_run_report(
         modality=record.data.modality,
         notes=measurements.notes,
         too_few=measurements.too_few,
+        unmeasured=measurements.unmeasured,
         steps=steps,
         outlook=outlook(events_file.spread(run / events_file.NAME), record.plan.epochs),
     )

@@ -350,15 +350,16 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
     if not job.world.is_main:
         return Model(job.folder, str(job.world.device), trust_code=True)
     model = Model(job.folder, str(job.world.device), trust_code=True)
-    budget = job.plan.budget_s
+    budget, crowding = job.plan.budget_s, 1.0
     seconds = None
     if budget is not None:
-        remaining = budget - job.context.elapsed() - saving_slice(budget, job.context.crowding) - LEAVING_SECONDS
+        crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
+        remaining = budget - job.context.elapsed() - saving_slice(budget, crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = job.train_config.evaluate_samples
     if isinstance(model.item_spec, Tokens) and model.item_spec.packed:
         n = -(-n // REPORT_PASSAGES)
-    evaluate_run(model, n, seconds=seconds, reporter=job.context.reporter, opened=job.data)
+    evaluate_run(model, n, seconds=seconds, reporter=job.context.reporter, opened=job.data, crowding=crowding)
     skipped_items.update(job.data)
     scan = job.data.scan
     refusals = {"refused": scan.refused, "refusals": scan.refusal_lines()}

@@ -15,8 +15,8 @@ import torch
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import Audit, audit
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
-from anew.evaluation.memorization.images import Search
 from anew.evaluation.memorization.result import METHODS, RATES, CopyTestResult, ItemType, PlantedControl
+from anew.evaluation.memorization.search import GivenVariants, Search
 
 
 def points(n: int, seed: int) -> list[Any]:
@@ -38,7 +38,9 @@ class PointDistance(Distance):
         return other
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        return self._search.nearest(queries, pool, lambda rows: self._rows[torch.from_numpy(rows)][:, None])
+        return self._search.nearest(
+            queries, pool, lambda rows: GivenVariants(self._rows[torch.from_numpy(rows)][:, None])
+        )
 
 
 POINTS = ItemType(

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from anew.evaluation.memorization import images
-from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, Search, nearest_pixels
+from anew.evaluation.memorization import images, search
+from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, ShiftedImages, nearest_pixels
+from anew.evaluation.memorization.search import GivenVariants, Search
 
 
 def pictures(n: int, shape: tuple[int, ...], seed: int = 0) -> NDArray[Any]:
@@ -35,20 +36,44 @@ def expected(
     return table
 
 
-@pytest.mark.parametrize("shape", [(12, 10), (12, 12, 3), (40, 36, 1)])
+def shifted(x: torch.Tensor) -> torch.Tensor:
+    """All shifts of images (n, C, h, w) by up to a pixel each way, and their mirrors, (n, 18, C h w)."""
+    wide = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+    height, width = x.shape[2:]
+    views = [wide[:, :, down : down + height, right : right + width] for down in range(3) for right in range(3)]
+    return torch.stack([*views, *(view.flip(3) for view in views)], dim=1).flatten(2)
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (30, 20), (21, 32, 4)])
+def test_cores_of_shifted_images_are_those_of_their_pixels(shape: tuple[int, ...]) -> None:
+    plain = images.standardise(list(pictures(6, shape)))
+    axes = images.axes(plain)
+    variants = ShiftedImages(plain, axes, 1, mirror=True)
+    query, variant = torch.arange(6).repeat_interleave(18), torch.arange(18).repeat(6)
+    pixels = variants.take(query, variant)
+    same = (pixels[:, None] == shifted(plain).flatten(0, 1)[None]).all(dim=2)  # in another order
+    assert same.view(6, 18, 6, 18).any(dim=3).any(dim=1).diagonal().all()
+    assert torch.equal(pixels.view(6, 18, -1)[:, variants.plain], plain.flatten(1))
+    torch.testing.assert_close(variants.squares().flatten(), pixels.square().sum(dim=1))
+    by_pixels = ShiftedImages(pixels.view(-1, *plain.shape[1:]), axes).core()[:, 0]
+    torch.testing.assert_close(variants.core().flatten(0, 1), by_pixels, atol=1e-4, rtol=1e-4)
+    assert (variants.core().square().sum(dim=2) <= variants.squares() * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (12, 12, 3), (40, 36, 1), (32, 32, 4)])
 @pytest.mark.parametrize("sizes", [(256, 256, 2048, 64), (7, 50, 13, 2)])
 def test_nearest_image_equals_all_pairs(
     shape: tuple[int, ...], sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, size in zip(("QUERIES", "TILE", "POOL", "LOOSE_SHARE"), sizes, strict=True):
-        monkeypatch.setattr(images, name, size)
+        monkeypatch.setattr(search, name, size)
     items = pictures(90, shape)
     groups = np.arange(90)
     groups[40:60] = np.arange(40, 60) // 3
     queries, pool = np.arange(0, 50), np.arange(20, 90)
     item, distances = PixelDistance(list(items), groups).nearest(queries, pool)
     plain = images.standardise(list(items))
-    views = images.shift_variants(plain, 1, True).flatten(2).double().numpy()
+    views = shifted(plain).double().numpy()
     table = expected(views, plain.flatten(1).double().numpy(), queries, pool, groups)
     table /= np.sqrt(plain[0].numel())
     np.testing.assert_allclose(distances, table.min(axis=1), atol=1e-5)
@@ -61,9 +86,8 @@ def test_feature_search_equals_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(80, int(rng.integers(2, 200)))) * rng.gamma(1.0, size=(80, 1)) + 3.0
     tensor = torch.from_numpy(rows.astype(np.float32))
-    search = Search(tensor, np.arange(80))
-    item, distances = search.nearest(
-        np.arange(20), np.arange(20, 80), lambda chosen: tensor[torch.from_numpy(chosen)][:, None]
+    item, distances = Search(tensor, np.arange(80)).nearest(
+        np.arange(20), np.arange(20, 80), lambda chosen: GivenVariants(tensor[torch.from_numpy(chosen)][:, None])
     )
     reference = NearestNeighbors(n_neighbors=1).fit(rows[20:].astype(np.float32))
     distance, place = reference.kneighbors(rows[:20].astype(np.float32))
@@ -83,8 +107,7 @@ def test_embedding_search_equals_all_pairs() -> None:
 
 def test_a_bound_is_never_larger_than_the_distance() -> None:
     rows = torch.randn(50, 300) * torch.rand(300)
-    search = images.Search(rows, np.arange(50))
-    bounds = search.bounds(rows)
+    bounds = Search(rows, np.arange(50)).bounds
     assert bounds.shape[1] < 80
     below, real = (cdist(x.double().numpy(), x.double().numpy()) for x in (bounds, rows))
     assert (below <= real + 1e-4).all() and below.mean() > 0.9 * real.mean()

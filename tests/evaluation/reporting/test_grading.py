@@ -43,12 +43,21 @@ def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samp
     ]
     grading = grade_question(parts, "closeness")
     assert grading is not None and grading.grade == "too_few" and grading.n == 1000
-    assert figures(parts)["closeness"] == "the classifier two-sample test was not measured"
+    assert figures(parts)["closeness"] == "not measured: the classifier two-sample test"
     sentence = verdict(parts)["closeness"]
-    assert sentence.startswith(
-        "Not settled: the classifier two-sample test was not measured; the notes say why. So far: "
-    )
+    assert sentence.startswith("Not settled. Not measured: the classifier two-sample test; the notes say why. So far: ")
     assert "5,993" not in sentence
+
+
+def test_no_yes_without_what_fell_to_the_time() -> None:
+    cut = ["the spectrum", "image statistics"]
+    assert grade(CLOSE)["closeness"] == "good"
+    assert grade(CLOSE, None, cut)["closeness"] == "too_few"
+    assert figures(CLOSE, cut)["closeness"] == "not measured: the spectrum and image statistics"
+    sentence = verdict(CLOSE, unmeasured=cut)["closeness"]
+    assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
+    differs = [*CLOSE[1:], auc(0.9, 0.02, 400)]
+    assert grade(differs, None, cut) == grade(differs)  # a difference that was found stands
 
 
 def test_training_and_held_out_items_that_differ_are_said() -> None:

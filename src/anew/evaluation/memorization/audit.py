@@ -31,6 +31,7 @@ from anew.evaluation.memorization.copying_test import (
 )
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, nearest_of_stand_ins
 from anew.evaluation.memorization.planting import Planting, combined_p, detection_limit, least_reference
+from anew.evaluation.memorization.remembered import RememberedDistance
 from anew.evaluation.memorization.result import (
     ClosestPair,
     CopyTestResult,
@@ -47,6 +48,7 @@ STAND_INS = (
     1_200  # real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
 )
 STAND_INS_PER_SAMPLE = 2  # of those in a brief audit, where they would take more time than the samples
+BRIEF_DISTANCES = 200  # items of each kind whose distances to training items are compared in a brief audit; chosen
 PAIRS = 12  # closest pairs that a report shows: they fill a page
 
 
@@ -81,7 +83,7 @@ class Audit(Generic[ItemT]):
                 asks first whether they look like one.
             seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
-            brief: Whether fewer real items pose as samples, for lack of time.
+            brief: Whether fewer real items pose as samples, and no reference test is run that decides nothing, for lack of time.
 
         Raises:
             ValueError: There are no samples or no training items.
@@ -109,9 +111,11 @@ class Audit(Generic[ItemT]):
         disturbed = [item_type.disturb(real[i], self.rng) for i in self.planted[1]]
         items = [*real, *samples, *exact, *disturbed]
         self.groups = np.concatenate([group, group.max() + 1 + np.arange(len(items) - self.n_real)])
-        self.distances = item_type.distances(items, self.groups)
+        self.distances: list[Distance] = [
+            RememberedDistance(distance, len(items), self.pool) for distance in item_type.distances(items, self.groups)
+        ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
-        self.controls = controls
+        self.controls, self.brief = controls, brief
         n_stand_ins = min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS)
         self._stand_ins = np.sort(self.rng.choice(self.n_real, n_stand_ins, replace=False))
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
@@ -157,7 +161,7 @@ class Audit(Generic[ItemT]):
         match_test = self._match_test(nearests)
         match = match_test.run(np.arange(self.n_samples), labels, self.rng)
         planted: list[PlantedControl] = []
-        reference = self._reference(sample_nearests, control, remaining_pool) if scan.p <= ALPHA else None
+        reference = self._reference(control, remaining_pool) if scan.p <= ALPHA else None
         training_distance = None
         if self._affords(remaining, "planted copies"):
             base, ratios = unsuspicious_rows(scan, match, self.n_samples), self._ratios(control, remaining_pool)
@@ -165,11 +169,12 @@ class Audit(Generic[ItemT]):
             planted = planting.run(self.rng, self.n_samples * self.visible_share, remaining, self.skipped)
             self._picture = planting.picture(scan, planted)
         if self._affords(remaining, "the distance from training data"):
-            training_distance = self._training_distance(sample_nearests, held_out)
+            training_distance = self._training_distance(held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
             control_p = self._control_p(control, remaining_pool)
-        if reference is None and self._affords(remaining, "the reference test"):
-            reference = self._reference(sample_nearests, control, remaining_pool)
+        # Where the scan finds nothing it says only whether samples are sharper than real data.
+        if reference is None and not self.brief and self._affords(remaining, "the reference test"):
+            reference = self._reference(control, remaining_pool)
         return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
 
     def _affords(self, remaining: Callable[[], float], control: str) -> bool:
@@ -285,50 +290,34 @@ class Audit(Generic[ItemT]):
         labels = LabelPermutations(self.is_train, self.groups, remaining_pool, items, rng=self.rng)
         return copying_test.scan(nearests, labels, self.rng).p
 
-    def _training_distance(self, sample_nearests: Sequence[NearestReal], held_out: Indices) -> TrainingDistance:
+    def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Distances to the nearest training item, by the first distance: samples against held-out items."""
         train, queries = self.pool[self.is_train[self.pool]], np.arange(self.n_real, self.n_real + self.n_samples)
-        nearest, distance = sample_nearests[0], self.distances[0]
-        sample_distances = np.where(self.is_train[nearest.item], nearest.distance, np.inf)
-        unknown = ~np.isfinite(sample_distances)  # those whose nearest real item is held out
-        if unknown.any():
-            sample_distances[unknown] = distance.nearest(queries[unknown], train)[1]
-        if len(held_out) > self.n_samples:
-            held_out = np.sort(self.rng.choice(held_out, self.n_samples, replace=False))
-        value, variance = auc(sample_distances, distance.nearest(held_out, train)[1])
+        distance = self.distances[0]
+        most = min(self.n_samples, BRIEF_DISTANCES) if self.brief else self.n_samples
+        queries, held_out = (
+            np.sort(self.rng.choice(part, most, replace=False)) if len(part) > most else part
+            for part in (queries, held_out)
+        )
+        value, variance = auc(distance.nearest(queries, train)[1], distance.nearest(held_out, train)[1])
         half = 1.96 * float(np.sqrt(variance))
         return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
 
-    def _reference(
-        self, sample_nearests: Sequence[NearestReal], control: Indices, pool: Indices
-    ) -> ReferenceResult | None:
+    def _reference(self, control: Indices, pool: Indices) -> ReferenceResult | None:
         """The reference test: samples against real items that pose as samples, both compared with the rest of the pool."""
         ratios = self._ratios(control, pool)
         if not ratios:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
             return None
-        nearests = [self._nearest_in(n, d, pool) for n, d in zip(sample_nearests, self.distances, strict=True)]
-        return least_reference(nearests, ratios, self.rng)
-
-    def _nearest_in(self, nearest: NearestReal, distance: Distance, remaining_pool: Indices) -> NearestReal:
-        """The samples' nearest items in a part of the pool; only samples whose nearest is not there are searched again."""
         queries = np.arange(self.n_real, self.n_real + self.n_samples)
-        item, nearest_own = nearest.item.copy(), nearest.nearest_own.copy()
-        distances, scale = nearest.distance.copy(), nearest.scale.copy()
-        moved = ~np.isin(item, remaining_pool)
-        if moved.any():
-            item[moved], distances[moved] = distance.nearest(queries[moved], remaining_pool)
-        rescaled = moved | ~np.isin(nearest.nearest_own, remaining_pool)
-        if rescaled.any():
-            fresh = distance.with_scale(item[rescaled], distances[rescaled], remaining_pool)
-            scale[rescaled], nearest_own[rescaled] = fresh.scale, fresh.nearest_own
-        return NearestReal(item, distances, scale, nearest_own)
+        nearests = [distance.nearest_real(queries, pool) for distance in self.distances]
+        return least_reference(nearests, ratios, self.rng)
 
     def _without_proof(
         self, sample_nearests: Sequence[NearestReal], method: str, control_p: float | None = None
     ) -> CopyTestResult:
         """Result of the reference test alone."""
-        reference = self._reference(sample_nearests, *self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
+        reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
         identical = count_identical(sample_nearests, self.is_train)
         share = max(reference.copied, identical) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))

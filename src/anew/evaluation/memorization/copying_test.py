@@ -88,6 +88,14 @@ class Distance(ABC):
     def with_groups(self, groups: Integers) -> Distance:
         """The distance of the same items in other groups. groups: (n,) of any integers."""
 
+    def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
+        """A distance within which each query has an item of the pool outside the group of `without`, (m,): cheaper than
+        the nearest one's, inf where nothing is known.
+
+        without: (m,) an item for each query.
+        """
+        return np.full(len(queries), np.inf)
+
     def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:
         """The nearest item of each query with its own scale; index -1 is replaced by the pool's first item, far away."""
         item, distance = self.nearest(queries, pool)

@@ -68,20 +68,26 @@ NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
 def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) -> NearestReal:
     """The nearest other real item of each stand-in, with the scale that this item has without the stand-in.
 
-    Stand-ins that are each other's nearest are left out a fold at a time, so the scale may be a little too large.
+    Where another item is too near for a match, its distance is taken for the scale. Stand-ins that are each other's nearest
+    are left out a fold at a time, so the scale may be a little too large.
 
     Args:
         distance: Distance over all items.
         stand_ins: (h,) indices of items of the pool.
         pool: Indices of the real items, rising.
     """
-    nearest = distance.nearest_real(stand_ins, pool)
-    nearest_own, scale = nearest.nearest_own.copy(), nearest.scale.copy()
-    for rows in np.array_split(np.flatnonzero(nearest.nearest_own == stand_ins), STAND_IN_FOLDS):
+    item, away = distance.nearest(stand_ins, pool)
+    item = np.where(item < 0, pool[0], item)
+    nearest_own, scale = np.full(len(item), -1, dtype=np.intp), distance.within(item, pool, without=stand_ins)
+    result = NearestReal(item, away, scale, nearest_own)
+    may_match = np.flatnonzero(_is_match(result))
+    exact = distance.with_scale(item[may_match], away[may_match], pool)
+    nearest_own[may_match], scale[may_match] = exact.nearest_own, exact.scale
+    for rows in np.array_split(may_match[exact.nearest_own == stand_ins[may_match]], STAND_IN_FOLDS):
         other_rows = np.setdiff1d(pool, stand_ins[rows])
         if len(rows) and len(other_rows):
-            nearest_own[rows], scale[rows] = distance.nearest(nearest.item[rows], other_rows)
-    return replace(nearest, nearest_own=nearest_own, scale=scale)
+            nearest_own[rows], scale[rows] = distance.nearest(item[rows], other_rows)
+    return result
 
 
 @dataclass(frozen=True)

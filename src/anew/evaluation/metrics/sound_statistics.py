@@ -41,16 +41,20 @@ STEREO_WIDTH = ItemStatistic(
 )
 
 
+PULSES = statistic_spec("pulses", "Buzzing", "pulses (buzzing)")
+SILENCE = statistic_spec("silence_share", "Silence", "share of silence")
+
+
 def sound_statistics(rate: int) -> tuple[ItemStatistic, ...]:
     """The statistics of clips at a rate in Hz."""
     return (
         ItemStatistic(
-            statistic_spec("pulses", "Buzzing", "pulses (buzzing)"),
+            PULSES,
             lambda items: pulses(items, rate),
             f"largest autocorrelation of the envelope above 2 kHz at lags of {LAGS[0] * 1e3:.0f} to {LAGS[1] * 1e3:.0f} ms",
         ),
         ItemStatistic(
-            statistic_spec("silence_share", "Silence", "share of silence"),
+            SILENCE,
             lambda items: silence(items, rate),
             f"share of 10 ms frames that are {QUIET_DB:.0f} dB below the loudest",
         ),

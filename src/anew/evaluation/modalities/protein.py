@@ -121,7 +121,7 @@ class ProteinEvaluation(TextEvaluation):
             }
             for name, metric in metrics.items():
                 if self.clock.over(0.85):
-                    self.skip(name, OUT_OF_TIME)
+                    self.cut_off(name)
                     continue
                 yield from metric(sets)
         yield from super().modality_metrics()

@@ -11,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
+from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
@@ -83,12 +84,12 @@ class TextEvaluation(Evaluation[str]):
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
     def pool_size(self, pool: AuditPool[str]) -> int:
-        if self.records:
-            return super().pool_size(pool)
-        return sum(map(len, [*pool.train, *pool.held_out])) // PASSAGE
+        return super().pool_size(pool) if self.records else self.real_items(pool).total
 
-    def n_real(self, pool: AuditPool[str]) -> int:
-        return super().n_real(pool) if self.records else self.pool_size(pool)
+    def real_items(self, pool: AuditPool[str]) -> RealItems:
+        if self.records:
+            return super().real_items(pool)
+        return RealItems(*(sum(map(len, texts)) // PASSAGE for texts in (pool.train, pool.held_out)))
 
     def run_audit(
         self, pool: AuditPool[str], max_items: int | None, n_samples: int, *, brief: bool = False
@@ -137,7 +138,7 @@ class TextEvaluation(Evaluation[str]):
             return
         for name, measure in self._statistics.measures().items():
             if self.clock.over(0.9):
-                self.skip(name, OUT_OF_TIME)
+                self.cut_off(name)
                 continue
             yield from measure()
 

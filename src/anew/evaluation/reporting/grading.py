@@ -18,8 +18,8 @@ The rule:
   and a half-width falls with the root of the number of items; that gives the number that would do.
 
 The grade of a question is that of its weakest part. No question is `good` without its decisive parts (the classifier
-two-sample test; coverage), with fewer than LEAST_FOR_GOOD items in one of them, or with a part that lacks its interval. A
-metric without a real baseline counts for nothing.
+two-sample test; coverage), where time was up before all was measured, with fewer than LEAST_FOR_GOOD items in one of them, or
+with a part that lacks its interval. A metric without a real baseline counts for nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from anew.core.wording import listed
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
@@ -164,6 +165,7 @@ class Grading:
         n: Items of the decisive part, or the least number of all parts: some count characters.
         needed: Items that would be enough for an answer; 0 where there is one.
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
+        unmeasured: Names of what was not measured for lack of time, where the grade would be "good" without it.
     """
 
     grade: Grade
@@ -171,6 +173,12 @@ class Grading:
     n: int
     needed: int
     is_decided: bool = True
+    unmeasured: tuple[str, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all was measured that an answer needs."""
+        return self.is_decided and not self.unmeasured
 
     @property
     def weakest(self) -> Part:
@@ -183,14 +191,21 @@ class Grading:
 
     @property
     def count(self) -> str:
-        """Number of items compared, and how many would be enough; or that the decisive figure is missing."""
-        if not self.is_decided:
-            return f"the {DECISIVE[self.weakest.tolerance.question]} was not measured"
+        """Number of items compared, and how many would be enough; or what is missing."""
+        if not self.is_settled:
+            missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
+            return f"not measured: {listed(missing)}"
         return f"{self.n:,} compared; about {self.needed:,} would do"
 
 
-def grade_question(scores: Sequence[Score], question: Question) -> Grading | None:
-    """The grade of a question by all parts that answer it; None where there is none."""
+def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
+    """The grade of a question by all parts that answer it; None where there is none.
+
+    Args:
+        scores: All scores.
+        question: The question.
+        unmeasured: Names of what was not measured for lack of time; no grade is good then.
+    """
     answers = [part for part in parts(scores) if part.tolerance.question == question]
     if not answers:
         return None
@@ -204,13 +219,14 @@ def grade_question(scores: Sequence[Score], question: Question) -> Grading | Non
     n = min((part.score.n for part in decisive), default=min(part.score.n for part in answers))
     unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
     grade = answers[0].grade
-    if grade == "good" and (not decisive or n < LEAST_FOR_GOOD):
+    missing = tuple(unmeasured) if grade == "good" else ()
+    if grade == "good" and (missing or not decisive or n < LEAST_FOR_GOOD):
         grade = "too_few"
     needed = 0
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
         needed = _round(min(max(needed, LEAST_FOR_GOOD) if needed > n else max(ENOUGH, 2 * n), MOST_NEEDED))
-    return Grading(grade, tuple(answers), n, needed, bool(decisive))
+    return Grading(grade, tuple(answers), n, needed, bool(decisive), missing)
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:
@@ -242,8 +258,8 @@ def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
     return grading is not None and any(part.grade == "poor" and not part.tolerance.decisive for part in grading.parts)
 
 
-def grade_by_question(scores: Sequence[Score]) -> Mapping[Question, Grading]:
-    """The questions that scores answer."""
+def grade_by_question(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> Mapping[Question, Grading]:
+    """The questions that scores answer. unmeasured: see `grade_question`."""
     questions: tuple[Question, ...] = ("closeness", "variety")
-    gradings = {question: grade_question(scores, question) for question in questions}
+    gradings = {question: grade_question(scores, question, unmeasured) for question in questions}
     return {question: grading for question, grading in gradings.items() if grading is not None}

@@ -90,6 +90,7 @@ class EvaluationReport:
         modality: str,
         notes: Sequence[str] = (),
         too_few: str = "",
+        unmeasured: Sequence[str] = (),
         steps: int | None = None,
         outlook: Outlook | None = None,
         folder: Path | None = None,
@@ -97,8 +98,8 @@ class EvaluationReport:
     ) -> EvaluationReport:
         """The report of scores, with its verdict.
 
-        too_few: why closeness and variety could not be measured, for want of items; steps: of training; outlook: what
-        more of it would bring; the latter where they are known.
+        too_few: why closeness and variety could not be measured, for want of items; unmeasured: names of what was not
+        measured for lack of time; steps: of training; outlook: what more of it would bring; the latter where they are known.
         """
         return cls(
             run=run,
@@ -106,9 +107,10 @@ class EvaluationReport:
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=verdict.verdict(scores, copies, steps, outlook) | verdict.too_few_answers(too_few),
-            grades=verdict.grade(scores, copies) | dict.fromkeys(verdict.too_few_answers(too_few), "too_few"),
-            figures=verdict.figures(scores) | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
+            verdict=verdict.verdict(scores, copies, steps, outlook, unmeasured) | verdict.too_few_answers(too_few),
+            grades=verdict.grade(scores, copies, unmeasured)
+            | dict.fromkeys(verdict.too_few_answers(too_few), "too_few"),
+            figures=verdict.figures(scores, unmeasured) | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,

@@ -14,7 +14,6 @@ from anew.evaluation.reporting.grading import (
     Part,
     baseline_warning,
     grade_by_question,
-    grade_question,
     looks_like_nothing_real,
 )
 from anew.evaluation.reporting.outlook import Outlook
@@ -63,9 +62,11 @@ def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
     ]
 
 
-def grade(scores: Sequence[Score], copies: CopyTestResult | None = None) -> dict[str, Grade]:
-    """Grades of closeness, variety and novelty, where they were measured."""
-    grades: dict[str, Grade] = {question: g.grade for question, g in grade_by_question(scores).items()}
+def grade(
+    scores: Sequence[Score], copies: CopyTestResult | None = None, unmeasured: Sequence[str] = ()
+) -> dict[str, Grade]:
+    """Grades of closeness, variety and novelty, where they were measured. unmeasured: see `grade_question`."""
+    grades: dict[str, Grade] = {question: g.grade for question, g in grade_by_question(scores, unmeasured).items()}
     if copies is not None:
         proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
         # What looks like nothing real is new, too, and deserves no praise for it.
@@ -74,10 +75,10 @@ def grade(scores: Sequence[Score], copies: CopyTestResult | None = None) -> dict
     return grades
 
 
-def figures(scores: Sequence[Score]) -> dict[str, str]:
+def figures(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> dict[str, str]:
     """The decisive figure of each grade, one clause; for too few items how many there were and how many would do."""
     clauses: dict[str, str] = {}
-    for question, grading in grade_by_question(scores).items():
+    for question, grading in grade_by_question(scores, unmeasured).items():
         clauses[question] = grading.count if grading.grade == "too_few" else grading.weakest.clause
     return clauses
 
@@ -87,6 +88,7 @@ def verdict(
     copies: CopyTestResult | None = None,
     steps: int | None = None,
     outlook: Outlook | None = None,
+    unmeasured: Sequence[str] = (),
 ) -> dict[str, str]:
     """Answers by question (closeness, variety, ...), whole sentences; questions that were not measured are absent.
 
@@ -95,10 +97,12 @@ def verdict(
         copies: Result of the copying test, if there was one.
         steps: Training steps, where they are known.
         outlook: Benefit of more training; left out where the samples are as close as real data and there is hardly any.
+        unmeasured: Names of what was not measured for lack of time.
     """
     by_name = {score.name: score for score in scores}
     warning = short_training_warning(steps)
-    closeness, variety = grade_question(scores, "closeness"), grade_question(scores, "variety")
+    gradings = grade_by_question(scores, unmeasured)
+    closeness, variety = gradings.get("closeness"), gradings.get("variety")
     answers = {
         "closeness": []
         if closeness is None
@@ -149,8 +153,8 @@ def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult) -> str:
 
 def _sentence(question: Question, grading: Grading) -> str:
     """The answer of a grading, with the figures that carry it."""
-    if grading.grade == "too_few" and not grading.is_decided:
-        return f"Not settled: {grading.count}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
+    if grading.grade == "too_few" and not grading.is_settled:
+        return f"Not settled. {grading.count.capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
         return (
             f"Too few to tell: {plural(grading.n, 'sample')} {'was' if grading.n == 1 else 'were'} compared with as many "

@@ -1,0 +1,34 @@
+"""The names of all figures that a report can hold, so that a misspelt one is noticed before anything is measured."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+from anew.evaluation import memorization, metrics, modalities
+from anew.evaluation.metrics.bits import REFERENCES, UNITS, bits_spec
+from anew.evaluation.metrics.item_statistics import ItemStatistic
+from anew.evaluation.score import MetricSpec
+
+
+def figure_names() -> set[str]:
+    """Names of the metrics that stand at the top level of a module, and of bits per unit with their reference rows."""
+    names = {bits_spec(unit, reference).name for unit in UNITS for reference in ("", *REFERENCES)}
+    for package in (metrics, modalities, memorization):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            names.update(_names_in(vars(importlib.import_module(module.name)).values()))
+    return names
+
+
+def is_figure(name: str, names: set[str]) -> bool:
+    """Whether a report can hold a figure of this name: parts of a mixed model give rows of bits that are named after them."""
+    return name in names or any(name.startswith(f"{bits_spec(unit).name}_") for unit in UNITS)
+
+
+def _names_in(values: object) -> Iterator[str]:
+    for value in values if hasattr(values, "__iter__") else ():
+        if isinstance(value, MetricSpec):
+            yield value.name
+        elif isinstance(value, ItemStatistic):
+            yield value.spec.name

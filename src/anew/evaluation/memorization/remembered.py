@@ -1,0 +1,43 @@
+"""A distance that is not computed again: an audit looks for the same items several times, in parts of one pool."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anew.core.arrays import Integers
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+
+
+class RememberedDistance(Distance):
+    """A distance that remembers the nearest item in a pool, which is nearest in every part of the pool that holds it.
+
+    Pools of `nearest` are parts of that pool.
+    """
+
+    def __init__(self, inner: Distance, n_items: int, pool: Indices) -> None:
+        """inner: The distance of n_items items; pool: indices of those that others are compared with, rising."""
+        self.name, self.resolution = inner.name, inner.resolution
+        self._inner, self._pool = inner, pool
+        self._item, self._distance = np.full(n_items, -1, dtype=np.intp), np.full(n_items, np.inf)
+        self._is_known = np.zeros(n_items, dtype=bool)
+
+    def with_groups(self, groups: Integers) -> RememberedDistance:
+        return RememberedDistance(self._inner.with_groups(groups), len(self._item), self._pool)
+
+    def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        unknown = np.unique(queries[~self._is_known[queries]])
+        if len(unknown):  # in the whole pool: the answer is in most parts, and serves all of them
+            self._item[unknown], self._distance[unknown] = self._inner.nearest(unknown, self._pool)
+            self._is_known[unknown] = True
+        item, distance = self._item[queries], self._distance[queries]
+        in_pool = np.zeros(len(self._item) + 1, dtype=bool)
+        in_pool[pool] = in_pool[-1] = (
+            True  # the last one: without a neighbour in the whole pool there is none in a part
+        )
+        elsewhere = np.flatnonzero(~in_pool[item])
+        if len(elsewhere):
+            item[elsewhere], distance[elsewhere] = self._inner.nearest(queries[elsewhere], pool)
+        return item, distance
+
+    def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
+        return self._inner.within(queries, pool, without)

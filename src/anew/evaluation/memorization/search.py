@@ -1,0 +1,330 @@
+"""The nearest row to each query, which has several variants (shifted, mirrored): exact search in bounded memory.
+
+Two lower bounds of a distance spare most exact ones. Rows are projected onto orthonormal directions, and the norm of the
+residual is added as one more value; distances between projections are then at most those of the rows. The *core* is a
+projection that is cheap for all variants of a query (`Variants`); the *bounds* are the core on fewer directions, those of
+most variance. All pairs are compared by bounds, in matrix products; those that may be nearer than the best so far by
+cores; and what is left by rows.
+
+Legend for shapes: n items, q queries, v variants of a query, d values of an item, c of its core, b bounding values, p pool,
+k pairs.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anew.core.arrays import Integers
+from anew.core.random import generator
+from anew.evaluation.memorization.copying_test import Array, Indices
+
+VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256  # projected values: a sixth of an item's, within these limits
+QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns of the search: a tile of bounds stays in a processor's cache
+LOOSE_SHARE = 32  # rows in which more than one item in 32 is a candidate are compared with all cores by one product
+PAIRS_AT_ONCE, ROWS_AT_ONCE = (
+    512,
+    8192,
+)  # distances of pairs and projections at once: bound memory; pairs stay in a cache
+SAMPLED = 2_000  # rows that the directions of a basis are taken from: more hardly change them
+
+
+class Variants(ABC):
+    """The variants of some queries.
+
+    Attributes:
+        count: v.
+        plain: Index of the variant that is the item itself.
+    """
+
+    count: int
+    plain: int = 0
+
+    @abstractmethod
+    def core(self) -> Tensor:
+        """(q, v, c) projections of all variants, onto the directions of the rows' cores."""
+
+    @abstractmethod
+    def squares(self) -> Tensor:
+        """(q, v) squared norms of all variants."""
+
+    @abstractmethod
+    def take(self, query: Tensor, variant: Tensor) -> Tensor:
+        """(k, d) the variants of these queries, a new tensor. query, variant: (k,)."""
+
+
+class GivenVariants(Variants):
+    """Variants that are given as they are; they are their own cores."""
+
+    def __init__(self, views: Tensor) -> None:
+        """views: (q, v, d)."""
+        self._views, self.count = views, views.shape[1]
+
+    def core(self) -> Tensor:
+        return self._views
+
+    def squares(self) -> Tensor:
+        return self._views.square().sum(dim=2)
+
+    def take(self, query: Tensor, variant: Tensor) -> Tensor:
+        return self._views[query, variant]
+
+
+class Search:
+    """Nearest rows by Euclidean distance; a query has several variants, the least of their distances counts."""
+
+    def __init__(self, rows: Tensor, groups: Integers, core: Tensor | None = None) -> None:
+        """
+        Args:
+            rows: (n, d) float32.
+            groups: (n,) of any integers; rows of one group are never each other's nearest.
+            core: (n, c) projections of the rows onto orthonormal directions; None: the rows themselves.
+        """
+        self._rows = rows
+        self._group = np.unique(groups, return_inverse=True)[1]
+        core = rows if core is None else core
+        size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS))
+        self._basis = basis(core, min(size, core.shape[1] - 1))  # (c, b - 1)
+        squares = rows.square().sum(dim=1)
+        self._has_core = core.shape[1] < rows.shape[1]
+        self._core = with_residual(core, squares) if self._has_core else core  # (n, c + 1) or (n, c)
+        parts = [slice(i, i + ROWS_AT_ONCE) for i in range(0, len(rows), ROWS_AT_ONCE)]
+        self._bounds = torch.cat([with_residual(core[part] @ self._basis, squares[part]) for part in parts])  # (n, b)
+
+    def with_groups(self, groups: Integers) -> Search:
+        """The search over the same rows in other groups. groups: (n,) of any integers."""
+        regrouped = copy.copy(self)
+        regrouped._group = np.unique(groups, return_inverse=True)[1]
+        return regrouped
+
+    @property
+    def bounds(self) -> Tensor:
+        """(n, b) projections of the rows; distances between them are at most those of the rows."""
+        return self._bounds
+
+    def nearest(
+        self, queries: Indices, pool: Indices, variants: Callable[[Indices], Variants]
+    ) -> tuple[Indices, Array]:
+        """The nearest row of the pool to each query, and its distance, both (q,).
+
+        Args:
+            queries: (q,) indices of rows.
+            pool: (p,) indices of rows.
+            variants: Gives the variants of queries by their indices.
+        """
+        item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
+        if not len(pool):
+            return item, distance
+        bounds = self._bounds[torch.from_numpy(pool)]
+        # With a query's bounding values and a last 1 it multiplies to half the squared bound, less the query's half square.
+        table = torch.cat([-bounds, bounds.square().sum(dim=1, keepdim=True) / 2.0], dim=1).T.contiguous()  # (b + 1, p)
+        for start in range(0, len(queries), QUERIES):
+            rows = slice(start, start + QUERIES)
+            item[rows], distance[rows] = self._block(queries[rows], pool, table, variants(queries[rows]))
+        return item, distance
+
+    def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
+        """The distance of each query, as it is, to the nearest item of the pool by the bounds, (q,); inf where there is none.
+
+        Items of the query's group and of the group of `without`, (q,), are not taken.
+        """
+        distance = np.full(len(queries), np.inf)
+        for start in range(0, len(queries), QUERIES) if len(pool) else ():
+            block = slice(start, start + QUERIES)
+            rows = torch.from_numpy(queries[block])
+            bounds = self._bounds[torch.from_numpy(pool)]
+            table = (
+                bounds.square().sum(dim=1) / 2.0 - self._bounds[rows] @ bounds.T
+            )  # half squared, less a constant a row
+            for others in (queries, without):
+                self._same_group(others[block], pool, 1).mask(table, 0, 0)
+            column = table.argmin(dim=1)
+            exists = torch.isfinite(table[torch.arange(len(rows)), column])
+            difference = self._rows[rows] - self._rows[torch.from_numpy(pool)[column]]
+            away = torch.linalg.vector_norm(difference, dim=1).double()
+            distance[block] = torch.where(exists, away, float("inf")).numpy()
+        return distance
+
+    def _block(self, queries: Indices, pool: Indices, table: Tensor, variants: Variants) -> tuple[Indices, Array]:
+        """The nearest of some queries. table: (b + 1, p)."""
+        core, squares = variants.core().flatten(0, 1), variants.squares().flatten()
+        bounds = with_residual(core @ self._basis, squares)
+        half_square = bounds.square().sum(dim=1) / 2.0
+        bounds = torch.cat([bounds, torch.ones(len(bounds), 1)], dim=1)  # (q v, b + 1)
+        # The bound is a difference of large float32 numbers; the slack allows for its rounding.
+        slack = 1e-5 * (float(half_square.max()) + float(table[-1].max()))
+        excluded = self._same_group(queries, pool, variants.count)
+        core = with_residual(core, squares) if self._has_core else core
+        best = _Best(variants, core, self._rows, self._core, pool, slack, self._has_core)
+        plain = bounds.view(len(queries), variants.count, -1)[:, variants.plain]
+        best.guess(plain @ table, excluded)
+        for pool_start in range(0, len(pool), POOL):
+            pool_bounds = table[:, pool_start : pool_start + POOL]
+            for row_start in range(0, len(bounds), TILE):
+                # (rows, columns) half squared bounds, less half_square.
+                tile = bounds[row_start : row_start + TILE] @ pool_bounds
+                excluded.mask(tile, row_start, pool_start)
+                best.refine(tile, half_square[row_start : row_start + TILE] - slack, row_start, pool_start)
+        return best.result()
+
+    def _same_group(self, queries: Indices, pool: Indices, n_variants: int) -> _SameGroup:
+        """Pairs of a query variant and a pool item that are of one group."""
+        order = np.argsort(self._group[pool], kind="stable")
+        pool_groups, query_groups = self._group[pool][order], self._group[queries]
+        first = np.searchsorted(pool_groups, query_groups)
+        count = np.searchsorted(pool_groups, query_groups, side="right") - first  # of each query
+        query = np.repeat(np.arange(len(queries)), count)
+        rank_in_group = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        column = order[np.repeat(first, count) + rank_in_group]
+        rows = query[:, None] * n_variants + np.arange(n_variants)
+        return _SameGroup(torch.from_numpy(rows.ravel()), torch.from_numpy(np.repeat(column, n_variants)))
+
+
+@dataclass(frozen=True, slots=True)
+class _SameGroup:
+    """Pairs (row of query variants, pool place) that are never each other's nearest."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def mask(self, tile: Tensor, row_start: int, column_start: int) -> None:
+        """Set these pairs to infinity in a tile that begins at this row and column of the whole table."""
+        row, column = self.rows - row_start, self.columns - column_start
+        inside = (row >= 0) & (row < tile.shape[0]) & (column >= 0) & (column < tile.shape[1])
+        tile[row[inside], column[inside]] = float("inf")
+
+
+class _Best:
+    """The nearest pool item of each query so far, by distances of rows."""
+
+    def __init__(
+        self,
+        variants: Variants,
+        core: Tensor,
+        rows: Tensor,
+        rows_core: Tensor,
+        pool: Indices,
+        slack: float,
+        has_core: bool,
+    ) -> None:
+        """
+        Args:
+            variants: Variants of the queries.
+            core: (q v, c) their cores.
+            rows, rows_core: (n, d), (n, c) of all items.
+            pool: (p,) indices into them.
+            slack: Of rounding, of half squared bounds.
+            has_core: Whether cores are shorter than rows: if not, their distances are exact.
+        """
+        n_queries = len(core) // variants.count
+        self.square = torch.full((n_queries,), float("inf"))
+        self.item = torch.full((n_queries,), -1, dtype=torch.int64)
+        self._variants, self._core, self._rows, self._rows_core = variants, core, rows, rows_core
+        self._pool, self._slack, self._has_core = torch.from_numpy(pool), slack, has_core
+        self._chunk: tuple[int, Tensor, Tensor] = (-1, rows[:0], rows[:0])  # the pool's cores that were last multiplied
+
+    def guess(self, by_bound: Tensor, excluded: _SameGroup) -> None:
+        """Start from the nearest by the bound alone, of each query itself. by_bound: (q, p)."""
+        count, plain = self._variants.count, self._variants.plain
+        first = excluded.rows % count == plain
+        by_bound[excluded.rows[first] // count, excluded.columns[first]] = float("inf")
+        guess = by_bound.argmin(dim=1)
+        query = torch.arange(len(by_bound))
+        exists = torch.isfinite(by_bound[query, guess])
+        self.compare(query[exists] * count + plain, guess[exists])
+
+    def refine(self, tile: Tensor, offset: Tensor, row_start: int, pool_start: int) -> None:
+        """Compare the candidates of a tile: what is under its row's upper bound may be nearer than the best so far.
+
+        Args:
+            tile: (rows, columns) half squared bounds of row variants and pool places, less `offset` and slack.
+            offset: (rows,) what is to be added, less slack.
+            row_start, pool_start: Where the tile begins in the whole table.
+        """
+        rows = self._rows_under(tile.amin(dim=1), torch.arange(len(tile)), offset, row_start)
+        if not len(rows):
+            return
+        # The nearest by the bound first: it lowers what the others must be under.
+        self.compare(rows + row_start, tile[rows].argmin(dim=1) + pool_start)
+        rows = self._rows_under(tile.amin(dim=1)[rows], rows, offset, row_start)
+        candidates = tile[rows] < self._upper_bound(rows, offset, row_start)[:, None]
+        is_loose = candidates.sum(dim=1) * LOOSE_SHARE > tile.shape[1]
+        if is_loose.any():  # as for sharpened images: all cores by one product are cheaper than pairs
+            candidates[is_loose] &= self._may_be_nearer(rows[is_loose] + row_start, pool_start, tile.shape[1])
+        row, column = torch.nonzero(candidates).T
+        self.compare(rows[row] + row_start, column + pool_start)
+
+    def _upper_bound(self, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
+        """Half squared bounds of a tile's rows, less offset and slack, from which on nothing is nearer than the best so far."""
+        return self.square[(rows + row_start) // self._variants.count] / 2.0 - offset[rows]
+
+    def _rows_under(self, least: Tensor, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
+        """Those of a tile's rows whose least bound is under their upper bound."""
+        return rows[least < self._upper_bound(rows, offset, row_start)]
+
+    def _may_be_nearer(self, rows: Tensor, pool_start: int, count: int) -> Tensor:
+        """Those of `count` pool places from `pool_start` that may be nearer to these rows than the best so far, (rows, count)."""
+        if self._chunk[0] != pool_start:
+            part = self._rows_core[self._pool[pool_start : pool_start + count]]
+            self._chunk = (pool_start, part, part.square().sum(dim=1) / 2.0)
+        _, part, half_square = self._chunk
+        core = self._core[rows]
+        below = half_square - core @ part.T  # half squared, less the row's own half square
+        upper_bound = self.square[rows // self._variants.count] / 2.0 - core.square().sum(dim=1) / 2.0
+        return below < upper_bound[:, None] + self._slack
+
+    def compare(self, rows: Tensor, columns: Tensor) -> None:
+        """Compare pairs (row of query variants, place in the pool); the best of each query is kept."""
+        for row, column in zip(torch.split(rows, PAIRS_AT_ONCE), torch.split(columns, PAIRS_AT_ONCE), strict=True):
+            real, query = self._pool[column], row // self._variants.count
+            if not self._has_core:
+                self._compare_rows(row, real, query)
+                continue
+            below = (self._core[row] - self._rows_core[real]).square().sum(dim=1) - 2.0 * self._slack
+            least = torch.full_like(self.square, float("inf")).scatter_reduce(0, query, below, "amin")
+            # The nearest by the core first, for the same reason as in `refine`.
+            first = (below == least[query]) & (below < self.square[query])
+            self._compare_rows(row[first], real[first], query[first])
+            others = ~first & (below < self.square[query])
+            self._compare_rows(row[others], real[others], query[others])
+
+    def _compare_rows(self, row: Tensor, real: Tensor, query: Tensor) -> None:
+        if not len(row):
+            return
+        difference = self._variants.take(query, row % self._variants.count).sub_(self._rows[real])
+        square = torch.linalg.vector_norm(difference, dim=1).square()
+        nearest_square = self.square.scatter_reduce(0, query, square, "amin")
+        better = (square == nearest_square[query]) & (square < self.square[query])
+        self.item[query[better]] = real[better]
+        self.square = nearest_square
+
+    def result(self) -> tuple[Indices, Array]:
+        return self.item.numpy().astype(np.intp), self.square.double().sqrt().numpy()
+
+
+def with_residual(projected: Tensor, squares: Tensor) -> Tensor:
+    """Projections (n, k) of rows onto orthonormal directions, and the norms of what is left of them, (n, k + 1).
+
+    squares: (n,) squared norms of the rows.
+    """
+    residual = (squares - projected.square().sum(dim=1)).clamp_min(0.0).sqrt()
+    return torch.cat([projected, residual[:, None]], dim=1)
+
+
+def basis(rows: Tensor, size: int) -> Tensor:
+    """(d, size) orthonormal columns that hold most of the variance of rows (n, d), by power iteration.
+
+    Any orthonormal columns give a valid bound; these give a tight one.
+    """
+    sampled = rows[:: max(len(rows) // SAMPLED, 1)]
+    sampled = sampled - sampled.mean(dim=0)
+    span = torch.empty(rows.shape[1], size).normal_(generator=generator("basis", rows.shape[1]))
+    for _ in range(4):
+        span = torch.linalg.qr(sampled.T @ (sampled @ span))[0]
+    return span
