@@ -47,14 +47,8 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     def start(component: Tensor, basis_noise: Tensor, residual_noise: Tensor) -> Tensor:
         return mixture.sample(component, basis_noise, residual_noise).view(-1, *shape)
 
-    autoguidance = DiffusionSampling().autoguidance
-
-    def guided(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        denoised = family.denoise_at_once(y, sigma, component)
-        return family.autoguide(denoised, y, sigma, autoguidance).view(-1, *shape)
-
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        return guided(y.flatten(1), sigma[:, None], component)
+        return _denoise_guided(family, y.flatten(1), sigma[:, None], component).view(-1, *shape)
 
     position = torch.arange(family.layout.num_parts)
 
@@ -65,7 +59,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
         part_sigma = torch.where(is_there, part_sigma, torch.inf)
         flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
-        return guided(flat, part_sigma, component)
+        return _denoise_guided(family, flat, part_sigma, component).view(-1, *shape)
 
     def hold(x: Tensor, last: Tensor) -> Tensor:
         return family.layout.hold_last_part(x, position <= last[:, None])
@@ -100,3 +94,9 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.run("holder", "clip", "last", out="x"),
     )
     return PortableSampler(clip_graphs, steps)
+
+
+def _denoise_guided(family: PortableDiffusion, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+    """(n, D) denoised estimates of y (n, D) at levels (n, F), as samples of default settings have them."""
+    denoised = family.denoise_at_once(y, sigma, component)
+    return family.autoguide(denoised, y, sigma, DiffusionSampling().autoguidance)
