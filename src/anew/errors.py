@@ -13,6 +13,7 @@ AnewError              one sentence; the command line ends with exit code 2
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import shlex
@@ -150,6 +151,15 @@ _MEMORY_SIGNS = (
     "invalid buffer size",
     "bytes was requested but",
 )
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether this error, or the one that it was raised from, says that there is no room on the disk."""
+    causes = (error, error.__cause__)
+    return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # the second: the share of this user is used up
 
 
 @contextmanager

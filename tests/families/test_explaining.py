@@ -67,7 +67,7 @@ def test_noise_levels_are_those_of_samples(diffusion: Diffusion, solver: str, gu
 
 
 def test_an_estimate_follows_from_what_is_shown(diffusion: Diffusion) -> None:
-    request = SampleRequest(2, torch.tensor([0, 1]), sampling=DiffusionSampling(steps=4))
+    request = SampleRequest(2, torch.tensor([0, 1]), sampling=DiffusionSampling(steps=4, autoguidance=1.0))
     component = diffusion._choose_component(request, diffusion._noise(request, 3)["choices"][:, 0], None)
     for level in diffusion.noise_levels(request, 3):
         estimate = diffusion.denoise(level.noisy.flatten(1), torch.tensor(level.sigma), component)

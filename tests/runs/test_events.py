@@ -119,3 +119,17 @@ def test_of_a_long_log_pieces_are_shown(tmp_path: Path) -> None:
     shown = [event["step"] for event in spread(path, 3 * PIECE)]
     assert shown[0] == 10_000 and shown[-1] == 10_000 + count - 1
     assert len(shown) < 0.7 * count and shown == sorted(set(shown))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    log = Events(tmp_path / "events.jsonl", every=0.0)
+    log._file.close()
+    log._file = open("/dev/full", "a")  # noqa: SIM115
+    with pytest.raises(
+        RunError, match=r"cannot write events.jsonl \(No space left on device\); mend that, then continue"
+    ):
+        log.write("step", step=1, progress=0.1)
+    with pytest.raises(RunError, match="No space left"):
+        log.close()
+    assert log._file.closed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -11,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from anew.studio_app import data_routes
+from anew.errors import RunError
+from anew.studio_app import data_routes, run_summary, runner
+from anew.studio_app.jobs import Job, JobStore
+from anew.studio_app.start_folder import STATE
 from studio_runs import client_of, studio_process, write_run
 
 
@@ -97,3 +102,83 @@ def test_a_folder_of_a_film_that_is_none(tmp_path: Path, root: Path) -> None:
         answer = client.get("/api/film/frame", params={"run": "runs/odd", "step": "1"})
         assert answer.status_code == 404 and answer.json()["error"]["message"]
         assert client.get("/api/film/frame", params={"run": "runs/odd", "step": "x"}).status_code == 400
+
+
+class FullDisk:
+    """Lets some notes of the queue through, then none until there is room, which comes after some tries."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, let_through: int, tries: int) -> None:
+        self.left, self.tries, self.states = let_through, tries, list[str]()
+        self.write = JobStore.write
+        monkeypatch.setattr(JobStore, "write", lambda store, job: self(store, job))
+        monkeypatch.setattr(runner, "SECONDS_WITHOUT_ROOM", 0.01)
+
+    def __call__(self, store: JobStore, job: Job) -> None:
+        self.left -= 1
+        if self.left < 0 and self.tries > 0:
+            self.tries -= 1
+            raise RunError("cannot write") from OSError(errno.ENOSPC, "No space left on device")
+        self.states.append(job.state)
+        self.write(store, job)
+
+
+@pytest.mark.parametrize("let_through", [0, 1, 2])  # before it begins, once it has begun, when it has ended
+def test_a_full_disk_starts_nothing_twice_and_loses_no_end(
+    let_through: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = JobStore(tmp_path / STATE)
+    store.prepare()
+    store.add("example", "a", ["example", "names", "a"])
+    disk = FullDisk(monkeypatch, let_through, tries=3)
+    started: list[subprocess.Popen[bytes]] = []
+    real = runner._start
+
+    def start(*arguments: object) -> subprocess.Popen[bytes]:
+        if let_through == 1:  # what began without a note must have ended before it begins once more
+            assert all(process.poll() is not None for process in started)
+        started.append(real(*arguments))  # type: ignore[arg-type]
+        return started[-1]
+
+    monkeypatch.setattr(runner, "_start", start)
+    runner.run_queue(tmp_path)
+    (job,) = store.all()
+    assert (job.state, job.exit) == ("ended", 0) and disk.states[-2:] == ["running", "ended"] and not disk.tries
+    assert len(started) == {0: 1, 1: 2, 2: 1}[let_through] and (tmp_path / "a" / "names.txt").is_file()
+
+
+def test_a_queue_whose_folder_is_gone_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = JobStore(tmp_path / STATE)
+    store.prepare()
+    store.add("example", "a", ["example", "names", "a"])
+    monkeypatch.setattr(runner, "_start", lambda *arguments: shutil.rmtree(store.folder))
+    with pytest.raises((RunError, OSError, AttributeError)):
+        runner.run_queue(tmp_path)
+
+
+def test_a_full_disk_is_said_of_what_waits_and_of_what_ended(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anew.studio_app.runner.begin", lambda root: subprocess.Popen([sys.executable, "-c", ""]))
+    run = write_run(tmp_path / "runs" / "old", root / "runs" / "shapes", 5)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"status": "training"}))
+    with client_of(tmp_path) as client:
+        store = JobStore(tmp_path / STATE)
+        store.add("train", "runs/new", ["train", "data"])
+        gone = {"state": "running", "pid": os.getpid(), "pid_since": 1.0}  # a process that is no longer there
+        for name in ("runs/old", "runs/none"):
+            job = store.add("train", name, ["train", "data"])
+            with store.changing():
+                store.write(job.model_copy(update=gone))
+
+        def said() -> dict[str, tuple[str, str]]:
+            return {run["id"]: (run["state"], run["sentence"]) for run in client.get("/api/runs").json()["runs"]}
+
+        roomy = said()
+        assert roomy["runs/new"] == ("queued", "It starts when the commands before it in the queue have ended.")
+        assert roomy["runs/none"][0] == "preparing"
+        monkeypatch.setattr(run_summary, "NOTE_BYTES", 1 << 60)
+        full = said()
+        assert full["runs/new"] == ("queued", "The disk is full. It starts once there is room; free some space.")
+        assert full["runs/old"][0] == "stopped" and "the disk is full. Free some space" in full["runs/old"][1]
+        assert full["runs/none"][0] == "failed"

@@ -104,6 +104,31 @@ def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_
         assert page.locator("img[src=x]").count() == 0
 
 
+def test_only_tiles_of_runs_that_changed_are_drawn_again(root: Path, tmp_path: Path, browser: Any) -> None:
+    live = write_run(tmp_path / "runs" / "live", root / "runs" / "shapes", 5)
+    write_run(tmp_path / "runs" / "still", root / "runs" / "shapes", 5)
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        page.locator(".tile").nth(1).wait_for()
+        page.evaluate("for (const tile of document.querySelectorAll('.tile')) tile.classList.add('seen')")
+        with open(live / "events.jsonl", "a") as file:
+            file.write('{"event": "step", "time": 1.8e9, "step": 6, "progress": 1.0}\n')
+        page.locator(".tile:not(.seen)").wait_for()
+        assert page.locator(".tile.seen").get_by_role("heading").all_inner_texts() == ["still"]
+        assert page.locator(".tile").count() == 2
+
+
+def test_very_many_files_are_not_dropped_one_by_one(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        message = page.evaluate("""async () => {
+            const { upload } = await import("/static/upload.js");
+            const entries = Array.from({ length: 100000 }, (_, number) => ({ path: `many/${number}.txt`, file: new File([], "x") }));
+            try { await upload(entries, new AbortController().signal, () => {}); } catch (error) { return error.message; }
+        }""")
+    assert message.startswith(
+        "100,000 files are too many to drop. Put the folder below the one the Studio was started in"
+    )
+
+
 def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -> None:
     run = write_run(tmp_path / "runs" / "gone", root / "runs" / "shapes", 5)
     with studio_process(tmp_path) as (_, address):

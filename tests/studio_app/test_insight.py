@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,19 @@ def test_noise_levels_end_with_the_samples(client: TestClient) -> None:
     sigmas = [level["sigma"] for level in levels]
     assert sigmas == sorted(sigmas, reverse=True)
     assert levels[0]["noisy"] != levels[0]["estimate"]
+
+
+def test_whose_weights_answer_is_known(root: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(root / "runs" / "shapes", runs / "done")
+    shutil.copytree(
+        root / "runs" / "shapes", runs / "begun", ignore=shutil.ignore_patterns("model.safetensors", "film")
+    )
+    with client_of(tmp_path) as client:
+        done = client.get("/api/play/about", params={"run": "runs/done"}).json()
+        begun = client.get("/api/play/about", params={"run": "runs/begun"}).json()
+    assert not done["unfinished"] and done["has_film"] == (root / "runs" / "shapes" / "film").is_dir()
+    assert begun["unfinished"] and not begun["has_film"]
 
 
 @pytest.mark.parametrize(

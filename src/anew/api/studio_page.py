@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anew.api.training import open_run
 from anew.core import arguments
@@ -12,34 +14,40 @@ from anew.core.extras import require
 from anew.core.settings import check_int
 from anew.errors import ConfigError
 
+if TYPE_CHECKING:  # it needs PyTorch
+    from anew.sampling.model import Model
+
 DEFAULT_PORT = 8686  # not 8000, so that `anew serve` runs beside the Studio
 PACKAGES = ("fastapi", "uvicorn")
 
 
 def studio(
-    runs: str | Path | Sequence[str | Path] = (),
+    runs: str | Path | Model | Sequence[str | Path] = (),
     *,
     folder: str | Path | None = None,
     port: int = DEFAULT_PORT,
     browser: bool = True,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Open a page in the browser on which to train, watch and play with models, until Ctrl-C or SIGTERM.
+    """Open a page in the browser on which to train, watch and play with models, until Ctrl-C or SIGTERM; in a notebook, until
+    the cell is interrupted.
 
     Training runs that were started there continue without it.
 
     Args:
-        runs: Folders of runs to open first.
+        runs: Folders of runs to open first, or a model, which stands for its run.
         folder: The folder whose runs are shown, and below which data may be chosen. None takes the current one.
         port: Port of 127.0.0.1; 0 takes a free one.
         browser: Whether to open the page.
-        on_ready: Called with the address once it answers. Whoever has it can use the Studio.
+        on_ready: Called with the address once it answers. Whoever has it can use the Studio. None prints it where no browser opens.
 
     Raises:
         ConfigError: The port is in use, a run lies outside of the folder, or nothing can be written there.
         DataError: The extra `studio` is missing.
         RunError: What was given is not a run.
     """
+    if (model_path := _folder_of_model(runs)) is not None:
+        runs = model_path
     places = [open_run(arguments.path("runs", run)).path for run in arguments.several("runs", runs)]
     root = arguments.optional_path("folder", folder)
     if root is not None and not root.is_dir():
@@ -54,7 +62,14 @@ def studio(
     def ready(address: str) -> None:
         if on_ready is not None:
             on_ready(address)
-        if browser:
-            webbrowser.open(address)
+        is_open = browser and webbrowser.open(address)
+        if not is_open and on_ready is None:  # else nobody would know where it is
+            print(f"the Studio is open at {address}")
 
     open_studio(start_folder(places, root), places, number, ready)
+
+
+def _folder_of_model(runs: object) -> Path | None:
+    """The run folder of a model; None of anything else."""
+    module = sys.modules.get("anew.sampling.model")  # where it was not imported nobody has a model
+    return runs.folder.path if module is not None and isinstance(runs, module.Model) else None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anew
 from anew.cli.terminal import complain, write
-from anew.errors import AnewError, ProcessError, command, out_of_memory, without_secrets
+from anew.errors import AnewError, ProcessError, command, disk_is_full, out_of_memory, without_secrets
 
 # Exit codes; 75 is EX_TEMPFAIL: the same command again, or `resume`, continues.
 DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = 0, 1, 2, 3, 75
@@ -26,7 +26,6 @@ MEANINGS = {
     MISTAKE: "something given cannot be used; one process says what",
     STOPPED: "stopped, with its state saved; the same command again continues",
 }
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "pillow", "av")
 
 
@@ -91,7 +90,7 @@ def machine_limit(error: BaseException) -> str | None:
     """The sentence for an error that means a limit of this machine, None for other errors."""
     if out_of_memory(error):
         return "not enough memory; use a smaller batch_size, width or size, or fewer samples, or close other programs"
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
+    if isinstance(error, OSError) and disk_is_full(error):
         place = f" for {str(error.filename)!r}" if error.filename else ""
         return f"no space left on the disk{place}; free some space and repeat the command"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

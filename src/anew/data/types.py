@@ -193,7 +193,7 @@ class Artifact:
 
 
 _PLAYERS = {
-    "image": '<img style="margin:2px;image-rendering:pixelated" src="{}">',
+    "image": '<img style="margin:2px;min-height:64px;image-rendering:pixelated" src="{}">',  # small ones enlarged
     "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
     "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -87,7 +88,16 @@ class Events:
             self.flush()
 
     def flush(self) -> None:
-        self._file.flush()
+        """Hand what was written to the system.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        try:
+            self._file.flush()
+        except OSError as error:
+            reason = files.clause(error)
+            raise RunError(f"cannot write {NAME} ({reason}); mend that, then continue with `anew resume`") from error
         self._flushed = time.monotonic()
 
     def sync(self) -> None:
@@ -96,8 +106,11 @@ class Events:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self.sync()
-        self._file.close()
+        try:
+            self.sync()
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk, where it tries to write once more
+                self._file.close()
 
 
 def read(path: Path) -> Iterator[Event]:

@@ -210,7 +210,8 @@ class RunFolder:
                 ) from error
             reason = files.clause(error.__cause__ or error)
             raise RunError(
-                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}"
+                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}; "
+                f"mend that, then continue with `anew resume`"
             ) from error
 
     def _share_buffers(self, path: Path) -> None:

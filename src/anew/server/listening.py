@@ -19,6 +19,9 @@ from anew.errors import ConfigError
 BACKLOG = 2048  # connections that wait to be accepted: uvicorn's default
 HEAD_SECONDS = 20.0  # in which the head of a request must arrive
 UNREAD_SECONDS = 60.0  # without reading, after which the connection of a client is ended
+INTERRUPT_SECONDS = (
+    0.2  # until an interrupted cell ends: a thread that waits for ever hears of no signal on some systems
+)
 MAX_CONNECTIONS = 512  # at a time: each takes a file descriptor, of which a process may have 1,024 by default
 
 
@@ -117,6 +120,31 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def run_until_stopped(self, listener: socket.socket) -> None:
+        """Answer until Ctrl-C, SIGTERM, or, in a notebook, until the cell is interrupted."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self.run(sockets=[listener])
+            return
+        # The loop of a notebook runs in this thread, and no second one can.
+        ended = threading.Event()
+
+        def answer() -> None:
+            try:
+                self.run(sockets=[listener])
+            finally:
+                ended.set()
+
+        threading.Thread(target=answer, name="anew-server", daemon=True).start()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                while not ended.wait(INTERRUPT_SECONDS):  # not Thread.join: interrupted, it takes the thread for ended
+                    pass
+        finally:
+            self.should_exit = True
+            ended.wait()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -48,6 +48,6 @@ def run_server(
             port = listener.getsockname()[1]
             shown_host = f"[{host}]" if ":" in host else host
             on_ready(f"http://{shown_host}:{port}", [entry.name for entry in catalog.entries])
-            Server(config).run(sockets=[listener])
+            Server(config).run_until_stopped(listener)
         finally:
             catalog.stop()

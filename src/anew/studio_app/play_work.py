@@ -27,6 +27,7 @@ from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
 from anew.runs import film
+from anew.runs.paths import WEIGHTS
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.drawing import request_origin, unusual_settings
 from anew.sampling.latents import condition_from_mask
@@ -126,6 +127,8 @@ class AboutWork(PlayWork):
             and modality.name == "image",
             "insight": can_be_explained(model),
             "weights": model.identity[1],
+            "unfinished": not (self.player.run / WEIGHTS).is_file(),
+            "has_film": bool(film.frames(self.player.run)),
             "example": (_example(self.player.run) or _drawn_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }

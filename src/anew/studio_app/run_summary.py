@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ State = Literal[
 ]  # "stopped": nobody saw its end; "failed": its command ended with an error
 TAIL_BYTES = 32 * 1024  # of the log, in which its last events stand: a list of many runs must not read their logs
 STOPPED_EXITS = (0, 75, -signal.SIGTERM)  # of a command that ended as it was asked to; the last: before it could listen
+NOTE_BYTES = 2**16  # the file of a job has some hundreds, and disks have blocks of up to 64 kB
 _SHEET = re.compile(r"step-(\d{1,15})\.(png|txt)")
 
 
@@ -60,7 +62,7 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
     if isinstance(record, str):
         return RunState("damaged", record)
     if job is not None and job.state == "queued":
-        return RunState("queued", "It starts when the commands before it in the queue have ended.")
+        return RunState("queued", _waiting(run))
     is_held = lock.is_held(run)
     if job is not None and job.is_alive and not is_held:
         return RunState("preparing", "Starting.")
@@ -78,6 +80,10 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
 def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunState:
     """Of a run that is not finished and that nobody works on."""
     code = None if job is None else job.exit
+    if job is not None and job.state == "running" and _is_full(run):  # how it ended is noted once there is room
+        return RunState(
+            "stopped", "Its process ended, and the disk is full. Free some space; what was saved can be resumed."
+        )
     if code is not None and code not in STOPPED_EXITS:
         ending = f"It ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
         return RunState("failed", f"{ending}. The end of its output is below; what was saved can be resumed.")
@@ -207,12 +213,13 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
     return value
 
 
-def queued_summary(job: Job) -> dict[str, object]:
-    """The same of a job whose run does not exist: it waits, or could not be begun."""
+def queued_summary(job: Job, root: Path) -> dict[str, object]:
+    """The same of a job whose run does not exist: it waits, or could not be begun. root: the start folder."""
     is_waiting = job.state == "queued"
-    state = "queued" if is_waiting else "preparing" if job.is_alive or job.state == "running" else "failed"
+    is_beginning = job.state == "running" and not _is_full(root)  # on a full disk no end is noted
+    state = "queued" if is_waiting else "preparing" if job.is_alive or is_beginning else "failed"
     sentences = {
-        "queued": "It starts when the commands before it in the queue have ended.",
+        "queued": _waiting(root),
         "preparing": "Starting.",
         "failed": "It could not be started. The end of its output says why.",
     }
@@ -228,6 +235,21 @@ def queued_summary(job: Job) -> dict[str, object]:
         "family": _option(job.words, "--family"),
         "modality": _option(job.words, "--modality"),
     }
+
+
+def _waiting(folder: Path) -> str:
+    """Why a command does not run yet."""
+    if _is_full(folder):
+        return "The disk is full. It starts once there is room; free some space."
+    return "It starts when the commands before it in the queue have ended."
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room to note what happens."""
+    try:
+        return shutil.disk_usage(folder).free < NOTE_BYTES
+    except OSError:
+        return False
 
 
 def _data_of(words: Sequence[str]) -> str:

@@ -6,19 +6,25 @@ It is nobody's child for long: the Studio may end, and commands go on and are wa
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from filelock import FileLock, Timeout
 
 from anew.core.programs import own_command
+from anew.errors import RunError, disk_is_full
 from anew.studio_app.jobs import RUNNER_LOCK, Job, JobStore
 from anew.studio_app.start_folder import STATE
 
 SECONDS_BETWEEN_LOOKS = 0.25  # at the queue: a run begins at once to the eye, and a look is one listing
+SECONDS_WITHOUT_ROOM = 2.0  # between two tries on a full disk: whoever frees some sees it go on; chosen
 ATTEMPTS = 20  # to take the lock: whoever looks whether there is a runner holds it for a moment
 
 
@@ -59,22 +65,50 @@ def _work(store: JobStore, root: Path) -> bool:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         _end(store, running, None)
         return True
+    started = _once_there_is_room(lambda: _next(store, root))
+    if started is None:
+        return False
+    job, process = started
+    _end(store, job, process.wait())
+    return True
+
+
+def _next(store: JobStore, root: Path) -> tuple[Job, subprocess.Popen[bytes]] | None:
+    """Start the next command, and note that it runs; None where none waits.
+
+    Raises:
+        RunError, OSError: It cannot be noted, and nothing runs: what runs without a note would be started once more.
+    """
     with store.changing():
         job = next((job for job in store.all() if job.state == "queued"), None)
         if job is None:
-            return False
+            return None
+        store.write(job)  # before anything begins: whether there is room for a note
         process = _start(store, job, root)
-        job = job.model_copy(
-            update={
-                "state": "running",
-                "pid": process.pid,
-                "pid_since": _began(process.pid),
-                "began_at": time.time(),
-            }
-        )
-        store.write(job)
-    _end(store, job, process.wait())
-    return True
+        fields = {"state": "running", "pid": process.pid, "pid_since": _began(process.pid), "began_at": time.time()}
+        job = job.model_copy(update=fields)
+        try:
+            store.write(job)
+        except RunError:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+    return job, process
+
+
+Result = TypeVar("Result")
+
+
+def _once_there_is_room(work: Callable[[], Result]) -> Result:
+    """Do what writes; on a full disk again and again, until it can."""
+    while True:
+        try:
+            return work()
+        except (RunError, OSError) as error:
+            if not disk_is_full(error):
+                raise
+        time.sleep(SECONDS_WITHOUT_ROOM)
 
 
 def _began(pid: int) -> float:
@@ -98,8 +132,13 @@ def _start(store: JobStore, job: Job, root: Path) -> subprocess.Popen[bytes]:
 
 
 def _end(store: JobStore, job: Job, code: int | None) -> None:
-    with store.changing():
-        store.write(job.model_copy(update={"state": "ended", "exit": code, "ended_at": time.time()}))
+    ended = job.model_copy(update={"state": "ended", "exit": code, "ended_at": time.time()})
+
+    def note() -> None:
+        with store.changing():
+            store.write(ended)
+
+    _once_there_is_room(note)
 
 
 if __name__ == "__main__":

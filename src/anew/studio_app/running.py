@@ -47,7 +47,7 @@ def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         on_ready(f"http://{HOST}:{number}/?token={token}")
-        Server(config).run(sockets=[opened])
+        Server(config).run_until_stopped(opened)
 
 
 @contextlib.contextmanager

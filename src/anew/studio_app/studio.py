@@ -68,7 +68,7 @@ class Studio:
             kept = {name: self._summaries[name] for name in runs if name in self._summaries}
             self._summaries = kept
         waiting = [job for name, job in newest.items() if name not in runs and _is_shown(job)]
-        values += [run_summary.queued_summary(job) for job in waiting]
+        values += [run_summary.queued_summary(job, self.folder.root) for job in waiting]
         return sorted(values, key=_order)
 
     def _summary(self, name: str, path: Path, job: Job | None) -> dict[str, object]:
@@ -85,7 +85,11 @@ class Studio:
         """All of one run but its curves, with the last words of its job."""
         job = self.job_of(name)
         is_missing = job is not None and not is_run(self.folder.path(name))
-        value = run_summary.queued_summary(job) if job and is_missing else detail(name, self.run(name), job, self.logs)
+        value = (
+            run_summary.queued_summary(job, self.folder.root)
+            if job and is_missing
+            else detail(name, self.run(name), job, self.logs)
+        )
         words = [] if job is None else self.jobs.last_words(job)
         return value | {"last_words": words, "command": [] if job is None else job.words}
 

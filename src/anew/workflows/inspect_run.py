@@ -114,7 +114,7 @@ class RunInspection:
 
     def __repr__(self) -> str:
         lines = [f"{title}: {text}" for title, text in self.facts().items()]
-        lines += [f"{question}: {grade}" for question, grade in self.grades.items()]
+        lines += [f"{question}: {grade.replace('_', ' ')}" for question, grade in self.grades.items()]
         return "\n  ".join([*lines, *(f"{purpose}: {text}" for purpose, text in self.commands.items())])
 
     def _repr_html_(self) -> str:

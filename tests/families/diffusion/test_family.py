@@ -149,3 +149,23 @@ def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> 
     family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
     assert len(list(family.sample(SampleRequest(2), 0))) == count
     assert len(list(family.sample(SampleRequest(2, sampling=DiffusionSampling(steps=3)), 0))) == 3
+
+
+def test_autoguidance_moves_estimates_away_from_the_closed_form_at_high_noise_alone() -> None:
+    family, y = trained(0, 20), stripes(2, 0).x.flatten(1)
+    sigma = torch.tensor([[2.0], [0.5]]) * family.spec.std
+    any_component = torch.full((2,), family.any_component)
+    closed_form, _ = family.mixture.posterior(y, sigma, any_component)
+    denoised = family.denoise(y, sigma, torch.zeros(2, dtype=torch.long))
+    guided = family.autoguide(denoised, y, sigma, 1.5)
+    torch.testing.assert_close(guided[0] - closed_form[0], 1.5 * (denoised - closed_form)[0])
+    assert torch.equal(guided[1], denoised[1])
+    assert torch.equal(family.autoguide(denoised, y, sigma, 1.0), denoised)
+
+
+def test_autoguidance_is_the_default_and_can_be_turned_off() -> None:
+    family = trained(0, 20)
+    plain = last(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.0)))
+    default = last(family, SampleRequest(4))
+    assert torch.equal(default, last(family, SampleRequest(4, sampling=DiffusionSampling(autoguidance=1.1))))
+    assert not torch.allclose(plain, default, atol=1e-2)

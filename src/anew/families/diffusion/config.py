@@ -27,7 +27,7 @@ class DiffusionConfig:
     label_dropout: float = setting(
         0.1, "share of examples trained without their component, for guidance", low=0.0, high=1.0
     )
-    sigma_log_mean: float = setting(-0.8, "mean of log sigma in training, in standard deviations of the data")
+    sigma_log_mean: float = setting(-0.2, "mean of log sigma in training, in standard deviations of the data")
     sigma_log_std: float = setting(1.2, "standard deviation of log sigma in training", low=0.05, high=5.0)
     frame_group: int = setting(2, "clips: patch size in time, in frames", low=1, high=32)
     p_conditioning: float = setting(0.3, "clips: share of examples trained with some frames given", low=0.0, high=1.0)
@@ -53,6 +53,12 @@ class DiffusionSampling:
     steps: int = setting(0, "sampling steps; 0: 8, or 4 on latents, whose decoder is more tolerant", low=0, high=1000)
     solver: str = setting("multistep", "solver for the steps from noise level to noise level", choices=tuple(SOLVERS))
     guidance: float = setting(1.0, "guidance strength of the component or label; 1: no guidance", low=0.0, high=20.0)
+    autoguidance: float = setting(
+        1.1,
+        "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none",
+        low=1.0,
+        high=3.0,
+    )
     rho: float = setting(3.0, "rho of EDM: how closely noise levels are spaced near clean samples", low=1.0, high=20.0)
     frames: int = setting(0, "clips: frames per sample; 0: as in the data", low=0, high=10_000)
     sigma_min: float = setting(

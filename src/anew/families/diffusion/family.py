@@ -57,6 +57,9 @@ LATENT_STEPS = 4
 # Times as many on a path that is to be undone as a sample passes through: errors of a path add up on the way back;
 # chosen.
 FLOW_STEPS = 3
+# Noise levels, in standard deviations of the data, from which on samples are guided by the closed form: below, it blurs
+# what the network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
+AUTOGUIDANCE_FROM = 1.0
 MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite where the closed form leaves no error
 LARGEST_SIZE = 9  # of the ladder, about 500 million weights
 
@@ -234,7 +237,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             if sampling.tile:
                 denoised = self._denoise_wrapped(y, part_sigma, next(level))
             else:
-                denoised = self._denoise_guided(y, part_sigma, component, sampling.guidance)
+                denoised = self._denoise_guided(y, part_sigma, component, sampling)
             return denoised if given_values is None else torch.where(given_values.mask, given_values.values, denoised)
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
@@ -299,12 +302,31 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         component = (uniform >= cumulative).sum(1).clamp(max=self.any_component)
         return torch.where(cumulative[:, -1] > 0, component, self.any_component)
 
-    def _denoise_guided(self, y: Tensor, sigma: Tensor, component: Tensor, guidance: float) -> Tensor:
-        conditional = self.denoise(y, sigma, component)
-        if guidance == 1.0:
-            return conditional
-        unconditional = self.denoise(y, sigma, torch.full_like(component, self.any_component))
-        return unconditional + guidance * (conditional - unconditional)
+    def _denoise_guided(self, y: Tensor, sigma: Tensor, component: Tensor, sampling: DiffusionSampling) -> Tensor:
+        denoised = self.denoise(y, sigma, component)
+        if sampling.guidance != 1.0:
+            unconditional = self.denoise(y, sigma, torch.full_like(component, self.any_component))
+            denoised = unconditional + sampling.guidance * (denoised - unconditional)
+        if sampling.autoguidance == 1.0 or not bool((sigma >= AUTOGUIDANCE_FROM * self.spec.std).any()):
+            return denoised
+        return self.autoguide(denoised, y, sigma, sampling.autoguidance)
+
+    def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor:
+        """(n, D) denoised estimates of y (n, D) at levels (n, F), moved away from those of a weaker model (autoguidance,
+        arXiv 2406.02507, eq. 3): the closed form of all data, one Gaussian, which costs next to nothing. At high noise levels
+        alone (arXiv 2404.07724). A network that has seen little stays too near the mean of the data there.
+
+        Args:
+            denoised: Estimates of the network.
+            y: Noisy data.
+            sigma: Noise levels.
+            weight: 1 for none.
+        """
+        is_guided = (sigma >= AUTOGUIDANCE_FROM * self.spec.std) & ~sigma.isinf()
+        any_component = torch.full_like(sigma[:, 0], self.any_component, dtype=torch.long)
+        closed_form, _ = self.mixture.posterior(y, sigma, any_component)
+        extra = self.mixture.per_value((weight - 1.0) * is_guided)
+        return denoised + extra * (denoised - closed_form)
 
     def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
         """The same of images that wrap, at the noise level of this number. Of no component: turned images are of none."""

@@ -43,7 +43,8 @@ MOST_RANK = 64  # principal components: a run holds them, and what lies outside 
 # For each principal component: from fewer, it is a direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
 EXAMPLES_PER_DIRECTION = 8
-HURRY_SECONDS = 100  # of training: in less, a batch of 64 instead of 128 gives twice the steps; chosen
+# Of a CPU, instead of 128: in equal time, distances of four data sets fell by a tenth to a third (docs/log.md, 2026-11-27).
+CPU_BATCH_SIZE = 64
 
 
 class ImageLayout(Layout):
@@ -82,15 +83,13 @@ class ImageLayout(Layout):
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
         side = max(self.spec.shape[1:])
         patch_size = _suggest_patch_size(side)
-        is_hurried = scale.seconds is not None and scale.seconds < HURRY_SECONDS
-        small_batch = scale.device == "cpu" and (is_hurried or side > 40)
         suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
         config = suggest_net(config, scale.model_size, side / patch_size)
         directions = min(scale.items, self.most_fit_examples) // EXAMPLES_PER_DIRECTION
         return replace(
             config,
             patch_size=patch_size,
-            batch_size=64 if small_batch else 128,
+            batch_size=CPU_BATCH_SIZE if scale.device == "cpu" else 128,
             rank=max(1, min(MOST_RANK, directions)),
         )
 

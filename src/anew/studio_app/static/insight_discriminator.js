@@ -4,7 +4,8 @@ import { follow } from "./api.js";
 import { fill, h, s, short } from "./dom.js";
 import { winner } from "./film_map.js";
 
-const [WIDTH, ROW, MARGIN] = [640, 46, 24];
+const [ROW, MARGIN] = [46, 24];
+const [WIDE, NARROW] = [640, 260]; // pixels of the field, at most and at least: drawn at its own size, so that its words can be read on a phone
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function discriminatorView(play, question) {
@@ -35,10 +36,11 @@ export function discriminatorView(play, question) {
         h("figcaption", {}, "it would look more real if it were brighter where blue and darker where red")) : null);
   };
   const field = (/** @type {any} */ event) => {
+    const width = Math.max(NARROW, Math.min(WIDE, stage.clientWidth || WIDE));
     const all = [...event.real, ...event.generated].map((item) => item.belief);
     const [low, high] = [Math.min(...all), Math.max(...all)];
-    const x = (/** @type {number} */ value) => MARGIN + ((value - low) / Math.max(1e-9, high - low)) * (WIDTH - 2 * MARGIN);
-    const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${2 * ROW + 30}`, class: "belief", role: "group", "aria-label": "The discriminator's belief: items further right look more real to it" });
+    const x = (/** @type {number} */ value) => MARGIN + ((value - low) / Math.max(1e-9, high - low)) * (width - 2 * MARGIN);
+    const svg = s("svg", { viewBox: `0 0 ${width} ${2 * ROW + 30}`, class: "belief", role: "group", "aria-label": "The discriminator's belief: items further right look more real to it" });
     for (const [row, sort] of ["real", "generated"].entries()) {
       svg.append(s("text", { x: 0, y: row * ROW + 14 }, sort));
       event[sort].forEach((/** @type {any} */ item, /** @type {number} */ place) => {
@@ -49,7 +51,7 @@ export function discriminatorView(play, question) {
         svg.append(dot);
       });
     }
-    svg.append(s("text", { x: 0, y: 2 * ROW + 24 }, "looks generated to it"), s("text", { x: WIDTH, y: 2 * ROW + 24, "text-anchor": "end" }, "looks real to it"));
+    svg.append(s("text", { x: 0, y: 2 * ROW + 24 }, "looks generated to it"), s("text", { x: width, y: 2 * ROW + 24, "text-anchor": "end" }, "looks real to it"));
     return svg;
   };
   load();

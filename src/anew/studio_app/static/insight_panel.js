@@ -72,12 +72,18 @@ export function insightPanel(play) {
   const film = new Film(play.id, play.signal);
   const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
     h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
-  if (story.view) fill(stage, story.view(play, story.question));
+  if (story.view) fill(stage, h("p", { class: "hint whose" }, whose(play.about)), story.view(play, story.question));
   else fill(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
   film.refresh().then(() => {
     if (!story.view && film.element.hidden) fill(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
   });
   return panel;
+}
+
+/** Which weights answer: a run keeps no others, so the slider of the film moves the film alone. @param {any} about */
+function whose(about) {
+  const answers = about.unfinished ? "Answers come from the newest checkpoint of this training" : "Answers come from the finished model";
+  return `${answers}; earlier weights are not kept. ${about.has_film ? "The film below shows how it was before, on the same data each time." : ""}`.trim();
 }
 
 /** The lines of our own source that do it, read when they are opened. @param {string} name */

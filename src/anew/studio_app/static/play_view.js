@@ -1,7 +1,7 @@
 // Playing with a model: samples that form before one's eyes, and what else its family can do.
 
 import { address, follow, get, Refusal } from "./api.js";
-import { fill, h, words } from "./dom.js";
+import { count, fill, h, words } from "./dom.js";
 import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
 import { stretchPanel } from "./fill_stretch.js";
@@ -123,6 +123,11 @@ function said(setting, value) {
   return part ? part.slice(start.length) : String(value);
 }
 
+/** What an empty field means, where it fits; the meaning below it says it in any case. @param {string} text */
+function placeholder(text) {
+  return text.length > 24 ? "chosen for you" : text;
+}
+
 /** @param {any} setting @param {any} value @param {Map<string, string>} changed @param {any} usual */
 function samplingField(setting, value, changed, usual) {
   const id = `sampling-${setting.name}`;
@@ -140,7 +145,7 @@ function samplingField(setting, value, changed, usual) {
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
     : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: most, step: setting.type === "integer" ? 1 : 0.05, value, oninput: note })
-      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: said(setting, value), oninput: note });
+      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: placeholder(said(setting, value)), oninput: note });
   return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }
 
@@ -170,7 +175,7 @@ function makePanel(play) {
         if (event.end) return;
         update(result, event, play);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        status.textContent = event.made ? `Done in ${seconds} s, ${event.drafts} steps.` : `Step ${event.draft}, ${seconds} s`;
+        status.textContent = event.made ? `Done in ${seconds} s, ${count(event.drafts)} ${event.drafts === 1 ? "step" : "steps"}.` : `Step ${event.draft}, ${seconds} s`;
         if (event.made) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, made: event.made }) });
       });
     } catch (error) {

@@ -8,6 +8,8 @@ import { copiesView } from "./copies_view.js";
 import { actions } from "./run_actions.js";
 import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js";
 
+const WIDTH = 600; // pixels of a curve, about
+const LONGEST_MS = 10_000; // that a curve stays as it is while its run changes
 const ONE_LOSS = "Lower is better. Where validation rises while the loss falls, the model is beginning to learn your data by heart.";
 const RIVALS = "Several parts learn together, each with a loss of its own. The two networks of a GAN work against each other, so neither loss has to fall.";
 
@@ -38,8 +40,8 @@ export function showRun(main, id) {
       samples.show(run);
       drawSide(side, run);
       await film.refresh();
-      if (run.sheets) curves.show((await get("/api/curves", { run: id })).parts);
-      else curves.show([]);
+      if (!run.sheets) curves.show([]);
+      else if (curves.isOld(run)) curves.show((await get("/api/curves", { run: id })).parts);
     } catch (error) {
       if (gone || !(error instanceof Refusal)) return;
       fill(head, h("h1", {}, id), h("p", { class: "note wrong" }, error.message));
@@ -144,6 +146,16 @@ class Curves {
     this.element = h("div", {});
     /** @type {Map<string, any>} */
     this.charts = new Map();
+    this.seen = { state: "", step: 0, at: 0 };
+  }
+
+  /** Whether a new look would show something: what moves the end of a curve by less than a pixel does not. @param {any} run */
+  isOld({ state, last }) {
+    const step = last?.step ?? 0;
+    const { seen } = this;
+    const isSame = state === seen.state && step >= seen.step && step <= seen.step * (1 + 1 / WIDTH) && Date.now() < seen.at + LONGEST_MS;
+    if (!isSame) this.seen = { state, step, at: Date.now() };
+    return !isSame;
   }
 
   /** @param {any[]} parts of `/api/curves` */

@@ -21,14 +21,20 @@ export function runAddress(id) {
   return `#/run/${encodeURIComponent(id)}`;
 }
 
+/** The three answers, in the same order for each run. @param {Record<string, string> | undefined} grades @returns {[string, string][]} */
+function inOrder(grades) {
+  const place = (/** @type {string} */ name) => [...Object.keys(QUESTIONS), name].indexOf(name);
+  return Object.entries(grades ?? {}).sort(([one], [other]) => place(one) - place(other));
+}
+
 /** The three answers in a line. @param {Record<string, string>} grades */
 export function answers(grades) {
-  return Object.entries(grades ?? {}).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+  return inOrder(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
 }
 
 /** The three answers, each a link to the report that says why. @param {any} run */
 export function answerList(run) {
-  const grades = Object.entries(run.grades ?? {});
+  const grades = inOrder(run.grades);
   return grades.length ? h("ul", { class: "answers" }, grades.map(([name, grade]) => h("li", { class: grade },
     h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${FULL_QUESTIONS[/** @type {keyof typeof FULL_QUESTIONS} */ (name)] ?? words(name)} `,
       h("strong", {}, ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade))))) : null;
@@ -97,6 +103,12 @@ export function showRuns(main) {
     h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
     title, tiles, comparisons, originDrop());
   let isFirst = true;
+  /** @type {Map<string, {told: string, element: HTMLElement}>} tiles by run: one is made anew only where its run changed */
+  let drawn = new Map();
+  const tileOf = (/** @type {any} */ run) => {
+    const [told, before] = [JSON.stringify(run), drawn.get(run.id)];
+    return before?.told === told ? before : { told, element: tile(run, picked, onPick) };
+  };
   const load = async () => {
     try {
       const { folder, first, runs, comparisons: all } = await get("/api/runs");
@@ -114,7 +126,11 @@ export function showRuns(main) {
           h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.runs.join(", ")} `, badge(entry.state)))));
       }
       if (runs.length) {
-        keepFocus(tiles, () => fill(tiles, runs.map((/** @type {any} */ run) => tile(run, picked, onPick))));
+        drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));
+        const wanted = [...drawn.values()].map(({ element }) => element);
+        if (wanted.length !== tiles.children.length || wanted.some((element, place) => element !== tiles.children[place])) {
+          keepFocus(tiles, () => tiles.replaceChildren(...wanted));
+        }
       } else {
         fill(tiles, h("div", { class: "card" }, h("h2", {}, "Nothing here yet"),
           h("p", {}, "Give Anew some files of yours, or one of its examples, and watch it learn to make more of the same kind."),
