@@ -34,9 +34,11 @@ def test_a_notebook_opens_the_studio_until_its_cell_is_interrupted(tmp_path: Pat
         )
 
     loop = asyncio.new_event_loop()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # processes that tests are shared among ignore it
     try:
         loop.run_until_complete(cell())
     finally:
+        signal.signal(signal.SIGINT, before)
         loop.close()
     assert answered == [200]
     for thread in threading.enumerate():
