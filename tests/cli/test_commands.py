@@ -169,10 +169,11 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
     output = json.loads(anew("score", run, other, "--json").stdout)
     assert output["characters"] == len(other.read_text())
     assert 0.5 < output["bits_per_character"] < 8
-    assert main(["evaluate", str(run), "--fail-on", "coverage<"]) == 2  # before anything is measured
-    report = json.loads(anew("evaluate", run, "-n", 4, "--json", "--fail-on", "copies,no_such_figure<1", code=3).stdout)
+    for condition in ("coverage<", "no_such_figure<1"):
+        assert main(["evaluate", str(run), "--fail-on", condition]) == 2  # before anything is measured
+    report = json.loads(anew("evaluate", run, "-n", 4, "--json", "--fail-on", "copies,sharpness<1", code=3).stdout)
     checks = {check["condition"]: check for check in report["checks"]}
-    assert not checks["no_such_figure<1"]["passed"] and "was not measured" in checks["no_such_figure<1"]["found"]
+    assert not checks["sharpness<1"]["passed"] and "was not measured" in checks["sharpness<1"]["found"]
     assert (run / "report" / "badge.svg").exists() and (run / "report" / "junit.xml").exists()
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
