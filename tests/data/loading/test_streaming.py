@@ -100,6 +100,8 @@ def test_items_reads_as_many_as_asked(tmp_path: Path, small_blocks: None, monkey
     data = opened(pictures(tmp_path / "d", 120), tmp_path / "c")
     assert len(data.items("train", 5)) == 5 and len(data.items("train", 10**6)) == data.scan.parts["train"]
     assert data.items("train", 1)[0].shape == (12, 12, 3)
+    assert sum(len(b) for b in data.sweep()) == 50  # small grids: two and a half times as many
+    monkeypatch.setattr(streaming, "SMALL_GRID", 12 * 12 * 3 - 1)
     assert sum(len(b) for b in data.sweep()) == 20
     assert abs(sum(data.label_shares()) - 1) < 1e-9
     data.close()

@@ -34,6 +34,9 @@ FIT_BYTES, FIT_TEXTS, FIT_ITEMS = 4 * 1024 * 1024, 100_000, 2048
 MEASURED_ITEMS = 4096  # texts that are encoded to learn how many examples a byte holds
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
 SWEEP_GRIDS, MIN_SWEEP_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids in a sweep, and grids that it always has
+# Bytes of a stored grid (32 x 32 in colour and less) of which a sweep has more: quickly read, and closed forms are worse without
+# (docs/log.md, 2026-11-27).
+SMALL_GRID, SMALL_GRIDS_FACTOR = 4096, 2.5
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory
 MAX_GROUP_SHARDS = 64  # of a group: each has to be encoded before its first example is used
 
@@ -255,7 +258,8 @@ class StreamingStore:
         if limit is not None:
             return limit
         if isinstance(self.modality.spec, Grid):
-            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], MIN_SWEEP_GRIDS, SWEEP_ITEMS))
+            most = SWEEP_ITEMS * (SMALL_GRIDS_FACTOR if self.rates["ids"] <= SMALL_GRID else 1.0)
+            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], MIN_SWEEP_GRIDS, most))
         return max(1, round(SWEEP_BYTES * self.rates["examples"]))
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:

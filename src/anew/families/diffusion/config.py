@@ -54,7 +54,7 @@ class DiffusionSampling:
     solver: str = setting("multistep", "solver for the steps from noise level to noise level", choices=tuple(SOLVERS))
     guidance: float = setting(1.0, "guidance strength of the component or label; 1: no guidance", low=0.0, high=20.0)
     autoguidance: float = setting(
-        1.1,
+        1.2,
         "guidance by the closed form of all data, at noise levels (sigma) from 1 standard deviation of the data on; 1: none",
         low=1.0,
         high=3.0,

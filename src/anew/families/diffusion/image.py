@@ -43,7 +43,7 @@ MOST_RANK = 64  # principal components: a run holds them, and what lies outside 
 # For each principal component: from fewer, it is a direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
 EXAMPLES_PER_DIRECTION = 8
-# Of a CPU, instead of 128: in equal time, distances of four data sets fell by a tenth to a third (docs/log.md, 2026-11-27).
+# Of a CPU, instead of 128: digits came as near or nearer in equal time (docs/log.md, 2026-11-27).
 CPU_BATCH_SIZE = 64
 
 
