@@ -154,7 +154,7 @@ _MEMORY_SIGNS = (
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether this error, or the one that it was raised from, says that there is no room on the disk."""
+    """Whether an error, or its cause, says that the disk is full."""
     causes = (error, error.__cause__)
     return any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)
 
