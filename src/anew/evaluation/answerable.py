@@ -71,8 +71,8 @@ def _evidence(costs: AuditCosts, n_samples: int, seconds: float) -> float:
     if math.isinf(seconds):
         return evidence(AuditSize(n_samples, costs.most_real), costs.there_are)
     schedule = AuditSchedule(n_samples, costs.query_cost)
-    for size, spent in costs.trials:
-        schedule.add(size, spent)
+    for trial_size, trial_seconds in costs.trials:
+        schedule.add(trial_size, trial_seconds)
     left, reached = seconds - costs.trials[0][1], 0.0
     while left > 0.0:
         reached = evidence(schedule.size, costs.there_are)
