@@ -22,7 +22,7 @@ from anew.core.specs import Batch
 from anew.runs import film as frames_of_run
 from anew.workflows import film
 from processes import together
-from samples import TINY, names, shapes
+from samples import TINY, names, shapes, tones
 
 SMALL = {"width": 8, "batch_size": 8, "previews": 0}
 
@@ -95,6 +95,15 @@ def test_a_text_is_read_again(tmp_path: Path) -> None:
     assert frame["bits"] == pytest.approx(float(arrays["token_bits"].mean()), rel=1e-5)
 
 
+def test_sound_is_shown_as_its_spectrogram(tmp_path: Path) -> None:
+    run = filmed(tones(tmp_path / "tones", 40), tmp_path / "run", steps=2, family="diffusion", settings=SMALL)
+    arrays, _ = opened(run / "film" / frames_of_run.SCENE)
+    sheet = np.asarray(Image.open(io.BytesIO(bytes(arrays["real_sheet"].numpy()))).convert("RGB")).astype(int)
+    thumb = sheet[:16, :16]
+    assert np.abs(thumb[..., 0] - thumb[..., 1]).max() > 30  # not grey
+    assert thumb[-4:].mean() > thumb[:4].mean()  # low tones below
+
+
 LATENT = {"space": "latent", "vae.width": 8, "vae.latent_channels": 2, "diffusion.width": 8, "previews": 0}
 CODED = {"fsq.width": 8, "levels": "3,3", "num_clusters": 4, "layers": 1, "transformer.width": 16, "heads": 1, "mlp_size": 32,
          "previews": 0}  # fmt: skip
@@ -103,6 +112,7 @@ CODED = {"fsq.width": 8, "levels": "3,3", "num_clusters": 4, "layers": 1, "trans
 @pytest.mark.slow
 def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
     run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
+    assert anew.look(run).family == "diffusion on latents of vae"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
     assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["made"] == len(arrays["made"])
@@ -113,6 +123,7 @@ def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
     run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="transformer", settings=CODED)
+    assert anew.look(run).family == "transformer on codes of fsq"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
     assert facts["scene"] == "codes" and len(scene["ids"]) == len(arrays["token_bits"]) >= math.prod(facts["shape"])

@@ -222,11 +222,14 @@ class SoundScale:
         level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED_SCALE)[0].numpy()[::-1]
         unit = np.clip((level - self.top) / RANGE_DB + 1.0, 0.0, 1.0)
         tall, wide = (max(1, -(-MIN_PICTURE_SIDE // side)) for side in unit.shape)
-        large = np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1)
-        channels = [
-            np.interp(large, np.linspace(0.0, 1.0, len(COLOURS)), column) for column in zip(*COLOURS, strict=True)
-        ]
-        return np.stack(channels, axis=-1).round().astype(np.uint8)
+        return coloured(np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1))
+
+
+def coloured(unit: Numbers) -> NDArray[np.uint8]:
+    """(..., 3) of levels (...) from 0, silence, to 1, the loudest."""
+    places = np.linspace(0.0, 1.0, len(COLOURS))
+    channels = [np.interp(unit, places, column) for column in zip(*COLOURS, strict=True)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def _mix_to_mono(rows: Numbers) -> Numbers:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,15 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned, stored_clips
-from anew.data.formats.audio_grid import STORED_SCALE, SoundScale
+from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, coloured
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
 from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
 CALIBRATION_CLIPS = (
@@ -317,6 +320,14 @@ class Audio(Modality):
         return Artifact(
             f".{extension}", audio.to_file(wave, self._shape.rate, extension, comment), media=f"audio/{extension}"
         )
+
+    def drawn(self, x: Tensor) -> Tensor:
+        """(n, 3, M, T) in [-1, 1] of grids (n, C, M, T): the spectrogram in colour, low tones below, as in `picture`."""
+        import torch
+
+        level = x[:, 0].detach().float().cpu().clamp(-1.0, 1.0).flip(1)  # (n, M, T)
+        colours = torch.from_numpy(coloured(level.add(1.0).div(2.0).numpy()))  # (n, M, T, 3)
+        return colours.movedim(-1, 1).float().div(127.5).sub(1.0)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)
