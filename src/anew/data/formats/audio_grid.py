@@ -228,7 +228,7 @@ class SoundScale:
 def coloured(unit: Numbers) -> NDArray[np.uint8]:
     """(..., 3) of levels (...) from 0, silence, to 1, the loudest."""
     places = np.linspace(0.0, 1.0, len(COLOURS))
-    channels = [np.interp(unit, places, column) for column in zip(*COLOURS, strict=True)]
+    channels = [np.interp(np.asarray(unit, np.float64), places, column) for column in zip(*COLOURS, strict=True)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
