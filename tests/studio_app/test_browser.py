@@ -19,6 +19,7 @@ from PIL import Image
 from anew.evaluation.reporting.page import render
 from anew.runs import events
 from samples import names
+from studio_app.test_insight import with_early_weights
 from studio_runs import studio_process, write_run
 
 WIDTHS = (390, 1280)
@@ -230,6 +231,34 @@ def test_playing(address: str, browser: Any) -> None:
         page.get_by_text("Paint over the part").wait_for()
         page.get_by_role("tab", name="Walk").click()
         page.get_by_text("Frame 1 of 48").wait_for(timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, browser: Any) -> None:
+    run = tmp_path / "runs" / "names"
+    shutil.copytree(root / "runs" / "names", run, ignore=shutil.ignore_patterns("film"))
+    with_early_weights(run)
+    with (
+        studio_process(tmp_path) as (_, address),
+        opened(browser, address, viewport={"width": 390, "height": 800}) as page,
+    ):
+        go(page, "#/play/runs%2Fnames/insight")
+        costs = page.get_by_text("Bits per token")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        page.fill("#sentence", "anna")
+        costs.wait_for()
+        page.wait_for_timeout(1500)
+        late = costs.inner_text()
+        page.get_by_label("Time in training").focus()
+        page.keyboard.press("ArrowLeft")
+        page.get_by_text("Answers come from weights after 12 s, step 3.").wait_for()
+        costs.wait_for()
+        assert page.locator("#sentence").input_value() == "anna"
+        assert costs.inner_text() != late
+        page.keyboard.press("ArrowRight")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        costs.wait_for()
+        assert costs.inner_text() == late
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

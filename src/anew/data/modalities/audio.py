@@ -20,7 +20,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned, stored_clips
-from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, coloured
+from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, drawn
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
 from anew.data.modality import Modality, ModalityTraits, class_count, each
@@ -288,10 +288,8 @@ class Audio(Modality):
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         # Clips are faded too; a sample that begins loud would click.
         waves = [audio.fade_ends(wave, self._fade) for wave in self._scale.waves(x, self.config.rounds)]
-        peaks = self._peaks(x, waves)
-        return [
-            wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in zip(waves, peaks, strict=True)
-        ]
+        pairs = zip(waves, self._peaks(x, waves), strict=True)
+        return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in pairs]
 
     def _peaks(self, x: Values, waves: Sequence[audio.Samples]) -> list[float | None]:
         """Largest value that each of the samples gets; None: it stays as it is."""
@@ -322,12 +320,7 @@ class Audio(Modality):
         )
 
     def drawn(self, x: Tensor) -> Tensor:
-        """(n, 3, M, T) in [-1, 1] of grids (n, C, M, T): the spectrogram in colour, low tones below, as in `picture`."""
-        import torch
-
-        level = x[:, 0].detach().float().cpu().clamp(-1.0, 1.0).flip(1)  # (n, M, T)
-        colours = torch.from_numpy(coloured(level.add(1.0).div(2.0).numpy()))  # (n, M, T, 3)
-        return colours.movedim(-1, 1).float().div(127.5).sub(1.0)
+        return drawn(x)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)
