@@ -225,7 +225,7 @@ def test_old_weights_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(snapshots, "MAX_BYTES", 0)
     snapshots.keep(tmp_path, weights, 31, 1e6)
     assert [snapshot.step for snapshot in snapshots.snapshots(tmp_path)] == [1, 31]  # as many bytes as the weights have
-    (tmp_path / "film" / snapshots.file_name(31)).write_bytes(b"no weights")
+    snapshots.path_of(tmp_path, 31).write_bytes(b"no weights")
     assert [snapshot.step for snapshot in snapshots.snapshots(tmp_path)] == [1]
 
 

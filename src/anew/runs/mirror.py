@@ -345,7 +345,7 @@ class Mirror:
 
 def _is_for_training(name: str) -> bool:
     """Whether a file is needed to go on, or to look back at the training, not to sample or to measure."""
-    return "checkpoints/" in name or name.startswith(("pilots/", f"{snapshots.FOLDER}/weights-"))
+    return "checkpoints/" in name or name.startswith(("pilots/", snapshots.PREFIX))
 
 
 def _order(name: str) -> tuple[int, str]:

@@ -25,6 +25,7 @@ MAX_SNAPSHOTS = 6  # of a run: stops of a slider from the beginning to the end; 
 # Of all snapshots together, unless the weights themselves have more: they must not make a run much larger.
 MAX_BYTES = 32 * 2**20
 SPACING = 1.5  # times the seconds of the last one: what is learned in a training goes with the logarithm of time
+PREFIX = f"{FOLDER}/weights-"  # of the names of all of them in a run
 _NAME = re.compile(r"weights-(\d{8,15})\.safetensors")
 
 
@@ -41,9 +42,9 @@ class Snapshot:
     seconds: float
 
 
-def file_name(step: int) -> str:
-    """File name of the weights after so many steps, in the folder of the film."""
-    return f"weights-{step:08d}.safetensors"
+def path_of(run: Path, step: int) -> Path:
+    """The file of the weights after so many steps."""
+    return run / f"{PREFIX}{step:08d}.safetensors"
 
 
 def snapshots(run: Path) -> list[Snapshot]:
@@ -51,7 +52,7 @@ def snapshots(run: Path) -> list[Snapshot]:
     found = []
     for step in _steps(run):
         with contextlib.suppress(RunError):
-            found.append(Snapshot(step, _seconds(run / FOLDER / file_name(step))))
+            found.append(Snapshot(step, _seconds(path_of(run, step))))
     return found
 
 
@@ -83,7 +84,7 @@ def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) ->
     close together on a logarithmic scale of time, the oldest first."""
     (run / FOLDER).mkdir(exist_ok=True)
     halved = {name: _halved(tensor) for name, tensor in weights.items()}
-    write_tensors(run / FOLDER / file_name(step), halved, {"seconds": f"{seconds:.3f}"})
+    write_tensors(path_of(run, step), halved, {"seconds": f"{seconds:.3f}"})
     limit = max(MAX_BYTES, sum(tensor.nbytes for tensor in weights.values()))
     most = min(MAX_SNAPSHOTS, max(1, limit // max(1, sum(tensor.nbytes for tensor in halved.values()))))
     kept = snapshots(run)
@@ -117,13 +118,13 @@ def forget_after(run: Path, step: int) -> None:
 
 def _remove(run: Path, step: int) -> None:
     with contextlib.suppress(OSError):
-        (run / FOLDER / file_name(step)).unlink()
+        (path_of(run, step)).unlink()
 
 
 def read(run: Path, step: int) -> dict[str, Tensor]:
     """The weights of a snapshot; RunError where it is not there or not whole."""
     files.check_folder(run / FOLDER)
-    path = run / FOLDER / file_name(step)
+    path = path_of(run, step)
     if not path.exists():
         kept = ", ".join(f"{number:,}" for number in _steps(run)) or "none"
         raise RunError(f"the weights of step {step:,} are not kept in this run; kept: {kept}; choose one of these")

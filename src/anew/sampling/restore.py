@@ -151,7 +151,7 @@ def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tupl
     Raises:
         RunError: It is not there, not whole, or of another model.
     """
-    path = run / snapshots.FOLDER / snapshots.file_name(step)
+    path = snapshots.path_of(run, step)
     earlier = snapshots.read(run, step)
     for name, tensor in earlier.items():
         if name not in weights or weights[name].shape != tensor.shape:
