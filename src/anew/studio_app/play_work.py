@@ -53,18 +53,22 @@ class PlayWork(Work):
     Args:
         player: Whose model.
         channel: Where events go; None is the last of them.
+
+    Attributes:
+        step: A step whose weights answer, in place of the newest.
     """
 
     def __init__(self, player: Player, channel: Channel[object]) -> None:
         super().__init__()
         self.player, self.channel, self.size = player, channel, 1
+        self.step: int | None = None
 
     def batch_key(self) -> Hashable:
         return None
 
     def run(self, model: Model, group: Sequence[Work]) -> None:
         try:
-            for event in self.events(model):
+            for event in self.events(self.player.model_at(model, self.step)):
                 if self.channel.is_cancelled:
                     return
                 self.channel.put(event)
