@@ -170,16 +170,28 @@ def test_only_tiles_of_runs_that_changed_are_drawn_again(root: Path, tmp_path: P
         assert page.locator(".tile").count() == 2
 
 
-def test_very_many_files_are_not_dropped_one_by_one(address: str, browser: Any) -> None:
-    with opened(browser, address) as page:
+def test_many_small_files_are_sent_together(tmp_path: Path, browser: Any) -> None:
+    """Two large files alone and a thousand small ones in three requests; far too many are refused before any is sent."""
+    sent: list[str] = []
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+        page.evaluate("""async () => {
+            const { upload } = await import("/static/upload.js");
+            const small = (_, n) => ({ path: `many/${n % 7}/${n}.txt`, file: new File([`text ${n}`], "x") });
+            const entries = Array.from({ length: 1000 }, small);
+            for (const n of [1, 2]) entries.push({ path: `many/large-${n}.txt`, file: new File(["x".repeat(300000)], "x") });
+            return upload(entries, new AbortController().signal, () => {});
+        }""")
+        assert len(sent) == 1 + 3 + 2
         message = page.evaluate("""async () => {
             const { upload } = await import("/static/upload.js");
-            const entries = Array.from({ length: 100000 }, (_, number) => ({ path: `many/${number}.txt`, file: new File([], "x") }));
+            const file = new File([], "x");
+            const entries = Array.from({ length: 200001 }, (_, number) => ({ path: `many/${number}.txt`, file }));
             try { await upload(entries, new AbortController().signal, () => {}); } catch (error) { return error.message; }
         }""")
-    assert message.startswith(
-        "100,000 files are too many to drop. Put the folder below the one the Studio was started in"
-    )
+    found = [path for path in (tmp_path / "uploads" / "many").rglob("*.txt")]
+    assert len(found) == 1002 and (tmp_path / "uploads/many/3/10.txt").read_text() == "text 10"
+    assert message.startswith("These are more than 200,000 files, too many to drop. Put the folder below the one")
 
 
 def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -> None:

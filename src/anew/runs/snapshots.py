@@ -58,8 +58,9 @@ def snapshots(run: Path) -> list[Snapshot]:
 
 def _steps(run: Path) -> list[int]:
     try:
+        files.check_folder(run / FOLDER)
         names = [path.name for path in (run / FOLDER).iterdir()]
-    except OSError:
+    except (OSError, RunError):  # a link, which may have come with the run, would lead out of it
         return []
     return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
 
@@ -118,7 +119,7 @@ def forget_after(run: Path, step: int) -> None:
 
 def _remove(run: Path, step: int) -> None:
     with contextlib.suppress(OSError):
-        (path_of(run, step)).unlink()
+        path_of(run, step).unlink()
 
 
 def read(run: Path, step: int) -> dict[str, Tensor]:

@@ -35,6 +35,7 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
 from anew.server.work import Channel, Work
+from anew.studio_app.faults import full_disk
 from anew.studio_app.players import Player
 from anew.studio_app.shown_items import data_address, shown_items
 from anew.workflows.evaluate import evaluation_inputs
@@ -74,6 +75,8 @@ class PlayWork(Work):
                 self.channel.put(event)
         except UserError as error:
             raise ApiError(400, str(error)) from None
+        except OSError as error:
+            raise (full_disk(error) or error) from error
         self.channel.put({"end": True})
 
     @abstractmethod
