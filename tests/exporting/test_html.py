@@ -103,7 +103,7 @@ NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
 PIXEL = {**TINY_CONV, "space": "pixel"}
 GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "gan": ("gan", shapes, TINY_CONV),
-    "vae": ("vae", shapes, {**TINY_CONV, "prior_width": 32, "top_dim": 8}),
+    "vae": ("vae", shapes, {**TINY_CONV, "top_dim": 8}),
     "diffusion": ("diffusion", shapes, PIXEL),
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),

@@ -81,7 +81,7 @@ def test_a_gan(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_vae(tmp_path: Path) -> None:
-    settings = {**TINY_CONV, "prior_width": 32, "top_dim": 8}
+    settings = {**TINY_CONV, "top_dim": 8}
     run = train(shapes(tmp_path / "data", 60), tmp_path / "run", settings, steps=4, family="vae")
     model, sampler = exported(run, tmp_path / "out")
     expected, request = values(model)
