@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from anew.errors import RunError
+from anew.runs import snapshots
 from anew.studio_app import data_routes, run_summary, runner
 from anew.studio_app.jobs import Job, JobStore
 from anew.studio_app.start_folder import STATE
@@ -96,9 +98,11 @@ def test_a_folder_of_very_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_folder_of_a_film_that_is_none(tmp_path: Path, root: Path) -> None:
     run = write_run(tmp_path / "runs" / "odd", root / "runs" / "shapes", 5)
-    (run / "film").symlink_to(tmp_path)
+    (run / "film").symlink_to(tmp_path / "elsewhere")
+    snapshots.keep(tmp_path, {"a": torch.ones(2)}, 5, 1.0)
+    (tmp_path / "film").rename(tmp_path / "elsewhere")
     with client_of(tmp_path) as client:
-        assert client.get("/api/film", params={"run": "runs/odd"}).json() == {"steps": []}
+        assert client.get("/api/film", params={"run": "runs/odd"}).json() == {"steps": [], "weights": []}
         answer = client.get("/api/film/frame", params={"run": "runs/odd", "step": "1"})
         assert answer.status_code == 404 and answer.json()["error"]["message"]
         assert client.get("/api/film/frame", params={"run": "runs/odd", "step": "x"}).status_code == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from anew.evaluation.reporting.page import render
 from anew.runs import events
 from samples import names
+from studio_app.test_insight import with_early_weights
 from studio_runs import studio_process, write_run
 
 WIDTHS = (390, 1280)
@@ -77,6 +81,55 @@ def test_it_fits_narrow_and_wide_pages_in_both_themes(address: str, browser: Any
             assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
+def test_a_report_has_the_theme_of_the_page(root: Path, tmp_path: Path, browser: Any) -> None:
+    """Also where the system has another: the frame is shown as the page is."""
+    run = tmp_path / "runs" / "shapes"
+    shutil.copytree(root / "runs" / "shapes", run)
+    (run / "report").mkdir(exist_ok=True)
+    (run / "report" / "report.html").write_text(render("base.html"))
+    with (
+        studio_process(tmp_path) as (_, address),
+        opened(browser, address, viewport={"width": 390, "height": 800}, color_scheme="null") as page,
+    ):
+        go(page, "#/report/runs%2Fshapes")
+        frame = page.locator("iframe")
+        frame.wait_for()
+        for theme, is_dark in (("light", False), ("dark", True)):
+            assert page.evaluate("document.documentElement.dataset.theme") == theme
+            page.wait_for_timeout(500)
+            with Image.open(io.BytesIO(frame.screenshot())) as picture:
+                middle = picture.convert("L").getpixel((picture.width // 2, picture.height // 2))
+            assert (middle < 64) == is_dark, (theme, middle)
+            page.locator("#theme").click()
+
+
+def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, browser: Any) -> None:
+    run = tmp_path / "runs" / "shapes"
+    shutil.copytree(root / "runs" / "shapes", run)
+    picture = {
+        "ranks": [4, 10, 40, 300],
+        "shares": [1.0, 0.6, 0.6, 0.9],
+        "line": [1.0, 0.9, 0.8, 0.7],
+        "expected": 0.5,
+        "tested": 50,
+    }
+    copies = {"verdict": "No copying found.", "picture": picture}
+    with (
+        studio_process(tmp_path) as (_, address),
+        opened(browser, address, viewport={"width": 390, "height": 800}) as page,
+    ):
+        page.route("**/api/copies*", lambda route: route.fulfill(json=copies))
+        page.route("**/api/report*", lambda route: route.fulfill(body="", content_type="text/html"))
+        go(page, "#/report/runs%2Fshapes")
+        page.locator(".copies-chart").wait_for()
+        heights = page.locator(".copies-chart text").evaluate_all(
+            "all => all.map((text) => text.getBoundingClientRect().height)"
+        )
+        assert min(heights) >= 11
+        # Nothing is said of samples that are not tested, nor of ranks at which nothing could raise an alarm.
+        assert page.get_by_text("The curve stays below the line for the 50 samples that are tested").count()
+
+
 def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_path: Path, browser: Any) -> None:
     evil = "<img src=x onerror=alert(1)>"
     run = write_run(tmp_path / "runs" / "live", root / "runs" / "shapes", 500)
@@ -117,16 +170,28 @@ def test_only_tiles_of_runs_that_changed_are_drawn_again(root: Path, tmp_path: P
         assert page.locator(".tile").count() == 2
 
 
-def test_very_many_files_are_not_dropped_one_by_one(address: str, browser: Any) -> None:
-    with opened(browser, address) as page:
+def test_many_small_files_are_sent_together(tmp_path: Path, browser: Any) -> None:
+    """Two large files alone and a thousand small ones in three requests; far too many are refused before any is sent."""
+    sent: list[str] = []
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+        page.evaluate("""async () => {
+            const { upload } = await import("/static/upload.js");
+            const small = (_, n) => ({ path: `many/${n % 7}/${n}.txt`, file: new File([`text ${n}`], "x") });
+            const entries = Array.from({ length: 1000 }, small);
+            for (const n of [1, 2]) entries.push({ path: `many/large-${n}.txt`, file: new File(["x".repeat(300000)], "x") });
+            return upload(entries, new AbortController().signal, () => {});
+        }""")
+        assert len(sent) == 1 + 3 + 2
         message = page.evaluate("""async () => {
             const { upload } = await import("/static/upload.js");
-            const entries = Array.from({ length: 100000 }, (_, number) => ({ path: `many/${number}.txt`, file: new File([], "x") }));
+            const file = new File([], "x");
+            const entries = Array.from({ length: 200001 }, (_, number) => ({ path: `many/${number}.txt`, file }));
             try { await upload(entries, new AbortController().signal, () => {}); } catch (error) { return error.message; }
         }""")
-    assert message.startswith(
-        "100,000 files are too many to drop. Put the folder below the one the Studio was started in"
-    )
+    found = [path for path in (tmp_path / "uploads" / "many").rglob("*.txt")]
+    assert len(found) == 1002 and (tmp_path / "uploads/many/3/10.txt").read_text() == "text 10"
+    assert message.startswith("These are more than 200,000 files, too many to drop. Put the folder below the one")
 
 
 def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -> None:
@@ -178,6 +243,34 @@ def test_playing(address: str, browser: Any) -> None:
         page.get_by_text("Paint over the part").wait_for()
         page.get_by_role("tab", name="Walk").click()
         page.get_by_text("Frame 1 of 48").wait_for(timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, browser: Any) -> None:
+    run = tmp_path / "runs" / "names"
+    shutil.copytree(root / "runs" / "names", run, ignore=shutil.ignore_patterns("film"))
+    with_early_weights(run)
+    with (
+        studio_process(tmp_path) as (_, address),
+        opened(browser, address, viewport={"width": 390, "height": 800}) as page,
+    ):
+        go(page, "#/play/runs%2Fnames/insight")
+        costs = page.get_by_text("Bits per token")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        page.fill("#sentence", "anna")
+        costs.wait_for()
+        page.wait_for_timeout(1500)
+        late = costs.inner_text()
+        page.get_by_label("Time in training").focus()
+        page.keyboard.press("ArrowLeft")
+        page.get_by_text("Answers come from weights after 12 s, step 3.").wait_for()
+        costs.wait_for()
+        assert page.locator("#sentence").input_value() == "anna"
+        assert costs.inner_text() != late
+        page.keyboard.press("ArrowRight")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        costs.wait_for()
+        assert costs.inner_text() == late
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

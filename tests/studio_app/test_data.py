@@ -11,9 +11,10 @@ from starlette.testclient import TestClient
 
 from anew.core import files
 from anew.server import guard
-from anew.studio_app import data_report, uploads
+from anew.studio_app import data_report, parcels, uploads
 from anew.studio_app.app import make_app
-from anew.studio_app.start_folder import StartFolder
+from anew.studio_app.parcels import HEAD
+from anew.studio_app.start_folder import STATE, StartFolder
 from anew.studio_app.studio import Studio
 from samples import shapes
 from server_runs import answering
@@ -167,3 +168,40 @@ def test_the_settings(client: TestClient) -> None:
     value = client.get("/api/settings").json()
     width = next(s for s in value["settings"] if s["owner"] == "transformer" and s["name"] == "width")
     assert width["group"] == "family" and width["minimum"] is not None and width["meaning"] and width["values"]
+
+
+def parcel(*entries: tuple[str, bytes]) -> bytes:
+    return b"".join(HEAD.pack(len(path.encode()), len(data)) + path.encode() + data for path, data in entries)
+
+
+def test_many_small_files_arrive_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parcels, "WRITTEN_FILES", 3)
+    entries = [(f"{'ab'[n % 2]}/{n}.txt", b"x" * n) for n in range(10)] + [("ä.txt", b"")]
+    whole = parcel(*entries)
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
+        pieces = (whole[place : place + 7] for place in range(0, len(whole), 7))
+        assert client.post("/api/parcel", params={"to": upload}, content=pieces).json() == {"files": 11}
+    found = {str(path.relative_to(tmp_path / upload)): path.read_bytes() for path in (tmp_path / upload).rglob("*.txt")}
+    assert found == dict(entries)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (parcel(("../x", b"x")), 400),
+        (parcel((".hidden", b"x")), 400),
+        (parcel(("a/b.txt", b"whole"), ("c.txt", b"cut off"))[:-1], 400),
+        (HEAD.pack(5, 2**40) + b"x.txt", 413),
+        (HEAD.pack(2**31, 1), 413),
+        (b"abc", 400),
+    ],
+)
+def test_parcels_that_are_none(body: bytes, status: int, tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
+        answer = client.post("/api/parcel", params={"to": upload}, content=body)
+        assert answer.status_code == status and answer.json()["error"]["message"]
+        assert client.post("/api/parcel", params={"to": "runs"}, content=parcel(("x", b"x"))).status_code in (403, 404)
+    assert not [path for path in (tmp_path / upload).rglob("*") if path.is_file()]
+    assert {path.name for path in tmp_path.iterdir()} <= {"uploads", STATE}

@@ -17,7 +17,10 @@ from starlette.testclient import TestClient
 
 import anew
 from anew.core.specs import Batch
+from anew.runs import snapshots
+from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import condition_from_prompt
+from anew.sampling.model import Model
 from anew.studio_app.source_lines import SOURCES, source_lines
 from studio_runs import client_of
 
@@ -49,6 +52,37 @@ def test_whose_weights_answer_is_known(root: Path, tmp_path: Path) -> None:
         begun = client.get("/api/play/about", params={"run": "runs/begun"}).json()
     assert not done["unfinished"] and done["has_film"] == (root / "runs" / "shapes" / "film").is_dir()
     assert begun["unfinished"] and not begun["has_film"]
+
+
+def with_early_weights(run: Path, step: int = 3) -> None:
+    """Keep weights in a run as if they were of an early step: noise."""
+    model = anew.load(run)
+    generator = torch.Generator().manual_seed(0)
+    learned = model.family.named_parameters()
+    noise = {name: 0.1 * torch.randn(tensor.shape, generator=generator) for name, tensor in learned}
+    snapshots.keep(run, noise, step, 12.0)
+
+
+def test_weights_of_an_earlier_time_answer(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "shapes", tmp_path / "shapes")  # the data, where it is looked for
+    for name in ("names", "shapes"):
+        shutil.copytree(root / "runs" / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("film"))
+        with_early_weights(tmp_path / "runs" / name)
+    with client_of(tmp_path) as client:
+        assert client.get("/api/film", params={"run": "runs/names"}).json()["weights"] == [{"step": 3, "seconds": 12.0}]
+        now, early = (
+            events(client, "sentence", run="runs/names", prompt="anna", **at)[0]["sides"] for at in ({}, {"step": 3})
+        )
+        model = Model(RunFolder.open(tmp_path / "runs" / "names"), step=3)
+        bits = model.family.bits(Batch(condition_of(model, "anna")))
+        assert sum(early["together"]) == pytest.approx(float(bits[0]), rel=1e-5) and early != now
+        assert events(client, "sentence", run="runs/names", prompt="anna")[0]["sides"] == now  # the newest once more
+        for path in ("noise", "field"):
+            answers = [events(client, path, run="runs/shapes", **at) for at in ({}, {"step": 3})]
+            assert answers[0] != answers[1] and answers[1][-1] == {"end": True}
+        (refused,) = events(client, "noise", run="runs/shapes", step=4)
+        assert "the weights of step 4 are not kept in this run; kept: 3" in refused["error"]["message"]
+        assert client.post("/api/play/noise", json={"run": "runs/shapes", "step": -1}).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import shutil
@@ -110,6 +111,24 @@ def test_downloads_are_ordinary_files(client: TestClient) -> None:
     assert len(archive.namelist()) == 2 and archive.testzip() is None
     for invalid in ({"index": 2}, {"made": "made-999"}, {"index": "x"}):
         assert client.get("/api/play/file", params=query | {"index": 0} | invalid).status_code in (400, 404)
+
+
+def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples stay in memory, whatever cannot be written; a model that needs the disk says it, too."""
+    samples = made(client, run=SHAPES, n=2, seed=1)
+    query = {"run": SHAPES, "made": samples["made"]}
+
+    def full(*arguments: Any, **keywords: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.TemporaryDirectory", full)
+        answer = client.get("/api/play/zip", params=query)
+        assert answer.status_code == 413 and "the disk is full" in answer.json()["error"]["message"]
+        patched.setattr("anew.studio_app.play_work.shown_items", full)
+        (fault,) = events(client, "sample", run=SHAPES, n=1)
+        assert "the disk is full" in fault["error"]["message"]
+    assert client.get("/api/play/zip", params=query).status_code == 200
 
 
 @pytest.mark.parametrize(

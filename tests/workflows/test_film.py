@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +20,14 @@ from safetensors import safe_open
 
 import anew
 from anew.core.specs import Batch
+from anew.errors import RunError
 from anew.runs import film as frames_of_run
+from anew.runs import snapshots
+from anew.runs.folder import RunFolder
+from anew.sampling.model import Model
 from anew.workflows import film
 from processes import together
-from samples import TINY, names, shapes
+from samples import TINY, names, shapes, tones
 
 SMALL = {"width": 8, "batch_size": 8, "previews": 0}
 
@@ -95,6 +100,15 @@ def test_a_text_is_read_again(tmp_path: Path) -> None:
     assert frame["bits"] == pytest.approx(float(arrays["token_bits"].mean()), rel=1e-5)
 
 
+def test_sound_is_shown_as_its_spectrogram(tmp_path: Path) -> None:
+    run = filmed(tones(tmp_path / "tones", 40), tmp_path / "run", steps=2, family="diffusion", settings=SMALL)
+    arrays, _ = opened(run / "film" / frames_of_run.SCENE)
+    sheet = np.asarray(Image.open(io.BytesIO(bytes(arrays["real_sheet"].numpy()))).convert("RGB")).astype(int)
+    thumb = sheet[:16, :16]
+    assert np.abs(thumb[..., 0] - thumb[..., 1]).max() > 30  # not grey
+    assert thumb[-4:].mean() > thumb[:4].mean()  # low tones below
+
+
 LATENT = {"space": "latent", "vae.width": 8, "vae.latent_channels": 2, "diffusion.width": 8, "previews": 0}
 CODED = {"fsq.width": 8, "levels": "3,3", "num_clusters": 4, "layers": 1, "transformer.width": 16, "heads": 1, "mlp_size": 32,
          "previews": 0}  # fmt: skip
@@ -103,6 +117,7 @@ CODED = {"fsq.width": 8, "levels": "3,3", "num_clusters": 4, "layers": 1, "trans
 @pytest.mark.slow
 def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
     run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
+    assert anew.look(run).family == "diffusion on latents of vae"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
     assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["made"] == len(arrays["made"])
@@ -113,6 +128,7 @@ def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
     run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="transformer", settings=CODED)
+    assert anew.look(run).family == "transformer on codes of fsq"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
     assert facts["scene"] == "codes" and len(scene["ids"]) == len(arrays["token_bits"]) >= math.prod(facts["shape"])
@@ -155,6 +171,62 @@ def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(steps) <= 8 and steps[0] == 1 and steps[-1] == 29
     frames_of_run.forget_after(tmp_path, 20)
     assert max(frames_of_run.frames(tmp_path)) <= 20
+
+
+def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Path) -> None:
+    """A few sets in half precision, the last of them the weights of the last step; the training is the same without."""
+    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=3, family="diffusion", settings=SMALL)
+    kept = snapshots.snapshots(run)
+    assert [snapshot.step for snapshot in kept] == [2, 3] and 0 < kept[0].seconds < kept[1].seconds
+    newest, last = anew.load(run).family.state_dict(), snapshots.read(run, 3)
+    learned = dict(anew.load(run).family.named_parameters())
+    assert last.keys() == learned.keys() and all(tensor.dtype == torch.float16 for tensor in last.values())
+    assert all(torch.allclose(tensor.float(), newest[name], rtol=1e-3, atol=1e-6) for name, tensor in last.items())
+    assert any(not torch.equal(tensor, last[name]) for name, tensor in snapshots.read(run, 2).items())
+    off = {**SMALL, "film": False}
+    without = filmed(gan.parent / "shapes", tmp_path / "off", steps=3, family="diffusion", settings=off)
+    assert (without / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+    assert not (without / "film").exists()
+    earlier = Model(RunFolder.open(run), step=2).family.state_dict()
+    assert torch.equal(earlier["mixture_means"], newest["mixture_means"])  # what has a closed form is the newest
+    with pytest.raises(RunError, match="the weights of step 7 are not kept in this run; kept: 2, 3"):
+        Model(RunFolder.open(run), step=7)
+
+
+def test_a_resumed_training_forgets_later_weights_and_goes_on_with_its_clock(gan: Path, tmp_path: Path) -> None:
+    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=3, family="vae", settings=SMALL)
+        log = run / "events.jsonl"
+        log.write_text(re.sub(r'"seconds": ?([0-9.]+)', r'"seconds": 10\1', log.read_text()))  # some hundred more
+        snapshots.keep(run, {"later": torch.zeros(2)}, 99, 99.0)
+        with (
+            mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, SHARE=1e9, FRAME_SHARE=1e9),
+            mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
+        ):
+            anew.resume(run, steps=6)
+    kept = snapshots.snapshots(run)
+    assert kept[0].step == 2 and kept[0].seconds < 10 and kept[-1].step == 6
+    seconds = [snapshot.seconds for snapshot in kept]
+    assert seconds == sorted(seconds) and seconds[1] >= 100
+
+
+def test_old_weights_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most so many, spread over the logarithm of time, and no more bytes than allowed."""
+    weights = {"a": torch.full((100,), 1 / 3), "b": torch.tensor([1e6])}
+    for step in range(1, 31):
+        snapshots.keep(tmp_path, weights, step, 2.0 * 1.3**step)
+    kept = snapshots.snapshots(tmp_path)
+    assert len(kept) == snapshots.MAX_SNAPSHOTS and kept[0].step == 1 and kept[-1].step == 30
+    gaps = np.diff([math.log(snapshot.seconds) for snapshot in kept])
+    assert gaps.max() <= 4 * gaps.min()
+    read = snapshots.read(tmp_path, 30)
+    assert read["a"].dtype == torch.float16 and read["b"].dtype == torch.bfloat16  # no infinity
+    monkeypatch.setattr(snapshots, "MAX_BYTES", 0)
+    snapshots.keep(tmp_path, weights, 31, 1e6)
+    assert [snapshot.step for snapshot in snapshots.snapshots(tmp_path)] == [1, 31]  # as many bytes as the weights have
+    snapshots.path_of(tmp_path, 31).write_bytes(b"no weights")
+    assert [snapshot.step for snapshot in snapshots.snapshots(tmp_path)] == [1]
 
 
 SHARDED = """

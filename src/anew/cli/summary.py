@@ -57,9 +57,11 @@ def _details(inspection: Inspection) -> Iterator[str]:
     for preference, alternative in inspection.alternatives.items():
         yield f"with --prefer {preference}: {alternative.family} ({alternative.reason})"
     if inspection.budgets:
-        yield "what a budget can train:"
+        yield "what a budget can train, and what its report can answer, roughly:"
     for estimate in inspection.budgets:
         yield f"  {estimate.duration:>6}: {estimate.training}"
+        if estimate.report:
+            yield f"          {estimate.report}"
 
 
 # ---- the end of a run ----

@@ -20,6 +20,11 @@ def percent(share: float) -> str:
     return f"{100.0 * share:.2g}%" if share < 0.1 else f"{100.0 * share:.0f}%"
 
 
+def duration(seconds: float) -> str:
+    """Whole minutes or hours in words: "10 min", "2 h"."""
+    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as a list within a sentence: "a", "a and b", "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

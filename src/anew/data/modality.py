@@ -279,6 +279,10 @@ class Modality(ABC):
         """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""
         return None
 
+    def drawn(self, x: Tensor) -> Tensor:
+        """(n, C, *axes) of a bounded `Grid` as its items look, without the time that decoding takes: what a film shows."""
+        return x
+
     def pictures(self, items: Iterable[DecodedItem]) -> list[Numbers]:
         """The picture of each item; [] where items are read as text."""
         return [picture for item in items if (picture := self.picture(item)) is not None]

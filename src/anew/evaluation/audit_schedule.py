@@ -89,16 +89,26 @@ class AuditSchedule:
     def _comparisons(self, samples: int, real: int) -> float:
         return comparisons(samples, real, self.query_cost)
 
+    def seconds(self, size: AuditSize) -> float:
+        """Seconds that an audit of this size is expected to take."""
+        fixed, pace = self._costs()
+        return fixed + pace * self._comparisons(*size)
+
     def _affordable(self, seconds: float) -> float:
-        """Comparisons of an audit of these seconds. Two audits tell what is fixed; of the first alone a part counts as fixed."""
+        """Comparisons of an audit of these seconds."""
+        fixed, pace = self._costs()
+        return max(seconds - fixed, 0.0) / pace
+
+    def _costs(self) -> tuple[float, float]:
+        """Seconds of an audit whatever its size, and of each comparison. Two audits tell what is fixed; of the first alone a
+        part counts as fixed."""
         pairs, spent = self._times[-1]
         pace = (1.0 - FIRST_FIXED) * spent / pairs
         other_pairs, other_spent = self._times[-2] if len(self._times) > 1 else (pairs, spent)
         if pairs > other_pairs:  # not where memory held no more than before
             slope = (spent - other_spent) / (pairs - other_pairs)
             pace = min(max(slope, LEAST_VARIABLE * spent / pairs), spent / pairs)
-        fixed = spent - pace * pairs
-        return max(seconds - fixed, 0.0) / pace
+        return spent - pace * pairs, pace
 
 
 def sample_counts(n_samples: int) -> list[int]:

@@ -40,7 +40,8 @@ class TrainConfig:
     train_seconds: float = setting(0.0, "time for training alone; 0: chosen by the budget", unit="s", low=0.0)
     previews: int = setting(4, "number of previews during training", low=0, high=1000)
     film: bool = setting(
-        True, "keep small snapshots of the training for the Studio's film: at most 2% of the training time"
+        True,
+        "keep small frames of the training for the Studio's film, and up to 6 earlier sets of weights: at most 2% of the time",
     )
     checkpoint_seconds: float = setting(
         30.0, "time between checkpoints; longer where writing them would take over a fiftieth of it", unit="s", low=0.0

@@ -28,7 +28,7 @@ from anew.core import addresses, files
 from anew.core.addresses import FileSystem
 from anew.core.schema import Count, Flag, Record, Text, Whole, checked
 from anew.errors import RunError
-from anew.runs import events, lock
+from anew.runs import events, lock, snapshots
 from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
 
@@ -344,8 +344,8 @@ class Mirror:
 
 
 def _is_for_training(name: str) -> bool:
-    """Whether a file is needed to go on alone, not to sample or to measure."""
-    return "checkpoints/" in name or name.startswith("pilots/")
+    """Whether a file is needed to go on, or to look back at the training, not to sample or to measure."""
+    return "checkpoints/" in name or name.startswith(("pilots/", snapshots.PREFIX))
 
 
 def _order(name: str) -> tuple[int, str]:

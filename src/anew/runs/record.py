@@ -175,6 +175,14 @@ class RunRecord(Record):
             raise ValueError(f"label_shares must have one share for each of {classes} classes, and not all 0")
         return self
 
+    @property
+    def described_family(self) -> str:
+        """The family and what it works on, where that is not the data itself: "transformer on codes of fsq"."""
+        if self.codec is None:
+            return self.family.name
+        kind = "codes" if isinstance(self.spec, Tokens) else "latents"
+        return f"{self.family.name} on {kind} of {self.codec.family.name}"
+
     def to_json(self) -> dict[str, object]:
         """As JSON values."""
         return self.model_dump(exclude_none=False)

@@ -45,6 +45,7 @@ class PictureRecord(_ExtensibleRecord):
     expected: Real
     planted: list[Real] | None = None
     planted_rate: Real | None = None
+    tested: Whole | None = None  # of reports of older versions unknown
 
 
 class CopiesRecord(_ExtensibleRecord):

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
     """safetensors, atomically. Names are sorted, so that equal tensors are equal bytes. Straight from the tensors' memory: bytes
-    in between would take as much again, and a thread that makes them would hold up all others."""
+    in between would take as much again, and a thread that makes them would hold up all others. facts: for its header."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file  # torch: a run folder opens without it
 
     def fill(temporary: Path) -> None:
         try:
-            save_file({name: tensors[name].contiguous() for name in sorted(tensors)}, temporary, {"format": "pt"})
+            save_file(
+                {name: tensors[name].contiguous() for name in sorted(tensors)},
+                temporary,
+                {"format": "pt", **(facts or {})},
+            )
         except SafetensorError as error:  # of the system: the disk is full, the folder is gone
             raise _system_error(error, temporary.parent) from error
 

@@ -30,7 +30,7 @@ def model_facts(generator: Generator, record: RunRecord, folder: Path) -> dict[s
     size = f"up to {spec.length} tokens" if isinstance(spec, Tokens) else " x ".join(map(str, spec.shape))
     parameters = sum(parameter.numel() for parameter in generator.family.parameters())
     return {
-        "family": record.family.name + ("" if record.codec is None else f" on latents of {record.codec.family.name}"),
+        "family": record.described_family,
         "data": f"{record.data.modality} {size}",
         "classes": str(spec.classes) if spec.classes else "none",
         "parameters": f"{parameters:,}",

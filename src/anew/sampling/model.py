@@ -28,6 +28,7 @@ from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
 from anew.sampling.origins import Origin, weights_digest
 from anew.sampling.restore import (
+    earlier_weights,
     load_family_class,
     newest_weights,
     restore_family,
@@ -51,6 +52,7 @@ class Model(Generator):
         folder: The run.
         device: "auto", "cpu", "cuda" or "cuda:N".
         trust_code: Whether to run the `family.py` of a run with a family of its own.
+        step: A step whose weights were kept during training, to have them in place of the newest.
 
     Attributes:
         folder: The run.
@@ -61,7 +63,9 @@ class Model(Generator):
         RunError: The run is damaged, was edited, or has no weights yet.
     """
 
-    def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
+    def __init__(
+        self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False, step: int | None = None
+    ) -> None:
         if not isinstance(folder, RunFolder):
             raise ConfigError(f"`folder` must be a RunFolder (got {shorten(folder)}); anew.load takes a path")
         trust_code = switch("trust_code", trust_code)
@@ -70,6 +74,8 @@ class Model(Generator):
         owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
         weights, weights_path, self.notes = newest_weights(folder, record.status)
+        if step is not None:
+            weights, weights_path = earlier_weights(folder.path, step, weights)
         family = restore_family(record.family, record.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)
         self.folder = folder

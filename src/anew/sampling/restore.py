@@ -18,6 +18,7 @@ from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.errors import RunError, command, restoring
 from anew.families.base import Family, load_family, load_family_file
+from anew.runs import snapshots
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
@@ -139,6 +140,23 @@ def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], P
     for part in ("weights/", "average/"):  # the average replaces the weights that it is of, as in Trainer.weights
         weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}
     return weights, path, notes
+
+
+def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Path]:
+    """The weights of a snapshot; what no gradient changes (what was counted, measured or fitted) is that of `weights`.
+
+    Returns:
+        The state of the family, and the file that the snapshot is in.
+
+    Raises:
+        RunError: It is not there, not whole, or of another model.
+    """
+    path = snapshots.path_of(run, step)
+    earlier = snapshots.read(run, step)
+    for name, tensor in earlier.items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            raise RunError(f"the weights in {str(path)!r} do not fit those of this run ({name}); delete this file")
+    return {**weights, **{name: tensor.to(weights[name].dtype) for name, tensor in earlier.items()}}, path
 
 
 def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -23,6 +23,7 @@ from anew.server.faults import ApiError, bad_request
 from anew.server.guard import json_body, stream_body
 from anew.studio_app import uploads
 from anew.studio_app.job_routes import LIMITS, ShortText, StudioBody
+from anew.studio_app.parcels import receive_parcel
 from anew.studio_app.studio import Studio
 from anew.workflows.examples import EXAMPLES, write_example
 from anew.workflows.inspect_run import is_run
@@ -78,6 +79,11 @@ def add_data(app: FastAPI, studio: Studio) -> None:
         length = request.headers.get("content-length", "")
         size = await uploads.receive(target, stream_body(request), int(length) if length.isdecimal() else None)
         return JSONResponse({"size": size})
+
+    @app.post("/api/parcel")
+    async def parcel(request: Request) -> Response:
+        upload = request.query_params.get("to", "")
+        return JSONResponse({"files": await receive_parcel(studio.folder, upload, stream_body(request))})
 
     @app.post("/api/look")
     async def look(request: Request) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +19,7 @@ def add_faults(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(AnewError, _refusal)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(OSError, _system_error)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -28,6 +31,21 @@ async def _api_error(request: Request, error: Exception) -> Response:
 async def _refusal(request: Request, error: Exception) -> Response:
     """A sentence of the library; whoever reads it sits at this machine."""
     return error_response(bad_request(str(error)))
+
+
+def full_disk(error: OSError) -> ApiError | None:
+    """What is said where the disk is full; None where the error is another one."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return ApiError(413, "the disk is full, or your share of it; free some space and try again; nothing was lost")
+
+
+async def _system_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    fault = full_disk(error)
+    if fault is None:
+        raise error
+    return error_response(fault)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

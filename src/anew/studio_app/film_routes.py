@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.errors import RunError
-from anew.runs import film
+from anew.runs import film, snapshots
 from anew.server.faults import ApiError, bad_request
 from anew.studio_app.run_summary import copying_test
 from anew.studio_app.source_lines import SOURCES, source_lines
@@ -25,8 +27,9 @@ def add_film(app: FastAPI, studio: Studio) -> None:
         except ApiError as error:
             if error.status != 404:
                 raise
-            return JSONResponse({"steps": []})  # a job that waits, or has just begun, has no folder yet
-        return JSONResponse({"steps": await run_in_threadpool(film.frames, path)})
+            return JSONResponse({"steps": [], "weights": []})  # a job that waits, or has just begun, has no folder yet
+        kept = [asdict(snapshot) for snapshot in await run_in_threadpool(snapshots.snapshots, path)]
+        return JSONResponse({"steps": await run_in_threadpool(film.frames, path), "weights": kept})
 
     @app.get("/api/film/frame")
     async def frame(request: Request) -> Response:

@@ -13,25 +13,40 @@ from starlette.responses import Response
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import MAX_ROWS
+from anew.server.work import Channel
 from anew.studio_app.insight_work import DiscriminatorWork, FieldWork, NoiseWork
 from anew.studio_app.job_routes import LIMITS, RunBody
 from anew.studio_app.latent_work import MapWork, PlaceWork, SoftnessWork
 from anew.studio_app.play_streams import MakeWork, WishBody, player_of, stream
-from anew.studio_app.players import Players
+from anew.studio_app.play_work import PlayWork
+from anew.studio_app.players import Player, Players
 from anew.studio_app.sentence_work import SentenceWork
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]
-BodyT = TypeVar("BodyT", bound=RunBody)
+MAX_STEP = 10**15  # file names of weights have as many digits
 
 
-class PlacesBody(RunBody):
+class StepBody(RunBody):
+    """step: one whose weights were kept, and answer; None: the newest."""
+
+    step: Annotated[int, Strict(), Field(ge=0, le=MAX_STEP)] | None = None
+
+
+BodyT = TypeVar("BodyT", bound=StepBody)
+
+
+class AskBody(StepBody, WishBody):
+    """A wish to a model as it is or was."""
+
+
+class PlacesBody(StepBody):
     """places: on the map of latents, in deviations from its middle."""
 
     places: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=MAX_ROWS)]
 
 
-class NoiseBody(WishBody):
+class NoiseBody(AskBody):
     """each_label: one start with each label."""
 
     each_label: Annotated[bool, Strict()] = False
@@ -43,7 +58,14 @@ def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
     def add(path: str, body_type: type[BodyT], work_of: Callable[[BodyT], MakeWork]) -> None:
         async def answer(request: Request) -> Response:
             body = parse(body_type, await json_body(request, LIMITS))
-            return stream(await player_of(studio, players, body.run), work_of(body))
+            make = work_of(body)
+
+            def made(player: Player, channel: Channel[object]) -> PlayWork:
+                work = make(player, channel)
+                work.step = body.step
+                return work
+
+            return stream(await player_of(studio, players, body.run), made)
 
         app.add_api_route(path, answer, methods=["POST"])
 
@@ -52,13 +74,13 @@ def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
         NoiseBody,
         lambda body: lambda player, channel: NoiseWork(player, channel, body.wish(1), body.each_label),
     )
-    add("/field", RunBody, lambda body: FieldWork)
-    add("/sentence", WishBody, lambda body: lambda player, channel: SentenceWork(player, channel, body.wish(1)))
-    add("/softness", WishBody, lambda body: lambda player, channel: SoftnessWork(player, channel, body.wish(1)))
+    add("/field", StepBody, lambda body: FieldWork)
+    add("/sentence", AskBody, lambda body: lambda player, channel: SentenceWork(player, channel, body.wish(1)))
+    add("/softness", AskBody, lambda body: lambda player, channel: SoftnessWork(player, channel, body.wish(1)))
     add(
         "/discriminator",
-        WishBody,
+        AskBody,
         lambda body: lambda player, channel: DiscriminatorWork(player, channel, body.wish(1)),
     )
-    add("/map", RunBody, lambda body: MapWork)
+    add("/map", StepBody, lambda body: MapWork)
     add("/place", PlacesBody, lambda body: lambda player, channel: PlaceWork(player, channel, body.places))

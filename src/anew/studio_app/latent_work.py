@@ -29,7 +29,7 @@ class MapWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         codec, x = self._codec(model), data_values(self.player, model, MAPPED)[0]
         latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
-        plane = self.player.notes["plane"] = Plane.of(latents)
+        plane = self.player.notes[f"plane {self.step}"] = Plane.of(latents)
         places = plane.places(latents)  # (n, 2)
         test, _ = data_values(self.player, model, 12, "test")
         remembered = codec.decode(codec.encode(test.to(model.device)))
@@ -77,10 +77,11 @@ class PlaceWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         codec = MapWork._codec(model)
-        plane = self.player.notes.get("plane")
+        note = f"plane {self.step}"
+        plane = self.player.notes.get(note)
         if not isinstance(plane, Plane):
             plane = Plane.of(codec.encode(data_values(self.player, model, MAPPED)[0].to(model.device)).cpu())
-            self.player.notes["plane"] = plane
+            self.player.notes[note] = plane
         z = plane.points(torch.tensor(self.places))
         yield {"items": pictures_of(model, codec.decode(z.to(model.device)))}
 

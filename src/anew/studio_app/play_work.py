@@ -35,6 +35,7 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.faults import ApiError
 from anew.server.work import Channel, Work
+from anew.studio_app.faults import full_disk
 from anew.studio_app.players import Player
 from anew.studio_app.shown_items import data_address, shown_items
 from anew.workflows.evaluate import evaluation_inputs
@@ -53,23 +54,29 @@ class PlayWork(Work):
     Args:
         player: Whose model.
         channel: Where events go; None is the last of them.
+
+    Attributes:
+        step: A step whose weights answer, in place of the newest.
     """
 
     def __init__(self, player: Player, channel: Channel[object]) -> None:
         super().__init__()
         self.player, self.channel, self.size = player, channel, 1
+        self.step: int | None = None
 
     def batch_key(self) -> Hashable:
         return None
 
     def run(self, model: Model, group: Sequence[Work]) -> None:
         try:
-            for event in self.events(model):
+            for event in self.events(self.player.model_at(model, self.step)):
                 if self.channel.is_cancelled:
                     return
                 self.channel.put(event)
         except UserError as error:
             raise ApiError(400, str(error)) from None
+        except OSError as error:
+            raise (full_disk(error) or error) from error
         self.channel.put({"end": True})
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,8 @@ class Player:
     _made: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
     _values: dict[str, Tensor] = field(default_factory=dict)
     _count: int = 0
+    # The last model of earlier weights, for as long as that of the newest stays in memory.
+    _earlier: weakref.WeakKeyDictionary[Model, tuple[int, Model]] = field(default_factory=weakref.WeakKeyDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, samples: Samples, values: Tensor | None = None) -> str:
@@ -58,6 +61,17 @@ class Player:
             while len(self._made) > MAX_MADE:
                 self._values.pop(self._made.popitem(last=False)[0], None)
             return name
+
+    def model_at(self, model: Model, step: int | None) -> Model:
+        """The model with the weights that were kept at a step; the given one, of the newest weights, where none is meant.
+        Called in the thread of the model."""
+        if step is None:
+            return model
+        kept = self._earlier.get(model)
+        if kept is None or kept[0] != step:
+            self._earlier.pop(model, None)  # two models at a time, not three
+            kept = self._earlier[model] = (step, Model(RunFolder.open(self.run), "auto", step=step))
+        return kept[1]
 
     def values(self, name: str) -> Tensor | None:
         """(n, *shape) the values of samples in the model, where they were kept."""

@@ -199,7 +199,7 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
         value |= {
             "family": record.family.name,
             "modality": record.data.modality,
-            "codec": None if record.codec is None else record.codec.family.name,
+            "described_family": record.described_family,
             "parameters": record.plan.parameters,
             "labels": list(record.data.labels) if record.spec.classes else [],
             "step": step.get("step", 0),

@@ -81,7 +81,7 @@ async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None
     temporary = target.with_name(files.temporary_name(target.name))
     try:
         await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
-        _check_room(target, length or 0)
+        check_room(target, length or 0)
         with open(temporary, "xb", buffering=WRITE_BYTES) as file:
             size = await _write(file, target, chunks)
         if length is not None and size != length:
@@ -102,13 +102,14 @@ async def _write(file: BinaryIO, target: Path, chunks: AsyncIterator[bytes]) -> 
         size += len(chunk)
         if size - checked_at > CHECK_BYTES:
             checked_at = size
-            _check_room(target, 0)
+            check_room(target, 0)
         if size > MAX_FILE_BYTES:
             raise ApiError(413, f"{target.name} is larger than {MAX_FILE_BYTES:,} bytes; choose it by its path")
         await run_in_threadpool(file.write, chunk)
     return size
 
 
-def _check_room(target: Path, size: int) -> None:
+def check_room(target: Path, size: int) -> None:
+    """ApiError where so many bytes next to this path would fill the disk."""
     if shutil.disk_usage(target.parent).free - size < files.SPARE:
         raise ApiError(413, f"{target.name} does not fit on the disk, where 2 GB stay free; free some space")

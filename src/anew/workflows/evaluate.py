@@ -63,6 +63,7 @@ MOST_SHARE = 0.5
 LATE = 1.3
 # Samples whose time says how many more there are time for; they are drawn whatever it takes, so they are few.
 FIRST_CHUNK = 8
+LARGEST_CHUNK = 256  # samples that are drawn together: bounds memory, and the time that stops may take
 GROWTH = 4  # times as many samples a chunk has at most as the one before: a machine may slow down
 
 
@@ -247,7 +248,7 @@ def _sampled(
         samples += more
         reporter.progress("sampling", len(samples), n)
         pace.add(chunk, time.monotonic() - chunk_begin)
-        max_chunk = min(256, GROWTH * chunk, n - len(samples))
+        max_chunk = min(LARGEST_CHUNK, GROWTH * chunk, n - len(samples))
         chunk = max_chunk
         if seconds is not None:
             spent, missing = time.monotonic() - begin, min_samples - len(samples)
@@ -265,7 +266,7 @@ def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Sample
     while chunk >= 1:
         batches.append((chunk, first))
         first += chunk
-        chunk = min(256, GROWTH * chunk, n - first)
+        chunk = min(LARGEST_CHUNK, GROWTH * chunk, n - first)
     return draw_together(
         world, model, batches, lambda count, first_index: model.sample(count, seed=seed, first_index=first_index)
     )
@@ -282,16 +283,25 @@ class Pace:
         self._chunks.append((n, seconds))
 
     def affordable(self, seconds: float) -> int:
-        """Samples that a chunk of these seconds has, at most 256. Of one chunk alone half of the time counts as fixed."""
+        """Samples that a chunk of these seconds has, at most LARGEST_CHUNK. Of one chunk alone half of the time counts as fixed."""
         if seconds <= 0.0:
             return 0
+        fixed, per_sample = self._costs()
+        return int(min(LARGEST_CHUNK, max(seconds - fixed, 0.0) / per_sample))
+
+    def samples_within(self, seconds: float) -> int:
+        """Samples in chunks of the largest size that these seconds have."""
+        fixed, per_sample = self._costs()
+        return int(max(seconds, 0.0) / (per_sample + fixed / LARGEST_CHUNK))
+
+    def _costs(self) -> tuple[float, float]:
+        """Seconds of a pass, whatever the number, and of each sample."""
         n, chunk_seconds = self._chunks[-1]
         other_sizes = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
         per_sample = 0.5 * chunk_seconds / n
         if other_sizes:
             per_sample = max((chunk_seconds - other_sizes[-1][1]) / (n - other_sizes[-1][0]), 0.25 * chunk_seconds / n)
-        fixed = max(chunk_seconds - per_sample * n, 0.0)
-        return int(min(256, max(seconds - fixed, 0.0) / max(per_sample, 1e-9)))
+        return max(chunk_seconds - per_sample * n, 0.0), max(per_sample, 1e-9)
 
 
 def evaluation_inputs(
@@ -348,7 +358,7 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
         held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
         return AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
     first = data.items("train", 1, seed)
-    n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
+    n = min(n, pool_limit(first[0])) if first else n
     per_part = n // 2 // len(held_out_parts)
     held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
     n_wanted = n - len(held_out)
@@ -373,6 +383,11 @@ def grouped_pool(
     keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
     groups = np.unique(keys, return_inverse=True)[1]
     return AuditPool(train, held_out, groups, max(n_train_total, len(train)), randomly_held_out)
+
+
+def pool_limit(item: DecodedItem) -> int:
+    """Real items like this one that the audit for copies holds in memory."""
+    return max(int(POOL_BYTES // max(size_of(item), 1)), 1_000)
 
 
 def size_of(item: DecodedItem) -> int:

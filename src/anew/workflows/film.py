@@ -1,4 +1,5 @@
-"""A film of the training: every few seconds a small frame of what the model makes of the same things, at a bounded cost."""
+"""A film of the training: every few seconds a small frame of what the model makes of the same things, and now and then its
+weights, at a bounded cost."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anew.data.latent_dataset import LatentModality
 from anew.families.base import Family
-from anew.runs import film
+from anew.runs import events, film, snapshots
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.film_scenes import Scene, facts_of, scene_of
 from anew.workflows.job import TrainingJob
@@ -19,6 +21,8 @@ INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chose
 STEPS_A_FRAME = 2
 # Where weights are sharded: all processes must know that a frame is due, and each question makes them wait.
 STEPS_BETWEEN_QUESTIONS = 10
+WEIGHTS_SHARE = 0.5  # of the film's time that keeping weights may take at most: frames come first; chosen
+BYTES_A_SECOND = 100e6  # that are kept, until it was measured: a slow disk
 LEAST_SECONDS = 10.0  # of training: below, no frame would be paid for
 
 
@@ -38,8 +42,16 @@ class Film:
         self._num_steps = 0
         self._scene: Scene | None = None
         self._is_off = not job.train_config.film
+        self._seconds_before = 0.0  # of training in earlier processes
+        self._keeping_cost, self._kept_bytes = 0.0, 0
+        self._kept_at = 0.0
         if job.world.is_main and not self._is_off:
-            film.forget_after(job.folder.path, trainer.step)
+            run = job.folder.path
+            film.forget_after(run, trainer.step)
+            snapshots.forget_after(run, trainer.step)
+            if trainer.step:
+                self._seconds_before = float(events.last_step(run).get("seconds") or 0.0)
+            self._kept_at = max((snapshot.seconds for snapshot in snapshots.snapshots(run)), default=0.0)
 
     def __call__(self, result: StepResult) -> str | None:
         """Add a frame where one is due; there is never a warning."""
@@ -53,12 +65,13 @@ class Film:
                 return None
         elif not self._is_due(result, now):
             return None
+        keeping_before = self._keeping_cost
         with self._family() as family:
             if family is not None:
                 self._add(family, result, now)
         self._framed_at = time.monotonic()
         cost = self._framed_at - now
-        self._largest_cost = max(self._largest_cost, cost)
+        self._largest_cost = max(self._largest_cost, cost - (self._keeping_cost - keeping_before))
         self.cost += cost
         return None
 
@@ -79,12 +92,16 @@ class Film:
 
     def _can_pay(self, progress: float, elapsed: float) -> bool:
         """Whether one more frame leaves the film within its share of the training so far."""
-        total = self._total_seconds(progress, elapsed)
-        # The first frames may borrow from what is sure to come: otherwise the beginning would never be seen.
-        allowed = SHARE * max(elapsed, min(total, elapsed + total / 10))
         # What the first one will cost is not known: about as much as a few steps.
         expected = max(self._largest_cost, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
-        return total >= LEAST_SECONDS and self.cost + expected <= allowed
+        is_long = self._total_seconds(progress, elapsed) >= LEAST_SECONDS
+        return is_long and self.cost + expected <= self._allowed(progress, elapsed)
+
+    def _allowed(self, progress: float, elapsed: float) -> float:
+        """Seconds that the film may have taken by now."""
+        total = self._total_seconds(progress, elapsed)
+        # The first frames may borrow from what is sure to come: otherwise the beginning would never be seen.
+        return SHARE * max(elapsed, min(total, elapsed + total / 10))
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
         """Expected seconds of this training in all, including those that have passed."""
@@ -104,6 +121,26 @@ class Film:
             film.write(run, film.SCENE, film.serialized(arrays, facts))
             return
         arrays, facts = self._scene.frame(family)
-        data = film.serialized(arrays, facts_of(facts, result.step, now - self._started))
+        seconds = self._seconds_before + now - self._started
+        data = film.serialized(arrays, facts_of(facts, result.step, seconds))
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.frame_name(result.step), data)
+        if seconds >= snapshots.SPACING * self._kept_at and not isinstance(self.job.data.modality, LatentModality):
+            self._keep_weights(family, result, now)
+
+    def _keep_weights(self, family: Family, result: StepResult, now: float) -> None:
+        """Keep the weights as they are, where there is time for it."""
+        begun = time.monotonic()
+        elapsed = now - self._started
+        fixed = {name for name, _ in family.named_buffers(remove_duplicate=False)}
+        weights = {name: tensor for name, tensor in family.state_dict().items() if name not in fixed}
+        num_bytes = sum(tensor.nbytes for tensor in weights.values())
+        expected = num_bytes * (self._keeping_cost / self._kept_bytes if self._kept_bytes else 1 / BYTES_A_SECOND)
+        allowed = self._allowed(result.progress, elapsed)
+        is_dear = self._keeping_cost + expected > WEIGHTS_SHARE * allowed
+        if is_dear or self.cost + (begun - now) + expected > allowed:
+            return
+        self._kept_at = self._seconds_before + elapsed
+        snapshots.keep(self.job.folder.path, weights, result.step, self._kept_at)
+        self._keeping_cost += time.monotonic() - begun
+        self._kept_bytes += num_bytes

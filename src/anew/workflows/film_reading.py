@@ -101,7 +101,7 @@ class CodeScene:
         arrays: Arrays = {"token_bits": float32(bits)}
         made = self._make(family) if self.makes_items else None
         if made is not None:
-            arrays["made_sheet"] = thumbnails(made)
+            arrays["made_sheet"] = thumbnails(self.modality.base.drawn(made))
         return arrays, {"bits": float(bits.mean()), "made": 0 if made is None else len(made)}
 
     def _make(self, family: Family) -> torch.Tensor:

@@ -82,6 +82,7 @@ class MapScene:
         self.is_bounded = spec.bounded
         modality = job.data.modality
         self.latent_modality = modality if isinstance(modality, LatentModality) else None
+        self.item_modality = modality if self.latent_modality is None else self.latent_modality.base
 
     def fixed(self) -> tuple[Arrays, dict[str, object]]:
         arrays: Arrays = {"real": float32(self.plane.places(pooled(self.real)))}
@@ -115,7 +116,7 @@ class MapScene:
             arrays |= self._beliefs(family, generated, labels)
         if isinstance(family, Codec) and self.is_bounded:
             restored = family.decode(family.encode(self.real[:PAIRS].to(family.device))).float().cpu()
-            arrays["restored_sheet"] = thumbnails(restored)
+            arrays["restored_sheet"] = thumbnails(self.item_modality.drawn(restored))
             facts["error"] = float((restored - self.real[:PAIRS]).square().mean())
         if isinstance(family, Denoises):
             errors = family.denoising_errors(self.real[:NOISED], self._labels(family, NOISED), LEVELS)
@@ -127,8 +128,8 @@ class MapScene:
         latent = self.latent_modality
         if latent is not None:
             is_shown = isinstance(latent.base.spec, Grid) and latent.base.spec.bounded
-            return decoded(x, latent, self.seconds) if is_shown else None
-        return x if self.is_bounded else None
+            return self.item_modality.drawn(decoded(x, latent, self.seconds)) if is_shown else None
+        return self.item_modality.drawn(x) if self.is_bounded else None
 
     def _labels(self, family: Family, count: int) -> Tensor | None:
         return None if self.labels is None else self.labels[:count].to(family.device)

@@ -44,6 +44,7 @@ def fit(
     make_listeners: Callable[[Trainer], Sequence[Listener]] = lambda trainer: (),
     *,
     generates: bool = True,
+    before_steps: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train until the plan is done, choose the weights, and write model.safetensors.
 
@@ -52,12 +53,14 @@ def fit(
         checkpoint: The state to go on from; None at the beginning.
         make_listeners: Gives what is called after each step.
         generates: Whether samples will be drawn from the family; a codec need not generate.
+        before_steps: Called once closed forms are learned, before the time of the steps is known.
 
     Returns:
         How the training ended. After "interrupted" its state is saved, and no weights were chosen.
     """
     _use_planned_threads(job)
     _prepare(job, checkpoint)
+    before_steps()
     spent = 0.0 if checkpoint is None else float(checkpoint["meta"].get("spent", 0.0))
     progress = _progress(job, spent)
     trainer = Trainer(

@@ -13,7 +13,7 @@ from anew.core import settings as cfg
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
-from anew.core.wording import plural
+from anew.core.wording import duration, plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
@@ -28,6 +28,7 @@ from anew.planning.context import RunContext
 from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.runs.record import PREFERENCES, Candidate
+from anew.workflows.report_forecast import MOST_TRIAL, TRIAL_SHARE, forecast_of_data
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds that are estimated where none is asked for: a minute, ten minutes, an hour
 DEFAULT_BUDGET = 600.0  # seconds that sizes of the data (of images, of clips) follow from, as in `train`
@@ -60,6 +61,7 @@ class BudgetEstimate:
         parameters: Number of parameters of the model.
         steps: Number of training steps, about.
         epochs: Passes over the data, about.
+        report: What the report will be able to answer, a clause; empty where that is not known.
     """
 
     seconds: float
@@ -67,11 +69,12 @@ class BudgetEstimate:
     parameters: int
     steps: int
     epochs: float
+    report: str = ""
 
     @property
     def duration(self) -> str:
         """The budget in words."""
-        return f"{self.seconds / 3600:g} h" if self.seconds >= 3600 else f"{self.seconds / 60:g} min"
+        return duration(self.seconds)
 
     @property
     def training(self) -> str:
@@ -79,7 +82,7 @@ class BudgetEstimate:
         return f"{self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
 
     def __str__(self) -> str:
-        return f"{self.duration}: {self.training}"
+        return f"{self.duration}: {self.training}{f'; {self.report}' if self.report else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +265,7 @@ def inspect_data(
             skipped=scan.refused,
             skipped_files=tuple(SkippedFile(item.name, item.reason) for item in scan.refusals),
             not_taken=dict(scan.other),
-            budgets=_estimates(data, choice, BUDGETS if budget is None else (budget,)),
+            budgets=_with_reports(data, _estimates(data, choice, BUDGETS if budget is None else (budget,)), seed),
             fingerprint=data.fingerprint,
         )
     finally:
@@ -297,6 +300,13 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
             )
         )
     return tuple(estimates)
+
+
+def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
+    """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
+    seconds = min(MOST_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
+    forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
+    return tuple(dataclasses.replace(estimate, report=forecast.describe(estimate.seconds)) for estimate in estimates)
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:

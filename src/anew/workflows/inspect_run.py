@@ -14,7 +14,7 @@ from anew.errors import RunError, about, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
-from anew.runs.record import Begun, RunRecord
+from anew.runs.record import Begun
 from anew.runs.report_record import report_if_whole
 
 RUN_KEYS = frozenset({"format", "status", "request"})  # of a run's config.json
@@ -161,7 +161,7 @@ def inspect_run(path: Path) -> RunInspection:
         data=record.data.path,
         parts=record.data.parts,
         labels=tuple(record.data.labels),
-        family=_family_name(record),
+        family=record.described_family,
         parameters=plan.parameters,
         shape=(spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape),
         steps=int(last.get("step", 0)),
@@ -171,11 +171,6 @@ def inspect_run(path: Path) -> RunInspection:
         report=report,
         commands=_commands(run, record.status, report),
     )
-
-
-def _family_name(record: RunRecord) -> str:
-    codec = "" if record.codec is None else f" on latents of {record.codec.family.name}"
-    return f"{record.family.name}{codec}"
 
 
 def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +41,7 @@ from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
 from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
-from anew.sampling.restore import load_family_class
+from anew.sampling.restore import load_family_class, newest_weights
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
@@ -50,6 +51,7 @@ from anew.workflows.fit import fit
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
+from anew.workflows.report_forecast import forecast_of_job
 from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 
@@ -100,7 +102,7 @@ def new_run(
         if cleanup != "nothing":
             _remove_begun(folder, with_folder=cleanup == "folder")
         raise
-    return _run_to_end(job, checkpoint, skipped_items)
+    return _run_to_end(job, checkpoint, skipped_items, is_new=True)
 
 
 def _begin(
@@ -326,15 +328,18 @@ def _reopen(
 # -- to the end -----------------------------------------------------------------------------------------------------------
 
 
-def _run_to_end(job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: SkippedItemsReport) -> Model:
-    """Train, then report. An interrupted training is saved and can be resumed."""
+def _run_to_end(
+    job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: SkippedItemsReport, *, is_new: bool = False
+) -> Model:
+    """Train, then report. An interrupted training is saved and can be resumed. is_new: whether the command began it."""
     try:
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 
             def listeners(trainer: Trainer) -> list[Listener]:
                 return [Previews(job, trainer), Film(job, trainer), *tensorboard]
 
-            outcome = fit(job, checkpoint, listeners)
+            before_steps = partial(_say_forecast, job, checkpoint) if is_new else lambda: None
+            outcome = fit(job, checkpoint, listeners, before_steps=before_steps)
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
@@ -343,6 +348,16 @@ def _run_to_end(job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: 
         return _report(job, skipped_items)
     finally:
         job.data.close()
+
+
+def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
+    """Say what the report will be able to answer, where it is given a time. checkpoint: of the pilot that goes on, if there
+    was one."""
+    budget = job.plan.budget_s
+    if budget is None or not job.train_config.evaluate_samples or job.world.size > 1:
+        return
+    weights = job.family.state_dict() if checkpoint is None else newest_weights(job.folder, "training")[0]
+    job.context.reporter.message(f"the report, roughly: {forecast_of_job(job, weights).describe(budget)}")
 
 
 def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from anew.core.specs import Grid
 from anew.data.dataset import Dataset
-from anew.data.formats import audio, audio_clips
+from anew.data.formats import audio, audio_clips, audio_grid
 from anew.data.loading import streaming
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.sources import folder
@@ -392,3 +392,20 @@ def test_samples_end_as_clips_do_and_their_files_are_cut_there() -> None:
         seconds.append(np.mean([len(audio.read(data, 0, 9999)[0]) for data in files]) / 8000)
     mean = np.mean([len(clip) for clip in clips]) / 8000
     assert seconds[1] < seconds[0] and abs(seconds[1] - mean) < 0.06
+
+
+def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
+    """A film shows grids without decoding them; they look like the pictures of the sounds: in colour, low tones below."""
+    data = Dataset.open(str(tones(tmp_path / "tones", 24)), size=SIZE)
+    try:
+        modality = data.modality
+        x = data.batch(0, "film", 0, 8, 8).x
+        drawn = ((modality.drawn(x).numpy() + 1) * 127.5).round().astype(np.uint8)  # (n, 3, M, T)
+        assert drawn.shape == (8, 3, *x.shape[2:])
+        silent, loudest = audio_grid.coloured(np.array([0.0, 1.0]))
+        level = x[:, 0].flip(1).numpy()
+        assert (drawn.transpose(0, 2, 3, 1)[level <= -1] == silent).all()
+        assert (drawn.transpose(0, 2, 3, 1)[level >= 1] == loudest).all()
+        assert drawn[:, :, -1].mean() > drawn[:, :, 0].mean()  # these tones are low
+    finally:
+        data.close()

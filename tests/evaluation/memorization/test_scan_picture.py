@@ -32,6 +32,7 @@ def test_what_copies_nothing_stays_below_and_planted_copies_cross() -> None:
     picture = outcome.picture
     assert picture is not None and not outcome.found
     assert all(share < line for share, line in zip(picture.shares, picture.line, strict=True))
+    assert 4 <= picture.tested < len(SAMPLES)  # of those further away nobody asks
     assert picture.planted is not None and picture.planted_rate == outcome.exact_limit
     assert any(share >= line for share, line in zip(picture.planted, picture.line, strict=True))
     assert json.loads(json.dumps(outcome.to_json()))["picture"]["expected"] == pytest.approx(0.5, abs=0.01)

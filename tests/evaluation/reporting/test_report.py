@@ -14,7 +14,7 @@ import pytest
 from anew.evaluation.memorization.result import CopyTestResult, PlantedControl
 from anew.evaluation.reporting import charts, sheet, verdict
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.reporting.page import format_number
+from anew.evaluation.reporting.page import TEMPLATES, format_number
 from anew.evaluation.reporting.report import EvaluationReport, flatten, write_report
 from scores import score
 
@@ -322,3 +322,19 @@ def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
     assert verdict.grade(far, copies())["novelty"] == "fair" and verdict.grade(far[:1], copies())["novelty"] == "good"
     assert "This says little: the samples do not look like your data." in verdict.verdict(far, copies())["novelty"]
     assert "says little" not in verdict.verdict(far[:1], copies())["novelty"]
+
+
+def test_colours_follow_the_theme() -> None:
+    """Each colour has a value for light pages and one for dark ones, so none may be given in its place."""
+    templates = {path.name: path.read_text() for path in TEMPLATES.iterdir()}
+    styles = re.findall(r":root \{.*?\}", templates["base.html"], re.DOTALL)
+    assert len(styles) == 2 and "prefers-color-scheme: dark" in templates["base.html"]
+    light, dark = (set(re.findall(r"--([a-z]+):", style)) for style in styles)
+    assert light == dark
+    for name, template in templates.items():
+        for style in styles:
+            template = template.replace(style, "")
+        assert not re.search(r"#[0-9a-f]{3,6}\b", template), name
+        assert set(re.findall(r"var\(--([a-z]+)", template)) <= light | {"tone"}, name
+    drawn = charts.spectrum_chart({"a": np.ones(8)}, np.ones(8)).lines
+    assert {line.colour for line in drawn} <= {f"var(--{name})" for name in light}

@@ -222,11 +222,23 @@ class SoundScale:
         level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED_SCALE)[0].numpy()[::-1]
         unit = np.clip((level - self.top) / RANGE_DB + 1.0, 0.0, 1.0)
         tall, wide = (max(1, -(-MIN_PICTURE_SIDE // side)) for side in unit.shape)
-        large = np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1)
-        channels = [
-            np.interp(large, np.linspace(0.0, 1.0, len(COLOURS)), column) for column in zip(*COLOURS, strict=True)
-        ]
-        return np.stack(channels, axis=-1).round().astype(np.uint8)
+        return coloured(np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1))
+
+
+def drawn(x: Tensor) -> Tensor:
+    """(n, 3, M, T) in [-1, 1] of grids (n, 1 or 3, M, T): the spectrogram in colour, low tones below, as in `picture`."""
+    import torch
+
+    level = x[:, 0].detach().float().cpu().clamp(-1.0, 1.0).flip(1)  # (n, M, T)
+    colours = torch.from_numpy(coloured(level.add(1.0).div(2.0).numpy()))  # (n, M, T, 3)
+    return colours.movedim(-1, 1).float().div(127.5).sub(1.0)
+
+
+def coloured(unit: Numbers) -> NDArray[np.uint8]:
+    """(..., 3) of levels (...) from 0, silence, to 1, the loudest."""
+    places = np.linspace(0.0, 1.0, len(COLOURS))
+    channels = [np.interp(np.asarray(unit, np.float64), places, column) for column in zip(*COLOURS, strict=True)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def _mix_to_mono(rows: Numbers) -> Numbers:

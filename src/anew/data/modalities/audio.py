@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,15 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned, stored_clips
-from anew.data.formats.audio_grid import STORED_SCALE, SoundScale
+from anew.data.formats.audio_grid import STORED_SCALE, SoundScale, drawn
 from anew.data.formats.clip_levels import FULL_SCALE, ClipLevels, loudness
 from anew.data.formats.stored_clips import PEAK
 from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
 CALIBRATION_CLIPS = (
@@ -285,10 +288,8 @@ class Audio(Modality):
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         # Clips are faded too; a sample that begins loud would click.
         waves = [audio.fade_ends(wave, self._fade) for wave in self._scale.waves(x, self.config.rounds)]
-        peaks = self._peaks(x, waves)
-        return [
-            wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in zip(waves, peaks, strict=True)
-        ]
+        pairs = zip(waves, self._peaks(x, waves), strict=True)
+        return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in pairs]
 
     def _peaks(self, x: Values, waves: Sequence[audio.Samples]) -> list[float | None]:
         """Largest value that each of the samples gets; None: it stays as it is."""
@@ -317,6 +318,9 @@ class Audio(Modality):
         return Artifact(
             f".{extension}", audio.to_file(wave, self._shape.rate, extension, comment), media=f"audio/{extension}"
         )
+
+    def drawn(self, x: Tensor) -> Tensor:
+        return drawn(x)
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         wave = np.asarray(item, np.float32)

@@ -31,6 +31,7 @@ FIRST_STEP, STEP_GROWTH = (
     4,
     1.12,
 )  # the scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small
+LOOKS = 10  # steps of the scan that count as independent: neighbouring ones see nearly the same samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +357,7 @@ def bonferroni_p(*p_values: float) -> float:
     return min(len(p_values) * min(p_values), 1.0)
 
 
-def least_copies(share: float, looks: int = 10) -> int:
+def least_copies(share: float, looks: int = LOOKS) -> int:
     """Copies that a scan needs to reach ALPHA, all first in its order.
 
     Args:
@@ -366,7 +367,7 @@ def least_copies(share: float, looks: int = 10) -> int:
     return int(np.ceil(np.log(ALPHA / looks) / np.log(share)))
 
 
-def held_out_needed(copies: float, train: int, looks: int = 10) -> int:
+def held_out_needed(copies: float, train: int, looks: int = LOOKS) -> int:
     """Held-out items with which `copies` copies suffice, given `train` training items; the inverse of `least_copies`."""
     share = float((ALPHA / looks) ** (1.0 / max(copies, 1e-9)))
     return int(np.ceil(train * (1.0 - share) / share)) if share > 0.0 else 10**12

@@ -35,6 +35,7 @@ class ScanPicture:
         shares: (g,) share of those samples that are nearest to a training item.
         line: (g,) the share at which this rank alone would have been an alarm.
         expected: The share by chance.
+        tested: How many of the samples the scan looks at: those that lie closer to a real item than real items to each other.
         planted: (g,) the same share with copies of training items planted among the samples; None without such controls.
         planted_rate: Share of the samples that these copies are.
     """
@@ -43,6 +44,7 @@ class ScanPicture:
     shares: list[float]
     line: list[float]
     expected: float
+    tested: int
     planted: list[float] | None = None
     planted_rate: float | None = None
 
@@ -56,7 +58,8 @@ def picture_of(nearest: NearestReal, scan: ScanResult, labels: LabelPermutations
     square = np.cumsum(2 * count_earlier(columns) + 1)[ranks - 1]
     line = alarm_line(ranks.astype(np.float64) ** 2 / square, labels.share, scan.alarm)
     shares = hit_shares(columns, ranks, labels)
-    return ScanPicture(ranks.tolist(), _round(shares), _round(line), round(labels.share, 5))
+    tested = int((nearest.ratio < 1.0).sum())
+    return ScanPicture(ranks.tolist(), _round(shares), _round(line), round(labels.share, 5), tested)
 
 
 def planted_shares(

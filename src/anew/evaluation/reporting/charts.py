@@ -15,7 +15,7 @@ from anew.evaluation.reporting.line_chart import Line, LineChart, line_chart
 from anew.evaluation.score import Score
 
 # Of the palette of Okabe and Ito, which all eyes can tell apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--pink)")  # of the page, which is light or dark
 DASHES = ("", "7 3", "8 3 2 3", "2 3", "7 3 2 3 2 3")  # with colours, for eyes that see none
 SMOOTHING = 0.04  # window of a running mean, as a share of the steps; chosen by eye
 FAR = 4.0  # times the largest other value: a naive baseline beyond it is named, not drawn
@@ -159,7 +159,7 @@ def running_mean(values: Numbers, share: float = SMOOTHING) -> Array:
 def spectrum_chart(spectra: Mapping[str, Numbers], real: Numbers) -> LineChart:
     """Mean radial power spectra (rings,) in decibels, of runs by name and of held-out images."""
     x = np.linspace(0, 0.5, len(real) + 1)[1:]
-    lines = [Line("real, held out", x, _decibels(real), "#111827")]
+    lines = [Line("real, held out", x, _decibels(real), "var(--ink)")]
     for i, (name, spectrum) in enumerate(spectra.items()):
         dash = DASHES[(i + 1) % len(DASHES)]
         lines.append(Line(name, x, _decibels(spectrum), COLOURS[i % len(COLOURS)], dash))

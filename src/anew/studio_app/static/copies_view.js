@@ -1,31 +1,50 @@
 // The copying test as a picture: samples from the most suspicious on, and the line that would have been an alarm.
 
-import { count, h, s } from "./dom.js";
+import { count, fill, h, s } from "./dom.js";
 import { sourceLines } from "./insight_panel.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [720, 300, 52, 40, 14];
+const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 44, 12, 40, 14];
+const [WIDE, NARROW] = [860, 240]; // pixels of the chart, at most and at least: drawn at its own size, so that its words can be read on a phone
 
-/** @param {any} test `copies` of a report */
-export function copiesView(test) {
-  const { ranks, shares, line, expected, planted, planted_rate: rate } = test.picture;
+/** The chart, and what it says in a sentence. @param {any} test @param {number} width @returns {[SVGElement, string]} */
+function chart(test, width) {
+  const { ranks, shares, line, expected, planted } = test.picture;
   const [first, last] = [Math.log(ranks[0]), Math.log(ranks[ranks.length - 1])];
-  const x = (/** @type {number} */ rank) => LEFT + ((Math.log(rank) - first) / Math.max(1e-9, last - first)) * (WIDTH - LEFT - 12);
+  const x = (/** @type {number} */ rank) => LEFT + ((Math.log(rank) - first) / Math.max(1e-9, last - first)) * (width - LEFT - RIGHT);
   const low = Math.max(0, Math.min(expected, ...shares) - 0.08);
   const y = (/** @type {number} */ share) => TOP + ((1 - share) / (1 - low)) * (HEIGHT - TOP - BOTTOM);
   const path = (/** @type {number[]} */ values) => values.map((value, place) => `${x(ranks[place]).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
-  const crossed = shares.findIndex((/** @type {number} */ share, /** @type {number} */ place) => share >= line[place]);
-  const said = crossed < 0
-    ? `The curve stays below the line for all ${count(ranks[ranks.length - 1])} samples.`
-    : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples.`;
-  const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${test.verdict} ${said}` });
+  const all = ranks[ranks.length - 1];
+  const tested = test.picture.tested ?? all; // reports of older versions do not say it
+  const within = ranks.filter((/** @type {number} */ rank) => rank <= tested).length;
+  const crossed = shares.findIndex((/** @type {number} */ share, /** @type {number} */ place) => place < within && line[place] < 1 && share >= line[place]);
+  const said = !within ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
+    : crossed < 0 ? `The curve stays below the line${within < ranks.length ? ` for the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other` : ` for all ${count(all)} samples`}.`
+      : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples.`;
+  const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${test.verdict} ${said}` });
   for (const share of [low, expected, 1]) {
-    svg.append(s("line", { class: "axis", x1: LEFT, x2: WIDTH - 12, y1: y(share), y2: y(share) }), s("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));
+    svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }), s("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));
   }
   for (const [rank, anchor] of [[ranks[0], "start"], [ranks[ranks.length - 1], "end"]]) svg.append(s("text", { x: x(rank), y: HEIGHT - 20, "text-anchor": anchor }, count(rank)));
-  svg.append(s("text", { x: WIDTH / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "number of samples, the most suspicious first"));
-  svg.append(s("polyline", { class: "alarm", points: path(line) }));
+  svg.append(s("text", { x: width / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "number of samples, the most suspicious first"));
+  svg.append(s("polyline", { class: "alarm", points: path(line.slice(0, within)) }));
   if (planted) svg.append(s("polyline", { class: "planted", points: path(planted) }));
-  svg.append(s("polyline", { class: "samples", points: path(shares) }));
+  svg.append(s("polyline", { class: "samples", points: path(shares.slice(0, within)) }), s("polyline", { class: "samples untested", points: path(shares).split(" ").slice(Math.max(0, within - 1)).join(" ") }));
+  return [svg, said];
+}
+
+/** @param {any} test `copies` of a report */
+export function copiesView(test) {
+  const { expected, planted, planted_rate: rate } = test.picture;
+  const [, said] = chart(test, WIDE);
+  const box = h("div", {});
+  let drawn = 0;
+  new ResizeObserver(() => {
+    const width = Math.max(NARROW, Math.min(WIDE, box.clientWidth));
+    if (width === drawn) return;
+    drawn = width;
+    fill(box, chart(test, width)[0]);
+  }).observe(box);
   return h("div", {}, h("h2", {}, "The copying test"), h("p", {}, test.verdict),
     h("ol", { class: "story" }, [
       "For each sample, the nearest of your items is found, among those that the model was trained on and those that were held out.",
@@ -34,5 +53,5 @@ export function copiesView(test) {
     ].map((sentence) => h("li", {}, sentence))),
     h("ul", { class: "legend" }, h("li", {}, h("i", { class: "samples" }), "share that is nearest to a training item"), h("li", {}, h("i", { class: "alarm" }), "the alarm"),
       planted ? h("li", {}, h("i", { class: "planted" }), `the same with ${(100 * rate).toLocaleString("en-US", { maximumFractionDigits: 1 })}% copies planted on purpose`) : null),
-    svg, h("p", { class: "hint" }, said, planted ? " The planted copies show what copying would look like." : ""), sourceLines("copies"));
+    box, h("p", { class: "hint" }, said, planted ? " The planted copies show what copying would look like." : ""), sourceLines("copies"));
 }

@@ -11,8 +11,11 @@ const FRAME_MS = 180;
 const KEPT = 200; // frames in memory
 
 export class Film {
-  /** @param {string} id of the run @param {AbortSignal} signal ends it */
-  constructor(id, signal) {
+  /**
+   * @param {string} id of the run @param {AbortSignal} signal ends it
+   * @param {(step: number, isLast: boolean) => void} [onChosen] called where the reader has chosen a frame
+   */
+  constructor(id, signal, onChosen) {
     this.id = id;
     this.signal = signal;
     /** @type {number[]} */
@@ -27,7 +30,7 @@ export class Film {
     this.slider = h("input", { type: "range", id: "film-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
       this.follows = Number(this.slider.value) === this.steps.length - 1;
       this.draw();
-    } });
+    }, onchange: () => onChosen?.(this.steps[Number(this.slider.value)], this.follows) });
     this.button = h("button", { type: "button", onclick: () => this.toggle() }, "Play");
     this.timer = 0;
     signal.addEventListener("abort", () => clearInterval(this.timer));

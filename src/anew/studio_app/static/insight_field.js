@@ -33,7 +33,7 @@ export function fieldView(play) {
     levels.length = 0;
     status.textContent = "Asking the model at each noise level...";
     try {
-      await follow("/api/play/field", { run: play.id }, play.signal, (event) => {
+      await follow("/api/play/field", { run: play.id, ...play.moment() }, play.signal, (event) => {
         if (event.points) { base = event; level.hidden = false; }
         if (event.ends) { levels.push(event); Object.assign(slider, { max: String(levels.length - 1), disabled: false, value: "0" }); draw(); }
       });

@@ -31,7 +31,7 @@ export function mapView(play, question) {
     if (busy) { wanted = at; return; }
     busy = true;
     try {
-      await follow("/api/play/place", { run: play.id, places: [at] }, play.signal, (event) => { if (event.items) large.src = event.items[0]; });
+      await follow("/api/play/place", { run: play.id, ...play.moment(), places: [at] }, play.signal, (event) => { if (event.items) large.src = event.items[0]; });
     } catch (error) {
       if (!play.signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
@@ -70,7 +70,7 @@ export function mapView(play, question) {
       await new Promise((resolve) => setTimeout(resolve, 120));
     }
   };
-  follow("/api/play/map", { run: play.id }, play.signal, (event) => {
+  follow("/api/play/map", { run: play.id, ...play.moment() }, play.signal, (event) => {
     if (event.end) return;
     map = event;
     status.textContent = `This map is the plane in which the latents of your items vary most. It holds ${Math.round(100 * map.share)}% of their variance, so it does not show everything.`;

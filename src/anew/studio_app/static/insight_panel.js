@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { Film } from "./film_view.js";
 import { discriminatorView } from "./insight_discriminator.js";
 import { mapView } from "./insight_map.js";
+import { Moment } from "./insight_moment.js";
 import { noiseView } from "./insight_noise.js";
 import { sentenceView } from "./insight_sentence.js";
 import { fill, h } from "./dom.js";
@@ -68,22 +69,24 @@ export function storyOf(about) {
 export function insightPanel(play) {
   const story = storyOf(play.about);
   if (!story) throw new Error("nothing is known of this family");
+  const { view } = story;
   const stage = h("div", {});
-  const film = new Film(play.id, play.signal);
+  const answers = h("div", {});
+  const moment = view && new Moment(play, (asked) => {
+    answers.style.minHeight = `${answers.offsetHeight}px`; // what lies below, the film's slider too, stays where it is
+    fill(answers, view(asked, story.question));
+  });
+  const film = new Film(play.id, play.signal, (step, isLast) => moment?.choose(step, isLast));
   const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
     h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
-  if (story.view) fill(stage, h("p", { class: "hint whose" }, whose(play.about)), story.view(play, story.question));
-  else fill(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
+  if (moment) {
+    fill(stage, moment.element, answers);
+    moment.open();
+  } else fill(stage, h("p", { class: "hint" }, `${NO_VIEW} The film below shows how this model learned.`));
   film.refresh().then(() => {
     if (!story.view && film.element.hidden) fill(stage, h("p", { class: "hint" }, `${NO_VIEW} No film was kept of this training: it was too short, or film=false was set.`));
   });
   return panel;
-}
-
-/** Which weights answer: a run keeps no others, so the slider of the film moves the film alone. @param {any} about */
-function whose(about) {
-  const answers = about.unfinished ? "Answers come from the newest checkpoint of this training" : "Answers come from the finished model";
-  return `${answers}; earlier weights are not kept. ${about.has_film ? "The film below shows how it was before, on the same data each time." : ""}`.trim();
 }
 
 /** The lines of our own source that do it, read when they are opened. @param {string} name */

@@ -38,7 +38,10 @@ export function sentenceView(play, question) {
     }
   };
   const later = () => { clearTimeout(timer); timer = window.setTimeout(ask, PAUSE); };
-  box.addEventListener("input", later);
+  box.addEventListener("input", () => {
+    play.about.example = box.value; // kept where the view is drawn anew for another time in training
+    later();
+  });
   play.onWish(() => { if (box.isConnected) later(); });
   play.signal.addEventListener("abort", () => clearTimeout(timer));
   const results = h("div", { hidden: true }, h("h3", {}, "What may come next"), next, h("h3", {}, "Which came closer?"), sides, h("h3", {}, "Where it looked"), looks);

@@ -14,7 +14,7 @@ import { tokenPanel } from "./token_panel.js";
 import { walkPanel } from "./walk_panel.js";
 
 /**
- * @typedef {{id: string, about: any, wish: () => any, another: () => void, signal: AbortSignal, begin: () => AbortSignal, onWish: (listener: () => void) => void}} Play
+ * @typedef {{id: string, about: any, wish: () => any, moment: () => {step?: number}, another: () => void, signal: AbortSignal, begin: () => AbortSignal, onWish: (listener: () => void, signal?: AbortSignal) => void}} Play
  */
 
 const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // what one turns first; the rest is folded
@@ -44,7 +44,7 @@ function draw(main, crumb, id, about, settings, signal, first) {
   let running = new AbortController();
   signal.addEventListener("abort", () => running.abort());
   /** @type {Play} */
-  const play = { id, about, onWish: (listener) => controls.element.addEventListener("input", listener), wish: controls.wish, another: controls.another, signal, begin: () => {
+  const play = { id, about, onWish: (listener, signal) => controls.element.addEventListener("input", listener, { signal }), wish: controls.wish, moment: () => ({}), another: controls.another, signal, begin: () => {
     running.abort();
     running = new AbortController();
     return running.signal;

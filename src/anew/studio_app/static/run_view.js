@@ -67,9 +67,8 @@ function drawHead(head, run) {
 
 /** @param {HTMLElement} list @param {any} run */
 function drawFigures(list, run) {
-  const codec = run.codec ? ` on latents of ${run.codec}` : "";
   /** @type {[string, any][]} */
-  const rows = [["Family", run.family ? `${run.family}${codec}` : "not chosen yet"], ["Data", run.data]];
+  const rows = [["Family", (run.described_family ?? run.family) || "not chosen yet"], ["Data", run.data]];
   if (run.last?.step) {
     rows.push(["Step", h("span", { "data-figure": "step" }, count(run.last.step))]);
     for (const [name, value] of Object.entries(run.losses ?? {})) {

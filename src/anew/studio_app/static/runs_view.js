@@ -42,7 +42,7 @@ export function answerList(run) {
 
 /** @param {any} run @returns {string} */
 function facts(run) {
-  const parts = [run.family ? (run.codec ? `${run.family} on latents of ${run.codec}` : run.family) : "", run.modality, run.data && `from ${run.data}`];
+  const parts = [run.described_family ?? run.family, run.modality, run.data && `from ${run.data}`];
   return parts.filter(Boolean).join(" · ");
 }
 

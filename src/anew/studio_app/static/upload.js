@@ -3,8 +3,13 @@
 import { address, post, Refusal } from "./api.js";
 import { bytes, count } from "./dom.js";
 
-const MAX_FILES = 20_000;
+const MAX_FILES = 200_000;
 const AT_ONCE = 4;
+const PARCEL_FILES = 400; // small files that are sent together: a request for each would take longer than the files
+const PARCEL_BYTES = 4 * 2 ** 20; // of them together
+const SMALL_BYTES = 2 ** 18;
+
+/** @typedef {{path: string, file: File}} Entry */
 
 /**
  * Copy files into a new upload.
@@ -13,22 +18,23 @@ const AT_ONCE = 4;
  * @returns {Promise<string>} the upload's name
  */
 export async function upload(entries, signal, tell) {
+  if (entries.length > MAX_FILES) {
+    throw new Error(`These are more than ${count(MAX_FILES)} files, too many to drop. Put the folder below the one the Studio was started in, and choose it there.`);
+  }
   const wanted = entries.filter(({ path }) => !path.split("/").some((part) => part.startsWith(".")));
   if (!wanted.length) throw new Error("No files were found in what you chose.");
-  if (wanted.length > MAX_FILES) {
-    throw new Error(`${count(wanted.length)} files are too many to drop. Put the folder below the one the Studio was started in, and choose it there.`);
-  }
   const parts = wanted[0].path.split("/");
   const name = parts.length > 1 ? parts[0] : wanted.length === 1 ? parts[0].replace(/\.[^.]*$/, "") || "files" : "files";
   const { id } = await post("/api/uploads", { name });
   const total = wanted.reduce((sum, { file }) => sum + file.size, 0);
-  const waiting = [...wanted];
+  const waiting = parcels(wanted);
   let [done, sent] = [0, 0];
   const work = async () => {
-    for (let entry = waiting.pop(); entry; entry = waiting.pop()) {
-      await sendFile(id, entry, signal);
-      done += 1;
-      sent += entry.file.size;
+    for (let parcel = waiting.pop(); parcel; parcel = waiting.pop()) {
+      if (parcel.length === 1) await sendFile(id, parcel[0], signal);
+      else await sendParcel(id, parcel, signal);
+      done += parcel.length;
+      sent += parcel.reduce((sum, { file }) => sum + file.size, 0);
       tell(total ? sent / total : 1, `${count(done)} of ${count(wanted.length)} files, ${bytes(sent)} of ${bytes(total)}`);
     }
   };
@@ -36,13 +42,60 @@ export async function upload(entries, signal, tell) {
   return wanted.length === 1 && parts.length === 1 ? `${id}/${wanted[0].file.name}` : id;
 }
 
-/** @param {string} id @param {{path: string, file: File}} entry @param {AbortSignal} signal */
-async function sendFile(id, { path, file }, signal) {
+/** Small files together, large ones alone. @param {Entry[]} entries @returns {Entry[][]} */
+function parcels(entries) {
+  /** @type {Entry[][]} */
+  const parcels = [];
+  /** @type {Entry[]} */
+  let open = [];
+  let size = 0;
+  for (const entry of entries) {
+    if (entry.file.size > SMALL_BYTES) {
+      parcels.push([entry]);
+      continue;
+    }
+    if (open.length >= PARCEL_FILES || size >= PARCEL_BYTES) [open, size] = [[], 0];
+    if (!open.length) parcels.push(open);
+    open.push(entry);
+    size += entry.file.size;
+  }
+  return parcels;
+}
+
+/** Below the folder of the upload. @param {string} path */
+function placeOf(path) {
   const parts = path.split("/");
-  const place = parts.length > 1 ? parts.slice(1).join("/") : path;
+  return parts.length > 1 ? parts.slice(1).join("/") : path;
+}
+
+/** @param {string} id @param {Entry} entry @param {AbortSignal} signal */
+async function sendFile(id, { path, file }, signal) {
+  await sendBody(address("/api/upload", { to: id, path: placeOf(path) }), file, signal);
+}
+
+/** Files one after another, each behind the length of its path, its size, and the path. @param {string} id @param {Entry[]} parcel @param {AbortSignal} signal */
+async function sendParcel(id, parcel, signal) {
+  const parts = parcel.flatMap(({ path, file }) => {
+    const name = new TextEncoder().encode(placeOf(path));
+    const head = new DataView(new ArrayBuffer(12));
+    head.setUint32(0, name.length, true);
+    head.setBigUint64(4, BigInt(file.size), true);
+    return [head.buffer, name, file];
+  });
+  await sendBody(address("/api/parcel", { to: id }), new Blob(parts), signal);
+}
+
+/** @param {string} to @param {Blob} body @param {AbortSignal} signal */
+async function sendBody(to, body, signal) {
   const headers = { "Content-Type": "application/octet-stream", "X-Anew-Studio": "1" };
-  const answer = await fetch(address("/api/upload", { to: id, path: place }), { method: "POST", headers, body: file, signal });
+  const answer = await fetch(to, { method: "POST", headers, body, signal });
   if (!answer.ok) throw new Refusal(answer.status, (await answer.json()).error.message);
+}
+
+/** @param {any} entry of a file @returns {Promise<Entry>} */
+async function entryOf(entry) {
+  const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+  return { path: entry.fullPath.replace(/^\//, ""), file };
 }
 
 /** The files in what was dropped, folders opened. @param {DataTransfer} transfer @returns {Promise<{path: string, file: File}[]>} */
@@ -50,20 +103,16 @@ export async function dropped(transfer) {
   const roots = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   const loose = [...transfer.files];
   if (!roots.length) return loose.map((file) => ({ path: file.name, file }));
-  /** @type {{path: string, file: File}[]} */
-  const entries = [];
-  const todo = [...roots];
-  for (let entry = todo.pop(); entry && entries.length <= MAX_FILES; entry = todo.pop()) {
-    if (entry.isFile) {
-      const file = await new Promise((resolve, reject) => /** @type {any} */ (entry).file(resolve, reject));
-      entries.push({ path: entry.fullPath.replace(/^\//, ""), file });
-    } else {
-      const reader = /** @type {any} */ (entry).createReader();
-      for (;;) {  // a reader gives a hundred at a time
-        const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-        if (!some.length) break;
-        todo.push(...some);
-      }
+  const entries = await Promise.all(roots.filter((entry) => entry.isFile).map(entryOf));
+  const folders = roots.filter((entry) => !entry.isFile);
+  for (let folder = folders.pop(); folder && entries.length <= MAX_FILES; folder = folders.pop()) {
+    const reader = /** @type {any} */ (folder).createReader();
+    while (entries.length <= MAX_FILES) { // a reader gives a hundred at a time, whose files are asked for together
+      /** @type {any[]} */
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!some.length) break;
+      folders.push(...some.filter((entry) => !entry.isFile));
+      entries.push(...await Promise.all(some.filter((entry) => entry.isFile).map(entryOf)));
     }
   }
   return entries;

@@ -1,0 +1,99 @@
+"""Very many small files in the Studio: a folder of them chosen on the page, and a look at what was copied.
+
+python bench/studio_files.py [--files 100000]
+
+A page in Chromium copies them; meanwhile a timer in it notes the longest time in which it did nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew_command, end_group, fresh, parser, peak_of, start
+from studio import CHROMIUM, Client
+
+FOLDERS = 100
+MONITOR = """() => {
+    const seen = window.seen = { gap: 0, heap: 0 };
+    let last = performance.now();
+    setInterval(() => {
+        const now = performance.now();
+        seen.gap = Math.max(seen.gap, now - last - 20);
+        seen.heap = Math.max(seen.heap, performance.memory.usedJSHeapSize);
+        last = now;
+    }, 20);
+}"""
+
+
+def write_files(folder: Path, count: int) -> None:
+    """Texts of some hundred bytes in FOLDERS folders."""
+    for number in range(count):
+        place = folder / f"{number % FOLDERS:02d}"
+        if number < FOLDERS:
+            place.mkdir(parents=True)
+        (place / f"{number:06d}.txt").write_text(f"text number {number} " * (5 + number % 20))
+
+
+def copy(browser: Any, client: Client, folder: Path, count: int, pid: int) -> dict[str, float]:
+    """Choose the folder on the page, and wait until the page asks what is in it."""
+    page = browser.new_page()
+    page.set_default_timeout(3_600_000)
+    page.goto(client.address)
+    page.evaluate("location.hash = '#/new'")
+    page.locator("[data-input=folder]").wait_for(state="attached")
+    page.evaluate(MONITOR)
+    begun = time.perf_counter()
+    page.set_input_files("[data-input=folder]", str(folder))
+    chosen = time.perf_counter() - begun
+    page.wait_for_url(lambda url: "#/new/" in url)
+    seconds = time.perf_counter() - begun
+    seen = page.evaluate("window.seen")
+    page.close()
+    return {
+        "seconds": seconds,
+        "chosen_s": chosen,
+        "files_a_second": count / seconds,
+        "longest_pause_ms": seen["gap"],
+        "page_heap_mb": seen["heap"] / 1e6,
+        "studio_peak_mb": peak_of(pid) / 1e6,
+    }
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    build = parser(__doc__)
+    build.add_argument("--files", type=int, default=100_000)
+    options = build.parse_args()
+    place = fresh(options.work / "studio-files")
+    (place / "start").mkdir()
+    write_files(place / "many", options.files)
+    rows = Table("studio")
+    out = place / "studio.out"
+    command = anew_command("studio", "--folder", place / "start", "--port", "0", "--json")
+    process = start(command, options.cores, out.with_suffix(""))
+    try:
+        while not out.read_text().endswith("\n"):
+            time.sleep(0.02)
+        client = Client(json.loads(out.read_text())["address"])
+        with sync_playwright() as driver:
+            arguments = ["--no-sandbox", "--enable-precise-memory-info"]
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+            copied = copy(browser, client, place / "many", options.files, process.pid)
+            browser.close()
+        found = sum(1 for _ in (place / "start" / "uploads").rglob("*.txt"))
+        rows.add(what=f"{options.files:,} small files chosen as a folder", arrived=found, **copied)
+        begun = time.perf_counter()
+        seen = json.loads(client.post("/api/look", '{"data": "uploads/many"}', {"Content-Type": "application/json"}))
+        seconds = time.perf_counter() - begun
+        rows.add(what=f"a look at {options.files:,} small files", items=seen.get("items"), seconds=seconds)
+    finally:
+        end_group(process)
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Earlier weights of a training in its run folder, next to its film: a few sets by step, so that a model can be asked as it was.
+
+What a training does not change by gradients is not in them: it would be the same in all, and may be large.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anew.core import files
+from anew.errors import RunError
+from anew.runs.film import FOLDER
+from anew.runs.tensors import check_header, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_SNAPSHOTS = 6  # of a run: stops of a slider from the beginning to the end; chosen
+# Of all snapshots together, unless the weights themselves have more: they must not make a run much larger.
+MAX_BYTES = 32 * 2**20
+SPACING = 1.5  # times the seconds of the last one: what is learned in a training goes with the logarithm of time
+PREFIX = f"{FOLDER}/weights-"  # of the names of all of them in a run
+_NAME = re.compile(r"weights-(\d{8,15})\.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Weights that were kept.
+
+    Attributes:
+        step: After which they were so.
+        seconds: Of training until then.
+    """
+
+    step: int
+    seconds: float
+
+
+def path_of(run: Path, step: int) -> Path:
+    """The file of the weights after so many steps."""
+    return run / f"{PREFIX}{step:08d}.safetensors"
+
+
+def snapshots(run: Path) -> list[Snapshot]:
+    """All snapshots of a run by step, rising; without those that cannot be read."""
+    found = []
+    for step in _steps(run):
+        with contextlib.suppress(RunError):
+            found.append(Snapshot(step, _seconds(path_of(run, step))))
+    return found
+
+
+def _steps(run: Path) -> list[int]:
+    try:
+        files.check_folder(run / FOLDER)
+        names = [path.name for path in (run / FOLDER).iterdir()]
+    except (OSError, RunError):  # a link, which may have come with the run, would lead out of it
+        return []
+    return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
+
+
+def _seconds(path: Path) -> float:
+    """Seconds of training in the header of a file; RunError where it has none."""
+    from safetensors import SafetensorError, safe_open
+
+    check_header(path)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            seconds = float((file.metadata() or {})["seconds"])
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise RunError(f"{str(path)!r} does not say when it was written ({files.clause(error)})") from None
+    if not 0.0 <= seconds < math.inf:
+        raise RunError(f"{str(path)!r} was written after {seconds} seconds")
+    return seconds
+
+
+def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) -> None:
+    """Keep weights in half precision. Where there are too many then, those go that are missed least: between others that lie
+    close together on a logarithmic scale of time, the oldest first."""
+    (run / FOLDER).mkdir(exist_ok=True)
+    halved = {name: _halved(tensor) for name, tensor in weights.items()}
+    write_tensors(path_of(run, step), halved, {"seconds": f"{seconds:.3f}"})
+    limit = max(MAX_BYTES, sum(tensor.nbytes for tensor in weights.values()))
+    most = min(MAX_SNAPSHOTS, max(1, limit // max(1, sum(tensor.nbytes for tensor in halved.values()))))
+    kept = snapshots(run)
+    while len(kept) > most:
+        _remove(run, kept.pop(_least_missed(kept)).step)
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """In 16 bits: those with more digits, unless a value is too large for them."""
+    import torch
+
+    if not tensor.is_floating_point() or tensor.element_size() <= 2 or not tensor.numel():
+        return tensor.detach().cpu()
+    fits = float(tensor.detach().abs().max()) < torch.finfo(torch.float16).max
+    return tensor.detach().to(torch.float16 if fits else torch.bfloat16).cpu()
+
+
+def _least_missed(kept: list[Snapshot]) -> int:
+    """Place of the one whose neighbours are closest; never that of the first or the last, where there are others."""
+    times = [math.log(max(snapshot.seconds, 1e-3)) for snapshot in kept]
+    inner = range(1, len(kept) - 1)
+    return min(inner, key=lambda place: (round(times[place + 1] - times[place - 1], 2), place), default=0)
+
+
+def forget_after(run: Path, step: int) -> None:
+    """Leave out the weights of later steps, since these are taken again."""
+    for later in _steps(run):
+        if later > step:
+            _remove(run, later)
+
+
+def _remove(run: Path, step: int) -> None:
+    with contextlib.suppress(OSError):
+        path_of(run, step).unlink()
+
+
+def read(run: Path, step: int) -> dict[str, Tensor]:
+    """The weights of a snapshot; RunError where it is not there or not whole."""
+    files.check_folder(run / FOLDER)
+    path = path_of(run, step)
+    if not path.exists():
+        kept = ", ".join(f"{number:,}" for number in _steps(run)) or "none"
+        raise RunError(f"the weights of step {step:,} are not kept in this run; kept: {kept}; choose one of these")
+    return read_tensors(path)

@@ -1,0 +1,101 @@
+"""Many small files in one request: a request for each would take longer than the files.
+
+A parcel is files one after another, each as the length of its path (4 bytes), its size (8 bytes), the path in UTF-8, and its
+bytes; numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+
+from anew.core import files
+from anew.server.faults import ApiError
+from anew.studio_app.start_folder import StartFolder
+from anew.studio_app.uploads import check_room, target_of
+
+HEAD = struct.Struct("<IQ")
+MAX_PATH = 4_000  # bytes of a path
+MAX_BYTES = 2**20  # of a file: it is in memory before it is written; larger ones come alone; chosen
+WRITTEN_BYTES, WRITTEN_FILES = 8 * 2**20, 512  # written at a time: bounds memory; chosen
+
+
+class _Pieces:
+    """Exact numbers of bytes from pieces as they arrive."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces, self._left = pieces, bytearray()
+
+    async def is_at_end(self) -> bool:
+        """Whether nothing comes any more."""
+        while not self._left:
+            piece = await anext(self._pieces, None)
+            if piece is None:
+                return True
+            self._left += piece
+        return False
+
+    async def take(self, count: int) -> bytes:
+        """The next so many bytes."""
+        while len(self._left) < count:
+            piece = await anext(self._pieces, None)
+            if piece is None:
+                raise ApiError(400, "some of the files did not arrive whole; drop them again")
+            self._left += piece
+        taken = bytes(self._left[:count])
+        del self._left[:count]
+        return taken
+
+
+async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator[bytes]) -> int:
+    """Write the files of a parcel as they arrive, each whole or not at all; how many they are.
+
+    Args:
+        folder: Of the Studio.
+        upload: Name of the upload that they belong to.
+        pieces: The bytes of the parcel.
+
+    Raises:
+        ApiError: A path leads out of the upload, a file is too large, the disk is full, or the parcel is not whole.
+    """
+    reader, count = _Pieces(pieces), 0
+    waiting: list[tuple[str, bytes]] = []
+    while not await reader.is_at_end():
+        path_length, size = HEAD.unpack(await reader.take(HEAD.size))
+        if path_length > MAX_PATH or size > MAX_BYTES:
+            raise ApiError(
+                413, f"a file of a parcel may have {MAX_BYTES:,} bytes and a path of {MAX_PATH:,}; send it alone"
+            )
+        path = (await reader.take(path_length)).decode("utf-8", "replace")
+        waiting.append((path, await reader.take(size)))
+        count += 1
+        if len(waiting) >= WRITTEN_FILES or sum(len(data) for _, data in waiting) >= WRITTEN_BYTES:
+            await run_in_threadpool(_write_all, folder, upload, waiting)
+            waiting = []
+    await run_in_threadpool(_write_all, folder, upload, waiting)
+    return count
+
+
+def _write_all(folder: StartFolder, upload: str, waiting: list[tuple[str, bytes]]) -> None:
+    made: set[Path] = set()
+    for path, data in waiting:
+        target = target_of(folder, upload, path)
+        temporary = target.with_name(files.temporary_name(target.name))
+        try:
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                check_room(target, sum(len(other) for _, other in waiting))
+                made.add(target.parent)
+            with open(temporary, "xb") as file:
+                file.write(data)
+            os.replace(temporary, target)
+        except OSError as error:
+            raise ApiError(413, f"{target.name} cannot be written ({files.clause(error)})") from None
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+// The time in training whose weights answer: the newest, or one of the few sets that were kept on the way.
+
+import { get } from "./api.js";
+import { clock, count, h } from "./dom.js";
+
+/** @typedef {{step: number, seconds: number}} Kept */
+
+export class Moment {
+  /**
+   * @param {import("./play_view.js").Play} play
+   * @param {(play: import("./play_view.js").Play) => void} show draws the view anew, with a play that asks weights of this time
+   */
+  constructor(play, show) {
+    this.play = play;
+    this.show = show;
+    /** @type {Kept[]} */
+    this.kept = [];
+    this.leaving = new AbortController();
+    play.signal.addEventListener("abort", () => this.leaving.abort());
+    this.said = h("output", { class: "hint", for: "moment" });
+    this.slider = h("input", { type: "range", id: "moment", min: 0, max: 0, step: 1, value: 0, oninput: () => this.say(), onchange: () => this.ask() });
+    this.control = h("div", { hidden: true }, h("label", { for: "moment" }, "Time in training: whose weights answer"), this.slider);
+    this.note = h("p", { class: "hint whose" });
+    this.element = h("div", { class: "moment" }, this.control, this.said, this.note);
+    this.say();
+  }
+
+  /** Look which weights were kept, and let the newest answer. */
+  async open() {
+    this.ask();
+    try {
+      const { weights } = await get("/api/film", { run: this.play.id }, this.play.signal);
+      this.kept = weights;
+    } catch { return; } // the view says that the Studio cannot be reached
+    this.slider.max = String(this.kept.length);
+    this.slider.value = this.slider.max; // in this order: no slider goes beyond its end
+    this.control.hidden = !this.kept.length;
+    this.say();
+  }
+
+  /** What is chosen; undefined: the newest. @returns {Kept | undefined} */
+  get chosen() {
+    return this.kept[Number(this.slider.value)];
+  }
+
+  /** Let the weights answer that were kept at this step of the film, or last before it. @param {number} step @param {boolean} isLast of the film */
+  choose(step, isLast) {
+    const before = this.kept.filter((kept) => kept.step <= step).length;
+    const place = String(isLast ? this.kept.length : Math.max(0, before - 1));
+    if (!this.kept.length || place === this.slider.value) return;
+    this.slider.value = place;
+    this.ask();
+  }
+
+  ask() {
+    this.leaving.abort();
+    const leaving = this.leaving = new AbortController();
+    const moment = this.chosen ? { step: this.chosen.step } : {};
+    const { play } = this;
+    this.say();
+    this.show({ ...play, signal: leaving.signal, moment: () => moment, wish: () => ({ ...play.wish(), ...moment }),
+      onWish: (listener) => play.onWish(listener, leaving.signal) });
+  }
+
+  say() {
+    const { unfinished, has_film } = this.play.about;
+    const newest = unfinished ? "the newest checkpoint of this training" : "the finished model";
+    const { chosen } = this;
+    const who = chosen ? `weights after ${clock(chosen.seconds)}, step ${count(chosen.step)}` : newest;
+    this.said.textContent = `Answers come from ${who}.`;
+    this.slider.setAttribute("aria-valuetext", who);
+    const film = has_film ? " The film below shows how it was before, on the same data each time." : "";
+    this.note.textContent = this.kept.length ? "Move the slider, or that of the film, to ask the model as it was. What is counted or measured instead of trained is always the newest."
+      : `Earlier weights of this run were not kept.${film}`;
+  }
+}

@@ -1,0 +1,172 @@
+"""What the report will be able to answer, said before training: by a small audit of real items, and a few samples of the
+network as it begins. It is rough, and says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from anew.core.specs import Spec, Tokens
+from anew.core.wording import duration
+from anew.data.dataset import Dataset
+from anew.data.held_out import held_out_size
+from anew.evaluation.answerable import (
+    AuditCosts,
+    Prospect,
+    closeness_prospect,
+    held_out_needed,
+    novelty_prospect,
+)
+from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
+from anew.evaluation.reporting.grading import LEAST_FOR_GOOD
+from anew.planning.budget import CROWDED, evaluation_slice
+from anew.planning.train_config import TrainConfig
+from anew.workflows.evaluate import MOST_SHARE, REPORT_PASSAGES, SHARE, Pace, enough_samples
+from anew.workflows.report_trials import is_cut, trial_audit, trial_sampling
+
+if TYPE_CHECKING:
+    from anew.workflows.job import TrainingJob
+
+TRIAL_SHARE, MOST_TRIAL = 0.02, 2.0  # of the budget, and seconds at most, for each of the two trials; chosen
+LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # budgets that may be advised
+
+
+@dataclass(frozen=True, slots=True)
+class ReportForecast:
+    """What a report takes here.
+
+    Attributes:
+        audit: What the copying test compares and takes; None where there is none.
+        n_samples: Samples that the report asks for.
+        min_samples: With how many of them more time for sampling is not taken.
+        held_out: Held-out items, or passages, that samples are compared with for closeness and variety.
+        pace: How fast samples are drawn; None where that is not known.
+        crowding: How many times longer than on idle cores work takes.
+    """
+
+    audit: AuditCosts | None
+    n_samples: int
+    min_samples: int
+    held_out: int
+    pace: Pace | None = None
+    crowding: float = 1.0
+
+    def describe(self, budget: float) -> str:
+        """What the report of a budget will be able to answer, a clause or several."""
+        closeness, novelty = self.prospects(budget)
+        drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
+        answers = [f"Close? and Varied? {self._in_words(closeness, self._few(budget))}"]
+        answers[0] += drawn_in_time if closeness != "unlikely" else ""
+        if novelty is not None:
+            answers.append(f"New? {self._in_words(novelty, self._few_held_out())}")
+        advice = self._advice(budget)
+        return f"{'; '.join(answers)}{f'; {advice}' if advice else ''}"
+
+    def prospects(self, budget: float) -> tuple[Prospect, Prospect | None]:
+        """Of closeness and variety, and of novelty; None where that is not measured."""
+        seconds = evaluation_slice(budget, self.crowding)
+        n, sampling = self._samples(seconds)
+        total = max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
+        return self._prospects_of(n, (1.0 - METRICS_SHARE) * total)
+
+    def _prospects_of(self, n_samples: int, audit_seconds: float = math.inf) -> tuple[Prospect, Prospect | None]:
+        """The same of so many samples, where the copying test has so many seconds."""
+        pieces = 1.0 if self.audit is None else self.audit.pieces
+        closeness = closeness_prospect(min(int(pieces * n_samples), self.held_out))
+        if closeness == "likely" and self.crowding >= CROWDED:  # figures take longer, too
+            closeness = "perhaps"
+        return closeness, None if self.audit is None else novelty_prospect(self.audit, n_samples, audit_seconds)
+
+    def _samples(self, seconds: float) -> tuple[int, float]:
+        """Samples of a report of these seconds, and the seconds that they take."""
+        if self.pace is None:
+            return self.n_samples, SHARE * seconds
+        n = self.pace.samples_within(SHARE * seconds)
+        if n >= self.min_samples:
+            return min(n, self.n_samples), SHARE * seconds
+        return min(self.pace.samples_within(MOST_SHARE * seconds), self.min_samples), MOST_SHARE * seconds
+
+    def _in_words(self, prospect: Prospect, reason: str) -> str:
+        if prospect == "likely":
+            return "can be answered"
+        return f"{'may' if prospect == 'perhaps' else 'will probably'} stay open{f' ({reason})' if reason else ''}"
+
+    def _few(self, budget: float) -> str:
+        """What there are too few of for closeness and variety."""
+        if self.held_out < LEAST_FOR_GOOD:
+            return f"{self.held_out:,} held-out items; a yes needs {LEAST_FOR_GOOD}"
+        n = self._samples(evaluation_slice(budget, self.crowding))[0]
+        if n < self.min_samples:
+            return f"time for about {n:,} samples; a yes needs {LEAST_FOR_GOOD}"
+        return "other programs use the cores" if self.crowding >= CROWDED else ""
+
+    def _few_held_out(self) -> str:
+        """How many held-out items are too few for novelty, whatever the time."""
+        if self.audit is None:
+            return ""
+        best, held_out = novelty_prospect(self.audit, self.n_samples), self.audit.there_are.held_out
+        if best == "perhaps":
+            return f"{held_out:,} held-out items are just enough"
+        needed = held_out_needed(self.audit, self.n_samples)
+        return "" if best == "likely" else f"{held_out:,} held-out items; of these data it needs about {needed:,}"
+
+    def _advice(self, budget: float) -> str:
+        """What would do where something stays open that more time can answer."""
+        if set(self.prospects(budget)) <= {"likely", None}:
+            return ""
+        best = self._prospects_of(self.n_samples)
+        if best == self.prospects(budget):
+            return ""
+        longer = next((b for b in LONGER if b > budget and self.prospects(b) == best), None)
+        evaluated = "afterwards `anew evaluate` on the run takes the time that it needs"
+        return evaluated if longer is None else f"about {duration(longer)} would do, and {evaluated}"
+
+
+def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportForecast:
+    """The forecast of a training from two short trials. weights: those that it begins with, closed forms included."""
+    budget = job.plan.budget_s
+    assert budget is not None
+    seconds = min(TRIAL_SHARE * budget, MOST_TRIAL)
+    pace = None if isinstance(job.data.spec, Tokens) else trial_sampling(job, weights, seconds)
+    modality, seed = job.record.data.modality, job.plan.seed
+    item_spec = job.record.codec.spec if job.record.codec is not None else job.data.spec
+    return forecast_of_data(job.data, modality, item_spec, seed, seconds, job.train_config, pace, job.context.crowding)
+
+
+def forecast_of_data(
+    data: Dataset,
+    modality: str,
+    spec: Spec,
+    seed: int,
+    seconds: float,
+    config: TrainConfig | None = None,
+    pace: Pace | None = None,
+    crowding: float = 1.0,
+) -> ReportForecast:
+    """The forecast of reports on this data.
+
+    Args:
+        data: What is learned.
+        modality: Its name.
+        spec: Spec of an item.
+        seed: Seed of the order of items.
+        seconds: For the trial of the copying test.
+        config: How many samples the report measures.
+        pace: How fast samples are drawn.
+        crowding: How many times longer than on idle cores work takes.
+    """
+    n, held_out = (config or TrainConfig()).evaluate_samples, held_out_size(data)
+    audit = trial_audit(data, modality, spec, seed, seconds)
+    cut = is_cut(spec)
+    return ReportForecast(
+        audit=audit,
+        n_samples=-(-n // REPORT_PASSAGES) if cut else n,
+        min_samples=enough_samples(spec, held_out),
+        held_out=audit.there_are.held_out if cut and audit is not None else held_out,
+        pace=pace,
+        crowding=crowding,
+    )

@@ -1,0 +1,153 @@
+"""Short trials before training, by whose times a report is forecast: an audit of real items, and a few samples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from anew.core.deadline import TimeIsUp, hard_stop
+from anew.core.specs import Spec, Tokens
+from anew.data.dataset import Dataset
+from anew.data.types import DecodedItem
+from anew.evaluation.answerable import AuditCosts
+from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSize
+from anew.evaluation.base import Evaluation, load_evaluation
+from anew.evaluation.inputs import MAX_POOL, AuditPool, EvaluationInputs
+from anew.evaluation.memorization.item_types import PASSAGE
+from anew.sampling.generator import Generator
+from anew.workflows.evaluate import FIRST_CHUNK, PIECES, Pace, audit_pool, pool_limit
+
+if TYPE_CHECKING:
+    from anew.workflows.job import TrainingJob
+
+WARM_UP, SECOND_AUDIT = AuditSize(8, 16), AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real)
+LEAST_TRIAL = 0.1  # seconds, that an audit is given at least: the first takes longer everywhere
+SECOND_PATIENCE = 5.0  # times as long as the first audit: with less time left there is no second one; chosen
+
+
+def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: float) -> Pace:
+    """The pace of the network with these weights, by its first samples; what is not drawn within the seconds takes that long at
+    least."""
+    pace, count, begin = Pace(), 1, time.monotonic()
+    try:
+        with hard_stop(seconds):
+            family, record = job.rebuilt(weights), job.record
+            generator = Generator(family, job.data.modality, record.data.labels, record.label_shares)
+            for count in (1, FIRST_CHUNK):
+                begin = time.monotonic()
+                generator.generate_samples(count, job.plan.seed)
+                pace.add(count, time.monotonic() - begin)
+    except TimeIsUp:
+        pace.add(count, time.monotonic() - begin)
+    return pace
+
+
+def trial_audit(data: Dataset, modality: str, spec: Spec, seed: int, seconds: float) -> AuditCosts | None:
+    """What an audit for copies takes, by one or two of real items against others that pose as samples.
+
+    Args:
+        data, modality, spec, seed: See `forecast_of_data`.
+        seconds: Seconds that the audits may take, besides reading some hundred items.
+
+    Returns:
+        The costs; None for a modality without an audit, and where there are too few items for one.
+    """
+    warm_up = _trial(data, modality, spec, WARM_UP, seed)
+    if warm_up is None or warm_up.evaluation.item_type is None:
+        return None
+    there_are = warm_up.evaluation.real_items(warm_up.pool)
+    costs = AuditCosts(
+        there_are=there_are,
+        most_real=min(there_are.total, _held_in_memory(warm_up.pool, spec)),
+        query_cost=warm_up.evaluation.item_type.query_cost,
+        trials=(),
+        pieces=PIECES if is_cut(spec) else 1,
+    )
+    left = seconds - (warm_up.seconds(seconds) or seconds)  # it loads what audits need
+    for size in (FIRST_AUDIT, SECOND_AUDIT):
+        if costs.trials and left < SECOND_PATIENCE * costs.trials[0][1]:
+            break
+        trial = _trial(data, modality, spec, size, seed)
+        assert trial is not None, "there are as many items as before"
+        spent = trial.seconds(left)
+        if spent is None:
+            trials = costs.trials or ((trial.size, max(left, LEAST_TRIAL)),)
+            return replace(costs, trials=trials, is_whole=bool(costs.trials))
+        left -= spent
+        costs = replace(costs, trials=(*costs.trials, (trial.size, spent)))
+    return costs
+
+
+@dataclass(frozen=True, slots=True)
+class AuditTrial:
+    """An audit of real items, some of which stand in place of samples."""
+
+    evaluation: Evaluation[DecodedItem]
+    pool: AuditPool[DecodedItem]
+    size: AuditSize
+
+    def seconds(self, most: float) -> float | None:
+        """The seconds that it takes; None where they are more than `most`."""
+        begin = time.monotonic()
+        if most <= 0.0:
+            return None
+        try:
+            with hard_stop(most):
+                self.evaluation.run_audit(self.pool, self.size.real, self.size.samples, brief=True)
+        except TimeIsUp:
+            return None
+        return time.monotonic() - begin
+
+
+def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int) -> AuditTrial | None:
+    """A trial of this size, or of as many items as there are; None where there are none."""
+    pool = audit_pool(data, spec, size.real + 2 * size.samples, seed)
+    if not pool.train:
+        return None
+    if is_cut(spec):
+        posing = _passages(pool.train, size.samples)
+    else:
+        size = size._replace(real=min(size.real, 2 * (len(pool.train) + len(pool.held_out)) // 3))
+        compared = pool.head(size.real)
+        rest = [*pool.train[len(compared.train) :], *pool.held_out[len(compared.held_out) :]]
+        posing = rest[: size.samples]
+    evaluation = load_evaluation(modality)(_inputs(data, spec, pool, posing, seed))
+    return AuditTrial(evaluation, pool, size._replace(samples=len(posing))) if posing and size.real else None
+
+
+def is_cut(spec: Spec) -> bool:
+    """Whether items are long texts, which are compared in passages."""
+    return isinstance(spec, Tokens) and spec.packed
+
+
+def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec) -> int:
+    """Real items that the audit holds; of long text all."""
+    return MAX_POOL if is_cut(spec) else pool_limit(pool.train[0])
+
+
+def _passages(texts: Sequence[DecodedItem], count: int) -> list[DecodedItem]:
+    """Parts of training texts, about as long as samples of long text are."""
+    width, joined = PIECES * PASSAGE, "\n".join(map(str, texts[:count]))
+    return [joined[start : start + width] for start in range(0, min(len(joined), count * width), width)]
+
+
+def _inputs(
+    data: Dataset, spec: Spec, pool: AuditPool[DecodedItem], samples: list[DecodedItem], seed: int
+) -> EvaluationInputs[DecodedItem]:
+    return EvaluationInputs(
+        modality=data.modality.base,
+        spec=spec,
+        train=lambda n: data.items("train", n, seed),
+        test=lambda n: data.items("test", n, seed),
+        train_text=None,
+        test_text=None,
+        samples=samples,
+        bits=None,
+        seconds=None,
+        seed=seed,
+        pool=lambda n: pool,
+    )

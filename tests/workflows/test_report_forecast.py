@@ -1,0 +1,125 @@
+"""What is said of the report before training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import anew
+from anew.core.reporter import SilentReporter
+from anew.data.dataset import Dataset
+from anew.data.types import DataBudget
+from anew.evaluation.answerable import AuditCosts
+from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
+from anew.workflows.evaluate import Pace
+from anew.workflows.report_forecast import ReportForecast
+from anew.workflows.report_trials import trial_audit
+from samples import clips, names, prose, sequences, shapes, tones
+
+COSTS = AuditCosts(RealItems(1500, 380), 1880, 2000, ((FIRST_AUDIT, 0.2),))
+
+
+def pace(seconds: float) -> Pace:
+    """Of samples that take so long each."""
+    made = Pace()
+    made.add(1, seconds)
+    made.add(8, 8 * seconds)
+    return made
+
+
+FORECAST = ReportForecast(COSTS, n_samples=1000, min_samples=300, held_out=380, pace=pace(0.002))
+
+
+def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
+    line = replace(FORECAST, audit=replace(COSTS, trials=((FIRST_AUDIT, 0.8),))).describe(60.0)
+    assert line.startswith("Close? and Varied? can be answered; New? will probably stay open; about ")
+    assert line.endswith(" min would do, and afterwards `anew evaluate` on the run takes the time that it needs")
+    assert FORECAST.describe(3600.0) == "Close? and Varied? can be answered; New? can be answered"
+
+
+def test_slow_samples_leave_everything_open() -> None:
+    line = replace(FORECAST, pace=pace(0.2)).describe(60.0)
+    assert line.startswith(
+        "Close? and Varied? will probably stay open (time for about 27 samples; a yes needs 150); "
+        "New? will probably stay open; about 2 h would do"
+    )
+
+
+def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None:
+    few = replace(COSTS, there_are=RealItems(970, 30), most_real=1000)
+    line = replace(FORECAST, audit=few, held_out=30).describe(600.0)
+    assert line == (
+        "Close? and Varied? will probably stay open (30 held-out items; a yes needs 150); "
+        "New? will probably stay open (30 held-out items; of these data it needs about 67)"
+    )
+
+
+def test_what_is_not_known_or_may_change_is_said() -> None:
+    crowded = replace(FORECAST, crowding=3.0).describe(3600.0)
+    assert crowded.startswith("Close? and Varied? may stay open (other programs use the cores); ")
+    unknown = replace(FORECAST, pace=None).describe(3600.0)
+    assert unknown.startswith("Close? and Varied? can be answered, if 300 samples are drawn in time; ")
+
+
+def test_without_a_copying_test_nothing_is_said_of_newness() -> None:
+    assert replace(FORECAST, audit=None).describe(60.0) == "Close? and Varied? can be answered"
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "count"),
+    [
+        (shapes, "data", 240),
+        (names, "names.txt", 600),
+        (sequences, "a.fasta", 400),
+        (tones, "data", 120),
+        (clips, "data", 120),
+        (prose, "book.txt", 1500),
+    ],
+)
+def test_an_audit_of_real_items_is_timed_for_each_kind(
+    make: Callable[[Path, int], Path], name: str, count: int, tmp_path: Path
+) -> None:
+    size = DataBudget(10.0, 0, 0, 1, "cpu")
+    data = Dataset.open(str(make(tmp_path / name, count)), seed=0, size=size)
+    data.fit(size)
+    costs = trial_audit(data, data.scan.modality, data.spec, 0, 60.0)
+    assert costs is not None and costs.is_whole and costs.trials[0][1] > 0.0
+    assert costs.there_are.train > costs.there_are.held_out > 0
+    in_no_time = trial_audit(data, data.scan.modality, data.spec, 0, 1e-3)
+    assert in_no_time is not None and not in_no_time.is_whole and in_no_time.there_are == costs.there_are
+    data.close()
+
+
+class Lines(SilentReporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.slow
+def test_it_is_said_between_the_plan_and_the_first_step(tmp_path: Path) -> None:
+    reporter = Lines()
+    data = shapes(tmp_path / "data", 300)
+    anew.train(data, tmp_path / "run", budget=30.0, settings={"previews": 0}, reporter=reporter)
+    starts = [line.split(":")[0] for line in reporter.lines]
+    assert starts.index("the report, roughly") > next(i for i, start in enumerate(starts) if start == "model")
+
+
+def test_steps_without_a_budget_have_reports_that_take_their_time(tmp_path: Path) -> None:
+    reporter = Lines()
+    data = shapes(tmp_path / "data", 60)
+    settings = {"previews": 0, "evaluate_samples": 4}
+    anew.train(data, tmp_path / "run", steps=2, settings=settings, reporter=reporter)
+    assert not any(line.startswith("the report, roughly") for line in reporter.lines)
+
+
+def test_look_says_it_of_each_budget(tmp_path: Path) -> None:
+    estimates = anew.look(shapes(tmp_path / "data", 240)).budgets
+    assert all(estimate.report.startswith("Close? and Varied? ") for estimate in estimates)
