@@ -20,7 +20,6 @@ from anew.workflows.report_trials import trial_audit
 from samples import clips, names, prose, sequences, shapes, tones
 
 COSTS = AuditCosts(RealItems(1500, 380), 1880, 2000, ((FIRST_AUDIT, 0.2),))
-FORECAST = ReportForecast(COSTS, n_samples=1000, min_samples=300, held_out=380)
 
 
 def pace(seconds: float) -> Pace:
@@ -29,6 +28,9 @@ def pace(seconds: float) -> Pace:
     made.add(1, seconds)
     made.add(8, 8 * seconds)
     return made
+
+
+FORECAST = ReportForecast(COSTS, n_samples=1000, min_samples=300, held_out=380, pace=pace(0.002))
 
 
 def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
@@ -53,6 +55,13 @@ def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None
         "Close? and Varied? will probably stay open (30 held-out items; a yes needs 150); "
         "New? will probably stay open (30 held-out items; of these data it needs about 67)"
     )
+
+
+def test_what_is_not_known_or_may_change_is_said() -> None:
+    crowded = replace(FORECAST, crowding=3.0).describe(3600.0)
+    assert crowded.startswith("Close? and Varied? may stay open (other programs use the cores); ")
+    unknown = replace(FORECAST, pace=None).describe(3600.0)
+    assert unknown.startswith("Close? and Varied? can be answered, if 300 samples are drawn in time; ")
 
 
 def test_without_a_copying_test_nothing_is_said_of_newness() -> None:

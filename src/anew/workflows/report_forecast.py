@@ -23,7 +23,7 @@ from anew.evaluation.answerable import (
 )
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
 from anew.evaluation.reporting.grading import LEAST_FOR_GOOD
-from anew.planning.budget import evaluation_slice
+from anew.planning.budget import CROWDED, evaluation_slice
 from anew.planning.train_config import TrainConfig
 from anew.workflows.evaluate import MOST_SHARE, REPORT_PASSAGES, SHARE, Pace, enough_samples
 from anew.workflows.report_trials import is_cut, trial_audit, trial_sampling
@@ -58,7 +58,9 @@ class ReportForecast:
     def describe(self, budget: float) -> str:
         """What the report of a budget will be able to answer, a clause or several."""
         closeness, novelty = self.prospects(budget)
+        drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
         answers = [f"Close? and Varied? {self._in_words(closeness, self._few(budget))}"]
+        answers[0] += drawn_in_time if closeness != "unlikely" else ""
         if novelty is not None:
             answers.append(f"New? {self._in_words(novelty, self._few_held_out())}")
         advice = self._advice(budget)
@@ -75,6 +77,8 @@ class ReportForecast:
         """The same of so many samples, where the copying test has so many seconds."""
         pieces = 1.0 if self.audit is None else self.audit.pieces
         closeness = closeness_prospect(min(int(pieces * n_samples), self.held_out))
+        if closeness == "likely" and self.crowding >= CROWDED:  # figures take longer, too
+            closeness = "perhaps"
         return closeness, None if self.audit is None else novelty_prospect(self.audit, n_samples, audit_seconds)
 
     def _samples(self, seconds: float) -> tuple[int, float]:
@@ -96,7 +100,9 @@ class ReportForecast:
         if self.held_out < LEAST_FOR_GOOD:
             return f"{self.held_out:,} held-out items; a yes needs {LEAST_FOR_GOOD}"
         n = self._samples(evaluation_slice(budget, self.crowding))[0]
-        return f"time for about {n:,} samples; a yes needs {LEAST_FOR_GOOD}" if n < self.min_samples else ""
+        if n < self.min_samples:
+            return f"time for about {n:,} samples; a yes needs {LEAST_FOR_GOOD}"
+        return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     def _few_held_out(self) -> str:
         """How many held-out items are too few for novelty, whatever the time."""

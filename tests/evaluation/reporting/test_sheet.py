@@ -42,3 +42,18 @@ def test_one_image_has_its_own_size() -> None:
 def test_a_sheet_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one"):
         sheet.sheet([])
+
+
+def test_only_the_smallest_file_is_compressed_as_far_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: list[object] = []
+    save = Image.Image.save
+
+    def recorded(self: Image.Image, *arguments: object, **chosen: object) -> None:
+        options.append(chosen["optimize"])
+        save(self, *arguments, **chosen)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Image.Image, "save", recorded)
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    usual, smallest = sheet.png(image), sheet.png(image, smallest=True)
+    assert options == [False, True] and len(smallest) <= len(usual)
+    assert np.array_equal(*(np.asarray(Image.open(io.BytesIO(file))) for file in (usual, smallest)))

@@ -61,7 +61,7 @@ class ClipDistance(Distance):
 
     name = "frames"
 
-    def __init__(self, clips: Sequence[Numbers], groups: Integers, frames: int = 3) -> None:
+    def __init__(self, clips: Sequence[Numbers], groups: Integers, frames: int) -> None:
         """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: of each that are compared, evenly spread."""
         self._frames = frames
         spread = [clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)] for clip in clips]

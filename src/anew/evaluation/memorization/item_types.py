@@ -47,7 +47,7 @@ def disturb_image(image: Numbers, rng: np.random.Generator) -> Numbers:
 def _clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> list[Distance]:
     from anew.evaluation.memorization.images import ClipDistance
 
-    return [ClipDistance(items, groups)]
+    return [ClipDistance(items, groups, FRAMES)]
 
 
 def disturb_clip(clip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -103,12 +103,15 @@ def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
     return "".join(characters)
 
 
-IMAGE_QUERY_COST = (
-    2_000  # of an image's shifted and mirrored variants; measured: 3,000 for sprites of 32 x 32 with alpha
+# Of shifted and mirrored variants, and of preparing an item, in comparisons. Measured: 1,300 for grey images of 8 x 8, 2,100
+# for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27): both grow with the size of an image.
+IMAGE_QUERY_COST = 2_000
+FRAMES = (
+    3  # of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
 )
 
 IMAGES = ItemType("images", _image_distances, disturb_image, query_cost=IMAGE_QUERY_COST)
-CLIPS = ItemType("clips", _clip_distances, disturb_clip, query_cost=IMAGE_QUERY_COST)
+CLIPS = ItemType("clips", _clip_distances, disturb_clip, query_cost=IMAGE_QUERY_COST // FRAMES)
 RECORDS = ItemType("records", lambda items, groups: [EditDistance(items, groups)], edit_text)
 PASSAGES = ItemType("passages", lambda items, groups: [PassageDistance(items, groups)], edit_text, whole=False)
 

@@ -56,7 +56,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         for score in super().likelihood():
             yield score
             images = self.inputs.test(score.n)
-            rows = np.array([8.0 * len(sheet.png(image)) / image.size for image in images])
+            rows = np.array([8.0 * len(sheet.png(image, smallest=True)) / image.size for image in images])
             if len(rows):
                 low, high = mean_interval(rows, self.inputs.seed)
                 source = "held-out images drawn at random, as PNG files, each by itself"
