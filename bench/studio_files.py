@@ -70,7 +70,9 @@ def main() -> None:
     options = build.parse_args()
     place = fresh(options.work / "studio-files")
     (place / "start").mkdir()
-    write_files(place / "many", options.files)
+    many = options.work / f"many-{options.files}"
+    if not many.exists():  # made once: it takes longer than what is measured
+        write_files(many, options.files)
     rows = Table("studio")
     out = place / "studio.out"
     command = anew_command("studio", "--folder", place / "start", "--port", "0", "--json")
@@ -82,12 +84,14 @@ def main() -> None:
         with sync_playwright() as driver:
             arguments = ["--no-sandbox", "--enable-precise-memory-info"]
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-            copied = copy(browser, client, place / "many", options.files, process.pid)
+            copied = copy(browser, client, many, options.files, process.pid)
             browser.close()
         found = sum(1 for _ in (place / "start" / "uploads").rglob("*.txt"))
         rows.add(what=f"{options.files:,} small files chosen as a folder", arrived=found, **copied)
         begun = time.perf_counter()
-        seen = json.loads(client.post("/api/look", '{"data": "uploads/many"}', {"Content-Type": "application/json"}))
+        seen = json.loads(
+            client.post("/api/look", json.dumps({"data": f"uploads/{many.name}"}), {"Content-Type": "application/json"})
+        )
         seconds = time.perf_counter() - begun
         rows.add(what=f"a look at {options.files:,} small files", items=seen.get("items"), seconds=seconds)
     finally:

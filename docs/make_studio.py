@@ -47,6 +47,7 @@ class Shot:
         clicked: Selectors of what is clicked then.
         max_width: Of the picture.
         colours: Of the picture; noise of many colours makes a large file.
+        place: Address behind #, where it is not that of the run.
     """
 
     run: str
@@ -59,6 +60,7 @@ class Shot:
     clicked: Sequence[str] = ()
     max_width: int = 900
     colours: int = 24
+    place: str = ""
 
 
 SENTENCE = Shot(
@@ -70,6 +72,8 @@ SENTENCE = Shot(
     max_width=560,
 )
 SHOTS = {
+    "studio-runs": Shot("", "", "finished", colours=64, place="/"),
+    "studio-look": Shot("", "", "Learn from it", width=390, theme="dark", max_width=390, place="/new/names.txt"),
     "studio-run": Shot("diffusion", "", "(each step, and smoothed)", theme="dark"),
     "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",), colours=80),
     "studio-tokens": Shot(
@@ -85,7 +89,7 @@ SHOTS = {
     "studio-sentence-phone": replace(SENTENCE, width=390, theme="dark"),
     "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given"),
     "studio-discriminator": Shot(
-        "gan", "How it works", "it would look more real if", "section.two-thirds", theme="dark", colours=80
+        "gan", "How it works", "it would look more real if", "section.two-thirds", theme="dark", colours=48
     ),
 }
 
@@ -113,7 +117,7 @@ def make_runs(root: Path, wanted: set[str]) -> None:
     """The runs that are not there."""
     missing = [name for name in RUNS if name in wanted and not (root / "runs" / name / "model.safetensors").exists()]
     if missing:
-        make_data(root)
+        print(f"training {', '.join(missing)}", flush=True)
     for name in missing:
         data, family, minutes = RUNS[name]
         anew.train(root / data, root / "runs" / name, budget=60 * minutes, family=family)
@@ -133,7 +137,7 @@ def shoot(browser: Any, address: str, name: str) -> None:
     page = browser.new_page(viewport={"width": shot.width, "height": 900}, color_scheme=shot.theme)
     page.set_default_timeout(WAIT)
     page.goto(address)
-    place = f"#/play/runs%2F{shot.run}" if shot.tab else f"#/run/runs%2F{shot.run}"
+    place = shot.place or f"/{'play' if shot.tab else 'run'}/runs%2F{shot.run}"
     page.evaluate("place => { location.hash = place }", place)
     if shot.tab:
         page.get_by_text("Done in").wait_for()
@@ -152,7 +156,8 @@ def shoot(browser: Any, address: str, name: str) -> None:
 def main(folder: Path, names: Sequence[str]) -> None:
     from playwright.sync_api import sync_playwright
 
-    make_runs(folder, {SHOTS[name].run for name in names})
+    make_data(folder)
+    make_runs(folder, set(RUNS) if "studio-runs" in names else {SHOTS[name].run for name in names})
     command = [sys.executable, "-m", "anew", "studio", "--folder", str(folder), "--port", "0", "--json"]
     studio = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 import anew
 from anew.core.random import generator
@@ -84,9 +85,11 @@ def vae_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
     family: Any = model.family
     top = family.config.top_dim
     size = top + int(np.prod(family.latent.shape))
-    noise = torch.stack([torch.randn(size, generator=generator(SEED, "draw", i)) for i in range(N)])
-    assert request.labels is not None
-    return {"noise": noise[:, :top], "deviations": float(family.temperature) * noise[:, top:], "label": request.labels}
+    numbers = torch.stack([torch.randn(1 + size, generator=generator(SEED, "draw", i)) for i in range(N)])
+    noise = numbers[:, 1:]
+    component = family.prior.sample_components(torch.special.ndtr(numbers[:, 0].double()), request.labels)
+    weights = one_hot(component, family.prior.num_clusters + 1).float()
+    return {"weights": weights, "noise": noise[:, :top], "deviations": float(family.temperature) * noise[:, top:]}
 
 
 def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
@@ -103,7 +106,7 @@ NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
 PIXEL = {**TINY_CONV, "space": "pixel"}
 GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "gan": ("gan", shapes, TINY_CONV),
-    "vae": ("vae", shapes, {**TINY_CONV, "prior_width": 32, "top_dim": 8}),
+    "vae": ("vae", shapes, {**TINY_CONV, "top_dim": 8}),
     "diffusion": ("diffusion", shapes, PIXEL),
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),

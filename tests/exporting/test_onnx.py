@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import one_hot
 
 import anew
 from anew.core.random import generator
@@ -81,15 +82,17 @@ def test_a_gan(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_vae(tmp_path: Path) -> None:
-    settings = {**TINY_CONV, "prior_width": 32, "top_dim": 8}
+    settings = {**TINY_CONV, "top_dim": 8}
     run = train(shapes(tmp_path / "data", 60), tmp_path / "run", settings, steps=4, family="vae")
     model, sampler = exported(run, tmp_path / "out")
     expected, request = values(model)
     family: Any = model.family
     size = 8 + int(np.prod(family.latent.shape))
-    noise = torch.stack([torch.randn(size, generator=generator(SEED, "draw", i)) for i in range(N)])
-    assert request.labels is not None
-    inputs = {"noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:], "label": request.labels}
+    numbers = torch.stack([torch.randn(1 + size, generator=generator(SEED, "draw", i)) for i in range(N)])
+    noise = numbers[:, 1:]
+    component = family.prior.sample_components(torch.special.ndtr(numbers[:, 0].double()), request.labels)
+    weights = one_hot(component, family.prior.num_clusters + 1).float()
+    inputs = {"weights": weights, "noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:]}
     output = sampler.sample(N, known={name: tensor.numpy() for name, tensor in inputs.items()})
     assert np.abs(output - expected.numpy()).max() < 1e-3
     latents = sampler.run("encoder", output.astype(np.float32))[0]

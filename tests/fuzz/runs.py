@@ -33,7 +33,7 @@ TINY_GRID = {"width": "8", "batch_size": "8"}
 KINDS: dict[str, dict[str, Any]] = {
     "text": {"data": "text", "settings": TINY_TEXT | {"context": "64"}},
     "words": {"data": "text", "settings": TINY_TEXT | {"context": "64", "tokens": "bpe", "vocab": "300", "contexts": "true"}},
-    "vae": {"data": "image", "family": "vae", "settings": TINY_GRID | {"prior_width": "32", "prior_depth": "1"}},
+    "vae": {"data": "image", "family": "vae", "settings": TINY_GRID},
     "gan": {"data": "image", "family": "gan", "settings": TINY_GRID},
     "latent": {"data": "image", "family": "diffusion", "settings": TINY_GRID | {"space": "latent"}},
     "protein": {"data": "protein", "settings": TINY_TEXT},

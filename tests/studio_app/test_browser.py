@@ -157,6 +157,31 @@ def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_
         assert page.locator("img[src=x]").count() == 0
 
 
+def test_a_hidden_page_asks_nothing_until_it_is_seen(root: Path, tmp_path: Path, browser: Any) -> None:
+    """Of many pages one is seen: the others would keep the Studio, and the browser's memory, busy for nobody."""
+    run = write_run(tmp_path / "runs" / "long", root / "runs" / "shapes", 50)
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    asked: list[str] = []
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        go(page, "#/run/runs%2Flong")
+        page.locator("[data-figure=step]").wait_for()
+        page.wait_for_timeout(1500)
+        page.evaluate(hide, True)
+        page.on("request", lambda request: asked.append(request.url))
+        for step in (51, 52):
+            fields = {"step": step, "progress": 1.0, "rate": 1.0, "examples": 8, "loss": 1.0, "grad_norm": 1.0}
+            with open(run / "events.jsonl", "a") as log:
+                log.write(json.dumps({"event": "step", "time": 1.7e9, **fields, "seconds": 9.0}) + "\n")
+            page.wait_for_timeout(1500)
+        assert asked == [] and page.locator("[data-figure=step]").inner_text() == "50"
+        page.evaluate(hide, False)
+        page.get_by_text("52", exact=True).wait_for()
+        assert asked
+
+
 def test_only_tiles_of_runs_that_changed_are_drawn_again(root: Path, tmp_path: Path, browser: Any) -> None:
     live = write_run(tmp_path / "runs" / "live", root / "runs" / "shapes", 5)
     write_run(tmp_path / "runs" / "still", root / "runs" / "shapes", 5)

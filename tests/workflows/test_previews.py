@@ -51,6 +51,9 @@ class Drawn(list[Any]):
     def save_sheet(self, folder: Path, stem: str) -> None: ...
 
 
+LATENTS = SimpleNamespace(fit_latents=lambda sweep: None)  # of a family
+
+
 def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
     """What previews ask of a job; its model draws `generated` always."""
     requested: list[Any] = []
@@ -67,7 +70,7 @@ def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
     return SimpleNamespace(
         train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record=record, asked=requested,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
-        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32), rebuilt=lambda weights: None,
+        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32), rebuilt=lambda weights: LATENTS,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
         model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode(generated[:n]))),
     )  # fmt: skip

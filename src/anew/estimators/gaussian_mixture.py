@@ -223,6 +223,30 @@ def fit_mixture(
     )
 
 
+def sample_components(weights: Tensor, component_class: Tensor, uniform: Tensor, labels: Tensor | None) -> Tensor:
+    """Components as common as in the data, or as in the class.
+
+    In double precision on the CPU: the same components on every machine, and none that never occurs.
+
+    Args:
+        weights: (K,) how often each component occurs.
+        component_class: (K,) class of each component.
+        uniform: (n,) in [0, 1).
+        labels: (n,) classes; below 0 for any.
+
+    Returns:
+        (n,). Where no component of a class occurs, the last one.
+    """
+    weights_of = weights.cpu().double().expand(len(uniform), -1)  # (n, K)
+    if labels is not None:
+        labels = labels.cpu()
+        is_other_class = (labels >= 0)[:, None] & (component_class.cpu() != labels[:, None])
+        weights_of = weights_of.masked_fill(is_other_class, 0.0)
+    cumulative = weights_of.cumsum(1)
+    component = (cumulative <= uniform.cpu().double()[:, None] * cumulative[:, -1:]).sum(1)
+    return component.clamp(max=len(weights) - 1).to(weights.device)
+
+
 Rotations = tuple[Tensor, Tensor, Tensor]  # of channels, rows and columns
 
 

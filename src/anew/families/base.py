@@ -224,6 +224,15 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
                 grids as (B, *shape).
         """
 
+    def fit_latents(self, sweep: Iterable[Batch]) -> None:
+        """Fit in closed form how the latents of a trained network lie, into buffers, before `calibrate`.
+
+        Called with fewer items while training goes on, where samples are to be shown.
+
+        Args:
+            sweep: Batches of train data, as in training.
+        """
+
     def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Fit what needs held-out validation data once training is over.
 

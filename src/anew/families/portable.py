@@ -62,7 +62,6 @@ class PortableSampler:
     - `choose(out, weights)`, an index as common as its weight, of the class of the sample's label where there is one;
     - `choose_row(out, table, row)`, an index as common as its weight in a row of a table;
     - `one_hot(out, index, size)`, a row of 0 with a 1 at an index;
-    - `label(out, none)`, the class of each sample;
     - `run(graph, inputs, out)`, the graph's outputs;
     - `denoise(graph, state, sigmas, out)`, the probability flow from noise to a sample, second order (DPM-Solver++ 2M);
     - `tokens(...)`, one token after another, see `families/transformer/portable.py`.
@@ -105,11 +104,6 @@ def choose_row(out: str, table: Tensor, row: str) -> dict[str, object]:
 def one_hot(out: str, index: str, size: int) -> dict[str, object]:
     """Rows (n, size) of 0, with a 1 where a value (n,) says. A page blends these rows on its way from one sample to another."""
     return {"step": "one_hot", "out": out, "index": index, "size": size}
-
-
-def label(out: str, no_label: int) -> dict[str, object]:
-    """The class (n,) of each sample; `no_label` where there are no classes."""
-    return {"step": "label", "out": out, "none": no_label}
 
 
 def run(graph: str, *inputs: str, out: str) -> dict[str, object]:

@@ -18,7 +18,6 @@ from torch.nn import functional
 from anew.functional.likelihood import LogisticMixture
 from anew.nets.conv_blocks import (
     ChannelNorm,
-    ConditionEmbedding,
     Conv,
     Linear,
     depth_to_space,
@@ -258,31 +257,3 @@ class GridAutoencoder(nn.Module):
         z = z.to(dtype, memory_format=torch.channels_last)
         x: Tensor = self.decoder(z, self.shape[1], self.shape[2])
         return x.float()
-
-
-class VectorDenoiser(nn.Module):
-    """Noisy vectors (B, size) at noise levels (B,) of components (B,) -> (B, size): gated residual layers.
-
-    Args:
-        size: Numbers of a vector.
-        num_components: Components that it can be told.
-        hidden_size: Size of the residual stream.
-        depth: Number of layers.
-    """
-
-    def __init__(self, size: int, num_components: int, hidden_size: int, depth: int) -> None:
-        super().__init__()
-        self.condition = ConditionEmbedding(hidden_size, num_components)
-        self.stem = Linear(size, hidden_size)
-        self.modulation = nn.ModuleList(Linear(hidden_size, hidden_size) for _ in range(depth))
-        self.up = nn.ModuleList(Linear(hidden_size, 2 * hidden_size) for _ in range(depth))
-        self.down = nn.ModuleList(Linear(2 * hidden_size, hidden_size, zero_init=True) for _ in range(depth))
-        self.out = Linear(hidden_size, size, zero_init=True)
-
-    def forward(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        condition = self.condition(sigma, component).to(y.dtype)
-        x = self.stem(y)
-        for modulation, up, down in zip(self.modulation, self.up, self.down, strict=True):
-            x = x + down(functional.silu(up(functional.layer_norm(x, x.shape[-1:]) + modulation(condition))))
-        out: Tensor = self.out(functional.layer_norm(x, x.shape[-1:]))
-        return out

@@ -31,6 +31,7 @@ NEEDED = {
     "warning": ("step", "text"),
     "validation": ("step", "loss"),
     "threads": ("step", "threads"),
+    "latents": ("batches",),
     "calibration": ("batches",),
 }
 
@@ -48,7 +49,7 @@ class Event(TypedDict, total=False):
         loss: Loss of a step or a validation; null where it was not finite.
         text: Text of a warning, one clause.
         threads: Number of CPU threads from the step on.
-        batches: That a calibration read.
+        batches: That were read, of training data to see how latents lie, or of validation data to calibrate.
         back_to: The step at which a training went on that had a loss that was not finite.
     """
 
@@ -269,10 +270,10 @@ def thread_record(path: Path) -> dict[int, int]:
     return {e["step"] - 1: e["threads"] for e in read(path) if e["event"] == "threads" and e["step"] > 0}
 
 
-def calibration_record(path: Path) -> int | None:
-    """Batches that the last calibration read; None where there was none."""
+def batches_record(path: Path, event: str) -> int | None:
+    """Batches that were read at the last event of this name; None where there was none."""
     last = None
-    for event in read(path):
-        if event["event"] == "calibration":
-            last = event["batches"]
+    for entry in read(path):
+        if entry["event"] == event:
+            last = entry["batches"]
     return last

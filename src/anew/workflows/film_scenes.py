@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from anew.core.specs import Codec, Grid, SampleRequest
+from anew.core.specs import Batch, Codec, Grid, SampleRequest
 from anew.data.latent_dataset import LatentModality
 from anew.families.base import Family
 from anew.families.explaining import Attends, Denoises, Discriminates
@@ -21,6 +21,7 @@ from anew.sampling.generator import sampling_config
 from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, float32, pooled, thumbnails, unpooled
 from anew.workflows.film_reading import CodeScene, TextScene
 from anew.workflows.job import TrainingJob
+from anew.workflows.latents import fitted_latents
 
 REAL = 256  # items of the map; as many generated ones at most: enough to show a shape; each frame makes them anew
 LEAST_MADE = 16  # fewer show no shape; also the number whose time says how many more there are time for
@@ -101,7 +102,8 @@ class MapScene:
 
     def frame(self, family: Family) -> tuple[Arrays, dict[str, object]]:
         begun = time.monotonic()
-        generated, labels = self._make(family, self.num_made or LEAST_MADE)
+        with fitted_latents(family, [Batch(self.real, self.labels).to(family.device)]):
+            generated, labels = self._make(family, self.num_made or LEAST_MADE)
         shown = self._shown(generated)
         if not self.num_made:  # how long the first few took says how many the next frames have time for
             affordable = LEAST_MADE * self.seconds / max(time.monotonic() - begun, 1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -30,6 +30,7 @@ from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeP
 from anew.training.trainer import StepResult, Trainer
 from anew.training.validation import Validation, validation_loss
 from anew.workflows.job import TrainingJob
+from anew.workflows.latents import latent_batches
 from anew.workflows.run_copy import share_trained
 
 # With fewer passes over the data, more training does not make the validation loss worse, so it is not measured;
@@ -194,6 +195,8 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
     if job.world.is_main:
         family = _better_of_both(job, job.rebuilt(weights))
         with torch.no_grad():
+            if generates:
+                family.fit_latents(_latent_batches(job))
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
         final = {name: t.cpu() for name, t in family.state_dict().items()}
         write_tensors(job.folder.path / WEIGHTS, final)
@@ -232,23 +235,38 @@ def _better_of_both(job: TrainingJob, family: Family) -> Family:
     return previous
 
 
+def _latent_batches(job: TrainingJob) -> Iterator[Batch]:
+    """Training items that latents are fitted to: as many as there is time for; a replay reads as many."""
+    share = 0.5  # of the seconds kept for what follows training: `calibrate` needs the rest; chosen
+    return _within_slice(job, "latents", latent_batches(job), share)
+
+
 def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
     """Validation data that calibration reads: as much as was planned, or as there is time for; a replay reads as much."""
     if not job.data.part_size("validation"):
         return
-    plan, max_batches, deadline = job.plan, None, float("inf")
+    batches = job.data.scoring("validation", limit=job.plan.calibration_units)
+    for batch in _within_slice(job, "calibration", batches, 1.0):
+        yield from job.data.modality.orderings(batch)
+
+
+def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share: float) -> Iterator[Batch]:
+    """Batches until a share of the calibration's slice of the budget is over, one at least. How many is logged, so that a
+    replay reads as many."""
+    max_batches, deadline = None, float("inf")
     if job.request.plan_from is not None:
-        max_batches = events_file.calibration_record(replayed_run(job.request.plan_from).path / events_file.NAME)
-    elif plan.budget_s is not None:
-        deadline = time.monotonic() + calibration_slice(plan.budget_s)
+        log = replayed_run(job.request.plan_from).path / events_file.NAME
+        max_batches = events_file.batches_record(log, event)
+    elif job.plan.budget_s is not None:
+        deadline = time.monotonic() + share * calibration_slice(job.plan.budget_s)
     count = 0
     try:
-        for batch in job.data.scoring("validation", limit=plan.calibration_units):
+        for batch in batches:
             if count == max_batches or (count and time.monotonic() > deadline):
                 break
             count += 1
-            yield from job.data.modality.orderings(batch)
+            yield batch
     finally:
         events = Events(job.folder.path / events_file.NAME)
-        events.write("calibration", batches=count)
+        events.write(event, batches=count)
         events.close()

@@ -42,6 +42,7 @@ from anew.training.loop import Listener
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.fit import calibrate_modality, fit
 from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen_job
+from anew.workflows.latents import FEW_ITEMS, latent_batches
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
 # Of validation, and samples, that pilots are judged by, also of a chunk: of 100 items, the floor of the distance
@@ -111,6 +112,7 @@ class Judge:
         begin = time.monotonic()
         family = job.rebuilt(newest_weights(job.folder, "training")[0])
         with torch.no_grad():
+            family.fit_latents(latent_batches(job, FEW_ITEMS))
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
         modality = copy.deepcopy(job.data.modality)  # the run's own learns this from the trained network
         calibrate_modality(job, family, modality)

@@ -16,6 +16,7 @@ from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
 from anew.sampling.generator import Generator
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.job import TrainingJob
+from anew.workflows.latents import FEW_ITEMS, latent_batches
 
 SAMPLES, TEXTS = 16, 2  # items, and texts, of a preview: they are drawn while training waits
 JUDGED_FROM = 0.35  # of every phase: before, what a family draws may be a blur that is the same everywhere; chosen
@@ -49,9 +50,10 @@ class Previews:
         warning = None
         if self.job.world.is_main:
             record = self.job.record
-            model = Generator(
-                self.job.rebuilt(weights), self.job.data.modality, record.data.labels, record.label_shares
-            )
+            family = self.job.rebuilt(weights)
+            with torch.no_grad():
+                family.fit_latents(latent_batches(self.job, FEW_ITEMS))
+            model = Generator(family, self.job.data.modality, record.data.labels, record.label_shares)
             n = TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES
             samples = model.generate_samples(n, self.job.plan.seed)
             samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}")
@@ -61,7 +63,7 @@ class Previews:
 
     def _judged(self, result: StepResult) -> bool:
         """Whether training is far enough for samples to say something of it: in all phases, since any may be the one that
-        makes them varied (the prior of a VAE)."""
+        makes them varied."""
         phases = self.trainer.phases
         return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 

@@ -22,6 +22,7 @@ from anew.core.world import World
 from anew.families.base import Scale, load_family
 from anew.planning.build import build_family
 from anew.training.trainer import Trainer
+from anew.workflows.latents import fitted_latents
 
 FAMILIES = ("transformer", "diffusion", "gan", "vae")
 # Pixels of a picture, and the deviation of its dot: small enough that every family learns it in seconds on one core;
@@ -151,8 +152,9 @@ class Racer:
         self.family.fit_closed_form([Batch(x)])
         self.progress = _Slices(seconds)
         batch = config.batch_size
+        self.data = _Data(x)
         self.trainer = Trainer(
-            self.family, _Data(x), self.progress, seed=seed, batch_size=batch, micro_batch=batch, world=world
+            self.family, self.data, self.progress, seed=seed, batch_size=batch, micro_batch=batch, world=world
         )
         self._steps = iter(self.trainer)
         self._reported_at = 0.0
@@ -174,7 +176,7 @@ class Racer:
     @torch.no_grad()
     def report(self) -> RaceReport:
         """Its samples from the same start each time, and how they lie."""
-        with self.trainer.averaged() as family:
+        with self.trainer.averaged() as family, fitted_latents(family, [Batch(self.data.x)]):
             request = SampleRequest(SHOWN, sampling=type(family).Sampling())
             *_, generated = family.sample(request, self.seed)
         pictures = from_tokens(generated) if self.reads_tokens else generated[:, 0].float()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.number]
 Values = dict[str, Array]
 Step = Mapping[str, Any]  # of sampler.json
-STEPS = ("normal", "label", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # kinds, each a method
+STEPS = ("normal", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # kinds, each a method
 
 
 class Sampler:
@@ -77,9 +77,6 @@ class Sampler:
 
     def _normal(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         return np.asarray(step["scale"] * rng.standard_normal((n, *step["shape"])), np.float32)
-
-    def _label(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
-        return values.get("classes", np.full(n, step["none"])).astype(np.int64)
 
     def _choose(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         weights = np.tile(np.array(step["weights"]), (n, 1))

@@ -313,7 +313,7 @@ export class Engine {
     const normals = [];
     for (const step of steps) {
       if (step.step === "normal") normals.push(step.out);
-      if (["normal", "choose", "choose_row", "one_hot", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
+      if (["normal", "choose", "choose_row", "one_hot"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
     }
     const rows = steps.filter((step) => step.step === "one_hot").map((step) => step.out);
     return { known: values, normals, rows };

@@ -58,10 +58,6 @@ export class Sampler {
     return out;
   }
 
-  label(step, { n, values }) {
-    return Tensor.from("i32", [n], values.classes ?? new Array(n).fill(step.none));
-  }
-
   choose(step, { n, sources, values }) {
     const picked = sources.map((source, row) => {
       const weights = step.weights.map((weight, k) => (!values.classes || step.classes[k] === values.classes[row] ? weight : 0));

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from anew.core.random import generator
 from anew.core.specs import Batch
-from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture
+from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, sample_components
 
 SMALL_SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
 MOST_ITEMS = 8192  # that it is fitted on: bounds the memory and the time of the fit
@@ -133,25 +133,8 @@ class CoarsePrior(nn.Module):
         return distance.argmin(1)
 
     def sample_components(self, uniform: Tensor, labels: Tensor | None) -> Tensor:
-        """Components as common as in the data, or as in the class.
-
-        In double precision on the CPU: the same components on every machine, and none that never occurs.
-
-        Args:
-            uniform: (B,) in [0, 1).
-            labels: (B,) classes; below 0 for any.
-
-        Returns:
-            (B,).
-        """
-        weights = self.weights.cpu().double().expand(len(uniform), -1)  # (B, K)
-        if labels is not None:
-            labels = labels.cpu()
-            is_other_class = (labels >= 0)[:, None] & (self.component_class.cpu() != labels[:, None])
-            weights = weights.masked_fill(is_other_class, 0.0)
-        cumulative = weights.cumsum(1)
-        component = (cumulative <= uniform.cpu().double()[:, None] * cumulative[:, -1:]).sum(1)
-        return component.clamp(max=self.num_components - 1).to(self.weights.device)
+        """(B,) components as common as in the data, or as in the class of `labels` (B,), below 0 for any; uniform (B,)."""
+        return sample_components(self.weights, self.component_class, uniform, labels)
 
     def latents_of(self, x: Tensor, component: Tensor) -> Tensor:
         """(B, R) the latents whose coarse item lies nearest to x (B, *shape), given its component (B,)."""

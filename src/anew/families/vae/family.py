@@ -3,8 +3,8 @@ numbers.
 
 Two scales of latents form a chain z2 -> z1 -> x. The bottom one, z1, is a grid; items are decoded from it alone, so that
 it is the latent of a `Codec`, in which other families can work. The top one, z2, is a vector that says how z1 is
-distributed. What z2 itself looks like is learned in a second phase by a small denoiser of vectors, since a plain normal
-distribution is where samples of such a model fail (arXiv 2106.05931 trains a prior the same way).
+distributed. What z2 itself looks like is fitted once the networks are trained, since samples from a plain normal
+distribution are where such models fail (`anew.families.vae.prior`).
 
 Legend for shapes: B items, K top numbers, c channels, h rows and w columns of bottom latents.
 """
@@ -19,6 +19,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from anew.core.random import StepContext, generator
 from anew.core.settings import setting
@@ -32,15 +33,14 @@ from anew.families._sizes import (
     muon_and_adamw,
     weights_within,
 )
-from anew.families.base import Family, Scale, check_axes, class_labels
+from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels
 from anew.families.known import known_values
-from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import Graph, PortableSampler
 from anew.families.vae.filling import filled
 from anew.families.vae.portable import vae_decoder, vae_encoder, vae_sampler
-from anew.families.vae.prior import VectorPrior
+from anew.families.vae.prior import MixturePrior, suggest_num_clusters
 from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
-from anew.functional.ode import SOLVERS
 from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
 
@@ -72,7 +72,9 @@ class VaeConfig:
     beta: float = setting(
         1.0, "weight of the KL divergence of the bottom latents given the top; 1: the ELBO", low=0.0, high=100.0
     )
-    beta_top: float = setting(1.0, "weight of the KL divergence of the top latents; 1: the ELBO", low=0.0, high=100.0)
+    beta_top: float = setting(
+        0.25, "weight of the KL divergence of the top latents, whose prior is fitted; 1: the ELBO", low=0.0, high=100.0
+    )
     free_bits: float = setting(
         0.0,
         "KL divergence of each bottom channel, and of the top, that is not penalised",
@@ -80,18 +82,17 @@ class VaeConfig:
         low=0.0,
         high=100.0,
     )
-    kl_warmup: float = setting(
-        0.1, "KL warm-up: share of the first phase in which both weights rise from 0", low=0.0, high=1.0
-    )
+    kl_warmup: float = setting(0.1, "KL warm-up: share of the run in which both weights rise from 0", low=0.0, high=1.0)
     top_only_prob: float = setting(0.25, "share of examples decoded from the top latents alone", low=0.0, high=1.0)
-    prior_share: float = setting(0.4, "share of the run, at its end, in which the prior is learned", low=0.0, high=0.9)
-    prior_width: int = setting(384, "hidden size of the prior network", low=8, high=8192)
-    prior_depth: int = setting(3, "layers of the prior network", low=1, high=64)
-    prior_repeats: int = setting(16, "noise levels per example and step in the training of the prior", low=1, high=1024)
-    label_dropout: float = setting(0.1, "label dropout of the prior, for guidance", low=0.0, high=1.0)
+    num_clusters: int = setting(
+        64,
+        "clusters of items in the prior of the top latents, at most; 0: one Gaussian, and no labels",
+        low=0,
+        high=1024,
+    )
     muon_lr: float = setting(0.02, "peak learning rate of Muon, which trains the weight matrices", low=0.0, high=1.0)
     adamw_lr: float = setting(0.002, "peak learning rate of AdamW, which trains all other weights", low=0.0, high=1.0)
-    decay: float = setting(0.5, "share of each phase, at its end, in which the learning rate decays", low=0.0, high=1.0)
+    decay: float = setting(0.5, "share of the run, at its end, in which the learning rate decays", low=0.0, high=1.0)
     ema_width: float = setting(0.05, "relative width of the moving average of the weights", low=0.0, high=0.25)
     weight_decay: float = setting(0.0, "decoupled weight decay of the weight matrices", low=0.0, high=10.0)
     precision: str = setting("auto", "numerical precision of the networks", choices=("auto", "fp32", "bf16"))
@@ -99,9 +100,11 @@ class VaeConfig:
 
 @dataclass(frozen=True, slots=True)
 class VaeSampling:
-    prior: str = setting("learned", "where top latents are drawn from", choices=("learned", "normal"))
-    steps: int = setting(20, "sampling steps of the learned prior", low=1, high=1000)
-    solver: str = setting("multistep", "solver for the steps from noise level to noise level", choices=tuple(SOLVERS))
+    prior: str = setting(
+        "mixture",
+        "where top latents are drawn from: a mixture of Gaussians fitted to the data, or a standard normal distribution",
+        choices=("mixture", "normal"),
+    )
     temperature: float = setting(
         AUTO_TEMPERATURE,
         "how much bottom latents vary around what the top latents predict; -1: as much as the detail of held-out items needs",
@@ -111,14 +114,13 @@ class VaeSampling:
     pixels: str = setting(
         "mean", "each pixel is the mean of its distribution, or a sample of it", choices=("mean", "sample")
     )
-    guidance: float = setting(1.0, "guidance strength of the label; 1: no guidance", low=0.0, high=20.0)
 
 
 class Vae(Family[Grid, VaeConfig]):
-    """A two-scale variational autoencoder with a learned prior.
+    """A two-scale variational autoencoder whose prior is fitted afterwards.
 
-    `bits` is a bound: the negative evidence lower bound with a standard normal z2, from one pair of opposite noises that
-    the item itself determines. The learned prior, which samples come from, has no likelihood and plays no part in it.
+    `bits` is a bound: the negative evidence lower bound under the fitted prior, which samples come from, by one pair of
+    opposite noises that the item itself determines.
     """
 
     Config: ClassVar[type] = VaeConfig
@@ -127,11 +129,11 @@ class Vae(Family[Grid, VaeConfig]):
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
     preferred_for: ClassVar[frozenset[str]] = frozenset({"latent"})
     rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
-    # The first phase's loss says nothing about the second one, whose weights would be thrown away with it.
+    # The loss weighs divergences less than a bound does, for the sake of samples, whose prior is fitted later.
     early_stopping: ClassVar[bool] = False
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
-    codec_config: ClassVar[Mapping[str, object] | None] = {"prior_share": 0.0}
+    codec_config: ClassVar[Mapping[str, object] | None] = {"num_clusters": 0}
 
     centre: Tensor  # (c,) of z1, by channel
     scale: Tensor  # (c,)
@@ -140,6 +142,8 @@ class Vae(Family[Grid, VaeConfig]):
     def __init__(self, spec: Grid, config: VaeConfig) -> None:
         super().__init__(spec, config)
         check_axes("vae", spec, ("CHW",))
+        if config.num_clusters:
+            check_clusters("num_clusters", config.num_clusters, spec.classes)
         if not spec.bounded:
             raise ConfigError("vae supports 8-bit values only, and these have no bounds; use the family 'diffusion'")
         c = config
@@ -153,7 +157,7 @@ class Vae(Family[Grid, VaeConfig]):
             num_mixtures=c.num_mixtures,
         )
         self.rows = max(1, min(ROWS, ROW_VALUES // math.prod(spec.shape)))
-        self.prior = VectorPrior(c.top_dim, spec.classes, c.prior_width, c.prior_depth)
+        self.prior = MixturePrior(c.top_dim, c.num_clusters, spec.classes)
         self.register_buffer("centre", torch.zeros(c.latent_channels))
         self.register_buffer("scale", torch.ones(c.latent_channels))
         self.register_buffer("temperature", torch.ones(()))
@@ -166,6 +170,7 @@ class Vae(Family[Grid, VaeConfig]):
             width=conv_width(scale.model_size),
             depth=conv_depth(scale.model_size),
             patch_size=_suggest_patch_size(side),
+            num_clusters=suggest_num_clusters(scale.items, spec.classes),
             top_dim=32 if spec.shape[0] == 1 and side <= 40 else 64,
         )
 
@@ -175,17 +180,9 @@ class Vae(Family[Grid, VaeConfig]):
 
     @classmethod
     def target_examples(cls, spec: Grid, config: VaeConfig, scale: Scale) -> float:
-        """Examples of a whole run at the speed of the first phase, which is what the planner measures."""
         return EXAMPLES_PER_SQUARE_WIDTH * config.width**2
 
     # -- learn ----------------------------------------------------------------------------------------------------------
-
-    def phases(self) -> tuple[Phase, ...]:
-        prior_start = 1.0 - self.config.prior_share
-        codec = Phase("codec", self.autoencoder, self._codec_loss, self.optimizer(), span=(0.0, prior_start))
-        if prior_start >= 1.0:
-            return (codec,)
-        return codec, Phase("prior", self.prior, self._prior_loss, self.optimizer(), span=(prior_start, 1.0))
 
     def optimizer(self) -> OptimizerConfig:
         c = self.config
@@ -199,7 +196,7 @@ class Vae(Family[Grid, VaeConfig]):
             weight_decay=c.weight_decay,
         )
 
-    def _codec_loss(self, batch: Batch, context: StepContext) -> Loss:
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
         """The negative bound with weighted divergences, in nats a value."""
         c, dtype = self.config, self._dtype()
         x = batch.x.float()
@@ -225,25 +222,27 @@ class Vae(Family[Grid, VaeConfig]):
         return Loss(total, len(x), {name: log.detach() for name, log in logs.items()})
 
     def _kl_weight(self, context: StepContext) -> float:
-        warmup = self.config.kl_warmup * (1.0 - self.config.prior_share)
+        warmup = self.config.kl_warmup
         return min(1.0, context.progress / warmup) if context.training and warmup > 0 else 1.0
-
-    def _prior_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Squared error of the denoiser of z2, as a share of what is to be expected."""
-        c, size, dtype = self.config, len(batch), self._dtype()
-        with torch.no_grad():
-            _, top = self.autoencoder.encode(batch.x.float(), dtype)
-        noise = context.normal("posterior", (size, c.prior_repeats, c.top_dim))
-        z2 = top.mean[:, None] + top.log_scale.exp()[:, None] * noise  # (B, R, K)
-        any_class = self.prior.any_class
-        labels = torch.full((size,), any_class, device=z2.device)
-        if self.spec.classes and batch.labels is not None:
-            is_hidden = context.uniform("hide", (size,)) < c.label_dropout
-            labels = torch.where(is_hidden, any_class, batch.labels)
-        return Loss(self.prior.loss(z2, labels, context, dtype).sum(), size)
 
     def _dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
+
+    @torch.no_grad()
+    def fit_latents(self, sweep: Iterable[Batch]) -> None:
+        """Fit the prior to the top latents of the sweep, as the encoder draws them."""
+        source = generator(0, "latents")
+        vectors: list[Tensor] = []
+        labels: list[Tensor] = []
+        for batch in sweep:
+            for rows in torch.split(batch.x.to(self.device).float(), self.rows):
+                _, top = self.autoencoder.encode(rows, self._dtype())
+                noise = torch.randn(top.mean.shape, generator=source).to(self.device)
+                vectors.append(top.mean + top.log_scale.exp() * noise)  # (b, K)
+            if batch.labels is not None:
+                labels.append(batch.labels)
+        if vectors:
+            self.prior.fit(torch.cat(vectors), torch.cat(labels) if labels else None)
 
     @torch.no_grad()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
@@ -263,8 +262,7 @@ class Vae(Family[Grid, VaeConfig]):
         centre, scale = unit_scale(torch.cat(means), torch.cat(log_scales))
         self.centre.copy_(centre)
         self.scale.copy_(scale)
-        if self.config.prior_share:
-            self.temperature.fill_(lowest_temperature(self, detail(torch.cat(items)[:DETAIL_ITEMS])))
+        self.temperature.fill_(lowest_temperature(self, detail(torch.cat(items)[:DETAIL_ITEMS])))
 
     # -- codec ----------------------------------------------------------------------------------------------------------
 
@@ -310,14 +308,14 @@ class Vae(Family[Grid, VaeConfig]):
         bottom, top = self.autoencoder.encode(x, dtype)
         noise1 = item_noise(x, "z1", bottom.mean.shape)
         noise2 = item_noise(x, "z2", top.mean.shape)
-        top_kl = _kl_from_standard_normal(top).sum(1)  # (B,)
         nats = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for sign in (1.0, -1.0):
             z1 = bottom.mean + sign * bottom.log_scale.exp() * noise1
             z2 = top.mean + sign * top.log_scale.exp() * noise2
             bottom_kl = normal_kl(*bottom, *self.autoencoder.bottom_prior(z2, dtype)).flatten(1).sum(1)
             reconstruction = -self.autoencoder.decode(z1, dtype).log_prob(x)
-            nats += 0.5 * (reconstruction.double() + bottom_kl.double() + top_kl.double())
+            top_kl = _log_prob(top, z2) - self.prior.log_prob(z2)  # (B,)
+            nats += 0.5 * (reconstruction.double() + bottom_kl.double() + top_kl)
         return nats / math.log(2.0)
 
     # -- sample ---------------------------------------------------------------------------------------------------------
@@ -344,26 +342,18 @@ class Vae(Family[Grid, VaeConfig]):
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
-        noise = torch.stack([torch.randn(size, generator=source) for source in sources]).to(self.device)
+        numbers = torch.stack([torch.randn(1 + size, generator=source) for source in sources])
+        noise = numbers[:, 1:].to(self.device)
         z2 = noise[:, :top_dim]
-        if sampling.prior == "learned":
-            z2 = self.prior.sample(
-                z2,
-                self._prior_labels(request),
-                self._dtype(),
-                steps=sampling.steps,
-                solver=sampling.solver,
-                guidance=sampling.guidance,
-            )
+        labels = class_labels(request, self.spec.classes)
+        if labels is not None and not self.config.num_clusters:
+            raise ConfigError("this model was trained with num_clusters=0 and knows no labels; leave the label out")
+        if sampling.prior == "mixture":
+            uniform = torch.special.ndtr(numbers[:, 0].double())
+            component = self.prior.sample_components(uniform, labels)
+            z2 = self.prior(one_hot(component, self.prior.num_clusters + 1).float(), z2)
         temperature = self.temperature if sampling.temperature < 0 else sampling.temperature
         return torch.cat([z2, temperature * noise[:, top_dim:]], 1)
-
-    def _prior_labels(self, request: SampleRequest) -> Tensor:
-        """(n,) labels for the prior; `any_class` where there is none."""
-        labels, any_class = class_labels(request, self.spec.classes), self.prior.any_class
-        if labels is None:
-            return torch.full((request.n,), any_class, device=self.device)
-        return torch.where(labels < 0, any_class, labels).to(self.device)
 
     @torch.no_grad()
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
@@ -400,7 +390,7 @@ class Vae(Family[Grid, VaeConfig]):
     # -- export ---------------------------------------------------------------------------------------------------------
 
     def portable_sampler(self) -> PortableSampler:
-        return vae_sampler(self, self, self.config.top_dim, VaeSampling().steps)
+        return vae_sampler(self, self, self.config.top_dim)
 
     def portable_decoder(self) -> Graph:
         return vae_decoder(self, self)
@@ -412,6 +402,13 @@ class Vae(Family[Grid, VaeConfig]):
 def _kl_from_standard_normal(posterior: Normal) -> Tensor:
     zero = torch.zeros(())
     return normal_kl(*posterior, zero, zero)
+
+
+def _log_prob(normal: Normal, z: Tensor) -> Tensor:
+    """(B,) log density of z (B, K), in nats and double precision."""
+    white = (z - normal.mean) * torch.exp(-normal.log_scale)
+    nats = 0.5 * (white.square() + math.log(2 * math.pi)) + normal.log_scale  # (B, K)
+    return -nats.double().sum(1)
 
 
 def _suggest_patch_size(side: int) -> int:

@@ -1,4 +1,4 @@
-"""A VAE as graphs: the denoiser of top latents, the decoder of both, and the encoder."""
+"""A VAE as graphs: the prior of top latents, the decoder of both, and the encoder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from anew.core.specs import Grid
 from anew.families import portable
 from anew.families.portable import Graph, PortableSampler
 from anew.families.vae.filling import sweep
-from anew.families.vae.prior import RHO, SIGMA_MAX, SIGMA_MIN, VectorPrior
-from anew.functional.noise import karras_sigmas
+from anew.families.vae.prior import MixturePrior
 from anew.nets.autoencoder import VariationalAutoencoder
 
 DTYPE = torch.float32
@@ -24,7 +23,7 @@ class PortableVae(Protocol):
 
     spec: Grid
     autoencoder: VariationalAutoencoder
-    prior: VectorPrior
+    prior: MixturePrior
     centre: Tensor
     scale: Tensor
     temperature: Tensor
@@ -33,32 +32,33 @@ class PortableVae(Protocol):
     def latent(self) -> Grid: ...
 
 
-def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int, prior_steps: int) -> PortableSampler:
-    """Top latents by the learned prior, bottom latents around what these say, then the decoder. Pixels are means.
+def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int) -> PortableSampler:
+    """Top latents by the fitted prior, bottom latents around what these say, then the decoder. Pixels are means.
 
     Args:
         family: The VAE.
         owner: The same, as a module.
         top_dim: Numbers of top latents.
-        prior_steps: Noise levels that these pass through.
     """
-    size, autoencoder = math.prod(family.latent.shape), family.autoencoder
+    size, autoencoder, prior = math.prod(family.latent.shape), family.autoencoder, family.prior
+    num_components = prior.num_clusters + 1
 
-    def denoise(y: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
-        return family.prior.denoise(y, sigma, label, DTYPE)
+    def draw(weights: Tensor, noise: Tensor) -> Tensor:
+        top: Tensor = prior(weights, noise)
+        return top
 
     def decode(top: Tensor, deviations: Tensor) -> Tensor:
-        prior = autoencoder.bottom_prior(top, DTYPE)
-        bottom = prior.mean + prior.log_scale.exp() * deviations.view_as(prior.mean)
+        given_top = autoencoder.bottom_prior(top, DTYPE)
+        bottom = given_top.mean + given_top.log_scale.exp() * deviations.view_as(given_top.mean)
         return autoencoder.decode(bottom, DTYPE).mean()
 
     def fill(x: Tensor, places: Tensor, noise: Tensor, deviations: Tensor) -> Tensor:
         return sweep(autoencoder, x, places, noise, deviations.view(-1, *family.latent.shape), DTYPE)
 
     top = torch.zeros(2, top_dim)
-    prior_inputs = {"y": top, "sigma": torch.ones(2), "label": torch.zeros(2, dtype=torch.long)}
+    prior_inputs = {"weights": torch.zeros(2, num_components), "noise": top}
     graphs = (
-        Graph("prior", owner, denoise, prior_inputs, ("denoised",)),
+        Graph("prior", owner, draw, prior_inputs, ("top",)),
         Graph("decoder", owner, decode, {"top": top, "deviations": torch.zeros(2, size)}, ("x",)),
         vae_encoder(family, owner),
     )
@@ -69,12 +69,11 @@ def vae_sampler(family: PortableVae, owner: nn.Module, top_dim: int, prior_steps
         "deviations": torch.zeros(2, size),
     }
     views = (Graph("fill", owner, fill, filling, ("filled",)),)
-    sigmas = karras_sigmas(prior_steps, SIGMA_MIN, SIGMA_MAX, RHO)
-    start_scale = math.sqrt(1.0 + SIGMA_MAX**2)
     steps = (
-        portable.label("label", family.prior.any_class),
+        portable.choose("component", prior.weights, prior.component_class, prior.num_clusters),
+        portable.one_hot("weights", "component", num_components),
         portable.normal("noise", top_dim),
-        portable.denoise("prior", "noise", sigmas, "label", out="top", scale=start_scale),
+        portable.run("prior", "weights", "noise", out="top"),
         portable.normal("deviations", size, scale=float(family.temperature)),
         portable.run("decoder", "top", "deviations", out="x"),
     )

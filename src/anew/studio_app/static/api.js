@@ -86,11 +86,27 @@ export function onChange(listener) {
   return () => listeners.delete(listener);
 }
 
+/** @type {string[] | null | undefined} what changed while the page was hidden; undefined: nothing */
+let missed;
+
+/** Tell listeners what changed: of a page that nobody sees once it is seen, since each look takes time here and memory in the browser. @param {string[] | null} names */
+function tell(names) {
+  if (document.hidden) missed = missed === undefined ? names : missed && names && [...new Set([...missed, ...names])];
+  else for (const listener of listeners) listener(names);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || missed === undefined) return;
+  const names = missed;
+  missed = undefined;
+  tell(names);
+});
+
 /** Open the stream, through a worker that all pages of this browser share: a browser has few connections. @param {(open: boolean) => void} onLink */
 export function listen(onLink) {
   const take = (/** @type {any} */ event) => {
     if (event.link !== undefined) onLink(event.link);
-    if (event.changed !== undefined) for (const listener of listeners) listener(event.changed);
+    if (event.changed !== undefined) tell(event.changed);
   };
   if ("SharedWorker" in window) {
     const worker = new SharedWorker("/static/stream.js", { type: "module", name: "anew-studio" });

@@ -9,7 +9,10 @@ const PARCEL_FILES = 400; // small files that are sent together: a request for e
 const PARCEL_BYTES = 4 * 2 ** 20; // of them together
 const SMALL_BYTES = 2 ** 18;
 
+const COUNTED = 2000; // files up to which progress is told in bytes
+
 /** @typedef {{path: string, file: File}} Entry */
+/** @typedef {Entry & {size: number}} Sized */
 
 /**
  * Copy files into a new upload.
@@ -26,40 +29,45 @@ export async function upload(entries, signal, tell) {
   const parts = wanted[0].path.split("/");
   const name = parts.length > 1 ? parts[0] : wanted.length === 1 ? parts[0].replace(/\.[^.]*$/, "") || "files" : "files";
   const { id } = await post("/api/uploads", { name });
-  const total = wanted.reduce((sum, { file }) => sum + file.size, 0);
+  // To ask a file for its size makes the page wait for the browser, so of many files none is asked before its turn.
+  const total = wanted.length > COUNTED ? 0 : wanted.reduce((sum, { file }) => sum + file.size, 0);
   const waiting = parcels(wanted);
   let [done, sent] = [0, 0];
   const work = async () => {
-    for (let parcel = waiting.pop(); parcel; parcel = waiting.pop()) {
+    for (;;) {
+      const parcel = waiting.next().value;
+      if (!parcel) return;
       if (parcel.length === 1) await sendFile(id, parcel[0], signal);
       else await sendParcel(id, parcel, signal);
       done += parcel.length;
-      sent += parcel.reduce((sum, { file }) => sum + file.size, 0);
-      tell(total ? sent / total : 1, `${count(done)} of ${count(wanted.length)} files, ${bytes(sent)} of ${bytes(total)}`);
+      sent += parcel.reduce((sum, { size }) => sum + size, 0);
+      const files = `${count(done)} of ${count(wanted.length)} files, ${bytes(sent)}`;
+      if (total) tell(sent / total, `${files} of ${bytes(total)}`);
+      else tell(done / wanted.length, files);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   return wanted.length === 1 && parts.length === 1 ? `${id}/${wanted[0].file.name}` : id;
 }
 
-/** Small files together, large ones alone. @param {Entry[]} entries @returns {Entry[][]} */
-function parcels(entries) {
-  /** @type {Entry[][]} */
-  const parcels = [];
-  /** @type {Entry[]} */
+/** Small files together, large ones alone, each asked for its size once, when its turn comes. @param {Entry[]} entries @returns {Generator<Sized[], void>} */
+function* parcels(entries) {
+  /** @type {Sized[]} */
   let open = [];
-  let size = 0;
-  for (const entry of entries) {
-    if (entry.file.size > SMALL_BYTES) {
-      parcels.push([entry]);
+  let bytes = 0;
+  for (const { path, file } of entries) {
+    const entry = { path, file, size: file.size };
+    if (entry.size > SMALL_BYTES) {
+      yield [entry];
       continue;
     }
-    if (open.length >= PARCEL_FILES || size >= PARCEL_BYTES) [open, size] = [[], 0];
-    if (!open.length) parcels.push(open);
     open.push(entry);
-    size += entry.file.size;
+    bytes += entry.size;
+    if (open.length < PARCEL_FILES && bytes < PARCEL_BYTES) continue;
+    yield open;
+    [open, bytes] = [[], 0];
   }
-  return parcels;
+  if (open.length) yield open;
 }
 
 /** Below the folder of the upload. @param {string} path */
@@ -73,13 +81,13 @@ async function sendFile(id, { path, file }, signal) {
   await sendBody(address("/api/upload", { to: id, path: placeOf(path) }), file, signal);
 }
 
-/** Files one after another, each behind the length of its path, its size, and the path. @param {string} id @param {Entry[]} parcel @param {AbortSignal} signal */
+/** Files one after another, each behind the length of its path, its size, and the path. @param {string} id @param {Sized[]} parcel @param {AbortSignal} signal */
 async function sendParcel(id, parcel, signal) {
-  const parts = parcel.flatMap(({ path, file }) => {
+  const parts = parcel.flatMap(({ path, file, size }) => {
     const name = new TextEncoder().encode(placeOf(path));
     const head = new DataView(new ArrayBuffer(12));
     head.setUint32(0, name.length, true);
-    head.setBigUint64(4, BigInt(file.size), true);
+    head.setBigUint64(4, BigInt(size), true);
     return [head.buffer, name, file];
   });
   await sendBody(address("/api/parcel", { to: id }), new Blob(parts), signal);
