@@ -84,6 +84,19 @@ def test_few_vectors_make_few_clusters_and_finite_numbers(n: int) -> None:
     assert int((prior.weights > 0).sum()) <= max(2, n // ITEMS_PER_CLUSTER)
 
 
+def test_a_cluster_of_one_vector_is_as_wide_as_the_others() -> None:
+    """What lies far from all others is a cluster of its own; samples from it must not repeat it."""
+    z, _ = clouds(400)
+    z[7] = torch.tensor([0.0, 30.0, 0.0])
+    prior = MixturePrior(3, 12, 0)
+    prior.fit(z, None)
+    samples = draw(prior, 40_000)
+    near = samples[samples[:, 1] > 15]
+    assert len(near) > 20
+    assert float(near.std(0).norm()) > 0.5 * float(z[z[:, 0] > 1].std(0).norm()) / 4
+    assert float((near - z[7]).norm(dim=1).median()) > 0.1
+
+
 def test_vectors_that_do_not_differ_are_drawn_again() -> None:
     prior = MixturePrior(3, 4, 0)
     prior.fit(torch.full((100, 3), 0.5), None)
@@ -102,5 +115,5 @@ def test_fitting_again_forgets_the_last_fit() -> None:
 def test_the_number_of_clusters_suits_items_and_classes() -> None:
     assert suggest_num_clusters(10, 0) == 0
     assert suggest_num_clusters(10, 3) == 3
-    assert suggest_num_clusters(10 * ITEMS_PER_CLUSTER, 3) == 9
+    assert suggest_num_clusters(11 * ITEMS_PER_CLUSTER, 3) == 9
     assert suggest_num_clusters(10**6, 0) == MOST_CLUSTERS

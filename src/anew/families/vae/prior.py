@@ -11,24 +11,80 @@ Legend for shapes: N items, D numbers of a vector, K components of the mixture.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from anew.core.random import generator
-from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, sample_components
+from anew.estimators.gaussian_mixture import ANY_CLASS, kmeans, sample_components
 
-# On average: 64 and 128 were worse on three sets of images, 16 no better and nearer to training items (docs/log.md,
-# 2026-11-27).
-ITEMS_PER_CLUSTER: Final = 20
-MOST_CLUSTERS: Final = 400  # what 8,000 items bear: about as many as the prior is fitted to
+# On average. Fewer clusters bring samples less near on three sets of images, more only nearer to training items
+# (docs/log.md, 2026-11-27).
+ITEMS_PER_CLUSTER: Final = 32
+MOST_CLUSTERS: Final = 256  # what 8,192 items bear: about as many as the prior is fitted to
+# That each cluster's covariance is given of what all clusters have in common, as a multiple of the size of a vector. With
+# half as many, samples of digits lay nearer to training items than to held-out ones, as copies do; they were no nearer to
+# the data (docs/log.md, 2026-11-27).
+PSEUDO_ITEMS: Final = 1.0
 SMALLEST_VARIANCE: Final = 1e-6  # keeps a density finite where items do not differ; latents are of about unit size
 
 
 def suggest_num_clusters(items: int, classes: int) -> int:
     """Number of clusters that suits so many items: the same number for each class, and at least one for each."""
     return max(classes, min(MOST_CLUSTERS, items // ITEMS_PER_CLUSTER) // max(1, classes) * max(1, classes))
+
+
+class Clusters(NamedTuple):
+    """What Gaussians are made of.
+
+    Attributes:
+        counts: (k,) vectors of each cluster.
+        means: (k, D).
+        scatters: (k, D, D) sums of the squares of what lies around the means.
+        within: (D, D) covariance around the means, of all clusters together.
+    """
+
+    counts: Tensor
+    means: Tensor
+    scatters: Tensor
+    within: Tensor
+
+    def factors(self, pseudo_items: float) -> Tensor:
+        """(k, D, D) Cholesky factors of each cluster's covariance, shrunk towards that within all clusters, so that a cluster of
+        one vector is as wide as others are.
+
+        Args:
+            pseudo_items: How many vectors the common covariance counts for.
+        """
+        count = (self.counts - 1.0).clamp(min=0.0) + pseudo_items
+        covariance = (self.scatters + pseudo_items * self.within) / count[:, None, None]
+        factors: Tensor = torch.linalg.cholesky(covariance + SMALLEST_VARIANCE * torch.eye(len(self.within)).double())
+        return factors
+
+
+def clusters_of(z: Tensor, cluster: Tensor, num_clusters: int) -> Clusters:
+    """The clusters of vectors z (N, D), given the cluster (N,) of each."""
+    counts = torch.bincount(cluster, minlength=num_clusters).double()
+    means = torch.zeros(num_clusters, z.shape[1]).double().index_add_(0, cluster, z) / counts.clamp(min=1.0)[:, None]
+    around = z - means[cluster]
+    scatters = torch.stack([rows.T @ rows for rows in (around[cluster == k] for k in range(num_clusters))])
+    freedom = len(z) - int((counts > 0).sum())
+    if freedom < 1:  # each vector is a cluster of its own, so that nothing is known of what lies within
+        around, freedom = z - z.mean(0), len(z)
+    return Clusters(counts, means, scatters, around.T @ around / freedom)
+
+
+def log_densities(z: Tensor, weights: Tensor, means: Tensor, factors: Tensor) -> Tensor:
+    """(N,) log density, in nats, of vectors z (N, D) under a mixture of weights (K,), means (K, D) and Cholesky factors (K, D,
+    D); all in double precision."""
+    occurs = torch.nonzero(weights > 0).flatten()
+    log_weights = weights.log() - factors.diagonal(dim1=1, dim2=2).log().sum(1)  # (K,)
+    exponents = []
+    for k in occurs:
+        white = torch.linalg.solve_triangular(factors[k], (z - means[k]).T, upper=False)  # (D, N)
+        exponents.append(log_weights[k] - 0.5 * white.square().sum(0))
+    return torch.logsumexp(torch.stack(exponents, 1), 1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
 
 
 class MixturePrior(nn.Module):
@@ -62,31 +118,40 @@ class MixturePrior(nn.Module):
         """Fit the mixture. Where vectors are few, clusters are fewer, too.
 
         Args:
-            z: (N, D) vectors.
+            z: (N, D) vectors, in an order of chance.
             labels: (N,) their classes; None where there are none.
         """
-        num_clusters = min(self.num_clusters, suggest_num_clusters(len(z), self.classes))
-        mixture = fit_mixture(
-            z.float().cpu()[:, :, None, None],
-            labels.cpu() if labels is not None and self.classes else None,
-            rank=self.size,
-            num_clusters=num_clusters,
-            classes=self.classes,
-            rng=generator(0, "prior"),
-            rotate_residual=False,
-        )
-        axes = mixture.basis @ mixture.eigenvectors  # (k, D, R)
-        covariance = (axes * mixture.variances[:, None]) @ axes.mT + torch.diag(mixture.residual_variance)
-        covariance = covariance.double() + SMALLEST_VARIANCE * torch.eye(self.size, dtype=torch.float64)
-        # Which of the K components these k are: the last one stays the last.
-        place = torch.tensor([*range(num_clusters), self.num_clusters])
-        self.means[place] = (mixture.centre + mixture.means @ mixture.basis.T).to(self.means)
-        self.factors[place] = torch.linalg.cholesky(covariance).to(self.factors)
-        self.component_class[place] = mixture.component_class.to(self.component_class)
+        z = z.double().cpu()
+        labels = labels.cpu() if labels is not None and self.classes else None
+        num_clusters = min(self.num_clusters, suggest_num_clusters(len(z), self.classes if labels is not None else 0))
+        pseudo_items = PSEUDO_ITEMS * self.size
+        cluster, component_class = self._cluster(z, labels, max(1, num_clusters))
+        fitted = clusters_of(z, cluster, max(1, num_clusters))
+        everything = clusters_of(z, torch.zeros_like(cluster), 1)
         self.weights.zero_()
-        self.weights[place] = mixture.weights.to(self.weights)
-        if not num_clusters:
+        if num_clusters:
+            self.means[:num_clusters] = fitted.means.to(self.means)
+            self.factors[:num_clusters] = fitted.factors(pseudo_items).to(self.factors)
+            self.weights[:num_clusters] = (fitted.counts / len(z)).to(self.weights)
+            self.component_class[:num_clusters] = component_class.to(self.component_class)
+        else:
             self.weights[-1] = 1.0
+        self.means[-1] = everything.means[0].to(self.means)
+        self.factors[-1] = everything.factors(pseudo_items)[0].to(self.factors)
+
+    def _cluster(self, z: Tensor, labels: Tensor | None, num_clusters: int) -> tuple[Tensor, Tensor]:
+        """The cluster of each vector (N,), and the class of each cluster; each class has clusters of its own."""
+        rng = generator(0, "prior")
+        if labels is None:
+            return kmeans(z.float(), num_clusters, rng), torch.full((num_clusters,), ANY_CLASS)
+        component_class = torch.arange(num_clusters) % self.classes
+        cluster = torch.zeros(len(z), dtype=torch.long)
+        for label in range(self.classes):
+            components = torch.nonzero(component_class == label).flatten()
+            rows = torch.nonzero(labels == label).flatten()
+            if len(rows):
+                cluster[rows] = components[kmeans(z[rows].float(), len(components), rng)]
+        return cluster, component_class
 
     def sample_components(self, uniform: Tensor, labels: Tensor | None) -> Tensor:
         """(n,) components as common as in the data, or as in the class of `labels` (n,), below 0 for any; uniform (n,)."""
@@ -99,12 +164,4 @@ class MixturePrior(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(N,) log density of vectors z (N, D), in nats and double precision."""
-        occurs = torch.nonzero(self.weights > 0).flatten()
-        means, factors = self.means[occurs].double(), self.factors[occurs].double()
-        log_weights = self.weights[occurs].double().log() - factors.diagonal(dim1=1, dim2=2).log().sum(1)  # (K,)
-        exponents = []
-        for mean, factor in zip(means, factors, strict=True):
-            white = torch.linalg.solve_triangular(factor, (z - mean).double().T, upper=False)  # (D, N)
-            exponents.append(-0.5 * white.square().sum(0))
-        constant = 0.5 * self.size * math.log(2 * math.pi)
-        return torch.logsumexp(torch.stack(exponents, 1) + log_weights, 1) - constant
+        return log_densities(z.double(), self.weights.double(), self.means.double(), self.factors.double())
