@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anew.evaluation.memorization.texts import codes, count_covered, window_hashes
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
 from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.odd_records import odd_scores
 from anew.evaluation.metrics.words import Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
@@ -86,7 +87,8 @@ class TextStatistics:
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """Functions that give the scores of one quantity each, by its name."""
-        return {
+        of_records = {"odd letter combinations": self._odd_records} if self.records else {}
+        return of_records | {
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
             "repetition": self._repeats,
@@ -96,6 +98,9 @@ class TextStatistics:
     def words(self, training: Sequence[str]) -> Iterator[Score]:
         """Known, new and broken words; see `words`. training: texts whose words count as known."""
         yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
+
+    def _odd_records(self) -> Iterator[Score]:
+        yield from odd_scores(self.samples, self.test, self.train, self.training(), self.seed)
 
     def _ngrams(self) -> Iterator[Score]:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):

@@ -1,0 +1,81 @@
+"""Babble in lists: records whose letters follow each other as they hardly do in the data, by counts of training records.
+
+Of names that are all rare, words tell nothing: known or not, they are all new. Shuffled letters leave lengths and single letters
+as they are, so that features of whole records hardly differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.metrics.baselines import kneser_ney_bits
+from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.functional.intervals import clopper_pearson
+
+ODD_RECORDS = MetricSpec(
+    "odd_records",
+    "Odd letter combinations",
+    "Share of samples whose characters follow each other less likely than those of 19 in 20 held-out records.",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.05,
+        0.25,
+        "{value:.0%} of samples have odd letter combinations (real data: {real:.0%})",
+        least=100,
+        least_to_pass=2_000,
+    ),
+)
+USUAL = 0.95  # share of held-out records that are not odd
+ORDER = 3  # characters of context: shuffled names are told as well by 2 to 6 (docs/log.md, 2026-11-27)
+LEAST_RECORDS = 200  # training records whose combinations are counted, at least; chosen
+MOST_CHARACTERS = 200_000  # of those: more hardly move the figure, and take longer
+
+
+def odd_scores(
+    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], training: Sequence[str], seed: int
+) -> Iterator[Score]:
+    """The share of odd records among samples, compared with training records in their place; none where there are too few to
+    count combinations.
+
+    Args:
+        samples, held_out, train: Records, as many of each.
+        training: All training records; combinations are counted in those that are not in `train`.
+        seed: Seed of the choice of those that are counted.
+    """
+    counted = _counted(training, train, seed)
+    if len(counted) < LEAST_RECORDS or not held_out:
+        return
+    usual = float(np.quantile(_bits_per_character(counted, held_out), USUAL))
+    odd, real_odd = (_bits_per_character(counted, part) > usual for part in (samples, train))  # each (n,)
+    low, high = clopper_pearson(float(odd.sum()), len(odd))
+    yield Score(
+        ODD_RECORDS,
+        float(odd.mean()),
+        low=low,
+        high=high,
+        real_baseline=float(real_odd.mean()),
+        n=len(odd),
+        source=f"by counts of up to {ORDER} characters of context in {len(counted):,} training records; from {usual:.2f} bits "
+        "a character on a record is odd",
+    )
+
+
+def _counted(training: Sequence[str], train: Sequence[str], seed: int) -> list[str]:
+    """Training records in random order that are not in `train`, up to MOST_CHARACTERS."""
+    left_out, counted, size = set(train), list[str](), 0
+    for i in np.random.default_rng(seed).permutation(len(training)):
+        if training[i] not in left_out and size < MOST_CHARACTERS:
+            counted.append(training[i])
+            size += len(training[i])
+    return counted
+
+
+def _bits_per_character(counted: Sequence[str], records: Sequence[str]) -> NDArray[np.float64]:
+    """(n,) bits of a character of each record, its end counted as one."""
+    bits = kneser_ney_bits(counted, records, ORDER, records=True)
+    lengths = np.array([len(record) + 1 for record in records])
+    return np.asarray(np.add.reduceat(bits, np.cumsum(lengths) - lengths) / lengths)
