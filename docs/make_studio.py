@@ -72,7 +72,7 @@ SENTENCE = Shot(
     max_width=560,
 )
 SHOTS = {
-    "studio-runs": Shot("", "", "finished", colours=64, place="/"),
+    "studio-runs": Shot("", "", "finished", colours=200, place="/"),
     "studio-look": Shot(
         "", "", "Learn from it", width=390, theme="dark", max_width=390, colours=64, place="/new/names.txt"
     ),
