@@ -37,7 +37,7 @@ class Client:
         self.port = int(port)
 
     def connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.host, self.port, timeout=120)
+        return http.client.HTTPConnection(self.host, self.port, timeout=600)
 
     @property
     def headers(self) -> dict[str, str]:

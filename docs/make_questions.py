@@ -19,7 +19,7 @@ from PIL import Image
 
 ASSETS = Path(__file__).parent / "assets"
 CHROMIUM = "/usr/bin/chromium"
-WAIT, SETTLED_MS = 180_000, 10_000  # milliseconds
+WAIT, SETTLED_MS = 600_000, 10_000  # milliseconds
 WIDTH, HEIGHT, GAP = 390, 700, 16  # pixels of a step's picture, and between two of them
 MAX_WIDTH, COLOURS = 900, 40  # of the picture of a way
 

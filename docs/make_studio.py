@@ -72,8 +72,10 @@ SENTENCE = Shot(
     max_width=560,
 )
 SHOTS = {
-    "studio-runs": Shot("", "", "finished", colours=64, place="/"),
-    "studio-look": Shot("", "", "Learn from it", width=390, theme="dark", max_width=390, place="/new/names.txt"),
+    "studio-runs": Shot("", "", "finished", colours=200, place="/"),
+    "studio-look": Shot(
+        "", "", "Learn from it", width=390, theme="dark", max_width=390, colours=64, place="/new/names.txt"
+    ),
     "studio-run": Shot("diffusion", "", "(each step, and smoothed)", theme="dark"),
     "studio-film": Shot("gan", "", "On the map", ".film-card", theme="dark", clicked=(".film-map",), colours=80),
     "studio-tokens": Shot(

@@ -109,7 +109,9 @@ def test_it_is_said_between_the_plan_and_the_first_step(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data", 300)
     anew.train(data, tmp_path / "run", budget=30.0, settings={"previews": 0}, reporter=reporter)
     starts = [line.split(":")[0] for line in reporter.lines]
-    assert starts.index("the report, roughly") > next(i for i, start in enumerate(starts) if start == "model")
+    assert starts.index("the report, roughly, at the present load") > next(
+        i for i, start in enumerate(starts) if start == "model"
+    )
 
 
 def test_steps_without_a_budget_have_reports_that_take_their_time(tmp_path: Path) -> None:

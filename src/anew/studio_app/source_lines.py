@@ -12,7 +12,7 @@ _parsing = threading.Lock()  # Python 3.11 may raise SystemError where two threa
 SOURCES = {  # name: file below the package, and what is defined there
     "noise": ("functional/ode.py", "multistep"),
     "discriminator": ("functional/adversarial.py", "relativistic_loss"),
-    "map": ("families/vae/family.py", "Vae._codec_loss"),
+    "map": ("families/vae/family.py", "Vae.loss"),
     "attention": ("nets/attention.py", "attention_weights"),
     "cuts": ("functional/token_choice.py", "filter_probabilities"),
     "plane": ("functional/plane.py", "principal_directions"),

@@ -357,7 +357,9 @@ def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
     if budget is None or not job.train_config.evaluate_samples or job.world.size > 1:
         return
     weights = job.family.state_dict() if checkpoint is None else newest_weights(job.folder, "training")[0]
-    job.context.reporter.message(f"the report, roughly: {forecast_of_job(job, weights).describe(budget)}")
+    job.context.reporter.message(
+        f"the report, roughly, at the present load: {forecast_of_job(job, weights).describe(budget)}"
+    )
 
 
 def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
