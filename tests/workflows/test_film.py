@@ -194,6 +194,18 @@ def test_weights_are_kept_on_the_way_and_change_nothing(gan: Path, tmp_path: Pat
         Model(RunFolder.open(run), step=7)
 
 
+def test_earlier_weights_of_a_vae_come_with_a_prior_of_their_own(gan: Path, tmp_path: Path) -> None:
+    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=3, family="vae", settings=SMALL)
+    final = anew.load(run).family.state_dict()
+    earlier = snapshots.read(run, snapshots.snapshots(run)[0].step)
+    assert {name for name in earlier if name.startswith("prior.")} >= {"prior.means", "prior.factors"}
+    assert not torch.allclose(earlier["prior.means"].float(), final["prior.means"], atol=1e-2)
+    off = {**SMALL, "film": False}
+    without = filmed(gan.parent / "shapes", tmp_path / "off", steps=3, family="vae", settings=off)
+    assert (without / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
 def test_a_resumed_training_forgets_later_weights_and_goes_on_with_its_clock(gan: Path, tmp_path: Path) -> None:
     with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
         run = filmed(gan.parent / "shapes", tmp_path / "run", steps=3, family="vae", settings=SMALL)

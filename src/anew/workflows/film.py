@@ -13,6 +13,7 @@ from anew.runs import events, film, snapshots
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.film_scenes import Scene, facts_of, scene_of
 from anew.workflows.job import TrainingJob
+from anew.workflows.latents import FEW_ITEMS, fitted_latents, latent_batches
 
 SHARE = 0.018  # of the training time: a frame may cost more than was expected, and 2% is promised
 FRAME_SHARE = 0.0015  # of it for one frame: a short training has about ten of them
@@ -141,6 +142,7 @@ class Film:
         if is_dear or self.cost + (begun - now) + expected > allowed:
             return
         self._kept_at = self._seconds_before + elapsed
-        snapshots.keep(self.job.folder.path, weights, result.step, self._kept_at)
+        with fitted_latents(family, latent_batches(self.job, FEW_ITEMS)) as fitted:
+            snapshots.keep(self.job.folder.path, weights | fitted, result.step, self._kept_at)
         self._keeping_cost += time.monotonic() - begun
         self._kept_bytes += num_bytes

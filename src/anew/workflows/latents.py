@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from anew.core.specs import Batch
 from anew.families.base import Family
@@ -25,14 +26,14 @@ def latent_batches(job: TrainingJob, items: int = MOST_ITEMS) -> Iterator[Batch]
 
 
 @contextmanager
-def fitted_latents(family: Family, sweep: Iterable[Batch]) -> Iterator[None]:
+def fitted_latents(family: Family, sweep: Iterable[Batch]) -> Iterator[dict[str, Tensor]]:
     """While the context lasts, the family's latents are fitted to these items; its buffers are what they were after it, so
-    that a training goes on as if nothing had been shown."""
+    that a training goes on as if nothing had been shown. Gives the buffers that the fit changed, by name."""
     before = {name: buffer.clone() for name, buffer in family.named_buffers()}
     with torch.no_grad():
         family.fit_latents(sweep)
     try:
-        yield
+        yield {name: b for name, b in family.named_buffers() if not torch.equal(b, before[name])}
     finally:
         for name, buffer in family.named_buffers():
             buffer.copy_(before[name])
