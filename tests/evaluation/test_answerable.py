@@ -27,7 +27,7 @@ def test_time_may_be_too_short_for_an_audit_that_would_do() -> None:
 
 def test_the_second_trial_tells_what_is_fixed() -> None:
     mostly_fixed = replace(MANY, trials=((FIRST_AUDIT, 0.5), (AuditSize(64, 512), 0.55)))
-    assert novelty_prospect(MANY, 1000, 6.0) != "likely" == novelty_prospect(mostly_fixed, 1000, 6.0)
+    assert novelty_prospect(MANY, 1000, 3.0) != "likely" == novelty_prospect(mostly_fixed, 1000, 3.0)
 
 
 def test_a_trial_that_was_not_at_its_end_promises_nothing() -> None:

@@ -188,11 +188,20 @@ class GrowingText:
             return
         self._finished = True
         text, was_stopped = self._text()
+        if was_stopped:
+            self._drop_after_stop()
         self._send(text, "stop" if was_stopped else reason)
 
-    def _text(self) -> tuple[str, bool]:
-        """The new text up to a stop, and whether there was one."""
-        text = self.modality.continuation(self.ids, self.prompt)
+    def _drop_after_stop(self) -> None:
+        """Leave out the tokens after the one that completed a stop: how many they are follows from when it was looked for."""
+        while self.num_new > 1 and self._text(self.ids[:-1])[1]:
+            token = self.ids.pop()
+            if self.log_probs and 0 <= token < self.num_ids:
+                self.log_probs.pop()
+
+    def _text(self, ids: list[int] | None = None) -> tuple[str, bool]:
+        """The new text up to a stop, and whether there was one. ids: of fewer tokens than there are."""
+        text = self.modality.continuation(self.ids if ids is None else ids, self.prompt)
         if self.modality.grows_forwards(self.prompt):
             starts = [start for stop in self.request.stops if (start := text.find(stop)) >= 0]
             return (text[: min(starts)], True) if starts else (text, False)

@@ -31,7 +31,7 @@ from anew.workflows.report_trials import is_cut, trial_audit, trial_sampling
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
-TRIAL_SHARE, MOST_TRIAL = 0.02, 2.0  # of the budget, and seconds at most, for each of the two trials; chosen
+TRIAL_SHARE, MOST_TRIAL = 0.01, 1.0  # of the budget, and seconds at most, for each of the two trials; chosen
 LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # budgets that may be advised
 
 

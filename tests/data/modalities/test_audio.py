@@ -398,6 +398,7 @@ def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
     """A film shows grids without decoding them; they look like the pictures of the sounds: in colour, low tones below."""
     data = Dataset.open(str(tones(tmp_path / "tones", 24)), size=SIZE)
     try:
+        data.fit(SIZE)
         modality = data.modality
         x = data.batch(0, "film", 0, 8, 8).x
         drawn = ((modality.drawn(x).numpy() + 1) * 127.5).round().astype(np.uint8)  # (n, 3, M, T)
