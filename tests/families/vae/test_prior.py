@@ -104,6 +104,23 @@ def test_vectors_that_do_not_differ_are_drawn_again() -> None:
     assert torch.isfinite(prior.log_prob(torch.zeros(2, 3))).all()
 
 
+@pytest.mark.parametrize(("n", "nats"), [(28, 130), (64, 130), (98, 125), (400, 105)])
+def test_few_vectors_of_many_numbers_leave_room_for_others(n: int, nats: float) -> None:
+    """What few vectors do not vary in, others may: a normal distribution of 64 numbers takes 91 nats."""
+    rng = torch.Generator().manual_seed(0)
+    prior = MixturePrior(64, 0, 0)
+    prior.fit(torch.randn((n, 64), generator=rng), None)
+    assert -float(prior.log_prob(torch.randn((200, 64), generator=rng)).mean()) < nats
+
+
+def test_one_gaussian_takes_no_notice_of_labels() -> None:
+    z, label = clouds(100)
+    prior, same = MixturePrior(3, 0, 2), MixturePrior(3, 0, 2)
+    prior.fit(z, label)
+    same.fit(z, None)
+    assert torch.equal(prior.factors, same.factors)
+
+
 def test_fitting_again_forgets_the_last_fit() -> None:
     once, twice = MixturePrior(3, 8, 0), MixturePrior(3, 8, 0)
     twice.fit(clouds(400)[0] + 5.0, None)

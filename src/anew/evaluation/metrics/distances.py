@@ -20,7 +20,9 @@ def squared_distances(a: Rows, b: Rows) -> Array:
 
 
 def jensen_shannon(p: Rows, q: Rows) -> float:
-    """Jensen-Shannon divergence in bits (0 to 1) of two count vectors over the same symbols."""
+    """Jensen-Shannon divergence in bits (0 to 1) of two count vectors over the same symbols; 1 where one of them counts none."""
+    if not p.any() or not q.any():
+        return 1.0
     p_share, q_share = p / p.sum(), q / q.sum()
     middle = (p_share + q_share) / 2.0
 

@@ -42,7 +42,8 @@ class Clusters(NamedTuple):
         counts: (k,) vectors of each cluster.
         means: (k, D).
         scatters: (k, D, D) sums of the squares of what lies around the means.
-        within: (D, D) covariance around the means, of all clusters together.
+        within: (D, D) covariance around the means, of all clusters together; shrunk towards equal variances in all
+            directions, since few vectors do not vary in all of them.
     """
 
     counts: Tensor
@@ -72,7 +73,10 @@ def clusters_of(z: Tensor, cluster: Tensor, num_clusters: int) -> Clusters:
     freedom = len(z) - int((counts > 0).sum())
     if freedom < 1:  # each vector is a cluster of its own, so that nothing is known of what lies within
         around, freedom = z - z.mean(0), len(z)
-    return Clusters(counts, means, scatters, around.T @ around / freedom)
+    size = z.shape[1]
+    variance = z.var(0, correction=0).mean()  # of the vectors in a direction, on average
+    within = (around.T @ around + size * variance * torch.eye(size).double()) / (freedom + size)
+    return Clusters(counts, means, scatters, within)
 
 
 def log_densities(z: Tensor, weights: Tensor, means: Tensor, factors: Tensor) -> Tensor:
@@ -122,7 +126,7 @@ class MixturePrior(nn.Module):
             labels: (N,) their classes; None where there are none.
         """
         z = z.double().cpu()
-        labels = labels.cpu() if labels is not None and self.classes else None
+        labels = labels.cpu() if labels is not None and self.classes and self.num_clusters else None
         num_clusters = min(self.num_clusters, suggest_num_clusters(len(z), self.classes if labels is not None else 0))
         pseudo_items = PSEUDO_ITEMS * self.size
         cluster, component_class = self._cluster(z, labels, max(1, num_clusters))
