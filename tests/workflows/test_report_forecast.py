@@ -35,16 +35,16 @@ FORECAST = ReportForecast(COSTS, n_samples=1000, min_samples=300, held_out=380, 
 
 def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
     line = replace(FORECAST, audit=replace(COSTS, trials=((FIRST_AUDIT, 0.8),))).describe(60.0)
-    assert line.startswith("Close? and Varied? can be answered; New? will probably stay open; about ")
-    assert line.endswith(" min would do, and afterwards `anew evaluate` on the run takes the time that it needs")
+    assert line.startswith("Close? and Varied? can be answered; New? will probably stay open; give about ")
+    assert line.endswith(" min, or run `anew evaluate RUN` afterwards: it has no time limit")
     assert FORECAST.describe(3600.0) == "Close? and Varied? can be answered; New? can be answered"
 
 
 def test_slow_samples_leave_everything_open() -> None:
     line = replace(FORECAST, pace=pace(0.2)).describe(60.0)
     assert line.startswith(
-        "Close? and Varied? will probably stay open (time for about 27 samples; a yes needs 150); "
-        "New? will probably stay open; about 2 h would do"
+        "Close? and Varied? will probably stay open (it needs at least 150 samples, and there is time for about 27); "
+        "New? will probably stay open; give about 2 h"
     )
 
 
@@ -52,8 +52,8 @@ def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None
     few = replace(COSTS, there_are=RealItems(970, 30), most_real=1000)
     line = replace(FORECAST, audit=few, held_out=30).describe(600.0)
     assert line == (
-        "Close? and Varied? will probably stay open (30 held-out items; a yes needs 150); "
-        "New? will probably stay open (30 held-out items; of these data it needs about 67)"
+        "Close? and Varied? will probably stay open (it needs at least 150 held-out items, and there are 30); "
+        "New? will probably stay open (it needs about 67 held-out items of these data, and there are 30)"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -139,7 +139,22 @@ def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], P
     weights: dict[str, Tensor] = {}
     for part in ("weights/", "average/"):  # the average replaces the weights that it is of, as in Trainer.weights
         weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}
-    return weights, path, notes
+    averaged = {n.removeprefix("average/") for n in checkpoint["tensors"] if n.startswith("average/")}
+    return weights | _fitted_so_far(run.path, weights, averaged), path, notes
+
+
+def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collection[str]) -> dict[str, Tensor]:
+    """What a training that has not ended fits at its end (the prior of a VAE), as it was fitted for the newest snapshot: what
+    the snapshot has besides averaged weights. Without a snapshot, samples come from an unfitted prior."""
+    kept = snapshots.snapshots(run) if averaged else []
+    if not kept:
+        return {}
+    try:
+        newest = snapshots.read(run, kept[-1].step)
+    except RunError:  # it is only an improvement
+        return {}
+    fitted = {name: tensor for name, tensor in newest.items() if name in weights and name not in averaged}
+    return {n: t.to(weights[n].dtype) for n, t in fitted.items() if t.shape == weights[n].shape}
 
 
 def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Path]:

@@ -62,7 +62,7 @@ class ReportForecast:
         answers = [f"Close? and Varied? {self._in_words(closeness, self._few(budget))}"]
         answers[0] += drawn_in_time if closeness != "unlikely" else ""
         if novelty is not None:
-            answers.append(f"New? {self._in_words(novelty, self._few_held_out())}")
+            answers.append(f"New? {self._in_words(novelty, self._few_held_out(novelty))}")
         advice = self._advice(budget)
         return f"{'; '.join(answers)}{f'; {advice}' if advice else ''}"
 
@@ -98,21 +98,23 @@ class ReportForecast:
     def _few(self, budget: float) -> str:
         """What there are too few of for closeness and variety."""
         if self.held_out < LEAST_FOR_GOOD:
-            return f"{self.held_out:,} held-out items; a yes needs {LEAST_FOR_GOOD}"
+            return f"it needs at least {LEAST_FOR_GOOD} held-out items, and there are {self.held_out:,}"
         n = self._samples(evaluation_slice(budget, self.crowding))[0]
         if n < self.min_samples:
-            return f"time for about {n:,} samples; a yes needs {LEAST_FOR_GOOD}"
+            return f"it needs at least {LEAST_FOR_GOOD} samples, and there is time for about {n:,}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
-    def _few_held_out(self) -> str:
+    def _few_held_out(self, prospect: Prospect) -> str:
         """How many held-out items are too few for novelty, whatever the time."""
         if self.audit is None:
             return ""
-        best, held_out = novelty_prospect(self.audit, self.n_samples), self.audit.there_are.held_out
-        if best == "perhaps":
-            return f"{held_out:,} held-out items are just enough"
-        needed = held_out_needed(self.audit, self.n_samples)
-        return "" if best == "likely" else f"{held_out:,} held-out items; of these data it needs about {needed:,}"
+        held_out = self.audit.there_are.held_out
+        best = novelty_prospect(self.audit, self.n_samples)
+        if best == "unlikely":
+            needed = held_out_needed(self.audit, self.n_samples)
+            return f"it needs about {needed:,} held-out items of these data, and there are {held_out:,}"
+        is_short = prospect == best == "perhaps"
+        return f"{held_out:,} held-out items are only just enough" if is_short else ""
 
     def _advice(self, budget: float) -> str:
         """What would do where something stays open that more time can answer."""
@@ -122,8 +124,8 @@ class ReportForecast:
         if best == self.prospects(budget):
             return ""
         longer = next((b for b in LONGER if b > budget and self.prospects(b) == best), None)
-        evaluated = "afterwards `anew evaluate` on the run takes the time that it needs"
-        return evaluated if longer is None else f"about {duration(longer)} would do, and {evaluated}"
+        evaluated = "run `anew evaluate RUN` afterwards: it has no time limit"
+        return evaluated if longer is None else f"give about {duration(longer)}, or {evaluated}"
 
 
 def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportForecast:
