@@ -49,11 +49,11 @@ def path_of(run: Path, step: int) -> Path:
 
 def snapshots(run: Path) -> list[Snapshot]:
     """All snapshots of a run by step, rising; without those that cannot be read."""
-    found = []
+    readable = []
     for step in _steps(run):
         with contextlib.suppress(RunError):
-            found.append(Snapshot(step, _seconds(path_of(run, step))))
-    return found
+            readable.append(Snapshot(step, _seconds(path_of(run, step))))
+    return readable
 
 
 def _steps(run: Path) -> list[int]:
