@@ -1,6 +1,7 @@
 """Earlier weights of a training in its run folder, next to its film: a few sets by step, so that a model can be asked as it was.
 
-What a training does not change by gradients is not in them: it would be the same in all, and may be large.
+What a training does not change is not in them: it would be the same in all, and may be large. What was fitted to the latents of
+these weights (the prior of a VAE) is.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collectio
 
 
 def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Path]:
-    """The weights of a snapshot; what no gradient changes (what was counted, measured or fitted) is that of `weights`.
+    """The weights of a snapshot; what it does not have (what was counted or measured) is that of `weights`.
 
     Returns:
         The state of the family, and the file that the snapshot is in.

@@ -18,14 +18,12 @@ from anew.data.formats import audio
 if TYPE_CHECKING:
     from torch import Tensor
 
-LOUDEST_SECONDS = (
-    0.1  # of a clip, whose mean power is its loudness: the shortest sound that is heard at its full loudness
-)
+# Of a clip, whose mean power is its loudness: the shortest sound that is heard at its full loudness.
+LOUDEST_SECONDS = 0.1
 SILENCE_DB = -100.0  # loudness of silence
 FULL_SCALE = 1.0  # largest value that a file holds
-RIDGE = (
-    0.1  # weight of the penalty for each clip: of .001 to 1 the best or nearly so on three data sets, see docs/log.md
-)
+# Weight of the penalty for each clip: of .001 to 1 the best or nearly so on three data sets (docs/log.md).
+RIDGE = 0.1
 KNOTS = 17  # quantiles that two distributions are matched at: few enough for 96 samples
 APART = 1e-6  # least distance of two knots, so that there is a line between them
 
