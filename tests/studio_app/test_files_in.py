@@ -44,7 +44,7 @@ DAMAGED = """window.showDirectoryPicker = async () => ({
         for (let n = 0; n < 5; n++) yield [`${n}.txt`, { kind: "file" }];
         yield ["gone", { kind: "directory", entries: async function* () { throw new Error("gone"); } }];
     },
-    getFileHandle: async name => ({ getFile: async () => { if (name === "3.txt") throw new Error("gone"); return new File(["x"], name); } }),
+    getFileHandle: async name => ({ getFile: async () => name === "3.txt" ? Promise.reject("gone") : new File(["x"], name) }),
 });"""
 LOOK = "**/api/look"  # takes seconds, and what Anew sees is tested elsewhere
 
