@@ -140,11 +140,11 @@ def test_copying_is_stopped(tmp_path: Path, browser: Any) -> None:
         page.get_by_text("Files are being copied already").wait_for()
         page.get_by_role("button", name="Stop").click()
         said.get_by_text(re.compile(r"^Stopped\. [0-9,]+ files are in uploads/endless\.$")).wait_for()
-        told = int(said.inner_text().split()[1].replace(",", ""))
+        count = int(said.inner_text().split()[1].replace(",", ""))
         assert page.get_by_role("button", name="Choose a folder").is_visible()
         page.get_by_role("button", name="Use what is there").click()
         assert copied(page) == "uploads/endless"
-    assert len(arrived(tmp_path, "endless")) >= told > 0
+    assert len(arrived(tmp_path, "endless")) >= count > 0
 
 
 def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path, browser: Any) -> None:
