@@ -28,10 +28,11 @@ STATIC = Path(__file__).parents[2] / "src" / "anew" / "studio_app" / "static"
 
 
 @contextmanager
-def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
-    """A page of the Studio that may complain about nothing and ask nobody else."""
+def opened(browser: Any, address: str, script: str = "", **options: Any) -> Iterator[Any]:
+    """A page of the Studio that may complain about nothing and ask nobody else; a script may change its browser first."""
     context = browser.new_context(**options)
     page = context.new_page()
+    page.add_init_script(script)
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -193,30 +194,6 @@ def test_only_tiles_of_runs_that_changed_are_drawn_again(root: Path, tmp_path: P
         page.locator(".tile:not(.seen)").wait_for()
         assert page.locator(".tile.seen").get_by_role("heading").all_inner_texts() == ["still"]
         assert page.locator(".tile").count() == 2
-
-
-def test_many_small_files_are_sent_together(tmp_path: Path, browser: Any) -> None:
-    """Two large files alone and a thousand small ones in three requests; far too many are refused before any is sent."""
-    sent: list[str] = []
-    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
-        page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
-        page.evaluate("""async () => {
-            const { upload } = await import("/static/upload.js");
-            const small = (_, n) => ({ path: `many/${n % 7}/${n}.txt`, file: new File([`text ${n}`], "x") });
-            const entries = Array.from({ length: 1000 }, small);
-            for (const n of [1, 2]) entries.push({ path: `many/large-${n}.txt`, file: new File(["x".repeat(300000)], "x") });
-            return upload(entries, new AbortController().signal, () => {});
-        }""")
-        assert len(sent) == 1 + 3 + 2
-        message = page.evaluate("""async () => {
-            const { upload } = await import("/static/upload.js");
-            const file = new File([], "x");
-            const entries = Array.from({ length: 200001 }, (_, number) => ({ path: `many/${number}.txt`, file }));
-            try { await upload(entries, new AbortController().signal, () => {}); } catch (error) { return error.message; }
-        }""")
-    found = [path for path in (tmp_path / "uploads" / "many").rglob("*.txt")]
-    assert len(found) == 1002 and (tmp_path / "uploads/many/3/10.txt").read_text() == "text 10"
-    assert message.startswith("These are more than 200,000 files, too many to drop. Put the folder below the one")
 
 
 def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -> None:
