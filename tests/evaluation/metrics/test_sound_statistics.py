@@ -42,8 +42,8 @@ def test_voices_of_other_pitch_do_not_buzz() -> None:
     """Each clip pulses at a rate of its own, so no rate stands out."""
     rng = np.random.default_rng(0)
     voices = [x * (1.0 + 1.5 * (np.arange(len(x)) % rng.integers(70, 500) < 40)) for x in hits(200, 3)]
-    one, other = pulses(voices[:100], RATE), pulses(voices[100:], RATE)
-    assert one.max(1).mean() > 0.3 and pulse_distance(one, other) < 0.1
+    first, second = pulses(voices[:100], RATE), pulses(voices[100:], RATE)
+    assert first.max(1).mean() > 0.3 and pulse_distance(first, second) < 0.1
 
 
 def test_silence_is_a_share_of_frames() -> None:
