@@ -10,6 +10,7 @@ hundred) are for GPUs: here they are arguments. The last line it prints is JSON.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 import time
@@ -59,7 +60,7 @@ class Generator(nn.Module):
         self.basis = nn.Parameter(torch.randn(widths[0], side, side))
         self.mapping = scaled(nn.Linear(LATENTS, widths[0], bias=False), 1.0)
         self.stages = nn.ModuleList(nn.Sequential(*(Block(width, count) for _ in range(BLOCKS))) for width in widths)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = itertools.pairwise(widths)
         self.transitions = nn.ModuleList(scaled(nn.Conv2d(a, b, 1, bias=False), 1.0) for a, b in pairs)
         self.to_image = scaled(nn.Conv2d(widths[-1], channels, 1), 1.0)
 
@@ -76,7 +77,7 @@ class Discriminator(nn.Module):
         count = BLOCKS * len(widths)
         self.from_image = scaled(nn.Conv2d(channels, widths[0], 1), 1.0)
         self.stages = nn.ModuleList(nn.Sequential(*(Block(width, count) for _ in range(BLOCKS))) for width in widths)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = itertools.pairwise(widths)
         self.transitions = nn.ModuleList(scaled(nn.Conv2d(a, b, 1, bias=False), 1.0) for a, b in pairs)
         self.basis = scaled(nn.Conv2d(widths[-1], widths[-1], side, groups=widths[-1], bias=False), 1.0)
         self.judgement = scaled(nn.Linear(widths[-1], 1, bias=False), 1.0)

@@ -14,8 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds, version_in
 import anew as library
+from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds, version_in
 from anew.data.dataset import Dataset
 
 KINDS = {"proteins": 300.0, "code": 300.0, "names": 60.0, "molecules": 300.0}  # seconds of training each
