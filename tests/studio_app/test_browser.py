@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,15 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from PIL import Image
 
 from anew.evaluation.reporting.page import render
-from anew.runs import events
-from samples import names
+from anew.runs import events, snapshots
+from anew.workflows import film
+from samples import TINY, names
 from studio_app.test_insight import with_early_weights
 from studio_runs import studio_process, write_run
+from workflows.test_film import filmed
 
 WIDTHS = (390, 1280)
 SCRIPT_BYTES = 300_000
@@ -274,6 +278,46 @@ def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, br
         costs.wait_for()
         assert costs.inner_text() == late
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_weights_of_the_time_that_the_film_shows(tmp_path: Path, browser: Any) -> None:
+    """Its slider, and where it is stopped or ends, say whose weights answer."""
+    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        settings = {**TINY, "previews": 0}
+        filmed(names(tmp_path / "names.txt", 400), tmp_path / "run", steps=6, settings=settings)
+    kept = [snapshot.step for snapshot in snapshots.snapshots(tmp_path / "run")]
+    assert kept[-1] == 6 and len(kept) > 3
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        go(page, "#/play/run/insight")
+        costs = page.get_by_text("Tokens for which each came closer")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        page.fill("#sentence", "anna")
+        costs.wait_for()
+        page.wait_for_timeout(1500)
+        late = costs.inner_text()
+        slider, caption = page.get_by_label("Time in the film"), page.locator("output[for=film-time]")
+        slider.focus()
+        for _ in range(2):
+            page.keyboard.press("ArrowLeft")
+        caption.get_by_text("step 4,").wait_for()
+        costs.filter(has_not_text=late).wait_for()
+        assert re.fullmatch(r"Answers come from weights after .* s, step 4\.", said(page))
+        assert page.locator("#sentence").input_value() == "anna"
+        assert page.locator("#moment").input_value() == str(kept.index(4))
+        page.keyboard.press("End")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        costs.filter(has_text=late).wait_for()
+        play = page.get_by_role("button", name="Play", exact=True)
+        slider.press("Home")
+        page.get_by_text(f"step {kept[0]}.").wait_for()
+        play.click()
+        play.wait_for()  # it has come to its end
+        page.get_by_text("Answers come from the finished model.").wait_for()
+
+
+def said(page: Any) -> str:
+    """Whose weights answer."""
+    return str(page.locator("output[for=moment]").inner_text())
 
 
 def test_a_text_token_by_token(address: str, browser: Any) -> None:
