@@ -9,6 +9,7 @@ hundred) are for GPUs: here they are arguments. The last line it prints is JSON.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import itertools
 import json
@@ -102,6 +103,44 @@ def anneal(progress: float, begin: float, end: float) -> float:
     return end + (begin - end) * 0.5 * (1.0 + math.cos(math.pi * min(progress / 0.2, 1.0)))
 
 
+def trained_generator(
+    images: Tensor, generator: Generator, critic: Discriminator, arguments: argparse.Namespace
+) -> tuple[Generator, int]:
+    """The averaged generator after `seconds` of training on images (N, C, H, W), and the number of steps."""
+    average = copy.deepcopy(generator)
+    optimisers = [
+        torch.optim.Adam(net.parameters(), lr=arguments.rate, betas=(0.0, 0.99)) for net in (critic, generator)
+    ]
+    steps, begun, batch = 0, time.process_time(), arguments.batch
+    while (used := time.process_time() - begun) < arguments.seconds:
+        progress = used / arguments.seconds
+        gamma = anneal(progress, 10 * arguments.penalty, arguments.penalty)
+        for optimiser in optimisers:
+            optimiser.param_groups[0]["lr"] = anneal(progress, arguments.rate, arguments.rate / 4)
+        real = images[torch.randint(len(images), (batch,))]
+        with torch.no_grad():
+            made = generator(torch.randn(batch, LATENTS))
+        (of_real, steep_real), (of_made, steep_made) = penalised(critic, real), penalised(critic, made)
+        penalty = 0.5 * gamma * (steep_real + steep_made)
+        loss = (functional.softplus(of_made - of_real) + penalty).mean()
+        optimisers[0].zero_grad()
+        loss.backward()
+        optimisers[0].step()
+
+        real = images[torch.randint(len(images), (batch,))]
+        of_made = critic(generator(torch.randn(batch, LATENTS)))
+        with torch.no_grad():
+            of_real = critic(real)
+        optimisers[1].zero_grad()
+        functional.softplus(of_real - of_made).mean().backward()
+        optimisers[1].step()
+        steps += 1
+        keep = 0.5 ** (1.0 / max(HALF_LIFE * steps, 1.0))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1.0 - keep)
+    return average, steps
+
+
 def main() -> None:
     build = options(__doc__, 2e-4, "learning rate at first; a quarter of it after the burn-in")
     build.add_argument("--width", type=int, default=16, help="channels at full resolution; twice as many a stage below")
@@ -117,38 +156,8 @@ def main() -> None:
     widths = [arguments.width * min(2**k, 4) for k in range(halvings + 1)]
     generator = Generator(widths[::-1], side, channels)
     critic = Discriminator(widths, side, channels)
-    average = copy.deepcopy(generator)
-    optimisers = [
-        torch.optim.Adam(net.parameters(), lr=arguments.rate, betas=(0.0, 0.99)) for net in (critic, generator)
-    ]
-
-    steps, begun, batch = 0, time.process_time(), arguments.batch
-    while (used := time.process_time() - begun) < arguments.seconds:
-        progress = used / arguments.seconds
-        gamma = anneal(progress, 10 * arguments.penalty, arguments.penalty)
-        for optimiser in optimisers:
-            optimiser.param_groups[0]["lr"] = anneal(progress, arguments.rate, arguments.rate / 4)
-        real = padded[torch.randint(len(padded), (batch,))]
-        with torch.no_grad():
-            made = generator(torch.randn(batch, LATENTS))
-        (of_real, steep_real), (of_made, steep_made) = penalised(critic, real), penalised(critic, made)
-        penalty = 0.5 * gamma * (steep_real + steep_made)
-        loss = (functional.softplus(of_made - of_real) + penalty).mean()
-        optimisers[0].zero_grad()
-        loss.backward()
-        optimisers[0].step()
-
-        real = padded[torch.randint(len(padded), (batch,))]
-        of_made = critic(generator(torch.randn(batch, LATENTS)))
-        with torch.no_grad():
-            of_real = critic(real)
-        optimisers[1].zero_grad()
-        functional.softplus(of_real - of_made).mean().backward()
-        optimisers[1].step()
-        steps += 1
-        keep = 0.5 ** (1.0 / max(HALF_LIFE * steps, 1.0))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1.0 - keep)
+    begun = time.process_time()
+    average, steps = trained_generator(padded, generator, critic, arguments)
     trained = time.process_time() - begun
 
     @torch.inference_mode()
