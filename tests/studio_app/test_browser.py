@@ -118,7 +118,7 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
         "expected": 0.5,
         "tested": 50,
     }
-    copies = {"verdict": "No copying found.", "picture": picture}
+    copies = {"verdict": "No copying found; `anew evaluate` looks longer.", "picture": picture}
     with (
         studio_process(tmp_path) as (_, address),
         opened(browser, address, viewport={"width": 390, "height": 800}) as page,
@@ -127,6 +127,7 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
         page.route("**/api/report*", lambda route: route.fulfill(body="", content_type="text/html"))
         go(page, "#/report/runs%2Fshapes")
         page.locator(".copies-chart").wait_for()
+        page.get_by_text("No copying found; anew evaluate looks longer.").wait_for()
         heights = page.locator(".copies-chart text").evaluate_all(
             "all => all.map((text) => text.getBoundingClientRect().height)"
         )
@@ -318,6 +319,31 @@ def test_weights_of_the_time_that_the_film_shows(tmp_path: Path, browser: Any) -
 def said(page: Any) -> str:
     """Whose weights answer."""
     return str(page.locator("output[for=moment]").inner_text())
+
+
+def test_controls_do_not_hide_a_clip(address: str, browser: Any) -> None:
+    """They are there under the pointer, and for whoever uses the keyboard."""
+    with opened(browser, address) as page:
+        page.get_by_role("heading", name="shapes").wait_for()
+        page.evaluate("""async () => {
+            const { shownItem } = await import("/static/items.js");
+            document.querySelector("main").prepend(shownItem({ kind: "video", src: "", label: null }, "Clip"));
+        }""")
+        clip = page.locator("video")
+        assert clip.get_attribute("controls") is None and clip.get_attribute("aria-label") == "Clip"
+        clip.focus()
+        assert clip.get_attribute("controls") is not None
+        page.locator("#theme").focus()
+        assert clip.get_attribute("controls") is None
+        clip.hover()
+        assert clip.get_attribute("controls") is not None
+
+
+def test_two_runs_need_another_one(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        go(page, "#/play/runs%2Fshapes/beside")
+        page.get_by_text("There is no other run of images in this folder").wait_for(timeout=60_000)
+        assert page.get_by_role("button", name="Generate both").is_hidden()
 
 
 def test_a_text_token_by_token(address: str, browser: Any) -> None:
