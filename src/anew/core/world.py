@@ -167,11 +167,13 @@ class World:
         """
         if self.size == 1:
             return
-        digests = {key: [_digest(entry), _short(entry)] for key, entry in _entries(value).items()}
-        gathered = self.gather([digests, socket.gethostname()])
-        main, main_host = gathered[0]
-        for rank, (other, host) in enumerate(gathered):
-            differing = [key for key in sorted({*main, *other}) if other.get(key, [""])[0] != main.get(key, [""])[0]]
+        entries = self.gather({path: [_digest(entry), _short(entry)] for path, entry in _entries(value).items()})
+        hosts = self.gather(socket.gethostname())
+        main, main_host = entries[0], hosts[0]
+        for rank, (other, host) in enumerate(zip(entries, hosts, strict=True)):
+            differing = [
+                path for path in sorted({*main, *other}) if other.get(path, [""])[0] != main.get(path, [""])[0]
+            ]
             if differing:
                 raise ConfigError(
                     f"process {rank} on {host!r} differs from process 0 on {main_host!r} in {name}"
