@@ -39,6 +39,7 @@ from _figures import Subject
 from _judge import DigitSubject, accuracy, load_or_train
 from _mnist import digits, export, read_png, write_sheet
 
+OURS_OF_A_PAPER = ""  # instead of a package: no package has it, so the script is written from the paper
 PEERS = {
     "pythae": ("pythae", "_peer_pythae.py", ("--loss", "bce")),
     "pythae-mse": ("pythae", "_peer_pythae.py", ("--loss", "mse")),
@@ -46,15 +47,17 @@ PEERS = {
     "torchgan-minimax": ("torchgan", "_peer_torchgan.py", ("--loss", "minimax")),
     "ddpm": ("denoising-diffusion-pytorch", "_peer_ddpm.py", ()),
     "diffusers": ("diffusers", "_peer_diffusers.py", ()),
+    "r3gan": (OURS_OF_A_PAPER, "_peer_r3gan.py", ()),
+    "edm2": (OURS_OF_A_PAPER, "_peer_edm2.py", ()),
 }
 # what `anew train` is asked for, and the peers of the same kind
 FAMILIES = {
-    "anew": ((), ("ddpm", "diffusers")),
+    "anew": ((), ("ddpm", "diffusers", "edm2")),
     "vae": (("--family", "vae"), ("pythae",)),
-    "gan": (("--family", "gan"), ("torchgan",)),
-    "diffusion": (("--family", "diffusion", "--set", "space=pixel"), ("ddpm", "diffusers")),
-    "diffusion-latent": (("--family", "diffusion", "--set", "space=latent"), ("ddpm", "diffusers")),
-    "transformer": (("--family", "transformer"), ("ddpm", "diffusers")),
+    "gan": (("--family", "gan"), ("torchgan", "r3gan")),
+    "diffusion": (("--family", "diffusion", "--set", "space=pixel"), ("ddpm", "diffusers", "edm2")),
+    "diffusion-latent": (("--family", "diffusion", "--set", "space=latent"), ("ddpm", "diffusers", "edm2")),
+    "transformer": (("--family", "transformer"), ("ddpm", "diffusers", "edm2")),
 }
 FORMS = ("train", "whole")
 OURS = tuple(f"{family}-{form}" for family in FAMILIES for form in FORMS)
@@ -89,7 +92,7 @@ def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     """A row for each file of samples that the peer writes: `ddpm` has two averages, `pythae` two samplers."""
     options, place = setting.given, setting.place
     package, script, own = PEERS[name]
-    python = environment(package, [package], options.work)
+    python = environment(package, [package], options.work) if package else sys.executable
     np.save(place / "train.npy", setting.subject.train)
     stem = f"{name}-{seed}"
     for old in (*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy")):
@@ -100,7 +103,7 @@ def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     completed = pinned(command, setting.core, options.work).check()
     output = completed.json()
     endings = output.pop("endings", {})
-    version = version_in(python, package)
+    version = version_in(python, package) if package else ""
     rows = []
     for path in sorted((*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy"))):
         ending, generated = path.stem.removeprefix(stem), np.load(path)

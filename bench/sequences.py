@@ -4,7 +4,8 @@
 
 With --budget the whole command has that wall-clock time and all the cores given; without it, training alone is timed, on one.
 Each is what a user would give, split by Anew itself: proteins at random and by clusters of relatives, programs by file.
-The naive rows (Kneser-Ney, compressors, and for proteins frequencies and a profile) are those of the same report.
+The naive rows (Kneser-Ney, compressors, and for proteins frequencies and a profile) are those of the same report. Proteins are
+also scored by a profile HMM (pyhmmer) that is fitted to the run's own training part.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _common import Table, anew, fresh, parser, setting_words, train_seconds
+import anew as library
+from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds, version_in
+from anew.data.dataset import Dataset
 
 KINDS = {"proteins": 300.0, "code": 300.0, "names": 60.0, "molecules": 300.0}  # seconds of training each
 SHOWN = (
@@ -34,6 +37,19 @@ def report(run: Path) -> dict[str, Any]:
     values = {name: score["value"] for name, score in scores.items() if name.startswith("bits_per_") or name in SHOWN}
     values |= {f"{name}_real": scores[name]["real_baseline"] for name in SHOWN if name in scores}
     return values | {"copies_found": report.get("copies", {}).get("found"), "modality": report["modality"]}
+
+
+def profile_hmm(run: Path, data: Path, cores: list[int], work: Path) -> dict[str, Any]:
+    """Bits a residue of the run's test part by a profile HMM of its training part."""
+    record = library.load(run).record
+    dataset = Dataset.reopen(record.data, run, str(data))
+    for part in ("train", "test"):
+        records = (f">{part}{i}\n{record}\n" for i, record in enumerate(dataset.text(part)))
+        (run.parent / f"{part}.fasta").write_text("".join(records))
+    python = environment("pyhmmer", ["pyhmmer"], work)
+    files = ["--train", str(run.parent / "train.fasta"), "--test", str(run.parent / "test.fasta")]
+    output = pinned([python, str(HERE / "_peer_hmm.py"), *files], cores[-1:], work).check().json()
+    return {"what": "proteins: profile HMM", "version": version_in(python, "pyhmmer"), **output}
 
 
 def main() -> None:
@@ -72,6 +88,8 @@ def main() -> None:
                 **requested,
                 **report(run),
             )
+            if modality == "proteins":
+                rows.add(seed=seed, **profile_hmm(run, data, options.cores, options.work))
     rows.show()
 
 

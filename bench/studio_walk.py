@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from _common import Table, anew_command, environ, fresh, parser
+from studio import CHROMIUM, drop
 
-CHROMIUM = "/usr/bin/chromium"
 HERE = ("http://127.0.0.1:", "data:", "blob:")
 LONG, SHORT = 400_000, 60_000  # milliseconds that are waited for a training, and for an answer
 KINDS = {  # name: where its data lies below the folder, how many files of it are dropped (0: all), further settings
@@ -132,7 +132,8 @@ class Walker:
         with self.page() as page:
             self.go(page, "#/new")
             begun = time.monotonic()
-            page.locator(f"[data-input={'folder' if data.is_dir() else 'files'}]").set_input_files(data)
+            page.locator(".drop").wait_for()
+            drop(page, data)
             page.get_by_text("What Anew sees").wait_for(timeout=LONG)
             self.seconds["look"] = time.monotonic() - begun
             self.shoot(page, "look")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,15 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from PIL import Image
 
 from anew.evaluation.reporting.page import render
-from anew.runs import events
-from samples import names
+from anew.runs import events, snapshots
+from anew.workflows import film
+from samples import TINY, names
 from studio_app.test_insight import with_early_weights
 from studio_runs import studio_process, write_run
+from workflows.test_film import filmed
 
 WIDTHS = (390, 1280)
 SCRIPT_BYTES = 300_000
@@ -28,10 +32,11 @@ STATIC = Path(__file__).parents[2] / "src" / "anew" / "studio_app" / "static"
 
 
 @contextmanager
-def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
-    """A page of the Studio that may complain about nothing and ask nobody else."""
+def opened(browser: Any, address: str, script: str = "", **options: Any) -> Iterator[Any]:
+    """A page of the Studio that may complain about nothing and ask nobody else; a script may change its browser first."""
     context = browser.new_context(**options)
     page = context.new_page()
+    page.add_init_script(script)
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -113,7 +118,7 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
         "expected": 0.5,
         "tested": 50,
     }
-    copies = {"verdict": "No copying found.", "picture": picture}
+    copies = {"verdict": "No copying found; `anew evaluate` looks longer.", "picture": picture}
     with (
         studio_process(tmp_path) as (_, address),
         opened(browser, address, viewport={"width": 390, "height": 800}) as page,
@@ -122,6 +127,7 @@ def test_the_copying_test_can_be_read_on_a_phone(root: Path, tmp_path: Path, bro
         page.route("**/api/report*", lambda route: route.fulfill(body="", content_type="text/html"))
         go(page, "#/report/runs%2Fshapes")
         page.locator(".copies-chart").wait_for()
+        page.get_by_text("No copying found; anew evaluate looks longer.").wait_for()
         heights = page.locator(".copies-chart text").evaluate_all(
             "all => all.map((text) => text.getBoundingClientRect().height)"
         )
@@ -193,30 +199,6 @@ def test_only_tiles_of_runs_that_changed_are_drawn_again(root: Path, tmp_path: P
         page.locator(".tile:not(.seen)").wait_for()
         assert page.locator(".tile.seen").get_by_role("heading").all_inner_texts() == ["still"]
         assert page.locator(".tile").count() == 2
-
-
-def test_many_small_files_are_sent_together(tmp_path: Path, browser: Any) -> None:
-    """Two large files alone and a thousand small ones in three requests; far too many are refused before any is sent."""
-    sent: list[str] = []
-    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
-        page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
-        page.evaluate("""async () => {
-            const { upload } = await import("/static/upload.js");
-            const small = (_, n) => ({ path: `many/${n % 7}/${n}.txt`, file: new File([`text ${n}`], "x") });
-            const entries = Array.from({ length: 1000 }, small);
-            for (const n of [1, 2]) entries.push({ path: `many/large-${n}.txt`, file: new File(["x".repeat(300000)], "x") });
-            return upload(entries, new AbortController().signal, () => {});
-        }""")
-        assert len(sent) == 1 + 3 + 2
-        message = page.evaluate("""async () => {
-            const { upload } = await import("/static/upload.js");
-            const file = new File([], "x");
-            const entries = Array.from({ length: 200001 }, (_, number) => ({ path: `many/${number}.txt`, file }));
-            try { await upload(entries, new AbortController().signal, () => {}); } catch (error) { return error.message; }
-        }""")
-    found = [path for path in (tmp_path / "uploads" / "many").rglob("*.txt")]
-    assert len(found) == 1002 and (tmp_path / "uploads/many/3/10.txt").read_text() == "text 10"
-    assert message.startswith("These are more than 200,000 files, too many to drop. Put the folder below the one")
 
 
 def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -> None:
@@ -297,6 +279,71 @@ def test_weights_of_the_time_that_the_slider_says(root: Path, tmp_path: Path, br
         costs.wait_for()
         assert costs.inner_text() == late
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_weights_of_the_time_that_the_film_shows(tmp_path: Path, browser: Any) -> None:
+    """Its slider, and where it is stopped or ends, say whose weights answer."""
+    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        settings = {**TINY, "previews": 0}
+        filmed(names(tmp_path / "names.txt", 400), tmp_path / "run", steps=6, settings=settings)
+    kept = [snapshot.step for snapshot in snapshots.snapshots(tmp_path / "run")]
+    assert kept[-1] == 6 and len(kept) > 3
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        go(page, "#/play/run/insight")
+        costs = page.get_by_text("Tokens for which each came closer")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        page.fill("#sentence", "anna")
+        costs.wait_for()
+        page.wait_for_timeout(1500)
+        late = costs.inner_text()
+        slider, caption = page.get_by_label("Time in the film"), page.locator("output[for=film-time]")
+        slider.focus()
+        for _ in range(2):
+            page.keyboard.press("ArrowLeft")
+        caption.get_by_text("step 4,").wait_for()
+        costs.filter(has_not_text=late).wait_for()
+        assert re.fullmatch(r"Answers come from weights after .* s, step 4\.", said(page))
+        assert page.locator("#sentence").input_value() == "anna"
+        assert page.locator("#moment").input_value() == str(kept.index(4))
+        page.keyboard.press("End")
+        page.get_by_text("Answers come from the finished model.").wait_for()
+        costs.filter(has_text=late).wait_for()
+        play = page.get_by_role("button", name="Play", exact=True)
+        slider.press("Home")
+        page.get_by_text(f"step {kept[0]}.").wait_for()
+        play.click()
+        play.wait_for()  # it has come to its end
+        page.get_by_text("Answers come from the finished model.").wait_for()
+
+
+def said(page: Any) -> str:
+    """Whose weights answer."""
+    return str(page.locator("output[for=moment]").inner_text())
+
+
+def test_controls_do_not_hide_a_clip(address: str, browser: Any) -> None:
+    """They are there under the pointer, and for whoever uses the keyboard."""
+    with opened(browser, address) as page:
+        page.get_by_role("heading", name="shapes").wait_for()
+        page.evaluate("""async () => {
+            const { shownItem } = await import("/static/items.js");
+            document.querySelector("main").prepend(shownItem({ kind: "video", src: "", label: null }, "Clip"));
+        }""")
+        clip = page.locator("video")
+        assert clip.get_attribute("controls") is None and clip.get_attribute("aria-label") == "Clip"
+        clip.focus()
+        assert clip.get_attribute("controls") is not None
+        page.locator("#theme").focus()
+        assert clip.get_attribute("controls") is None
+        clip.hover()
+        assert clip.get_attribute("controls") is not None
+
+
+def test_two_runs_need_another_one(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        go(page, "#/play/runs%2Fshapes/beside")
+        page.get_by_text("There is no other run of images in this folder").wait_for(timeout=60_000)
+        assert page.get_by_role("button", name="Generate both").is_hidden()
 
 
 def test_a_text_token_by_token(address: str, browser: Any) -> None:

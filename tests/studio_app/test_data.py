@@ -16,7 +16,7 @@ from anew.studio_app.app import make_app
 from anew.studio_app.parcels import HEAD
 from anew.studio_app.start_folder import STATE, StartFolder
 from anew.studio_app.studio import Studio
-from samples import shapes
+from samples import shapes, tones
 from server_runs import answering
 from studio_runs import TOKEN, client_of
 
@@ -148,6 +148,11 @@ def test_what_anew_sees(tmp_path: Path) -> None:
     assert isinstance(items, list) and 0 < len(items) <= 24
     assert items[0]["kind"] == "picture" and items[0]["src"].startswith("data:image/png;base64,")
     assert {item["label"] for item in items} == {"bar", "disc"}
+
+
+def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
+    items = data_report.report(str(tones(tmp_path / "tones", 40)), None)["sheet"]
+    assert isinstance(items, list) and len(items) == data_report.SHOWN_SOUNDS and items[0]["kind"] == "sound"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from starlette.testclient import TestClient
 
 from anew.runs import events, lock
+from anew.studio_app import run_summary
+from anew.studio_app.jobs import Job
 from anew.studio_app.run_finder import RunFinder
 from anew.studio_app.watcher import Watcher, signature
 from studio_runs import client_of, write_run
@@ -125,3 +128,16 @@ def test_pages_are_told_what_changed(tmp_path: Path) -> None:
     before = signature(tmp_path / "run")
     (tmp_path / "run" / "events.jsonl").write_text("x")
     assert signature(tmp_path / "run") != before
+
+
+def test_a_process_that_is_about_to_end_does_not_hide_what_it_finished(root: Path, tmp_path: Path) -> None:
+    """It has let go of the run, but is still there for a moment."""
+    run = write_run(tmp_path / "done", root / "runs" / "shapes", 5)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "status": "finished"}))
+    record, written = run_summary.read_record(run), (run / "config.json").stat().st_mtime
+    job = Job(id=1, verb="train", run="done", words=["train"], queued_at=1.0, state="running", pid=os.getpid(),
+              pid_since=psutil.Process().create_time(), began_at=written - 60.0)  # fmt: skip
+    assert run_summary.state_of(run, record, job).name == "finished"
+    again = job.model_copy(update={"verb": "resume", "began_at": written + 60.0})  # it has not got hold of the run yet
+    assert run_summary.state_of(run, record, again).name == "preparing"

@@ -116,18 +116,24 @@ CODED = {"fsq.width": 8, "levels": "3,3", "num_clusters": 4, "layers": 1, "trans
 
 @pytest.mark.slow
 def test_latents_are_shown_as_items(gan: Path, tmp_path: Path) -> None:
-    run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
+    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="diffusion", settings=LATENT)
     assert anew.look(run).family == "diffusion on latents of vae"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))
     assert facts["shown"] == len(scene["real"]) and frame["shown"] == frame["made"] == len(arrays["made"])
     sheet = Image.open(io.BytesIO(bytes(arrays["made_sheet"].numpy())))
     assert sheet.width == facts["thumb"] * facts["columns"] and np.asarray(sheet).std() > 0
+    learned = anew.load(run).family.named_parameters()
+    assert snapshots.read(run, 2).keys() == {name for name, _ in learned}  # of the generator: its codec does not change
+    assert anew.load(run).codec is not None and Model(RunFolder.open(run), step=2).codec is not None
 
 
 @pytest.mark.slow
 def test_codes_are_read_again(gan: Path, tmp_path: Path) -> None:
-    run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="transformer", settings=CODED)
+    with mock.patch.multiple(film, WEIGHTS_SHARE=1e9), mock.patch.object(snapshots, "SPACING", 0.0):
+        run = filmed(gan.parent / "shapes", tmp_path / "run", steps=4, family="transformer", settings=CODED)
+    assert snapshots.snapshots(run) == []  # no view would ask them
     assert anew.look(run).family == "transformer on codes of fsq"
     scene, facts = opened(run / "film" / frames_of_run.SCENE)
     arrays, frame = opened(run / "film" / frames_of_run.frame_name(4))

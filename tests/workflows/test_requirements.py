@@ -68,7 +68,7 @@ def test_an_unknown_figure_is_refused_before_anything_is_measured(text: str) -> 
 
 
 def test_every_kind_of_figure_is_known() -> None:
-    names = "frechet_distance sharpness pure_white stereo_width pulses known_words valid_share copied_share novelty_auc"
+    names = "frechet_distance sharpness pure_white stereo_width pulse_distance known_words valid_share copied_share novelty_auc"
     bits = "bits_per_character bits_per_residue_uniform bits_per_character_experts bits_gap"
     for name in f"{names} {bits}".split():
         assert parse_requirements(f"{name}<0.5")[0].name == name

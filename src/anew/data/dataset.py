@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from anew.core import files, isolation
 from anew.core import settings as configs
 from anew.core.addresses import address_of
+from anew.core.arrays import Numbers
 from anew.core.data_record import DataRecord
 from anew.core.specs import Batch, Spec
 from anew.data.file_names import is_hub_name
@@ -245,10 +246,14 @@ class Dataset:
 
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
-        rows = self._ready().rows(self._number(part), n).samples(n, seed)
+        rows = self.stored_rows(part, n, seed)
         if isinstance(rows, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in rows]
         return list(self.modality.to_items(rows))
+
+    def stored_rows(self, part: str, n: int, seed: int = 0) -> Numbers | list[Numbers]:
+        """The items that `items` gives for the same arguments as `modality.batch` takes them; of packed text a list."""
+        return self._ready().rows(self._number(part), n).samples(n, seed)
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
         """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""

@@ -18,7 +18,15 @@ HIGH_BAND = 2_000.0  # Hz from which pulses are looked for: below, voices and st
 
 
 def pulses(items: Sequence[Numbers] | Numbers, rate: int) -> NDArray[np.float64]:
-    """(n,) the largest autocorrelation, 0 to 1, of the envelope of the high band of clips (N,) at the lags of LAGS."""
+    """How much clips pulse at each rate: the autocorrelation of the envelope of their high band.
+
+    Args:
+        items: n clips (N,) of one length.
+        rate: Hz.
+
+    Returns:
+        (n, lags) of -1 to 1, at the lags of LAGS; (n, 1) zeros where clips are shorter than those.
+    """
     x = np.stack([np.asarray(item, dtype=np.float64) for item in items])
     spectrum = np.fft.rfft(x)
     edge = min(HIGH_BAND, rate / 4.0)
@@ -35,5 +43,13 @@ def pulses(items: Sequence[Numbers] | Numbers, rate: int) -> NDArray[np.float64]
     correlation = np.fft.irfft(power, 2 * frames)[:, :frames]
     low, top = round(LAGS[0] / step), min(round(LAGS[1] / step), frames - 1)
     if top <= low:
-        return np.zeros(len(x))
-    return np.asarray(correlation[:, low : top + 1].max(axis=1) / np.maximum(correlation[:, 0], 1e-12))
+        return np.zeros((len(x), 1))
+    return np.asarray(correlation[:, low : top + 1] / np.maximum(correlation[:, :1], 1e-12))
+
+
+def pulse_distance(a: Numbers, b: Numbers) -> float:
+    """The largest difference, at any lag, of the mean `pulses` of two sets, a (n, lags) and b (m, lags).
+
+    What all clips of a set share stays in the mean, as the frames that sounds were put together from; voices have each
+    their own pitch."""
+    return float(np.abs(a.mean(axis=0) - b.mean(axis=0)).max())

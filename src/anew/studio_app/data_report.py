@@ -16,6 +16,7 @@ from anew.studio_app.shown_items import shown_items
 from anew.workflows.inspect import inspect_data
 
 SHOWN = 24  # items of the sheet: rows of 4, 6, 8 or 12 come out even
+SHOWN_SOUNDS = 9  # each is to be heard, and takes the room of several pictures; chosen
 NICE = 10  # looking at data leaves the processor to trainings
 
 
@@ -24,8 +25,9 @@ def report(path: str, modality: str | None) -> dict[str, object]:
     items: list[dict[str, object]] = []
 
     def visit(data: Dataset) -> None:
-        drawn = data.items("train", SHOWN)
-        names, numbers = data.item_labels("train", SHOWN)
+        count = SHOWN_SOUNDS if data.modality.name == "audio" else SHOWN
+        drawn = data.items("train", count)
+        names, numbers = data.item_labels("train", count)
         labels = [names[int(number)] for number in numbers] if names else []
         samples = Samples(drawn, labels if len(labels) == len(drawn) else [None] * len(drawn), data.modality.base)
         items.extend(shown_items(samples))

@@ -17,7 +17,6 @@ from anew.errors import ConfigError
 from anew.evaluation.reporting.sheet import png, shrink
 from anew.families.explaining import Denoises, Discriminates
 from anew.functional.plane import Plane
-from anew.sampling.latents import item_values
 from anew.sampling.model import Model
 from anew.server.work import Channel
 from anew.studio_app.play_work import Json, PlayWork, Wish, can_be_explained
@@ -37,12 +36,25 @@ MAX_KEPT_BYTES = 64 * 2**20  # of items of the data that stay in memory, for eac
 
 
 def pictures_of(model: Model, x: Tensor) -> list[str]:
-    """Items (n, *shape) as data addresses of pictures."""
-    spec = model.item_spec
+    """Items or latents (n, *shape) as data addresses of pictures: sounds as spectrograms, clips as their middle frames."""
+    spec, modality = model.item_spec, model.item_modality
     assert isinstance(spec, Grid)
-    values = x.clamp(-1, 1) if spec.bounded else x
-    pictures = model.item_modality.pictures(model.modality.decode(values.cpu()))
+    values = x.cpu() if model.codec is None else model.codec.decode(x.to(model.device)).cpu()
+    values = values.clamp(-1, 1) if spec.bounded else values
+    is_image = modality.name == "image"  # others would be decoded for seconds, to be drawn again
+    pictures = modality.pictures(modality.decode(values)) if is_image else _drawn(modality.drawn(values))
     return [data_address("image/png", png(shrink(picture, PICTURE_SIDE), 64)) for picture in pictures]
+
+
+def _drawn(x: Tensor) -> list[NDArray[np.uint8]]:
+    """(n, C, *axes) in [-1, 1] as pictures."""
+    levels = _middle(x).movedim(1, -1).add(1).mul(127.5).round().byte()  # (n, H, W, C)
+    return [picture[..., 0] if picture.shape[-1] == 1 else picture for picture in levels.numpy()]
+
+
+def _middle(x: Tensor) -> Tensor:
+    """(n, C, H, W): of clips (n, C, T, H, W) the middle frames."""
+    return x[:, :, x.shape[2] // 2] if x.dim() == 5 else x
 
 
 class NoiseWork(PlayWork):
@@ -96,7 +108,7 @@ class FieldWork(PlayWork):
     def events(self, model: Model) -> Iterator[Json]:
         family = model.family
         if can_be_explained(model) != "noise" or not isinstance(family, Denoises):
-            raise ConfigError("this model does not remove noise from pictures")
+            raise ConfigError("this model does not remove noise")
         x, labels = data_values(self.player, model, FIELD_ITEMS)
         plane = Plane.of(x)
         ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
@@ -130,10 +142,11 @@ def data_values(player: Player, model: Model, n: int, part: str = "train") -> tu
 
 def _read_values(model: Model, n: int, part: str) -> tuple[Tensor, Tensor | None]:
     with closing(Dataset.reopen(model.record.data, model.folder.path, None)) as data:
-        items = data.items(part, n)
+        rows = data.stored_rows(part, n)
         names, numbers = data.item_labels(part, n)
-    x = torch.cat([item_values(model, np.asarray(item)) for item in items])
-    has_labels = model.spec.classes > 0 and len(numbers) == len(items)
+    assert isinstance(rows, np.ndarray), "running text has no pictures"
+    x = model.modality.batch(rows, None, None).x.float()
+    has_labels = model.spec.classes > 0 and len(numbers) == len(rows)
     labels = None
     if has_labels:
         labels = torch.tensor([model.labels.index(names[int(number)]) for number in numbers])
@@ -149,7 +162,7 @@ class DiscriminatorWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         family, wish = model.family, self.wish
-        if not isinstance(family, Discriminates):
+        if can_be_explained(model) != "discriminator" or not isinstance(family, Discriminates):
             raise ConfigError("this model has no discriminator")
         real, real_labels = data_values(self.player, model, JUDGED)
         request = model.request(len(real), wish.seed, label=wish.label, sampling=model.sampling_config(wish.settings))
@@ -161,7 +174,9 @@ class DiscriminatorWork(PlayWork):
         labels = None if request.labels is None else request.labels.to(device)
         generated_logits = family.discriminator_logits(generated.to(device), labels).cpu()
         told_apart = (real_logits[:, None] > generated_logits[None]).double().mean()
-        direction = family.input_gradient(generated.to(device), labels).cpu()
+        direction = _middle(family.input_gradient(generated.to(device), labels).cpu())
+        if model.item_modality.name == "audio":
+            direction = direction.flip(-2)  # low tones below, as in the picture
         yield {
             "told_apart": float(told_apart),
             "real": _judged(pictures_of(model, real), real_logits),

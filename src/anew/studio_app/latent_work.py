@@ -103,7 +103,7 @@ class SoftnessWork(PlayWork):
             request = model.request(SOFT_ITEMS, wish.seed, label=wish.label, sampling=sampling)
             generated = model.generate(request, wish.seed)
             # Neighbouring pixels of a soft picture differ little.
-            detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (2, 3))
+            detail = sum(float(generated.diff(dim=axis).abs().mean()) for axis in (-2, -1))
             yield {"temperature": temperature, "items": pictures_of(model, generated), "detail": detail}
         real, _ = data_values(self.player, model, 64)
-        yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (2, 3))}
+        yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (-2, -1))}

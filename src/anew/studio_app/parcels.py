@@ -6,18 +6,14 @@ bytes; numbers are little-endian.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import struct
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
-from anew.core import files
 from anew.server.faults import ApiError
 from anew.studio_app.start_folder import StartFolder
-from anew.studio_app.uploads import check_room, target_of
+from anew.studio_app.uploads import target_of, writing
 
 HEAD = struct.Struct("<IQ")
 MAX_PATH = 4_000  # bytes of a path
@@ -82,20 +78,6 @@ async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator
 
 
 def _write_all(folder: StartFolder, upload: str, waiting: list[tuple[str, bytes]]) -> None:
-    made: set[Path] = set()
     for path, data in waiting:
-        target = target_of(folder, upload, path)
-        temporary = target.with_name(files.temporary_name(target.name))
-        try:
-            if target.parent not in made:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                check_room(target, sum(len(other) for _, other in waiting))
-                made.add(target.parent)
-            with open(temporary, "xb") as file:
-                file.write(data)
-            os.replace(temporary, target)
-        except OSError as error:
-            raise ApiError(413, f"{target.name} cannot be written ({files.clause(error)})") from None
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with writing(target_of(folder, upload, path), len(data)) as file:
+            file.write(data)

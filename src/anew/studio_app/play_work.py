@@ -84,16 +84,23 @@ class PlayWork(Work):
         """Events for the page, in order."""
 
 
+PICTURED = (
+    "image",
+    "audio",
+    "video",
+)  # kinds of data whose items, and what lies between noise and them, have a picture
+
+
 def can_be_explained(model: Model) -> str:
     """The view into a model that exists: "sentence", "noise", "discriminator", "map"; "" without one."""
     family = model.family
     if model.codec is None and isinstance(family, Attends) and isinstance(model.item_modality, Text):
         return "sentence"
-    is_picture = isinstance(model.item_spec, Grid) and model.item_modality.name == "image" and model.codec is None
-    if not is_picture:
-        return ""
-    if isinstance(family, Denoises):
+    is_pictured = isinstance(model.item_spec, Grid) and model.item_modality.name in PICTURED
+    if is_pictured and isinstance(family, Denoises):  # on latents, too, which the codec decodes to be shown
         return "noise"
+    if not is_pictured or model.codec is not None:
+        return ""
     if isinstance(family, Discriminates):
         return "discriminator"
     has_map = family.codec_config is not None and isinstance(family, Codec) and isinstance(family.latent, Grid)
@@ -133,6 +140,7 @@ class AboutWork(PlayWork):
             and not isinstance(spec, Tokens)
             and modality.name == "image",
             "insight": can_be_explained(model),
+            "latents": model.codec is not None,
             "weights": model.identity[1],
             "unfinished": not (self.player.run / WEIGHTS).is_file(),
             "has_film": bool(film.frames(self.player.run)),

@@ -64,7 +64,7 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
     if job is not None and job.state == "queued":
         return RunState("queued", _waiting(run))
     is_held = lock.is_held(run)
-    if job is not None and job.is_alive and not is_held:
+    if job is not None and job.is_alive and not is_held and not (record.status == "finished" and _wrote(job, run)):
         return RunState("preparing", "Starting.")
     if is_held:
         if record.status == "begun":
@@ -75,6 +75,14 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
     if record.status == "finished":
         return RunState("finished", "Finished.")
     return _ended_early(run, record, job)
+
+
+def _wrote(job: Job, run: Path) -> bool:
+    """Whether the record of the run is newer than the job, whose process then lets go of the run and is about to end."""
+    try:
+        return job.began_at is not None and (run / CONFIG).stat().st_mtime >= job.began_at
+    except OSError:
+        return False
 
 
 def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunState:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,21 +78,32 @@ async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None
     Raises:
         ApiError: 413 it is too large for the disk, or incomplete.
     """
-    temporary = target.with_name(files.temporary_name(target.name))
-    try:
-        await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
-        check_room(target, length or 0)
-        with open(temporary, "xb", buffering=WRITE_BYTES) as file:
-            size = await _write(file, target, chunks)
+    with writing(target, length or 0) as file:
+        size = await _write(file, target, chunks)
         if length is not None and size != length:
             raise ApiError(400, f"{target.name} did not arrive whole; drop it again")
+    return size
+
+
+@contextlib.contextmanager
+def writing(target: Path, size: int) -> Iterator[BinaryIO]:
+    """A file of about so many bytes to be written, in its place once the block ends, and nowhere where that raises.
+
+    Raises:
+        ApiError: 413 it cannot be written there, or does not fit on the disk.
+    """
+    temporary = target.with_name(files.temporary_name(target.name))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _check_room(target, size)
+        with open(temporary, "xb", buffering=WRITE_BYTES) as file:
+            yield file
         os.replace(temporary, target)
     except OSError as error:
         raise ApiError(413, f"{target.name} cannot be written ({files.clause(error)})") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-    return size
 
 
 async def _write(file: BinaryIO, target: Path, chunks: AsyncIterator[bytes]) -> int:
@@ -102,14 +113,14 @@ async def _write(file: BinaryIO, target: Path, chunks: AsyncIterator[bytes]) -> 
         size += len(chunk)
         if size - checked_at > CHECK_BYTES:
             checked_at = size
-            check_room(target, 0)
+            _check_room(target, 0)
         if size > MAX_FILE_BYTES:
             raise ApiError(413, f"{target.name} is larger than {MAX_FILE_BYTES:,} bytes; choose it by its path")
         await run_in_threadpool(file.write, chunk)
     return size
 
 
-def check_room(target: Path, size: int) -> None:
+def _check_room(target: Path, size: int) -> None:
     """ApiError where so many bytes next to this path would fill the disk."""
     if shutil.disk_usage(target.parent).free - size < files.SPARE:
         raise ApiError(413, f"{target.name} does not fit on the disk, where 2 GB stay free; free some space")

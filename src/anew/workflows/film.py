@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anew.core.specs import Tokens
 from anew.data.latent_dataset import LatentModality
 from anew.families.base import Family
 from anew.runs import events, film, snapshots
@@ -126,7 +127,9 @@ class Film:
         data = film.serialized(arrays, facts_of(facts, result.step, seconds))
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.frame_name(result.step), data)
-        if seconds >= snapshots.SPACING * self._kept_at and not isinstance(self.job.data.modality, LatentModality):
+        # Codes have no view that would ask earlier weights (`can_be_explained` in studio_app/play_work.py).
+        has_codes = isinstance(self.job.data.modality, LatentModality) and isinstance(self.job.data.spec, Tokens)
+        if seconds >= snapshots.SPACING * self._kept_at and not has_codes:
             self._keep_weights(family, result, now)
 
     def _keep_weights(self, family: Family, result: StepResult, now: float) -> None:

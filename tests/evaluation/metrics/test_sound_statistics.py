@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.sound_statistics import pulses, silence, sound_statistics
+from anew.evaluation.compared import SetStatistics, distance_score
+from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, silence
+from anew.functional.envelope import LAGS, pulse_distance, pulses
 
 RATE = 16_000
 
@@ -22,13 +24,26 @@ def hits(n: int, seed: int) -> list[np.ndarray]:
 def test_a_buzz_at_the_rate_of_frames_is_told() -> None:
     real, held_out, train = hits(40, 0), hits(40, 1), hits(40, 2)
     buzz = [x * (1.0 + 1.5 * (np.arange(len(x)) % 256 < 40)).astype(np.float32) for x in real]
-    statistic = sound_statistics(RATE)[0]
-    score, fine = (
-        compare(statistic, *(statistic.compute(part) for part in (part, held_out, train))) for part in (buzz, real)
+    test, training = pulses(held_out, RATE), pulses(train, RATE)
+    buzzing, fine = (
+        distance_score(
+            PULSE_DISTANCE, pulse_distance, SetStatistics(pulses(part, RATE), test, training), seed=0, source=""
+        )
+        for part in (buzz, real)
     )
-    assert score.name == "pulses" and (score.low or 0) > 0.85 and fine.value < 0.65
-    assert np.median(pulses(buzz, RATE)) > np.median(pulses(real, RATE))
-    assert pulses([np.zeros(100, dtype=np.float32)], RATE).tolist() == [0.0]
+    assert (buzzing.low or 0) > 0.3 and (fine.high or 1) < 0.1
+    worst = np.abs(pulses(buzz, RATE).mean(0) - test.mean(0)).argmax()
+    assert LAGS[0] + worst * 8 / RATE == pytest.approx(256 / RATE, abs=1e-3)  # an envelope of 2,000 Hz
+    assert not pulses([np.zeros(100, dtype=np.float32)], RATE).any()
+    assert pulses([np.zeros(10, dtype=np.float32)], RATE).tolist() == [[0.0]]
+
+
+def test_voices_of_other_pitch_do_not_buzz() -> None:
+    """Each clip pulses at a rate of its own, so no rate stands out."""
+    rng = np.random.default_rng(0)
+    voices = [x * (1.0 + 1.5 * (np.arange(len(x)) % rng.integers(70, 500) < 40)) for x in hits(200, 3)]
+    first, second = pulses(voices[:100], RATE), pulses(voices[100:], RATE)
+    assert first.max(1).mean() > 0.3 and pulse_distance(first, second) < 0.1
 
 
 def test_silence_is_a_share_of_frames() -> None:

@@ -24,11 +24,21 @@ if TYPE_CHECKING:
 RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter is hardly heard
 STORED_SCALE = 32767.0  # stored 16-bit value of the level 1
 CLIPS_AT_ONCE = 64  # clips whose phases are estimated at a time: bounds memory
-NOISE_FROM = (6000.0, 4500.0, 3500.0, 2500.0, 1500.0)  # Hz above which a sound may be noise; candidates, highest first
+NOISE_FROM = (
+    6000.0,
+    4500.0,
+    3500.0,
+    3000.0,
+    2500.0,
+    2000.0,
+    1500.0,
+)  # Hz above which a sound may be noise; candidates, highest first
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
 COMPARED_CLIPS = 32  # clips whose pulses choose the candidate
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
-MIN_IMPROVEMENT = 0.02  # in pulses, that a lower candidate must bring: tones sound better where noise gains nothing
+MIN_IMPROVEMENT = (
+    0.02  # in `pulse_distance`, that a lower candidate must bring: tones sound better where noise gains nothing
+)
 MIN_PICTURE_SIDE = 96  # pixels: smaller pictures are hard to see
 # From silence to the loudest, ever brighter: it reads the same in grey and without red or green.
 COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
@@ -90,22 +100,22 @@ class SoundScale:
 
     def _pulsing_as_real(self, rows: Numbers) -> float | None:
         """The frequency in Hz above which noise replaces tones: with it, stored clips (B, N) that are resynthesised from their own
-        spectrograms pulse at the rate of frames most like the clips themselves. None: tones everywhere."""
-        from anew.functional.envelope import pulses
+        spectrograms pulse most like the clips themselves. None: tones everywhere."""
+        from anew.functional.envelope import pulse_distance, pulses
         from anew.functional.spectrogram import noise_share
 
         frames, rate = self.frames, self.shape.rate
         magnitude = self._magnitudes(self.grid(rows)[:, 0])
         tones = self._tones(magnitude, rounds=0)
-        real, all_tones = (float(pulses(x, rate).mean()) for x in (rows, tones.numpy()))
+        real = pulses(rows, rate)
         tonal, noisy = frames.stft(tones), frames.stft(self._noise(magnitude))
-        best, best_gap = None, abs(all_tones - real)
+        best, best_distance = None, pulse_distance(pulses(tones.numpy(), rate), real)
         for noise_from in (hertz for hertz in NOISE_FROM if hertz < 0.45 * rate):
             share = noise_share(frames, noise_from)
             mixed = frames.istft(tonal * (1.0 - share) + noisy * share, self.shape.length)
-            gap = abs(float(pulses(mixed.numpy(), rate).mean()) - real)
-            if gap < best_gap - MIN_IMPROVEMENT:
-                best, best_gap = noise_from, gap
+            distance = pulse_distance(pulses(mixed.numpy(), rate), real)
+            if distance < best_distance - MIN_IMPROVEMENT:
+                best, best_distance = noise_from, distance
         return best
 
     def decibels(self, rows: Numbers) -> Tensor:

@@ -12,7 +12,8 @@ import numpy as np
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
-from anew.functional.envelope import LAGS, pulses
+from anew.evaluation.score import MetricSpec, Tolerance
+from anew.functional.envelope import LAGS
 
 QUIET_DB = 40.0  # decibels below the loudest frame at which a frame counts as silent
 FRAME = 0.01  # seconds of a frame: shorter than any pause of speech
@@ -41,21 +42,23 @@ STEREO_WIDTH = ItemStatistic(
 )
 
 
-PULSES = statistic_spec("pulses", "Buzzing", "pulses (buzzing)")
-SILENCE = statistic_spec("silence_share", "Silence", "share of silence")
+PULSE_DISTANCE = MetricSpec(
+    "pulse_distance",
+    "Buzzing",
+    "How far the pulses of the high band are from those of real sounds, at the rate where they differ most (0 = the same).",
+    tolerance=Tolerance("closeness", 0.1, 0.3, "pulses (buzzing) differ by {value:.2f} (real data: {real:.2f})"),
+)
+PULSE_SOURCE = (
+    "largest difference of the mean autocorrelation of envelopes above 2 kHz, at any lag of "
+    f"{LAGS[0] * 1e3:.0f} to {LAGS[1] * 1e3:.0f} ms"
+)
+SILENCE_SHARE = statistic_spec("silence_share", "Silence", "share of silence")
 
 
-def sound_statistics(rate: int) -> tuple[ItemStatistic, ...]:
-    """The statistics of clips at a rate in Hz."""
-    return (
-        ItemStatistic(
-            PULSES,
-            lambda items: pulses(items, rate),
-            f"largest autocorrelation of the envelope above 2 kHz at lags of {LAGS[0] * 1e3:.0f} to {LAGS[1] * 1e3:.0f} ms",
-        ),
-        ItemStatistic(
-            SILENCE,
-            lambda items: silence(items, rate),
-            f"share of 10 ms frames that are {QUIET_DB:.0f} dB below the loudest",
-        ),
+def silence_statistic(rate: int) -> ItemStatistic:
+    """The silence of clips at a rate in Hz."""
+    return ItemStatistic(
+        SILENCE_SHARE,
+        lambda items: silence(items, rate),
+        f"share of 10 ms frames that are {QUIET_DB:.0f} dB below the loudest",
     )

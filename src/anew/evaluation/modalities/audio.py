@@ -22,11 +22,12 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
-from anew.evaluation.metrics.sound_statistics import STEREO_WIDTH, sound_statistics
+from anew.evaluation.metrics.sound_statistics import PULSE_DISTANCE, PULSE_SOURCE, STEREO_WIDTH, silence_statistic
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
+from anew.functional.envelope import pulse_distance, pulses
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and next to their nearest
 MAX_SEARCHED = 4_000  # training clips that the nearest one is looked for in
@@ -87,10 +88,15 @@ class AudioEvaluation(Evaluation[Samples]):
         yield from self.metrics_in_time(metrics, QUICK)
 
     def _statistics(self) -> Iterator[Score]:
-        """Sound statistics of single clips."""
-        samples, test, train = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train"))
-        for statistic in sound_statistics(self.rate):
-            yield compare(statistic, *(statistic.compute(audio.mono(part)) for part in (samples, test, train)))
+        """Sound statistics that need no features."""
+        parts = ("samples", "test", "train", "naive")
+        curves = SetStatistics(*(pulses(audio.mono(self.sets[part][:PAIRS_MOST]), self.rate) for part in parts))
+        yield distance_score(
+            PULSE_DISTANCE, pulse_distance, curves, seed=self.inputs.seed, source=PULSE_SOURCE, minimum=0.0
+        )
+        samples, test, train = (self.sets[part][:PAIRS_MOST] for part in parts[:3])
+        statistic = silence_statistic(self.rate)
+        yield compare(statistic, *(statistic.compute(audio.mono(part)) for part in (samples, test, train)))
         if np.ndim(samples[0]) == 2:
             yield compare(STEREO_WIDTH, *map(STEREO_WIDTH.compute, (samples, test, train)))
 

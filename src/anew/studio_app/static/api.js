@@ -15,8 +15,8 @@ function readable(sentence) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
 }
 
-/** @param {Response} answer @returns {Promise<any>} */
-async function checked(answer) {
+/** An answer; where it is an error, its sentence is thrown. @param {Response} answer @returns {Promise<any>} */
+export async function checked(answer) {
   if (answer.ok) return answer;
   let message = `the Studio answered ${answer.status}`;
   try {

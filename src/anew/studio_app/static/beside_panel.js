@@ -34,15 +34,17 @@ export function besidePanel(play) {
     }
     status.textContent = failed.length ? failed.join(" ") : "The seed and settings are the same; what differs comes from the runs.";
   };
+  const form = h("div", { class: "row", hidden: true },
+    h("div", { class: "wide" }, h("label", { for: "other-run" }, "The other run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
+    play.about.prompts ? h("div", { class: "wide" }, h("label", { for: "beside-prompt" }, "Begin with"), prompt) : null,
+    h("button", { type: "button", class: "main", onclick: make }, "Generate both"));
+  const board = h("div", { class: "beside", hidden: true }, sides.map((side, place) => h("section", {}, names[place], side)));
   get("/api/runs", {}, play.signal).then(({ runs }) => {
     const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0);
     fill(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${run.family})`)));
+    form.hidden = board.hidden = !fitting.length;
     status.textContent = fitting.length ? "Choose the other run." : `There is no other run of ${play.about.plural} in this folder. Train another one, with a different family or seed.`;
     if (fitting.length) make();
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
-  return h("div", {}, h("h2", {}, "Two runs side by side"),
-    h("div", { class: "row" }, h("div", { class: "wide" }, h("label", { for: "other-run" }, "The other run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
-      play.about.prompts ? h("div", { class: "wide" }, h("label", { for: "beside-prompt" }, "Begin with"), prompt) : null,
-      h("button", { type: "button", class: "main", onclick: make }, "Generate both")), status,
-    h("div", { class: "beside" }, sides.map((side, place) => h("section", {}, names[place], side))));
+  return h("div", {}, h("h2", {}, "Two runs side by side"), form, status, board);
 }

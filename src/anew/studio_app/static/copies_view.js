@@ -6,6 +6,11 @@ import { sourceLines } from "./insight_panel.js";
 const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 44, 12, 40, 14];
 const [WIDE, NARROW] = [860, 240]; // pixels of the chart, at most and at least: drawn at its own size, so that its words can be read on a phone
 
+/** Commands stand in backticks there. @param {string} sentence */
+function plain(sentence) {
+  return sentence.replaceAll("`", "");
+}
+
 /** The chart, and what it says in a sentence. @param {any} test @param {number} width @returns {[SVGElement, string]} */
 function chart(test, width) {
   const { ranks, shares, line, expected, planted } = test.picture;
@@ -21,7 +26,7 @@ function chart(test, width) {
   const said = !within ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
     : crossed < 0 ? `The curve stays below the line${within < ranks.length ? ` for the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other` : ` for all ${count(all)} samples`}.`
       : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples.`;
-  const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${test.verdict} ${said}` });
+  const svg = s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "copies-chart", role: "img", "aria-label": `${plain(test.verdict)} ${said}` });
   for (const share of [low, expected, 1]) {
     svg.append(s("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }), s("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)}%`));
   }
@@ -45,7 +50,7 @@ export function copiesView(test) {
     drawn = width;
     fill(box, chart(test, width)[0]);
   }).observe(box);
-  return h("div", {}, h("h2", {}, "The copying test"), h("p", {}, test.verdict),
+  return h("div", {}, h("h2", {}, "The copying test"), h("p", {}, plain(test.verdict)),
     h("ol", { class: "story" }, [
       "For each sample, the nearest of your items is found, among those that the model was trained on and those that were held out.",
       `If nothing were copied, ${Math.round(100 * expected)}% of the nearest items would be training items, as that is their share of all; the samples that lie closest are looked at first.`,

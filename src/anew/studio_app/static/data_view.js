@@ -2,10 +2,10 @@
 
 import { get, post, Refusal } from "./api.js";
 import { bytes, count, fill, h, say, short } from "./dom.js";
+import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
 import { itemSheet } from "./items.js";
 import { settingsForm } from "./settings_form.js";
-import { upload } from "./upload.js";
 
 const BUDGETS = /** @type {[string, string][]} */ ([["1m", "a minute"], ["10m", "ten minutes"], ["1h", "an hour"]]);
 const PREFERENCES = { quality: "the best samples", speed: "quick sampling", latent: "a space to walk in" };
@@ -34,7 +34,7 @@ function showChoice(main, signal) {
     h("div", { class: "head" }, h("h1", {}, "New run")),
     h("p", { class: "sub" }, "Show Anew some items of one kind: pictures, sound, text, code, sequences or clips. It learns to make new ones. Nothing leaves this machine."),
     h("div", { class: "grid" },
-      h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal)),
+      h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal, go)),
       h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
       h("section", { class: "card" }, h("h2", {}, "Or something in this folder"), chooser)));
   listFolder(chooser, "");
@@ -50,45 +50,6 @@ function showChoice(main, signal) {
     } }, h("strong", {}, example.name), h("span", {}, example.text.replaceAll("`", "")));
     return button;
   }))).catch((error) => say(error.message));
-}
-
-/** @param {AbortSignal} signal */
-function dropZone(signal) {
-  const progress = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Copied" });
-  const sentence = h("p", { class: "hint", role: "status" }, "They are copied into the folder uploads, next to your runs.");
-  const take = async (/** @type {{path: string, file: File}[]} */ entries) => {
-    progress.hidden = false;
-    try {
-      go(await upload(entries, signal, (share, text) => { progress.value = share; sentence.textContent = text; }));
-    } catch (error) {
-      progress.hidden = true;
-      sentence.textContent = /** @type {Error} */ (error).message;
-    }
-  };
-  const input = (/** @type {boolean} */ isFolder) => {
-    const element = h("input", { type: "file", multiple: true, hidden: true, webkitdirectory: isFolder, "data-input": isFolder ? "folder" : "files",
-      onchange: () => take([...element.files].map((file) => ({ path: file.webkitRelativePath || file.name, file }))) });
-    return element;
-  };
-  const [files, folder] = [input(false), input(true)];
-  const zone = h("div", { class: "drop" },
-    h("p", {}, "Drop files or a folder here"),
-    h("div", { class: "actions" },
-      h("button", { type: "button", onclick: () => files.click() }, "Choose files"),
-      h("button", { type: "button", onclick: () => folder.click() }, "Choose a folder")),
-    files, folder, progress, sentence);
-  for (const name of ["dragenter", "dragover"]) {
-    zone.addEventListener(name, (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.add("over"); });
-  }
-  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", async (/** @type {DragEvent} */ event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    sentence.textContent = "Looking at what was dropped...";
-    const { dropped } = await import("./upload.js");
-    take(await dropped(/** @type {DataTransfer} */ (event.dataTransfer)));
-  });
-  return zone;
 }
 
 /** @param {HTMLElement} place @param {string} path */

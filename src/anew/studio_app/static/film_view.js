@@ -13,11 +13,12 @@ const KEPT = 200; // frames in memory
 export class Film {
   /**
    * @param {string} id of the run @param {AbortSignal} signal ends it
-   * @param {(step: number, isLast: boolean) => void} [onChosen] called where the reader has chosen a frame
+   * @param {(step: number, isLast: boolean) => void} [onChosen] called where a frame was chosen, or the film came to a halt
    */
   constructor(id, signal, onChosen) {
     this.id = id;
     this.signal = signal;
+    this.chosen = () => onChosen?.(this.steps[Number(this.slider.value)], this.follows);
     /** @type {number[]} */
     this.steps = [];
     /** @type {Map<number, import("./film_data.js").Frame>} */
@@ -30,7 +31,7 @@ export class Film {
     this.slider = h("input", { type: "range", id: "film-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
       this.follows = Number(this.slider.value) === this.steps.length - 1;
       this.draw();
-    }, onchange: () => onChosen?.(this.steps[Number(this.slider.value)], this.follows) });
+    }, onchange: this.chosen });
     this.button = h("button", { type: "button", onclick: () => this.toggle() }, "Play");
     this.timer = 0;
     signal.addEventListener("abort", () => clearInterval(this.timer));
@@ -82,6 +83,7 @@ export class Film {
       clearInterval(this.timer);
       this.timer = 0;
       this.button.textContent = "Play";
+      this.chosen();
       return;
     }
     this.button.textContent = "Pause";

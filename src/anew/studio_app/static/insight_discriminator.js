@@ -33,7 +33,7 @@ export function discriminatorView(play, question) {
     const item = answer[sort][place];
     fill(detail, h("figure", { class: "item" }, h("img", { src: item.src, alt: `The ${sort} item` }), h("figcaption", {}, `${sort}, belief ${short(item.belief)}`)),
       sort === "generated" ? h("figure", { class: "item" }, h("img", { src: answer.directions[place], alt: "Where it would have to change" }),
-        h("figcaption", {}, "it would look more real if it were brighter where blue and darker where red")) : null);
+        h("figcaption", {}, `it would look more real if it were ${play.about.modality === "audio" ? "louder where blue and quieter" : "brighter where blue and darker"} where red`)) : null);
   };
   const field = (/** @type {any} */ event) => {
     const width = Math.max(NARROW, Math.min(WIDE, stage.clientWidth || WIDE));

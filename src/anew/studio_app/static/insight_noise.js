@@ -4,6 +4,12 @@ import { follow } from "./api.js";
 import { h, short } from "./dom.js";
 import { fieldView } from "./insight_field.js";
 
+/** How items that are no pictures, or are not seen by the model, are shown. @param {any} about */
+function shown(about) {
+  const kind = about.modality === "audio" ? " Sounds are shown as spectrograms, low tones below." : about.modality === "video" ? " Of each clip the middle frame is shown." : "";
+  return `${kind}${about.latents ? " The model removes noise from latents; the pictures are what its codec decodes them to, so noise looks like broken items." : ""}`;
+}
+
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function noiseView(play, question) {
   const films = h("div", {});
@@ -18,7 +24,7 @@ export function noiseView(play, question) {
     status.textContent = "Removing noise...";
     try {
       await follow("/api/play/noise", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
-        if (event.end) { status.textContent = "Above: what the model was given. Below: the clean item that it took it for. Left: noise; right: the samples."; return; }
+        if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it took it for. Left: noise; right: the samples.${shown(play.about)}`; return; }
         if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, labels ${event.labels.join(", ")}`}`; return; }
         film.append(h("figure", { class: "level" },
           h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),

@@ -55,13 +55,13 @@ const CODES = {
     "The network reads the codes one after another and says, at each place, how likely every code is to come next.",
     "A new item is drawn code by code from these odds; then the codec turns the row back into an item."],
 };
-const NO_VIEW = "Only models of text, and of pictures that are learned pixel by pixel, can be tried out in this view.";
+const NO_VIEW = "A model of codes cannot be tried out in this view, so its earlier weights are not kept.";
 
 /** What there is to tell of a model; null where its family is not known. @param {any} about */
 export function storyOf(about) {
   const story = STORIES[/** @type {keyof typeof STORIES} */ (about.insight || BY_FAMILY[about.family])];
   if (!story || about.insight) return story ?? null;
-  // Views that ask the model need text, or pictures without a codec; elsewhere the film shows it.
+  // Views that ask the model need text, or what can be shown as pictures; elsewhere the film shows it.
   return { ...story, ...(about.family === "transformer" && !about.prompts ? CODES : {}), view: null };
 }
 

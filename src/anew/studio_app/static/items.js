@@ -16,10 +16,17 @@ export function shownItem(item, name) {
     return h("figure", { class: "item sound" }, item.picture ? h("img", { src: item.picture, alt: `Spectrogram of ${name}` }) : null,
       audio, loop, label);
   }
-  if (item.kind === "video") {
-    return h("figure", { class: "item" }, h("video", { controls: true, loop: true, muted: true, autoplay: true, playsInline: true, src: item.src, "aria-label": name }), label);
-  }
+  if (item.kind === "video") return h("figure", { class: "item" }, clip(item.src, name), label);
   return h("figure", { class: "item" }, h("img", { src: item.src, alt: item.label === null || item.label === undefined ? name : `${name}, ${item.label}` }), label);
+}
+
+/** A clip, whose controls would hide much of it: they are there under the pointer, and for the keyboard. @param {string} src @param {string} name */
+function clip(src, name) {
+  const show = () => { video.controls = true; };
+  const hide = () => { video.controls = video.matches(":hover, :focus"); };
+  const video = h("video", { loop: true, muted: true, autoplay: true, playsInline: true, src, "aria-label": name, tabIndex: 0,
+    onpointerenter: show, onfocus: show, onpointerleave: hide, onblur: hide });
+  return video;
 }
 
 /** A sheet of them. @param {any[]} items @param {string} [name] */

@@ -37,7 +37,7 @@ export function tokenPanel(play) {
         const place = tokens.length;
         tokens.push(token);
         text.append(button(token, () => show(place)));
-        if (token.text.endsWith("\n")) text.append(h("br"));
+        if (token.text.includes("\n")) text.append(h("br"));
       });
       const drawn = tokens.filter((token) => !token.given);
       const bits = tokens.reduce((sum, token) => sum + token.bits, 0) / Math.max(1, tokens.length);
@@ -83,7 +83,7 @@ function meter(share) {
 /** @param {any} token @param {() => void} onclick */
 function button(token, onclick) {
   const element = h("button", { type: "button", class: `token${token.given ? " given" : ""}${token.p < 0.05 ? " rare" : ""}`, "aria-label": `${visible(token)}, ${percent(token.p)}`, onclick },
-    token.is_end ? "\u25a0" : token.text.replaceAll("\n", "\u21b5\n") || "\u25e6");
+    token.is_end ? "\u25a0" : token.text.includes("\n") ? visible(token) : token.text || "\u25e6"); // a break within a button would make it as high as several lines
   element.style.setProperty("--sure", String(Math.round(100 * token.p)));
   return element;
 }

@@ -1,0 +1,110 @@
+// Where the user's files come from: chosen or dropped. Folders are opened bit by bit: a browser that is asked for all files
+// of a folder at once stands still for as long as they are many.
+
+/**
+ * A file to be opened when its turn comes; its path is below the folder that the files are copied to.
+ * @typedef {{path: string, open: () => Promise<File>}} Entry
+ * @typedef {{name: string, isFile: boolean, entries: AsyncIterable<Entry> | Iterable<Entry>}} Source
+ */
+
+/** Whether the browser lets pages read a chosen folder bit by bit. */
+export const HAS_PICKER = "showDirectoryPicker" in window;
+
+/** The user chooses a folder; null: none. @returns {Promise<Source | null>} */
+export async function pickFolder() {
+  let folder;
+  try {
+    folder = await /** @type {any} */ (window).showDirectoryPicker();
+  } catch (error) {
+    if (/** @type {Error} */ (error).name === "AbortError") return null;
+    throw error;
+  }
+  return { name: folder.name, isFile: false, entries: filesBelow(folder) };
+}
+
+/**
+ * Names are kept until their turn, never handles: 100,000 of these take a gigabyte of the browser's memory.
+ * @param {any} root @returns {AsyncGenerator<Entry>}
+ */
+async function* filesBelow(root) {
+  const folders = [{ folder: root, path: "" }];
+  for (let next = folders.pop(); next; next = folders.pop()) {
+    const { folder, path } = next;
+    try {
+      for await (const [name, handle] of folder.entries()) {
+        if (isHidden(name)) continue;
+        if (handle.kind === "directory") folders.push({ folder: handle, path: `${path}${name}/` });
+        else yield { path: path + name, open: async () => (await folder.getFileHandle(name)).getFile() };
+      }
+    } catch (error) {
+      yield unreadable(path || root.name, error);
+    }
+  }
+}
+
+/** What was chosen with an input, files or a folder. @param {File[]} files @returns {Source} */
+export function fromInput(files) {
+  const paths = files.map((file) => file.webkitRelativePath.split("/"));
+  const isFolder = paths[0]?.length > 1;
+  const entries = files.map((file, place) => ({ path: isFolder ? paths[place].slice(1).join("/") : file.name, open: async () => file }));
+  const isFile = !isFolder && files.length === 1;
+  const name = isFolder ? paths[0][0] : isFile ? stem(files[0].name) : "files";
+  return { name, isFile, entries: entries.filter(({ path }) => !path.split("/").some(isHidden)) };
+}
+
+/** What was dropped; to be called before anything is awaited, since a browser forgets it then. @param {DataTransfer} transfer @returns {Source} */
+export function fromDrop(transfer) {
+  /** @type {any[]} */
+  const roots = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  if (!roots.length) return fromInput([...transfer.files]);
+  const only = roots.length === 1 ? roots[0] : null;
+  if (only?.isDirectory) return { name: only.name, isFile: false, entries: filesIn([{ folder: only, path: "" }]) };
+  return { name: only ? stem(only.name) : "files", isFile: only !== null, entries: filesOf(roots) };
+}
+
+/** Several files and folders that were dropped together. @param {any[]} roots @returns {AsyncGenerator<Entry>} */
+async function* filesOf(roots) {
+  const visible = roots.filter((root) => !isHidden(root.name));
+  yield* visible.filter((root) => root.isFile).map((root) => dropped(root, ""));
+  yield* filesIn(visible.filter((root) => root.isDirectory).map((root) => ({ folder: root, path: `${root.name}/` })));
+}
+
+/** @param {{folder: any, path: string}[]} folders @returns {AsyncGenerator<Entry>} */
+async function* filesIn(folders) {
+  for (let next = folders.pop(); next; next = folders.pop()) {
+    const { folder, path } = next;
+    const reader = folder.createReader();
+    try {
+      for (;;) { // it gives a hundred at a time
+        /** @type {any[]} */
+        const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+        if (!some.length) break;
+        const visible = some.filter((entry) => !isHidden(entry.name));
+        folders.push(...visible.filter((entry) => entry.isDirectory).map((entry) => ({ folder: entry, path: `${path}${entry.name}/` })));
+        yield* visible.filter((entry) => entry.isFile).map((entry) => dropped(entry, path));
+      }
+    } catch (error) {
+      yield unreadable(path || folder.name, error);
+    }
+  }
+}
+
+/** @param {any} entry @param {string} path of its folder @returns {Entry} */
+function dropped(entry, path) {
+  return { path: path + entry.name, open: () => new Promise((resolve, reject) => entry.file(resolve, reject)) };
+}
+
+/** In the place of files that are not known, so that their folder is counted among what was left out. @param {string} path @param {unknown} error @returns {Entry} */
+function unreadable(path, error) {
+  return { path, open: () => Promise.reject(error) };
+}
+
+/** @param {string} name */
+function isHidden(name) {
+  return name.startsWith(".");
+}
+
+/** @param {string} name of a file */
+function stem(name) {
+  return name.replace(/\.[^.]*$/, "") || "files";
+}
