@@ -197,7 +197,7 @@ class Evaluation(ABC, Generic[ItemT]):
             there_are = self.real_items(pool)
             most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
             max_items = None if n_held <= size.real else size.real
-            is_trial = size == FIRST_AUDIT and FIRST_AUDIT != (n_all, most_real)
+            is_trial = size == FIRST_AUDIT and (n_all, most_real) != FIRST_AUDIT
             result = self.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)
             yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
             compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))

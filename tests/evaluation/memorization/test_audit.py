@@ -118,7 +118,9 @@ def test_a_brief_audit_leaves_out_samples_that_there_is_no_time_to_search_for(
     compared = []
     for seconds in (0.5, 12.0, 14.0, 1000.0):
         clock[0] = 0.0
-        outcome = audit(POINTS, TRAIN[:200], TRAIN, HELD, brief=True, seed=0, remaining=lambda: seconds - clock[0])
+        outcome = audit(
+            POINTS, TRAIN[:200], TRAIN, HELD, brief=True, seed=0, remaining=lambda end=seconds: end - clock[0]
+        )
         compared.append(outcome.samples)
         assert outcome.found and outcome.share > 0.9 and len(outcome.pairs) > 0
         assert clock[0] <= seconds or outcome.samples == 64

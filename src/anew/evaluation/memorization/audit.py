@@ -153,7 +153,9 @@ class Audit(Generic[ItemT]):
         """
         if self.brief:
             self._leave_out_samples(remaining)
-        queries = np.concatenate([self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()])
+        queries = np.concatenate(
+            [self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()]
+        )
         nearests = [distance.nearest_real(queries, self.pool) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
         held_out = self.pool[~self.is_train[self.pool]]

@@ -310,14 +310,16 @@ class _Best:
         counts = torch.bincount(query, minlength=len(self.square))
         few = counts[query] < MANY_PAIRS
         parts = [(row[few], real[few])]
-        parts += [self._nearest_by_product(row[query == q], real[query == q]) for q in torch.nonzero(counts >= MANY_PAIRS)]
+        parts += [
+            self._nearest_by_product(row[query == q], real[query == q]) for q in torch.nonzero(counts >= MANY_PAIRS)
+        ]
         row, real = (torch.cat(part) for part in zip(*parts, strict=True))
         for row_part, real_part in zip(torch.split(row, PAIRS_AT_ONCE), torch.split(real, PAIRS_AT_ONCE), strict=True):
             self._compare_rows(row_part, real_part, row_part // self._variants.count)
 
     def _nearest_by_product(self, row: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """Of pairs of one query those that are nearest, up to the rounding of products."""
-        rows, items = row.unique(), real.unique()
+        rows, items = torch.unique(row), torch.unique(real)
         views = self._variants.take(rows // self._variants.count, rows % self._variants.count)
         square = views.square().sum(dim=1)[:, None] + self._rows_square[items] - 2.0 * (views @ self._rows[items].T)
         place, column = torch.nonzero(square <= square.min() + 2.0 * self._slack).T
