@@ -39,6 +39,8 @@ KINDS = {  # name: where its data lies below the folder, how many files of it ar
     "molecules": ("smiles_moses/valid.smi", 0, {}),
     "gan": ("mnist", 0, {"family": "gan"}),
     "vae": ("mnist", 0, {"family": "vae"}),
+    "sound-gan": ("fsdd", 300, {"family": "gan"}),
+    "sound-vae": ("fsdd", 300, {"family": "vae"}),
 }
 
 

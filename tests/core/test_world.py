@@ -26,11 +26,16 @@ with together() as world:
     except AnewError as error:
         said = str(error)
     world.check_same("the data", {"x": 1}, "")
+    arguments = [{"seed": 0, "settings": {"width": "8"}}, {"seed": 0, "settings": {"width": "9", "rank": "x" * 99}}][r]
+    try:
+        world.check_same("the arguments", arguments, "give both the same")
+    except AnewError as error:
+        named = str(error)
     print(json.dumps({
         "sum": world.sum(0.1, r), "any": [world.any(r == 1), world.any(False)], "minimum": world.minimum(5 - r),
         "broadcast": world.broadcast({"rank": r}), "gather": world.gather("x" * (3 * r)),
         "equal": all(torch.equal(received[n], t) and received[n].dtype == t.dtype for n, t in tensors.items()),
-        "said": said, "rows": world.rows(5)}))
+        "said": said, "named": named, "rows": world.rows(5)}))
     if world.rank == 1 and "fail" in sys.argv:
         raise AnewError("no more")
 """

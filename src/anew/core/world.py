@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -34,6 +34,7 @@ FORMING = timedelta(minutes=5)  # until all processes are there
 COLLECTIVE = timedelta(
     minutes=30
 )  # that a process may be late by: one writes, calibrates or samples while the others wait
+MOST_NAMED, MOST_SHOWN = 3, 40  # entries that differ, and characters of a value, in a sentence
 CONNECTION_SIGNS = ("gloo/", "connection", "timed out", "nccl", "socket", "broken pipe")
 
 
@@ -158,7 +159,7 @@ class World:
 
         Args:
             name: What is compared, as in "the data".
-            value: A JSON value.
+            value: A JSON value; of a mapping, also one within another, the entries that differ are named.
             mend: What the user can do.
 
         Raises:
@@ -166,15 +167,17 @@ class World:
         """
         if self.size == 1:
             return
-        text = json.dumps(value, sort_keys=True)
-        short_value = shorten(value) if len(text) <= 40 else ""
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        entries = self.gather([digest, socket.gethostname(), short_value])
-        for rank, (other_digest, host, other_shown) in enumerate(entries):
-            if other_digest != entries[0][0]:
-                values = f" ({other_shown} and {entries[0][2]})" if other_shown and entries[0][2] else ""
+        entries = self.gather({path: [_digest(entry), _short(entry)] for path, entry in _entries(value).items()})
+        hosts = self.gather(socket.gethostname())
+        main, main_host = entries[0], hosts[0]
+        for rank, (other, host) in enumerate(zip(entries, hosts, strict=True)):
+            differing = [
+                path for path in sorted({*main, *other}) if other.get(path, [""])[0] != main.get(path, [""])[0]
+            ]
+            if differing:
                 raise ConfigError(
-                    f"process {rank} on {host!r} differs from process 0 on {entries[0][1]!r} in {name}{values}; {mend}"
+                    f"process {rank} on {host!r} differs from process 0 on {main_host!r} in {name}"
+                    f"{_values(differing, other, main)}; {mend}"
                 )
 
     def barrier(self) -> None:
@@ -343,3 +346,32 @@ def is_connection_fault(error: BaseException) -> bool:
 def _named_clause(error: BaseException) -> str:
     name, reason = type(error).__name__, clause(error)
     return name if reason == name else f"{name}: {reason}"
+
+
+def _entries(value: object, path: str = "") -> dict[str, object]:
+    """The values of a mapping and of those within it by path, such as "settings.width"; under "" what is no mapping."""
+    if not isinstance(value, Mapping):
+        return {path: value}
+    entries: dict[str, object] = {}
+    for key, entry in value.items():
+        entries |= _entries(entry, f"{path}.{key}" if path else str(key))
+    return entries
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _short(value: object) -> str:
+    """A value as a sentence shows it; "" where it is too long."""
+    return shorten(value) if len(json.dumps(value)) <= MOST_SHOWN else ""
+
+
+def _values(differing: Sequence[str], other: Mapping[str, Sequence[str]], main: Mapping[str, Sequence[str]]) -> str:
+    """What differs and how, in brackets: " (settings.width: 32 and 48)"."""
+    described = []
+    for path in differing[:MOST_NAMED]:
+        values = [entries[path][1] if path in entries else "not given" for entries in (other, main)]
+        described.append(": ".join(filter(None, [path, " and ".join(values) if all(values) else ""])))
+    text = ", ".join(filter(None, described)) + (", ..." if len(differing) > MOST_NAMED else "")
+    return f" ({text})" if text else ""

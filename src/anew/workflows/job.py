@@ -154,7 +154,9 @@ def begin_job(
         codec=codec,
     )
     job = TrainingJob(folder, record, train_config, family, choice.family_class, data, context)
-    context.world.check_same("the plan of the training", [record.family.model_dump(), cfg.to_json(plan)], SAME_COMMAND)
+    context.world.check_same(
+        "the plan of the training", {**record.family.model_dump(), **cfg.to_json(plan)}, SAME_COMMAND
+    )
     data.modality.save(folder.path)
     job.write_status("training")
     context.reporter.message(describe_plan(choice.name, plan))

@@ -150,7 +150,8 @@ def _check_same_request(world: World, request: Request, folder: RunFolder) -> No
     """Refuse processes that were not started alike; the data may lie elsewhere on each."""
     own_file = folder.path / OWN_FAMILY
     code = hashlib.sha256(own_file.read_bytes()).hexdigest() if request.family == OWN_FAMILY else None
-    world.check_same("the arguments of the command", [asdict(replace(request, data="")), code], SAME_COMMAND)
+    arguments = {**asdict(replace(request, data="")), OWN_FAMILY: code}
+    world.check_same("the arguments of the command", arguments, SAME_COMMAND)
 
 
 def _check_same_data(world: World, data: Dataset) -> None:
@@ -252,7 +253,7 @@ def continue_run(
     reporter = reporter if reporter is not None and world.is_main else SilentReporter()
     folder.clear_temporary()
     record = share_record(world, folder)
-    world.check_same("the arguments of the command", [budget, steps], SAME_COMMAND)
+    world.check_same("the arguments of the command", {"budget": budget, "steps": steps}, SAME_COMMAND)
     family_class = load_family_class(record.family.name, folder.path, trust_code)
     is_given_more = budget is not None or steps is not None
     if budget is not None:
