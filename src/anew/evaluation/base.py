@@ -15,7 +15,8 @@ from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize, RealItems
+from anew.evaluation.audit_schedule import RealItems
+from anew.evaluation.audits_in_time import audits_in_time, with_limit
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
@@ -178,39 +179,7 @@ class Evaluation(ABC, Generic[ItemT]):
             if pool.train:
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
-        schedule, most_real, is_whole = AuditSchedule(n_all, self.item_type.query_cost), 0, False
-        cached_pool: AuditPool[ItemT] | None = None
-        size: AuditSize | None = schedule.size
-        reading = 0.0
-        while size is not None:
-            begin = self.total_clock.spent()
-            # Read again only where more is needed: to read all of a large set may take minutes.
-            if cached_pool is None or self.pool_size(cached_pool) < min(size.real, most_real):
-                cached_pool = self.inputs.pool(min(size.real, MAX_POOL))
-                reading = self.total_clock.spent() - begin
-                begin += reading
-            pool = cached_pool
-            if not pool.train:
-                return
-            n_held = self.pool_size(pool)
-            is_whole = is_whole or n_held < size.real  # no more is held in memory
-            there_are = self.real_items(pool)
-            most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
-            max_items = None if n_held <= size.real else size.real
-            is_trial = size == FIRST_AUDIT and (n_all, most_real) != FIRST_AUDIT
-            result = self.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)
-            yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
-            compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
-            schedule.add(compared, self.total_clock.spent() - begin, reading / n_held)
-            size = schedule.next(self.audit_seconds(), there_are, most_real)
-        limited = not is_whole and result.train < result.n_train_total
-        items = f"{result.train:,} of {result.n_train_total:,} training items"
-        samples = f"{compared.samples:,} of {n_all:,} samples"
-        if compared.samples < n_all:
-            counts = f"{items} and {samples}" if limited else samples
-            self.skip("copies among all samples", f"there was time to compare only {counts}")
-        elif limited:
-            self.skip("copies of all training items", f"there was time to compare only {items}")
+        yield from audits_in_time(self, self.item_type.query_cost, n_all)
 
     def audit_seconds(self) -> float:
         """Seconds that are left for the copying test; infinite without a limit."""
@@ -396,11 +365,6 @@ def too_few_of(name: str, n: int) -> str:
     """A clause that says that n items are too few. name: what they are called, plural."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
     return f"{counted} too few; at least {MIN_ITEMS} are needed"
-
-
-def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
-    """The result, marked as limited by "time" or "memory" where not all training items were compared."""
-    return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 
 
 def class_numbers(
