@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from studio_app.test_browser import go, opened
 from studio_runs import studio_process
 
@@ -115,10 +117,11 @@ def test_a_browser_without_a_picker(tmp_path: Path, browser: Any) -> None:
     assert arrived(tmp_path, "many") == expected(30)
 
 
-def test_what_is_dropped(tmp_path: Path, browser: Any) -> None:
+@pytest.mark.parametrize("script", ["", "delete DataTransferItem.prototype.getAsFileSystemHandle"])
+def test_what_is_dropped(script: str, tmp_path: Path, browser: Any) -> None:
     """One folder, one file, and several at once, whose names stay: they may be labels."""
     many = write_tree(tmp_path / "many", 450)
-    with new_run(browser, tmp_path) as page:
+    with new_run(browser, tmp_path, script) as page:
         for paths, name in (
             ([many], "uploads/many"),
             ([many / "large.txt"], "uploads/large/large.txt"),

@@ -73,7 +73,7 @@ export function dropZone(signal, go) {
   zone.addEventListener("drop", (/** @type {DragEvent} */ event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    take(fromDrop(/** @type {DataTransfer} */ (event.dataTransfer)));
+    fromDrop(/** @type {DataTransfer} */ (event.dataTransfer)).then(take);
   });
   return zone;
 }
