@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from anew.evaluation.base import Evaluation
 
 
-def audits_in_time(evaluation: Evaluation[ItemT], query_cost: int, n_all: int) -> Iterator[CopyTestResult]:
+def audits_in_time(
+    evaluation: Evaluation[ItemT], pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
+) -> Iterator[CopyTestResult]:
     """Results of audits of an evaluation, each of which is better founded than the one before.
 
     Args:
         evaluation: What is audited; it is told what there was no time for.
+        pool_of: See `EvaluationInputs.pool`.
         query_cost: See `AuditSchedule`.
         n_all: Samples that there are.
     """
@@ -31,7 +34,7 @@ def audits_in_time(evaluation: Evaluation[ItemT], query_cost: int, n_all: int) -
         begin = evaluation.total_clock.spent()
         # Read again only where more is needed: to read all of a large set may take minutes.
         if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.real, most_real):
-            cached_pool = evaluation.inputs.pool(min(size.real, MAX_POOL))
+            cached_pool = pool_of(min(size.real, MAX_POOL))
             reading = evaluation.total_clock.spent() - begin
             begin += reading
         pool = cached_pool

@@ -179,7 +179,7 @@ class Evaluation(ABC, Generic[ItemT]):
             if pool.train:
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
-        yield from audits_in_time(self, self.item_type.query_cost, n_all)
+        yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
 
     def audit_seconds(self) -> float:
         """Seconds that are left for the copying test; infinite without a limit."""

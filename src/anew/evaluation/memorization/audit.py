@@ -193,29 +193,16 @@ class Audit(Generic[ItemT]):
         return np.arange(self.n_real, self.n_real + self.n_samples)
 
     def _leave_out_samples(self, remaining: Callable[[], float]) -> None:
-        """Search for samples, some at a time; the others are left out once the time left is no longer enough for them and for the
-        real items and planted copies that are searched for beside."""
-        begin, left, searched = time.monotonic(), remaining(), 0
-        while searched < self.n_samples:
-            queries = self.sample_queries[searched : searched + AT_ONCE]
-            for distance in self.distances:  # which remembers
-                distance.nearest_real(queries, self.pool)
-            searched += len(queries)
-            following = min(searched + AT_ONCE, self.n_samples)
-            pace = (time.monotonic() - begin) / (SEARCHES * searched)
-            if pace * (SEARCHES * following + self._searches_beside(following)) > SEARCH_SHARE * left:
-                break
-        if searched < self.n_samples:
-            self.n_samples = searched
-            self.planted = self.planted[:, : planted_copies(searched)]
-            self._stand_ins = self._stand_ins[: stand_ins(searched)]
+        """Leave out samples that there is no time to search for."""
 
-    def _searches_beside(self, n_samples: int) -> int:
-        """Items that are searched for beside so many samples."""
-        if not self.controls:
-            return stand_ins(n_samples)
-        controls = min(MOST_CONTROLS, int((~self.is_train).sum()) // 2)
-        return stand_ins(n_samples) + SEARCHES * (controls + 2 * planted_copies(n_samples))
+        def search(rows: slice) -> None:
+            for distance in self.distances:  # which remembers
+                distance.nearest_real(self.sample_queries[rows], self.pool)
+
+        n_controls = min(MOST_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
+        self.n_samples = samples_in_time(search, self.n_samples, n_controls, remaining())
+        self.planted = self.planted[:, : planted_copies(self.n_samples)]
+        self._stand_ins = self._stand_ins[: stand_ins(self.n_samples)]
 
     def _affords(self, remaining: Callable[[], float], control: str) -> bool:
         """Whether a control is to be run and there is time for it; records it as skipped where there is none."""
@@ -399,6 +386,28 @@ class Audit(Generic[ItemT]):
 def stand_ins(n_samples: int) -> int:
     """Real items that pose as samples in a brief audit, where there are as many."""
     return min(STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
+
+
+def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls: int, seconds: float) -> int:
+    """Search for samples, some at a time; how many there were once the seconds are no longer enough for further ones, with all that
+    is searched for beside.
+
+    Args:
+        search: Searches for some of the samples.
+        n_samples: Samples that there are.
+        n_controls: Real items that are searched for as controls, however many samples there are; 0 without controls.
+        seconds: For the whole audit.
+    """
+    begin, searched = time.monotonic(), 0
+    while searched < n_samples:
+        rows = slice(searched, min(searched + AT_ONCE, n_samples))
+        search(rows)
+        searched, following = rows.stop, min(rows.stop + AT_ONCE, n_samples)
+        beside = stand_ins(following) + SEARCHES * (n_controls + (2 * planted_copies(following) if n_controls else 0))
+        pace = (time.monotonic() - begin) / (SEARCHES * searched)
+        if pace * (SEARCHES * following + beside) > SEARCH_SHARE * seconds:
+            break
+    return searched
 
 
 def planted_copies(n_samples: int) -> int:
