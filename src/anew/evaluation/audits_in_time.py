@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from anew.data.types import ItemT
-from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize
-from anew.evaluation.inputs import MAX_POOL, AuditPool
+from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize, RealItems
+from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
 from anew.evaluation.memorization.result import CopyTestResult
 
-if TYPE_CHECKING:
-    from anew.evaluation.base import Evaluation
+
+class Audited(Protocol[ItemT]):
+    """What is audited: an `Evaluation`."""
+
+    total_clock: Clock
+
+    def audit_seconds(self) -> float: ...
+
+    def pool_size(self, pool: AuditPool[ItemT]) -> int: ...
+
+    def real_items(self, pool: AuditPool[ItemT]) -> RealItems: ...
+
+    def run_audit(
+        self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool, controls: bool
+    ) -> CopyTestResult: ...
+
+    def skip(self, measure: str, reason: str) -> None: ...
 
 
 def audits_in_time(
-    evaluation: Evaluation[ItemT], pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
+    evaluation: Audited[ItemT], pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
 ) -> Iterator[CopyTestResult]:
     """Results of audits of an evaluation, each of which is better founded than the one before.
 
