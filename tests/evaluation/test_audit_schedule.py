@@ -8,11 +8,14 @@ import pytest
 
 from anew.evaluation.audit_schedule import (
     FIRST_AUDIT,
+    LEAST_EVIDENCE,
+    PLANNED,
     AuditSchedule,
     AuditSize,
     RealItems,
     comparisons,
     evidence,
+    samples_needed,
 )
 from anew.evaluation.inputs import AuditPool
 
@@ -46,11 +49,36 @@ def test_no_audit_takes_more_than_the_time_left(seconds: float, fixed: float) ->
         assert all(later > earlier for earlier, later in pairwise(seen))
 
 
-def test_samples_and_real_items_are_those_of_most_evidence() -> None:
-    last = audits(4.0, 0.1, 5e-7)[-1]
-    assert 300 < last.samples <= 1000 and 600 < last.real < 4000
+def test_of_sizes_that_can_prove_anything_the_one_with_most_training_items_is_taken() -> None:
+    schedule = AuditSchedule(1000, QUERY_COST)
+    schedule.add(FIRST_AUDIT, 0.1)
+    size = schedule.next(5.0, THERE_ARE, THERE_ARE.total)
+    assert size is not None and size.samples < 1000
+    assert PLANNED * LEAST_EVIDENCE <= 0.1 * evidence(size, THERE_ARE) <= 2.0 * LEAST_EVIDENCE
+    more_samples = AuditSchedule(1000, QUERY_COST)
+    more_samples.add(FIRST_AUDIT, 0.1)
+    in_little_time = more_samples.next(0.7, THERE_ARE, THERE_ARE.total)  # nothing can be proven: most evidence
+    assert in_little_time is not None and in_little_time.real < size.real
+    assert 0.1 * evidence(in_little_time, THERE_ARE) < PLANNED * LEAST_EVIDENCE
     assert audits(100.0, 0.1, 5e-7)[-1] == AuditSize(1000, 4000)
     assert audits(100.0, 0.1, 5e-7, n_samples=40)[-1] == AuditSize(40, 4000)
+
+
+def test_reading_takes_of_the_time_too() -> None:
+    reals = []
+    for reading in (0.0, 1e-3):
+        schedule = AuditSchedule(300, QUERY_COST)
+        schedule.add(FIRST_AUDIT, 0.2, reading)
+        size = schedule.next(4.0, THERE_ARE, THERE_ARE.total)
+        assert size is not None
+        reals.append(size.real)
+    assert reals[1] < reals[0] and reals[1] * 1e-3 < 4.0
+
+
+def test_samples_that_are_needed_prove_copies_among_all_real_items() -> None:
+    needed = samples_needed(THERE_ARE)
+    assert 0.1 * evidence(AuditSize(needed, THERE_ARE.total), THERE_ARE) >= LEAST_EVIDENCE
+    assert samples_needed(RealItems(3400, 0)) > 0 == samples_needed(RealItems(0, 600))
 
 
 def test_evidence_is_that_of_the_items_compared() -> None:

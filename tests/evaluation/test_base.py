@@ -88,9 +88,10 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
 ) -> None:
     clock, tried = [0.0], list[tuple[int, int]]()
 
-    def run_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, *, brief: bool) -> Any:
+    def run_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, **more: bool) -> Any:
         real = min(max_count or self.pool_size(pool), self.pool_size(pool))
         tried.append((n_samples, real))
+        assert more == {"brief": True, "controls": len(tried) > 1}  # the first is for its pace
         clock[0] += comparisons(n_samples, real, IMAGES.query_cost) / 200_000
         return CopyTestResult(
             found=False,
@@ -143,9 +144,9 @@ def test_what_the_copying_test_compared_in_full_is_not_said_to_be_missing(
     clock = [0.0]
     run_audit = IMAGE.run_audit
 
-    def slow_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, *, brief: bool) -> Any:
+    def slow_audit(self: Any, pool: AuditPool, max_count: int | None, n_samples: int, **more: bool) -> Any:
         clock[0] += 3.0
-        return run_audit(self, pool, max_count, n_samples, brief=brief)
+        return run_audit(self, pool, max_count, n_samples, **more)
 
     monkeypatch.setattr(IMAGE, "run_audit", slow_audit)
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])

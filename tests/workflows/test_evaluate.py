@@ -12,9 +12,21 @@ import pytest
 
 import anew
 from anew.core.reporter import SilentReporter
+from anew.data.dataset import Dataset
+from anew.data.types import DataBudget
+from anew.evaluation.audit_schedule import RealItems, samples_needed
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import Pace, _sampled, evaluate_run, measure_all, page_seconds, writing_seconds
+from anew.workflows.evaluate import (
+    Pace,
+    SampleTargets,
+    _sampled,
+    evaluate_run,
+    measure_all,
+    page_seconds,
+    sample_targets,
+    writing_seconds,
+)
 from anew.workflows.run_report import save_samples
 from samples import shapes
 from scores import score
@@ -50,6 +62,9 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
     assert heard.said[0] == "measuring 2 samples against the data"
 
 
+TARGETS = SampleTargets(100, 300)
+
+
 class Drawn:
     """A model whose samples are numbers, stopped after some."""
 
@@ -67,21 +82,21 @@ class Drawn:
 
 def test_samples_up_to_the_interruption_are_measured() -> None:
     heard = Heard()
-    samples, notes, stopped = _sampled(Drawn(424), 5000, 300, 0, None, heard)  # type: ignore[arg-type]
+    samples, notes, stopped = _sampled(Drawn(424), 5000, TARGETS, 0, None, heard)  # type: ignore[arg-type]
     assert stopped and list(samples) == list(range(424)) and "stopped by hand" in notes[0]
     assert heard.parts[-1] == ("sampling", 424, 5000)
     with pytest.raises(KeyboardInterrupt):
-        _sampled(Drawn(0), 100, 100, 0, None, heard)  # type: ignore[arg-type]
+        _sampled(Drawn(0), 100, TARGETS, 0, None, heard)  # type: ignore[arg-type]
 
 
 def test_as_many_samples_as_asked_leave_no_note() -> None:
-    samples, notes, stopped = _sampled(Drawn(10**6), 300, 300, 0, None, SilentReporter())  # type: ignore[arg-type]
+    samples, notes, stopped = _sampled(Drawn(10**6), 300, TARGETS, 0, None, SilentReporter())  # type: ignore[arg-type]
     assert len(samples) == 300 and notes == [] and not stopped
 
 
-@pytest.mark.parametrize(("min_samples", "share"), [(40, 0.3), (5000, 0.5)])
+@pytest.mark.parametrize(("least", "ample", "share"), [(20, 40, 0.15), (40, 5000, 0.3), (5000, 5000, 0.5)])
 def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
-    monkeypatch: pytest.MonkeyPatch, min_samples: int, share: float
+    monkeypatch: pytest.MonkeyPatch, least: int, ample: int, share: float
 ) -> None:
     clock = [0.0]
 
@@ -91,9 +106,20 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
             return super().sample(n, seed, first_index)
 
     monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
-    samples, notes, _ = _sampled(Timed(10**6), 5000, min_samples, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
+    targets = SampleTargets(least, ample)
+    samples, notes, _ = _sampled(Timed(10**6), 5000, targets, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
     assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and "for lack of time" in notes[0]
     assert len(samples) >= 40
+
+
+def test_samples_are_ample_where_copies_among_all_real_items_can_be_proven(tmp_path: Path) -> None:
+    size = DataBudget(10.0, 0, 0, 1, "cpu")
+    data = Dataset.open(str(shapes(tmp_path / "data", 400)), seed=0, size=size)
+    data.fit(size)
+    targets = sample_targets(data.spec, data)
+    there_are = RealItems(data.part_size("train"), 400 - data.part_size("train"))
+    assert targets.least <= targets.ample == max(300, samples_needed(there_are))
+    data.close()
 
 
 def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:
@@ -126,8 +152,8 @@ class Saved(Samples):
 
 
 def test_on_crowded_cores_writing_begins_earlier_but_something_is_measured() -> None:
-    assert (writing_seconds(15.0), page_seconds(15.0)) == (1.5, 0.6)
-    assert (writing_seconds(15.0, 4.0), page_seconds(15.0, 4.0)) == (6.0, pytest.approx(2.4))
+    assert (writing_seconds(15.0), page_seconds(15.0)) == (1.2, 0.6)
+    assert (writing_seconds(15.0, 4.0), page_seconds(15.0, 4.0)) == pytest.approx((4.8, 2.4))
     for seconds in (1.0, 4.0, 15.0, 60.0):
         assert page_seconds(seconds, 30.0) <= writing_seconds(seconds, 30.0) <= seconds / 2 or seconds < 1.3
 

@@ -9,16 +9,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from anew.evaluation.audit_schedule import AuditSchedule, AuditSize, RealItems, evidence
-from anew.evaluation.memorization.copying_test import LOOKS
-from anew.evaluation.memorization.thresholds import ALPHA, RATES
+from anew.evaluation.audit_schedule import LEAST_EVIDENCE, AuditSchedule, AuditSize, RealItems, evidence
+from anew.evaluation.memorization.thresholds import RATES
 from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 
 Prospect = Literal["likely", "perhaps", "unlikely"]  # that a question can be answered
 
-# Nats from which on the scan can prove the highest planted rate of copies, were they all the nearest of the samples.
-LEAST_EVIDENCE = -math.log(ALPHA / LOOKS)
-# Times as much, from which on it is likely to: lightly changed copies are not all the nearest. Those of emoji were caught
+# Times as much as LEAST_EVIDENCE, from which on it is likely to: lightly changed copies are not all the nearest. Those of emoji were caught
 # at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
 AMPLE = 2.0
 

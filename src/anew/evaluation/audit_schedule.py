@@ -1,8 +1,10 @@
 """How much an audit for copies compares in limited time: audits of few items first, whose times say what the next may look at.
 
 An audit sees only copies of the training items that it compares, and a copy says the more, the more held-out items it could
-have been near instead (`evidence`). Samples and real items take time together, and a sample takes time of its own, whatever it
-is compared with: of the numbers that there is time for, those of most evidence are taken.
+have been near instead (`evidence`). Samples and real items take time together, and either takes time of its own, too. Of the
+numbers that there is time for, those of most evidence are taken; where several are enough to prove anything, those with most
+training items: copies that nobody could see are samples like all the others, among which the rest is lost (docs/log.md,
+2026-11-27).
 """
 
 from __future__ import annotations
@@ -14,12 +16,23 @@ from functools import partial
 from typing import NamedTuple
 
 from anew.evaluation.memorization.audit import MOST_CONTROLS, stand_ins
+from anew.evaluation.memorization.copying_test import LOOKS
+from anew.evaluation.memorization.thresholds import ALPHA, RATES
 
 SAMPLES_STEP = 1.2  # ratio of the numbers of samples that are weighed against each other; chosen: finer gains nothing
 WORTHWHILE = 1.5  # times as much evidence as before, from which on another audit is worth its time
 LEAST_VARIABLE = 0.25  # of the time of an audit, that grows with the comparisons whatever two times say: they are noisy
-FIRST_FIXED = 0.3  # of the time of the first audit does not grow with it; measured: 0.4 for sprites, 0.5 for digits
-CAUTION = 0.7  # of the time left is planned with: were nothing fixed, an audit would take all of it
+# Times as long as by the first audit, a comparison of a later one takes: it also plants copies, and its items are in no
+# cache. Measured: 1.2 to 1.9 for digits, .9 for sounds, 1.3 for sprites.
+LATER = 1.3
+CAUTION = 0.9  # of the time left is planned with; an audit that turns out slower leaves samples out
+# Of what a query takes whatever it is compared with, what any real item takes: its features. Measured: .2 for sprites.
+ITEM_SHARE = 0.2
+# Nats from which on the scan can prove the highest planted rate of copies, were they all the nearest of the samples.
+LEAST_EVIDENCE = -math.log(ALPHA / LOOKS)
+# Times as much, that an audit is planned for: digits were caught in 95% of the draws at 5.1 nats, sprites at 6.7.
+PLANNED = 0.8
+MARGIN = 1.15  # times as much, that samples are drawn for: some may be left out; chosen
 
 
 class AuditSize(NamedTuple):
@@ -60,10 +73,12 @@ class AuditSchedule:
         self.n_samples, self.query_cost = n_samples, query_cost
         self.size = AuditSize(min(FIRST_AUDIT.samples, n_samples), FIRST_AUDIT.real)
         self._times: list[tuple[float, float]] = []  # (comparisons, seconds)
+        self._reading = 0.0  # seconds of each real item
 
-    def add(self, size: AuditSize, seconds: float) -> None:
-        """Record the time of an audit."""
+    def add(self, size: AuditSize, seconds: float, reading: float = 0.0) -> None:
+        """Record the time of an audit, and that of reading each of its real items, which is not part of it."""
         self._times.append((self._comparisons(*size), max(seconds, 1e-3)))
+        self._reading = max(self._reading, reading)
 
     def next(self, seconds: float, there_are: RealItems, most_real: int) -> AuditSize | None:
         """What to look at next; None where there is nothing more to look at, or no time for much more.
@@ -73,12 +88,11 @@ class AuditSchedule:
             there_are: Real items that there are.
             most_real: Real items that can be compared, all or as many as memory holds.
         """
-        affordable = self._affordable(CAUTION * seconds)
         sizes = [
-            AuditSize(n, largest_within(affordable, most_real, partial(self._comparisons, n)))
+            AuditSize(n, largest_within(CAUTION * seconds, most_real, partial(self._seconds_with_reading, n)))
             for n in sample_counts(self.n_samples)
         ]
-        size = max(sizes, key=lambda size: evidence(size, there_are))
+        size = max(sizes, key=partial(_worth, there_are=there_are))
         is_last = size == AuditSize(self.n_samples, most_real)
         latest = evidence(self.size, there_are)
         if size.real < 1 or evidence(size, there_are) <= (1.0 if is_last else WORTHWHILE) * latest:
@@ -90,21 +104,19 @@ class AuditSchedule:
         return comparisons(samples, real, self.query_cost)
 
     def seconds(self, size: AuditSize) -> float:
-        """Seconds that an audit of this size is expected to take."""
+        """Seconds that an audit of this size is expected to take, besides reading."""
         fixed, pace = self._costs()
         return fixed + pace * self._comparisons(*size)
 
-    def _affordable(self, seconds: float) -> float:
-        """Comparisons of an audit of these seconds."""
-        fixed, pace = self._costs()
-        return max(seconds - fixed, 0.0) / pace
+    def _seconds_with_reading(self, samples: int, real: int) -> float:
+        return self.seconds(AuditSize(samples, real)) + self._reading * real
 
     def _costs(self) -> tuple[float, float]:
-        """Seconds of an audit whatever its size, and of each comparison. Two audits tell what is fixed; of the first alone a
-        part counts as fixed."""
+        """Seconds of an audit whatever its size, and of each comparison. Two audits tell what is fixed."""
         pairs, spent = self._times[-1]
-        pace = (1.0 - FIRST_FIXED) * spent / pairs
-        other_pairs, other_spent = self._times[-2] if len(self._times) > 1 else (pairs, spent)
+        if len(self._times) == 1:
+            return 0.0, LATER * spent / pairs
+        pace, (other_pairs, other_spent) = spent / pairs, self._times[-2]
         if pairs > other_pairs:  # not where memory held no more than before
             slope = (spent - other_spent) / (pairs - other_pairs)
             pace = min(max(slope, LEAST_VARIABLE * spent / pairs), spent / pairs)
@@ -130,21 +142,33 @@ def evidence(size: AuditSize, there_are: RealItems) -> float:
     return visible * (math.log1p(compared.held_out / compared.train) if there_are.held_out else 1.0)
 
 
+def _worth(size: AuditSize, there_are: RealItems) -> tuple[float, int, float]:
+    """Rises with what an audit can prove."""
+    nats = evidence(size, there_are)
+    return min(RATES[-1] * nats, PLANNED * LEAST_EVIDENCE), there_are.part(size.real).train, nats
+
+
+def samples_needed(there_are: RealItems) -> int:
+    """Samples with which an audit of all real items can prove the highest planted rate of copies; 0 where none suffice."""
+    nats = RATES[-1] * evidence(AuditSize(1, there_are.total), there_are)
+    return math.ceil(MARGIN * LEAST_EVIDENCE / nats) if nats > 0.0 else 0
+
+
 def comparisons(samples: int, real: int, query_cost: int = 0) -> float:
     """Pairs of items that a brief audit compares, up to a factor; real items that pose as samples are compared too."""
-    queries = samples + min(MOST_CONTROLS, real // 2) + min(stand_ins(samples), real)
-    return queries * (real + query_cost)
+    queries = samples + min(MOST_CONTROLS, real // 4) + min(stand_ins(samples), real)
+    return queries * (real + query_cost) + ITEM_SHARE * query_cost * real
 
 
-def largest_within(pairs: float, max_count: int, pairs_of: Callable[[int], float]) -> int:
+def largest_within(seconds: float, max_count: int, seconds_of: Callable[[int], float]) -> int:
     """The largest count for which there is time.
 
     Args:
-        pairs: Pairs that may be compared.
+        seconds: Seconds that there are.
         max_count: Upper bound of the count.
-        pairs_of: Pairs that a count takes; rises with it.
+        seconds_of: Seconds that a count takes; rises with it.
 
     Returns:
-        The count, 0 where even one takes more pairs.
+        The count, 0 where even one takes longer.
     """
-    return bisect_right(range(1, max_count + 1), pairs, key=pairs_of)
+    return bisect_right(range(1, max_count + 1), seconds, key=seconds_of)

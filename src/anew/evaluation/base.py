@@ -15,7 +15,8 @@ from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.data.types import DecodedItem, ItemT
-from anew.evaluation.audit_schedule import AuditSchedule, AuditSize, RealItems
+from anew.evaluation.audit_schedule import RealItems
+from anew.evaluation.audits_in_time import audits_in_time, with_limit
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
@@ -178,35 +179,11 @@ class Evaluation(ABC, Generic[ItemT]):
             if pool.train:
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
-        schedule, most_real, is_whole = AuditSchedule(n_all, self.item_type.query_cost), 0, False
-        cached_pool: AuditPool[ItemT] | None = None
-        size: AuditSize | None = schedule.size
-        while size is not None:
-            begin = self.total_clock.spent()
-            # Read again only where more is needed: to read all of a large set may take minutes.
-            if cached_pool is None or self.pool_size(cached_pool) < min(size.real, most_real):
-                cached_pool = self.inputs.pool(min(size.real, MAX_POOL))
-            pool = cached_pool
-            if not pool.train:
-                return
-            n_held = self.pool_size(pool)
-            is_whole = is_whole or n_held < size.real  # no more is held in memory
-            there_are = self.real_items(pool)
-            most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
-            compared = AuditSize(size.samples, min(size.real, n_held))
-            max_items = None if compared.real == n_held else compared.real
-            result = self.run_audit(pool, max_items, size.samples, brief=True)
-            yield with_limit(result, "memory" if is_whole else "time")
-            schedule.add(compared, self.total_clock.spent() - begin)
-            size = schedule.next(max(self.total_clock.remaining(0.95), 0.0), there_are, most_real)
-        limited = not is_whole and result.train < result.n_train_total
-        items = f"{result.train:,} of {result.n_train_total:,} training items"
-        samples = f"{compared.samples:,} of {n_all:,} samples"
-        if compared.samples < n_all:
-            counts = f"{items} and {samples}" if limited else samples
-            self.skip("copies among all samples", f"there was time to compare only {counts}")
-        elif limited:
-            self.skip("copies of all training items", f"there was time to compare only {items}")
+        yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
+
+    def audit_seconds(self) -> float:
+        """Seconds that are left for the copying test; infinite without a limit."""
+        return max(self.total_clock.remaining(), 0.0)
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """Real items in a pool, as the audit counts them."""
@@ -217,9 +194,16 @@ class Evaluation(ABC, Generic[ItemT]):
         return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
     def run_audit(
-        self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool = False
+        self,
+        pool: AuditPool[ItemT],
+        max_items: int | None,
+        n_samples: int,
+        *,
+        brief: bool = False,
+        controls: bool = True,
     ) -> CopyTestResult:
-        """The audit of the first samples for copies among the items of a pool, or about `max_items` of them."""
+        """The audit of the first samples for copies among the items of a pool, or about `max_items` of them. brief, controls: see
+        `Audit`."""
         assert self.item_type is not None
         pool = pool if max_items is None else pool.head(max_items)
         samples = self.inputs.samples
@@ -232,8 +216,9 @@ class Evaluation(ABC, Generic[ItemT]):
             n_train_total=pool.n_train_total,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
+            controls=controls,
             brief=brief,
-            remaining=self.total_clock.remaining,
+            remaining=self.audit_seconds,
         )
         self.closest_pairs = [
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual)
@@ -380,11 +365,6 @@ def too_few_of(name: str, n: int) -> str:
     """A clause that says that n items are too few. name: what they are called, plural."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
     return f"{counted} too few; at least {MIN_ITEMS} are needed"
-
-
-def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
-    """The result, marked as limited by "time" or "memory" where not all training items were compared."""
-    return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 
 
 def class_numbers(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_items, held_out_labels, held_out_size
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
-from anew.evaluation.base import Evaluation, load_evaluation
+from anew.evaluation.audit_schedule import RealItems, samples_needed
+from anew.evaluation.base import MAX_SAMPLES, Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -48,8 +50,8 @@ STOPPED_SECONDS = 20.0
 # chosen.
 PARTS_MOST = 120_000
 PROBE = 8_000  # units that are scored to learn how long the whole part would take: few beside it; chosen
-# Of the time, and seconds at most, for the nearest items, drawing and writing; chosen.
-WRITING_SHARE, MOST_WRITING = 0.25, 1.5
+# Of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 for images, .9 for clips.
+WRITING_SHARE, MOST_WRITING = 0.25, 1.2
 # Of the time for measuring: from then on copies are looked for, so that a report of 60 s answers all three questions;
 # chosen.
 SCORES_SHARE = 0.65
@@ -57,6 +59,9 @@ PAGE_SECONDS = 0.6  # of that for drawing and writing alone; chosen
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
 BRIEF = 12  # samples that a report shows where there was no time for more; chosen
 SHARE = 0.3  # of the time is for sampling: the rest is for measuring and the copying test; chosen
+# Of the time, once there are samples for all that can be compared: more only make intervals narrower, and in a report of
+# a minute the copying test needs the time; chosen.
+LEAST_SHARE = 0.15
 # Of the time, until there are enough samples for the answers: the rest must still do for the copying test; chosen.
 MOST_SHARE = 0.5
 # Times the longest time for sampling: a chunk that is not ready by then is given up; within what measuring can spare.
@@ -121,9 +126,9 @@ def evaluate_run(
         writing = writing_seconds(seconds, crowding)
         stop_at, content_until = begin + seconds - writing, begin + seconds - page_seconds(seconds, crowding)
         usable = seconds - writing + writing_seconds(seconds)  # shares of the time are meant for idle cores
-    min_samples = enough_samples(model.item_spec, held_out_size(dataset))
+    targets = sample_targets(model.item_spec, dataset)
     if world is None:
-        samples, notes, stopped = _sampled(model, n, min_samples, seed, usable, reporter)
+        samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter)
     else:
         samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
     remaining = None if usable is None else max(0.5, usable - (time.monotonic() - begin))
@@ -223,11 +228,34 @@ def enough_samples(spec: Spec, held_out: int) -> int:
     return min(ENOUGH, held_out)
 
 
+class SampleTargets(NamedTuple):
+    """Numbers of samples that sampling takes more or less time for.
+
+    Attributes:
+        least: With fewer, the answers stay open: up to MOST_SHARE of the time is taken for them.
+        ample: With more, no figure compares more, and the copying test proves its rates; LEAST_SHARE of the time does then.
+    """
+
+    least: int
+    ample: int
+
+
+def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
+    """The targets of a report on this data."""
+    held_out = held_out_size(data)
+    least = enough_samples(spec, held_out)
+    if isinstance(spec, Tokens) and spec.packed:
+        return SampleTargets(least, MAX_SAMPLES)
+    n_held_out = sum(data.part_size(part) for part in data.held_out()[0])
+    needed = samples_needed(RealItems(data.part_size("train"), n_held_out))
+    return SampleTargets(least, max(ENOUGH, held_out, needed))
+
+
 def _sampled(
-    model: Model, n: int, min_samples: int, seed: int, seconds: float | None, reporter: Reporter
+    model: Model, n: int, targets: SampleTargets, seed: int, seconds: float | None, reporter: Reporter
 ) -> tuple[Samples, list[str], bool]:
     """Up to n samples, a chunk at a time; a note where there are fewer; whether it was stopped by hand, after enough for
-    metrics. Sampling ends after SHARE of the seconds, or MOST_SHARE where there are not `min_samples` before."""
+    metrics."""
     begin = time.monotonic()
     pace, stopped = Pace(), False
     n = max(1, n)
@@ -251,13 +279,20 @@ def _sampled(
         max_chunk = min(LARGEST_CHUNK, GROWTH * chunk, n - len(samples))
         chunk = max_chunk
         if seconds is not None:
-            spent, missing = time.monotonic() - begin, min_samples - len(samples)
-            chunk = min(max_chunk, max(pace.affordable(SHARE * seconds - spent), 0))
-            if missing > 0 and chunk < missing:
-                chunk = min(max_chunk, missing, pace.affordable(MOST_SHARE * seconds - spent))
+            chunk = _next_chunk(pace, targets, len(samples), seconds, time.monotonic() - begin, max_chunk)
     reason = "stopped by hand" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {reason}."]
     return samples, notes, stopped
+
+
+def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, most: int) -> int:
+    """Samples of the next chunk after n, which took `spent` of the seconds: those up to the next target for which there is time, at
+    most so many; further ones only within the lesser share."""
+    chunk = min(most, pace.affordable(LEAST_SHARE * seconds - spent))
+    for target, share in ((targets.ample, SHARE), (targets.least, MOST_SHARE)):
+        if chunk < target - n:
+            chunk = max(chunk, min(most, target - n, pace.affordable(share * seconds - spent)))
+    return chunk
 
 
 def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Samples:

@@ -15,6 +15,7 @@ import torch
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import Audit, audit
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.remembered import RememberedDistance
 from anew.evaluation.memorization.result import METHODS, RATES, CopyTestResult, ItemType, PlantedControl
 from anew.evaluation.memorization.search import GivenVariants, Search
 
@@ -100,6 +101,53 @@ def test_where_most_training_items_were_compared_the_part_is_not_blamed() -> Non
 def test_a_brief_audit_lets_fewer_real_items_pose_as_samples() -> None:
     brief, whole = (audit(POINTS, SAMPLES[:20], TRAIN, HELD, seed=0, brief=brief) for brief in (True, False))
     assert brief.real_compared == 40 < whole.real_compared
+
+
+def test_a_brief_audit_leaves_out_samples_that_there_is_no_time_to_search_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    nearest = PointDistance.nearest
+
+    def slow_nearest(self: PointDistance, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        clock[0] += 0.01 * len(queries)
+        return nearest(self, queries, pool)
+
+    monkeypatch.setattr(PointDistance, "nearest", slow_nearest)
+    monkeypatch.setattr("anew.evaluation.memorization.audit.time.monotonic", lambda: clock[0])
+    compared = []
+    for seconds in (0.5, 12.0, 14.0, 1000.0):
+        clock[0] = 0.0
+        outcome = audit(
+            POINTS, TRAIN[:200], TRAIN, HELD, brief=True, seed=0, remaining=lambda end=seconds: end - clock[0]
+        )
+        compared.append(outcome.samples)
+        assert outcome.found and outcome.share > 0.9 and len(outcome.pairs) > 0
+        assert clock[0] <= seconds or outcome.samples == 64
+        assert (outcome.controls == []) == (seconds == 0.5)
+    assert compared[0] == 64 < compared[1] <= compared[2] <= compared[3] == 200
+    whole = audit(POINTS, TRAIN[:200], TRAIN, HELD, seed=0, remaining=lambda: 1.0)
+    assert whole.samples == 200  # in no hurry, all are
+
+
+def test_what_is_alone_in_its_group_is_searched_for_once() -> None:
+    items = points(40, 7)
+    groups = np.array([*range(30), *[30] * 10])
+    searched: list[int] = []
+
+    class Counted(PointDistance):
+        def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+            searched.extend(queries.tolist())
+            return super().nearest(queries, pool)
+
+    pool = np.arange(40)
+    distance = RememberedDistance(Counted(items, groups), groups, pool)
+    distance.nearest(pool, pool)
+    item, away = distance.with_groups(np.arange(40)).nearest(pool, pool)
+    assert searched == [*range(40), *range(30, 40)]
+    expected_item, expected_away = PointDistance(items, np.arange(40)).nearest(pool, pool)
+    assert (item == expected_item).all()
+    np.testing.assert_allclose(away, expected_away, rtol=1e-5)
 
 
 def test_a_copycat_is_found_by_the_weaker_method_too() -> None:

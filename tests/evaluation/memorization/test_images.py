@@ -80,6 +80,24 @@ def test_nearest_image_equals_all_pairs(
     np.testing.assert_allclose(table[np.arange(50), item - 20], table.min(axis=1), atol=1e-5)
 
 
+@pytest.mark.parametrize("many", [1, 20, 10**6])
+def test_speckled_images_are_compared_in_products(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MANY_PAIRS", many)
+    rng = np.random.default_rng(0)
+    real = pictures(120, (32, 32, 4))
+    noise = 60.0 * rng.normal(size=(24, 32, 32, 4))  # of fine grain, which cores do not hold
+    speckled = np.clip(pictures(24, (32, 32, 4), seed=1) + noise, 0, 255).astype(np.uint8)
+    items = [*real, *speckled, *real[:3]]  # the last are copies: at a distance of 0, exactly
+    queries, pool = np.arange(120, 147), np.arange(120)
+    item, distances = PixelDistance(items, np.arange(147)).nearest(queries, pool)
+    plain = images.standardise(items)
+    table = expected(
+        shifted(plain).double().numpy(), plain.flatten(1).double().numpy(), queries, pool, np.arange(147)
+    ) / np.sqrt(plain[0].numel())
+    np.testing.assert_allclose(distances, table.min(axis=1), atol=1e-5)
+    assert (item == table.argmin(axis=1)).all() and (distances[-3:] == 0.0).all()
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
 def test_feature_search_equals_scikit_learn(seed: int) -> None:

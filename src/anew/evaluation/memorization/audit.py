@@ -9,6 +9,7 @@ Texts are cut into passages first: `item_types.audit_texts`.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic
 
@@ -48,6 +49,9 @@ STAND_INS = (
     1_200  # real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
 )
 STAND_INS_PER_SAMPLE = 2  # of those in a brief audit, where they would take more time than the samples
+SEARCHES = 2  # of a sample, and of a control: for its nearest item, and for that item's own
+AT_ONCE = 64  # samples that are searched for between two looks at the clock; chosen
+SEARCH_SHARE = 0.8  # of the time left, for the searches: planted copies are then looked for in what was found
 BRIEF_DISTANCES = 200  # items of each kind whose distances to training items are compared in a brief audit; chosen
 PAIRS = 12  # closest pairs that a report shows: they fill a page
 
@@ -112,12 +116,13 @@ class Audit(Generic[ItemT]):
         items = [*real, *samples, *exact, *disturbed]
         self.groups = np.concatenate([group, group.max() + 1 + np.arange(len(items) - self.n_real)])
         self.distances: list[Distance] = [
-            RememberedDistance(distance, len(items), self.pool) for distance in item_type.distances(items, self.groups)
+            RememberedDistance(distance, self.groups, self.pool) for distance in item_type.distances(items, self.groups)
         ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls, self.brief = controls, brief
         n_stand_ins = min(self.n_real, stand_ins(self.n_samples) if brief else STAND_INS)
-        self._stand_ins = np.sort(self.rng.choice(self.n_real, n_stand_ins, replace=False))
+        self._stand_ins = self.rng.choice(self.n_real, n_stand_ins, replace=False)
+        self._first_planted = self.n_real + self.n_samples + np.array([[0], [self.planted.shape[1]]])  # of both kinds
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
@@ -136,16 +141,21 @@ class Audit(Generic[ItemT]):
 
     def _choose_planted(self) -> Indices:
         """(2, e) training items that planted copies are made of: exact ones in row 0, disturbed ones in row 1."""
-        count, train = int(np.ceil(RATES[-1] * self.n_samples)), self.pool[self.is_train[self.pool]]
+        count, train = planted_copies(self.n_samples), self.pool[self.is_train[self.pool]]
         return np.stack([self.rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
     def run(self, remaining: Callable[[], float] = lambda: math.inf) -> CopyTestResult:
         """Run the tests, then the controls for which there is time.
 
         Args:
-            remaining: Seconds left, called before each control and each planted draw; a note names what was skipped.
+            remaining: Seconds left, called before each control and each planted draw; a note names what was skipped. A brief
+                audit leaves out samples that there is no time to search for.
         """
-        queries = np.arange(self.n_real, self.n_real + self.n_samples + self.planted.size)
+        if self.brief:
+            self._leave_out_samples(remaining)
+        queries = np.concatenate(
+            [self.sample_queries, (self._first_planted + np.arange(self.planted.shape[1])).ravel()]
+        )
         nearests = [distance.nearest_real(queries, self.pool) for distance in self.distances]
         sample_nearests = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
         held_out = self.pool[~self.is_train[self.pool]]
@@ -176,6 +186,23 @@ class Audit(Generic[ItemT]):
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
             reference = self._reference(control, remaining_pool)
         return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
+
+    @property
+    def sample_queries(self) -> Indices:
+        """(m,) the index of each sample that is searched for."""
+        return np.arange(self.n_real, self.n_real + self.n_samples)
+
+    def _leave_out_samples(self, remaining: Callable[[], float]) -> None:
+        """Leave out samples that there is no time to search for."""
+
+        def search(rows: slice) -> None:
+            for distance in self.distances:  # which remembers
+                distance.nearest_real(self.sample_queries[rows], self.pool)
+
+        n_controls = min(MOST_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
+        self.n_samples = samples_in_time(search, self.n_samples, n_controls, remaining())
+        self.planted = self.planted[:, : planted_copies(self.n_samples)]
+        self._stand_ins = self._stand_ins[: stand_ins(self.n_samples)]
 
     def _affords(self, remaining: Callable[[], float], control: str) -> bool:
         """Whether a control is to be run and there is time for it; records it as skipped where there is none."""
@@ -251,7 +278,7 @@ class Audit(Generic[ItemT]):
         if self._compare_within_groups:
             distances = [distance.with_groups(single) for distance in distances]
             singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
-        real = [nearest_of_stand_ins(d, self._stand_ins, self.pool) for d in distances if len(self._stand_ins)]
+        real = [nearest_of_stand_ins(d, np.sort(self._stand_ins), self.pool) for d in distances if len(self._stand_ins)]
         first = np.unique(self.groups[self.pool], return_index=True)[1]
         n_held_out = int((~self.is_train[self.pool]).sum())
         share = float(self.is_train[self.pool[first]].mean())
@@ -292,7 +319,7 @@ class Audit(Generic[ItemT]):
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
         """Distances to the nearest training item, by the first distance: samples against held-out items."""
-        train, queries = self.pool[self.is_train[self.pool]], np.arange(self.n_real, self.n_real + self.n_samples)
+        train, queries = self.pool[self.is_train[self.pool]], self.sample_queries
         distance = self.distances[0]
         most = min(self.n_samples, BRIEF_DISTANCES) if self.brief else self.n_samples
         queries, held_out = (
@@ -309,8 +336,7 @@ class Audit(Generic[ItemT]):
         if not ratios:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
             return None
-        queries = np.arange(self.n_real, self.n_real + self.n_samples)
-        nearests = [distance.nearest_real(queries, pool) for distance in self.distances]
+        nearests = [distance.nearest_real(self.sample_queries, pool) for distance in self.distances]
         return least_reference(nearests, ratios, self.rng)
 
     def _without_proof(
@@ -360,6 +386,33 @@ class Audit(Generic[ItemT]):
 def stand_ins(n_samples: int) -> int:
     """Real items that pose as samples in a brief audit, where there are as many."""
     return min(STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
+
+
+def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls: int, seconds: float) -> int:
+    """Search for samples, some at a time; how many there were once the seconds are no longer enough for further ones, with all that
+    is searched for beside.
+
+    Args:
+        search: Searches for some of the samples.
+        n_samples: Samples that there are.
+        n_controls: Real items that are searched for as controls, however many samples there are; 0 without controls.
+        seconds: For the whole audit.
+    """
+    begin, searched = time.monotonic(), 0
+    while searched < n_samples:
+        rows = slice(searched, min(searched + AT_ONCE, n_samples))
+        search(rows)
+        searched, following = rows.stop, min(rows.stop + AT_ONCE, n_samples)
+        beside = stand_ins(following) + SEARCHES * (n_controls + (2 * planted_copies(following) if n_controls else 0))
+        pace = (time.monotonic() - begin) / (SEARCHES * searched)
+        if pace * (SEARCHES * following + beside) > SEARCH_SHARE * seconds:
+            break
+    return searched
+
+
+def planted_copies(n_samples: int) -> int:
+    """Training items that copies of each kind are made of, for so many samples."""
+    return math.ceil(RATES[-1] * n_samples)
 
 
 def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:

@@ -216,7 +216,11 @@ def audit_texts(
         remaining=remaining,
     )
     pairs = [_locate_in_texts(pair, sample_passages, sample_rows, train_passages, train_rows) for pair in result.pairs]
-    return replace(result, pairs=pairs)
+    notes = list(result.notes)
+    if result.samples < len(sample_rows):
+        counts = f"{result.samples:,} of {len(sample_rows):,} passages of samples"
+        notes.append(f"Copying test: there was time to compare only {counts}.")
+    return replace(result, pairs=pairs, notes=notes)
 
 
 def _locate_in_texts(

@@ -143,7 +143,7 @@ class Planting:
         """
         chosen, rows = self._plant(rng, planted_row, count)
         truth = self.labels.with_planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
-        if self.match_test.run(rows, truth, rng, DRAW_PERMUTATIONS).p <= ALPHA:
+        if self.match_test.p(rows, truth, rng, DRAW_PERMUTATIONS) <= ALPHA:
             return True
         nearests = [nearest.take(rows) for nearest in self.nearests]
         if copying_test.scan(nearests, truth, rng).p > ALPHA:

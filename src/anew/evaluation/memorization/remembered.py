@@ -11,20 +11,42 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 class RememberedDistance(Distance):
     """A distance that remembers the nearest item in a pool, which is nearest in every part of the pool that holds it.
 
-    Pools of `nearest` are parts of that pool.
+    Pools of `nearest` are parts of that pool. In other groups, what is alone in its group in both is asked of the first one: all
+    others are compared with it either way.
     """
 
-    def __init__(self, inner: Distance, n_items: int, pool: Indices) -> None:
-        """inner: The distance of n_items items; pool: indices of those that others are compared with, rising."""
+    def __init__(
+        self, inner: Distance, groups: Integers, pool: Indices, first: RememberedDistance | None = None
+    ) -> None:
+        """
+        Args:
+            inner: The distance of the items.
+            groups: The group of each.
+            pool: Indices of those that others are compared with, rising.
+            first: The same distance in other groups.
+        """
         self.name, self.resolution = inner.name, inner.resolution
-        self._inner, self._pool = inner, pool
+        self._inner, self._pool, self._first = inner, pool, first
+        n_items = len(groups)
         self._item, self._distance = np.full(n_items, -1, dtype=np.intp), np.full(n_items, np.inf)
         self._is_known = np.zeros(n_items, dtype=bool)
+        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        self._is_alone = sizes[group] == 1
 
     def with_groups(self, groups: Integers) -> RememberedDistance:
-        return RememberedDistance(self._inner.with_groups(groups), len(self._item), self._pool)
+        return RememberedDistance(self._inner.with_groups(groups), groups, self._pool, self)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        if self._first is None:
+            return self._own_nearest(queries, pool)
+        item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
+        is_shared = self._is_alone[queries] & self._first._is_alone[queries]
+        for rows, nearest in ((is_shared, self._first.nearest), (~is_shared, self._own_nearest)):
+            if rows.any():
+                item[rows], distance[rows] = nearest(queries[rows], pool)
+        return item, distance
+
+    def _own_nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         unknown = np.unique(queries[~self._is_known[queries]])
         if len(unknown):  # in the whole pool: the answer is in most parts, and serves all of them
             self._item[unknown], self._distance[unknown] = self._inner.nearest(unknown, self._pool)

@@ -4,7 +4,8 @@ Two lower bounds of a distance spare most exact ones. Rows are projected onto or
 residual is added as one more value; distances between projections are then at most those of the rows. The *core* is a
 projection that is cheap for all variants of a query (`Variants`); the *bounds* are the core on fewer directions, those of
 most variance. All pairs are compared by bounds, in matrix products; those that may be nearer than the best so far by
-cores; and what is left by rows.
+cores; and what is left by rows. Speckled queries are nearly as far from everything, so that much is left of them: their rows
+are compared in matrix products too, which are not exact, and only the nearest by these as they are.
 
 Legend for shapes: n items, q queries, v variants of a query, d values of an item, c of its core, b bounding values, p pool,
 k pairs.
@@ -32,6 +33,7 @@ PAIRS_AT_ONCE, ROWS_AT_ONCE = (
     512,
     8192,
 )  # distances of pairs and projections at once: bound memory; pairs stay in a cache
+MANY_PAIRS = 128  # of a query, from which on products of rows are faster than pairs; measured: 60 to 200 are the same
 SAMPLED = 2_000  # rows that the directions of a basis are taken from: more hardly change them
 
 
@@ -86,12 +88,12 @@ class Search:
             groups: (n,) of any integers; rows of one group are never each other's nearest.
             core: (n, c) projections of the rows onto orthonormal directions; None: the rows themselves.
         """
-        self._rows = rows
+        self._rows, self._squares = rows, rows.square().sum(dim=1)
         self._group = np.unique(groups, return_inverse=True)[1]
         core = rows if core is None else core
         size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS))
         self._basis = basis(core, min(size, core.shape[1] - 1))  # (c, b - 1)
-        squares = rows.square().sum(dim=1)
+        squares = self._squares
         self._has_core = core.shape[1] < rows.shape[1]
         self._core = with_residual(core, squares) if self._has_core else core  # (n, c + 1) or (n, c)
         parts = [slice(i, i + ROWS_AT_ONCE) for i in range(0, len(rows), ROWS_AT_ONCE)]
@@ -161,7 +163,7 @@ class Search:
         slack = 1e-5 * (float(half_square.max()) + float(table[-1].max()))
         excluded = self._same_group(queries, pool, variants.count)
         core = with_residual(core, squares) if self._has_core else core
-        best = _Best(variants, core, self._rows, self._core, pool, slack, self._has_core)
+        best = _Best(variants, core, self._rows, self._core, self._squares, pool, slack, self._has_core)
         plain = bounds.view(len(queries), variants.count, -1)[:, variants.plain]
         best.guess(plain @ table, excluded)
         for pool_start in range(0, len(pool), POOL):
@@ -209,6 +211,7 @@ class _Best:
         core: Tensor,
         rows: Tensor,
         rows_core: Tensor,
+        rows_square: Tensor,
         pool: Indices,
         slack: float,
         has_core: bool,
@@ -217,7 +220,7 @@ class _Best:
         Args:
             variants: Variants of the queries.
             core: (q v, c) their cores.
-            rows, rows_core: (n, d), (n, c) of all items.
+            rows, rows_core, rows_square: (n, d), (n, c), (n,) of all items.
             pool: (p,) indices into them.
             slack: Of rounding, of half squared bounds.
             has_core: Whether cores are shorter than rows: if not, their distances are exact.
@@ -226,6 +229,7 @@ class _Best:
         self.square = torch.full((n_queries,), float("inf"))
         self.item = torch.full((n_queries,), -1, dtype=torch.int64)
         self._variants, self._core, self._rows, self._rows_core = variants, core, rows, rows_core
+        self._rows_square = rows_square
         self._pool, self._slack, self._has_core = torch.from_numpy(pool), slack, has_core
         self._chunk: tuple[int, Tensor, Tensor] = (-1, rows[:0], rows[:0])  # the pool's cores that were last multiplied
 
@@ -281,6 +285,7 @@ class _Best:
 
     def compare(self, rows: Tensor, columns: Tensor) -> None:
         """Compare pairs (row of query variants, place in the pool); the best of each query is kept."""
+        left = []
         for row, column in zip(torch.split(rows, PAIRS_AT_ONCE), torch.split(columns, PAIRS_AT_ONCE), strict=True):
             real, query = self._pool[column], row // self._variants.count
             if not self._has_core:
@@ -292,7 +297,33 @@ class _Best:
             first = (below == least[query]) & (below < self.square[query])
             self._compare_rows(row[first], real[first], query[first])
             others = ~first & (below < self.square[query])
-            self._compare_rows(row[others], real[others], query[others])
+            left.append((row[others], real[others], below[others]))
+        if left:
+            row, real, below = (torch.cat(parts) for parts in zip(*left, strict=True))
+            self._compare_left(row, real, below)
+
+    def _compare_left(self, row: Tensor, real: Tensor, below: Tensor) -> None:
+        """Compare pairs by their rows; of queries of many pairs only those that are nearest by products."""
+        query = row // self._variants.count
+        may_be_nearer = below < self.square[query]
+        row, real, query = row[may_be_nearer], real[may_be_nearer], query[may_be_nearer]
+        counts = torch.bincount(query, minlength=len(self.square))
+        few = counts[query] < MANY_PAIRS
+        parts = [(row[few], real[few])]
+        parts += [
+            self._nearest_by_product(row[query == q], real[query == q]) for q in torch.nonzero(counts >= MANY_PAIRS)
+        ]
+        row, real = (torch.cat(part) for part in zip(*parts, strict=True))
+        for row_part, real_part in zip(torch.split(row, PAIRS_AT_ONCE), torch.split(real, PAIRS_AT_ONCE), strict=True):
+            self._compare_rows(row_part, real_part, row_part // self._variants.count)
+
+    def _nearest_by_product(self, row: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Of pairs of one query those that are nearest, up to the rounding of products."""
+        rows, items = torch.unique(row), torch.unique(real)
+        views = self._variants.take(rows // self._variants.count, rows % self._variants.count)
+        square = views.square().sum(dim=1)[:, None] + self._rows_square[items] - 2.0 * (views @ self._rows[items].T)
+        place, column = torch.nonzero(square <= square.min() + 2.0 * self._slack).T
+        return rows[place], items[column]
 
     def _compare_rows(self, row: Tensor, real: Tensor, query: Tensor) -> None:
         if not len(row):

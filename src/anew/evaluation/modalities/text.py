@@ -91,11 +91,9 @@ class TextEvaluation(Evaluation[str]):
             return super().real_items(pool)
         return RealItems(*(sum(map(len, texts)) // PASSAGE for texts in (pool.train, pool.held_out)))
 
-    def run_audit(
-        self, pool: AuditPool[str], max_items: int | None, n_samples: int, *, brief: bool = False
-    ) -> CopyTestResult:
+    def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
-            return super().run_audit(pool, max_items, n_samples, brief=brief)
+            return super().run_audit(pool, max_items, n_samples, **extent)
         samples = [str(text) for text in self.inputs.samples[:n_samples]]
         result = audit_texts(
             samples,
@@ -105,8 +103,8 @@ class TextEvaluation(Evaluation[str]):
             most_real=max_items,
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
-            brief=brief,
-            remaining=self.total_clock.remaining,
+            remaining=self.audit_seconds,
+            **extent,
         )
         self.closest_pairs = [
             self.pair_view(

@@ -1,0 +1,81 @@
+"""Audits for copies in limited time: first of few items, then of as many as there is time for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from anew.data.types import ItemT
+from anew.evaluation.audit_schedule import FIRST_AUDIT, AuditSchedule, AuditSize, RealItems
+from anew.evaluation.inputs import MAX_POOL, AuditPool, Clock
+from anew.evaluation.memorization.result import CopyTestResult
+
+
+class Audited(Protocol[ItemT]):
+    """What is audited: an `Evaluation`."""
+
+    total_clock: Clock
+
+    def audit_seconds(self) -> float: ...
+
+    def pool_size(self, pool: AuditPool[ItemT]) -> int: ...
+
+    def real_items(self, pool: AuditPool[ItemT]) -> RealItems: ...
+
+    def run_audit(
+        self, pool: AuditPool[ItemT], max_items: int | None, n_samples: int, *, brief: bool, controls: bool
+    ) -> CopyTestResult: ...
+
+    def skip(self, measure: str, reason: str) -> None: ...
+
+
+def audits_in_time(
+    evaluation: Audited[ItemT], pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
+) -> Iterator[CopyTestResult]:
+    """Results of audits of an evaluation, each of which is better founded than the one before.
+
+    Args:
+        evaluation: What is audited; it is told what there was no time for.
+        pool_of: See `EvaluationInputs.pool`.
+        query_cost: See `AuditSchedule`.
+        n_all: Samples that there are.
+    """
+    schedule, most_real, is_whole = AuditSchedule(n_all, query_cost), 0, False
+    cached_pool: AuditPool[ItemT] | None = None
+    size: AuditSize | None = schedule.size
+    reading = 0.0
+    while size is not None:
+        begin = evaluation.total_clock.spent()
+        # Read again only where more is needed: to read all of a large set may take minutes.
+        if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.real, most_real):
+            cached_pool = pool_of(min(size.real, MAX_POOL))
+            reading = evaluation.total_clock.spent() - begin
+            begin += reading
+        pool = cached_pool
+        if not pool.train:
+            return
+        n_held = evaluation.pool_size(pool)
+        is_whole = is_whole or n_held < size.real  # no more is held in memory
+        there_are = evaluation.real_items(pool)
+        most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
+        max_items = None if n_held <= size.real else size.real
+        is_trial = size == FIRST_AUDIT and (n_all, most_real) != FIRST_AUDIT
+        result = evaluation.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)
+        yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
+        compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
+        schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
+        size = schedule.next(evaluation.audit_seconds(), there_are, most_real)
+    limited = not is_whole and result.train < result.n_train_total
+    items = f"{result.train:,} of {result.n_train_total:,} training items"
+    samples = f"{compared.samples:,} of {n_all:,} samples"
+    if compared.samples < n_all:
+        counts = f"{items} and {samples}" if limited else samples
+        evaluation.skip("copies among all samples", f"there was time to compare only {counts}")
+    elif limited:
+        evaluation.skip("copies of all training items", f"there was time to compare only {items}")
+
+
+def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
+    """The result, marked as limited by "time" or "memory" where not all training items were compared."""
+    return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
