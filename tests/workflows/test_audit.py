@@ -57,6 +57,23 @@ def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
     assert report.copies.found and report.copies.held_out == 120
 
 
+def test_samples_smaller_than_the_data_are_compared_at_their_size(place: Path, tmp_path: Path) -> None:
+    """Otherwise they would be enlarged, and their blur would tell them from anything real."""
+    for part in ("data", "new"):
+        (tmp_path / part).mkdir()
+        for path in (place / part).glob("*.png"):
+            image = Image.open(path)
+            enlarged = image.resize((48, 48), Image.Resampling.BICUBIC)
+            noisy = np.asarray(enlarged, np.int16) + np.random.default_rng(0).integers(-40, 40, (48, 48))
+            large = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+            smaller = large.resize((16, 16), Image.Resampling.BICUBIC) if part == "new" else large
+            smaller.save(tmp_path / part / path.name)
+    report = anew.evaluate(samples=tmp_path / "new", data=tmp_path / "data", out=tmp_path / "out")
+    assert "Real items are brought to the form of the samples: size=16x16." in report.notes
+    scores = {score.name: score for score in report.scores}
+    assert scores["sharpness"].value < 0.65 and scores["pixel_noise"].value < 0.65
+
+
 def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi") for b in ("na", "ro", "tis", "vex", "mo")]
     for name, seed in (("data", 0), ("held", 1), ("made", 2)):

@@ -151,6 +151,10 @@ class Modality(ABC):
         """
         return []
 
+    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
+        """Settings with which other items are compared in the form of these, where that is smaller than it would be otherwise."""
+        return {}
+
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         """Decide what an item is (a file of lines may be a list of records), before anything is split.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.core.wording import listed, plural
 from anew.data.dataset import Dataset
+from anew.data.modality import load_modality
 from anew.data.skipped import describe_skipped
+from anew.data.sources.open import detect_modality, sample_of
 from anew.data.splitting.split import NAMES
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
@@ -57,7 +59,8 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    real = Dataset.open(data, modality=modality, seed=seed)
+    form, settings = _form_of(samples, modality)
+    real = Dataset.open(data, modality=modality, seed=seed, settings=lambda name: settings if name == form else {})
     real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
@@ -74,7 +77,13 @@ def evaluate_samples(
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            notes=[*sets.notes, *describe_skipped(generated.scan), *evaluation.skipped, *measurements.notes],
+            notes=[
+                *_form_notes(settings),
+                *sets.notes,
+                *describe_skipped(generated.scan),
+                *evaluation.skipped,
+                *measurements.notes,
+            ],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
             folder=out,
@@ -94,6 +103,24 @@ def evaluate_samples(
         for dataset in (real, generated, held_out_data):
             if dataset is not None:
                 dataset.close()
+
+
+def _form_of(samples: str, modality: str | None) -> tuple[str, dict[str, object]]:
+    """The modality of samples, and the settings with which the data comes in their form, where they are smaller than it: both are
+    compared at the size of the samples, as is usual. Nothing where they cannot be read, which is said when they are opened."""
+    try:
+        chosen = detect_modality(samples, modality, True)
+    except DataError:
+        return "", {}
+    modality_class = load_modality(chosen.modality)
+    reader = modality_class(modality_class.Config())
+    sample, _ = sample_of(chosen, reader)
+    return chosen.modality, reader.settings_like(sample) if sample else {}
+
+
+def _form_notes(settings: Mapping[str, object]) -> list[str]:
+    form = ", ".join(f"{name}={value}" for name, value in settings.items())
+    return [f"Real items are brought to the form of the samples: {form}."] if form else []
 
 
 def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Dataset:

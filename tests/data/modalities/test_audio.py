@@ -410,3 +410,15 @@ def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
         assert drawn[:, :, -1].mean() > drawn[:, :, 0].mean()  # these tones are low
     finally:
         data.close()
+
+
+def test_other_clips_come_in_the_form_of_samples(tmp_path: Path) -> None:
+    def form(*sounds: tuple[float, int]) -> dict[str, object]:
+        items = []
+        for number, (seconds, rate) in enumerate(sounds):
+            soundfile.write(tmp_path / f"{number}.wav", np.zeros(int(seconds * rate)), rate)
+            items.append(Item(str(number), FileSlice(tmp_path / f"{number}.wav")))
+        return Audio(AudioConfig()).settings_like(items)
+
+    assert form((0.5, 8000), (0.25, 8000)) == {"rate": 8000, "seconds": 0.5}
+    assert form((0.5, 8000), (0.5, 11025)) == {"seconds": 0.5} and form((12.0, 44100)) == {}

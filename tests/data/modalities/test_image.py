@@ -452,3 +452,12 @@ def test_what_is_known_of_a_sample_is_kept_exactly() -> None:
     mask[:, :5] = 1.0
     for item in modality.keep_known(items, Condition(values, mask)):
         assert (item[:5] == coloured()[:5]).all() and (item[5:] == items[0][5:]).all()
+
+
+def test_other_items_come_in_the_form_of_small_samples_of_one_size() -> None:
+    def form(*sizes: tuple[int, int]) -> dict[str, object]:
+        arrays = [np.zeros((height, width), np.uint8) for width, height in sizes]
+        return Image(ImageConfig()).settings_like([Item(str(i), array) for i, array in enumerate(arrays)])
+
+    assert form((24, 32), (24, 32)) == {"size": "24x32"}
+    assert form((24, 32), (32, 32)) == {} and form((128, 128)) == {}

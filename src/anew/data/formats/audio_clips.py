@@ -106,6 +106,14 @@ def choose(
     return Shape(clip_rate, hop, window, min(bands, window // 4), frames, channels or (2 if stereo else 1))
 
 
+def settings_like(headers: Sequence[Header]) -> dict[str, object]:
+    """Settings with which other clips have the length and rate of these, where neither is more than without a budget."""
+    rates, longest = {header.rate for header in headers}, max(header.seconds for header in headers)
+    rate = rates.pop()
+    settings: dict[str, object] = {"rate": rate} if not rates and rate <= TOP_RATES[64] else {}
+    return settings | ({"seconds": round(longest, 3)} if longest <= SECONDS[1] else {})
+
+
 def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterator[tuple[int, int]] | None:
     """The clips that a slice of a recording is cut into.
 

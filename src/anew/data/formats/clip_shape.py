@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from PIL import Image as Pillow
 
 from anew.data.formats import pixels
+from anew.data.formats.frames import Timing
 from anew.data.formats.image_size import choose_size, enough_budget
 from anew.data.types import DataBudget
 
@@ -24,11 +25,22 @@ def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, no
     return 3 if any(map(pixels.has_colour, frames)) else 1
 
 
-def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
+def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool) -> str:
     """How clips of another shape are fitted: "crop" or "pad"."""
     if setting != "auto":
         return setting
-    return "pad" if len(set(sizes)) > 1 and see_through and size is None else "crop"
+    return "pad" if len(set(sizes)) > 1 and see_through else "crop"
+
+
+def settings_like(timings: Sequence[Timing], side: int, most_frames: int) -> dict[str, object]:
+    """Settings with which other clips have the size, length and rate of these, as far as they are alike and no larger than
+    `side` and `most_frames`."""
+    sizes, longest = {(timing.width, timing.height) for timing in timings}, max(len(timing.times) for timing in timings)
+    rates = {round(timing.rate, 2) for timing in timings}
+    width, height = sizes.pop()
+    settings: dict[str, object] = {"size": f"{width}x{height}"} if not sizes and max(width, height) <= side else {}
+    settings |= {"frames": longest} if longest <= most_frames else {}
+    return settings | ({"rate": rates.pop()} if len(rates) == 1 else {})
 
 
 def even_size(

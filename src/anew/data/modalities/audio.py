@@ -162,6 +162,9 @@ class Audio(Modality):
             notes.append(f"{' and '.join(changes).capitalize()} (trim=..., level=...).")
         return notes
 
+    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
+        return audio_clips.settings_like([self.header(item) for item in sample])
+
     def header(self, item: Item) -> audio.Header:
         """Header of a sound file. Raises ValueError (one clause)."""
         return audio.read_header(item.file)

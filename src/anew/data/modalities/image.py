@@ -195,6 +195,11 @@ class Image(Modality):
         levels = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
 
+    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
+        sizes = {pixels.size_of(pixels.open_image(item.data)) for item in sample}
+        size = sizes.pop()
+        return {"size": _by(size)} if not sizes and max(size) <= side_limit(DataBudget(None, 0, 0)) else {}
+
     # ---- learning shape and scale ----
 
     def fit(self, items: Iterable[Item], budget: DataBudget, labels: Sequence[str]) -> Spec:
@@ -260,7 +265,7 @@ class Image(Modality):
         sizes_differ = len(set(sizes)) > 1
         self._framing = self.config.frame
         if self._framing == "auto":
-            self._framing = "pad" if sizes_differ and keeps_transparency and not self._fixed_size else "crop"
+            self._framing = "pad" if sizes_differ and keeps_transparency else "crop"
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
         whole = choose_size(sizes, MAX_SIDE, self._framing)
         hint = ""

@@ -182,6 +182,9 @@ class Video(Modality):
         frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
         return [*notes, *self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))]
 
+    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
+        return clip_shape.settings_like([self.timing(item) for item in sample], *size_limits(DataBudget(None, 0, 0)))
+
     def timing(self, item: Item) -> frames.Timing:
         """When the frames of its file are shown. Raises ValueError (one clause)."""
         return frames.timing(_file_of(item))
@@ -279,9 +282,9 @@ class Video(Modality):
         many_transparent = sum(map(pixels.has_transparency, images)) >= TRANSPARENT_SHARE * len(images)
         channels = clip_shape.channels(self.config.channels, images, many_transparent, self.notes)
         keeps_transparency = many_transparent and channels == 4
-        self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency, self._fixed_size)
+        self._framing = clip_shape.frame(self.config.frame, sample.sizes, keeps_transparency)
         width, height = clip_shape.even_size(
-            sample.sizes, budget, _side_limit, self._fixed_size, self._framing, self.notes
+            sample.sizes, budget, lambda longer: size_limits(longer)[0], self._fixed_size, self._framing, self.notes
         )
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
@@ -454,10 +457,6 @@ def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
     """The setting or budget that would keep so many frames of a clip, as the end of a sentence."""
     more = enough_budget(budget, lambda longer: size_limits(longer)[1] >= frames_needed)
     return f"; frames={frames_needed} keeps more{more}"
-
-
-def _side_limit(budget: DataBudget) -> int:
-    return size_limits(budget)[0]
 
 
 def _join(
