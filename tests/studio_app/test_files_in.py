@@ -138,7 +138,7 @@ def test_copying_is_stopped(tmp_path: Path, browser: Any) -> None:
     with new_run(browser, tmp_path, ENDLESS) as page:
         page.get_by_role("button", name="Choose a folder").click()
         said = page.locator(".drop [role=status]")
-        said.get_by_text(re.compile(r"[1-9][0-9,]* of [0-9,]+ files found so far copied")).wait_for()
+        said.get_by_text(re.compile(r"^Copied [1-9][0-9,]* of [0-9,]+ found so far")).wait_for()
         drop(page, tmp_path)
         page.get_by_text("Files are being copied already").wait_for()
         page.get_by_role("button", name="Stop").click()

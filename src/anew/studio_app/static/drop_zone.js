@@ -21,7 +21,7 @@ export function dropZone(signal, go) {
     if (stopping) { say("Files are being copied already. Wait for them, or stop that first."); return; }
     const stopped = stopping = new AbortController();
     for (const element of [progress, stop]) element.hidden = false;
-    for (const element of [choices, use]) element.hidden = true;
+    for (const element of [invitation, choices, use]) element.hidden = true;
     sentence.textContent = "Looking at what you chose...";
     const copying = new Upload(source, stopped.signal, (share, text) => {
       if (share === null) progress.removeAttribute("value"); // how many there are is not known yet
@@ -42,7 +42,7 @@ export function dropZone(signal, go) {
     } finally {
       stopping = null;
       for (const element of [progress, stop]) element.hidden = true;
-      choices.hidden = false;
+      for (const element of [invitation, choices]) element.hidden = false;
     }
   };
 
@@ -62,10 +62,11 @@ export function dropZone(signal, go) {
       sentence.textContent = `The browser does not let this page read that folder (${/** @type {Error} */ (error).message}). Drop it here instead.`;
     }
   };
+  const invitation = h("p", {}, "Drop files or a folder here");
   fill(choices,
     h("button", { type: "button", onclick: () => files.click() }, "Choose files"),
     h("button", { type: "button", onclick: chooseFolder }, "Choose a folder"));
-  const zone = h("div", { class: "drop" }, h("p", {}, "Drop files or a folder here"), choices, files, folder, progress, sentence, stop, use);
+  const zone = h("div", { class: "drop" }, invitation, choices, files, folder, progress, sentence, stop, use);
   for (const name of ["dragenter", "dragover"]) {
     zone.addEventListener(name, (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.add("over"); });
   }

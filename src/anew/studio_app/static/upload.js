@@ -69,8 +69,8 @@ export class Upload {
   }
 
   say() {
-    const all = this.isListed ? `of ${count(this.found)} files` : `of ${count(this.found)} files found so far`;
-    this.tell(this.isListed ? (this.done + this.unread.length) / this.found : null, `${count(this.done)} ${all} copied, ${bytes(this.sent)}`);
+    const found = this.isListed ? "files" : "found so far";
+    this.tell(this.isListed ? (this.done + this.unread.length) / this.found : null, `Copied ${count(this.done)} of ${count(this.found)} ${found}, ${bytes(this.sent)}`);
   }
 
   /** Find what there is, ahead of what is sent. */
