@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import anew
-from anew.sampling.scores import ItemScore, Scores
+from anew.sampling.scores import ItemScore, Scores, by_file
 from samples import TINY, names, prose, sequences, shapes, trained
 
 FEW = {"evaluate_samples": 0, "previews": 0}
@@ -129,3 +129,14 @@ def test_wrong_arguments(text: anew.Model, tmp_path: Path) -> None:
         text.score(other, per_item=True, limit=100)
     with pytest.raises(anew.ConfigError, match="`reporter` must have"):
         text.score(other, reporter=5)  # type: ignore[arg-type]
+
+
+def test_files_are_in_natural_order() -> None:
+    items = [ItemScore(1.0, 2.0, 3, file) for file in ("b/10.txt", "b/2.txt", "a.txt", "b/2.txt", "b/2b.txt")]
+    scored = by_file(items)
+    assert [(file.file, file.records) for file in scored] == [
+        ("a.txt", 1),
+        ("b/2.txt", 2),
+        ("b/2b.txt", 1),
+        ("b/10.txt", 1),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +204,7 @@ def new_csv_file(path: str | Path) -> Path:
 
 
 def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
-    """The sums over each file, in the order in which files begin."""
+    """The sums over each file, in natural order: 2 before 10."""
     records: dict[str, list[ItemScore]] = {}
     for item in items:
         records.setdefault(item.file, []).append(item)
@@ -215,5 +216,10 @@ def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
             file=file,
             records=len(members),
         )
-        for file, members in records.items()
+        for file, members in sorted(records.items(), key=lambda pair: natural_key(pair[0]))
     )
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts names as people do: numbers in them by their values."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

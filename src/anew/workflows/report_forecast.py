@@ -22,7 +22,7 @@ from anew.evaluation.answerable import (
     novelty_prospect,
 )
 from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
-from anew.evaluation.reporting.grading import LEAST_FOR_GOOD
+from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 from anew.planning.budget import CROWDED, evaluation_slice
 from anew.planning.train_config import TrainConfig
 from anew.workflows.evaluate import MOST_SHARE, REPORT_PASSAGES, SHARE, Pace, enough_samples
@@ -98,10 +98,10 @@ class ReportForecast:
     def _few(self, budget: float) -> str:
         """What there are too few of for closeness and variety."""
         if self.held_out < LEAST_FOR_GOOD:
-            return f"it needs at least {LEAST_FOR_GOOD} held-out items, and there are {self.held_out:,}"
+            return f"it needs about {ENOUGH} held-out items, and there are {self.held_out:,}"
         n = self._samples(evaluation_slice(budget, self.crowding))[0]
         if n < self.min_samples:
-            return f"it needs at least {LEAST_FOR_GOOD} samples, and there is time for about {n:,}"
+            return f"it needs about {self.min_samples} samples, and there is time for about {n:,}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     def _few_held_out(self, prospect: Prospect) -> str:

@@ -54,6 +54,7 @@ REPETITION_RATE = MetricSpec(
         "variety", 0.05, 0.3, "the samples repeat themselves in {value:.0%} of passages (real text: {real:.0%})"
     ),
 )
+ODD_RECORDS_MEASURE = "odd letter combinations"
 VERBATIM_SHARE = MetricSpec(
     "verbatim_share",
     "Verbatim",
@@ -87,7 +88,7 @@ class TextStatistics:
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """Functions that give the scores of one quantity each, by its name."""
-        of_records = {"odd letter combinations": self._odd_records} if self.records else {}
+        of_records = {ODD_RECORDS_MEASURE: self._odd_records} if self.records else {}
         return of_records | {
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,

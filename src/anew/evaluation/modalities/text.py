@@ -21,7 +21,8 @@ from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import BitsAndUnits, bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
-from anew.evaluation.metrics.text_statistics import TextStatistics
+from anew.evaluation.metrics.odd_records import LEAST_RECORDS
+from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextStatistics
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
 
@@ -138,7 +139,10 @@ class TextEvaluation(Evaluation[str]):
             if self.clock.over(0.9):
                 self.cut_off(name)
                 continue
-            yield from measure()
+            scores = list(measure())
+            yield from scores
+            if name == ODD_RECORDS_MEASURE and not scores:  # without it shuffled letters may pass for names
+                self.cut_off(name, f"fewer than {LEAST_RECORDS} training records are left to count them in")
 
     # ---- what the report shows ----
 

@@ -38,7 +38,7 @@ Grade = Literal["good", "fair", "poor", "too_few"]
 
 POWER = 2.2  # half-widths of an excess within `small` where real data passes with 99%: (1.96 + 2.33) / 1.96
 LEAST_FOR_GOOD = 150  # items of a decisive part: a classifier that learns from fewer overlooks too much
-ENOUGH = 300  # items that usually suffice, where a part cannot say how many would
+ENOUGH = 300  # items that usually suffice; the least number that any sentence asks for, so that all ask for the same
 SEPARABILITY_SLACK = 0.05  # beyond half its interval: how well a classifier may separate training from held-out items
 MOST_NEEDED = 100_000  # to advise more would help nobody
 DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
@@ -225,7 +225,7 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
     needed = 0
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
-        needed = _round(min(max(needed, LEAST_FOR_GOOD) if needed > n else max(ENOUGH, 2 * n), MOST_NEEDED))
+        needed = _round(min(max(needed if needed > n else 2 * n, ENOUGH), MOST_NEEDED))
     return Grading(grade, tuple(answers), n, needed, bool(decisive), missing)
 
 

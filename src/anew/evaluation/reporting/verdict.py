@@ -108,7 +108,7 @@ def verdict(
         if closeness is None
         else [_sentence("closeness", closeness), warning, baseline_warning(scores)],
         "variety": [_variety(variety, may_collapse=not warning), class_mix_warning(by_name)],
-        "novelty": [] if copies is None else [copies.verdict(), _novelty_caveat(scores, copies)],
+        "novelty": [] if copies is None else [copies.verdict(), _novelty_caveat(scores, copies, closeness)],
         "outlook": [_outlook(closeness, outlook)],
         "prediction": [_likelihood(by_name), _overfitting(scores)],
         "verbatim": [_verbatim(by_name)],
@@ -141,11 +141,15 @@ def short_training_warning(steps: int | None) -> str:
     return f"The model was hardly trained ({plural(steps, 'step')}): give it more time, or check what else is using the CPU."
 
 
-def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult) -> str:
-    """Samples that are unlike the data are not copies either."""
-    if copies.found or not looks_like_nothing_real(scores):
+def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
+    """Samples that are unlike the data are not copies either; nor is noise, which may not be known to be unlike them."""
+    if copies.found:
         return ""
-    return "This says little: the samples do not look like your data."
+    if looks_like_nothing_real(scores):
+        return "This says little: the samples do not look like your data."
+    if closeness is None or closeness.grade == "too_few":
+        return "This says little while it is not known whether the samples look like your data: noise is new, too."
+    return ""
 
 
 # ---- closeness and variety ----
