@@ -41,6 +41,9 @@ ALIKE = 1e-4  # power of the difference of two channels, as a share of theirs, t
 DIFFERENT_SHARE = 0.05  # of the clips, from which stereo is learned: so many have two channels that differ
 SIGNATURE_RISE = 1.5  # decibels between neighbours: differences that another encoding of the same clip keeps
 
+SUFFIXES = frozenset(
+    [".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"]
+)
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 
 
@@ -69,24 +72,7 @@ class Audio(Modality):
     """Clips of sound. Items are (N,) float32 in [-1, 1], or (N, 2) of stereo; stored as int16."""
 
     name = "audio"
-    suffixes = frozenset(
-        [
-            ".wav",
-            ".wave",
-            ".flac",
-            ".ogg",
-            ".oga",
-            ".opus",
-            ".mp3",
-            ".aif",
-            ".aiff",
-            ".aifc",
-            ".au",
-            ".snd",
-            ".caf",
-            ".w64",
-        ]
-    )
+    suffixes = SUFFIXES
     Config = AudioConfig
     unit = "dimension"
     traits = ModalityTraits(
