@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.audit_schedule import comparisons
+from anew.evaluation.base import measured_items
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import IMAGES
@@ -68,6 +69,12 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Call
     assert any("4,000 training items" in note for note in evaluation.skipped) or result.train > 1000
     sentences = [*result.notes, result.verdict()]
     assert result.controls or any("planted copies" in text or "time" in text for text in sentences)
+
+
+@pytest.mark.parametrize(("seconds", "items"), [(4.0, 125), (10.0, 300), (20.0, 375), (float("inf"), float("inf"))])
+def test_more_than_some_hundred_items_leave_time_for_other_figures(seconds: float, items: float) -> None:
+    """An item takes 4 ms, in each of four sets."""
+    assert measured_items(lambda share: share * seconds, 0.004) == pytest.approx(items)
 
 
 def test_what_memory_does_not_hold_is_not_looked_at_twice(make_inputs: Callable[..., EvaluationInputs]) -> None:

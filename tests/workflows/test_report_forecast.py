@@ -16,7 +16,7 @@ from anew.evaluation.answerable import AuditCosts
 from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
 from anew.workflows.evaluate import Pace
 from anew.workflows.report_forecast import ReportForecast
-from anew.workflows.report_trials import trial_audit
+from anew.workflows.report_trials import trial_audit, trial_features
 from samples import clips, names, prose, sequences, shapes, tones
 
 COSTS = AuditCosts(RealItems(1500, 380), 1880, 2000, ((FIRST_AUDIT, 0.2),))
@@ -46,6 +46,22 @@ def test_slow_samples_leave_everything_open() -> None:
         "Close? and Varied? will probably stay open (it needs about 300 samples, and there is time for about 27); "
         "New? will probably stay open; give about 2 h"
     )
+
+
+def test_slow_features_leave_closeness_open() -> None:
+    line = replace(FORECAST, feature_seconds=0.004).describe(60.0)
+    assert line.startswith(
+        "Close? and Varied? will probably stay open (it needs about 300 samples, and there is time to measure about 1"
+    )
+    assert replace(FORECAST, feature_seconds=0.004).describe(600.0).startswith("Close? and Varied? can be answered")
+
+
+def test_the_time_of_features_is_measured(tmp_path: Path) -> None:
+    data = Dataset.open(shapes(tmp_path / "shapes", 60))
+    data.fit(DataBudget(None, 60, 60_000))
+    assert 0.0 < trial_features(data, "image", data.spec, 0, 5.0) < 0.5
+    assert trial_features(data, "image", data.spec, 0, 1e-3) >= 1e-3 / 32
+    data.close()
 
 
 def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None:

@@ -37,6 +37,9 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import Score
 
+SETS = 4  # samples, held-out and training items, and those of a naive generator
+# Of the time for figures: with half of it for features, those that people see first (sharpness, colours) were cut off.
+FEATURES_SHARE = 0.3
 METRICS_SHARE = 0.6  # of the time for metrics, chosen; the rest is for the copying test and the report's items
 MAX_SAMPLES = 10_000  # samples that are measured: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
@@ -305,7 +308,7 @@ class Evaluation(ABC, Generic[ItemT]):
         embed = self.embedder(fitted)
         embed(fitted)
         seconds_per_item = (time.monotonic() - start) / (2 * len(fitted))  # fitting and embedding both read them
-        affordable = self.clock.remaining(0.5) / (4 * seconds_per_item)  # four sets
+        affordable = measured_items(self.clock.remaining, seconds_per_item)
         if affordable >= n:
             return embed, n
         n = max(min(n, 2 * MIN_ITEMS), int(affordable))
@@ -359,6 +362,18 @@ class Evaluation(ABC, Generic[ItemT]):
         seconds_per_item = (time.monotonic() - begin) / len(trial)
         seconds = float("inf") if limit is None else PROBE_SHARE * limit
         return affordable_probe(len(self._probe_items), seconds_per_item, seconds)
+
+
+def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
+    """Items of each set that figures are measured on: up to QUICK where their features are ready in half of the time, and more where
+    they are in FEATURES_SHARE of it, since the other figures of more items take longer, too.
+
+    Args:
+        remaining: Seconds until a share of the time for figures is spent.
+        seconds_per_item: Seconds that the features of an item take.
+    """
+    most, ample = (remaining(share) / (SETS * seconds_per_item) for share in (0.5, FEATURES_SHARE))
+    return max(min(most, QUICK), ample)
 
 
 def too_few_of(name: str, n: int) -> str:

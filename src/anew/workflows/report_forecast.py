@@ -14,6 +14,7 @@ from anew.core.specs import Spec, Tokens
 from anew.core.wording import duration
 from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_size
+from anew.errors import about
 from anew.evaluation.answerable import (
     AuditCosts,
     Prospect,
@@ -21,17 +22,17 @@ from anew.evaluation.answerable import (
     held_out_needed,
     novelty_prospect,
 )
-from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS
+from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS, measured_items
 from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 from anew.planning.budget import CROWDED, evaluation_slice
 from anew.planning.train_config import TrainConfig
 from anew.workflows.evaluate import MOST_SHARE, REPORT_PASSAGES, SHARE, Pace, enough_samples
-from anew.workflows.report_trials import is_cut, trial_audit, trial_sampling
+from anew.workflows.report_trials import is_cut, trial_audit, trial_features, trial_sampling
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
-TRIAL_SHARE, MOST_TRIAL = 0.01, 1.0  # of the budget, and seconds at most, for each of the two trials; chosen
+TRIAL_SHARE, MOST_TRIAL = 0.01, 1.0  # of the budget, and seconds at most, for each of the trials; chosen
 LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # budgets that may be advised
 
 
@@ -46,6 +47,7 @@ class ReportForecast:
         held_out: Held-out items, or passages, that samples are compared with for closeness and variety.
         pace: How fast samples are drawn; None where that is not known.
         crowding: How many times longer than on idle cores work takes.
+        feature_seconds: Seconds that the features of an item take; 0: hardly any.
     """
 
     audit: AuditCosts | None
@@ -54,6 +56,7 @@ class ReportForecast:
     held_out: int
     pace: Pace | None = None
     crowding: float = 1.0
+    feature_seconds: float = 0.0
 
     def describe(self, budget: float) -> str:
         """What the report of a budget will be able to answer, a clause or several."""
@@ -68,18 +71,29 @@ class ReportForecast:
 
     def prospects(self, budget: float) -> tuple[Prospect, Prospect | None]:
         """Of closeness and variety, and of novelty; None where that is not measured."""
+        n, seconds = self._measuring(budget)
+        return self._prospects_of(n, seconds)
+
+    def _measuring(self, budget: float) -> tuple[int, float]:
+        """The samples of a budget's report, and the seconds that are left to measure them."""
         seconds = evaluation_slice(budget, self.crowding)
         n, sampling = self._samples(seconds)
-        total = max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
-        return self._prospects_of(n, (1.0 - METRICS_SHARE) * total)
+        return n, max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
 
-    def _prospects_of(self, n_samples: int, audit_seconds: float = math.inf) -> tuple[Prospect, Prospect | None]:
-        """The same of so many samples, where the copying test has so many seconds."""
+    def _prospects_of(self, n_samples: int, seconds: float = math.inf) -> tuple[Prospect, Prospect | None]:
+        """The same of so many samples, where so many seconds are left to measure them."""
         pieces = 1.0 if self.audit is None else self.audit.pieces
-        closeness = closeness_prospect(min(int(pieces * n_samples), self.held_out))
+        compared = min(pieces * n_samples, self.held_out, self._measured(seconds))
+        closeness, audit_seconds = closeness_prospect(int(compared)), (1.0 - METRICS_SHARE) * seconds
         if closeness == "likely" and self.crowding >= CROWDED:  # figures take longer, too
             closeness = "perhaps"
         return closeness, None if self.audit is None else novelty_prospect(self.audit, n_samples, audit_seconds)
+
+    def _measured(self, seconds: float) -> float:
+        """Items that there is time to measure; infinite where none takes any."""
+        if not self.feature_seconds:
+            return math.inf
+        return measured_items(lambda share: share * METRICS_SHARE * seconds, self.feature_seconds)
 
     def _samples(self, seconds: float) -> tuple[int, float]:
         """Samples of a report of these seconds, and the seconds that they take."""
@@ -99,9 +113,12 @@ class ReportForecast:
         """What there are too few of for closeness and variety."""
         if self.held_out < LEAST_FOR_GOOD:
             return f"it needs about {ENOUGH} held-out items, and there are {self.held_out:,}"
-        n = self._samples(evaluation_slice(budget, self.crowding))[0]
+        n, seconds = self._measuring(budget)
         if n < self.min_samples:
             return f"it needs about {self.min_samples} samples, and there is time for about {n:,}"
+        measured = self._measured(seconds)
+        if measured < self.min_samples:
+            return f"it needs about {self.min_samples} samples, and there is time to measure about {about(measured)}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     def _few_held_out(self, prospect: Prospect) -> str:
@@ -156,7 +173,7 @@ def forecast_of_data(
         modality: Its name.
         spec: Spec of an item.
         seed: Seed of the order of items.
-        seconds: For the trial of the copying test.
+        seconds: For each trial, of the copying test and of features.
         config: How many samples the report measures.
         pace: How fast samples are drawn.
         crowding: How many times longer than on idle cores work takes.
@@ -171,4 +188,5 @@ def forecast_of_data(
         held_out=audit.there_are.held_out if cut and audit is not None else held_out,
         pace=pace,
         crowding=crowding,
+        feature_seconds=trial_features(data, modality, spec, seed, seconds),
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
 WARM_UP, SECOND_AUDIT = AuditSize(8, 16), AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real)
+FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # whose features are timed, and that the embedding is fitted to; chosen
 LEAST_TRIAL = 0.1  # seconds, that an audit is given at least: the first takes longer everywhere
 SECOND_PATIENCE = 5.0  # times as long as the first audit: with less time left there is no second one; chosen
 
@@ -80,6 +81,28 @@ def trial_audit(data: Dataset, modality: str, spec: Spec, seed: int, seconds: fl
         left -= spent
         costs = replace(costs, trials=(*costs.trials, (trial.size, spent)))
     return costs
+
+
+def trial_features(data: Dataset, modality: str, spec: Spec, seed: int, seconds: float) -> float:
+    """Seconds that the features of an item take, on which most figures rest; 0 for text, whose features are counts.
+
+    Args:
+        data, modality, spec, seed: See `forecast_of_data`.
+        seconds: Seconds that the trial may take; what is not ready by then takes that long at least.
+    """
+    if isinstance(spec, Tokens):
+        return 0.0
+    items = data.items("train", FEATURE_ITEMS, seed)
+    evaluation = load_evaluation(modality)(_inputs(data, spec, audit_pool(data, spec, 1, seed), items, seed))
+    begin = time.monotonic()
+    try:
+        with hard_stop(seconds):
+            embed = evaluation.embedder(items[:FEW_FEATURE_ITEMS])  # it loads what features need
+            begin = time.monotonic()
+            embed(items)
+    except TimeIsUp:
+        pass
+    return (time.monotonic() - begin) / max(len(items), 1)
 
 
 @dataclass(frozen=True, slots=True)
