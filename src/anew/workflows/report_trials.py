@@ -93,7 +93,9 @@ def trial_features(data: Dataset, modality: str, spec: Spec, seed: int, seconds:
     if isinstance(spec, Tokens):
         return 0.0
     items = data.items("train", FEATURE_ITEMS, seed)
-    evaluation = load_evaluation(modality)(_inputs(data, spec, audit_pool(data, spec, 1, seed), items, seed))
+    evaluation = load_evaluation(modality)(
+        _inputs(data, spec, audit_pool(data, spec, FEATURE_ITEMS, seed), items, seed)
+    )
     begin = time.monotonic()
     try:
         with hard_stop(seconds):
