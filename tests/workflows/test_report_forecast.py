@@ -126,6 +126,9 @@ def test_it_is_said_between_the_plan_and_the_first_step(tmp_path: Path) -> None:
     reporter = Lines()
     data = shapes(tmp_path / "data", 300)
     anew.train(data, tmp_path / "run", budget=30.0, settings={"previews": 0}, reporter=reporter)
+    resumed = Lines()
+    anew.resume(tmp_path / "run", budget=40.0, reporter=resumed)
+    assert sum(line.startswith("the report, roughly, at the present load: Close?") for line in resumed.lines) == 1
     starts = [line.split(":")[0] for line in reporter.lines]
     assert starts.index("the report, roughly, at the present load") > next(
         i for i, start in enumerate(starts) if start == "model"

@@ -102,7 +102,7 @@ def new_run(
         if cleanup != "nothing":
             _remove_begun(folder, with_folder=cleanup == "folder")
         raise
-    return _run_to_end(job, checkpoint, skipped_items, is_new=True)
+    return _run_to_end(job, checkpoint, skipped_items, forecasts=True)
 
 
 def _begin(
@@ -278,7 +278,7 @@ def continue_run(
     codec_stage.clear(folder)
     if job.world.is_main:
         _forget_events(folder, step, reporter)
-    return _run_to_end(job, checkpoint, skipped_items)
+    return _run_to_end(job, checkpoint, skipped_items, forecasts=budget is not None)
 
 
 def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
@@ -330,16 +330,17 @@ def _reopen(
 
 
 def _run_to_end(
-    job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: SkippedItemsReport, *, is_new: bool = False
+    job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: SkippedItemsReport, *, forecasts: bool
 ) -> Model:
-    """Train, then report. An interrupted training is saved and can be resumed. is_new: whether the command began it."""
+    """Train, then report. An interrupted training is saved and can be resumed. forecasts: whether to say before what the report will
+    be able to answer."""
     try:
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 
             def listeners(trainer: Trainer) -> list[Listener]:
                 return [Previews(job, trainer), Film(job, trainer), *tensorboard]
 
-            before_steps = partial(_say_forecast, job, checkpoint) if is_new else lambda: None
+            before_steps = partial(_say_forecast, job, checkpoint) if forecasts else lambda: None
             outcome = fit(job, checkpoint, listeners, before_steps=before_steps)
         if outcome == "interrupted":
             raise KeyboardInterrupt
@@ -352,8 +353,7 @@ def _run_to_end(
 
 
 def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
-    """Say what the report will be able to answer, where it is given a time. checkpoint: of the pilot that goes on, if there
-    was one."""
+    """Say what the report will be able to answer, where it is given a time. checkpoint: what training goes on from, if it does."""
     budget = job.plan.budget_s
     if budget is None or not job.train_config.evaluate_samples or job.world.size > 1:
         return
