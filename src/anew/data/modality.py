@@ -151,8 +151,8 @@ class Modality(ABC):
         """
         return []
 
-    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
-        """Settings with which other items are compared in the form of these, where that is smaller than it would be otherwise."""
+    def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
+        """Settings with which real items come in the form of samples, as far as that is smaller than their own."""
         return {}
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:

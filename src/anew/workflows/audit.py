@@ -59,7 +59,7 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    form, settings = _form_of(samples, modality)
+    form, settings = _form_of(samples, data, modality)
     real = Dataset.open(data, modality=modality, seed=seed, settings=lambda name: settings if name == form else {})
     real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
     with tempfile.TemporaryDirectory() as folder:
@@ -105,17 +105,18 @@ def evaluate_samples(
                 dataset.close()
 
 
-def _form_of(samples: str, modality: str | None) -> tuple[str, dict[str, object]]:
+def _form_of(samples: str, data: str, modality: str | None) -> tuple[str, dict[str, object]]:
     """The modality of samples, and the settings with which the data comes in their form, where they are smaller than it: both are
-    compared at the size of the samples, as is usual. Nothing where they cannot be read, which is said when they are opened."""
+    compared at the size of the samples, as is usual. Nothing where one cannot be read, which is said when it is opened."""
     try:
         chosen = detect_modality(samples, modality, True)
+        real = detect_modality(data, modality)
     except DataError:
         return "", {}
     modality_class = load_modality(chosen.modality)
     reader = modality_class(modality_class.Config())
-    sample, _ = sample_of(chosen, reader)
-    return chosen.modality, reader.settings_like(sample) if sample else {}
+    parts = [sample_of(part, reader)[0] for part in (chosen, real) if part.modality == chosen.modality]
+    return chosen.modality, reader.settings_like(*parts) if len(parts) == 2 and all(parts) else {}
 
 
 def _form_notes(settings: Mapping[str, object]) -> list[str]:

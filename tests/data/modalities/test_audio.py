@@ -412,13 +412,14 @@ def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
         data.close()
 
 
-def test_other_clips_come_in_the_form_of_samples(tmp_path: Path) -> None:
-    def form(*sounds: tuple[float, int]) -> dict[str, object]:
+def test_real_clips_come_in_the_form_of_smaller_samples(tmp_path: Path) -> None:
+    def form(*sounds: tuple[float, int], real: tuple[float, int] = (1.0, 11025)) -> dict[str, object]:
         items = []
-        for number, (seconds, rate) in enumerate(sounds):
+        for number, (seconds, rate) in enumerate((*sounds, real)):
             soundfile.write(tmp_path / f"{number}.wav", np.zeros(int(seconds * rate)), rate)
             items.append(Item(str(number), FileSlice(tmp_path / f"{number}.wav")))
-        return Audio(AudioConfig()).settings_like(items)
+        return Audio(AudioConfig()).settings_like(items[:-1], items[-1:])
 
     assert form((0.5, 8000), (0.25, 8000)) == {"rate": 8000, "seconds": 0.5}
-    assert form((0.5, 8000), (0.5, 11025)) == {"seconds": 0.5} and form((12.0, 44100)) == {}
+    assert form((0.5, 8000), (0.5, 11025)) == {"seconds": 0.5}
+    assert form((2.0, 16000)) == form((1.0, 16000), real=(1.0, 8000)) == {}

@@ -454,10 +454,11 @@ def test_what_is_known_of_a_sample_is_kept_exactly() -> None:
         assert (item[:5] == coloured()[:5]).all() and (item[5:] == items[0][5:]).all()
 
 
-def test_other_items_come_in_the_form_of_small_samples_of_one_size() -> None:
-    def form(*sizes: tuple[int, int]) -> dict[str, object]:
-        arrays = [np.zeros((height, width), np.uint8) for width, height in sizes]
-        return Image(ImageConfig()).settings_like([Item(str(i), array) for i, array in enumerate(arrays)])
+def test_real_images_come_in_the_form_of_small_samples_of_one_size() -> None:
+    def form(*sizes: tuple[int, int], real: tuple[int, int] = (72, 72)) -> dict[str, object]:
+        arrays = [np.zeros((height, width), np.uint8) for width, height in (*sizes, real)]
+        *samples, real_item = [Item(str(i), array) for i, array in enumerate(arrays)]
+        return Image(ImageConfig()).settings_like(samples, [real_item])
 
     assert form((24, 32), (24, 32)) == {"size": "24x32"}
-    assert form((24, 32), (32, 32)) == {} and form((128, 128)) == {}
+    assert form((24, 32), (32, 32)) == form((128, 128)) == form((1, 1)) == form((32, 32), real=(28, 28)) == {}

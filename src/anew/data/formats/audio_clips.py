@@ -106,12 +106,15 @@ def choose(
     return Shape(clip_rate, hop, window, min(bands, window // 4), frames, channels or (2 if stereo else 1))
 
 
-def settings_like(headers: Sequence[Header]) -> dict[str, object]:
-    """Settings with which other clips have the length and rate of these, where neither is more than without a budget."""
-    rates, longest = {header.rate for header in headers}, max(header.seconds for header in headers)
+def settings_like(headers: Sequence[Header], real: Sequence[Header]) -> dict[str, object]:
+    """Settings with which real clips have the rate of samples where that is lower, and their length where all are shorter than real
+    clips usually are."""
+    rates, usual_rate = {header.rate for header in headers}, float(np.median([header.rate for header in real]))
+    longest = max(header.seconds for header in headers)
+    usual_seconds = min(float(np.median([header.seconds for header in real])), SECONDS[1])
     rate = rates.pop()
-    settings: dict[str, object] = {"rate": rate} if not rates and rate <= TOP_RATES[64] else {}
-    return settings | ({"seconds": round(longest, 3)} if longest <= SECONDS[1] else {})
+    settings: dict[str, object] = {"rate": rate} if not rates and rate < min(usual_rate, TOP_RATES[64]) else {}
+    return settings | ({"seconds": round(longest, 3)} if longest < usual_seconds else {})
 
 
 def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterator[tuple[int, int]] | None:

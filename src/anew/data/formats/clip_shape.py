@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from PIL import Image as Pillow
 
-from anew.data.formats import pixels
+from anew.data.formats import image_size, pixels
 from anew.data.formats.frames import Timing
 from anew.data.formats.image_size import choose_size, enough_budget
 from anew.data.types import DataBudget
@@ -32,15 +33,15 @@ def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool) -> 
     return "pad" if len(set(sizes)) > 1 and see_through else "crop"
 
 
-def settings_like(timings: Sequence[Timing], side: int, most_frames: int) -> dict[str, object]:
-    """Settings with which other clips have the size, length and rate of these, as far as they are alike and no larger than
-    `side` and `most_frames`."""
-    sizes, longest = {(timing.width, timing.height) for timing in timings}, max(len(timing.times) for timing in timings)
-    rates = {round(timing.rate, 2) for timing in timings}
-    width, height = sizes.pop()
-    settings: dict[str, object] = {"size": f"{width}x{height}"} if not sizes and max(width, height) <= side else {}
-    settings |= {"frames": longest} if longest <= most_frames else {}
-    return settings | ({"rate": rates.pop()} if len(rates) == 1 else {})
+def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, most_frames: int) -> dict[str, object]:
+    """Settings with which real clips have the size, length and rate of samples, as far as these are alike and smaller, of `side`
+    pixels and `most_frames` frames at most."""
+    sizes, real_sizes = ([(timing.width, timing.height) for timing in part] for part in (timings, real))
+    longest, usual_length = max(len(t.times) for t in timings), float(np.median([len(t.times) for t in real]))
+    rates, usual_rate = {round(t.rate, 2) for t in timings}, float(np.median([t.rate for t in real]))
+    settings = image_size.settings_like(sizes, real_sizes, side)
+    settings |= {"frames": longest} if longest <= most_frames and longest < usual_length else {}
+    return settings | ({"rate": rate} if len(rates) == 1 and (rate := rates.pop()) < 0.99 * usual_rate else {})
 
 
 def even_size(

@@ -35,6 +35,17 @@ def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> 
     return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
 
 
+def settings_like(
+    sizes: Sequence[tuple[int, int]], real_sizes: Sequence[tuple[int, int]], limit: int
+) -> dict[str, object]:
+    """The setting with which real images, or clips, have the (width, height) of samples: where samples are of one size, smaller than
+    real ones usually are, of RUNGS[0] pixels a side at least and of `limit` at most."""
+    width, height = sizes[0]
+    usual_area = float(np.median([w * h for w, h in real_sizes]))
+    is_one = len(set(sizes)) == 1 and RUNGS[0] <= min(width, height) and max(width, height) <= limit
+    return {"size": f"{width}x{height}"} if is_one and width * height < usual_area else {}
+
+
 def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tuple[int, int]:
     """(width, height) for images of these sizes.
 

@@ -148,8 +148,8 @@ class Audio(Modality):
             notes.append(f"{' and '.join(changes).capitalize()} (trim=..., level=...).")
         return notes
 
-    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
-        return audio_clips.settings_like([self.header(item) for item in sample])
+    def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
+        return audio_clips.settings_like(*([self.header(item) for item in items] for items in (samples, real)))
 
     def header(self, item: Item) -> audio.Header:
         """Header of a sound file. Raises ValueError (one clause)."""

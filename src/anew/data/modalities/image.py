@@ -17,7 +17,7 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import learned, pixels, sprite_sheet
+from anew.data.formats import image_size, learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, choose_size, enough_budget
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
@@ -195,10 +195,11 @@ class Image(Modality):
         levels = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
 
-    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
-        sizes = {pixels.size_of(pixels.open_image(item.data)) for item in sample}
-        size = sizes.pop()
-        return {"size": _by(size)} if not sizes and max(size) <= side_limit(DataBudget(None, 0, 0)) else {}
+    def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
+        sizes, real_sizes = (
+            [pixels.size_of(pixels.open_image(item.data)) for item in items] for items in (samples, real)
+        )
+        return image_size.settings_like(sizes, real_sizes, side_limit(DataBudget(None, 0, 0)))
 
     # ---- learning shape and scale ----
 

@@ -182,8 +182,10 @@ class Video(Modality):
         frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
         return [*notes, *self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))]
 
-    def settings_like(self, sample: Sequence[Item]) -> dict[str, object]:
-        return clip_shape.settings_like([self.timing(item) for item in sample], *size_limits(DataBudget(None, 0, 0)))
+    def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
+        side, most_frames = size_limits(DataBudget(None, 0, 0))
+        timings, real_timings = ([self.timing(item) for item in items] for items in (samples, real))
+        return clip_shape.settings_like(timings, real_timings, side, most_frames)
 
     def timing(self, item: Item) -> frames.Timing:
         """When the frames of its file are shown. Raises ValueError (one clause)."""
