@@ -67,6 +67,11 @@ def test_an_unknown_figure_is_refused_before_anything_is_measured(text: str) -> 
         parse_requirements(text)
 
 
+def test_a_figure_is_found_by_its_title_in_reports() -> None:
+    with pytest.raises(ConfigError, match=r"no figure is called 'buzzing'; did you mean 'pulse_distance'\?"):
+        parse_requirements("buzzing<0.3")
+
+
 def test_every_kind_of_figure_is_known() -> None:
     names = "frechet_distance sharpness pure_white stereo_width pulse_distance known_words valid_share copied_share novelty_auc"
     bits = "bits_per_character bits_per_residue_uniform bits_per_character_experts bits_gap"

@@ -14,11 +14,20 @@ from anew.evaluation.score import MetricSpec
 
 def figure_names() -> set[str]:
     """Names of the metrics that stand at the top level of a module, and of bits per unit with their reference rows."""
-    names = {bits_spec(unit, reference).name for unit in UNITS for reference in ("", *REFERENCES)}
+    return {bits_spec(unit, reference).name for unit in UNITS for reference in ("", *REFERENCES)} | {
+        spec.name for spec in _specs()
+    }
+
+
+def figure_titles() -> dict[str, str]:
+    """Names of the same metrics by their titles in reports, in small letters."""
+    return {spec.title.lower(): spec.name for spec in _specs()}
+
+
+def _specs() -> Iterator[MetricSpec]:
     for package in (metrics, modalities, memorization):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            names.update(_names_in(vars(importlib.import_module(module.name)).values()))
-    return names
+            yield from _specs_in(vars(importlib.import_module(module.name)).values())
 
 
 def is_figure(name: str, names: set[str]) -> bool:
@@ -26,9 +35,9 @@ def is_figure(name: str, names: set[str]) -> bool:
     return name in names or any(name.startswith(f"{bits_spec(unit).name}_") for unit in UNITS)
 
 
-def _names_in(values: object) -> Iterator[str]:
+def _specs_in(values: object) -> Iterator[MetricSpec]:
     for value in values if hasattr(values, "__iter__") else ():
         if isinstance(value, MetricSpec):
-            yield value.name
+            yield value
         elif isinstance(value, ItemStatistic):
-            yield value.spec.name
+            yield value.spec

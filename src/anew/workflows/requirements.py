@@ -74,9 +74,17 @@ def parse_requirements(text: str) -> list[Requirement]:
     names = figure_names()
     for requirement in requirements:
         if requirement.name != COPIES and not is_figure(requirement.name, names):
-            hint = did_you_mean(requirement.name, names)
+            hint = _by_title(requirement.name) or did_you_mean(requirement.name, names)
             raise ConfigError(f"`fail_on` {shorten(requirement.text)}: no figure is called {requirement.name!r}{hint}")
     return requirements
+
+
+def _by_title(text: str) -> str:
+    """A hint at the figure that has this title in reports, else ""."""
+    from anew.evaluation.figures import figure_titles
+
+    name = figure_titles().get(text.lower())
+    return f"; did you mean {name!r}?" if name else ""
 
 
 def _parsed(part: str) -> Requirement:

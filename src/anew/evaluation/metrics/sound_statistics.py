@@ -45,8 +45,10 @@ STEREO_WIDTH = ItemStatistic(
 PULSE_DISTANCE = MetricSpec(
     "pulse_distance",
     "Buzzing",
-    "How far the pulses of the high band are from those of real sounds, at the rate where they differ most (0 = the same).",
-    tolerance=Tolerance("closeness", 0.1, 0.3, "pulses (buzzing) differ by {value:.2f} (real data: {real:.2f})"),
+    "How much more, or less, the high tones of samples go up and down at a steady rate than real ones do (0 = the same).",
+    tolerance=Tolerance(
+        "closeness", 0.1, 0.3, "high tones buzz unlike real ones (by {value:.2f}; real data: {real:.2f})"
+    ),
 )
 PULSE_SOURCE = (
     "largest difference of the mean autocorrelation of envelopes above 2 kHz, at any lag of "
