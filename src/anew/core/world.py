@@ -349,7 +349,8 @@ def _named_clause(error: BaseException) -> str:
 
 
 def _entries(value: object, path: str = "") -> dict[str, object]:
-    """The values of a mapping and of those within it by path, such as "settings.width"; under "" what is no mapping."""
+    """Nested mappings flattened: each value by its dotted path, such as "settings.width". A value that is no mapping has the
+    path ""."""
     if not isinstance(value, Mapping):
         return {path: value}
     entries: dict[str, object] = {}
@@ -368,7 +369,7 @@ def _short(value: object) -> str:
 
 
 def _values(differing: Sequence[str], other: Mapping[str, Sequence[str]], main: Mapping[str, Sequence[str]]) -> str:
-    """What differs and how, in brackets: " (settings.width: 32 and 48)"."""
+    """The paths that differ and both values, in parentheses: " (settings.width: 32 and 48)"."""
     described = []
     for path in differing[:MOST_NAMED]:
         values = [entries[path][1] if path in entries else "not given" for entries in (other, main)]

@@ -15,8 +15,8 @@ from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 
 Prospect = Literal["likely", "perhaps", "unlikely"]  # that a question can be answered
 
-# Times as much as LEAST_EVIDENCE, from which on it is likely to: lightly changed copies are not all the nearest. Those of emoji were caught
-# at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
+# Times as much as LEAST_EVIDENCE, from which on an audit is likely to prove them: lightly changed copies are not all the
+# nearest. Those of emoji were caught at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
 AMPLE = 2.0
 
 

@@ -24,21 +24,13 @@ if TYPE_CHECKING:
 RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter is hardly heard
 STORED_SCALE = 32767.0  # stored 16-bit value of the level 1
 CLIPS_AT_ONCE = 64  # clips whose phases are estimated at a time: bounds memory
-NOISE_FROM = (
-    6000.0,
-    4500.0,
-    3500.0,
-    3000.0,
-    2500.0,
-    2000.0,
-    1500.0,
-)  # Hz above which a sound may be noise; candidates, highest first
+# Hz above which a sound may be noise; candidates, highest first.
+NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
 COMPARED_CLIPS = 32  # clips whose pulses choose the candidate
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
-MIN_IMPROVEMENT = (
-    0.02  # in `pulse_distance`, that a lower candidate must bring: tones sound better where noise gains nothing
-)
+# In `pulse_distance`, that a lower candidate must bring: tones sound better where noise gains nothing.
+MIN_IMPROVEMENT = 0.02
 MIN_PICTURE_SIDE = 96  # pixels: smaller pictures are hard to see
 # From silence to the loudest, ever brighter: it reads the same in grey and without red or green.
 COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))

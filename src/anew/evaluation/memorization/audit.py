@@ -149,7 +149,7 @@ class Audit(Generic[ItemT]):
 
         Args:
             remaining: Seconds left, called before each control and each planted draw; a note names what was skipped. A brief
-                audit leaves out samples that there is no time to search for.
+                audit tests fewer samples where time is short.
         """
         if self.brief:
             self._leave_out_samples(remaining)
@@ -193,7 +193,7 @@ class Audit(Generic[ItemT]):
         return np.arange(self.n_real, self.n_real + self.n_samples)
 
     def _leave_out_samples(self, remaining: Callable[[], float]) -> None:
-        """Leave out samples that there is no time to search for."""
+        """Test fewer samples, the first ones, where there is not enough time to search for all."""
 
         def search(rows: slice) -> None:
             for distance in self.distances:  # which remembers
