@@ -84,11 +84,8 @@ class PlayWork(Work):
         """Events for the page, in order."""
 
 
-PICTURED = (
-    "image",
-    "audio",
-    "video",
-)  # kinds of data whose items, and what lies between noise and them, have a picture
+# Modalities whose items, and what lies between noise and them, have a picture.
+PICTURED = ("image", "audio", "video")
 
 
 def can_be_explained(model: Model) -> str:
