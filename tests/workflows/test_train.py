@@ -54,5 +54,5 @@ def test_a_finished_run_without_its_weights_is_given_more_time(tmp_path: Path) -
     anew.train(data, run, steps=3, settings=SETTINGS)
     (run / "model.safetensors").unlink()
     model = anew.resume(run, budget=13, reporter=reporter)
-    assert any(line.startswith("model.safetensors is missing; going on") for line in reporter.lines)
+    assert any(line.startswith("model.safetensors is missing; continuing") for line in reporter.lines)
     assert len(model.sample(2)) == 2

@@ -87,6 +87,7 @@ class Phase:
         optimizer: How the parameters move.
         span: When in the run the phase acts, as shares of the plan. Warm-up and decay are those of the span, and are counted
             in the phase's own updates.
+        differentiates_twice: Whether the loss holds a gradient by an input of `module`, such as a penalty on it.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Phase:
     loss: Callable[[Batch, StepContext], Loss]
     optimizer: OptimizerConfig
     span: tuple[float, float] = (0.0, 1.0)
+    differentiates_twice: bool = False
 
     def is_active(self, progress: float) -> bool:
         """Whether the phase acts when `progress` of the plan is done."""

@@ -79,10 +79,10 @@ def measure_candidates(
         else:
             family = build_family(family_class, spec, config, 0, world.device)
         shard = choose_parallel(parallel, family, world)[0] == "fsdp"
-        step_s = _median_step_seconds(family, config, data, world, share, shard)
+        step_s = median_step_seconds(family, config, data, world, share, shard)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build_family(family_class, spec, config, 0, world.device)
-            step_s = choose_thread_count(step_s, partial(_median_step_seconds, family, config, data, world, share / 2))
+            step_s = choose_thread_count(step_s, partial(median_step_seconds, family, config, data, world, share / 2))
         candidate = Candidate(
             model_size=model_size,
             parameters=count_parameters(family),
@@ -111,9 +111,11 @@ def _built_if_there_is_room(
     return family.to(world.device)
 
 
-def _median_step_seconds(
+def median_step_seconds(
     family: Family, config: FamilyConfig, data: Batches, world: World, seconds: float, shard: bool = False
 ) -> float:
+    """Median time of a training step that is repeated for about so many seconds; the first one does not count. The same on all
+    processes. shard: whether they share the weights."""
     trainer = Trainer(
         family,
         data,

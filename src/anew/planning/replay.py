@@ -28,6 +28,7 @@ OUTSIDE_A_PLAN = {
     "device",
     "parallel",
     "recompute",
+    "compile",
 }
 
 

@@ -37,6 +37,12 @@ class TrainConfig:
         "compute activations again instead of keeping them; auto: where those of one example do not fit in memory",
         choices=("auto", "on", "off"),
     )
+    compile: str = setting(
+        "auto",
+        "train with networks that torch.compile has compiled; auto: where a trial shows that it saves time, in budgets of at "
+        "least 10 minutes on a GPU and an hour on a CPU",
+        choices=("auto", "on", "off"),
+    )
     train_seconds: float = setting(0.0, "time for training alone; 0: chosen by the budget", unit="s", low=0.0)
     previews: int = setting(4, "number of previews during training", low=0, high=1000)
     film: bool = setting(

@@ -99,7 +99,7 @@ class Pilot:
 class Plan:
     """The plan of a training; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
     the first step, since sums round differently with another number of them. parallel: how several processes share the model;
-    recompute: whether activations are computed again instead of kept."""
+    recompute: whether activations are computed again instead of kept; compile: whether networks are compiled for training."""
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
     model_size: Annotated[int, Field(strict=True)]
@@ -117,6 +117,7 @@ class Plan:
     threads: Count | None = None
     parallel: Literal["ddp", "fsdp"] = "ddp"
     recompute: bool = False
+    compile: bool = False
     pilots: tuple[Pilot, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()

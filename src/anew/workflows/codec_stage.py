@@ -42,6 +42,7 @@ NOT_OF_A_STAGE = {
     "tensorboard",
     "parallel",
     "recompute",
+    "compile",
 }
 
 

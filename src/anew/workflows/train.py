@@ -45,6 +45,7 @@ from anew.sampling.restore import load_family_class, newest_weights
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
+from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
 from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.film import Film
 from anew.workflows.fit import fit
@@ -98,6 +99,7 @@ def new_run(
         reporter = reporter if reporter is not None and world.is_main else SilentReporter()
         user_family = None if own_family is None else load_family_file(own_family)
         job, checkpoint, skipped_items = _begin(folder, request, reporter, started, user_family)
+        job = choose_compilation(job)
     except Exception:  # whatever it was, it is raised again
         if cleanup != "nothing":
             _remove_begun(folder, with_folder=cleanup == "folder")
@@ -115,6 +117,7 @@ def _begin(
     train_config = train_config_of(request)
     check_tensorboard(train_config)
     context = _context(train_config, reporter, started, user_family)
+    check_compiler(train_config, context.world)
     _check_same_request(context.world, request, folder)
     pilots.clear(folder)
     data = open_data(request, context)
@@ -334,6 +337,7 @@ def _run_to_end(
 ) -> Model:
     """Train, then report. An interrupted training is saved and can be resumed. forecasts: whether to say before what the report will
     be able to answer."""
+    apply_compilation(job)
     try:
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 

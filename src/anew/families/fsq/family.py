@@ -223,7 +223,15 @@ class Fsq(Family[Grid, FsqConfig]):
             grad_clip=0.0,
         )
         span = (c.adversarial_start, 1.0)
-        return Phase("discriminator", self.discriminator, self._discriminator_loss, optimizer, span), autoencoder
+        discriminator = Phase(
+            "discriminator",
+            self.discriminator,
+            self._discriminator_loss,
+            optimizer,
+            span,
+            differentiates_twice=True,
+        )
+        return discriminator, autoencoder
 
     def optimizer(self) -> OptimizerConfig:
         c = self.config

@@ -165,7 +165,13 @@ class Gan(Family[Grid, GanConfig]):
 
     def phases(self) -> tuple[Phase, ...]:
         return (
-            Phase("discriminator", self.discriminator, self._discriminator_loss, self.optimizer()),
+            Phase(
+                "discriminator",
+                self.discriminator,
+                self._discriminator_loss,
+                self.optimizer(),
+                differentiates_twice=True,
+            ),
             Phase("generator", self.generator, self._generator_loss, self.optimizer()),
         )
 

@@ -1,0 +1,93 @@
+"""Processes: a step of one process on all cores beside a step of one process for each core, at the same global batch.
+
+    python bench/processes.py [--images DIGITS] [--text TEXT] [--records NAMES] [--families vae transformer] [--steps 150] [--repeats 3]
+
+Whole commands in turns, `anew train` and `torchrun ... -m anew train`, with one configuration: the settings that the plan gave the
+first run are asked of all others. `one_s` and `many_s`: medians over the repeats of each run's median time of a step in its last
+two thirds. `faster`: how many times as fast the many are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew_command, events, fresh, parser, pinned, setting_words
+
+FAMILIES = {
+    "gan": ("images",),
+    "vae": ("images",),
+    "diffusion": ("images",),
+    "transformer": ("images", "text", "records"),
+}
+FIXED = ("previews=0", "evaluate_samples=0", "film=false")
+
+
+def step_seconds(run: Path) -> float:
+    times = [float(event["seconds"]) for event in events(run) if event["event"] == "step"]
+    apart = [after - before for before, after in itertools.pairwise(times[len(times) // 3 :])]
+    return statistics.median(apart)
+
+
+def configuration(run: Path) -> dict[str, Any]:
+    return dict(json.loads((run / "config.json").read_text())["family"]["config"])
+
+
+def train(command: Sequence[str], arguments: argparse.Namespace, place: Path, cores: Sequence[int]) -> float:
+    pinned(command, cores, place).check()
+    return step_seconds(place / "run")
+
+
+def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    many = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    many += ["--nproc-per-node", str(len(arguments.cores)), "-m", "--", "anew"]
+    for family in arguments.families:
+        for source in FAMILIES[family]:
+            data = getattr(arguments, source)
+            if data is None:
+                continue
+            place = fresh(arguments.work / "processes" / f"{family}-{source}")
+            words = ["train", str(data.resolve()), "--family", family, "--steps", str(arguments.steps)]
+            words += ["--run", str(place / "run"), *setting_words([*FIXED, *arguments.set])]
+            seconds: dict[str, list[float]] = {"one": [], "many": []}
+            shapes = []
+            for _ in range(arguments.repeats):
+                for way, command in (("one", anew_command(*words)), ("many", [*many, *words])):
+                    fresh(place)
+                    seconds[way].append(train(command, arguments, place, arguments.cores))
+                    shapes.append(configuration(place / "run"))
+            if any(shape != shapes[0] for shape in shapes):
+                raise SystemExit(f"{family}: the runs had different settings: {shapes}")
+            one, several = (statistics.median(seconds[way]) for way in ("one", "many"))
+            yield {
+                "family": family,
+                "data": source,
+                "batch": shapes[0]["batch_size"],
+                "one_s": round(one, 4),
+                "many_s": round(several, 4),
+                "faster": round(one / several, 2),
+            }
+
+
+def main() -> None:
+    build = parser(__doc__)
+    for source in sorted({source for sources in FAMILIES.values() for source in sources}):
+        build.add_argument(f"--{source}", type=Path, help="a folder or file")
+    build.add_argument("--families", nargs="*", default=list(FAMILIES), choices=list(FAMILIES))
+    build.add_argument("--steps", type=int, default=150)
+    build.add_argument("--repeats", type=int, default=3)
+    arguments = build.parse_args()
+    table = Table("processes")
+    for row in rows(arguments):
+        table.add(**row)
+    table.show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""torch.compile (Ansel et al. 2024, doi 10.1145/3620665.3640366) of the blocks of networks, for training alone: samples and
+validation have other shapes, each of which would be compiled anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from anew.core.random import Dropout
+from anew.core.specs import Tokens
+from anew.errors import ConfigError
+from anew.families.base import Family
+from anew.families.phases import Phase
+from anew.training.recomputing import repeated_blocks
+
+CPP_COMPILERS = ("g++", "clang++", "c++", "cl")
+MOST_SHAPES = 64  # of the blocks of a network; beyond, torch.compile would compute them as they are without a word
+
+
+def missing_compiler(device: torch.device) -> str:
+    """What torch.compile needs for this device and does not find; empty where nothing is missing."""
+    chosen = os.environ.get("CXX")
+    if not any(shutil.which(name) for name in ([chosen] if chosen else CPP_COMPILERS)):
+        return "a C++ compiler"
+    if device.type == "cuda":
+        from torch.utils._triton import has_triton
+
+        return "" if has_triton() else "Triton for this GPU"
+    return ""
+
+
+def compilable_blocks(phases: Iterable[Phase]) -> list[nn.Module]:
+    """The blocks that can be compiled: those of networks that are differentiated once, since torch.compile knows no second
+    derivative."""
+    phases = list(phases)
+    return [block for phase in phases if not phase.differentiates_twice for block in repeated_blocks(phase.module)]
+
+
+def compile_blocks(family: Family) -> None:
+    """Let the blocks of a family be compiled at their first training step. Results change by rounding."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of parts of PyTorch that use others
+        import torch._dynamo
+        import torch._inductor.compile_fx
+
+    # Dynamo looks at the gradients of all inputs of a block, of which only weights have any; nothing is to be done.
+    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+    torch._dynamo.config.recompile_limit = MOST_SHAPES
+    # Records have other lengths in every step. Grids do not, and with shapes left open Inductor fails on channels_last.
+    is_dynamic = None if isinstance(family.spec, Tokens) else False
+    for block in compilable_blocks(family.phases()):
+        dropouts: list[nn.Module] = [module for module in block.modules() if isinstance(module, Dropout)]
+        for dropout in dropouts:  # its numbers follow from Python values, which would be compiled in
+            dropout.forward = torch.compiler.disable(dropout.forward)  # type: ignore[no-untyped-call]
+        block.forward = _compiled_in_training(block, block.forward, is_dynamic)
+
+
+def _compiled_in_training(
+    block: nn.Module, forward: Callable[..., object], is_dynamic: bool | None
+) -> Callable[..., object]:
+    from torch._dynamo.exc import TorchDynamoException
+
+    compiled = torch.compile(forward, dynamic=is_dynamic)
+
+    def chosen(*args: object, **kwargs: object) -> object:
+        if not block.training or not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        try:
+            return compiled(*args, **kwargs)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(
+                f"torch.compile failed on these networks ({reason}); train them with compile=off"
+            ) from error
+
+    return chosen

@@ -1,0 +1,103 @@
+"""Whether a training compiles its networks: as asked, or by a trial that a long budget pays for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from anew.core.world import World
+from anew.errors import ConfigError
+from anew.planning.benchmark import median_step_seconds
+from anew.planning.build import build_family
+from anew.planning.train_config import TrainConfig
+from anew.training.compilation import compilable_blocks, compile_blocks, missing_compiler
+
+if TYPE_CHECKING:
+    from anew.workflows.job import TrainingJob
+
+# Seconds of training, by type of device, from which on a trial is paid for. It takes half a minute on a CPU, where compiled
+# networks were never more than 5% faster (docs/log.md, 2026-11-27); chosen.
+LEAST_SECONDS = {"cuda": 600.0, "cpu": 3600.0}
+TIMED_SECONDS = 3.0  # that steps of either kind are timed for; chosen
+LEAST_GAIN = 1.05  # times as fast that compiled steps have to be; chosen: less is within the noise
+
+
+def check_compiler(config: TrainConfig, world: World) -> None:
+    """Raise ConfigError where networks are to be compiled and some process has no compiler: early, before any work is done."""
+    missing = missing_compiler(world.device) if config.compile == "on" else ""
+    if world.any(bool(missing)):
+        raise ConfigError(
+            f"compile=on needs {missing or 'a compiler on every host'}; install it, or leave `compile` out"
+        )
+
+
+def choose_compilation(job: TrainingJob) -> TrainingJob:
+    """A new training with the decision in its plan, which is written down.
+
+    Raises:
+        ConfigError: It was asked for, and the family has no network that can be compiled.
+    """
+    setting = job.train_config.compile
+    if setting == "off" or job.request.plan_from is not None:
+        return job
+    has_blocks = bool(compilable_blocks(job.family.phases()))
+    if setting == "on":
+        if not has_blocks:
+            raise ConfigError("compile=on needs a family whose networks have blocks; leave it out")
+        if job.plan.recompute:
+            raise ConfigError("compile=on and the recomputation of activations exclude each other; leave `compile` out")
+        return _with_decision(job, True, "networks are compiled as asked")
+    least_seconds = LEAST_SECONDS.get(job.world.device.type)
+    seconds = job.plan.train_s
+    is_long = least_seconds is not None and seconds is not None and seconds >= least_seconds
+    if not is_long or not has_blocks or job.plan.recompute:
+        return job
+    if job.world.any(bool(missing_compiler(job.world.device))):
+        return _with_decision(job, False, f"networks are not compiled: {missing_compiler(job.world.device)} is missing")
+    return _with_decision(job, *_trial(job))
+
+
+def apply_compilation(job: TrainingJob) -> None:
+    """Compile the networks of a job whose plan says so, where there is a compiler."""
+    if not job.plan.compile:
+        return
+    missing = missing_compiler(job.world.device)
+    if job.world.any(bool(missing)):
+        job.context.reporter.message(
+            f"networks are not compiled here: {missing or 'a compiler on some host'} is missing; results differ by rounding"
+        )
+        return
+    compile_blocks(job.family)
+
+
+def _with_decision(job: TrainingJob, is_compiled: bool, note: str) -> TrainingJob:
+    plan = replace(job.plan, compile=is_compiled, notes=(*job.plan.notes, note))
+    decided = replace(job, record=job.record.model_copy(update={"plan": plan}))
+    decided.write_status(job.record.status)
+    job.context.reporter.message(note)
+    return decided
+
+
+def _trial(job: TrainingJob) -> tuple[bool, str]:
+    """Whether compiled steps are faster, and a sentence with the figures. The network of the job is not touched."""
+    job.context.reporter.message("compiling the networks, to see whether that makes steps faster")
+    plain = _step_seconds(job, is_compiled=False)
+    begin = time.monotonic()
+    try:
+        compiled = _step_seconds(job, is_compiled=True)
+    except ConfigError as error:
+        return False, f"networks are not compiled: {error}"
+    taken = job.world.broadcast(time.monotonic() - begin)
+    times = f"a step took {compiled:.3g} s compiled and {plain:.3g} s as it is"
+    if plain < LEAST_GAIN * compiled:
+        return False, f"networks are not compiled: {times}"
+    return True, f"networks are compiled: {times}; compiling took {taken:.0f} s"
+
+
+def _step_seconds(job: TrainingJob, *, is_compiled: bool) -> float:
+    family = build_family(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world.device)
+    if is_compiled:
+        compile_blocks(family)
+    is_sharded = job.plan.parallel == "fsdp"
+    return median_step_seconds(family, job.family.config, job.data, job.world, TIMED_SECONDS, is_sharded)

@@ -1,0 +1,122 @@
+"""Whether networks are compiled is asked for, or follows from a trial in long budgets; a missing compiler is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import anew
+from anew.core.reporter import SilentReporter
+from anew.errors import ConfigError
+from anew.workflows import compilation, job
+from anew.workflows.compilation import choose_compilation
+from anew.workflows.job import TrainingJob
+from samples import TINY, names
+
+SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
+
+
+class Lines(SilentReporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
+    """A training that was just begun, of two hours."""
+    jobs: list[TrainingJob] = []
+    begin_job = job.begin_job
+
+    def keep(*arguments: object, **options: object) -> TrainingJob:
+        jobs.append(begin_job(*arguments, **options))
+        return jobs[-1]
+
+    monkeypatch.setattr("anew.workflows.train.begin_job", keep)
+    anew.train(names(tmp_path / "names.txt", 300), tmp_path / "run", steps=1, settings=SETTINGS)
+    plan = replace(jobs[0].plan, train_s=7200.0, steps=None)
+    return replace(jobs[0], record=jobs[0].record.model_copy(update={"plan": plan}))
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, plain: float, compiled: float) -> None:
+    """Let steps take so many seconds."""
+    seconds = iter((plain, compiled))
+    monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
+    monkeypatch.setattr(compilation, "compile_blocks", lambda family: None)
+    monkeypatch.setattr(compilation, "median_step_seconds", lambda *arguments: next(seconds))
+
+
+def test_a_trial_decides_in_long_budgets(begun: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed(monkeypatch, 0.3, 0.2)
+    plan = choose_compilation(begun).plan
+    assert plan.compile
+    assert plan.notes[-1].startswith(
+        "networks are compiled: a step took 0.2 s compiled and 0.3 s as it is; compiling took"
+    )
+    assert begun.folder.record().plan.compile
+
+
+def test_what_gains_nothing_is_not_compiled(begun: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed(monkeypatch, 0.3, 0.29)
+    plan = choose_compilation(begun).plan
+    assert not plan.compile
+    assert plan.notes[-1] == "networks are not compiled: a step took 0.29 s compiled and 0.3 s as it is"
+
+
+def test_networks_that_cannot_be_compiled_train_as_they_are(
+    begun: TrainingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(family: object) -> None:
+        raise ConfigError("torch.compile failed on these networks (a reason)")
+
+    timed(monkeypatch, 0.3, 0.2)
+    monkeypatch.setattr(compilation, "compile_blocks", fail)
+    note = "networks are not compiled: torch.compile failed on these networks (a reason)"
+    assert choose_compilation(begun).plan.notes[-1] == note
+
+
+def test_a_short_budget_pays_for_no_trial(begun: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed(monkeypatch, 0.3, 0.2)
+    short = replace(begun, record=begun.record.model_copy(update={"plan": replace(begun.plan, train_s=3000.0)}))
+    assert choose_compilation(short) is short
+
+
+def test_a_long_budget_without_a_compiler_says_so(begun: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "missing_compiler", lambda device: "a C++ compiler")
+    assert choose_compilation(begun).plan.notes[-1] == "networks are not compiled: a C++ compiler is missing"
+
+
+def test_asked_for_without_a_compiler_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "missing_compiler", lambda device: "a C++ compiler")
+    with pytest.raises(ConfigError, match="compile=on needs a C\\+\\+ compiler; install it, or leave `compile` out"):
+        anew.train(names(tmp_path / "n.txt", 300), tmp_path / "run", steps=1, settings={**SETTINGS, "compile": "on"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_asked_for_and_resumed_where_there_is_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
+    monkeypatch.setattr(compilation, "compile_blocks", lambda family: calls.append(len(family.phases())))
+    run, reporter = tmp_path / "run", Lines()
+    settings = {**SETTINGS, "compile": "on"}
+    model = anew.train(names(tmp_path / "n.txt", 300), run, steps=1, settings=settings, reporter=reporter)
+    assert calls == [1] and model.record.plan.compile and "networks are compiled as asked" in reporter.lines
+    monkeypatch.setattr(compilation, "missing_compiler", lambda device: "a C++ compiler")
+    anew.resume(run, steps=2, reporter=reporter)
+    assert calls == [1]
+    assert "networks are not compiled here: a C++ compiler is missing; results differ by rounding" in reporter.lines
+
+
+def test_recomputed_activations_exclude_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
+    settings = {**SETTINGS, "compile": "on", "recompute": "on"}
+    with pytest.raises(ConfigError, match="exclude each other; leave `compile` out"):
+        anew.train(names(tmp_path / "n.txt", 300), tmp_path / "run", steps=1, settings=settings)
