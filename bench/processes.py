@@ -2,9 +2,8 @@
 
     python bench/processes.py [--images DIGITS] [--text TEXT] [--records NAMES] [--families vae transformer] [--steps 150] [--repeats 3]
 
-Whole commands in turns, `anew train` and `torchrun ... -m anew train`, with one configuration: the settings that the plan gave the
-first run are asked of all others. `one_s` and `many_s`: medians over the repeats of each run's median time of a step in its last
-two thirds. `faster`: how many times as fast the many are.
+Whole commands in turns, `anew train` and `torchrun ... -m anew train`, until all steps are taken. `one_s` and `many_s`:
+medians over the repeats of each run's median time of a step in its last two thirds. `faster`: how many times as fast the many are.
 """
 
 from __future__ import annotations
@@ -14,11 +13,23 @@ import itertools
 import json
 import statistics
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import Table, anew_command, events, fresh, parser, pinned, setting_words
+from _common import (
+    THREAD_VARIABLES,
+    Table,
+    anew_command,
+    end_group,
+    events,
+    fresh,
+    parser,
+    setting_words,
+    start,
+    train_seconds,
+)
 
 FAMILIES = {
     "gan": ("images",),
@@ -39,9 +50,21 @@ def configuration(run: Path) -> dict[str, Any]:
     return dict(json.loads((run / "config.json").read_text())["family"]["config"])
 
 
-def train(command: Sequence[str], arguments: argparse.Namespace, place: Path, cores: Sequence[int]) -> float:
-    pinned(command, cores, place).check()
-    return step_seconds(place / "run")
+def train(command: Sequence[str], place: Path, arguments: argparse.Namespace, threads: int) -> float:
+    """Median time of a step of a command whose processes have so many threads each. It is stopped behind the last step: the report
+    is not timed."""
+    run = place / "run"
+    process = start(command, arguments.cores, place / "command", extra=dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        while process.poll() is None:
+            time.sleep(0.5)
+            if (run / "events.jsonl").exists() and train_seconds(run)[1] >= arguments.steps:
+                return step_seconds(run)
+    finally:
+        process.terminate()  # torchrun ends its processes, which are in sessions of their own
+        process.wait(timeout=60)
+        end_group(process)
+    raise SystemExit(f"no steps: {' '.join(command)}\n{Path(f'{place}/command.err').read_text()[-2000:]}")
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -56,11 +79,12 @@ def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             words = ["train", str(data.resolve()), "--family", family, "--steps", str(arguments.steps)]
             words += ["--run", str(place / "run"), *setting_words([*FIXED, *arguments.set])]
             seconds: dict[str, list[float]] = {"one": [], "many": []}
+            ways = (("one", anew_command(*words), len(arguments.cores)), ("many", [*many, *words], 1))
             shapes = []
             for _ in range(arguments.repeats):
-                for way, command in (("one", anew_command(*words)), ("many", [*many, *words])):
+                for way, command, threads in ways:
                     fresh(place)
-                    seconds[way].append(train(command, arguments, place, arguments.cores))
+                    seconds[way].append(train(command, place, arguments, threads))
                     shapes.append(configuration(place / "run"))
             if any(shape != shapes[0] for shape in shapes):
                 raise SystemExit(f"{family}: the runs had different settings: {shapes}")

@@ -21,7 +21,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from _common import Table, parser
 from anew.nets.decoder import Decoder, DecoderConfig
 
-STATES = 5  # tensors of fp32 for each weight beside it, at most: gradient, DDP's bucket of it, two moments, average
+STATES = 4  # tensors of fp32 for each weight beside it, at most: gradient, two moments, average
 GB = 1e9
 
 

@@ -57,7 +57,7 @@ def test_weights_are_shared_where_copies_do_not_fit(free: Callable[[float], None
 
 def test_sizes_end_where_memory_does(free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
     family = build_family(Toy, POINT, ToyConfig(), 0, torch.device("cpu"))
-    state = 6.0 * 4 * count_parameters(family)
+    state = 5.0 * 4 * count_parameters(family)
     free(0.9 * state)
     assert has_room(family, World())  # small ones are not counted
     monkeypatch.setattr(memory_plan, "SMALL", 1)

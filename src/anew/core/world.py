@@ -87,6 +87,10 @@ class World:
         """Whether the flag is set on any process."""
         return bool(self._reduced([float(flag)], dist.ReduceOp.MAX)[0])
 
+    def maximum(self, *values: float) -> list[float]:
+        """The largest of each value over all processes."""
+        return self._reduced(values, dist.ReduceOp.MAX)
+
     def minimum(self, value: int) -> int:
         """The smallest of the values of all processes."""
         return int(self._reduced([float(value)], dist.ReduceOp.MIN)[0])

@@ -12,8 +12,8 @@ from anew.families.phases import Phase
 Parallel = Literal["ddp", "fsdp"]
 
 STATE_SHARE = 2 / 3  # of the free memory for what DDP copies to every process; activations have the other third
-SMALL = 50_000_000  # parameters that any machine trains: 1.2 GB with gradients, moments, buckets and average
-MOST_COPIES = 5  # gradients, DDP's buckets, two moments, average
+SMALL = 50_000_000  # parameters that any machine trains: 1.0 GB with gradients, moments and average
+MOST_COPIES = 4  # gradients, two moments, average
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 
 
@@ -54,11 +54,11 @@ def copied_bytes(family: Family) -> int:
 
 
 def _copied_bytes(phase: Phase, has_average: bool) -> int:
-    """Of one phase: gradients and DDP's buckets of them, the moments, the average."""
+    """Of one phase: gradients (DDP's buckets are their storage), the moments, the average."""
     total = 0
     for name, parameter in phase.module.named_parameters():
         group = next(group for group in phase.optimizer.groups if group.match(name, parameter))
-        copies = 2 + MOMENTS[group.optimizer] + has_average
+        copies = 1 + MOMENTS[group.optimizer] + has_average
         total += copies * parameter.numel() * parameter.element_size()
     return total
 

@@ -59,7 +59,7 @@ def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: 
     # Buffers are the same everywhere already; newer releases renamed the switch.
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     unsynced: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
-    return DistributedDataParallel(LossModule(module, loss), **unsynced)
+    return DistributedDataParallel(LossModule(module, loss), gradient_as_bucket_view=True, **unsynced)
 
 
 def _sharded(module: LossModule, world: World) -> nn.Module:

@@ -121,12 +121,16 @@ class Trainer:
 
     def _next_progress(self) -> float | None:
         """Progress of the next step, or None at the end; the same on all processes."""
-        self.stopping = self.world.any(self.stopping)  # one host alone may have been told to stop
-        planned = self.world.broadcast(None if self.stopping else self.progress.at(self.step))
-        if planned is None:
+        planned = None if self.stopping else self.progress.at(self.step)
+        # One host alone may have been told to stop; of progress, the main process's counts. One exchange tells both.
+        is_over = planned is None and self.world.is_main
+        main_progress = planned if planned is not None and self.world.is_main else 0.0
+        stops, over, planned = self.world.maximum(float(self.stopping), float(is_over), main_progress)
+        self.stopping = bool(stops)
+        if self.stopping or over:
             return None
         if self.early_decay is None or self.progress.has_early_decay:
-            return float(planned)
+            return planned
         # The decay began early: it takes as large a share of the shortened run as it would of the planned one.
         start = 1.0 - self.decay
         progress = start + (planned - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
@@ -147,7 +151,6 @@ class Trainer:
         for phase in self.phases:
             if phase.is_active(progress):
                 losses[phase.name], grad_norms[phase.name] = self._update(phase, progress, logs)
-        self._sum_over_processes(logs)
         self.family.on_step_end(logs)
         self.step += 1
         self.examples += self.batch_size
@@ -170,7 +173,13 @@ class Trainer:
         self._freeze_others(phase)
         start, rows = self.world.rows(self.batch_size)
         batch = self.data.batch(self.step, phase.name, start, rows, self.batch_size).to(self.world.device)
-        total, count = self.world.sum(*self._accumulate(phase, batch, start, progress, logs))
+        total, count, means = self._accumulate(phase, batch, start, progress)
+        if shared := means.keys() & logs.keys():
+            raise ValueError(f"two phases log {sorted(shared)[0]!r}; a name may be used by one phase only")
+        total, count, *values = self.world.sum(
+            total, count, *means.values()
+        )  # one exchange for all: each waits for the slowest
+        logs.update(zip(means, values, strict=True))
         count = max(count, TINY)
         if not math.isfinite(total):
             optimizer.zero_grad()
@@ -185,13 +194,12 @@ class Trainer:
         return total / count, norm
 
     def _accumulate(
-        self, phase: Phase, batch: Batch, start: int, progress: float, logs: dict[str, float]
-    ) -> tuple[float, float]:
-        """Gradients of this process's rows of a batch, one micro-batch after another; adds its part of the means of the
-        whole batch's scalars to `logs`.
+        self, phase: Phase, batch: Batch, start: int, progress: float
+    ) -> tuple[float, float, dict[str, float]]:
+        """Gradients of this process's rows of a batch, one micro-batch after another.
 
         Returns:
-            Sum and count of the loss.
+            Sum and count of the loss, and its part of the means of the whole batch's scalars.
         """
         total = count = 0.0
         means: dict[str, float] = {}
@@ -207,10 +215,7 @@ class Trainer:
             count += float(loss_count)
             for name, value in scalars.items():
                 means[name] = means.get(name, 0.0) + float(value) * len(rows) / self.batch_size
-        if shared := means.keys() & logs.keys():
-            raise ValueError(f"two phases log {sorted(shared)[0]!r}; a name may be used by one phase only")
-        logs.update(means)
-        return total, count
+        return total, count, means
 
     def _micro_batches(self, num_rows: int) -> list[tuple[int, int]]:
         """First row and end of each micro-batch of this process's rows: as many on every process where weights are sharded,
@@ -221,11 +226,6 @@ class Trainer:
         # Shares differ by one row: with two rows at least in a micro-batch the smaller ones can be cut as often.
         count = -(-self.world.largest_share(self.batch_size) // max(2, size))
         return [(num_rows * number // count, num_rows * (number + 1) // count) for number in range(count)]
-
-    def _sum_over_processes(self, logs: dict[str, float]) -> None:
-        if self.world.size > 1 and logs:
-            sums = self.world.sum(*logs.values())
-            logs.update(zip(logs, sums, strict=True))
 
     def _freeze_others(self, phase: Phase) -> None:
         """Let gradients reach the weights of this phase and no others."""
