@@ -32,7 +32,7 @@ with together() as world:
     except AnewError as error:
         named = str(error)
     print(json.dumps({
-        "sum": world.sum(0.1, r), "any": [world.any(r == 1), world.any(False)], "minimum": world.minimum(5 - r),
+        "sum": world.sum(0.1, r), "any": [world.any(r == 1), world.any(False)], "minimum": world.minimum(5 - r), "maximum": world.maximum(0.25 * r, 1.0 - r),
         "broadcast": world.broadcast({"rank": r}), "gather": world.gather("x" * (3 * r)),
         "equal": all(torch.equal(received[n], t) and received[n].dtype == t.dtype for n, t in tensors.items()),
         "said": said, "named": named, "rows": world.rows(5)}))
@@ -47,6 +47,7 @@ def test_a_single_process_gets_back_what_it_gives() -> None:
     assert world.sum(1.5, 2) == [1.5, 2]
     assert world.any(True) and not world.any(False)
     assert world.minimum(3) == 3
+    assert world.maximum(1.5, 2) == [1.5, 2]
     value, tensors = object(), {"a": torch.ones(2)}
     assert world.broadcast(value) is value
     assert world.broadcast_tensors(tensors)["a"] is tensors["a"]
@@ -77,6 +78,7 @@ def test_two_processes_agree() -> None:
     assert values == others
     assert values["sum"] == [0.2, 1.0]
     assert values["any"] == [True, False] and values["minimum"] == 4
+    assert values["maximum"] == [0.25, 1.0]
     assert values["broadcast"] == {"rank": 0} and values["gather"] == ["", "xxx"]
     assert values["equal"]
     assert values["said"].startswith("process 1 on ")

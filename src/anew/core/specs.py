@@ -184,7 +184,10 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        if torch.device(device).type != "cuda":
+            return self._map(lambda tensor: tensor.to(device))
+        # Only what is in pinned memory is copied while the GPU computes.
+        return self._map(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
 
     def rows(self, start: int, stop: int) -> Batch:
         """The examples start .. stop - 1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -201,8 +201,7 @@ class Trainer:
         Returns:
             Sum and count of the loss, and its part of the means of the whole batch's scalars.
         """
-        total = count = 0.0
-        means: dict[str, float] = {}
+        taken: list[tuple[int, list[str], list[float | Tensor]]] = []
         wrapped = self.wrapped[phase.name]
         for offset, end in self._micro_batches(len(batch)):
             rows = batch.rows(offset, end)
@@ -211,10 +210,14 @@ class Trainer:
             with random.use_context(context), sync_gradients(wrapped, is_last=end == len(batch)):
                 loss, loss_count, scalars = wrapped(rows, context)
                 loss.backward()
-            total += float(loss.detach())
-            count += float(loss_count)
-            for name, value in scalars.items():
-                means[name] = means.get(name, 0.0) + float(value) * len(rows) / self.batch_size
+            taken.append((len(rows), list(scalars), [loss.detach(), loss_count, *scalars.values()]))
+        values = iter(_to_floats([value for _, _, values in taken for value in values]))
+        total = count = 0.0
+        means: dict[str, float] = {}
+        for num_rows, names, _ in taken:
+            total, count = total + next(values), count + next(values)
+            for name in names:
+                means[name] = means.get(name, 0.0) + next(values) * num_rows / self.batch_size
         return total, count, means
 
     def _micro_batches(self, num_rows: int) -> list[tuple[int, int]]:
@@ -345,6 +348,13 @@ class Trainer:
 def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:
     """Names that begin so, without their beginning."""
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
+def _to_floats(values: Sequence[float | Tensor]) -> list[float]:
+    """Numbers and scalars of a device as numbers: the device is waited for once."""
+    scalars = [value.detach().double().reshape(()) for value in values if isinstance(value, Tensor)]
+    numbers = iter(torch.stack(scalars).tolist() if scalars else ())
+    return [float(next(numbers) if isinstance(value, Tensor) else value) for value in values]
 
 
 def _scale_and_clip(optimizer: Optimizer, scale: float, grad_clip: float) -> float:
