@@ -14,6 +14,7 @@ from PIL import Image
 from anew.core.specs import Condition, Grid
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
+from anew.data.formats.image_size import choose_size
 from anew.data.modalities.video import Video, VideoConfig, frame_counts, size_limits
 from anew.data.types import DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -105,6 +106,11 @@ def test_clips_keep_their_own_length(tmp_path: Path) -> None:
     assert {len(clip) for clip in data.modality.decode(batch.x)} == {5, 6, 7}
     assert any("5 to 7 frames" in note for note in data.scan.notes)
     data.close()
+
+
+@pytest.mark.parametrize(("seconds", "threads", "side"), [(60, 1, 24), (300, 2, 32), (600, 2, 64)])
+def test_small_clips_keep_their_size_in_ten_minutes(seconds: float, threads: int, side: int) -> None:
+    assert choose_size([(64, 64)], size_limits(DataBudget(seconds, 0, 0, threads))[0], "crop") == (side, side)
 
 
 def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> None:
