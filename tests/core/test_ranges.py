@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anew.core import addresses, files, ranges
-from anew.core.ranges import BlockCache, RangeFile, RangeStore, StoredFile
+from anew.core.ranges import BlockCache, RangeFile, RangeStore, StoredFile, stored_file
 from anew.errors import DataError
 
 BODY = np.random.default_rng(0).bytes(3_000_000)
@@ -77,6 +78,20 @@ def test_any_range_is_read_and_none_twice(tmp_path: Path) -> None:
     again = opened(tmp_path, store)  # another process
     assert again.read(FILE, 5, len(BODY)) == BODY[5:] and len(store.asked) == before
     assert again.read(StoredFile("bucket/a.bin", len(BODY), "v2"), 0, 9) == BODY[:9] and len(store.asked) == before + 1
+
+
+def test_a_stamp_is_the_same_however_a_store_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings of rclone have no quotes around an ETag, and fractions of seconds that the object itself has not."""
+    monkeypatch.setattr(ranges, "CHECK_S", 0.0)
+    monkeypatch.setattr(ranges, "REQUEST", 4 * ranges.BLOCK)
+    store = Store()
+    store.stamp = '"v1"'
+    listed = stored_file("bucket/a.bin", {"size": len(BODY), "ETag": "v1"})
+    reader = opened(tmp_path, store)
+    assert reader.read(listed, 0, len(BODY)) == reader.read(listed, 0, len(BODY)) == BODY
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
+    stamps = {stored_file("a", {"size": 1, "LastModified": time}).stamp for time in (at, at.replace(microsecond=0))}
+    assert len(stamps) == 1
 
 
 def test_a_large_range_takes_several_requests_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

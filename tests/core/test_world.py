@@ -32,7 +32,8 @@ with together() as world:
     except AnewError as error:
         named = str(error)
     print(json.dumps({
-        "sum": world.sum(0.1, r), "any": [world.any(r == 1), world.any(False)], "minimum": world.minimum(5 - r), "maximum": world.maximum(0.25 * r, 1.0 - r),
+        "sum": world.sum(0.1, r), "any": [world.any(r == 1), world.any(False)], "minimum": world.minimum(5 - r),
+        "maximum": world.maximum(0.25 * r, 1.0 - r),
         "broadcast": world.broadcast({"rank": r}), "gather": world.gather("x" * (3 * r)),
         "equal": all(torch.equal(received[n], t) and received[n].dtype == t.dtype for n, t in tensors.items()),
         "said": said, "named": named, "rows": world.rows(5)}))

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from anew.core import addresses, files
@@ -309,8 +310,16 @@ STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified"
 def stored_file(key: str, info: addresses.Info) -> StoredFile:
     """An object as its store describes it."""
     size = info.get("size")
-    stamp = next((str(info[name]) for name in STAMPS if info.get(name) is not None), "")
+    stamp = next((_stamp(info[name]) for name in STAMPS if info.get(name) is not None), "")
     return StoredFile(key, size if isinstance(size, int) else None, stamp)
+
+
+def _stamp(value: object) -> str:
+    """A stamp in the form that a listing and the object itself have in common: some stores quote an ETag in one of them alone, or
+    give fractions of a second in one alone."""
+    if isinstance(value, datetime):
+        return str(int(value.timestamp()))
+    return str(value).removeprefix("W/").strip('"')
 
 
 class RangeFile(io.RawIOBase):

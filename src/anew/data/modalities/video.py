@@ -454,7 +454,9 @@ def size_limits(budget: DataBudget) -> tuple[int, int]:
     if budget.thread_seconds is None:
         return 32, 16
     minutes = budget.thread_seconds / 60.0
-    return round(float(np.clip(25.0 * minutes**0.18, *SIDES))), int(np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES))
+    return round(float(np.clip(25.0 * minutes**0.18, *SIDES))), int(
+        np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES)
+    )
 
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
