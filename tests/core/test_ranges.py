@@ -92,6 +92,7 @@ def test_a_stamp_is_the_same_however_a_store_writes_it(tmp_path: Path, monkeypat
     at = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
     stamps = {stored_file("a", {"size": 1, "LastModified": time}).stamp for time in (at, at.replace(microsecond=0))}
     assert len(stamps) == 1
+    assert stored_file("a", {"size": 1, "ETag": '""', "LastModified": at}).stamp == stamps.pop()
 
 
 def test_a_large_range_takes_several_requests_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

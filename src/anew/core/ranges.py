@@ -310,7 +310,8 @@ STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "md5", "oid", "LastModified"
 def stored_file(key: str, info: addresses.Info) -> StoredFile:
     """An object as its store describes it."""
     size = info.get("size")
-    stamp = next((_stamp(info[name]) for name in STAMPS if info.get(name) is not None), "")
+    stamps = (_stamp(info[name]) for name in STAMPS if info.get(name) is not None)
+    stamp = next(filter(None, stamps), "")  # some stores have an empty ETag
     return StoredFile(key, size if isinstance(size, int) else None, stamp)
 
 

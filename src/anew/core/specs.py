@@ -184,7 +184,7 @@ class Batch:
         return int(self.x.shape[0])
 
     def to(self, device: str | torch.device) -> Batch:
-        if torch.device(device).type != "cuda":
+        if not str(device).startswith("cuda"):
             return self._map(lambda tensor: tensor.to(device))
         # Only what is in pinned memory is copied while the GPU computes.
         return self._map(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
