@@ -31,7 +31,7 @@ from PIL import Image
 import _store
 from _common import Finished, Table, anew_command, events, fresh, parser, pinned, setting_words, start
 
-A_SHARD, A_FOLDER = 100_000_000, 1_000  # bytes; objects
+A_SHARD, A_FOLDER = 100_000_000, 100_000  # bytes; objects
 POOL, DIFFERENT = 4096, 4  # pictures; shards
 AWAY = 60.0  # seconds
 

@@ -134,7 +134,8 @@ def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, I
         ask = functools.partial(call, "list_objects_v2", Bucket=bucket, Prefix=prefix, **token)
         page = cast(Info, addresses.reached(ask, shown))
         for entry in cast(list[Info], page.get("Contents", [])):
-            yield f"{bucket}/{entry['Key']}", {"size": entry.get("Size"), "ETag": entry.get("ETag")}
+            about = {"size": entry.get("Size"), "ETag": entry.get("ETag"), "LastModified": entry.get("LastModified")}
+            yield f"{bucket}/{entry['Key']}", about
         if not page.get("IsTruncated"):
             return
         token = {"ContinuationToken": str(page["NextContinuationToken"])}
