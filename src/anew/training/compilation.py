@@ -52,7 +52,8 @@ def compile_blocks(family: Family) -> None:
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
     torch._dynamo.config.recompile_limit = MOST_SHAPES
     # Records have other lengths in every step. Grids do not, and with shapes left open Inductor fails on channels_last.
-    is_dynamic = None if isinstance(family.spec, Tokens) else False
+    spec = family.spec
+    is_dynamic = None if isinstance(spec, Tokens) else False
     for block in compilable_blocks(family.phases()):
         dropouts: list[nn.Module] = [module for module in block.modules() if isinstance(module, Dropout)]
         for dropout in dropouts:  # its numbers follow from Python values, which would be compiled in
