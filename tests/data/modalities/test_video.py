@@ -14,8 +14,9 @@ from PIL import Image
 from anew.core.specs import Condition, Grid
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
+from anew.data.formats.clip_shape import size_limits
 from anew.data.formats.image_size import choose_size
-from anew.data.modalities.video import Video, VideoConfig, frame_counts, size_limits
+from anew.data.modalities.video import Video, VideoConfig, frame_counts
 from anew.data.types import DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 from samples import clips, moving_dot, shapes

@@ -13,6 +13,21 @@ from anew.data.formats.image_size import choose_size, enough_budget
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
+SIDES = (16, 64)  # pixels a side, the fewest and the most that a budget affords
+MAX_FRAMES = 32  # of a clip, at most: bounds memory and time of a step
+MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
+
+
+def size_limits(budget: DataBudget) -> tuple[int, int]:
+    """(pixels a side, frames) that the budget can learn: 25 and 8 in a minute of one CPU thread, 33 and 12 in five. Clips of
+    half as much again keep their size, see `choose_size`: sprites of 64 x 64 in ten minutes of two threads (docs/log.md, 2026-11-27).
+
+    Without a budget the answer is 32 and 16."""
+    if budget.thread_seconds is None:
+        return 32, 16
+    minutes = budget.thread_seconds / 60.0
+    side, frames = 25.0 * minutes**0.18, 8.0 * minutes**0.25
+    return round(float(np.clip(side, *SIDES))), int(np.clip(frames, MIN_FRAMES, MAX_FRAMES))
 
 
 def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:

@@ -23,6 +23,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
+from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.formats.image_size import enough_budget
 from anew.data.formats.pixel_matching import PixelMatching, as_unit
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
@@ -30,10 +31,7 @@ from anew.data.modality import Modality, ModalityTraits, class_count, collect_gl
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
-MAX_FRAMES = 32  # of a clip, at most: bounds memory and time of a step
 DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
-MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
-SIDES = (16, 64)  # pixels a side, the fewest and the most that a budget affords
 CHUNK = 16  # clips between two looks at how much was decoded: each look is an exchange with the worker
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: enough for both; chosen
 KEPT_PIXELS = 1 << 26  # of their frames, after which no more are decoded, though never below MIN_DECODED clips
@@ -442,21 +440,6 @@ def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
 
 def _decode_still(_: None, path: Path) -> NDArray[np.uint8] | None:
     return frames.read_still(path)
-
-
-def size_limits(budget: DataBudget) -> tuple[int, int]:
-    """(pixels a side, frames) that the budget can learn: 25 and 8 in a minute of one CPU thread, 33 and 11 in five; clips of
-    half as much again keep their size, see `choose_size`. So sprites of 64 x 64 keep theirs in ten minutes of two threads:
-    there frames were 1.6 times, and their differences 4.9 times, as far from real ones as these among themselves (docs/log.md,
-    2026-11-27).
-
-    Without a budget the answer is 32 and 16."""
-    if budget.thread_seconds is None:
-        return 32, 16
-    minutes = budget.thread_seconds / 60.0
-    return round(float(np.clip(25.0 * minutes**0.18, *SIDES))), int(
-        np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES)
-    )
 
 
 def _what_keeps(frames_needed: int, budget: DataBudget) -> str:
