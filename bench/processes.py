@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,36 +67,26 @@ def train(command: Sequence[str], place: Path, arguments: argparse.Namespace, th
     raise SystemExit(f"no steps: {' '.join(command)}\n{Path(f'{place}/command.err').read_text()[-2000:]}")
 
 
-def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    many = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    many += ["--nproc-per-node", str(len(arguments.cores)), "-m", "--", "anew"]
-    for family in arguments.families:
-        for source in FAMILIES[family]:
-            data = getattr(arguments, source)
-            if data is None:
-                continue
-            place = fresh(arguments.work / "processes" / f"{family}-{source}")
-            words = ["train", str(data.resolve()), "--family", family, "--steps", str(arguments.steps)]
-            words += ["--run", str(place / "run"), *setting_words([*FIXED, *arguments.set])]
-            seconds: dict[str, list[float]] = {"one": [], "many": []}
-            ways = (("one", anew_command(*words), len(arguments.cores)), ("many", [*many, *words], 1))
-            shapes = []
-            for _ in range(arguments.repeats):
-                for way, command, threads in ways:
-                    fresh(place)
-                    seconds[way].append(train(command, place, arguments, threads))
-                    shapes.append(configuration(place / "run"))
-            if any(shape != shapes[0] for shape in shapes):
-                raise SystemExit(f"{family}: the runs had different settings: {shapes}")
-            one, several = (statistics.median(seconds[way]) for way in ("one", "many"))
-            yield {
-                "family": family,
-                "data": source,
-                "batch": shapes[0]["batch_size"],
-                "one_s": round(one, 4),
-                "many_s": round(several, 4),
-                "faster": round(one / several, 2),
-            }
+def row(arguments: argparse.Namespace, family: str, source: str, data: Path) -> dict[str, Any]:
+    """A family on one kind of data, both ways in turns."""
+    place = arguments.work / "processes" / f"{family}-{source}"
+    words = ["train", str(data.resolve()), "--family", family, "--steps", str(arguments.steps)]
+    words += ["--run", str(place / "run"), *setting_words([*FIXED, *arguments.set])]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--nproc-per-node", str(len(arguments.cores)), "-m", "--", "anew"]
+    ways = (("one", anew_command(*words), len(arguments.cores)), ("many", [*torchrun, *words], 1))
+    seconds: dict[str, list[float]] = {"one": [], "many": []}
+    shapes = []
+    for _ in range(arguments.repeats):
+        for way, command, threads in ways:
+            fresh(place)
+            seconds[way].append(train(command, place, arguments, threads))
+            shapes.append(configuration(place / "run"))
+    if any(shape != shapes[0] for shape in shapes):
+        raise SystemExit(f"{family}: the runs had different settings: {shapes}")
+    one_s, many_s = (statistics.median(seconds[way]) for way in ("one", "many"))
+    facts = {"family": family, "data": source, "batch": shapes[0]["batch_size"]}
+    return facts | {"one_s": round(one_s, 4), "many_s": round(many_s, 4), "faster": round(one_s / many_s, 2)}
 
 
 def main() -> None:
@@ -108,8 +98,10 @@ def main() -> None:
     build.add_argument("--repeats", type=int, default=3)
     arguments = build.parse_args()
     table = Table("processes")
-    for row in rows(arguments):
-        table.add(**row)
+    for family, source in ((family, source) for family in arguments.families for source in FAMILIES[family]):
+        data = getattr(arguments, source)
+        if data is not None:
+            table.add(**row(arguments, family, source, data))
     table.show()
 
 
