@@ -98,7 +98,8 @@ def main() -> None:
     build.add_argument("--repeats", type=int, default=3)
     arguments = build.parse_args()
     table = Table("processes")
-    for family, source in ((family, source) for family in arguments.families for source in FAMILIES[family]):
+    cases = [(family, source) for family in arguments.families for source in FAMILIES[family]]
+    for family, source in cases:
         data = getattr(arguments, source)
         if data is not None:
             table.add(**row(arguments, family, source, data))
