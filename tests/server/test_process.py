@@ -253,3 +253,40 @@ def test_a_missing_extra(
 def test_wrong_arguments(arguments: dict[str, Any], runs: dict[str, Path]) -> None:
     with pytest.raises(ConfigError):
         api.serve(**{"runs": runs["names"], "port": 0, **arguments})
+
+
+STOPPED = """
+import asyncio, contextlib, http.client, os, signal, threading, urllib.request
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+from anew.server.listening import PunctualProtocol, Server, listen
+
+async def news():
+    while True:
+        yield "data: {}\\n\\n"
+        await asyncio.sleep(0.05)
+
+async def stream(request):
+    return StreamingResponse(news(), media_type="text/event-stream")
+
+def visit(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+        page.read(10)
+        os.kill(os.getpid(), signal.SIGINT)
+        with contextlib.suppress(http.client.IncompleteRead):
+            page.read()
+
+app = Starlette(routes=[Route("/", stream)])
+opened = listen("127.0.0.1", 0)
+threading.Thread(target=visit, args=(opened.getsockname()[1],), daemon=True).start()
+config = uvicorn.Config(app, http=PunctualProtocol, log_level="error", timeout_graceful_shutdown=1)
+Server(config).run_until_stopped(opened)
+print("stopped")
+"""
+
+
+def test_a_server_that_is_stopped_says_nothing_of_open_pages() -> None:
+    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped\n", "")

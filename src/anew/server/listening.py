@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
 import threading
@@ -105,8 +106,18 @@ class PunctualProtocol(H11Protocol):
             self.transport.close()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn says more than that requests are cut off when the server stops, as open pages always are."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and not str(record.msg).startswith("Cancel ")
+
+
 class Server(uvicorn.Server):
     """uvicorn that shuts down on Ctrl-C or SIGTERM and returns normally."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
