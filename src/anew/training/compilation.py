@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
+from anew.core import files
 from anew.core.random import Dropout
 from anew.core.specs import Tokens
 from anew.errors import ConfigError
@@ -43,6 +44,8 @@ def compilable_blocks(phases: Iterable[Phase]) -> list[nn.Module]:
 
 def compile_blocks(family: Family) -> None:
     """Let the blocks of a family be compiled at their first training step. Results change by rounding."""
+    # PyTorch's own place, /tmp/torchinductor_USER, can be made by another user of the machine before.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(files.cache_root(None) / "inductor"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of parts of PyTorch that use others
         import torch._dynamo
@@ -50,6 +53,7 @@ def compile_blocks(family: Family) -> None:
 
     # Dynamo looks at the gradients of all inputs of a block, of which only weights have any; nothing is to be done.
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+    torch._inductor.config.compile_threads = 1  # other processes of Inductor import from the current folder, and stay
     torch._dynamo.config.recompile_limit = MOST_SHAPES
     # Records have other lengths in every step. Grids do not, and with shapes left open Inductor fails on channels_last.
     spec = family.spec

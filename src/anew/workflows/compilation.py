@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from anew.core.files import clause
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.planning.benchmark import median_step_seconds
@@ -86,8 +87,8 @@ def _trial(job: TrainingJob) -> tuple[bool, str]:
     begin = time.monotonic()
     try:
         compiled = _step_seconds(job, is_compiled=True)
-    except ConfigError as error:
-        return False, f"networks are not compiled: {error}"
+    except (ConfigError, RuntimeError) as error:  # on the way back it is one of PyTorch's own
+        return False, f"networks are not compiled: {clause(error)}"
     taken = job.world.broadcast(time.monotonic() - begin)
     times = f"a step took {compiled:.3g} s compiled and {plain:.3g} s as it is"
     if plain < LEAST_GAIN * compiled:
