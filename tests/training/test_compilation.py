@@ -92,5 +92,7 @@ def test_a_compiler_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_compiler(CPU) == "a C++ compiler"
     monkeypatch.setattr(compilation.shutil, "which", lambda name: name if name == "clang++" else None)
     assert missing_compiler(CPU) == ""
-    monkeypatch.setenv("CXX", "g++-99")
-    assert missing_compiler(CPU) == "a C++ compiler"
+    monkeypatch.setenv("CXX", "g++-99 -O2")
+    assert missing_compiler(CPU) == "a C++ compiler (CXX=g++-99 -O2 is not there)"
+    monkeypatch.setenv("CXX", "clang++ -O2")
+    assert missing_compiler(CPU) == ""

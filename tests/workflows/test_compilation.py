@@ -108,15 +108,24 @@ def test_asked_for_and_resumed_where_there_is_no_compiler(tmp_path: Path, monkey
     run, reporter = tmp_path / "run", Lines()
     settings = {**SETTINGS, "compile": "on"}
     model = anew.train(names(tmp_path / "n.txt", 300), run, steps=1, settings=settings, reporter=reporter)
-    assert calls == [1] and model.record.plan.compile and "networks are compiled as asked" in reporter.lines
+    assert calls == [1, 1] and model.record.plan.compile and "compiled as asked: all networks" in reporter.lines
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "a C++ compiler")
     anew.resume(run, steps=2, reporter=reporter)
-    assert calls == [1]
-    assert "networks are not compiled here: a C++ compiler is missing; results differ by rounding" in reporter.lines
+    assert calls == [1, 1]  # once to compile, once to train
+    assert any("not compiled here: a C++ compiler is missing; so results differ" in line for line in reporter.lines)
+
+
+def test_a_budget_that_compiling_would_eat_is_refused(begun: TrainingJob) -> None:
+    plan, config = replace(begun.plan, train_s=20.0), replace(begun.train_config, compile="on")
+    short = replace(begun, record=begun.record.model_copy(update={"plan": plan}), train_config=config)
+    with pytest.raises(
+        ConfigError, match="for which this budget leaves 20 s; give at least 3 min, or leave `compile` out"
+    ):
+        choose_compilation(short)
 
 
 def test_recomputed_activations_exclude_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "")
     settings = {**SETTINGS, "compile": "on", "recompute": "on"}
-    with pytest.raises(ConfigError, match="exclude each other; leave `compile` out"):
+    with pytest.raises(ConfigError, match="exclude each other; leave one of them out"):
         anew.train(names(tmp_path / "n.txt", 300), tmp_path / "run", steps=1, settings=settings)

@@ -7,8 +7,10 @@ import errno
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +69,8 @@ def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Calla
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":  # of many processes one speaks
             complain("stopped")
+        if "RANK" in os.environ and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, where another process has ended before
         return STOPPED
     except Exception as error:  # what remains is a bug, or the machine
         sentence = machine_limit(error)

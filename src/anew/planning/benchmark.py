@@ -112,10 +112,16 @@ def _built_if_there_is_room(
 
 
 def median_step_seconds(
-    family: Family, config: FamilyConfig, data: Batches, world: World, seconds: float, shard: bool = False
+    family: Family,
+    config: FamilyConfig,
+    data: Batches,
+    world: World,
+    seconds: float,
+    shard: bool = False,
+    uncounted_steps: int = 0,
 ) -> float:
-    """Median time of a training step that is repeated for about so many seconds; the first one does not count. The same on all
-    processes. shard: whether they share the weights."""
+    """Median time of a training step that is repeated for about so many seconds, the same on all processes. The first one counts
+    towards the seconds alone; what is taken before it counts nowhere. shard: whether processes share the weights."""
     trainer = Trainer(
         family,
         data,
@@ -129,6 +135,8 @@ def median_step_seconds(
         shard=shard,
     )
     steps = iter(trainer)
+    for _ in range(uncounted_steps):
+        next(steps)
     begin = time.monotonic()
     _seconds_of_next(steps)  # it allocates, and does not count
     durations: list[float] = []

@@ -25,8 +25,10 @@ MOST_SHAPES = 64  # of the blocks of a network; beyond, torch.compile would comp
 
 def missing_compiler(device: torch.device) -> str:
     """What torch.compile needs for this device and does not find; empty where nothing is missing."""
-    chosen = os.environ.get("CXX")
-    if not any(shutil.which(name) for name in ([chosen] if chosen else CPP_COMPILERS)):
+    chosen = os.environ.get("CXX", "").split()  # it may have arguments
+    if chosen and shutil.which(chosen[0]) is None:
+        return f"a C++ compiler (CXX={' '.join(chosen)} is not there)"
+    if not chosen and not any(map(shutil.which, CPP_COMPILERS)):
         return "a C++ compiler"
     if device.type == "cuda":
         from torch.utils._triton import has_triton

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from anew.core.files import clause
+from anew.core.wording import duration
 from anew.core.world import World
 from anew.errors import ConfigError
 from anew.planning.benchmark import median_step_seconds
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 # networks were never more than 5% faster (docs/log.md, 2026-11-27); chosen.
 LEAST_SECONDS = {"cuda": 600.0, "cpu": 3600.0}
 TIMED_SECONDS = 3.0  # that steps of either kind are timed for; chosen
+COMPILING_STEPS = 5  # in which everything is compiled: records of several lengths are compiled up to three times
+LEAST_ASKED = (
+    120.0  # seconds of training that a budget must leave where compiling was asked for, which takes up to two minutes
+)
 LEAST_GAIN = 1.05  # times as fast that compiled steps have to be; chosen: less is within the noise
 
 
@@ -28,9 +33,8 @@ def check_compiler(config: TrainConfig, world: World) -> None:
     """Raise ConfigError where networks are to be compiled and some process has no compiler: early, before any work is done."""
     missing = missing_compiler(world.device) if config.compile == "on" else ""
     if world.any(bool(missing)):
-        raise ConfigError(
-            f"compile=on needs {missing or 'a compiler on every host'}; install it, or leave `compile` out"
-        )
+        needed = missing or "a C++ compiler on every host"
+        raise ConfigError(f"compile=on needs {needed}; install it, or leave `compile` out")
 
 
 def choose_compilation(job: TrainingJob) -> TrainingJob:
@@ -47,8 +51,11 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
         if not has_blocks:
             raise ConfigError("compile=on needs a family whose networks have blocks; leave it out")
         if job.plan.recompute:
-            raise ConfigError("compile=on and the recomputation of activations exclude each other; leave `compile` out")
-        return _with_decision(job, True, "networks are compiled as asked")
+            raise ConfigError(
+                "compile=on and the recomputation of activations (`recompute`) exclude each other; leave one of them out"
+            )
+        _check_time(job)
+        return _with_decision(job, True, f"compiled as asked: {_compiled_names(job)}")
     least_seconds = LEAST_SECONDS.get(job.world.device.type)
     seconds = job.plan.train_s
     is_long = least_seconds is not None and seconds is not None and seconds >= least_seconds
@@ -60,15 +67,18 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
 
 
 def apply_compilation(job: TrainingJob) -> None:
-    """Compile the networks of a job whose plan says so, where there is a compiler."""
+    """Compile the networks of a job whose plan says so, where there is a compiler: before the clock of the training begins."""
     if not job.plan.compile:
         return
     missing = missing_compiler(job.world.device)
     if job.world.any(bool(missing)):
         job.context.reporter.message(
-            f"networks are not compiled here: {missing or 'a compiler on some host'} is missing; results differ by rounding"
+            f"networks are not compiled here: {missing or 'a compiler on some host'} is missing; so results differ by rounding "
+            "from a run that compiles"
         )
         return
+    job.context.reporter.message("compiling the networks, which takes up to two minutes")
+    _step_seconds(job, 0.0, is_compiled=True)  # what is compiled here is used by all networks of this shape
     compile_blocks(job.family)
 
 
@@ -83,10 +93,10 @@ def _with_decision(job: TrainingJob, is_compiled: bool, note: str) -> TrainingJo
 def _trial(job: TrainingJob) -> tuple[bool, str]:
     """Whether compiled steps are faster, and a sentence with the figures. The network of the job is not touched."""
     job.context.reporter.message("compiling the networks, to see whether that makes steps faster")
-    plain = _step_seconds(job, is_compiled=False)
+    plain = _step_seconds(job, TIMED_SECONDS, is_compiled=False)
     begin = time.monotonic()
     try:
-        compiled = _step_seconds(job, is_compiled=True)
+        compiled = _step_seconds(job, TIMED_SECONDS, is_compiled=True)
     except (ConfigError, RuntimeError) as error:  # on the way back it is one of PyTorch's own
         return False, f"networks are not compiled: {clause(error)}"
     taken = job.world.broadcast(time.monotonic() - begin)
@@ -96,9 +106,31 @@ def _trial(job: TrainingJob) -> tuple[bool, str]:
     return True, f"networks are compiled: {times}; compiling took {taken:.0f} s"
 
 
-def _step_seconds(job: TrainingJob, *, is_compiled: bool) -> float:
+def _compiled_names(job: TrainingJob) -> str:
+    """What is compiled, and what is not: one loss has no name."""
+    phases = job.family.phases()
+    names = [phase.name for phase in phases if not phase.differentiates_twice]
+    others = [phase.name for phase in phases if phase.differentiates_twice]
+    if not others:
+        return "all networks"
+    return f"{' and '.join(names)} (the {' and '.join(others)} is differentiated twice, which torch.compile cannot do)"
+
+
+def _check_time(job: TrainingJob) -> None:
+    """Raise ConfigError where compiling would leave next to nothing of a budget."""
+    seconds = job.plan.train_s
+    if seconds is not None and seconds < LEAST_ASKED:
+        raise ConfigError(
+            f"compile=on takes up to two minutes before the training, for which this budget leaves {seconds:.0f} s; give at "
+            f"least {duration(LEAST_ASKED + 60.0)}, or leave `compile` out"
+        )
+
+
+def _step_seconds(job: TrainingJob, seconds: float, *, is_compiled: bool) -> float:
+    """Median time of a step of a network like that of the job, timed for so many seconds."""
     family = build_family(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world.device)
     if is_compiled:
         compile_blocks(family)
     is_sharded = job.plan.parallel == "fsdp"
-    return median_step_seconds(family, job.family.config, job.data, job.world, TIMED_SECONDS, is_sharded)
+    uncounted = COMPILING_STEPS if is_compiled else 0
+    return median_step_seconds(family, job.family.config, job.data, job.world, seconds, is_sharded, uncounted)
