@@ -21,8 +21,10 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Whole minutes or hours in words: "10 min", "2 h"."""
-    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+    """Seconds, minutes or hours in words: "20 s", "10 min", "2 h"."""
+    if seconds < 60:
+        return f"{seconds:.4g} s"
+    return f"{seconds / 3600:.4g} h" if seconds >= 3600 else f"{seconds / 60:.4g} min"
 
 
 def listed(names: Sequence[str]) -> str:
