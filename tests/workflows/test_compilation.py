@@ -8,24 +8,14 @@ from pathlib import Path
 import pytest
 
 import anew
-from anew.core.reporter import SilentReporter
 from anew.errors import ConfigError
 from anew.workflows import compilation, job
 from anew.workflows.compilation import choose_compilation
 from anew.workflows.job import TrainingJob
+from reporters import Lines
 from samples import TINY, names
 
 SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
-
-
-class Lines(SilentReporter):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture

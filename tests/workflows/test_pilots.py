@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import anew
-from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modality import Modality
@@ -28,6 +27,7 @@ from anew.runs.record import Request
 from anew.workflows import pilots
 from anew.workflows.fit import calibrate_modality
 from anew.workflows.job import TrainingJob
+from reporters import Lines
 from samples import shapes, tones
 
 SETTINGS = {"width": 8, "batch_size": 16, "model_size": 0, "evaluate_samples": 24, "previews": 0}
@@ -46,14 +46,6 @@ def small_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "LEAST_BUDGET", 1.0)
     monkeypatch.setattr(rules, "LEAST_PROGRESS", 0.0)
     monkeypatch.setattr(pilots, "time", SimpleNamespace(monotonic=lambda: 0.1 * next(ticks)))
-
-
-class Lines(SilentReporter):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def digest(run: Path) -> str:

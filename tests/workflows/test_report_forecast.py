@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import anew
-from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.evaluation.answerable import AuditCosts
@@ -17,6 +16,7 @@ from anew.evaluation.audit_schedule import FIRST_AUDIT, RealItems
 from anew.workflows.evaluate import Pace
 from anew.workflows.report_forecast import ReportForecast
 from anew.workflows.report_trials import trial_audit, trial_features
+from reporters import Lines
 from samples import clips, names, prose, sequences, shapes, tones
 
 COSTS = AuditCosts(RealItems(1500, 380), 1880, 2000, ((FIRST_AUDIT, 0.2),))
@@ -109,16 +109,6 @@ def test_an_audit_of_real_items_is_timed_for_each_kind(
     in_no_time = trial_audit(data, data.scan.modality, data.spec, 0, 1e-3)
     assert in_no_time is not None and not in_no_time.is_whole and in_no_time.there_are == costs.there_are
     data.close()
-
-
-class Lines(SilentReporter):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.mark.slow

@@ -8,28 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from anew.core.reporter import SilentReporter
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.workflows.run_report import basis_of, make_room
-
-
-class Messages(SilentReporter):
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.texts.append(text)
+from reporters import Lines
 
 
 def write(run: Path, measured: int, text: str, answers: int = 3) -> tuple[Path, list[str]]:
     """A report as an evaluation writes it; where it went, and what was said."""
-    messages = Messages()
+    messages = Lines()
     report = EvaluationReport.of([], run="run", family="gan", modality="image")
     basis = replace(basis_of(run, report, 1000), answers=answers, measured=measured)
     out, _ = make_room(run, basis, messages)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps({"text": text, "scores": [], "basis": asdict(basis)}))
-    return out, messages.texts
+    return out, messages.lines
 
 
 def text_of(report: Path) -> str:

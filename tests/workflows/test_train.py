@@ -8,21 +8,11 @@ import pytest
 import torch
 
 import anew
-from anew.core.reporter import SilentReporter
 from anew.errors import RunError
+from reporters import Lines
 from samples import TINY, names
 
 SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
-
-
-class Lines(SilentReporter):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
