@@ -23,6 +23,7 @@ from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
 from anew.runs.shards import whole
+from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
 
 CODE_BYTES = 16 * 2**20  # of family.py, at most: no program of one file is as long
@@ -136,11 +137,17 @@ def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], P
             f"these are {step}, the newest checkpoint, without what was chosen and fitted after training"
         )
     checkpoint = whole(checkpoint)
-    weights: dict[str, Tensor] = {}
-    for part in ("weights/", "average/"):  # the average replaces the weights that it is of, as in Trainer.weights
-        weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}
+    weights = checkpoint_weights(checkpoint)
     averaged = {n.removeprefix("average/") for n in checkpoint["tensors"] if n.startswith("average/")}
     return weights | _fitted_so_far(run.path, weights, averaged), path, notes
+
+
+def checkpoint_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The state of the family in a whole checkpoint; averages replace the weights that they are of, as in `Trainer.weights`."""
+    weights: dict[str, Tensor] = {}
+    for part in ("weights/", "average/"):
+        weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}
+    return weights
 
 
 def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collection[str]) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
 from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
-from anew.sampling.restore import load_family_class, newest_weights
+from anew.sampling.restore import checkpoint_weights, load_family_class
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
@@ -361,7 +361,7 @@ def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
     budget = job.plan.budget_s
     if budget is None or not job.train_config.evaluate_samples or job.world.size > 1:
         return
-    weights = job.family.state_dict() if checkpoint is None else newest_weights(job.folder, "training")[0]
+    weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
     job.context.reporter.message(
         f"the report, roughly, at the present load: {forecast_of_job(job, weights).describe(budget)}"
     )
