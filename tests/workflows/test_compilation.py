@@ -102,7 +102,16 @@ def test_asked_for_and_resumed_where_there_is_no_compiler(tmp_path: Path, monkey
     monkeypatch.setattr(compilation, "missing_compiler", lambda device: "a C++ compiler")
     anew.resume(run, steps=2, reporter=reporter)
     assert calls == [1, 1]  # once to compile, once to train
-    assert any("not compiled here: a C++ compiler is missing; so results differ" in line for line in reporter.lines)
+    assert any("not compiled here: a C++ compiler is missing, so results differ" in line for line in reporter.lines)
+
+
+def test_a_replayed_plan_is_followed_unless_off_is_asked_for(begun: TrainingJob) -> None:
+    plan, request = replace(begun.plan, compile=True), replace(begun.request, plan_from=str(begun.folder.path))
+    record = begun.record.model_copy(update={"plan": plan, "request": request})
+    replayed = replace(begun, record=record)
+    assert choose_compilation(replayed).plan.compile
+    asked = replace(replayed, train_config=replace(begun.train_config, compile="off"))
+    assert not choose_compilation(asked).plan.compile
 
 
 def test_a_budget_that_compiling_would_eat_is_refused(begun: TrainingJob) -> None:

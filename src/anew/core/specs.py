@@ -186,8 +186,8 @@ class Batch:
     def to(self, device: str | torch.device) -> Batch:
         if not str(device).startswith("cuda"):
             return self._map(lambda tensor: tensor.to(device))
-        # Only what is in pinned memory is copied while the GPU computes.
-        return self._map(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
+        # Only what is in pinned memory is copied while the GPU computes; what a GPU holds already cannot be pinned.
+        return self._map(lambda t: (t.pin_memory() if t.device.type == "cpu" else t).to(device, non_blocking=True))
 
     def rows(self, start: int, stop: int) -> Batch:
         """The examples start .. stop - 1."""

@@ -19,22 +19,26 @@ if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
 # Seconds of training, by type of device, from which on a trial is paid for. It takes half a minute on a CPU, where compiled
-# networks were never more than 5% faster (docs/log.md, 2026-11-27); chosen.
-LEAST_SECONDS = {"cuda": 600.0, "cpu": 3600.0}
+# networks were never more than 6% faster (docs/log.md, 2026-11-27); chosen.
+TRIAL_FROM = {"cuda": 600.0, "cpu": 3600.0}
 TIMED_SECONDS = 3.0  # that steps of either kind are timed for; chosen
 COMPILING_STEPS = 5  # in which everything is compiled: records of several lengths are compiled up to three times
-LEAST_ASKED = (
-    120.0  # seconds of training that a budget must leave where compiling was asked for, which takes up to two minutes
-)
+# Seconds of training that a budget must leave where compiling was asked for, which takes up to two minutes.
+MIN_TRAIN_SECONDS = 120.0
 LEAST_GAIN = 1.05  # times as fast that compiled steps have to be; chosen: less is within the noise
 
 
 def check_compiler(config: TrainConfig, world: World) -> None:
     """Raise ConfigError where networks are to be compiled and some process has no compiler: early, before any work is done."""
-    missing = missing_compiler(world.device) if config.compile == "on" else ""
-    if world.any(bool(missing)):
-        needed = missing or "a C++ compiler on every host"
-        raise ConfigError(f"compile=on needs {needed}; install it, or leave `compile` out")
+    missing = _missing_anywhere(world) if config.compile == "on" else ""
+    if missing:
+        raise ConfigError(f"compile=on needs {missing}; install it, or leave `compile` out")
+
+
+def _missing_anywhere(world: World) -> str:
+    """What is missing on this process or on another, empty where nothing is; alike on all whether anything is."""
+    missing = missing_compiler(world.device)
+    return missing or "a compiler on every host" if world.any(bool(missing)) else ""
 
 
 def choose_compilation(job: TrainingJob) -> TrainingJob:
@@ -44,7 +48,9 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
         ConfigError: It was asked for, and the family has no network that can be compiled.
     """
     setting = job.train_config.compile
-    if setting == "off" or job.request.plan_from is not None:
+    if setting == "off":  # the plan of another run may say otherwise
+        return _with_decision(job, False, "networks are not compiled, as asked") if job.plan.compile else job
+    if setting == "auto" and job.request.plan_from is not None:
         return job
     has_blocks = bool(compilable_blocks(job.family.phases()))
     if setting == "on":
@@ -56,13 +62,14 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
             )
         _check_time(job)
         return _with_decision(job, True, f"compiled as asked: {_compiled_names(job)}")
-    least_seconds = LEAST_SECONDS.get(job.world.device.type)
+    least_seconds = TRIAL_FROM.get(job.world.device.type)
     seconds = job.plan.train_s
     is_long = least_seconds is not None and seconds is not None and seconds >= least_seconds
     if not is_long or not has_blocks or job.plan.recompute:
         return job
-    if job.world.any(bool(missing_compiler(job.world.device))):
-        return _with_decision(job, False, f"networks are not compiled: {missing_compiler(job.world.device)} is missing")
+    missing = _missing_anywhere(job.world)
+    if missing:
+        return _with_decision(job, False, f"networks are not compiled: {missing} is missing")
     return _with_decision(job, *_trial(job))
 
 
@@ -70,11 +77,10 @@ def apply_compilation(job: TrainingJob) -> None:
     """Compile the networks of a job whose plan says so, where there is a compiler: before the clock of the training begins."""
     if not job.plan.compile:
         return
-    missing = missing_compiler(job.world.device)
-    if job.world.any(bool(missing)):
+    missing = _missing_anywhere(job.world)
+    if missing:
         job.context.reporter.message(
-            f"networks are not compiled here: {missing or 'a compiler on some host'} is missing; so results differ by rounding "
-            "from a run that compiles"
+            f"networks are not compiled here: {missing} is missing, so results differ by rounding from a run that compiles"
         )
         return
     job.context.reporter.message("compiling the networks, which takes up to two minutes")
@@ -119,10 +125,10 @@ def _compiled_names(job: TrainingJob) -> str:
 def _check_time(job: TrainingJob) -> None:
     """Raise ConfigError where compiling would leave next to nothing of a budget."""
     seconds = job.plan.train_s
-    if seconds is not None and seconds < LEAST_ASKED:
+    if seconds is not None and seconds < MIN_TRAIN_SECONDS:
         raise ConfigError(
             f"compile=on takes up to two minutes before the training, for which this budget leaves {seconds:.0f} s; give at "
-            f"least {duration(LEAST_ASKED + 60.0)}, or leave `compile` out"
+            f"least {duration(MIN_TRAIN_SECONDS + 60.0)}, or leave `compile` out"
         )
 
 

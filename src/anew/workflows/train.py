@@ -337,8 +337,8 @@ def _run_to_end(
 ) -> Model:
     """Train, then report. An interrupted training is saved and can be resumed. forecasts: whether to say before what the report will
     be able to answer."""
-    apply_compilation(job)
     try:
+        apply_compilation(job)
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 
             def listeners(trainer: Trainer) -> list[Listener]:
