@@ -85,12 +85,15 @@ def about(number: float) -> str:
 
 
 MOST_LISTED = 60  # names in a sentence
+# Similarity from which a name is suggested; of short names, one wrong letter is half of it. 'report' is .62 like 'dropout'.
+SIMILAR, SHORT_SIMILAR, SHORT = 0.65, 0.5, 3
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names, unless they are too many to read."""
     names = sorted(set(allowed))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    cutoff = SIMILAR if len(name) > SHORT else SHORT_SIMILAR
+    close = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
     if close:
         return f"; did you mean {close[0]!r}?"
     if len(names) > MOST_LISTED:

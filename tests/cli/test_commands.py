@@ -386,7 +386,7 @@ MISTAKES = [
     (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
     (("train", "{data}", "--budget", "1s"), "too little|give at least"),
     (("train", "{data}", "--bugdet", "1m"), "unknown option '--bugdet'; did you mean '--budget'"),
-    (("train", "{data}", "{data}", "--steps", "3"), "unexpected argument"),
+    (("train", "{data}", "{data}", "--steps", "3"), "unexpected argument .*give the folder that holds them"),
     (("train", "{data}", "--steps", "x"), "--steps must be an integer"),
     (("train", "{data}", "--prefer", "sped"), "--prefer must be one of quality, speed, latent"),
     (("settings", "widht"), "unknown setting 'widht'; did you mean 'width'"),

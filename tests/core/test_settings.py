@@ -151,6 +151,11 @@ def test_an_unknown_setting_is_one_sentence() -> None:
         assert str(raised.value) == sentence
 
 
+def test_only_a_similar_setting_is_suggested() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown setting 'report'; `anew settings` lists all"):
+        cfg.route_settings({"report": False}, {"diffusion": load("families", "diffusion").Config})
+
+
 def test_a_setting_with_choices_has_several() -> None:
     for name in available("data"):
         settings = cfg.settings_of(load("data", name).Config)

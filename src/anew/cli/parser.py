@@ -38,6 +38,8 @@ exit codes:
   3   a condition of `anew evaluate --fail-on` holds
   75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
 
+ONE_PATH = "; DATA is one path: to give several files, give the folder that holds them"
+
 
 class CommandParser(argparse.ArgumentParser):
     """A parser that raises ConfigError and knows how each of its arguments is shown."""
@@ -63,7 +65,8 @@ class CommandParser(argparse.ArgumentParser):
         """Raise ConfigError for words that belong to no argument; options come first, since a value may follow them."""
         option = next((word for word in leftover if word.startswith("-")), None)
         if option is None:
-            self.error(f"unexpected argument {shorten(leftover[0])}")
+            advice = ONE_PATH if "data" in self.shown else ""
+            self.error(f"unexpected argument {shorten(leftover[0])}{advice}")
         raise ConfigError(f"unknown option {shorten(option)}{did_you_mean(option.partition('=')[0], self.options)}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anew.data.dataset import Dataset
@@ -44,6 +45,12 @@ def test_office_documents_say_what_to_convert_them_to(tmp_path: Path) -> None:
     (tmp_path / "b.xlsx").write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
     with pytest.raises(DataError, match=r"convert \.docx files to plain text \(\.txt\).*\.xlsx files to CSV"):
         Dataset.open(tmp_path)
+
+
+def test_numpy_arrays_say_what_to_convert_them_to(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((10, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"\(1 \.npy\); convert \.npy files to PNG, WAV or text, which are read"):
+        Dataset.open(tmp_path / "images.npy")
 
 
 def test_a_run_is_not_data(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ CONVERSIONS = {
     **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub", ".pages"), "plain text (.txt)"),
     **{f"{suffix}.gz": suffix for suffix in (".csv", ".tsv", ".jsonl", ".ndjson")},
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "CSV (.csv)"),
+    **dict.fromkeys((".npy", ".npz", ".h5", ".hdf5", ".mat"), "PNG, WAV or text"),
 }
 
 
