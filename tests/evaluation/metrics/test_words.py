@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anew.evaluation.metrics.words import Vocabulary, word_scores, words
 
@@ -74,3 +78,12 @@ def test_records_are_whole_so_their_first_and_last_words_count() -> None:
     assert words("two words", record=True) == ["two", "words"]
     assert shares(samples, held_out, train, records=True)["known_words"][0] > 0.95
     assert shares(broken, held_out, train, records=True)["known_words"][0] < 0.5
+
+
+@given(st.lists(st.text("ab c", max_size=12), max_size=6), st.text("abc d", max_size=20))
+def test_pairs_are_counted_as_in_a_set(train: list[str], text: str) -> None:
+    known, seen = {word for piece in train for word in words(piece, True)}, words(text, True)
+    pairs = {pair for piece in train for pair in pairwise(words(piece, True))}
+    both_known = [pair for pair in pairwise(seen) if set(pair) <= known]
+    counted = Vocabulary(train, True).pair_counts(text)
+    assert counted == (sum(pair in pairs for pair in both_known), len(both_known))

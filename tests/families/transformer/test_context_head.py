@@ -12,6 +12,7 @@ from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.context_head import ContextState
 from anew.families.transformer.context_scoring import segments_of
 from anew.families.transformer.family import Transformer
 
@@ -37,15 +38,20 @@ def windows(ids: torch.Tensor, length: int = 16, stride: int = 8, whole: bool = 
     return [batch] if whole else [batch.rows(i, i + 1) for i in range(len(x))]
 
 
-@pytest.fixture(scope="module")
-def family() -> Transformer:
+def fitted(num_seen: int) -> Transformer:
+    """A family whose text has the first `num_seen` tokens alone."""
     torch.manual_seed(0)
     family = Transformer(TEXT, TransformerConfig(**SMALL, ngrams=False, contexts=True))  # type: ignore[arg-type]
     for parameter in family.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    family.fit_closed_form([Batch(stream(2000)[None])])
-    family.calibrate(windows(stream(400, seed=2)))
+    family.fit_closed_form([Batch(stream(2000)[None] % num_seen)])
+    family.calibrate(windows(stream(400, seed=2) % num_seen))
     return family.eval()
+
+
+@pytest.fixture(scope="module")
+def family() -> Transformer:
+    return fitted(12)
 
 
 def test_a_document_is_read_on_over_its_windows(family: Transformer) -> None:
@@ -82,6 +88,25 @@ def test_what_is_drawn_from_is_what_is_scored(family: Transformer) -> None:
         bits = float(family.bits(Batch(ids[None, : place + 1], mask=mask)))
         weights = draft.weights[0] / draft.weights[0].sum()
         assert math.isclose(-math.log2(weights[int(ids[place])]), bits, abs_tol=0.02)
+
+
+def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_before() -> None:
+    head, n = fitted(10).contexts, 500
+    assert head is not None
+    ids = (stream(20, seed=8) % 10).numpy()[None].repeat(n, 0)
+    allowed = (np.arange(12) < 10).astype(np.float32)[None].repeat(n, 0)
+    logits = np.random.default_rng(0).normal(0, 1, (1, 12)).astype(np.float32).repeat(n, 0)
+    logits[:, 10:] += 3.0  # the network would draw them most of the time
+
+    def state() -> ContextState:
+        return head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32)).repeat(n)
+
+    uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
+    drawn = np.bincount(head.draw(ids, logits, state(), uniform, allowed), minlength=12) / n
+    masked = np.where(allowed > 0, logits, -30.0)
+    expected = head.weights_after(ids, masked, state())[0] * allowed[0]
+    assert drawn[10:].sum() == 0.0
+    assert np.abs(drawn - expected / expected.sum()).sum() < 0.04
 
 
 def test_a_sample_depends_on_its_own_index(family: Transformer) -> None:

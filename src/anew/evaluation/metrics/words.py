@@ -99,7 +99,10 @@ class Vocabulary:
         ids = np.array([self._ids.get(word, -1) for word in words(text, self.records)], dtype=np.int64)
         is_known = (ids[:-1] >= 0) & (ids[1:] >= 0)
         pairs = (ids[:-1] << PAIR_BITS | ids[1:])[is_known]
-        return int(np.isin(pairs, self._pairs).sum()), len(pairs)
+        if not len(self._pairs):
+            return 0, len(pairs)
+        place = np.searchsorted(self._pairs, pairs).clip(max=len(self._pairs) - 1)
+        return int((self._pairs[place] == pairs).sum()), len(pairs)
 
 
 def words(text: str, record: bool) -> list[str]:

@@ -303,7 +303,9 @@ class ContextHead(nn.Module):
         state.propose(experts)
         return state.share.mix(experts)
 
-    def draw(self, ids: Ints, logits: Floats, state: ContextState, uniform: Floats) -> Ints:
+    def draw(
+        self, ids: Ints, logits: Floats, state: ContextState, uniform: Floats, allowed: Floats | None = None
+    ) -> Ints:
         """Tokens (n,) from the distribution of `weights_after`: one of the experts that share the weight is drawn, then the
         token from it. The state is to observe them.
 
@@ -312,8 +314,9 @@ class ContextHead(nn.Module):
             logits: (n, V) of the network.
             state: What the rows have shown so far.
             uniform: (n,) in [0, 1), which decide both.
+            allowed: (n, V) 0 for the tokens that are not drawn, else 1; None for all.
         """
-        network = softmax(logits)[0]
+        network = softmax(logits if allowed is None else np.where(allowed > 0, logits, -np.inf))[0]
         edges = np.cumsum(state.share.weights, 1)  # (n, E)
         edges /= edges[:, -1:]
         expert = (uniform[:, None] >= edges).sum(1)  # (n,)
@@ -323,10 +326,16 @@ class ContextHead(nn.Module):
             np.float32
         )  # uniform again, given the expert
         by_network = token_choice.sample_tokens(network, rescaled)
-        by_chance = token_choice.sample_tokens(self.uniform[None].repeat(len(rescaled), 0), rescaled)
+        even = self.uniform[None].repeat(len(rescaled), 0)
+        by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
         chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens)
+        if allowed is not None:
+            # Contexts leave a little to tokens that the network rules out: once in some 100,000 tokens.
+            refused = allowed[rows, tokens] == 0
+            tokens[refused] = network[refused].argmax(1)
+            chances[refused] = network[refused, tokens[refused]]
         state.propose_drawn(np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1))
         return tokens
 

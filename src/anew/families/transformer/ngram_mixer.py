@@ -268,9 +268,12 @@ class NgramMixer(nn.Module):
         """Probabilities of the token after ids (n, t): see `step`."""
         return self.step(self.last_contexts(ids), logits, state)
 
-    def draw(self, ids: Ints, logits: Floats, state: MixerState, uniform: Floats) -> Ints:
-        """Tokens (n,) that come next. uniform: (n,) in [0, 1)."""
-        return token_choice.sample_tokens(self.weights_after(ids, logits, state), uniform)
+    def draw(
+        self, ids: Ints, logits: Floats, state: MixerState, uniform: Floats, allowed: Floats | None = None
+    ) -> Ints:
+        """Tokens (n,) that come next. uniform: (n,) in [0, 1); allowed: (n, V) 0 for the tokens that are not drawn, else 1."""
+        weights = self.weights_after(ids, logits, state)
+        return token_choice.sample_tokens(weights if allowed is None else weights * allowed, uniform)
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True

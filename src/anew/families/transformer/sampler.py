@@ -40,7 +40,7 @@ class TokenMixer(Protocol):
 
     def weights_after(self, ids: Ints, logits: Floats, state: Any) -> Floats: ...
 
-    def draw(self, ids: Ints, logits: Floats, state: Any, uniform: Floats) -> Ints: ...
+    def draw(self, ids: Ints, logits: Floats, state: Any, uniform: Floats, allowed: Floats | None = None) -> Ints: ...
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
@@ -182,13 +182,13 @@ class TokenSampler:
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
-        is_direct = self.mixer is not None and self.is_unfiltered and self.allowed is None and prompt_ids is None
+        is_direct = self.mixer is not None and self.is_unfiltered and prompt_ids is None
         if self.keeps_weights or not is_direct:
             self.weights = self._mix(logits, ids)
         if prompt_ids is not None:
             return prompt_ids
         if is_direct and self.mixer is not None:
-            return self.mixer.draw(ids, logits, self.state, self._uniform())
+            return self.mixer.draw(ids, logits, self.state, self._uniform(), self.allowed)
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
 
     def _filtered(self, weights: Floats) -> Floats:
