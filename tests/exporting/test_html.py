@@ -29,6 +29,7 @@ from anew.families.known import known_values
 from anew.families.vae.filling import sweep
 from anew.functional.latents import given_places
 from anew.sampling.latents import in_own_values
+from denoising import drawn_inputs
 from samples import clips, prose, shapes, stereo_tones, tones
 
 from .conftest import TINY_CONV, train
@@ -93,13 +94,7 @@ def vae_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
 
 
 def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
-    family: Any = model.family
-    noise = family._noise(request, SEED)
-    inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
-    inputs |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    inputs |= {"component": (component := family._choose_component(request, noise["choices"][:, 0], None))}
-    parts = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], None)
-    return inputs if parts is None else inputs | {"last": parts.sum(1) - 1}
+    return drawn_inputs(model.family, request, SEED)
 
 
 NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
@@ -247,14 +242,10 @@ def test_frames_are_filled_in_as_by_the_run(grid_run: Callable[[str], Path], tmp
     request = model.request(N, SEED, condition=Condition(x[0], mask))
     *_, expected = model.family.sample(request, SEED)
     family: Any = model.family
-    noise = family._noise(request, SEED)
     given_values = known_values(request.condition, N, family.spec.shape, family.device)
-    inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
-    inputs |= {"noise": noise["noise"].view(N, *family.spec.shape), "given": parts.expand(N, -1)}
-    inputs |= {"component": (component := family._choose_component(request, noise["choices"][:, 0], given_values))}
-    part_mask = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], given_values)
+    inputs = drawn_inputs(family, request, SEED, given_values) | {"given": parts.expand(N, -1)}
     fill = {"values": x.flatten().tolist(), "mask": mask.flatten().tolist(), "parts": parts.tolist()}
-    output = sampled(page, n=N, known=inputs | {"last": part_mask.sum(1) - 1}, fill=fill)
+    output = sampled(page, n=N, known=inputs, fill=fill)
     assert np.abs(output - expected.numpy()).max() < 1e-3
 
 

@@ -22,6 +22,7 @@ from anew.core.random import generator
 from anew.core.specs import SampleRequest
 from anew.exporting.onnx import to_onnx
 from anew.families.portable import Graph
+from denoising import drawn_inputs
 from samples import clips, shapes, stereo_tones, tones
 
 from .conftest import TINY_CONV, train
@@ -109,13 +110,7 @@ def test_diffusion_of_images(space: str, tmp_path: Path) -> None:
 
 def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, Any]:
     expected, request = values(model)
-    family: Any = model.family
-    noise = family._noise(request, SEED)
-    inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
-    inputs |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    inputs |= {"component": (component := family._choose_component(request, noise["choices"][:, 0], None))}
-    parts = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], None)
-    inputs |= {} if parts is None else {"last": parts.sum(1) - 1}
+    inputs = drawn_inputs(model.family, request, SEED)
     output: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in inputs.items()})
     assert output.shape == expected.shape and np.abs(output - expected.numpy()).max() < 1e-3
     return output

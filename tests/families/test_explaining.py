@@ -17,6 +17,7 @@ from anew.families.transformer.config import TransformerConfig
 from anew.families.transformer.family import Transformer
 from anew.functional.adversarial import relativistic_loss
 from anew.nets.attention import causal_attention
+from denoising import drawn_inputs
 
 SPEC = Grid((1, 8, 8), "CHW", 2, 0.8)
 GAN = GanConfig(width=8, channel_mults=(1,), patch_size=1, latent_dim=8, num_clusters=2, rank=4, gradient_penalty=0.0,
@@ -50,7 +51,7 @@ def gan() -> Gan:
     return family.eval()
 
 
-@pytest.mark.parametrize("solver", ["euler", "heun", "multistep"])
+@pytest.mark.parametrize("solver", ["euler", "heun", "multistep", "sde-multistep"])
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_noise_levels_are_those_of_samples(diffusion: Diffusion, solver: str, guidance: float) -> None:
     request = SampleRequest(
@@ -68,7 +69,7 @@ def test_noise_levels_are_those_of_samples(diffusion: Diffusion, solver: str, gu
 
 def test_an_estimate_follows_from_what_is_shown(diffusion: Diffusion) -> None:
     request = SampleRequest(2, torch.tensor([0, 1]), sampling=DiffusionSampling(steps=4, autoguidance=1.0))
-    component = diffusion._choose_component(request, diffusion._noise(request, 3)["choices"][:, 0], None)
+    component = drawn_inputs(diffusion, request, 3)["component"]
     for level in diffusion.noise_levels(request, 3):
         estimate = diffusion.denoise(level.noisy.flatten(1), torch.tensor(level.sigma), component)
         assert torch.allclose(level.estimate.flatten(1), estimate.clamp(-1, 1), atol=1e-5)

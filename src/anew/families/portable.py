@@ -119,6 +119,7 @@ def denoise(
     out: str,
     scale: float = 1.0,
     noise: str | None = None,
+    renoise: str | None = None,
     clip: bool = False,
 ) -> dict[str, object]:
     """From noise to a sample by a graph that takes (y, sigma (n,), *inputs) and gives the denoised estimate.
@@ -131,7 +132,8 @@ def denoise(
         out: Name of the sample.
         scale: See `state`.
         noise: Normal numbers that are added to y at first, at the highest level; None adds none.
+        renoise: Normal numbers (n, steps - 1, ...), new noise for each step but the last; None follows the probability flow.
         clip: Whether samples end at -1 and 1.
     """
-    names = {"graph": graph, "state": state, "inputs": list(inputs), "noise": noise}
+    names = {"graph": graph, "state": state, "inputs": list(inputs), "noise": noise, "renoise": renoise}
     return {"step": "denoise", **names, "scale": scale, "sigmas": sigmas.tolist(), "clip": clip, "out": out}

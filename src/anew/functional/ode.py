@@ -1,4 +1,5 @@
-"""Solvers of the probability-flow equation dy/dsigma = (y - D(y, sigma)) / sigma, as functions of a denoiser D.
+"""Solvers of the probability-flow equation dy/dsigma = (y - D(y, sigma)) / sigma, and of the stochastic equation with the same
+marginals, as functions of a denoiser D.
 
 Each takes noisy data y = x + sigma e at `sigmas[0]` and falling noise levels that end in 0, and yields the denoised
 estimate that each step is built on; the last one yielded is the sample.
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # (y, sigma ()) -> denoised estimate, same shape as y
+Noise = Callable[[], Tensor]  # -> normal numbers of the shape of y, new ones at each call
+STOCHASTIC = "sde-multistep"  # the solver that takes noise
 
 
 def euler(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
@@ -36,8 +39,12 @@ def heun(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
         y = y_next
 
 
-def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
-    """Second order, one evaluation a step, first order in the last step: DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2)."""
+def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor, noise: Noise | None = None) -> Iterator[Tensor]:
+    """Second order, one evaluation a step, first order in the last step: DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2).
+
+    With noise, SDE-DPM-Solver++ 2M of the same paper: each step but the last removes more noise than it has to and adds
+    new noise in its place, which corrects errors of the denoiser that the flow would carry to the end.
+    """
     previous: tuple[Tensor, Tensor] | None = None  # the denoised estimate and log sigma of the step before
     for sigma, sigma_next in pairwise(sigmas):
         denoised = denoise(y, sigma)
@@ -48,7 +55,11 @@ def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
             ratio = (torch.log(sigma) - torch.log(sigma_next)) / (previous_log_sigma - torch.log(sigma))
             extrapolated = denoised + 0.5 * ratio * (denoised - previous_denoised)
         previous = (denoised, torch.log(sigma))
-        y = extrapolated + (sigma_next / sigma) * (y - extrapolated)
+        kept = sigma_next / sigma
+        if noise is None or sigma_next == 0:
+            y = extrapolated + kept * (y - extrapolated)
+        else:
+            y = extrapolated + kept**2 * (y - extrapolated) + sigma_next * (1.0 - kept**2).sqrt() * noise()
 
 
 def encode_flow(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
@@ -71,8 +82,15 @@ def encode_flow(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
     return y
 
 
-SOLVERS: dict[str, Callable[[Denoiser, Tensor, Tensor], Iterator[Tensor]]] = {
+SOLVERS: dict[str, Callable[[Denoiser, Tensor, Tensor], Iterator[Tensor]]] = {  # of the probability flow
     "euler": euler,
     "heun": heun,
     "multistep": multistep,
 }
+
+
+def solve(solver: str, denoise: Denoiser, y: Tensor, sigmas: Tensor, noise: Noise) -> Iterator[Tensor]:
+    """The solver of this name. noise: Used by the stochastic one alone."""
+    if solver == STOCHASTIC:
+        return multistep(denoise, y, sigmas, noise)
+    return SOLVERS[solver](denoise, y, sigmas)

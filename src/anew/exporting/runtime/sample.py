@@ -98,10 +98,11 @@ class Sampler:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]
 
     def _denoise(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
-        """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2)."""
+        """DPM-Solver++ 2M, or with new noise at each step SDE-DPM-Solver++ 2M (arXiv 2211.01095)."""
         sigmas, y = np.array(step["sigmas"], np.float32), values[step["state"]] * np.float32(step["scale"])
         if step["noise"] is not None:
             y = y + sigmas[0] * values[step["noise"]]
+        renoise = None if step["renoise"] is None else values[step["renoise"]]
         inputs = [values[name] for name in step["inputs"]]
         denoised = before = y
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
@@ -110,7 +111,11 @@ class Sampler:
             if i > 0 and sigma_next > 0:
                 ratio = np.log(sigma / sigma_next) / np.log(sigmas[i - 1] / sigma)
                 extrapolated = denoised + np.float32(0.5) * ratio * (denoised - before)
-            y = extrapolated + (sigma_next / sigma) * (y - extrapolated)
+            kept = sigma_next / sigma
+            if renoise is None or sigma_next == 0:
+                y = extrapolated + kept * (y - extrapolated)
+            else:
+                y = extrapolated + kept**2 * (y - extrapolated) + sigma_next * np.sqrt(1 - kept**2) * renoise[:, i]
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
     def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:

@@ -85,7 +85,7 @@ export class Sampler {
     return blended(step.inputs, context, (values) => first(this.container.run(step.graph, ...step.inputs.map((name) => asTensor(values[name])))));
   }
 
-  // DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2). fill: {values, mask} of what is given, as flat arrays; with `parts`, 1 for each part
+  // DPM-Solver++ 2M, or with new noise at each step SDE-DPM-Solver++ 2M (arXiv 2211.01095). fill: {values, mask} of what is given, as flat arrays; with `parts`, 1 for each part
   // of a sample that is given as a whole, the network sees these without noise.
   *denoise(step, { n, values, fill, blend }) {
     const { sigmas } = step;
@@ -101,6 +101,8 @@ export class Sampler {
         const inputs = step.inputs.map((name) => asTensor(chosen[name]));
         return first(this.container.run(step.graph, new Tensor(seen, shape), Tensor.full("f32", [n], sigma), ...inputs));
       });
+    const renoise = step.renoise === null ? null : values[step.renoise].values();
+    const size = y.length / n;
     let before = null;
     for (let i = 0; i + 1 < sigmas.length; i++) {
       const [sigma, next] = [sigmas[i], sigmas[i + 1]];
@@ -108,11 +110,17 @@ export class Sampler {
       let denoised = denoisedBy(seen, sigma).values();
       if (fill) denoised = kept(denoised, fill);
       const weight = before && next > 0 ? (0.5 * Math.log(sigma / next)) / Math.log(sigmas[i - 1] / sigma) : 0;
-      const ratio = next / sigma;
+      const isRenoised = renoise && next > 0;
+      const kept = isRenoised ? (next / sigma) ** 2 : next / sigma;
+      const added = isRenoised ? next * Math.sqrt(1 - kept) : 0;
       const now = new Float32Array(y.length);
       for (let k = 0; k < now.length; k++) {
         const ahead = weight ? denoised[k] + weight * (denoised[k] - before[k]) : denoised[k];
-        now[k] = ahead + ratio * (y[k] - ahead);
+        now[k] = ahead + kept * (y[k] - ahead);
+      }
+      if (isRenoised) {
+        const steps = renoise.length / (size * n);
+        for (let k = 0; k < now.length; k++) now[k] += added * renoise[(Math.floor(k / size) * steps + i) * size + (k % size)];
       }
       const shown = step.clip ? denoised.map((value) => Math.min(1, Math.max(-1, value))) : denoised;
       const estimate = new Tensor(shown, shape);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anew.core.settings import setting
-from anew.functional.ode import SOLVERS
+from anew.functional.ode import SOLVERS, STOCHASTIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,12 @@ class DiffusionConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiffusionSampling:
-    steps: int = setting(0, "sampling steps; 0: 8, or 4 on latents, whose decoder is more tolerant", low=0, high=1000)
-    solver: str = setting("multistep", "solver for the steps from noise level to noise level", choices=tuple(SOLVERS))
+    steps: int = setting(0, "sampling steps; 0: 12, or 4 on latents, whose decoder is more tolerant", low=0, high=1000)
+    solver: str = setting(
+        STOCHASTIC,
+        "solver for the steps from noise level to noise level; sde-multistep adds new noise at each step",
+        choices=(STOCHASTIC, *SOLVERS),
+    )
     guidance: float = setting(1.0, "guidance strength of the component or label; 1: no guidance", low=0.0, high=20.0)
     autoguidance: float = setting(
         1.2,

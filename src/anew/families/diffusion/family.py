@@ -12,7 +12,7 @@ components, R principal components.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import ClassVar
 
@@ -36,7 +36,7 @@ from anew.families.known import KnownValues, known_values
 from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import PortableSampler
 from anew.functional.noise import karras_sigmas
-from anew.functional.ode import SOLVERS, encode_flow
+from anew.functional.ode import SOLVERS, encode_flow, multistep, solve
 from anew.nets.precision import compute_dtype
 
 LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
@@ -49,14 +49,15 @@ Tap = Callable[[Tensor, Tensor], None]
 # Samples that go through the network at a time: bounds memory, and results depend on it, since sums round by the
 # batch.
 ROWS = 128
-# Noise levels that a sample passes through: 6 to 12 give nearly the same distance (docs/log.md, 2026-11-25).
-DEFAULT_STEPS = 8
+# Noise levels that a sample passes through. With new noise at each, 12 came nearer than 8, and 16 and 24 no nearer
+# (docs/log.md, 2026-11-27).
+DEFAULT_STEPS = 12
 # The same of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
 # 2026-11-25).
 LATENT_STEPS = 4
 # Times as many on a path that is to be undone as a sample passes through: errors of a path add up on the way back;
 # chosen.
-FLOW_STEPS = 3
+FLOW_STEPS = 2
 # Noise levels, in standard deviations of the data, from which on samples are guided by the closed form: below, it blurs
 # what the network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
@@ -213,7 +214,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
         sampling = request.sampling_as(DiffusionSampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
-        noise = self._noise(request, seed)
+        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
+        noise = self._noise(sources)
         component = self._choose_component(request, noise["choices"][:, 0], given_values)
         start = self.mixture.sample(component, noise["basis_noise"], noise["residual_noise"])
         part_mask = None
@@ -241,7 +243,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             return denoised if given_values is None else torch.where(given_values.mask, given_values.values, denoised)
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
-        for denoised in SOLVERS[sampling.solver](denoise, start + sigmas[0] * noise["noise"], sigmas):
+        y = start + sigmas[0] * noise["noise"]
+        for denoised in solve(sampling.solver, denoise, y, sigmas, lambda: self._normal(sources, self.layout.size)):
             yield self.to_items(denoised, part_mask)
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
@@ -273,8 +276,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         x = x.clamp(-1, 1) if self.spec.bounded else x
         return x if part_mask is None else self.layout.hold_last_part(x, part_mask)
 
-    def _noise(self, request: SampleRequest, seed: int) -> dict[str, Tensor]:
-        """Normal numbers by use, (n, count) each; row i is a function of its key, (seed, first_index + i)."""
+    def _noise(self, sources: Sequence[torch.Generator]) -> dict[str, Tensor]:
+        """Normal numbers by use, (n, count) each; row i comes from the i-th source."""
         size = self.layout.size
         counts = {
             "residual_noise": size,
@@ -282,9 +285,12 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             "noise": size,
             "choices": self.layout.num_choices,
         }
-        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
-        rows = torch.stack([torch.randn(sum(counts.values()), generator=source) for source in sources])
-        return dict(zip(counts, torch.split(rows.to(self.device), list(counts.values()), 1), strict=True))
+        rows = self._normal(sources, sum(counts.values()))
+        return dict(zip(counts, torch.split(rows, list(counts.values()), 1), strict=True))
+
+    def _normal(self, sources: Sequence[torch.Generator], count: int) -> Tensor:
+        """(n, count) normal numbers, row i from the i-th source."""
+        return torch.stack([torch.randn(count, generator=source) for source in sources]).to(self.device)
 
     def _choose_component(self, request: SampleRequest, number: Tensor, known_values: KnownValues | None) -> Tensor:
         """(n,) a component for each sample: by its weight, or the nearest one where values are known."""
@@ -365,7 +371,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         sigmas = self._sigmas(sampling, FLOW_STEPS * (sampling.steps or DEFAULT_STEPS))
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)
-        for denoised in SOLVERS[sampling.solver](lambda y, sigma: self.denoise(y, sigma, component), y, sigmas):
+        solver = SOLVERS.get(sampling.solver, multistep)  # new noise would lead elsewhere each time
+        for denoised in solver(lambda y, sigma: self.denoise(y, sigma, component), y, sigmas):
             yield self.to_items(denoised)
 
     @torch.no_grad()

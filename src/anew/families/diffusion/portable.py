@@ -73,9 +73,12 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.normal("basis_noise", rank),
         portable.normal("residual_noise", size),
         portable.normal("noise", *shape),
+        portable.normal("renoise", len(sigmas) - 2, *shape),
         portable.run("start", "component", "basis_noise", "residual_noise", out="start"),
     )
-    denoising = portable.denoise("denoiser", "start", sigmas, "component", out="x", noise="noise", clip=is_bounded)
+    denoising = portable.denoise(
+        "denoiser", "start", sigmas, "component", out="x", noise="noise", renoise="renoise", clip=is_bounded
+    )
     if not isinstance(mixture, ClipMixture):
         graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
         return PortableSampler(graphs, (*drawing, denoising))
