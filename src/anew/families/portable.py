@@ -120,6 +120,7 @@ def denoise(
     scale: float = 1.0,
     noise: str | None = None,
     renoise: str | None = None,
+    eta: float = 0.0,
     clip: bool = False,
 ) -> dict[str, object]:
     """From noise to a sample by a graph that takes (y, sigma (n,), *inputs) and gives the denoised estimate.
@@ -133,7 +134,8 @@ def denoise(
         scale: See `state`.
         noise: Normal numbers that are added to y at first, at the highest level; None adds none.
         renoise: Normal numbers (n, steps - 1, ...), new noise for each step but the last; None follows the probability flow.
+        eta: Share of new noise, from 0 to 1.
         clip: Whether samples end at -1 and 1.
     """
-    names = {"graph": graph, "state": state, "inputs": list(inputs), "noise": noise, "renoise": renoise}
+    names = {"graph": graph, "state": state, "inputs": list(inputs), "noise": noise, "renoise": renoise, "eta": eta}
     return {"step": "denoise", **names, "scale": scale, "sigmas": sigmas.tolist(), "clip": clip, "out": out}

@@ -16,6 +16,9 @@ from torch import Tensor
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # (y, sigma ()) -> denoised estimate, same shape as y
 Noise = Callable[[], Tensor]  # -> normal numbers of the shape of y, new ones at each call
 STOCHASTIC = "sde-multistep"  # the solver that takes noise
+# Share of new noise, 0 for the flow and 1 for the reverse-time equation: the larger, the more errors are corrected, and the
+# more steps it takes to be exact (docs/log.md, 2026-11-27).
+ETA = 0.5
 
 
 def euler(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
@@ -42,9 +45,10 @@ def heun(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
 def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor, noise: Noise | None = None) -> Iterator[Tensor]:
     """Second order, one evaluation a step, first order in the last step: DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2).
 
-    With noise, SDE-DPM-Solver++ 2M of the same paper: each step but the last removes more noise than it has to and adds
-    new noise in its place, which corrects errors of the denoiser that the flow would carry to the end.
+    With noise, SDE-DPM-Solver++ 2M of the same paper, at ETA: each step but the last removes more noise than it has to and
+    adds new noise in its place, which corrects errors of the denoiser that the flow would carry to the end.
     """
+    eta = 0.0 if noise is None else ETA
     previous: tuple[Tensor, Tensor] | None = None  # the denoised estimate and log sigma of the step before
     for sigma, sigma_next in pairwise(sigmas):
         denoised = denoise(y, sigma)
@@ -55,11 +59,9 @@ def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor, noise: Noise | None 
             ratio = (torch.log(sigma) - torch.log(sigma_next)) / (previous_log_sigma - torch.log(sigma))
             extrapolated = denoised + 0.5 * ratio * (denoised - previous_denoised)
         previous = (denoised, torch.log(sigma))
-        kept = sigma_next / sigma
-        if noise is None or sigma_next == 0:
-            y = extrapolated + kept * (y - extrapolated)
-        else:
-            y = extrapolated + kept**2 * (y - extrapolated) + sigma_next * (1.0 - kept**2).sqrt() * noise()
+        y = extrapolated + (sigma_next / sigma) ** (1.0 + eta) * (y - extrapolated)
+        if noise is not None and sigma_next > 0:
+            y = y + sigma_next * (1.0 - (sigma_next / sigma) ** (2.0 * eta)).sqrt() * noise()
 
 
 def encode_flow(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:

@@ -111,11 +111,9 @@ class Sampler:
             if i > 0 and sigma_next > 0:
                 ratio = np.log(sigma / sigma_next) / np.log(sigmas[i - 1] / sigma)
                 extrapolated = denoised + np.float32(0.5) * ratio * (denoised - before)
-            kept = sigma_next / sigma
-            if renoise is None or sigma_next == 0:
-                y = extrapolated + kept * (y - extrapolated)
-            else:
-                y = extrapolated + kept**2 * (y - extrapolated) + sigma_next * np.sqrt(1 - kept**2) * renoise[:, i]
+            y = extrapolated + (sigma_next / sigma) ** np.float32(1.0 + step["eta"]) * (y - extrapolated)
+            if renoise is not None and sigma_next > 0:
+                y = y + sigma_next * np.sqrt(1 - (sigma_next / sigma) ** np.float32(2.0 * step["eta"])) * renoise[:, i]
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
     def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:

@@ -110,15 +110,14 @@ export class Sampler {
       let denoised = denoisedBy(seen, sigma).values();
       if (fill) denoised = kept(denoised, fill);
       const weight = before && next > 0 ? (0.5 * Math.log(sigma / next)) / Math.log(sigmas[i - 1] / sigma) : 0;
-      const isRenoised = renoise && next > 0;
-      const kept = isRenoised ? (next / sigma) ** 2 : next / sigma;
-      const added = isRenoised ? next * Math.sqrt(1 - kept) : 0;
+      const ratio = (next / sigma) ** (1 + step.eta);
       const now = new Float32Array(y.length);
       for (let k = 0; k < now.length; k++) {
         const ahead = weight ? denoised[k] + weight * (denoised[k] - before[k]) : denoised[k];
-        now[k] = ahead + kept * (y[k] - ahead);
+        now[k] = ahead + ratio * (y[k] - ahead);
       }
-      if (isRenoised) {
+      if (renoise && next > 0) {
+        const added = next * Math.sqrt(1 - (next / sigma) ** (2 * step.eta));
         const steps = renoise.length / (size * n);
         for (let k = 0; k < now.length; k++) now[k] += added * renoise[(Math.floor(k / size) * steps + i) * size + (k % size)];
       }

@@ -14,6 +14,7 @@ from anew.families import portable
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout
 from anew.families.portable import Graph, PortableSampler
+from anew.functional.ode import ETA
 
 
 class PortableDiffusion(Protocol):
@@ -76,9 +77,8 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.normal("renoise", len(sigmas) - 2, *shape),
         portable.run("start", "component", "basis_noise", "residual_noise", out="start"),
     )
-    denoising = portable.denoise(
-        "denoiser", "start", sigmas, "component", out="x", noise="noise", renoise="renoise", clip=is_bounded
-    )
+    noises = {"noise": "noise", "renoise": "renoise"}
+    denoising = portable.denoise("denoiser", "start", sigmas, "component", out="x", **noises, eta=ETA, clip=is_bounded)
     if not isinstance(mixture, ClipMixture):
         graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
         return PortableSampler(graphs, (*drawing, denoising))
