@@ -1,4 +1,4 @@
-"""Lists to choose from: settings and example data sets."""
+"""Lists to choose from: settings and example datasets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def setting_groups() -> Mapping[str, str]:
 
 
 def examples() -> Mapping[str, str]:
-    """The data sets that `example` can write: name and one line each."""
+    """The datasets that `example` can write: name and one line each."""
     from anew.workflows.examples import EXAMPLES
 
     return EXAMPLES

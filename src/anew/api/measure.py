@@ -56,7 +56,7 @@ def look(
     """Describe data, recommend a model family, and estimate what budgets can train; or describe a run.
 
     Args:
-        data: A folder, a file, an address, or a data set of the Hugging Face hub as `owner/name`; or the folder of a run,
+        data: A folder, a file, an address, or a dataset of the Hugging Face Hub as `owner/name`; or the folder of a run,
             which says by itself what it was trained on. The other arguments are for data.
         modality: What it holds ("image", "text", ...). None finds out.
         prefer: What decides between families: "quality" of samples, "speed" of sampling, or "latent" (a space to
@@ -181,7 +181,7 @@ def evaluate(
         run: The folder of a run.
         n: How many samples.
         samples: A folder or file of samples made elsewhere.
-        data: The reference data set of `samples`; of a run, the new location of its data, if it has moved.
+        data: The real data to compare `samples` with; for a run, the new location of its data, if it was moved.
         held_out: Items of the same source that the generator of `samples` was not trained on. None takes the parts of
             `data`, if it has any.
         features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of built-in features.
@@ -229,7 +229,7 @@ def evaluate(
             )
     samples_path = arguments.path("samples", samples)
     if data_path is None:
-        raise ConfigError("`samples` needs `data`: the reference data set")
+        raise ConfigError("`samples` needs `data`: the real data to compare them with")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
     from anew.workflows.audit import evaluate_samples, read_features
 

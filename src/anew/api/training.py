@@ -59,7 +59,7 @@ def train(
     """Train a generator of new items on data; the run folder holds everything.
 
     Args:
-        data: A folder, a file, an address (s3://, https://, ...), or a data set of the Hugging Face hub as `owner/name`.
+        data: A folder, a file, an address (s3://, https://, ...), or a dataset of the Hugging Face Hub as `owner/name`.
         run: The folder to make. None takes runs/NAME-N.
         budget: Wall-clock time for all of it: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
         steps: A number of training steps instead: nothing is timed, and the same arguments give the same run.
@@ -220,7 +220,7 @@ def resume(
         run: The folder of the run.
         budget: Additional time, as in `train`.
         steps: A new total of steps instead.
-        data: New location of the data, if it has moved.
+        data: New location of the data, if it was moved.
         trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
         reporter: Who shows the progress. None shows nothing.
         started: `time.monotonic()` when the budget began. None means now.
