@@ -23,9 +23,9 @@ BARELY_TRAINED = 50  # training steps under which a run says little about its fa
 COLLAPSE_EXCESS = 0.7  # share of the variety of real data whose lack is called a collapse; chosen
 MAX_FIGURES = 3  # figures of a sentence: more are not read
 QUESTIONS = {
-    "closeness": "Does it look like your data?",
-    "variety": "Is it as varied?",
-    "novelty": "Is it new, or copied?",
+    "closeness": "Are the samples close to your data?",
+    "variety": "Are they as varied?",
+    "novelty": "Are they new, or copied?",
 }
 FURTHER = ("outlook", "prediction", "verbatim")  # questions that stand under the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
