@@ -50,7 +50,9 @@ class DiffusionConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiffusionSampling:
-    steps: int = setting(0, "sampling steps; 0: 12, or 4 on latents, whose decoder is more tolerant", low=0, high=1000)
+    steps: int = setting(
+        0, "sampling steps; 0: 12, of clips 8, on latents 4, whose decoder is more tolerant", low=0, high=1000
+    )
     solver: str = setting(
         STOCHASTIC,
         "solver for the steps from noise level to noise level; sde-multistep adds new noise at each step",

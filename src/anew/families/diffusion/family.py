@@ -49,15 +49,11 @@ Tap = Callable[[Tensor, Tensor], None]
 # Samples that go through the network at a time: bounds memory, and results depend on it, since sums round by the
 # batch.
 ROWS = 128
-# Noise levels that a sample passes through. With new noise at each, 12 came nearer than 8, and 16 and 24 no nearer
-# (docs/log.md, 2026-11-27).
-DEFAULT_STEPS = 12
-# The same of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
+# Noise levels of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
 # 2026-11-25).
 LATENT_STEPS = 4
-# Times as many on a path that is to be undone as a sample passes through: errors of a path add up on the way back;
-# chosen.
-FLOW_STEPS = 2
+# On a path that is to be undone: errors add up on the way back; chosen.
+FLOW_STEPS = 24
 # Noise levels, in standard deviations of the data, from which on samples are guided by the closed form: below, it blurs
 # what the network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
@@ -262,7 +258,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
 
     @property
     def _default_steps(self) -> int:
-        return DEFAULT_STEPS if self.spec.bounded else LATENT_STEPS
+        return self.layout.default_steps if self.spec.bounded else LATENT_STEPS
 
     def _sigmas(self, sampling: DiffusionSampling, steps: int) -> Tensor:
         """(steps + 1,) falling noise levels in data units."""
@@ -368,7 +364,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         """Drafts along the probability flow from one Gaussian for all rows. Labels play no part, and components neither:
         they are chosen, and a choice would be a jump in the path."""
         sampling = request.sampling_as(DiffusionSampling)
-        sigmas = self._sigmas(sampling, FLOW_STEPS * (sampling.steps or DEFAULT_STEPS))
+        sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps))
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)
         solver = SOLVERS.get(sampling.solver, multistep)  # new noise would lead elsewhere each time
@@ -379,7 +375,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, D): the probability flow, run from the items up to the noise that leads back to them."""
         component = torch.full((len(x),), self.any_component, device=self.device)
-        sigmas = self._sigmas(DiffusionSampling(), FLOW_STEPS * DEFAULT_STEPS)[:-1].flip(0)
+        sigmas = self._sigmas(DiffusionSampling(), FLOW_STEPS)[:-1].flip(0)
         clean = x.to(self.device).float().flatten(1)
         y = encode_flow(lambda y, sigma: self.denoise(y, sigma, component), clean, sigmas)
         return self.mixture.whiten(y, sigmas[-1], component)
