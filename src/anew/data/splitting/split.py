@@ -28,6 +28,7 @@ NEEDED_ITEMS = 150  # of validation and of test: together ENOUGH_ITEMS
 NEEDED_SHARE = 0.15
 # A validation span's share of a test span's: it fits few numbers, and its text is lost to the counts.
 VALIDATION_SPAN = 0.6
+RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such a split
 LEAST_ITEMS = 10  # different items, below which nothing is split by item; chosen
 MANY_RECORDINGS = 40  # from which whole recordings are held out: each is then a small share of a held-out part
 MOST_GROUPS = 1.25  # times its share of the files that a held-out part may take to have its share of the text
@@ -156,7 +157,7 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
     counts = np.bincount(parts, minlength=len(NAMES)).tolist()
     by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
-    notes = [f"split at random by content{by_length}: of {len(parts):,} items {shares}"]
+    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items {shares}"]
     if n_copies:
         repeat = "repeats" if n_copies == 1 else "repeat"
         notes.append(
