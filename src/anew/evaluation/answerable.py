@@ -25,7 +25,7 @@ class AuditCosts:
     """What an audit for copies compares and takes here.
 
     Attributes:
-        there_are: Real items that there are.
+        available: Real items that there are.
         most_real: Real items that memory holds.
         query_cost: See `AuditSchedule`.
         trials: Sizes of audits of real items, FIRST_AUDIT first, and the seconds that they took.
@@ -33,7 +33,7 @@ class AuditCosts:
         pieces: Passages that a sample is cut into; 1 where it is compared whole.
     """
 
-    there_are: RealItems
+    available: RealItems
     most_real: int
     query_cost: int
     trials: tuple[tuple[AuditSize, float], ...]
@@ -58,22 +58,22 @@ def closeness_prospect(compared: int) -> Prospect:
 def held_out_needed(costs: AuditCosts, n_samples: int) -> int:
     """Held-out items, of all that there are, with which an audit of these samples could prove anything."""
     share = 1.0 - math.exp(-LEAST_EVIDENCE / max(RATES[-1] * costs.pieces * n_samples, 1e-9))
-    return math.ceil(share * costs.there_are.total)
+    return math.ceil(share * costs.available.total)
 
 
 def _evidence(costs: AuditCosts, n_samples: int, seconds: float) -> float:
     """Evidence of the last audit for which there is time, in nats: see `audit_schedule.evidence`."""
-    if not n_samples or not costs.there_are.held_out:
+    if not n_samples or not costs.available.held_out:
         return 0.0
     if math.isinf(seconds):
-        return evidence(AuditSize(n_samples, costs.most_real), costs.there_are)
+        return evidence(AuditSize(n_samples, costs.most_real), costs.available)
     schedule = AuditSchedule(n_samples, costs.query_cost)
     for trial_size, trial_seconds in costs.trials:
         schedule.add(trial_size, trial_seconds)
     left, reached = seconds - costs.trials[0][1], 0.0
     while left > 0.0:
-        reached = evidence(schedule.size, costs.there_are)
-        size = schedule.next(left, costs.there_are, costs.most_real)
+        reached = evidence(schedule.size, costs.available)
+        size = schedule.next(left, costs.available, costs.most_real)
         if size is None:
             break
         spent = schedule.seconds(size)

@@ -80,22 +80,22 @@ class AuditSchedule:
         self._times.append((self._comparisons(*size), max(seconds, 1e-3)))
         self._reading = max(self._reading, reading)
 
-    def next(self, seconds: float, there_are: RealItems, most_real: int) -> AuditSize | None:
+    def next(self, seconds: float, available: RealItems, most_real: int) -> AuditSize | None:
         """What to look at next; None where there is nothing more to look at, or no time for much more.
 
         Args:
             seconds: Time left.
-            there_are: Real items that there are.
+            available: Real items that there are.
             most_real: Real items that can be compared, all or as many as memory holds.
         """
         sizes = [
             AuditSize(n, largest_within(CAUTION * seconds, most_real, partial(self._seconds_with_reading, n)))
             for n in sample_counts(self.n_samples)
         ]
-        size = max(sizes, key=partial(_worth, there_are=there_are))
+        size = max(sizes, key=partial(_worth, available=available))
         is_last = size == AuditSize(self.n_samples, most_real)
-        latest = evidence(self.size, there_are)
-        if size.real < 1 or evidence(size, there_are) <= (1.0 if is_last else WORTHWHILE) * latest:
+        latest = evidence(self.size, available)
+        if size.real < 1 or evidence(size, available) <= (1.0 if is_last else WORTHWHILE) * latest:
             return None
         self.size = size
         return size
@@ -131,26 +131,26 @@ def sample_counts(n_samples: int) -> list[int]:
     return counts[::-1]
 
 
-def evidence(size: AuditSize, there_are: RealItems) -> float:
+def evidence(size: AuditSize, available: RealItems) -> float:
     """Evidence that the scan would have were all samples copies, in nats: for each copy that can be seen, how unlikely it is
     that an item which is nearest by chance is a training item. A tenth of it is what 10% of copies give; without held-out
     items, the number of copies that can be seen."""
-    compared = there_are.part(size.real)
+    compared = available.part(size.real)
     if not compared.train:
         return 0.0
-    visible = size.samples * compared.train / there_are.train
-    return visible * (math.log1p(compared.held_out / compared.train) if there_are.held_out else 1.0)
+    visible = size.samples * compared.train / available.train
+    return visible * (math.log1p(compared.held_out / compared.train) if available.held_out else 1.0)
 
 
-def _worth(size: AuditSize, there_are: RealItems) -> tuple[float, int, float]:
+def _worth(size: AuditSize, available: RealItems) -> tuple[float, int, float]:
     """Rises with what an audit can prove."""
-    nats = evidence(size, there_are)
-    return min(RATES[-1] * nats, PLANNED * LEAST_EVIDENCE), there_are.part(size.real).train, nats
+    nats = evidence(size, available)
+    return min(RATES[-1] * nats, PLANNED * LEAST_EVIDENCE), available.part(size.real).train, nats
 
 
-def samples_needed(there_are: RealItems) -> int:
+def samples_needed(available: RealItems) -> int:
     """Samples with which an audit of all real items can prove the highest planted rate of copies; 0 where none suffice."""
-    nats = RATES[-1] * evidence(AuditSize(1, there_are.total), there_are)
+    nats = RATES[-1] * evidence(AuditSize(1, available.total), available)
     return math.ceil(MARGIN * LEAST_EVIDENCE / nats) if nats > 0.0 else 0
 
 

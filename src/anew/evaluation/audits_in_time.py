@@ -57,15 +57,15 @@ def audits_in_time(
             return
         n_held = evaluation.pool_size(pool)
         is_whole = is_whole or n_held < size.real  # no more is held in memory
-        there_are = evaluation.real_items(pool)
-        most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
+        available = evaluation.real_items(pool)
+        most_real = n_held if is_whole else min(available.total, MAX_POOL)
         max_items = None if n_held <= size.real else size.real
         is_trial = size == FIRST_AUDIT and (n_all, most_real) != FIRST_AUDIT
         result = evaluation.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)
         yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
         compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
         schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
-        size = schedule.next(evaluation.audit_seconds(), there_are, most_real)
+        size = schedule.next(evaluation.audit_seconds(), available, most_real)
     limited = not is_whole and result.train < result.n_train_total
     items = f"{result.train:,} of {result.n_train_total:,} training items"
     samples = f"{compared.samples:,} of {n_all:,} samples"
