@@ -30,9 +30,8 @@ from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedReco
 from anew.errors import DataError, printable, restoring
 
 MAX_WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
-MAX_COMPARED_ITEMS = (
-    20_000  # items compared for similarity, about 10 s of one core; more are compared for equality only
-)
+# Items compared for similarity, about 10 s of one core; more are compared for equality only
+MAX_COMPARED_ITEMS = 20_000
 DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() gives without a limit: bounds memory
 ALL = "all"  # the part that holds everything of data opened for scoring
 

@@ -42,9 +42,8 @@ _PROGRAMS = frozenset(
         *("mjs", "ml", "php", "pl", "pm", "py", "r", "rb", "rs", "scala", "sh", "swift", "t", "ts", "tsx"),
     )
 )
-MANY_FILES = (
-    10  # files from which a name like `coin_test.png` is a coincidence: data with a file for each part has fewer
-)
+# Files from which a name like `coin_test.png` is a coincidence: data with a file for each part has fewer
+MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
 _RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with an ending, or without one

@@ -31,9 +31,8 @@ UNENDING = 10**6  # planned steps of a training that is only timed: its schedule
 # Seconds that each size is timed for, even if fewer are left: a single step would say too little; chosen.
 LEAST_SHARE_S = 0.2
 MOST_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
-MEMORY_SHARE = (
-    1 / 3
-)  # of the free memory, for saved activations: gradients, optimizer and other processes take the rest
+# Of the free memory, for saved activations: gradients, optimizer and other processes take the rest
+MEMORY_SHARE = 1 / 3
 PROBE_ROWS = 4  # rows whose saved activations are measured: a single row would overrate what does not grow with rows
 
 

@@ -28,17 +28,8 @@ KEEP = 2  # checkpoints kept besides the one where the decay starts: the newest 
 DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equal buffers one file, under several names
-FOLDERS = (
-    "checkpoints",
-    "samples",
-    "film",
-    "report",
-    "reports",
-    "codec",
-    "codec/checkpoints",
-    "codec/samples",
-    "pilots",
-)  # that a run may have
+# That a run may have
+FOLDERS = "checkpoints", "samples", "film", "report", "reports", "codec", "codec/checkpoints", "codec/samples", "pilots"
 WEIGHT_FILES = "model*.safetensors"  # one, or several with an index
 _STEP = re.compile(r"step-(\d{1,15})")
 _REPLACED = ".replaced"

@@ -124,9 +124,8 @@ def in_own_values(generator: Generator, condition: Condition) -> Condition:
 def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:
     """float32 of any shape."""
     try:
-        values = (
-            mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
-        )  # a copy: strides may be negative
+        # A copy: strides may be negative
+        values = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
         if not values.is_complex() and bool(values.isfinite().all()):
             return values.float()
     except (TypeError, ValueError, RuntimeError):

@@ -176,9 +176,8 @@ class Trainer:
         total, count, means = self._accumulate(phase, batch, start, progress)
         if shared := means.keys() & logs.keys():
             raise ValueError(f"two phases log {sorted(shared)[0]!r}; a name may be used by one phase only")
-        total, count, *values = self.world.sum(
-            total, count, *means.values()
-        )  # one exchange for all: each waits for the slowest
+        # One exchange for all: each waits for the slowest
+        total, count, *values = self.world.sum(total, count, *means.values())
         logs.update(zip(means, values, strict=True))
         count = max(count, TINY)
         if not math.isfinite(total):

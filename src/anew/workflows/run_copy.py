@@ -19,11 +19,8 @@ from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import Begun, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 
-SMALL_FILES = (
-    OWN_FAMILY,
-    "tokenizer.json",
-    CODEC_WEIGHTS,
-)  # files that a training may read of its run, besides config.json
+# Files that a training may read of its run, besides config.json
+SMALL_FILES = OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS
 FILE_BYTES = 2**31  # largest file that is sent to other processes, in memory; a codec's weights are the largest
 
 

@@ -23,9 +23,8 @@ WINDOW = 0.064  # seconds: resolves the harmonics of a voice
 FRAME_MULTIPLE = 16  # of frames: networks halve them four times
 SECONDS = (0.25, 10.0)  # least and most of a clip, unless the user asks for others
 MIN_CLIPS_TO_CUT = 2.0  # length from which a file is cut into clips, in clips
-FITTING_SHARE = (
-    0.98  # share of the files that should fit into one clip; chosen: a few long ones must not shorten all others
-)
+# Share of the files that should fit into one clip; chosen: a few long ones must not shorten all others
+FITTING_SHARE = 0.98
 STEREO_SHARE = 0.2  # share of files with two channels from which stereo is learned; chosen
 CHANNELS = {"auto": None, "mono": 1, "stereo": 2}  # setting -> channels; None: as files and budget have it
 

@@ -32,9 +32,8 @@ MAX_REACH = 64.0  # distance up to which pixels are drawn to a flat colour, in l
 MIN_REACH = 2.0  # common colours closer than twice this are one: each would draw from the other
 MAX_COLOURS = 1024  # of a palette: the search for the nearest colour takes as long
 MAX_GREYS = 64  # of a palette of greys: with more, rounding to a level is the same
-MIN_KNOWN_SHARE = (
-    0.998  # share of the pixels of one half of the images whose colours the other half must have for a palette
-)
+# Share of the pixels of one half of the images whose colours the other half must have for a palette
+MIN_KNOWN_SHARE = 0.998
 
 Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]

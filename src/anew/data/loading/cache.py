@@ -25,9 +25,8 @@ VERSION = 1  # of the stored format; each has folders of its own
 MEMORY_BYTES = 512 * 1024 * 1024  # encoded shards kept in memory: eight groups of shards
 DISK_BYTES = 20 * 1024**3  # that all cached sources may take; the longest unused go first
 FETCHED_AHEAD = 8  # shards whose sources are fetched before their turn: hides the latency of a store
-PAUSE_SECONDS = (
-    0.002  # seconds the background thread yields after each piece of work: training holds the same interpreter
-)
+# Seconds the background thread yields after each piece of work: training holds the same interpreter
+PAUSE_SECONDS = 0.002
 
 
 @dataclass(slots=True)

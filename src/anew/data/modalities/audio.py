@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
-CALIBRATION_CLIPS = (
-    96  # generated clips whose ends and levels are compared with real ones: with 48 levels were .2 dB worse
-)
+# Generated clips whose ends and levels are compared with real ones: with 48 levels were .2 dB worse
+CALIBRATION_CLIPS = 96
 FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
 SEARCHED_SECONDS = 120.0  # of a file that is one clip, in which its loudest stretch is looked for: bounds the time
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it

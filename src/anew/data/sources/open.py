@@ -75,9 +75,8 @@ def detect_modality(
     if not usable:
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
         sentence = f"{path!r} holds nothing that can be learned ({(counts + _refusal_clause(source)).removeprefix('; ') or 'nothing'})"
-        advice = _advice(source, modalities) or (
-            "" if source.refusals else NOTHING_READ
-        )  # a refusal says what to change
+        # A refusal says what to change
+        advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)
         raise DataError("; ".join(filter(None, [sentence, advice])))
     if requested is not None and requested not in usable:
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"

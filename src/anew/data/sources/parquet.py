@@ -180,9 +180,8 @@ class ParquetFile:
     def read(self, piece: RowRange, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
         """The rows of a piece. Raises ValueError (one clause) where the file is damaged."""
         row_bytes = piece.bytes // (piece.stop - piece.start)
-        local = self._file.with_group(
-            piece.group, tuple(columns)
-        )  # a local name: the copy lives as long as this object
+        # A local name: the copy lives as long as this object
+        local = self._file.with_group(piece.group, tuple(columns))
         request = RowsRequest(local.path, piece.group, piece.stop, tuple(columns), row_bytes, limits.PARQUET)
         row, allowance = piece.start, limits.PARQUET.shard(piece.bytes)
         while row < piece.stop:

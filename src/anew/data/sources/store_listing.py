@@ -19,9 +19,8 @@ from anew.errors import DataError, RunError
 
 MANIFEST, NAMES, LOCK = ".listing.json", ".names.json", ".lock"  # in the folder of an address in the cache
 MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33  # most bytes of these files, and of them in memory
-MAX_COPIED_BYTES = (
-    1 << 30
-)  # bytes up to which data at an address is copied; of more, only the ranges that are used are read
+# Bytes up to which data at an address is copied; of more, only the ranges that are used are read
+MAX_COPIED_BYTES = 1 << 30
 FRESH_SECONDS = 600.0  # for which the names of larger data are reused: a look and a training after it list once
 MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
 

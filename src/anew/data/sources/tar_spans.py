@@ -23,10 +23,8 @@ from anew.data.types import Item, SkippedItem
 
 SAMPLED_ARCHIVES = 4  # archives whose beginnings are surveyed; chosen
 HEAD_BYTES = 8 * 1024 * 1024  # bytes of a beginning: enough for many samples
-MIN_SPAN, MAX_SPAN = (
-    1 << 20,
-    1 << 26,
-)  # bytes of a span: at least one request of a store; at most what memory holds several times
+# Bytes of a span: at least one request of a store; at most what memory holds several times
+MIN_SPAN, MAX_SPAN = 1 << 20, 1 << 26
 SEARCH_BYTES = 1 << 20  # bytes before a span in which the member before it is searched first: most members are smaller
 
 

@@ -20,9 +20,8 @@ from anew.core.random import generator
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
-DETAIL = (
-    1024  # read-outs as they are, for classifiers: they tell more than the features, see docs/log.md; more take longer
-)
+# Read-outs as they are, for classifiers: they tell more than the features, see docs/log.md; more take longer
+DETAIL = 1024
 WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the extents are halved
 CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
 LARGEST = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part

@@ -45,9 +45,8 @@ from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, FAMILY
 from anew.evaluation.metrics.two_sample import auc
 
 MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
-STAND_INS = (
-    1_200  # real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
-)
+# Real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
+STAND_INS = 1_200
 STAND_INS_PER_SAMPLE = 2  # of those in a brief audit, where they would take more time than the samples
 SEARCHES = 2  # of a sample, and of a control: for its nearest item, and for that item's own
 AT_ONCE = 64  # samples that are searched for between two looks at the clock; chosen

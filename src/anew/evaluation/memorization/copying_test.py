@@ -27,10 +27,8 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 PERMUTATIONS = 999  # the least p is then 0.001, well below ALPHA
-FIRST_STEP, STEP_GROWTH = (
-    4,
-    1.12,
-)  # the scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small
+# The scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small
+FIRST_STEP, STEP_GROWTH = 4, 1.12
 LOOKS = 10  # steps of the scan that count as independent: neighbouring ones see nearly the same samples
 
 

@@ -165,9 +165,8 @@ class ShiftedImages(Variants):
     def take(self, query: Tensor, variant: Tensor) -> Tensor:
         place, across = variant // self._span, variant % self._span
         mirror, down = place // self._span, place % self._span
-        windows = self._wide.unfold(2, self._height, 1).unfold(
-            3, self._width, 1
-        )  # a view: (m q, C, down, across, h, w)
+        # A view: (m q, C, down, across, h, w)
+        windows = self._wide.unfold(2, self._height, 1).unfold(3, self._width, 1)
         return windows[mirror * (len(self._wide) // self._mirrors) + query, :, down, across].flatten(1)
 
     def _shifted(self, axis: Tensor) -> Tensor:

@@ -20,10 +20,8 @@ PASSAGE = 256  # characters: long enough that unrelated texts share none, short 
 SHORTEST = 64  # characters of a passage at the end of a text; what is shorter coincides by chance
 # Light disturbances of planted copies: a reader would still call each a copy.
 EDITS = 0.05  # share of the characters of a text
-NOISE, QUALITY = (
-    8.0,
-    75,
-)  # standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
+# Standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
+NOISE, QUALITY = 8.0, 75
 SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # of an image, (down, right) in pixels
 SPAN_RATIO = 4.0  # where training texts are this many times longer, held-out texts were cut out of documents; chosen
 
@@ -106,9 +104,8 @@ def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
 # Of shifted and mirrored variants, and of preparing an item, in comparisons. Measured: 1,300 for grey images of 8 x 8, 2,100
 # for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27): both grow with the size of an image.
 IMAGE_QUERY_COST = 2_000
-FRAMES = (
-    3  # of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
-)
+# Of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
+FRAMES = 3
 
 IMAGES = ItemType("images", _image_distances, disturb_image, query_cost=IMAGE_QUERY_COST)
 CLIPS = ItemType("clips", _clip_distances, disturb_clip, query_cost=IMAGE_QUERY_COST // FRAMES)

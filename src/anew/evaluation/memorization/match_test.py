@@ -161,9 +161,8 @@ class MatchTest:
         if not len(steps):
             return 1.0
         n_samples = len(samples.item) - n_repeated
-        n_expected = n_samples * (
-            1.0 - self.n_held_out / self.n_pool
-        )  # whose nearest item is a training item by chance
+        # Whose nearest item is a training item by chance
+        n_expected = n_samples * (1.0 - self.n_held_out / self.n_pool)
         share = n_expected / (n_expected + len(real.item))
         flags = _permute(is_sample, share, repeats, rng)  # (1 + r, c)
         table = scan_statistics(flags, np.arange(len(ratio)), steps, share)

@@ -53,9 +53,8 @@ class RememberedDistance(Distance):
             self._is_known[unknown] = True
         item, distance = self._item[queries], self._distance[queries]
         in_pool = np.zeros(len(self._item) + 1, dtype=bool)
-        in_pool[pool] = in_pool[-1] = (
-            True  # the last one: without a neighbour in the whole pool there is none in a part
-        )
+        # The last one: without a neighbour in the whole pool there is none in a part
+        in_pool[pool] = in_pool[-1] = True
         elsewhere = np.flatnonzero(~in_pool[item])
         if len(elsewhere):
             item[elsewhere], distance[elsewhere] = self._inner.nearest(queries[elsewhere], pool)

@@ -29,10 +29,8 @@ from anew.evaluation.memorization.copying_test import Array, Indices
 VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256  # projected values: a sixth of an item's, within these limits
 QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns of the search: a tile of bounds stays in a processor's cache
 LOOSE_SHARE = 32  # rows in which more than one item in 32 is a candidate are compared with all cores by one product
-PAIRS_AT_ONCE, ROWS_AT_ONCE = (
-    512,
-    8192,
-)  # distances of pairs and projections at once: bound memory; pairs stay in a cache
+# Distances of pairs and projections at once: bound memory; pairs stay in a cache
+PAIRS_AT_ONCE, ROWS_AT_ONCE = 512, 8192
 MANY_PAIRS = 128  # of a query, from which on products of rows are faster than pairs; measured: 60 to 200 are the same
 SAMPLED = 2_000  # rows that the directions of a basis are taken from: more hardly change them
 
@@ -141,9 +139,8 @@ class Search:
             block = slice(start, start + QUERIES)
             rows = torch.from_numpy(queries[block])
             bounds = self._bounds[torch.from_numpy(pool)]
-            table = (
-                bounds.square().sum(dim=1) / 2.0 - self._bounds[rows] @ bounds.T
-            )  # half squared, less a constant a row
+            # Half squared, less a constant a row
+            table = bounds.square().sum(dim=1) / 2.0 - self._bounds[rows] @ bounds.T
             for others in (queries, without):
                 self._same_group(others[block], pool, 1).mask(table, 0, 0)
             column = table.argmin(dim=1)

@@ -33,9 +33,8 @@ LABEL_ACCURACY = MetricSpec(
 )
 FEWEST_PER_CLASS = 5  # labelled training items a class that a probe needs; chosen
 MIN_SKILL = 0.2  # of the way from always guessing the commonest class to no error: a worse probe says nothing
-OTHER_MIX = (
-    0.2  # total variation beyond that of real items, from which the requested classes have another mix than the data
-)
+# Total variation beyond that of real items, from which the requested classes have another mix than the data
+OTHER_MIX = 0.2
 MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
 MIN_RELATIVE_PRECISION = 0.2  # of the real baseline of precision, under which samples are like no class at all
 PROBE_SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe: the largest for which there is time

@@ -25,9 +25,8 @@ FINE_DETAIL = MetricSpec(
     format="ratio",
 )
 SPECTRUM_MOST = 500  # images whose spectra are taken: their mean hardly changes with more
-REAL_MOST = (
-    1_000  # held-out images that frames of interpolations are compared with: time and memory grow with the pairs
-)
+# Held-out images that frames of interpolations are compared with: time and memory grow with the pairs
+REAL_MOST = 1_000
 
 
 class ImageComparison:

@@ -132,9 +132,8 @@ def part_of(score: Score) -> Part | None:
     better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
     exact = tolerance.exact_baseline
     if exact is not None and sign * (real - exact) <= (better + worse) / 2.0:
-        excess = max(
-            sign * (score.value - exact) / scale, 0.0
-        )  # better than guessing is luck, and makes no room for a fault
+        # Better than guessing is luck, and makes no room for a fault
+        excess = max(sign * (score.value - exact) / scale, 0.0)
     else:
         better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
     low, high = excess - better / scale, excess + worse / scale

@@ -15,9 +15,8 @@ from anew.evaluation.reporting import verdict
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
 
-MIN_REALISM_SHARE = (
-    0.5  # of the best share of real-looking frames; below it paths are not compared: noise moves evenly, too
-)
+# Of the best share of real-looking frames; below it paths are not compared: noise moves evenly, too
+MIN_REALISM_SHARE = 0.5
 TIE_SHARE = 0.05  # relative difference below which scores without an interval are called a tie; chosen
 
 Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
