@@ -33,14 +33,14 @@ def settings(name: str | None = None) -> list[SettingInfo]:
 
 
 def setting_groups() -> Mapping[str, str]:
-    """The groups of settings by name, with a title each."""
+    """Titles of the groups of settings, by name."""
     from anew.workflows.list_settings import GROUPS
 
     return GROUPS
 
 
 def examples() -> Mapping[str, str]:
-    """The data sets that `example` can write: name and one line each."""
+    """The data sets that `example` can write: a description of one line, by name."""
     from anew.workflows.examples import EXAMPLES
 
     return EXAMPLES

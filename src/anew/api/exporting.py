@@ -29,10 +29,10 @@ def export(
     Args:
         run: The folder of the run.
         to: The target, one of `export_targets()`.
-        out: The folder to make, or the file ending in .html for the target html; nothing is left of it where the export fails.
+        out: The folder to make, or the file ending in .html for the target html; nothing is left of it if the export fails.
         number_type: How weights are stored. None takes the target's default.
-        push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; it is made private where it is new. Only
-            for "hub". None uploads nothing.
+        push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; a new one is private. Only for "hub". None
+            uploads nothing.
         trust_code: As in `load`.
 
     Returns:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 COMPARISON_BUDGET = "5m"
 OTHER_PROCESS = "The first process has the report."
-# Samples of one report: they are all held in memory, and far more than any figure needs; chosen.
+# Most samples of a report: far more than any figure needs, and all are kept in memory; chosen
 MOST_MEASURED = 1_000_000
 
 
@@ -61,8 +61,8 @@ def look(
         modality: What it holds ("image", "text", ...). None finds out.
         prefer: What decides between families: "quality" of samples, "speed" of sampling, or "latent" (a space to
             interpolate in).
-        budget: A time like "90s", "10m", "2h", or seconds: what sizes of images or clips would follow from it, and what it
-            can train. None takes the sizes of 10 minutes, and estimates several budgets.
+        budget: A time like "90s", "10m", "2h", or seconds, for which sizes of images or clips are chosen and training is estimated.
+            None takes the sizes for 10 minutes, and estimates several budgets.
         seed: Seed of the split into train, validation and test.
         settings: Settings of the modality, by name.
 
@@ -316,7 +316,7 @@ def compare(
 
 
 def _lock_of(run: str | Path) -> AbstractContextManager[None]:
-    """Of a run, which the first process alone holds."""
+    """The lock of a run, which only the first process takes."""
     return open_run(run).locked() if int(os.environ.get("RANK", "0")) == 0 else nullcontext()
 
 
