@@ -133,7 +133,7 @@ class Plan:
         seed: Seed of the weights and the training.
         model_size: Size of the model.
         batch: Examples a step.
-        micro_batch: Examples that are computed at a time.
+        micro_batch: Most examples that a process computes at once; 0 until it is measured.
         decay: Share of the training in which the learning rate falls.
         parameters: Number of parameters.
         steps: Number of steps.
