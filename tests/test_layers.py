@@ -185,7 +185,7 @@ def test_the_architecture_page_says_the_same() -> None:
         named = {name.lstrip(".") for name in re.findall(r"`([\w.]+)`", rows[room].partition("; ")[0])}
         missing = {name for name in ROOMS[room] if name not in CORE and not named & {name, name.partition(".")[2]}}
         assert not missing, f"the row of {room} does not name {missing}"
-    glossary = page.partition("## Words")[2].partition("## ")[0]
+    glossary = page.partition("## Terms")[2].partition("## ")[0]
     assert 10 <= glossary.count("\n| ") - 1 <= 30
 
 

@@ -77,7 +77,7 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     assert lines[2] == f"more     anew sample {tmp_path} --out DIR -n 100"
     assert lines[3] == f"better   anew resume {tmp_path} --budget 10m"
     good = record(grades={"closeness": "good"})
-    assert text(places(tmp_path, good))[3] == f"surer    anew evaluate {tmp_path}"
+    assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"
 
 
 def test_the_table_is_aligned() -> None:
@@ -121,7 +121,7 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "  x.png: truncated",
         describe_trying(("gan", "vae")),
         "with --prefer quality: diffusion (best)",
-        "what a budget can train, and what its report can answer, roughly:",
+        "estimates of what a budget can train, and what its report can answer:",
         "   1 min: 1,000 parameters, about 10 steps, 0.5 passes over the data",
     ]
 

@@ -79,7 +79,7 @@ def test_a_network_has_one_name() -> None:
     files = [*WRITTEN, *sources, *DOCS.glob("*.py"), *(DOCS / "assets").iterdir()]
     named = [(path, path.name if path.suffix == ".png" else f"{path.name} {text(path)}") for path in files]
     pages = [path.name for path, words in named for _ in re.findall("critic(?!al)", words, re.IGNORECASE)]
-    assert sorted(pages) == ["insight_panel.js", "studio.md"]
+    assert sorted(pages) == ["insight_panel.js", "studio-how-it-works.md"]
 
 
 # ---- commands and settings ----
@@ -105,6 +105,14 @@ def test_commands_in_sentences_exist(path: Path) -> None:
         assert verb in COMMANDS or verb.startswith("--"), code
         unknown = [word for word in words if word.startswith("--") and word not in all_parsers[verb].options]
         assert not unknown, f"anew {verb} has no {', '.join(unknown)}"
+
+
+def test_the_help_names_every_kind_of_data_and_every_family() -> None:
+    _, all_parsers = parsers()
+    helps = {action.dest: action.help or "" for action in all_parsers["train"].arguments}
+    assert [name for name in available("data") if name not in helps["modality"]] == []
+    generating = [name for name in available("families") if load("families", name).generates]
+    assert [name for name in generating if name not in helps["family"]] == []
 
 
 @written_page

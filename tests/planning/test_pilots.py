@@ -40,10 +40,10 @@ def test_a_description_names_each_family_and_why_the_winner_won() -> None:
     assert pilots.describe_pilots([]) == "" and pilots.describe_trying(["gan"]) == ""
     assert pilots.describe_pilots([pilot("gan", 34.0, 12.0), pilot("vae", 49.0, 20.0)]) == (
         "Tried: gan 34 after 12 s, vae 49 after 12 s (Fréchet distance of 200 samples to validation items; real items 9.1). "
-        "Expected at the end: gan 12, vae 20. So gan went on."
+        "Expected at the end: gan 12, vae 20. So gan was trained further."
     )
     hasty = replace(pilot("gan", 34.0, 12.0), progress=pilots.LEAST_PROGRESS / 2)
     assert pilots.describe_pilots([hasty]).endswith(
-        "too short to tell them apart, so gan went on, which is the closest most often."
+        "too short to tell them apart, so gan was trained further, which most often comes closest."
     )
     assert "gan and vae are tried on your data first, in 12% of the time" in pilots.describe_trying(["gan", "vae"])

@@ -36,7 +36,7 @@ FORECAST = ReportForecast(COSTS, n_samples=1000, min_samples=300, held_out=380, 
 def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
     line = replace(FORECAST, audit=replace(COSTS, trials=((FIRST_AUDIT, 0.8),))).describe(60.0)
     assert line.startswith("Close? and Varied? can be answered; New? will probably stay open; give about ")
-    assert line.endswith(" min, or run `anew evaluate RUN` afterwards: it has no time limit")
+    assert line.endswith(" min, or run `anew evaluate RUN` afterwards, which has no time limit")
     assert FORECAST.describe(3600.0) == "Close? and Varied? can be answered; New? can be answered"
 
 
@@ -71,7 +71,7 @@ def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None
     line = replace(FORECAST, audit=few, held_out=30).describe(600.0)
     assert line == (
         "Close? and Varied? will probably stay open (it needs about 300 held-out items, and there are 30); "
-        "New? will probably stay open (it needs about 67 held-out items of these data, and there are 30)"
+        "New? will probably stay open (with this data it needs about 67 held-out items, and there are 30)"
     )
 
 
@@ -118,9 +118,9 @@ def test_it_is_said_between_the_plan_and_the_first_step(tmp_path: Path) -> None:
     anew.train(data, tmp_path / "run", budget=30.0, settings={"previews": 0}, reporter=reporter)
     resumed = Lines()
     anew.resume(tmp_path / "run", budget=40.0, reporter=resumed)
-    assert sum(line.startswith("the report, roughly, at the present load: Close?") for line in resumed.lines) == 1
+    assert sum(line.startswith("forecast for the report at the present load: Close?") for line in resumed.lines) == 1
     starts = [line.split(":")[0] for line in reporter.lines]
-    assert starts.index("the report, roughly, at the present load") > next(
+    assert starts.index("forecast for the report at the present load") > next(
         i for i, start in enumerate(starts) if start == "model"
     )
 
@@ -130,7 +130,7 @@ def test_steps_without_a_budget_have_reports_that_take_their_time(tmp_path: Path
     data = shapes(tmp_path / "data", 60)
     settings = {"previews": 0, "evaluate_samples": 4}
     anew.train(data, tmp_path / "run", steps=2, settings=settings, reporter=reporter)
-    assert not any(line.startswith("the report, roughly") for line in reporter.lines)
+    assert not any(line.startswith("forecast for the report") for line in reporter.lines)
 
 
 def test_look_says_it_of_each_budget(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lists to choose from: settings and example data sets."""
+"""Lists to choose from: settings and example datasets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def settings(name: str | None = None) -> list[SettingInfo]:
-    """All settings that `settings=` of the other verbs takes, or those of one name.
+    """All settings that the argument `settings` of the other functions takes, or only some of them.
 
     Args:
         name: A setting ("width"), a family ("gan"), a kind of data ("image"), or a group: "training", "family", "data" or
             "sampling". None for all.
 
     Returns:
-        Each with its owner, default, allowed values and meaning.
+        The settings, each with its owner, default, allowed values and meaning.
 
     Raises:
         ConfigError: Nothing has this name.
@@ -40,17 +40,17 @@ def setting_groups() -> Mapping[str, str]:
 
 
 def examples() -> Mapping[str, str]:
-    """The data sets that `example` can write: a description of one line, by name."""
+    """The datasets that `example` can write, as name: description."""
     from anew.workflows.examples import EXAMPLES
 
     return EXAMPLES
 
 
 def example(name: str, folder: str | Path) -> Path:
-    """Write real data that an installed package ships as ordinary files.
+    """Write an example dataset as ordinary files. The data comes from an installed package; nothing is downloaded.
 
     Args:
-        name: Which of the `examples`.
+        name: One of the names in `examples()`.
         folder: A new folder, or an empty one.
 
     Returns:
@@ -58,7 +58,7 @@ def example(name: str, folder: str | Path) -> Path:
 
     Raises:
         ConfigError: The name is unknown.
-        DataError: The folder holds something, or a package is missing.
+        DataError: The folder is not empty, or a package is missing.
     """
     from anew.workflows.examples import write_example
 

@@ -24,22 +24,22 @@ def export(
     push: str | None = None,
     trust_code: bool = False,
 ) -> Export:
-    """Write a run in the format of another program. Needs the run folder alone, not the data.
+    """Write a run in the format of another program. This needs only the run folder, not the data.
 
     Args:
         run: The folder of the run.
         to: The target, one of `export_targets()`.
-        out: The folder to make, or the file ending in .html for the target html; nothing is left of it if the export fails.
-        number_type: How weights are stored. None takes the target's default.
-        push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; a new one is private. Only for "hub". None
-            uploads nothing.
+        out: The folder to create, or, for the target html, a file that ends in .html. If the export fails, nothing is left of it.
+        number_type: The number format of the weights. None takes the default of the target.
+        push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; a new repository is private. Only
+            for "hub". None uploads nothing.
         trust_code: As in `load`.
 
     Returns:
         The files, and notes on what the export leaves out.
 
     Raises:
-        ConfigError: The target is unknown or cannot hold this run, or `out` holds something.
+        ConfigError: The target is unknown or does not support this run, or `out` is not empty.
         DataError: The target needs a package that is missing; the sentence names the extra.
         RunError: The run has no weights or is damaged, or the folder cannot be written.
     """

@@ -56,18 +56,18 @@ def look(
     """Describe data, recommend a model family, and estimate what budgets can train; or describe a run.
 
     Args:
-        data: A folder, a file, an address, or a data set of the Hugging Face hub as `owner/name`; or the folder of a run,
-            which says by itself what it was trained on. The other arguments are for data.
-        modality: What it holds ("image", "text", ...). None finds out.
-        prefer: What decides between families: "quality" of samples, "speed" of sampling, or "latent" (a space to
-            interpolate in).
-        budget: A time like "90s", "10m", "2h", or seconds, for which sizes of images or clips are chosen and training is estimated.
-            None takes the sizes for 10 minutes, and estimates several budgets.
+        data: A folder, a file, an address, or a dataset of the Hugging Face Hub as `owner/name`; or the folder of a run.
+            All other arguments are only for data.
+        modality: The kind of data ("image", "text", ...). None detects it.
+        prefer: What to optimise for when choosing the family: "quality" of samples, "speed" of sampling, or "latent" (a space
+            to interpolate in).
+        budget: A time like "90s", "10m", "2h", or seconds, to estimate what it can train, and at which size of images or clips.
+            None estimates several budgets, with the sizes for 10 minutes.
         seed: Seed of the split into train, validation and test.
         settings: Settings of the modality, by name.
 
     Returns:
-        What was found, with `to_json()`.
+        A description of the data or the run; `to_json()` gives it as JSON.
 
     Raises:
         UserError: The data or an argument cannot be used.
@@ -106,15 +106,15 @@ def score(
 
     Args:
         run: The folder of the run.
-        data: A folder, a file or a hub name, of the run's kind of data; or items: a text, a list of texts, or a list of arrays.
-        limit: About how many units to score, taken evenly. None scores all.
-        per_item: Whether to keep the score of each record in `items`; those of a list always are.
+        data: A folder, a file or a hub name with the same kind of data as the run; or a text, a list of texts, or a list of arrays.
+        limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
+        per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
         trust_code: As in `load`.
-        reporter: Who shows the progress. None shows nothing.
+        reporter: Shows the progress. None shows nothing.
 
     Returns:
-        The figures for all of it, for each of its `files`, and perhaps for its `items`; `bound`, "exact" or "an upper bound"; how
-        many items were `skipped`; and `notes` on which and why.
+        The figures of all data together, of each of its `files`, and of its `items` if they were kept; `bound` ("exact" or "an
+        upper bound"); the number of items that were `skipped`; and `notes` that say which and why.
 
     Raises:
         ConfigError: The run has no likelihood.
@@ -148,7 +148,7 @@ def walk(
         trust_code: As in `load`.
 
     Returns:
-        The frames in order; `save` writes them, a strip and a moving picture.
+        The frames in order. `save` writes them, a strip of all of them, and an animation.
 
     Raises:
         ConfigError: The family has no continuous space, or an argument cannot be used.
@@ -172,34 +172,34 @@ def evaluate(
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluationReport:
-    """Measure samples against data: how good, how varied, how new. Writes a report.
+    """Measure how close samples are to the data, how varied and how new. Writes a report.
 
-    Give either `run`, whose `report/` is written, or `samples` that were made elsewhere with `data`. Under torchrun all processes
-    draw the samples of a run; the first one measures and has the report, the others have an empty one.
+    Give either `run`, or `samples` that another tool made, with `data`. For a run, its `report/` is written. Under torchrun all
+    processes draw the samples of a run; the first one measures and returns the report, the others return an empty one.
 
     Args:
         run: The folder of a run.
         n: How many samples.
-        samples: A folder or file of samples made elsewhere.
-        data: The reference data set of `samples`; of a run, the new location of its data, if it has moved.
-        held_out: Items of the same source that the generator of `samples` was not trained on. None takes the parts of
-            `data`, if it has any.
+        samples: A folder or file of samples that another tool made.
+        data: The real data to compare `samples` with; for a run, the new location of its data, if it was moved.
+        held_out: Items of the same source that the generator of `samples` was not trained on. None takes the validation and test
+            parts of `data`, if there are any.
         features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of built-in features.
-        modality: What `samples` and `data` hold. None finds out.
-        out: The folder of the report on `samples`. None takes runs/NAME-report-N.
-        seed: Seed of the samples, and of all that is drawn.
+        modality: The kind of data of `samples` and `data`. None detects it.
+        out: The folder for the report on `samples`. None takes runs/NAME-report-N.
+        seed: Seed of the samples and of the measurements.
         trust_code: As in `load`.
-        reporter: Who shows the progress. None shows nothing.
+        reporter: Shows the progress. None shows nothing.
 
     Returns:
         The report: `scores` (`report["frechet_distance"].value`), `copies`, `verdict`, `grades` and `notes`; `to_json()` gives
-        what report.json holds. An earlier report of a run, and its samples, are replaced.
+        the contents of report.json. An earlier report of a run, and its samples, are replaced.
 
     Raises:
-        UserError: Something given cannot be used, in one sentence.
+        UserError: An argument or the data cannot be used; the message is one sentence.
     """
     if (run is None) == (samples is None):
-        raise ConfigError("give either `run`, or `samples` with `data` for samples made elsewhere")
+        raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
     n, seed = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed)
@@ -229,7 +229,7 @@ def evaluate(
             )
     samples_path = arguments.path("samples", samples)
     if data_path is None:
-        raise ConfigError("`samples` needs `data`: the reference data set")
+        raise ConfigError("`samples` needs `data`: the real data to compare them with")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
     from anew.workflows.audit import evaluate_samples, read_features
 
@@ -269,27 +269,27 @@ def compare(
 ) -> ComparisonReport:
     """Train several families on the same data, split and seed, or take finished runs, and measure all in the same way.
 
-    Called again, it continues where it was stopped.
+    If it was stopped, the same call continues it.
 
     Args:
-        data: What they are trained on; None with `runs`.
+        data: The data to train on; None with `runs`.
         out: The folder for the runs, compare.json and compare.html.
-        families: Names, as in "vae,gan,diffusion:latent".
-        runs: Finished runs instead.
-        budget: Wall-clock time for each, as in `train`. Without budget and steps: 5 minutes.
-        steps: A number of steps for each instead.
-        modality: What the data holds. None finds out.
+        families: Names of families, as in "vae,gan,diffusion:latent".
+        runs: Finished runs, instead of families to train.
+        budget: Wall-clock time for each family, as in `train`. Without budget and steps: 5 minutes.
+        steps: A number of steps for each family, instead of a budget.
+        modality: The kind of data. None detects it.
         seed: Seed of the split, the weights and the training.
-        settings: Settings for all of them, by name.
-        n: Samples of each.
+        settings: Settings for all families, by name; "gan.width" is for one alone.
+        n: Number of samples of each run.
         trust_code: As in `load`.
-        reporter: Who shows the progress. None shows nothing.
+        reporter: Shows the progress. None shows nothing.
 
     Returns:
-        The figures and where they were written.
+        The figures, and the folder of the report.
 
     Raises:
-        UserError: Something given cannot be used, in one sentence.
+        UserError: An argument or the data cannot be used; the message is one sentence.
     """
     n = check_int("n", n, 1, MOST_MEASURED)
     run_paths = [run_place("runs", run) for run in arguments.several("runs", runs)]

@@ -101,19 +101,19 @@ def sample_together(
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:
-    """Regenerate a sample: its file says how it was made, or, for a text, the `.origins.json` next to it.
+    """Regenerate a sample from its file, which says how it was made. For text, the `.origins.json` next to it does.
 
     Args:
         file: A file that `sample` or a training run wrote.
         run: The folder of the run. None looks for the run that the file names: in the folders above the file, in `runs/`, and here.
-        device: As in `load`. On another one sums round differently, and the last bits may differ.
+        device: As in `load`. On another device sums are rounded differently, so the last bits may differ.
         trust_code: As in `load`.
 
     Returns:
-        The sample, or all samples of the file. The whole batch of each is redrawn, so it may take as long as all of that.
+        The sample, or all samples of the file. The whole batch of each sample is redrawn, which takes as long as drawing the batch.
 
     Raises:
-        ConfigError: The file does not say where it comes from, or it is of other weights.
+        ConfigError: The file does not say where it comes from, or the run has other weights now.
     """
     path = arguments.path("file", file)
     from anew.sampling.origins import one_run, origins_in

@@ -34,18 +34,18 @@ def serve(
     """Answer requests over HTTP, in the format of OpenAI's API, until Ctrl-C or SIGTERM.
 
     Args:
-        runs: Folders of finished runs. A request names one by the last part of its path.
+        runs: Folders of finished runs. The last part of the path is the name of the model in requests.
         host: The address to listen on. One that other machines reach requires an `api_key`.
         port: 0 takes a free one.
         api_key: Keys, of which each request must give one as `Authorization: Bearer KEY`. None: no key is needed.
-        unload_after: How long without a request until a model is unloaded ("10m", or seconds), or "never".
-        chat: "plain" takes the last message of a chat as a prompt; None: chats are refused, as these models have learned none.
+        unload_after: Time without a request after which a model is unloaded ("10m", or seconds), or "never".
+        chat: "plain" takes the last message of a chat as a prompt; None: chats are refused, since these models have not learned to chat.
         device: As in `load`.
         trust_code: As in `load`.
-        on_ready: Called with the address and the names of the models once all are loaded.
+        on_ready: Called with the address and the names of the models when all are loaded.
 
     Raises:
-        ConfigError: The port is in use, an argument does not fit, or two runs have one name.
+        ConfigError: The port is in use, an argument cannot be used, or two runs have the same name.
         DataError: The extra `serve` is missing.
         RunError: A run is not finished, or is damaged.
     """

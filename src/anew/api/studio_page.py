@@ -32,14 +32,15 @@ def studio(
     """Open a page in the browser on which to train, watch and play with models, until Ctrl-C or SIGTERM; in a notebook, until
     the cell is interrupted.
 
-    Training runs that were started there continue without it.
+    Training runs that were started there continue when it ends.
 
     Args:
-        runs: Folders of runs to open first, or a model, which stands for its run.
+        runs: Folders of runs to open first, or a model, whose run is opened.
         folder: The folder whose runs are shown, and below which data may be chosen. None takes the current one.
         port: Port of 127.0.0.1; 0 takes a free one.
         browser: Whether to open the page.
-        on_ready: Called with the address once it answers. Whoever has it can use the Studio. None prints it if no browser opens.
+        on_ready: Called with the address when the page is ready. Whoever has the address can use the Studio. None prints it if no
+            browser opens.
 
     Raises:
         ConfigError: The port is in use, a run lies outside of the folder, or nothing can be written there.

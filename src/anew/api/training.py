@@ -56,28 +56,28 @@ def train(
     reporter: Reporter | None = None,
     started: float | None = None,
 ) -> Model:
-    """Train a generator of new items on data; the run folder holds everything.
+    """Train a generator on data, sample from it and evaluate it. Everything is written into the run folder.
 
     Args:
-        data: A folder, a file, an address (s3://, https://, ...), or a data set of the Hugging Face hub as `owner/name`.
-        run: The folder to make. None takes runs/NAME-N.
-        budget: Wall-clock time for all of it: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
-        steps: A number of training steps instead: nothing is timed, and the same arguments give the same run.
-        family: A model family, or a Python file with one of your own. None chooses by the data.
-        modality: What the data holds ("image", "text", ...). None finds out.
-        prefer: What decides between families if none is given: "quality" of samples, "speed" of sampling, or "latent" (a space to
-            interpolate in).
+        data: A folder, a file, an address (s3://, https://, ...), or a dataset of the Hugging Face Hub as `owner/name`.
+        run: The folder to create. None takes runs/NAME-N.
+        budget: Wall-clock time for everything: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
+        steps: A number of training steps, instead of a budget. Nothing is timed then, so the same arguments give the same run.
+        family: A model family, or a Python file with a family of your own. None chooses one that fits the data.
+        modality: The kind of data ("image", "text", ...). None detects it.
+        prefer: What to optimise for when choosing the family: "quality" of samples, "speed" of sampling, or "latent" (a space
+            to interpolate in).
         seed: Seed of the split, the weights and the training.
         settings: Settings of the training, the family and the modality, by name.
-        plan: A run whose plan is replayed step by step, as a folder or an address.
-        reporter: Who shows the progress. None shows nothing.
+        plan: A run (a folder or an address) whose plan is replayed step by step.
+        reporter: Shows the progress. None shows nothing.
         started: `time.monotonic()` when the budget began. None means now.
 
     Returns:
         The trained model.
 
     Raises:
-        UserError: Something given cannot be used, in one sentence.
+        UserError: An argument or the data cannot be used; the message is one sentence.
         TrainingError: The loss stays non-finite.
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
     """
@@ -219,17 +219,17 @@ def resume(
     Args:
         run: The folder of the run.
         budget: Additional time, as in `train`.
-        steps: A new total of steps instead.
-        data: New location of the data, if it has moved.
-        trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
-        reporter: Who shows the progress. None shows nothing.
+        steps: A new total number of steps, instead of a budget.
+        data: New location of the data, if it was moved.
+        trust_code: Allow running the `family.py` stored in the run. Read it first: it is code.
+        reporter: Shows the progress. None shows nothing.
         started: `time.monotonic()` when the budget began. None means now.
 
     Returns:
-        The trained model. A finished run without more to do is returned as it is.
+        The trained model. If the run is finished and nothing more was asked for, its model is returned as it is.
 
     Raises:
-        UserError: Something given cannot be used, in one sentence.
+        UserError: An argument or the data cannot be used; the message is one sentence.
         TrainingError: The loss stays non-finite.
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` continues it.
     """
@@ -306,15 +306,15 @@ def _resume_begun(
 
 
 def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
-    """Load the model of a run. Needs the run folder alone, not the data.
+    """Load the model of a run. This needs only the run folder, not the data.
 
     Args:
         run: The folder of the run.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
+        trust_code: Allow running the `family.py` stored in the run. Read it first: it is code.
 
     Returns:
-        The model: `.sample(16)`, `.stream()`, `.score(data)`.
+        The model, for `.sample(16)`, `.stream()`, `.score(data)`.
 
     Raises:
         RunError: The folder is not a finished run, or is damaged.

@@ -1,7 +1,7 @@
 """The command line: arguments in, one call of `anew.api`, text or JSON out. `main` is the console script.
 
-Exit codes: 0 done; 1 a bug in Anew (a file with the traceback is named); 2 an argument, the data or the machine's limits
-(one sentence says what to change); 75 stopped by Ctrl-C or SIGTERM (`anew resume RUN`, or the same `compare`, continues).
+Exit codes: 0 done; 1 a bug in Anew (the message names a file with the traceback); 2 a wrong argument, unusable data or a limit of
+the machine (the message says what to change); 75 stopped by Ctrl-C or SIGTERM (`anew resume RUN`, or the same `compare`, continues).
 """
 
 from __future__ import annotations

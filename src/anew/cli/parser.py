@@ -17,8 +17,8 @@ PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose impo
 # On one machine: more than any has processors, so that a slip of the hand starts no thousands; chosen.
 MOST_PROCESSES = 1024
 RUN_HELP = "folder or address of the run"
-DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"
-MODALITY_HELP = "text, image, video, ... (default: detected)"
+DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face dataset (owner/name)"
+MODALITY_HELP = "kind of data: text, code, image, audio, video, protein or molecule (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
 OPTIONS_OF_ARGUMENTS = {
     "settings": "--set",
@@ -27,16 +27,16 @@ OPTIONS_OF_ARGUMENTS = {
     "runs": "RUN",
 }  # where names differ
 EPILOG = """examples:
-  anew look photos/                          what is in it, and which model fits
+  anew look photos/                          describe the data and recommend a model
   anew train photos/ --budget 10m            train, sample and evaluate within ten minutes
-  anew sample runs/photos-1 --out new -n 100
+  anew sample runs/photos-1 --out new -n 100 generate 100 more samples
 
 exit codes:
   0   done
-  1   a bug in Anew; a file with the traceback is named
-  2   an argument, the data or the machine's limits; one sentence says what to change
-  3   a condition of `anew evaluate --fail-on` holds
-  75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
+  1   a bug in Anew; the message names a file with the traceback
+  2   a wrong argument, unusable data or a limit of the machine; the message says what to change
+  3   a condition of `anew evaluate --fail-on` holds, or was not measured
+  75  stopped by Ctrl-C or SIGTERM; continue with `anew resume RUN`, or with the same `anew compare`"""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -50,6 +50,8 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(**keywords)
 
     def add_argument(self, *args: Any, **keywords: Any) -> argparse.Action:
+        if not args[0].startswith("-"):
+            keywords.setdefault("metavar", args[0].upper())  # as sentences and the documentation write it
         action = super().add_argument(*args, **keywords)
         self.options += action.option_strings
         self.arguments.append(action)
@@ -107,7 +109,9 @@ def _choice(option: str, choices: Sequence[str]) -> Callable[[str], str]:
 
 
 def _common(p: CommandParser) -> None:
-    p.add_argument("--json", action="store_true", help="print one JSON object to standard output, progress to stderr")
+    p.add_argument(
+        "--json", action="store_true", help="print one JSON object to standard output; progress goes to standard error"
+    )
     p.add_argument(
         "--debug",
         action="store_true",
@@ -167,7 +171,7 @@ def _verbose(p: CommandParser) -> None:
 
 def _look(p: CommandParser) -> None:
     p.add_argument("data", help=f"{DATA_HELP}; or a run")
-    p.add_argument("--modality", help="text, image, video, ... (if DATA contains several)")
+    p.add_argument("--modality", help=MODALITY_HELP)
     _prefer(p)
     p.add_argument("--budget", metavar="TIME", help="estimate for this budget: 90s, 10m, 2h (default: several)")
     _seed(p)
@@ -186,7 +190,10 @@ def _train(p: CommandParser) -> None:
     p.add_argument(
         "--plan", metavar="RUN", help="repeat the plan and the step schedule of another run (a folder or an address)"
     )
-    p.add_argument("--family", help="a model family by name, or a FILE.py that defines EXPORT (default: fits the data)")
+    p.add_argument(
+        "--family",
+        help="transformer, diffusion, gan or vae, or a FILE.py with a family of your own (default: chosen for the data)",
+    )
     p.add_argument("--modality", help=MODALITY_HELP)
     _prefer(p)
     _seed(p)
@@ -199,14 +206,14 @@ def _resume(p: CommandParser) -> None:
     p.add_argument("run", help=RUN_HELP)
     p.add_argument("--budget", metavar="TIME", help="additional time: 90s, 10m, 2h")
     _steps(p, "new total number of steps")
-    p.add_argument("--data", help="new location of the data, if it has moved")
+    p.add_argument("--data", help="new location of the data, if it was moved")
     _processes(p)
     _trust_code(p)
     _verbose(p)
 
 
 def _sample(p: CommandParser) -> None:
-    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (with --again: only if it is not found by its name)")
+    p.add_argument("run", nargs="?", help=f"{RUN_HELP} (with --again, only needed if it is not found by its name)")
     p.add_argument("--out", required=True, metavar="DIR", help="output folder")
     p.add_argument("-n", type=_integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
     _seed(p)
@@ -232,7 +239,7 @@ def _sample(p: CommandParser) -> None:
         type=_integer("--scale"),
         default=1,
         metavar="N",
-        help="pictures: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
+        help="images: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
     )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
@@ -251,7 +258,8 @@ def _evaluate(p: CommandParser) -> None:
     p.add_argument("-n", type=_integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
     p.add_argument("--samples", metavar="DIR", help="samples of another tool, instead of a run")
     p.add_argument(
-        "--data", help="the reference dataset for --samples; for a run, the new location of its data, if it has moved"
+        "--data",
+        help="the real data to compare --samples with; for a run, the new location of its data, if it was moved",
     )
     p.add_argument("--held-out", metavar="DIR", help="real data that the generator of --samples was not trained on")
     p.add_argument(
@@ -259,7 +267,7 @@ def _evaluate(p: CommandParser) -> None:
         metavar="FILE",
         help="safetensors file with your own features: samples, held_out and train, each (n, d)",
     )
-    p.add_argument("--modality", help=f"of --samples: {MODALITY_HELP}")
+    p.add_argument("--modality", help=f"for --samples: {MODALITY_HELP}")
     p.add_argument("--out", metavar="DIR", help="folder for the report on --samples (default: runs/NAME-report-N)")
     p.add_argument(
         "--fail-on",
@@ -321,7 +329,7 @@ def _export(p: CommandParser) -> None:
 
 
 def _serve(p: CommandParser) -> None:
-    p.add_argument("run", nargs="+", help="folders of finished runs; requests name one by its folder name")
+    p.add_argument("run", nargs="+", help="folders of finished runs; the name of the folder is that of the model")
     p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     p.add_argument(
         "--port", type=_integer("--port"), default=8000, metavar="N", help="port; 0 takes a free one (default: 8000)"
@@ -363,12 +371,12 @@ def _settings_command(p: CommandParser) -> None:
     p.add_argument(
         "name",
         nargs="?",
-        help="a setting (width), a family (gan), a kind of data (image), or training, data, family, sampling",
+        help="show only a setting (width), a family (gan), a kind of data (image), or one of training, data, family, sampling",
     )
 
 
 def _example(p: CommandParser) -> None:
-    p.add_argument("name", nargs="?", help="the data set; without it, all are listed")
+    p.add_argument("name", nargs="?", help="the dataset (default: list all)")
     p.add_argument("dir", nargs="?", help="folder to create")
 
 
@@ -385,7 +393,7 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "serve": ("serve runs over HTTP with an OpenAI-compatible API, until Ctrl-C", _serve),
     "studio": ("open a web page to train, watch and play with models, until Ctrl-C", _studio),
     "settings": ("list all settings with their default, range and meaning", _settings_command),
-    "example": ("write an example data set as ordinary files", _example),
+    "example": ("write an example dataset as ordinary files", _example),
 }
 
 

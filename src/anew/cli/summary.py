@@ -57,7 +57,7 @@ def _details(inspection: Inspection) -> Iterator[str]:
     for preference, alternative in inspection.alternatives.items():
         yield f"with --prefer {preference}: {alternative.family} ({alternative.reason})"
     if inspection.budgets:
-        yield "what a budget can train, and what its report can answer, roughly:"
+        yield "estimates of what a budget can train, and what its report can answer:"
     for estimate in inspection.budgets:
         yield f"  {estimate.duration:>6}: {estimate.training}"
         if estimate.report:
@@ -107,7 +107,7 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     grades = [report.grades.get(question) for question in QUESTIONS]
     evaluate = command("anew", "evaluate", run)
     if grades[0] == "good":
-        further = ("surer", evaluate)
+        further = ("confirm", evaluate)
     elif None in grades:
         further = ("answers", evaluate)  # it takes the time that they need
     else:

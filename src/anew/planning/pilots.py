@@ -82,6 +82,6 @@ def describe_pilots(pilots: Sequence[Pilot]) -> str:
     winner = pilots[0]
     tried = f"Tried: {distances} (Fréchet distance of {winner.items} samples to validation items; real items {winner.real:.3g})."
     if not can_tell(pilots):
-        return f"{tried} That was too short to tell them apart, so {winner.family} went on, which is the closest most often."
+        return f"{tried} That was too short to tell them apart, so {winner.family} was trained further, which most often comes closest."
     expected_distances = ", ".join(f"{p.family} {p.expected:.3g}" for p in pilots)
-    return f"{tried} Expected at the end: {expected_distances}. So {winner.family} went on."
+    return f"{tried} Expected at the end: {expected_distances}. So {winner.family} was trained further."

@@ -18,7 +18,11 @@ class TrainConfig:
         high=12,
     )
     micro_batch: int = setting(
-        0, "rows of a batch processed at once; 0: measured", unit="examples", low=0, high=1_000_000
+        0,
+        "rows of a batch that are processed at once; 0: chosen by measuring memory",
+        unit="examples",
+        low=0,
+        high=1_000_000,
     )
     space: str = setting(
         "auto",
@@ -29,17 +33,17 @@ class TrainConfig:
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")
     parallel: str = setting(
         "auto",
-        "how several processes share a model: each has all weights (ddp), or a part (fsdp); auto: ddp where memory holds it",
+        "how several processes share a model: each has all weights (ddp), or a part (fsdp); auto: ddp if memory allows it",
         choices=("auto", "ddp", "fsdp"),
     )
     recompute: str = setting(
         "auto",
-        "compute activations again instead of keeping them; auto: where those of one example do not fit in memory",
+        "compute activations again instead of keeping them; auto: if those of one example do not fit in memory",
         choices=("auto", "on", "off"),
     )
     compile: str = setting(
         "auto",
-        "train with networks that torch.compile has compiled; auto: where a trial shows that it saves time, in budgets of at "
+        "train with networks that torch.compile has compiled; auto: if a trial shows that it saves time, in budgets of at "
         "least 10 minutes on a GPU and an hour on a CPU",
         choices=("auto", "on", "off"),
     )
@@ -50,7 +54,10 @@ class TrainConfig:
         "keep small frames of the training for the Studio's film, and up to 6 earlier sets of weights: at most 2% of the time",
     )
     checkpoint_seconds: float = setting(
-        30.0, "time between checkpoints; longer where writing them would take over a fiftieth of it", unit="s", low=0.0
+        30.0,
+        "time between checkpoints; longer if writing them would take more than a fiftieth of it",
+        unit="s",
+        low=0.0,
     )
     validation: bool = setting(True, "let held-out validation data choose the weights and begin the decay early")
     evaluate_samples: int = setting(1000, "samples that the report measures", low=0, high=1_000_000)

@@ -167,7 +167,7 @@ def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDAr
     """A sample that was made, and what of it is kept."""
     item = player.made(body.made or "", body.index)[body.index]
     if isinstance(item, str):
-        raise bad_request("a text has no part that could be made anew")
+        raise bad_request("text has no part to fill in")
     if body.anew is not None:
         values = player.values(body.made or "")
         assert values is not None, "samples of the page are kept with their values"
@@ -185,13 +185,13 @@ def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> C
     """Mask of everything outside a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
     filling = can_fill_in(model)
     if filling not in ("ends", "stretch"):
-        raise bad_request("this model does not make a stretch of time anew", "anew")
+        raise bad_request("this model cannot fill in a stretch of time", "anew")
     frames = x.shape[1] if filling == "ends" else x.shape[2]
     first, stop = round(stretch[0] * frames), round(stretch[1] * frames)
     if first >= stop:
-        raise bad_request("the stretch that is made anew holds no frame; make it longer", "anew")
+        raise bad_request("the stretch to fill in holds no frame; make it longer", "anew")
     if stop - first >= frames:
-        raise bad_request("all of the sample would be made anew; keep a part of it", "anew")
+        raise bad_request("the stretch to fill in is the whole sample; keep a part of it", "anew")
     place = torch.arange(frames)
     kept = ((place < first) | (place >= stop)).float()
     mask = kept[:, None, None] if filling == "ends" else kept

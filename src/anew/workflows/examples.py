@@ -38,7 +38,7 @@ _SOURCES = {
 
 
 def write_example(name: str, folder: Path) -> int:
-    """Write an example data set as ordinary files.
+    """Write an example dataset as ordinary files.
 
     Its source and licence are written next to the folder, in `<folder>-LICENCE.txt`: inside, they would become data.
 

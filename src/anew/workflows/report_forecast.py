@@ -137,7 +137,7 @@ class ReportForecast:
         best = novelty_prospect(self.audit, self.n_samples)
         if best == "unlikely":
             needed = held_out_needed(self.audit, self.n_samples)
-            return f"it needs about {needed:,} held-out items of these data, and there are {held_out:,}"
+            return f"with this data it needs about {needed:,} held-out items, and there are {held_out:,}"
         if prospect == "perhaps" and best == "perhaps":
             return f"{held_out:,} held-out items are only just enough"
         return ""
@@ -150,7 +150,7 @@ class ReportForecast:
         if best == self.prospects(budget):
             return ""
         longer = next((b for b in LONGER if b > budget and self.prospects(b) == best), None)
-        evaluated = "run `anew evaluate RUN` afterwards: it has no time limit"
+        evaluated = "run `anew evaluate RUN` afterwards, which has no time limit"
         return evaluated if longer is None else f"give about {duration(longer)}, or {evaluated}"
 
 

@@ -372,7 +372,7 @@ def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
         return
     weights = job.family.state_dict() if checkpoint is None else checkpoint_weights(checkpoint)
     job.context.reporter.message(
-        f"the report, roughly, at the present load: {forecast_of_job(job, weights).describe(budget)}"
+        f"forecast for the report at the present load: {forecast_of_job(job, weights).describe(budget)}"
     )
 
 

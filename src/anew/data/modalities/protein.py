@@ -66,7 +66,8 @@ class ProteinConfig:
     )
     relatives: float = setting(
         0.25,
-        "shared 5-mers (bases: 8-mers), as a share of the smaller set, that make two sequences relatives",
+        "two sequences count as relatives if they share at least this part of the 5-mers (DNA and RNA: 8-mers) of the one "
+        "that has fewer",
         low=0.05,
         high=1.0,
     )

@@ -50,7 +50,7 @@ class HubReader:
         self._name = name
         self._splits = {split: rows for split, rows in splits.items() if len(rows)}
         if not self._splits:
-            raise DataError(f"{name!r} holds no rows; choose another data set or configuration")
+            raise DataError(f"{name!r} holds no rows; choose another dataset or configuration")
         first = next(iter(self._splits.values()))
         columns = list(first.column_names)
         pictures = [c for c in columns if type(first.features[c]).__name__ == "Image"]
@@ -216,7 +216,7 @@ def open_hub(name: str, modalities: Mapping[str, type[Modality]], choice: Column
             reason = "the hub does not answer, and there is no local copy"
         raise DataError(
             f"{name!r} is not a path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
-            "owner/name or owner/name:config of a public data set"
+            "owner/name or owner/name:config of a public dataset"
         ) from None
     splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
     return HubReader(name, splits, datasets, choice)

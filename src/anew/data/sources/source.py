@@ -73,7 +73,7 @@ class Source:
         text = os.fspath(path)
         if not text:
             raise DataError(
-                "the path of the data is empty; give a folder, a file, an address, or a hub data set as owner/name"
+                "the path of the data is empty; give a folder, a file, an address, or a hub dataset as owner/name"
             )
         try:
             place = Path(text).expanduser()
@@ -103,7 +103,7 @@ class Source:
         if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
             return cls(text, [hub.open_hub(text, modalities, choice)])
-        raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub data set as owner/name")
+        raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub dataset as owner/name")
 
     @classmethod
     def _open_files(

@@ -18,7 +18,7 @@ from anew.functional.intervals import clopper_pearson
 ODD_RECORDS = MetricSpec(
     "odd_records",
     "Odd letter combinations",
-    "Share of samples whose characters follow each other less likely than those of 19 in 20 held-out records.",
+    "Share of samples whose characters follow each other less plausibly than those of 19 in 20 held-out records.",
     maximum=1.0,
     tolerance=Tolerance(
         "closeness",

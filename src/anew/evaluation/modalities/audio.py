@@ -37,7 +37,9 @@ PERIODICITY_DISTANCE = MetricSpec(
     "periodicity_distance",
     "Tone",
     "How tonal the sounds are, compared with real ones (0 = the same).",
-    tolerance=Tolerance("closeness", 0.06, 0.25, "how tonal sounds are differs by {value:.2f} (real data: {real:.2f})"),
+    tolerance=Tolerance(
+        "closeness", 0.06, 0.25, "the tonality of sounds differs by {value:.2f} (real data: {real:.2f})"
+    ),
 )
 LOUDNESS_DISTANCE = MetricSpec(
     "loudness_distance",

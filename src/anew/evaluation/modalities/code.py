@@ -23,7 +23,7 @@ from anew.evaluation.score import MetricSpec, Score, Tolerance
 PARSE_SHARE = MetricSpec(
     "parse_share",
     "Parses",
-    "Share of the statements, functions and classes of generated programs that parse.",
+    "Share of the statements, functions and classes in generated code that parse.",
     better="higher",
     maximum=1.0,
     tolerance=Tolerance("closeness", 0.1, 0.4, "{value:.0%} of the code parses (real data: {real:.0%})", relative=True),
@@ -31,7 +31,7 @@ PARSE_SHARE = MetricSpec(
 FUNCTION_SHARE = MetricSpec(
     "function_share",
     "Functions parse",
-    "Share of the complete functions and methods in generated programs that parse.",
+    "Share of the complete functions and methods in generated code that parse.",
     better="higher",
     maximum=1.0,
 )

@@ -23,9 +23,9 @@ BARELY_TRAINED = 50  # with fewer training steps, a run says little about its fa
 COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
 MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
-    "closeness": "Does it look like your data?",
-    "variety": "Is it as varied?",
-    "novelty": "Is it new, or copied?",
+    "closeness": "Are the samples close to your data?",
+    "variety": "Are they as varied?",
+    "novelty": "Are they new, or copied?",
 }
 FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {

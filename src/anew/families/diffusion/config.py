@@ -25,7 +25,7 @@ class DiffusionConfig:
     )
     rank: int = setting(64, "principal components of each Gaussian of the closed-form denoiser", low=1, high=1024)
     label_dropout: float = setting(
-        0.1, "share of examples trained without their component, for guidance", low=0.0, high=1.0
+        0.1, "share of examples trained without their component or label, which guidance needs", low=0.0, high=1.0
     )
     sigma_log_mean: float = setting(-0.2, "mean of log sigma in training, in standard deviations of the data")
     sigma_log_std: float = setting(1.2, "standard deviation of log sigma in training", low=0.05, high=5.0)

@@ -32,9 +32,7 @@ class TransformerConfig:
         0.0, "relative width of the moving average of the weights; 0 keeps the last", low=0.0, high=0.28
     )
     ngrams: bool = setting(True, "mix Kneser-Ney probabilities with the network's")
-    aligned: bool = setting(
-        False, "mix in the next tokens of similar training records, aligned with this one; needs ngrams"
-    )
+    aligned: bool = setting(False, "mix in predictions from similar places in training records; needs ngrams")
     contexts: bool = setting(
         False,
         "mix in predictions of context mixing, counted in the training data and in the document so far; replaces ngrams",
@@ -44,7 +42,7 @@ class TransformerConfig:
     )
     context_learned: int = setting(
         2_000_000,
-        "how many of these, from the end, the mixing weights are learned from, at most",
+        "the mixing weights are learned from the last ones of these tokens, at most this many",
         unit="tokens",
         low=0,
         high=1_000_000_000,

@@ -86,7 +86,7 @@ class VaeConfig:
     top_only_prob: float = setting(0.25, "share of examples decoded from the top latents alone", low=0.0, high=1.0)
     num_clusters: int = setting(
         64,
-        "clusters of items in the prior of the top latents, at most: few items have fewer; 0: one Gaussian, without labels",
+        "clusters of items in the prior of the top latents, at most (fewer if items are few); 0: one Gaussian, without labels",
         low=0,
         high=1024,
     )

@@ -162,8 +162,8 @@ function trainForm(data, seen, modality) {
       start.disabled = false;
     }
   } },
-    h("fieldset", {}, h("legend", {}, "Time, all included"), BUDGETS.map(([value, name], place) => budget(value, name, seconds[place])),
-      h("label", { for: "budget" }, "Or another"), custom),
+    h("fieldset", {}, h("legend", {}, "Time for everything"), BUDGETS.map(([value, name], place) => budget(value, name, seconds[place])),
+      h("label", { for: "budget" }, "Or another time"), custom),
     h("fieldset", {}, h("legend", {}, "Family"), unique.map(family)),
     h("label", { for: "seed" }, "Seed"), seed,
     settings.element, problem, h("div", { class: "actions go" }, start));

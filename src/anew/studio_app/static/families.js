@@ -1,7 +1,7 @@
 // What each family does, in a sentence for somebody who has heard of none of them.
 
 export const FAMILIES = /** @type {Record<string, string>} */ ({
-  transformer: "Writes an item piece by piece; the odds of each piece follow from the pieces before it.",
+  transformer: "Writes an item piece by piece; the probability of each piece follows from the pieces before it.",
   diffusion: "Starts from noise and removes it in a few steps, each time guessing the clean item behind it.",
   gan: "A generator makes items in a single step; it learns only from a discriminator, which tries to tell them from real ones.",
   vae: "Turns items into a few numbers and back; new numbers give new items, which are a little soft.",

@@ -70,7 +70,7 @@ export class Moment {
     this.said.textContent = `Answers come from ${who}.`;
     this.slider.setAttribute("aria-valuetext", who);
     const film = has_film ? " The film below shows how it was before, on the same data each time." : "";
-    this.note.textContent = this.kept.length ? "Move the slider, or that of the film, to ask the model as it was. What is counted or measured instead of trained is always the newest."
+    this.note.textContent = this.kept.length ? "Move this slider, or that of the film, to ask an earlier model. Counts, and what is measured after the training, always come from the newest."
       : `Earlier weights of this run were not kept.${film}`;
   }
 }

@@ -24,11 +24,11 @@ export function noiseView(play, question) {
     status.textContent = "Removing noise...";
     try {
       await follow("/api/play/noise", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
-        if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it took it for. Left: noise; right: the samples.${shown(play.about)}`; return; }
+        if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${shown(play.about)}`; return; }
         if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, labels ${event.labels.join(", ")}`}`; return; }
         film.append(h("figure", { class: "level" },
           h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),
-          h("div", {}, event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Taken for, at noise ${short(event.sigma)}` }))),
+          h("div", {}, event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Guessed, at noise ${short(event.sigma)}` }))),
           h("figcaption", {}, `noise ${Number(event.sigma.toPrecision(2))}`)));
       });
     } catch (error) {

@@ -13,8 +13,8 @@ const STORIES = {
   sentence: {
     title: "Your own sentence",
     text: ["The model reads a text token by token and says, at each place, how likely every token is to come next.",
-      "While it reads, its heads look back at earlier tokens; where it helps, the network's odds are mixed with counts of what followed the same words in your data.",
-      "The next token is drawn from these odds, once temperature and cuts have changed them."],
+      "While it reads, its heads look back at earlier tokens; where it helps, the network's probabilities are mixed with counts of what followed the same words in your data.",
+      "The next token is drawn with these probabilities, once temperature and cutoffs (top k, top p, min p) have changed them."],
     question: "What if temperature were 0?",
     sources: ["attention", "cuts"],
     view: sentenceView,
@@ -53,7 +53,7 @@ const CODES = {
   title: "Items as rows of codes",
   text: ["A codec turns each item into a row of codes, much as a text is a row of letters.",
     "The network reads the codes one after another and says, at each place, how likely every code is to come next.",
-    "A new item is drawn code by code from these odds; then the codec turns the row back into an item."],
+    "A new item is drawn code by code with these probabilities; then the codec turns the row back into an item."],
 };
 const NO_VIEW = "A model of codes cannot be tried out in this view, so its earlier weights are not kept.";
 

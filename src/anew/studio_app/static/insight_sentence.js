@@ -98,8 +98,8 @@ function nextView(next, remark) {
     inner.style.width = `${(100 * share) / most}%`;
     return inner;
   };
-  return h("div", {}, h("p", { class: "hint" }, `Pale: the model's odds. Dark: the odds that the token is drawn from, after temperature and cuts. ${next.left === 1 ? "One token is" : `${next.left.toLocaleString("en-US")} tokens are`} left; ${next.cut_p > 0 ? `${percent(next.cut_p)} was cut away` : "nothing was cut away"}.`, remark ? ` ${remark}` : ""),
-    h("p", { class: "bar-row bar-head", "aria-hidden": "true" }, h("span", { class: "bar-text" }), h("span", {}), h("span", { class: "bar-share" }, "odds"), h("span", { class: "bar-share" }, "drawn")),
+  return h("div", {}, h("p", { class: "hint" }, `Pale: the model's probability. Dark: the probability with which the token is drawn, after temperature and cutoffs. ${next.left === 1 ? "One token is" : `${next.left.toLocaleString("en-US")} tokens are`} left; ${next.cut_p > 0 ? `${percent(next.cut_p)} was cut away` : "nothing was cut away"}.`, remark ? ` ${remark}` : ""),
+    h("p", { class: "bar-row bar-head", "aria-hidden": "true" }, h("span", { class: "bar-text" }), h("span", {}), h("span", { class: "bar-share" }, "model"), h("span", { class: "bar-share" }, "drawn")),
     h("ul", { class: "plain bars" }, next.top.map((/** @type {any} */ other) => h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, other.is_end ? "(end)" : visibleToken(other.text)),
       h("span", { class: "meter double", "aria-hidden": "true" }, bar(other.p, "pale"), bar(other.drawn_p, "")), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut")))));
 }

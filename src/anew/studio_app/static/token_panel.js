@@ -54,7 +54,7 @@ export function tokenPanel(play) {
     fill(detail,
       h("h3", {}, `${visible(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
       h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; the model was as unsure as if ${Math.max(1, Math.round(2 ** token.entropy))} tokens were equally likely. Choose another token to continue with it.`),
-      h("p", { class: "hint" }, "First number: the model's odds. Second: the odds that the token is drawn from, after temperature and cuts."),
+      h("p", { class: "hint" }, "First number: the model's probability. Second: the probability with which the token is drawn, after temperature and cutoffs."),
       h("ul", { class: "plain bars" }, token.top.map((/** @type {any} */ other) => h("li", {},
         h("button", { type: "button", class: "bar-button", disabled: other.is_end, onclick: () => { prompt.value = before + other.text; run(); } },
           h("span", { class: "bar-text" }, visible(other)), meter(other.p / most), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"))))));
@@ -62,15 +62,15 @@ export function tokenPanel(play) {
   return h("div", {}, h("h2", {}, "Token by token"),
     h("ol", { class: "story" }, [
       "The model has learned one thing: to say how likely each token is to come next, given those before it.",
-      "To write, it draws a token from these odds, adds it to the text, and starts over.",
-      "Temperature sharpens or flattens the odds; top k, top p and min p cut unlikely tokens.",
+      "To write, it draws a token with these probabilities, adds it to the text, and starts over.",
+      "Temperature sharpens or flattens the probabilities; the cutoffs top k, top p and min p leave out unlikely tokens.",
     ].map((sentence) => h("li", {}, sentence))),
     h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); run(); } },
       h("label", { for: "token-prompt" }, "Your text"), prompt,
       h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), longest), h("button", { type: "submit", class: "main" }, "Continue"),
         h("button", { type: "button", onclick: () => run({ temperature: "0" }) }, "What if temperature were 0?"))),
     status, text, detail,
-    h("p", { class: "hint" }, "In the source: temperature and cuts in anew/functional/token_choice.py; the loop in anew/families/transformer/sampler.py."));
+    h("p", { class: "hint" }, "In the source: temperature and cutoffs in anew/functional/token_choice.py; the loop in anew/families/transformer/sampler.py."));
 }
 
 /** @param {number} share */

@@ -11,7 +11,7 @@ export class FillingFrames {
     const field = (name, id, high, value) => element("label", { class: "field" }, name, element("input", { id, type: "number", min: 0, max: high, value, inputmode: "numeric" }));
     this.pair = element("div", { class: "pair" });
     $("panel-fill").replaceChildren(
-      element("p", { class: "hint" }, "Choose how many frames are kept at the beginning and at the end. The network makes those between anew, so that they fit."),
+      element("p", { class: "hint" }, "Choose how many frames are kept at the beginning and at the end. The network fills in the frames between them."),
       element(
         "div",
         { class: "controls" },
@@ -56,7 +56,7 @@ export class FillingFrames {
     const mask = Uint8Array.from({ length: this.values.length }, (_, i) => parts[Math.floor(i / area) % this.frames]);
     const { seed, index, label } = this.origin;
     const made = new Sample(this.program.item, index, 1000 + this.seed);
-    this.pair.replaceChildren(this.pair.firstChild, this.figure(made, "Made anew"));
+    this.pair.replaceChildren(this.pair.firstChild, this.figure(made, "Filled in"));
     say("fill-status", "Filling in…");
     await this.client.ask("sample", { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, parts, seed, index } }, ({ items, isLast }) => made.show(items[0], isLast)).promise;
     document.body.dataset.filled = this.seed;
