@@ -1,4 +1,4 @@
-"""The data set: a source with its parts, order and batches. Planning, training and the API use data only through this class."""
+"""The dataset: a source with its parts, order and batches. Planning, training and the API use data only through this class."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ALL = "all"  # the part with all items, of data that was opened for scoring
 
 
 class Dataset:
-    """A data set. It is opened by `open`, and ready for batches after `fit` (or at once after `reopen`)."""
+    """A dataset. It is opened by `open`, and ready for batches after `fit` (or at once after `reopen`)."""
 
     def __init__(self, chosen: SelectedData, modality: Modality, seed: int, cache: Path | None) -> None:
         self.path = chosen.source.path
@@ -127,14 +127,14 @@ class Dataset:
 
     @property
     def base(self) -> Dataset:
-        """The data set of the items themselves, without a codec."""
+        """The dataset of the items themselves, without a codec."""
         return self
 
     @property
     def spec(self) -> Spec:
         """Spec of an item. Raises DataError before `fit`."""
         if self._spec is None:
-            raise DataError("the data set is not fitted yet; call fit(size) first")
+            raise DataError("the dataset is not fitted yet; call fit(size) first")
         return self._spec
 
     @property

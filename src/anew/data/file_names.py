@@ -114,5 +114,5 @@ def split_record_name(name: str) -> tuple[str, str]:
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether a text may name a data set of the Hugging Face hub: `owner/name` or `owner/name:config`, perhaps after `hf://`."""
+    """Whether a text may name a dataset of the Hugging Face hub: `owner/name` or `owner/name:config`, perhaps after `hf://`."""
     return not text.startswith((".", "~")) and _HUB_NAME.fullmatch(text) is not None

@@ -1,7 +1,7 @@
 """Data in the space of a codec: a Grid as a smaller Grid, or as Tokens.
 
-`LatentModality` is the modality of a generator that works in that space, `LatentDataset` the data set whose batches are
-latents. Whatever concerns the items themselves is asked of `base`, the plain modality or data set behind them.
+`LatentModality` is the modality of a generator that works in that space, `LatentDataset` the dataset whose batches are
+latents. Whatever concerns the items themselves is asked of `base`, the plain modality or dataset behind them.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class LatentModality(Modality):
 
 
 class LatentDataset(Dataset):
-    """A data set whose batches are latents. Items that are read from it to be shown or compared are those of `base`."""
+    """A dataset whose batches are latents. Items that are read from it to be shown or compared are those of `base`."""
 
     def __init__(self, base: Dataset, codec: Codec) -> None:
         self._base, self.codec = base, codec

@@ -52,7 +52,7 @@ class ModalityTraits:
         max_cluster_bytes: A list up to this size is kept whole, and `sequence_clusters` finds relatives in it; 0: never.
         num_saved_samples: Number of samples that a run keeps.
         default_sampling: Sampling settings that suit such items, for families that have them.
-        tries_families: Several families are tried, because the best one differs from data set to data set (measured, docs/log.md).
+        tries_families: Several families are tried, because the best one differs from dataset to dataset (measured, docs/log.md).
         files_hold_comments: Files that are written have a place for a comment.
         latents_from: With so many seconds of training or more, items are better learned as latents of a codec, which is trained
             first, if a family can choose.

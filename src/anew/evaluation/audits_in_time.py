@@ -47,7 +47,7 @@ def audits_in_time(
     reading = 0.0
     while size is not None:
         begin = evaluation.total_clock.spent()
-        # Read again only if more is needed: reading all of a large data set may take minutes.
+        # Read again only if more is needed: reading all of a large dataset may take minutes.
         if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.real, most_real):
             cached_pool = pool_of(min(size.real, MAX_POOL))
             reading = evaluation.total_clock.spent() - begin

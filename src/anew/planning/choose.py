@@ -60,7 +60,7 @@ def choose_family(
 
 
 def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice]:
-    """Return families whose samples were best on some data set that was measured, those first that won most often.
+    """Return families whose samples were best on some dataset that was measured, those first that won most often.
 
     The list is empty if the preference, or the kind of data, decides the family.
     """

@@ -20,7 +20,7 @@ MOST_SECONDS = 900.0
 # Smallest budget with pilots, in seconds: 12% of 180 s leaves each of two pilots 6 s of steps, 12% of 60 s hardly one
 # (docs/log.md, 2026-11-26).
 LEAST_BUDGET = 180.0
-# Share of a training before pilots can be compared: at 3%, distances named the better family on 6 of 6 data sets, at 1.6%
+# Share of a training before pilots can be compared: at 3%, distances named the better family on 6 of 6 datasets, at 1.6%
 # and .9% nothing could be told (docs/log.md, 2026-11-26).
 LEAST_PROGRESS = 0.02
 
@@ -34,7 +34,7 @@ def expected_distance(family_class: type[Family], distance: float, real: float, 
     """Return the Fréchet distance that is expected at the end of a training.
 
     The excess over the distance of real items is assumed to fall as a power of the progress. The exponent of each family was
-    measured over several data sets (docs/log.md): a fast learner is ahead early on.
+    measured over several datasets (docs/log.md): a fast learner is ahead early on.
 
     Args:
         family_class: The family that is trained.

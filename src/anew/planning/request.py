@@ -105,7 +105,7 @@ def resolve_data(data: str | Path) -> str:
     """Return the absolute path or the address of the data, so that `resume` can be called from any folder.
 
     Raises:
-        DataError: The data does not exist, and is not the name of a data set of the hub.
+        DataError: The data does not exist, and is not the name of a dataset of the hub.
     """
     path = arguments.path("data", data, DataError)
     if path.exists():

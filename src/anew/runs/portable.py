@@ -15,7 +15,7 @@ def relative_paths(config: Mapping[str, object], folder: Path) -> dict[str, obje
 
     def relative(path: str) -> str:
         if not os.path.isabs(path):
-            return path  # the name of a data set of the hub
+            return path  # the name of a dataset of the hub
         try:
             below = os.path.relpath(path, folder.resolve()).replace(os.sep, "/")
         except ValueError:

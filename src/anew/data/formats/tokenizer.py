@@ -306,10 +306,9 @@ def _first_rare(state: Mapping[str, object]) -> int | None:
     rare, size = state.get("rare"), state.get("size")
     if rare is None:
         return None
-    are_whole = isinstance(rare, int) and isinstance(size, int) and not isinstance(rare, bool)
-    if not are_whole or not 0 <= size - 256 <= rare < size:
-        raise ValueError(f"bytes that do not occur cannot begin at {rare!r}")
-    return rare
+    if type(rare) is int and isinstance(size, int) and 0 <= size - 256 <= rare < size:  # not a bool
+        return rare
+    raise ValueError(f"bytes that do not occur cannot begin at {rare!r}")
 
 
 def _absent_bytes(texts: Iterable[str]) -> set[int]:

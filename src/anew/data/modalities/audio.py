@@ -112,7 +112,7 @@ class Audio(Modality):
     @property
     def _shape(self) -> audio_clips.Shape:
         if self.clip_shape is None:
-            raise DataError("audio is inspected before it is read; open it as a data set")
+            raise DataError("audio is inspected before it is read; open it as a dataset")
         return self.clip_shape
 
     @property

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, `owner/name` or `owner/name:config`, read with the package `datasets`."""
+"""Datasets of the Hugging Face hub, `owner/name` or `owner/name:config`, read with the package `datasets`."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 
 def _is_reachable(path: str) -> bool:
-    """Whether the hub answers and knows the data set. One request, since the loader would try for minutes.
+    """Whether the hub answers and knows the dataset. One request, since the loader would try for minutes.
 
     False if it does not answer, so that only the cache is left. Raises the client's error if the name is unknown."""
     import huggingface_hub
@@ -197,7 +197,7 @@ def _read_cache_alone(is_offline: bool) -> Iterator[None]:
 
 
 def open_hub(name: str, modalities: Mapping[str, type[Modality]], choice: ColumnChoice | None = None) -> HubReader:
-    """The data set with a hub name: downloaded once, then read from the cache of `datasets`.
+    """The dataset with a hub name: downloaded once, then read from the cache of `datasets`.
 
     Raises DataError if the package is missing, the name is unknown, or the hub cannot be reached. Code that comes with a data
     set is never run.

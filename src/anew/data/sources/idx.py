@@ -1,4 +1,4 @@
-"""idx files, the format of MNIST and similar data sets: images and labels in two files, gzipped or not."""
+"""idx files, the format of MNIST and similar datasets: images and labels in two files, gzipped or not."""
 
 from __future__ import annotations
 
