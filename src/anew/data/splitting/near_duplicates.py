@@ -69,8 +69,8 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
 
     Args:
         text: The text.
-        max_characters: Of a longer text, its beginning, middle and end are taken, so many characters in total. The beginning alone
-            would not do: pages of one site begin and end alike, and so do programs of one author, however much they differ.
+        max_characters: Of a longer text, its beginning, middle and end are taken, so many characters in total. Its beginning
+            alone would not suffice, since pages of one site begin and end alike, and so do programs of one author.
 
     Returns:
         (<=SIGNATURE_SIZE,) hashes, ascending; None for a text that is too short to be compared by its shingles.
