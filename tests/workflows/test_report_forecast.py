@@ -43,7 +43,7 @@ def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
 def test_slow_samples_leave_everything_open() -> None:
     line = replace(FORECAST, pace=pace(0.2)).describe(60.0)
     assert line.startswith(
-        "Close? and Varied? will probably stay open (it needs about 300 samples, and there is time for about 27); "
+        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time for about 27); "
         "New? will probably stay open; give about 2 h"
     )
 
@@ -51,7 +51,7 @@ def test_slow_samples_leave_everything_open() -> None:
 def test_slow_features_leave_closeness_open() -> None:
     line = replace(FORECAST, feature_seconds=0.004).describe(60.0)
     assert line.startswith(
-        "Close? and Varied? will probably stay open (it needs about 300 samples, and there is time to measure about 1"
+        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time to measure about 1"
     )
     assert replace(FORECAST, feature_seconds=0.004).describe(600.0).startswith("Close? and Varied? can be answered")
 
@@ -70,7 +70,7 @@ def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None
     few = replace(COSTS, available=RealItems(970, 30), most_real=1000)
     line = replace(FORECAST, audit=few, held_out=30).describe(600.0)
     assert line == (
-        "Close? and Varied? will probably stay open (it needs about 300 held-out items, and there are 30); "
+        "Close? and Varied? will probably stay open (they need about 300 held-out items, and there are 30); "
         "New? will probably stay open (with this data it needs about 67 held-out items, and there are 30)"
     )
 

@@ -18,6 +18,7 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
+from anew.data.splitting.split import RANDOM_SPLIT
 from anew.data.types import DataBudget
 from anew.errors import about
 from anew.planning.benchmark import measure_candidates
@@ -186,7 +187,7 @@ class Inspection:
         if self.labels:
             more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
             lines.append(f"labels: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
-        if self.parts:
+        if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
             lines.append("split: " + ", ".join(f"{name} {count:,}" for name, count in self.parts.items()))
         lines += self.notes
         if self.not_taken:

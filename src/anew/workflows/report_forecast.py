@@ -120,13 +120,13 @@ class ReportForecast:
     def _few(self, budget: float) -> str:
         """Return what there is too little of for closeness and variety, a clause; "" if nothing is."""
         if self.held_out < LEAST_FOR_GOOD:
-            return f"it needs about {ENOUGH} held-out items, and there are {self.held_out:,}"
+            return f"they need about {ENOUGH} held-out items, and there are {self.held_out:,}"
         n, seconds = self._measuring(budget)
         if n < self.min_samples:
-            return f"it needs about {self.min_samples} samples, and there is time for about {n:,}"
+            return f"they need about {self.min_samples} samples, and there is time for about {n:,}"
         measured = self._measured(seconds)
         if measured < self.min_samples:
-            return f"it needs about {self.min_samples} samples, and there is time to measure about {about(measured)}"
+            return f"they need about {self.min_samples} samples, and there is time to measure about {about(measured)}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     def _few_held_out(self, prospect: Prospect) -> str:

@@ -28,6 +28,7 @@ NEEDED_ITEMS = 150  # least items of validation and of test: together ENOUGH_ITE
 NEEDED_SHARE = 0.15
 # A validation span is so much shorter than a test span: it fits few numbers, and its text is missing from the counts.
 VALIDATION_SPAN = 0.6
+RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such a split
 LEAST_ITEMS = 10  # fewer different items are not split by item; chosen
 MANY_RECORDINGS = 40  # with so many or more, whole recordings are held out: each is then a small share of a part
 MOST_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
@@ -156,7 +157,7 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
     counts = np.bincount(parts, minlength=len(NAMES)).tolist()
     by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
-    notes = [f"split at random by content{by_length}: of {len(parts):,} items {shares}"]
+    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items {shares}"]
     if n_copies:
         repeat = "repeats" if n_copies == 1 else "repeat"
         notes.append(
