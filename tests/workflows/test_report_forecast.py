@@ -67,7 +67,7 @@ def test_the_time_of_features_is_measured(make: Callable[[Path, int], Path], mod
 
 
 def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None:
-    few = replace(COSTS, there_are=RealItems(970, 30), most_real=1000)
+    few = replace(COSTS, available=RealItems(970, 30), most_real=1000)
     line = replace(FORECAST, audit=few, held_out=30).describe(600.0)
     assert line == (
         "Close? and Varied? will probably stay open (they need about 300 held-out items, and there are 30); "
@@ -105,9 +105,9 @@ def test_an_audit_of_real_items_is_timed_for_each_kind(
     data.fit(size)
     costs = trial_audit(data, data.scan.modality, data.spec, 0, 60.0)
     assert costs is not None and costs.is_whole and costs.trials[0][1] > 0.0
-    assert costs.there_are.train > costs.there_are.held_out > 0
+    assert costs.available.train > costs.available.held_out > 0
     in_no_time = trial_audit(data, data.scan.modality, data.spec, 0, 1e-3)
-    assert in_no_time is not None and not in_no_time.is_whole and in_no_time.there_are == costs.there_are
+    assert in_no_time is not None and not in_no_time.is_whole and in_no_time.available == costs.available
     data.close()
 
 
