@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,29 +87,31 @@ def test_the_table_is_aligned() -> None:
     assert lines[1].split() == ["frechet_distance", "12", "5"]
 
 
+INSPECTION = Inspection(
+    path="faces",
+    modality="image",
+    item_name="image",
+    items=1,
+    bytes=5,
+    family="gan",
+    reason="one step a sample",
+    tried=("gan", "vae"),
+    alternatives={"quality": Alternative("diffusion", "best")},
+    labels=tuple("abcdefghij"),
+    parts={"train": 1},
+    examples=1,
+    shape=(1, 8, 8),
+    notes=("a note",),
+    skipped=1,
+    skipped_files=(SkippedFile("x.png", "truncated"),),
+    not_taken={"text": 1},
+    budgets=(BudgetEstimate(60.0, 0, 1000, 10, 0.5),),
+    fingerprint="",
+)
+
+
 def test_look_leads_with_amount_model_and_reason() -> None:
-    inspection = Inspection(
-        path="faces",
-        modality="image",
-        item_name="image",
-        items=1,
-        bytes=5,
-        family="gan",
-        reason="one step a sample",
-        tried=("gan", "vae"),
-        alternatives={"quality": Alternative("diffusion", "best")},
-        labels=tuple("abcdefghij"),
-        parts={"train": 1},
-        examples=1,
-        shape=(1, 8, 8),
-        notes=("a note",),
-        skipped=1,
-        skipped_files=(SkippedFile("x.png", "truncated"),),
-        not_taken={"text": 1},
-        budgets=(BudgetEstimate(60.0, 0, 1000, 10, 0.5),),
-        fingerprint="",
-    )
-    assert text(describe(inspection)) == [
+    assert text(describe(INSPECTION)) == [
         "data:   1 image, 5 bytes (faces)",
         "model:  gan",
         "because one step a sample",
@@ -124,6 +127,13 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "estimates of what a budget can train, and what its report can answer:",
         "   1 min: 1,000 parameters, about 10 steps, 0.5 passes over the data",
     ]
+
+
+def test_a_random_split_is_described_once() -> None:
+    note = "split at random by content: of 20 items 16 to train, 2 to validation, 2 to test"
+    parts = {"train": 16, "validation": 2, "test": 2}
+    inspection = replace(INSPECTION, parts=parts, notes=(note,))
+    assert [line for line in text(describe(inspection)) if "split" in line] == [note]
 
 
 def test_settings_stand_under_their_groups() -> None:

@@ -133,7 +133,7 @@ def test_a_run_that_held_out_other_items_is_not_judged_by_its_training_items(tmp
     (tmp_path / "names.txt").write_text(names(500))
     state = opened(tmp_path).state()
     parts = {"train": 400, "validation": 50, "test": 50}
-    with pytest.raises(DataError, match=r"holds out other items .* \(400 were to train on, now 350\)"):
+    with pytest.raises(DataError, match=r"holds out other items .* \(400 were for training, now 350\)"):
         Dataset.reopen(state.model_copy(update={"parts": parts}), tmp_path)
 
 

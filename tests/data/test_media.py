@@ -56,7 +56,7 @@ def gif(n: int, side: int = 32) -> bytes:
 
 def test_a_header_may_not_claim_more_than_its_bytes_hold() -> None:
     assert audio.read_header(flac()).frames == 4000
-    with pytest.raises(ValueError, match="claims 64,424,513,440 samples, where its bytes hold at most"):
+    with pytest.raises(ValueError, match="claims 64,424,513,440 samples, but its bytes hold at most"):
         audio.read_header(flac(0xF_0000_0FA0))
 
 

@@ -16,7 +16,7 @@ MANY = AuditCosts(RealItems(1500, 380), 1880, 2000, ((FIRST_AUDIT, 0.5),))
 def test_few_held_out_items_prove_nothing_in_any_time() -> None:
     assert novelty_prospect(FEW, 1000) == novelty_prospect(FEW, 1000, 100.0) == "unlikely"
     assert novelty_prospect(MANY, 1000) == novelty_prospect(MANY, 1000, 100.0) == "likely"
-    assert novelty_prospect(replace(FEW, there_are=RealItems(1000, 0)), 1000, 100.0) == "unlikely"
+    assert novelty_prospect(replace(FEW, available=RealItems(1000, 0)), 1000, 100.0) == "unlikely"
 
 
 def test_time_may_be_too_short_for_an_audit_that_would_do() -> None:
@@ -38,10 +38,10 @@ def test_a_trial_that_was_not_at_its_end_promises_nothing() -> None:
 
 @pytest.mark.parametrize("n_samples", [125, 300, 1000])
 def test_as_many_held_out_items_as_are_needed_may_do(n_samples: int) -> None:
-    total = FEW.there_are.total
+    total = FEW.available.total
     needed = held_out_needed(FEW, n_samples)
-    enough = replace(FEW, there_are=RealItems(total - needed, needed))
-    too_few = replace(FEW, there_are=RealItems(total - needed + 2, needed - 2))
+    enough = replace(FEW, available=RealItems(total - needed, needed))
+    too_few = replace(FEW, available=RealItems(total - needed + 2, needed - 2))
     assert (novelty_prospect(enough, n_samples), novelty_prospect(too_few, n_samples)) == ("perhaps", "unlikely")
 
 

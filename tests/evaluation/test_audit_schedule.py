@@ -20,11 +20,11 @@ from anew.evaluation.audit_schedule import (
 from anew.evaluation.inputs import AuditPool
 
 QUERY_COST = 600
-THERE_ARE = RealItems(train=3400, held_out=600)
+AVAILABLE = RealItems(train=3400, held_out=600)
 
 
 def audits(
-    seconds: float, fixed: float, pace: float, n_samples: int = 1000, there_are: RealItems = THERE_ARE
+    seconds: float, fixed: float, pace: float, n_samples: int = 1000, available: RealItems = AVAILABLE
 ) -> list[AuditSize]:
     """Sizes of the audits of a machine, until there is no time for another one."""
     schedule, spent, sizes = AuditSchedule(n_samples, QUERY_COST), 0.0, list[AuditSize]()
@@ -34,7 +34,7 @@ def audits(
         took = fixed + pace * comparisons(*size, QUERY_COST)
         spent += took
         schedule.add(size, took)
-        size = schedule.next(seconds - spent, there_are, there_are.total)
+        size = schedule.next(seconds - spent, available, available.total)
     assert spent <= seconds or len(sizes) == 1
     return sizes
 
@@ -45,21 +45,21 @@ def test_no_audit_takes_more_than_the_time_left(seconds: float, fixed: float) ->
     for pace in (1e-7, 5e-7, 2.5e-6):
         sizes = audits(seconds, fixed, pace)
         assert sizes[0] == FIRST_AUDIT
-        seen = [evidence(size, THERE_ARE) for size in sizes]
+        seen = [evidence(size, AVAILABLE) for size in sizes]
         assert all(later > earlier for earlier, later in pairwise(seen))
 
 
 def test_of_sizes_that_can_prove_anything_the_one_with_most_training_items_is_taken() -> None:
     schedule = AuditSchedule(1000, QUERY_COST)
     schedule.add(FIRST_AUDIT, 0.1)
-    size = schedule.next(5.0, THERE_ARE, THERE_ARE.total)
+    size = schedule.next(5.0, AVAILABLE, AVAILABLE.total)
     assert size is not None and size.samples < 1000
-    assert PLANNED * LEAST_EVIDENCE <= 0.1 * evidence(size, THERE_ARE) <= 2.0 * LEAST_EVIDENCE
+    assert PLANNED * LEAST_EVIDENCE <= 0.1 * evidence(size, AVAILABLE) <= 2.0 * LEAST_EVIDENCE
     more_samples = AuditSchedule(1000, QUERY_COST)
     more_samples.add(FIRST_AUDIT, 0.1)
-    in_little_time = more_samples.next(0.7, THERE_ARE, THERE_ARE.total)  # nothing can be proven: most evidence
+    in_little_time = more_samples.next(0.7, AVAILABLE, AVAILABLE.total)  # nothing can be proven: most evidence
     assert in_little_time is not None and in_little_time.real < size.real
-    assert 0.1 * evidence(in_little_time, THERE_ARE) < PLANNED * LEAST_EVIDENCE
+    assert 0.1 * evidence(in_little_time, AVAILABLE) < PLANNED * LEAST_EVIDENCE
     assert audits(100.0, 0.1, 5e-7)[-1] == AuditSize(1000, 4000)
     assert audits(100.0, 0.1, 5e-7, n_samples=40)[-1] == AuditSize(40, 4000)
 
@@ -69,15 +69,15 @@ def test_reading_takes_of_the_time_too() -> None:
     for reading in (0.0, 1e-3):
         schedule = AuditSchedule(300, QUERY_COST)
         schedule.add(FIRST_AUDIT, 0.2, reading)
-        size = schedule.next(4.0, THERE_ARE, THERE_ARE.total)
+        size = schedule.next(4.0, AVAILABLE, AVAILABLE.total)
         assert size is not None
         reals.append(size.real)
     assert reals[1] < reals[0] and reals[1] * 1e-3 < 4.0
 
 
 def test_samples_that_are_needed_prove_copies_among_all_real_items() -> None:
-    needed = samples_needed(THERE_ARE)
-    assert 0.1 * evidence(AuditSize(needed, THERE_ARE.total), THERE_ARE) >= LEAST_EVIDENCE
+    needed = samples_needed(AVAILABLE)
+    assert 0.1 * evidence(AuditSize(needed, AVAILABLE.total), AVAILABLE) >= LEAST_EVIDENCE
     assert samples_needed(RealItems(3400, 0)) > 0 == samples_needed(RealItems(0, 600))
 
 
@@ -86,10 +86,10 @@ def test_evidence_is_that_of_the_items_compared() -> None:
     pool = AuditPool(items[:3400], items[3400:], None, 3400)
     for n in (128, 1000, 2000, 4000):
         head = pool.head(n)
-        assert THERE_ARE.part(n) == RealItems(len(head.train), len(head.held_out))
-    assert evidence(AuditSize(1000, 1200), THERE_ARE) == pytest.approx(1000 * 600 / 3400 * 0.6931, rel=1e-3)
+        assert AVAILABLE.part(n) == RealItems(len(head.train), len(head.held_out))
+    assert evidence(AuditSize(1000, 1200), AVAILABLE) == pytest.approx(1000 * 600 / 3400 * 0.6931, rel=1e-3)
     assert evidence(AuditSize(1000, 700), RealItems(1400, 0)) == pytest.approx(500)
-    assert evidence(AuditSize(1000, 0), THERE_ARE) == 0.0
+    assert evidence(AuditSize(1000, 0), AVAILABLE) == 0.0
 
 
 def test_two_audits_of_one_size_say_nothing_of_what_is_fixed() -> None:

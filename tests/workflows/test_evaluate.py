@@ -117,8 +117,8 @@ def test_samples_are_ample_where_copies_among_all_real_items_can_be_proven(tmp_p
     data = Dataset.open(str(shapes(tmp_path / "data", 400)), seed=0, size=size)
     data.fit(size)
     targets = sample_targets(data.spec, data)
-    there_are = RealItems(data.part_size("train"), 400 - data.part_size("train"))
-    assert targets.least <= targets.ample == max(300, samples_needed(there_are))
+    available = RealItems(data.part_size("train"), 400 - data.part_size("train"))
+    assert targets.least <= targets.ample == max(300, samples_needed(available))
     data.close()
 
 

@@ -45,7 +45,7 @@ def test_a_longer_budget_is_advised_where_time_alone_is_missing() -> None:
 def test_slow_samples_leave_everything_open() -> None:
     line = replace(FORECAST, pace=pace(0.2)).describe(60.0)
     assert line.startswith(
-        "Close? and Varied? will probably stay open (it needs about 300 samples, and there is time for about 27); "
+        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time for about 27); "
         "New? will probably stay open; give about 2 h"
     )
 
@@ -53,7 +53,7 @@ def test_slow_samples_leave_everything_open() -> None:
 def test_slow_features_leave_closeness_open() -> None:
     line = replace(FORECAST, feature_seconds=0.004).describe(60.0)
     assert line.startswith(
-        "Close? and Varied? will probably stay open (it needs about 300 samples, and there is time to measure about 1"
+        "Close? and Varied? will probably stay open (they need about 300 samples, and there is time to measure about 1"
     )
     assert replace(FORECAST, feature_seconds=0.004).describe(600.0).startswith("Close? and Varied? can be answered")
 
@@ -82,10 +82,10 @@ def test_features_that_are_cut_short_tell_their_pace_nevertheless(
 
 
 def test_too_few_held_out_items_are_said_with_the_number_that_would_do() -> None:
-    few = replace(COSTS, there_are=RealItems(970, 30), most_real=1000)
+    few = replace(COSTS, available=RealItems(970, 30), most_real=1000)
     line = replace(FORECAST, audit=few, held_out=30).describe(600.0)
     assert line == (
-        "Close? and Varied? will probably stay open (it needs about 300 held-out items, and there are 30); "
+        "Close? and Varied? will probably stay open (they need about 300 held-out items, and there are 30); "
         "New? will probably stay open (with this data it needs about 67 held-out items, and there are 30)"
     )
 
@@ -120,9 +120,9 @@ def test_an_audit_of_real_items_is_timed_for_each_kind(
     data.fit(size)
     costs = trial_audit(data, data.scan.modality, data.spec, 0, 60.0)
     assert costs is not None and costs.is_whole and costs.trials[0][1] > 0.0
-    assert costs.there_are.train > costs.there_are.held_out > 0
+    assert costs.available.train > costs.available.held_out > 0
     in_no_time = trial_audit(data, data.scan.modality, data.spec, 0, 1e-3)
-    assert in_no_time is not None and not in_no_time.is_whole and in_no_time.there_are == costs.there_are
+    assert in_no_time is not None and not in_no_time.is_whole and in_no_time.available == costs.available
     data.close()
 
 

@@ -33,7 +33,7 @@ def settings(name: str | None = None) -> list[SettingInfo]:
 
 
 def setting_groups() -> Mapping[str, str]:
-    """The groups of settings by name, with a title each."""
+    """Titles of the groups of settings, by name."""
     from anew.workflows.list_settings import GROUPS
 
     return GROUPS

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 COMPARISON_BUDGET = "5m"
 OTHER_PROCESS = "The first process has the report."
-# Samples of one report: they are all held in memory, and far more than any figure needs; chosen.
+# Most samples of a report: far more than any figure needs, and all are kept in memory; chosen
 MOST_MEASURED = 1_000_000
 
 
@@ -316,7 +316,7 @@ def compare(
 
 
 def _lock_of(run: str | Path) -> AbstractContextManager[None]:
-    """Of a run, which the first process alone holds."""
+    """The lock of a run, which only the first process takes."""
     return open_run(run).locked() if int(os.environ.get("RANK", "0")) == 0 else nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""The verb that makes a sample once more, again; and what several processes do together with a model."""
+"""The verb that makes a sample once more: again. Also what several processes do together with a model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
 
-RUNS = "runs"  # where trainings write, if nothing else is said
+RUNS = "runs"  # the folder where trainings write, unless another is given
 
 
 @contextmanager
 def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple[Model, World | None]]:
-    """The model of a run on each of torchrun's processes, with the world that they form; None for a single process. The first
-    process reads the run, which need not be on a shared disk.
+    """The model of a run on each of torchrun's processes, with the world that they form (None for a single process). Only the
+    first process reads the run, which need not be on a shared disk.
 
     Args:
         run: The folder of the run.
@@ -130,7 +130,7 @@ def again(
 
 
 def _run_of(path: Path, name: str) -> Path:
-    """The folder of the run of this name, in the places where runs usually lie."""
+    """The folder of the run with this name, in the places where runs usually lie."""
     for folder in _places(path, name):
         if folder.name == name and (folder / CONFIG).is_file():
             return folder

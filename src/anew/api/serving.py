@@ -12,11 +12,11 @@ from anew.core.extras import require
 from anew.core.settings import check_int
 from anew.errors import ConfigError, shorten
 
-DEFAULT_PORT = 8000  # where development servers usually listen, so that examples elsewhere fit
+DEFAULT_PORT = 8000  # the usual port of development servers, so that other examples fit
 NEVER = "never"
 CHATS = ("plain",)
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
-MAX_KEYS = 100  # more is a file of keys by mistake: a request is compared with each of them; chosen
+MAX_KEYS = 100  # a request is compared with each key, and more keys are probably a mistake; chosen
 
 
 def serve(
@@ -73,7 +73,7 @@ def serve(
 
 
 def _keys(api_key: object) -> list[str]:
-    """Keys that are long enough to be one; ConfigError shows none of them."""
+    """The keys as strings. Raises ConfigError, without showing them, if one cannot be a key."""
     keys = [] if api_key is None else arguments.several("api_key", api_key)
     for key in keys:
         if not isinstance(key, str) or not key or not key.isascii() or not key.isprintable() or " " in key:

@@ -64,13 +64,13 @@ def studio(
         if on_ready is not None:
             on_ready(address)
         is_open = browser and webbrowser.open(address)
-        if not is_open and on_ready is None:  # else nobody would know where it is
+        if not is_open and on_ready is None:  # otherwise nobody would learn the address
             print(f"the Studio is open at {address}")
 
     open_studio(start_folder(places, root), places, number, ready)
 
 
 def _folder_of_model(runs: object) -> Path | None:
-    """The run folder of a model; None of anything else."""
-    module = sys.modules.get("anew.sampling.model")  # where it was not imported nobody has a model
+    """The run folder of a model; None for anything else."""
+    module = sys.modules.get("anew.sampling.model")  # without this import there can be no model
     return runs.folder.path if module is not None and isinstance(runs, module.Model) else None

@@ -116,7 +116,7 @@ def _train(
     started: float,
     own_file: Path | None,
 ) -> Model:
-    """Carry out a request in a new folder, or go on where the same one was stopped.
+    """Carry out a request in a new folder, or continue it if it was stopped.
 
     Args:
         world: The processes that train together, None for a single one.
@@ -124,9 +124,9 @@ def _train(
         request: What the user asked for.
         reporter: Who shows the progress.
         started: `time.monotonic()` when the command began.
-        own_file: The user's family, which is copied into the run: it needs nothing else then.
+        own_file: The user's own family, which is copied into the run, so that the run is complete.
     """
-    if _on_main(world, lambda: _goes_on(path, request, own_file)):
+    if _on_main(world, lambda: _continues(path, request, own_file)):
         # On another machine the data may lie elsewhere than the run says.
         elsewhere = world is not None and not world.is_main and Path(request.data).exists()
         continuation = Continuation(request.data if elsewhere else None)
@@ -136,15 +136,15 @@ def _train(
     with folder.locked():
         if own_file is not None:
             files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
-        # Written before PyTorch is imported: a kill from here on can be resumed.
+        # Written before PyTorch is imported, so that a run that is killed from here on can be resumed.
         folder.write_config(Begun(request=request))
         from anew.workflows.train import new_run
 
         return new_run(folder, request, reporter, started, cleanup, own_file)
 
 
-def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
-    """Whether the run was begun by the same request, so that the same command again goes on with it.
+def _continues(path: Path, request: Request, own_file: Path | None) -> bool:
+    """Whether the run was begun by the same request, so that the repeated command continues it.
 
     Raises:
         RunError: It was begun by another request.
@@ -164,12 +164,12 @@ def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
 
 
 def _create(path: Path, own_file: Path | None) -> RunFolder:
-    """A new run. What a killed command left before it wrote config.json is removed."""
+    """A new run. Files that a command left when it was killed before it wrote config.json are removed."""
     own_names = {OWN_FAMILY} if own_file is not None else set()
     if path.is_dir():
-        for left in path.iterdir():
-            if left.name in {lock.NAME, *own_names} or files.is_temporary(left.name):
-                left.unlink()
+        for leftover in path.iterdir():
+            if leftover.name in {lock.NAME, *own_names} or files.is_temporary(leftover.name):
+                leftover.unlink()
     return RunFolder.create(path)
 
 
@@ -189,7 +189,7 @@ def several_processes() -> Iterator[World | None]:
 
 
 def _on_main(world: World | None, decide: Callable[[], bool]) -> bool:
-    """The main process's answer, on all processes."""
+    """The answer of the main process, on all processes."""
     if world is None:
         return decide()
     return world.broadcast(world.is_main and decide())
@@ -249,9 +249,9 @@ class Continuation:
     """Options for training an existing run further.
 
     Attributes:
-        data: Where its data lies now, None where it lay.
+        data: New location of its data; None if it has not moved.
         steps: A new total of steps.
-        seconds: Further seconds.
+        seconds: Additional seconds.
     """
 
     data: str | None = None
@@ -267,7 +267,7 @@ def _continue(
     started: float,
     trust_code: bool = True,
 ) -> Model:
-    """Finish a run, or give it more."""
+    """Finish a run, or train it for longer."""
     folder = of_process(world, open_folder)
     with folder.locked():
         record = folder.read() if world is None else _shared(world, folder)
@@ -294,7 +294,7 @@ def _shared(world: World, folder: RunFolder) -> Begun | RunRecord:
 def _resume_begun(
     folder: RunFolder, request: Request, reporter: Reporter | None, started: float, trust_code: bool
 ) -> Model:
-    """Begin a run again that was stopped before its plan was made."""
+    """Start a run again that was stopped before its plan was made."""
     check_request(request)
     from anew.data.dataset import check_present
     from anew.sampling.restore import trusted_family_file
@@ -325,7 +325,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
 
 
 def open_run(run: str | Path, *, whole: bool = False) -> RunFolder:
-    """The folder of a run, or the one of the cache that stands for its address.
+    """The folder of a run, or the local copy of a run at an address.
 
     Args:
         run: A folder or an address.
@@ -338,12 +338,12 @@ def open_run(run: str | Path, *, whole: bool = False) -> RunFolder:
 
 
 def run_place(name: str, run: object, error: type[UserError] = RunError, *, whole: bool = False) -> Path:
-    """The folder that a run is given as; of an address, the one of the cache that stands for it, with what the store holds.
+    """The folder of a run that need not exist yet; for an address, its local copy, updated from the store.
 
     Args:
-        name: The argument, for the sentence.
-        run: A folder or an address, whether a run is there or not.
-        error: Raised where it is neither.
+        name: The name of the argument, for errors.
+        run: A folder or an address.
+        error: Raised if it is neither.
         whole: Whether the checkpoints of an address are needed here too.
 
     Raises:
@@ -355,13 +355,13 @@ def run_place(name: str, run: object, error: type[UserError] = RunError, *, whol
     from anew.runs.mirror import Mirror
 
     mirror = Mirror(address)
-    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one alone touches the run
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes only the first one touches the run
         mirror.fetch(whole=whole)
     return mirror.folder
 
 
 def device_of(run: str | Path) -> str:
-    """The device that a run was asked to be trained on, as its settings say."""
+    """The device on which a run should be trained, according to its settings."""
     record = open_run(run, whole=True).read()
     if not isinstance(record, Begun):
         return str(record.train.get("device", "auto"))
@@ -370,7 +370,7 @@ def device_of(run: str | Path) -> str:
 
 
 def is_begun(run: str | Path) -> bool:
-    """Whether a run has begun here, in its folder or in the one of the cache that stands for its address."""
+    """Whether a run has begun here, in its folder or in the local copy of its address."""
     address = run_address(run)
     if address is None:
         return (Path(run) / CONFIG).exists()
@@ -380,7 +380,7 @@ def is_begun(run: str | Path) -> bool:
 
 
 def is_run_at(data: object) -> bool:
-    """Whether what is given is the address of a run."""
+    """Whether the data is the address of a run."""
     if not isinstance(data, str | os.PathLike) or not os.fspath(data).startswith(ADDRESSES_OF_RUNS):
         return False
     address = run_address(data)

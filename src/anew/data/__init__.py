@@ -1,1 +1,1 @@
-"""Data: sources, formats, modalities, splitting, loading; `dataset.Dataset` stands on top."""
+"""Data: sources, formats, modalities, splitting and loading, and `dataset.Dataset`, which uses all of them."""

@@ -1,4 +1,4 @@
-"""Data sets: a source with its parts, order and batches. Planning, training and the API use data through this class alone."""
+"""The dataset: a source with its parts, order and batches. Planning, training and the API use data only through this class."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedReco
 from anew.errors import DataError, printable, restoring
 
 MAX_WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
-MAX_COMPARED_ITEMS = (
-    20_000  # items compared for similarity, about 10 s of one core; more are compared for equality only
-)
-DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() gives without a limit: bounds memory
-ALL = "all"  # the part that holds everything of data opened for scoring
+# Items that are compared for similarity, which takes about 10 s of one core; more are compared only for equality.
+MAX_COMPARED_ITEMS = 20_000
+DEFAULT_TEXT_LIMIT = 16_000_000  # characters that text() returns without a limit: bounds memory
+ALL = "all"  # the part with all items, of data that was opened for scoring
 
 
 class Dataset:
-    """Opened by `open`, ready for batches after `fit` (or at once after `reopen`)."""
+    """A dataset. It is opened by `open`, and ready for batches after `fit` (or at once after `reopen`)."""
 
     def __init__(self, chosen: SelectedData, modality: Modality, seed: int, cache: Path | None) -> None:
         self.path = chosen.source.path
@@ -72,12 +71,12 @@ class Dataset:
 
         Args:
             path: A folder, a file, an address or a hub name.
-            modality: Name of the modality; None: that of most items.
-            settings: Fields of the modality's Config, or a function that gives them for the name of a modality.
+            modality: Name of the modality; None for that of most items.
+            settings: Fields of the modality's Config, or a function that returns them for the name of a modality.
             seed: Seed of the order and of all draws.
-            cache: Folder of encoded shards; None: the default cache.
-            size: The budget, where it is known.
-            columns: Columns of tables that the user names.
+            cache: Folder of encoded shards; None for the default cache.
+            size: The budget, if it is known.
+            columns: Columns of tables that the user named.
 
         Raises:
             DataError: The source cannot be used.
@@ -96,7 +95,7 @@ class Dataset:
 
         Args:
             fresh: Whether the data is new, not that of a saved run.
-            budget: The budget, where it is known.
+            budget: The budget, if it is known.
         """
         chosen, modality = self._chosen, self.modality
         sample, refused = sample_of(chosen, modality)
@@ -112,12 +111,11 @@ class Dataset:
         self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self, fresh: bool) -> None:
-        """Split the data. fresh: Whether the data is new; the classes of a saved run are known."""
+        """Split the data. fresh: whether the data is new; the classes of a saved run are known."""
         chosen, modality = self._chosen, self.modality
-        is_list = modality.layout == "list" and self.scan.bytes > max(
-            MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
-        )
-        store_type = InMemoryStore if chosen.whole and not is_list else StreamingStore
+        max_list_bytes = max(MAX_WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes)
+        is_large_list = modality.layout == "list" and self.scan.bytes > max_list_bytes
+        store_type = InMemoryStore if chosen.whole and not is_large_list else StreamingStore
         store = self._opened_store = store_type(chosen.source, chosen.shards, modality, self.seed)
         self.scan.parts = store.scan_parts()
         self.scan.items = store.documents if isinstance(store, InMemoryStore) else sum(self.scan.parts.values())
@@ -129,14 +127,14 @@ class Dataset:
 
     @property
     def base(self) -> Dataset:
-        """The data set of the items themselves, behind any codec."""
+        """The dataset of the items themselves, without a codec."""
         return self
 
     @property
     def spec(self) -> Spec:
         """Spec of an item. Raises DataError before `fit`."""
         if self._spec is None:
-            raise DataError("the data set is not fitted yet; call fit(size) first")
+            raise DataError("the dataset is not fitted yet; call fit(size) first")
         return self._spec
 
     @property
@@ -146,7 +144,7 @@ class Dataset:
 
     @property
     def scan(self) -> DatasetSummary:
-        """Summary of what was found so far: most bodies are read, and some refused, only when they are used."""
+        """Summary of the data as far as it is known: most items are read, and some refused, only when they are used."""
         if self._opened_store is not None:
             self._opened_store.refusals.write_to(self._scan)
         return self._scan
@@ -189,7 +187,7 @@ class Dataset:
         return self._ready().train_units
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        """Rows of a step's global batch; a function of the arguments and the seed alone.
+        """Return rows of a step's global batch, which depend only on the arguments and the seed.
 
         Each epoch visits every example once in a new order.
 
@@ -215,11 +213,11 @@ class Dataset:
     # ---- reading parts ----
 
     def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
-        """One ordered pass over a part.
+        """Yield one ordered pass over a part.
 
         Args:
             part: Name of the part.
-            limit: Examples at most; None: all, or a sample where data streams.
+            limit: Most examples; None for all, or for a sample if data streams.
 
         Yields:
             Packed tokens as x (1, n), in stretches of about a million that never leave the part; records as (B, L+1) with a
@@ -230,39 +228,38 @@ class Dataset:
     def scoring(
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
     ) -> Iterator[Batch]:
-        """Batches for scoring, in which every target of the part counts exactly once.
+        """Return batches for scoring, in which every target of the part counts exactly once.
 
         Windows of packed text overlap, so that targets have context; the mask marks those that count. `Batch.units` are the
-        characters that the counted targets stand for; over the part they sum to its characters, with one for each line end of a
-        list.
+        characters of the counted targets. Over the part they sum to its characters, with one for each line end of a list.
 
         Args:
             part: Name of the part.
             batch: Rows of a batch.
-            stride: Tokens from window to window of packed text; None: half the length.
-            limit: Units to stop at, about, taken evenly from the whole part; None: all.
+            stride: Tokens from window to window of packed text; None for half the length.
+            limit: About how many units to score, taken evenly from the whole part; None for all.
         """
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
-        """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
+        """Return n random items (all, if fewer) as from `modality.decode`; for packed text, excerpts of `length` tokens."""
         rows = self.stored_rows(part, n, seed)
         if isinstance(rows, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in rows]
         return list(self.modality.to_items(rows))
 
     def stored_rows(self, part: str, n: int, seed: int = 0) -> Numbers | list[Numbers]:
-        """The items that `items` gives for the same arguments as `modality.batch` takes them; of packed text a list."""
+        """Return the items of `items` as `modality.batch` takes them; for packed text, a list."""
         return self._ready().rows(self._number(part), n).samples(n, seed)
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
-        """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""
+        """Return (class names, (n,) class numbers) of the items that `items` returns for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
         numbers = np.zeros(rows.count, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
         return list(self.scan.labels), numbers[np.sort(permutation(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
-        """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
+        """Return documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
         texts: list[str] = []
         remaining = DEFAULT_TEXT_LIMIT if limit is None else limit
         for item in self._ready().text(self._number(part), remaining):
@@ -275,35 +272,32 @@ class Dataset:
         return texts
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
-        """The held-out parts of the copying test.
+        """Return the held-out parts for the copying test.
 
         Returns:
-            Names of the parts taken from train, else of the user's own; whether their items were drawn one by one at random.
+            Names of the parts that were split off, or else of the user's own; whether items were held out one by one at random.
         """
         held_out = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
         return (self.carved, self._store.drawn_one_by_one) if self.carved else (held_out, False)
 
     @property
     def carved(self) -> tuple[str, ...]:
-        """Held-out parts that were taken from train; the others are the user's own."""
+        """Held-out parts that were split off from train; others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def twins(self, items: Sequence[DecodedItem]) -> list[int]:
-        """One integer for each decoded item, which near-duplicates share; among many items only exact duplicates."""
+        """Return an integer for each decoded item, which near-duplicates share; among many items, only exact duplicates."""
         records = [Item("", item) for item in items]
-        compares_all = len(records) <= MAX_COMPARED_ITEMS
-        return (
-            near_duplicates.group_keys(records, self.modality)
-            if compares_all
-            else list(map(near_duplicates.exact_key, records))
-        )
+        if len(records) <= MAX_COMPARED_ITEMS:
+            return near_duplicates.group_keys(records, self.modality)
+        return list(map(near_duplicates.exact_key, records))
 
     def part_size(self, part: str) -> int:
-        """Examples in a part."""
+        """Return the number of examples in a part."""
         return self._ready().rows(self._number(part)).count
 
     def label_shares(self) -> list[float]:
-        """Share of each class in the train part; empty without classes."""
+        """Return the share of each class in the train part; empty without classes."""
         counts = self._ready().label_counts()
         total = sum(counts.values())
         return [counts[i] / total for i in range(self.spec.classes)] if total else []
@@ -311,7 +305,7 @@ class Dataset:
     # ---- keeping ----
 
     def state(self) -> DataRecord:
-        """The state that `reopen` needs."""
+        """Return the state that `reopen` needs."""
         scan, size = self.scan, self._size
         return DataRecord(
             path=str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
@@ -335,9 +329,9 @@ class Dataset:
         """Open the data of a saved run, ready for batches.
 
         Args:
-            state: As `state` gave it.
+            state: The state that `state` returned.
             folder: The run.
-            path: Where the data lies now, if it moved.
+            path: Where the data lies now, if it was moved.
 
         Raises:
             DataError: The data is missing, or not what the run was trained on.
@@ -355,10 +349,10 @@ class Dataset:
         """Open other data with the modality of a saved run, undivided, as the part "all".
 
         Args:
-            state: As `state` gave it.
+            state: The state that `state` returned.
             folder: The run.
             path: The other data.
-            samples: Whether it is a folder of samples, of which each counts once.
+            samples: Whether it is a folder of samples, each of which counts once.
         """
         columns = ColumnChoice.of(state.config, is_needed=False)
         chosen = detect_modality(path, state.modality, samples, columns=columns)
@@ -378,7 +372,7 @@ class Dataset:
         return data
 
     def records(self) -> list[EncodedRecord]:
-        """Every usable record of data that `open_like` opened."""
+        """Return every usable record of data that `open_like` opened."""
         if not self._all or not isinstance(self._store, InMemoryStore):
             raise DataError("only data opened with `open_like` has its records in memory; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
@@ -395,7 +389,7 @@ class Dataset:
 
 
 def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = False) -> Modality:
-    """The modality of a saved run, for its own data or for generated items; RunError where its state is invalid."""
+    """Restore the modality of a saved run, for its own data or for generated items. Raises RunError if its state is invalid."""
     owner = load_modality(state.modality)
     with restoring(folder / "config.json"):
         modality = owner(configs.from_json(owner.Config, state.config), generated=generated)
@@ -404,7 +398,7 @@ def restore_item_modality(state: DataRecord, folder: Path, *, generated: bool = 
 
 
 def _find_data(state: DataRecord, path: str | None) -> SelectedData:
-    """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
+    """Find the data that a run was trained on, at `path` if it was moved. Raises DataError if it is not the same."""
     if path is None:
         check_present(state.path)
     columns = ColumnChoice.of(state.config)
@@ -417,26 +411,26 @@ def _find_data(state: DataRecord, path: str | None) -> SelectedData:
 
 
 def _check_division(parts: Mapping[str, int], parts_now: Mapping[str, int]) -> None:
-    """Raise DataError where the same items are divided in another way than in the run: it would be scored on training items."""
+    """Raise DataError if the same items are split differently than in the run, which would be scored on training items."""
     if dict(parts) != dict(parts_now) and sum(parts.values()) == sum(parts_now.values()):
         raise DataError(
-            f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were to train on, now "
+            f"this version holds out other items than the one that made the run ({parts.get('train', 0):,} were for training, now "
             f"{parts_now.get('train', 0):,}), so held-out items could be training items; train again, or use that version"
         )
 
 
 def check_present(path: str) -> None:
-    """Raise DataError where the data of a run may not be read from its recorded path.
+    """Raise DataError if the data of a run is missing, or must not be read from its recorded path.
 
-    It may have moved, lie where no data is kept, or be at an address that was never used on this computer: the run may be a
-    stranger's, and would make this computer read files or send requests as it likes.
+    The run may be a stranger's, and could make this computer read any file or send any request. So data is not read from
+    folders of the system or of settings, nor from addresses that were never used on this computer.
     """
     address = None if is_hub_name(path) else address_of(path)
     if address is not None and not is_known(address):
         raise DataError(
             f"the data of this run is at {address!r}, which was never read on this computer; if you trust it, give it as `data`"
         )
-    is_there = os.path.exists(path)  # False for what no system can hold, where a Path's would raise
+    is_there = os.path.exists(path)  # returns False for invalid names, for which Path.exists could raise an error
     if Path(path).is_absolute() and not is_there:
         raise DataError(f"the data of this run is no longer at {path!r}; give its new place as `data`")
     if address is None and is_there and files.is_private(Path(path)):

@@ -1,4 +1,4 @@
-"""Information in file names: extension, part and class."""
+"""Information in file names: suffix, part and class."""
 
 from __future__ import annotations
 
@@ -16,43 +16,21 @@ _PART = {
     "test": "test",
     "testing": "test",
 }
-_PROGRAMS = frozenset(
-    f".{s}"
-    for s in (
-        *(
-            "c",
-            "cc",
-            "cpp",
-            "cs",
-            "cxx",
-            "dart",
-            "ex",
-            "go",
-            "h",
-            "hpp",
-            "hs",
-            "java",
-            "jl",
-            "js",
-            "jsx",
-            "kt",
-            "lua",
-            "m",
-        ),
-        *("mjs", "ml", "php", "pl", "pm", "py", "r", "rb", "rs", "scala", "sh", "swift", "t", "ts", "tsx"),
-    )
+_PROGRAM_SUFFIXES = (
+    ".c .cc .cpp .cs .cxx .dart .ex .go .h .hpp .hs .java .jl .js .jsx .kt .lua .m "
+    ".mjs .ml .php .pl .pm .py .r .rb .rs .scala .sh .swift .t .ts .tsx"
 )
-MANY_FILES = (
-    10  # files from which a name like `coin_test.png` is a coincidence: data with a file for each part has fewer
-)
+_PROGRAMS = frozenset(_PROGRAM_SUFFIXES.split())
+# With so many files, a name like `coin_test.png` is a coincidence: data with one file for each part has fewer.
+MANY_FILES = 10
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
-_RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with an ending, or without one
+_RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with a suffix, or without one
 _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 
 
 def suffix_of(path: str) -> str:
-    """The ending in lower case with the dot ("" without one); `.gz` keeps what stands before it: ".tar.gz"."""
+    """Return the suffix in lower case with its dot, or ""; a suffix of compression includes the one before it: ".tar.gz"."""
     # Plain string work: a path object for each of 200,000 files would take seconds.
     name = path[path.rfind("/") + 1 :].lower()
     dot = name.rfind(".")
@@ -65,19 +43,19 @@ def suffix_of(path: str) -> str:
 
 
 def unpacked(suffix: str) -> str:
-    """An ending without what gzip adds to it: ".txt.gz" -> ".txt"."""
+    """Return a suffix without that of gzip: ".txt.gz" -> ".txt"."""
     return suffix.removesuffix(".gz")
 
 
 def is_packed(path: str) -> bool:
-    """Whether the file is compressed by itself, by its ending."""
+    """Whether a single file is compressed, by its suffix."""
     return path[path.rfind(".") :].lower() in _PACKED
 
 
 def part_of(path: str) -> str | None:
-    """The part that a relative path names, or None.
+    """Return the part that a relative path names, or None.
 
-    It may be named by a folder (`train/`, `val/`, `test/`), or by a file stem that is such a word, or begins or ends with one
+    A part is named by a folder (`train/`, `val/`, `test/`), or by a file stem that is such a word or begins or ends with one
     (`test.txt`, `train-00000-of-00002.parquet`, `names_valid.csv`). A program `test.py` names no part, nor does a folder `test`
     deep inside others.
     """
@@ -93,10 +71,10 @@ def part_of(path: str) -> str | None:
 
 
 def parts_of(paths: Collection[str]) -> dict[str, str | None]:
-    """The part of each file of a folder, by its path.
+    """Return the part of each file of a folder, by its path.
 
-    Where nothing says train, a folder `test` of programs holds tests of the others, and among many files that are items
-    themselves a name like `coin_test.png` is a coincidence.
+    If no path names the train part, a folder `test` of programs holds tests of the others, and among many files, a name like
+    `coin_test.png` is a coincidence.
     """
     parts = {path: part_of(path) for path in paths}
     if "train" in parts.values():
@@ -108,7 +86,7 @@ def parts_of(paths: Collection[str]) -> dict[str, str | None]:
 
 
 def _is_program(path: str) -> bool:
-    """Whether the ending of a path in lower case is that of a programming language."""
+    """Whether a path in lower case has the suffix of a programming language."""
     return suffix_of(path) in _PROGRAMS
 
 
@@ -118,7 +96,7 @@ def _part_of_folder(folder: str) -> str | None:
 
 
 def label_of(path: str) -> str | None:
-    """The class that a relative path names: its last folder that is no part; None at the top."""
+    """Return the class that a relative path names: its last folder that is not a part; None at the top level."""
     return _label_of_folder(path[: path.rfind("/") + 1])
 
 
@@ -128,7 +106,7 @@ def _label_of_folder(folder: str) -> str | None:
 
 
 def split_record_name(name: str) -> tuple[str, str]:
-    """The file in the name of an item, and what stands behind it: "a/b.fasta:seq1" -> ("a/b.fasta", "seq1")."""
+    """Split the name of an item into its file and its record: "a/b.fasta:seq1" -> ("a/b.fasta", "seq1")."""
     match = _RECORD_OF_FILE.fullmatch(name)
     if match is None:
         return name, ""
@@ -136,6 +114,5 @@ def split_record_name(name: str) -> tuple[str, str]:
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether the text may name a data set of the Hugging Face hub: `owner/name` or `owner/name:config`, with or without
-    `hf://` in front."""
+    """Whether a text may name a dataset of the Hugging Face hub: `owner/name` or `owner/name:config`, perhaps after `hf://`."""
     return not text.startswith((".", "~")) and _HUB_NAME.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""The items that samples are compared with: of the test part, and of validation where that has too few."""
+"""The items that samples are compared with: of the test part, and of validation if the test part has too few."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def held_out_size(data: Dataset) -> int:
 
 
 def adds_validation(data: Dataset, n_test: int, n: int) -> bool:
-    """Whether validation items are added to n_test test items: for records, where both parts come from one division.
+    """Whether validation items are added to n_test test items: if these are too few records and both parts come from one division.
 
-    Validation items choose weights and a gate, which is far less than what training items teach.
+    A run learns little from validation items: they only choose its weights and a gate.
     """
     is_packed = isinstance(data.spec, Tokens) and data.spec.packed
     is_one_draw = len({name in data.carved for name in PARTS}) == 1 and all(map(data.scan.parts.get, PARTS))

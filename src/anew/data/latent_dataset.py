@@ -1,7 +1,7 @@
 """Data in the space of a codec: a Grid as a smaller Grid, or as Tokens.
 
-`LatentModality` is the modality of a generator that works in that space, `LatentDataset` the data set whose batches are
-latents. Whatever concerns the items themselves is asked of `base`, the plain modality or data set behind them.
+`LatentModality` is the modality of a generator that works in that space, `LatentDataset` the dataset whose batches are
+latents. Whatever concerns the items themselves is asked of `base`, the plain modality or dataset behind them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from anew.estimators.sequence_clusters import SequenceClusters
 if TYPE_CHECKING:
     from torch import Tensor
 
-CODEC_BATCH = 64  # items in each call of a codec: always as many, so that latents never depend on the neighbours
-CACHE_BYTES = 512 * 2**20  # latents in memory; others are encoded again each time
+CODEC_BATCH = 64  # items in each call of a codec: always as many, so that latents never depend on the other items
+CACHE_BYTES = 512 * 2**20  # latents kept in memory; others are encoded again each time
 
 
 def encode_in_fixed_batches(codec: Codec, x: Tensor) -> Tensor:
@@ -78,12 +78,12 @@ class LatentModality(Modality):
     # ---- latents ----
 
     def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
-        """Stored rows as latents. All of them count: a mask of the items (which frames of a clip are real) says nothing here."""
+        """Stored rows as latents. All count: a mask of the items (which frames of a clip are real) does not apply to latents."""
         batch = self.base.batch(rows, labels, lengths)
         return replace(batch, x=as_model_input(encode_in_fixed_batches(self.codec, batch.x), self.spec), mask=None)
 
     def decode_latents(self, z: Tensor) -> Tensor:
-        """Latents (n, *latent) as values of items (n, *shape); drafts of Tokens may be shorter than a whole item."""
+        """Latents (n, *latent) as values of items (n, *shape); unfinished sequences of codes may be shorter than an item."""
         return self.codec.decode(z).cpu()
 
     def decode(self, x: Values) -> Sequence[DecodedItem]:
@@ -166,7 +166,7 @@ class LatentModality(Modality):
 
 
 class LatentDataset(Dataset):
-    """A data set whose batches are latents. Items that are read from it to be shown or compared are those of `base`."""
+    """A dataset whose batches are latents. Items that are read from it to be shown or compared are those of `base`."""
 
     def __init__(self, base: Dataset, codec: Codec) -> None:
         self._base, self.codec = base, codec
@@ -194,7 +194,7 @@ class LatentDataset(Dataset):
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
     ) -> Iterator[Batch]:
         """Every item of the part once, as latents. limit: stop at about so many values of latents."""
-        if limit is not None:  # as units of the base, in which its own limit counts
+        if limit is not None:  # the base counts in units of its own
             limit *= self.base.train_units / max(1, self.base.train_items) / self._latent_size
         return map(self._encoded, self.base.scoring(part, batch=batch, stride=stride, limit=limit))
 
@@ -240,7 +240,7 @@ class LatentDataset(Dataset):
         return self.base.carved
 
     def fit(self, size: DataBudget) -> Spec:
-        """Fits the base; the codec was trained before, and its latents are what they are."""
+        """Fit the base; the codec was trained before, so its latents are fixed."""
         self.base.fit(size)
         return self.spec
 

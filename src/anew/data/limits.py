@@ -1,8 +1,8 @@
 """Upper limits on the contents of each file format: the one place for bounds on data from untrusted sources.
 
-A small file may stand for any amount of memory or time: it may be sparse or packed, or its header may lie. Each format has
-one frozen dataclass of limits with one instance. Readers compare with the instance and refuse by name what exceeds it. The
-size of a file is known from the listing, so that to check it costs nothing.
+A small file may take any amount of memory or time: it may be sparse or packed, or its header may lie. Each format has one
+frozen dataclass of limits with one instance. Readers compare with the instance and refuse by name what exceeds it. The size
+of a file is known from the listing, so checking it costs nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FetchLimits:
     """Limits of a file at an address.
 
     Attributes:
-        bytes: Bytes of a file whose size the server does not say. Of others no more is read than it says.
+        bytes: Bytes of a file whose size the server does not state. Of other files no more is read than it states.
     """
 
     bytes: int = 4 * GB
@@ -92,8 +92,8 @@ class TextTableLimits:
     """Limits of a table in text: CSV, TSV or JSON lines.
 
     Attributes:
-        row: Bytes of one row. A longer one is damage (a quote that never closes), and parsed as JSON it takes twenty times as much
-            memory.
+        row: Bytes of one row. A longer row is a sign of damage (a quote that never closes); parsed as JSON it takes twenty
+            times as much memory.
         cells: Cells of one row.
     """
 
@@ -109,11 +109,11 @@ class ParquetLimits:
         cell: Bytes of all cells of one row, decoded.
         batch: Bytes of the rows that are decoded at a time.
         columns: Columns of a file.
-        growth: Decoded bytes of a shard, as a multiple of what the file says that it takes.
-        least: Decoded bytes that a shard may have, whatever the file says.
+        growth: Decoded bytes of a shard, as a multiple of the bytes that the file states for it.
+        least: Decoded bytes that every shard may have, whatever the file states.
         most: Decoded bytes that no shard may exceed.
         rows: Rows that any file may have.
-        rows_per_byte: Rows for each byte of a file that has more than `rows`: beyond, they repeat the same few values.
+        rows_per_byte: Rows for each byte of a file that has more than `rows`. Rows beyond that repeat the same few values.
     """
 
     cell: int = 64 * MB
@@ -135,7 +135,7 @@ class TarLimits:
     """Limits of tar archives.
 
     Attributes:
-        listed: Bytes of all archives of a source up to which their members are listed; of more, spans are read.
+        listed: Bytes of all archives of a source up to which their members are listed; larger archives are read in spans.
         members: Members that are listed, of all archives of a source.
         member: Bytes of a member that is read.
         inflated: Bytes of all packed archives of a source, unpacked into temporary files.
@@ -167,8 +167,8 @@ class AudioLimits:
     """Limits of a sound file.
 
     Attributes:
-        samples_per_byte: Samples for each byte of a file, by format: the most samples of a frame over its fewest bytes.
-        other_samples_per_byte: The same of Ogg, whose smallest packet has two bytes, and of all other formats.
+        samples_per_byte: Samples for each byte of a file, by format: most samples of a frame divided by its fewest bytes.
+        other_samples_per_byte: The same for Ogg, whose smallest packet has two bytes, and for all other formats.
         clips: Clips that one part of a recording is cut into.
     """
 
@@ -184,7 +184,7 @@ class VideoLimits:
     """Limits of a film or a moving picture.
 
     Attributes:
-        gif_frames: Frames of a GIF that are used: to find one, all before it are decoded.
+        gif_frames: Frames of a GIF that are used; to reach a frame, all before it are decoded.
         gif_pixels: Pixels of these frames together.
         pixels: Pixels of all frames of other films: 100,000 frames of 4K.
     """
@@ -209,7 +209,7 @@ VIDEO = VideoLimits()
 
 
 def size(count: int) -> str:
-    """Bytes as a sentence says them: `256 MB`."""
+    """A number of bytes in words: `256 MB`."""
     for unit, name in ((GB, "GB"), (MB, "MB"), (KB, "KB")):
         if count >= unit:
             return f"{count / unit:.3g} {name}"
@@ -217,4 +217,4 @@ def size(count: int) -> str:
 
 
 WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
-WHOLE_ITEMS = 100_000  # and up to so many items of the listing: each costs 0.1 ms, however small it is
+WHOLE_ITEMS = 100_000  # if the listing has at most so many items: each costs 0.1 ms, however small it is

@@ -1,4 +1,4 @@
-"""Interface of modalities: items of one sort to tensors and back. One file a modality; `EXPORT = TheClass` registers it."""
+"""Interface of modalities, which turn items of one kind into tensors and back. `EXPORT = TheClass` in a file registers one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from torch import Tensor
 
-CONFIDENT = 0.8  # confidence from which content outweighs a file's ending, see `Modality.sniff`; chosen
+CONFIDENT = 0.8  # from this confidence on, content outweighs a file's suffix, see `Modality.sniff`; chosen
 
 Layout = Literal["items", "list", "document"]
 """Contents of a file: independent items, a list of records, or one running text."""
@@ -40,23 +40,22 @@ class ModalityTraits:
     Attributes:
         singular: Noun for one item; its plural ends in `s`.
         is_text: Files are text. Shards follow their bytes, and a large file is read in spans of whole lines.
-        record_start: Bytes that open a line where a record begins, so that spans hold whole records (empty: any line does).
-        reads_file_slices: Files are handed over as a `FileSlice` instead of their bytes, large ones as several slices.
+        record_start: Bytes at the start of a line where a record begins, so that spans hold whole records (empty: any line does).
+        reads_file_slices: Files are given as a `FileSlice` instead of their bytes, large ones as several slices.
         cheap_to_encode: A small source is read and encoded whole; otherwise shards are encoded while training goes on.
         decodes_natively: C libraries decode the files, so reading goes through `each` or `encode_many`, in another process.
         supports_labels: Labels of items may be learned as classes.
-        labels_from_filenames: Classes may stand in file names (`dog_3.wav`) where there are no class folders.
-        labels_from_content: Reading an item tells its class (a header); the listing of files does not.
-        unsupported_suffixes: Endings of such files that are not read, and the format to convert them to.
+        labels_from_filenames: Without class folders, classes may stand in file names (`dog_3.wav`).
+        labels_from_content: The class of an item is known only from reading it (a header), not from the listing of files.
+        unsupported_suffixes: Suffixes of such files that are not read, and the format to convert them to.
         max_file_bytes: Larger files are skipped; 0: no limit.
         max_cluster_bytes: A list up to this size is kept whole, and `sequence_clusters` finds relatives in it; 0: never.
         num_saved_samples: Number of samples that a run keeps.
         default_sampling: Sampling settings that suit such items, for families that have them.
-        tries_families: Whether the best family differs from data set to data set, as was measured (docs/log.md), so that several
-            are tried.
+        tries_families: Several families are tried, because the best one differs from dataset to dataset (measured, docs/log.md).
         files_hold_comments: Files that are written have a place for a comment.
-        latents_from: Seconds of training from which on they are better learned as latents of a codec, which is learned first,
-            where a family can choose.
+        latents_from: With so many seconds of training or more, items are better learned as latents of a codec, which is trained
+            first, if a family can choose.
     """
 
     singular: str
@@ -84,19 +83,19 @@ class ModalityTraits:
 
 
 class Modality(ABC):
-    """One sort of item and its life: `inspect` -> `fit` -> `encode` and `decode`.
+    """One kind of item. Methods are called in this order: `inspect`, `fit`, then `encode` and `decode`.
 
-    `inspect` decides what an item is, `fit` learns vocabulary, shape and scale. `state` and `save` keep what both found in
-    the run folder; `restore` stands for both when a run is opened again.
+    `inspect` decides what an item is, `fit` learns vocabulary, shape and scale. `state` and `save` keep their results in the
+    run folder; `restore` takes the place of both when a run is opened again.
 
     Attributes:
         name: The modality's name, that of its file.
-        suffixes: File endings, lower case with the dot. A hint: `sniff` decides.
+        suffixes: Suffixes of files, lower case with the dot. They are a hint; `sniff` decides.
         Config: Dataclass of its settings.
         unit: Unit by which bits are divided: "character", "residue" or "dimension".
         traits: Properties of all its items.
         config: An instance of `Config`.
-        generated: The items are samples of a generator: one that is not valid counts against it, and is not skipped.
+        generated: The items are samples of a generator: invalid ones count against it, and are not skipped.
         layout: Contents of a file; `inspect` may decide it.
         spec: Shape or vocabulary of encoded items; set by `fit` and `restore`.
     """
@@ -135,8 +134,8 @@ class Modality(ABC):
             head: The first KB of the file.
 
         Returns:
-            0 (not, or not to be told) to 1 (certainly). From CONFIDENT up it outweighs the file's ending, unless the modality of
-            that ending is as confident.
+            0 (it is not, or cannot be known) to 1 (certain). From CONFIDENT on it outweighs the file's suffix, unless the modality
+            of that suffix is as confident.
         """
         return 0.0
 
@@ -147,12 +146,12 @@ class Modality(ABC):
         Args:
             root: The source.
             files: Paths in each folder below `root`, sorted.
-            is_requested: The user says that items are of this modality, so names are enough.
+            is_requested: The user says that items are of this modality, so that the names are enough to decide.
         """
         return []
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
-        """Settings with which real items come in the form of samples, as far as that is smaller than their own."""
+        """Settings that read real items in the shape of samples, if that is smaller than their own."""
         return {}
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
@@ -162,7 +161,7 @@ class Modality(ABC):
 
         Args:
             sample: Items from all over the source.
-            budget: Time and size of the source, where they are known: how long a clip is may depend on them.
+            budget: Time and size of the source, if they are known: the length of clips may depend on them.
 
         Returns:
             Sentences for the user.
@@ -180,11 +179,11 @@ class Modality(ABC):
     def validate_body(self, item: Item) -> str | None:
         """Why `encode` would refuse a record cut out of a large file, as one clause, or None.
 
-        Only where that is cheap to tell before `fit`: what cannot be used is not held out."""
+        Checked only if that is cheap before `fit`, so that unusable records are not held out."""
         return None
 
     def signature(self, item: Item) -> bytes | None:
-        """Bytes that near-identical items share, so that they stay in one part; None: only identical content is one.
+        """Bytes that near-identical items share, so that they stay in one part; None: only identical items stay together.
 
         Raises:
             ValueError: The body was read and `encode` would refuse it (one clause).
@@ -192,7 +191,7 @@ class Modality(ABC):
         return None
 
     def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
-        """Clusters of related items, where whole ones should be held out besides items at random, or None."""
+        """Clusters of related items, if whole clusters should be held out besides random items, or None."""
         return None
 
     def remarks(self) -> list[str]:
@@ -224,12 +223,12 @@ class Modality(ABC):
         """
 
     def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
-        """`encode` of each, or the reason (one clause) why an item cannot be. Faster where a modality works in bulk."""
+        """`encode` of each, or the reason (one clause) why an item cannot be encoded. Some modalities override it to be faster."""
         results = isolation.each(self.encode_checked, items)
         return [str(result) if isinstance(result, ValueError) else result for result in results]
 
     def encode_checked(self, item: Item) -> Numbers:
-        """`encode` of an item whose header was not looked at yet. Raises ValueError (one clause)."""
+        """`encode` of an item whose header is not validated yet. Raises ValueError (one clause)."""
         reason = self.validate_header(item)
         if reason is not None:
             raise ValueError(reason)
@@ -240,7 +239,8 @@ class Modality(ABC):
         """Number of characters, residues or values of the item, by which bits are divided."""
 
     def widths(self) -> Numbers | None:
-        """(vocab,) units that each id of `Tokens` stands for, which sum exactly; None for a `Grid`, whose units are its values."""
+        """(vocab,) units that each id of `Tokens` stands for; they sum to exactly `units`. None for a `Grid`, whose units are its
+        values."""
         return None
 
     @abstractmethod
@@ -254,7 +254,7 @@ class Modality(ABC):
         """
 
     def orderings(self, batch: Batch) -> list[Batch]:
-        """All orders in which the same rows are learned, this one first (a sequence from either end).
+        """All orders in which the same rows are learned, the given one first (a sequence from either end).
 
         Training draws one for each row; the probability of an item is the mean over its orders."""
         return [batch]
@@ -264,7 +264,7 @@ class Modality(ABC):
 
         Args:
             batch: Rows as they are stored.
-            numbers: (B,) well-spread numbers, the only source of randomness.
+            numbers: (B,) evenly distributed numbers, the only source of randomness.
         """
         return batch
 
@@ -284,21 +284,21 @@ class Modality(ABC):
         return None
 
     def drawn(self, x: Tensor) -> Tensor:
-        """(n, C, *axes) of a bounded `Grid` as its items look, without the time that decoding takes: what a film shows."""
+        """(n, C, *axes) of a bounded `Grid` as its items look, for a film: much faster than decoding."""
         return x
 
     def pictures(self, items: Iterable[DecodedItem]) -> list[Numbers]:
-        """The picture of each item; [] where items are read as text."""
+        """The picture of each item; [] if items are read as text."""
         return [picture for item in items if (picture := self.picture(item)) is not None]
 
     @abstractmethod
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
-        """A decoded item as an ordinary file, with a comment in ASCII where its format has a place for one."""
+        """A decoded item as an ordinary file, with a comment in ASCII if its format has a place for one."""
 
     def merge_files(
         self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
     ) -> Artifact | None:
-        """All samples in one file, where that is how such items are kept; None: a file each.
+        """All samples in one file, if such items are usually kept that way; None: a file each.
 
         Args:
             artifacts: As `save_item` gives them.
@@ -308,7 +308,7 @@ class Modality(ABC):
         return None
 
     def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
-        """Files that hold many items as one, for programs: a sprite sheet and its cells. None by default.
+        """Files with many items together, for use by programs: a sprite sheet and its cells. By default there are none.
 
         Args:
             items: Decoded items.
@@ -329,11 +329,11 @@ class Modality(ABC):
         raise ConfigError(f"{self.name} data has no pixels to enlarge; leave scale out")
 
     def calibration_size(self) -> tuple[int, int]:
-        """Numbers of samples and of training items that `calibrate` compares; (0, 0): it has nothing to learn."""
+        """Numbers of samples and of training items that `calibrate` needs; (0, 0): it has nothing to learn."""
         return 0, 0
 
     def calibrate(self, samples: Values, real: Values) -> None:
-        """Learn, once training is over, what `decode` does to samples so that they are more like real items.
+        """Learn, after training, what `decode` does to samples so that they are more like real items.
 
         Args:
             samples: (n, *shape) samples as the model gives them.
@@ -367,11 +367,11 @@ class Modality(ABC):
 
         Args:
             x: (n, L) ids of samples.
-            prompt_ids: (L,) or (n, L) ids that samples start from, or None: no stop is looked for in them.
+            prompt_ids: (L,) or (n, L) ids that samples start from, which are not searched for the string; None: no prompt.
             stop: String before which new text ends.
 
         Returns:
-            n texts, None where `stop` has not appeared.
+            n texts, None for those in which `stop` has not appeared.
 
         Raises:
             ConfigError: Items are not text.
@@ -386,10 +386,10 @@ class Modality(ABC):
 
     @abstractmethod
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        """Undo `state` and `save`. Raises ValueError (one clause) where they do not fit."""
+        """Read what `state` and `save` kept. Raises ValueError (one clause) if it does not fit."""
 
     def save(self, folder: Path) -> None:
-        """Write further files that belong to the run (tokenizer.json)."""
+        """Write further files of the run (tokenizer.json)."""
         return None
 
 
@@ -403,8 +403,8 @@ def each(
         items: Items, or refusals, which are passed through.
 
     Yields:
-        The item with the method's result (an iterator as a list), with a ValueError (one clause) where the item cannot be used,
-        or the refusal with None.
+        The item with the method's result (an iterator as a list), with a ValueError (one clause) if the item cannot be used, or
+        the refusal with None.
     """
     for piece in isolation.pieces(items):
         results = isolation.each(method, [item for item in piece if isinstance(item, Item)])
@@ -413,7 +413,7 @@ def each(
 
 
 class GlimpseSample(Protocol[Glimpsed]):
-    """Collected glimpses of the first items, by which a modality chooses a shape."""
+    """Collected glimpses of the first items, from which a modality chooses a shape."""
 
     first_error: str  # why the first unusable item cannot be used
 
@@ -423,14 +423,14 @@ class GlimpseSample(Protocol[Glimpsed]):
 
     @property
     def needs_bodies(self) -> bool:
-        """Whether bodies of more items are to be decoded."""
+        """Whether bodies of more items should be decoded."""
 
     @property
     def piece(self) -> int:
-        """Items to look at before both are asked again."""
+        """How many items to look at before asking both again."""
 
     def add(self, glimpse: Glimpsed) -> None:
-        """Count an item in."""
+        """Add an item."""
 
 
 def collect_glimpses(
@@ -457,14 +457,15 @@ def collect_glimpses(
 def reasons(
     method: Callable[[Item], str | None], items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, str | None]]:
-    """Each item with the reason why it cannot be used, by a method that gives one (`validate_header`, `validate_body`), or None;
-    a refusal with its own reason."""
+    """Each item with the reason why it cannot be used, or None; a refusal with its own reason.
+
+    The method gives the reason: `validate_header` or `validate_body`."""
     for item, reason in each(method, items):
         yield item, item.reason if isinstance(item, SkippedItem) else None if reason is None else str(reason)
 
 
 def no_prompt_error(name: str, prompt: str, suffix: str) -> ConfigError:
-    """The ConfigError that names what was given."""
+    """The ConfigError for a modality without prompts, which names the argument that was given."""
     argument = "suffix" if suffix and not prompt else "prompt"
     return ConfigError(f"{name} data takes no {argument}; leave `{argument}` out")
 
@@ -477,7 +478,7 @@ def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plur
         labels: Names of the classes.
         num_items: Number of items; fewer than two a class are too few.
         plural: Noun for the items.
-        notes: Gets a sentence where there are too many classes.
+        notes: Gets a sentence if there are too many classes.
     """
     if labels_setting == "off" or len(labels) < 2:
         return 0
@@ -488,7 +489,7 @@ def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plur
 
 
 def load_modality(name: str) -> type[Modality]:
-    """The modality of this name; ConfigError with the nearest name where there is none."""
+    """The modality of this name. Raises ConfigError with the nearest name if there is none."""
     modality = registry.load("data", name)
     assert issubclass(modality, Modality)
     return modality

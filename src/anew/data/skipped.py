@@ -1,4 +1,4 @@
-"""Skipped items: all are counted; of each reason the first files are kept, with one line for a file with many such records."""
+"""Skipped items. All are counted; of each reason the first files are kept, one line for a file however many records it has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from anew.data.types import DatasetSummary, SkippedItem
 
-MAX_KEPT = 20  # reasons, files of each, and lines in all: more than anybody reads, and little to keep in a run
+MAX_KEPT = 20  # reasons, files of each, and lines in total: more than anybody reads, and little to keep in a run
 MAX_LISTED = 5  # skipped items in a list that people read
 MAX_NAMED = 3  # skipped items in a sentence
 
@@ -44,18 +44,18 @@ class SkippedItems:
             return [line.summary() for row in rows for line in row if line is not None][:MAX_KEPT]
 
     def write_to(self, summary: DatasetSummary) -> None:
-        """Put the count and the first of them into the summary."""
+        """Put the count and the first items into the summary."""
         summary.refusals = self.first
         summary.refused = self.count
 
     def sentence(self) -> str:
-        """`: NAME: REASON; ...` of some, for an error; "" where nothing was skipped."""
+        """`: NAME: REASON; ...` of some, for an error; "" if nothing was skipped."""
         return f": {name_reasons(self.first)}" if self.first else ""
 
 
 @dataclass(slots=True)
 class _Repeats:
-    """Skipped records of one file with one reason: the first record, and how many."""
+    """Skipped records of one file with one reason: the first record, and their number."""
 
     first: SkippedItem
     count: int = field(default=1)
@@ -80,7 +80,7 @@ def describe_skipped(summary: DatasetSummary) -> list[str]:
 
 
 def name_reasons(items: Sequence[SkippedItem]) -> str:
-    """`NAME: REASON; ...` of some that were skipped for different reasons, where there are such."""
+    """`NAME: REASON; ...` of the first item of each reason, at most MAX_NAMED."""
     first_of_reason = {item.reason: item for item in reversed(items)}
     examples = [item for item in items if first_of_reason[item.reason] is item][:MAX_NAMED]
     sentence = "; ".join(f"{item.name}: {item.reason}" for item in examples)

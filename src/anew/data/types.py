@@ -1,4 +1,4 @@
-"""The values that pass between sources, modalities and whoever looks at data."""
+"""The values that sources, modalities and their callers exchange."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from anew.core.arrays import Numbers
 from anew.core.wording import plural
 from anew.errors import printable
 
-DIGESTED_BYTES = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
-MAX_THREADS = 16  # threads beyond hardly make one training run faster
-ACCELERATOR_THREADS = 100  # CPU threads that a GPU replaces, roughly
+DIGESTED_BYTES = 1 << 20  # of a large file, so many bytes at the start, the middle and the end are digested
+MAX_THREADS = 16  # more threads hardly make one training run faster
+ACCELERATOR_THREADS = 100  # a GPU counts as so many CPU threads, roughly
 
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """Slice of a file that is read where it lies: `Item.data` of modalities with `ModalityTraits.reads_file_slices`.
+    """Slice of a file that is read in its place: `Item.data` of modalities with `ModalityTraits.reads_file_slices`.
 
     Attributes:
         path: The file, or a folder of numbered frames.
         index: Number of this slice among the file's equal slices, from 0.
-        count: Number of slices that the file is listed as.
+        count: Number of these slices.
         at: (start, stop) of one record in it, in samples or frames, as `Modality.split_records` cut it; None: the whole slice.
-        body: The bytes, where they lie in no file of their own (a member of an archive).
+        body: The bytes, if they have no file of their own (a member of an archive).
     """
 
     path: Path
@@ -47,7 +47,7 @@ class FileSlice:
         try:
             stat = self.path.stat() if self.body is None else None
             content = _digest(self.path, stat.st_size, stat.st_mtime_ns) if stat else self.body or b""
-        except OSError:  # vanished: whoever reads it refuses it
+        except OSError:  # it vanished, and will be refused when it is read
             content = str(self.path).encode("utf-8", "surrogateescape")
         position = repr((self.index, self.count, self.at)).encode()
         return hashlib.blake2b(content + position, digest_size=16).digest()
@@ -70,7 +70,7 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 
 ItemData: TypeAlias = bytes | str | Numbers | FileSlice
-DecodedItem: TypeAlias = str | Numbers  # what `Modality.decode` gives
+DecodedItem: TypeAlias = str | Numbers  # as `Modality.decode` returns it
 ItemT = TypeVar("ItemT", bound=DecodedItem)  # the decoded items of one modality
 
 
@@ -82,8 +82,8 @@ class Item:
         name: Where it came from, for sentences.
         data: Bytes of a file, text, an array, or a `FileSlice`.
         label: Name of its class, None without one.
-        begins: False where it is a piece of a longer text that goes on before it.
-        ends: False where that text goes on after it.
+        begins: False if it is a piece of a longer text with more before it.
+        ends: False if it is a piece of a longer text with more after it.
         group: The recording that it was cut out of together with others; such records stay in one part of the split.
     """
 
@@ -96,28 +96,28 @@ class Item:
 
     @property
     def text(self) -> str:
-        """The text of a record; TypeError where the data is something else."""
+        """The text of a record. Raises TypeError if the data is something else."""
         if not isinstance(self.data, str):
             raise TypeError(f"{self.name} holds {type(self.data).__name__}, not text")
         return self.data
 
     @property
     def file(self) -> bytes | FileSlice:
-        """The file, or where it lies; TypeError where the data is text or an array."""
+        """The file, or its place. Raises TypeError if the data is text or an array."""
         if isinstance(self.data, str | np.ndarray):
             raise TypeError(f"{self.name} holds {type(self.data).__name__}, not a file")
         return self.data
 
     @property
     def content(self) -> bytes:
-        """The bytes of a file; TypeError where they are not in memory, or the data is text already."""
+        """The bytes of a file. Raises TypeError if they are not in memory, or the data is already text."""
         if isinstance(self.data, str | FileSlice):
             raise TypeError(f"{self.name} holds {type(self.data).__name__}, not bytes")
         return bytes(self.data)
 
     @property
     def size(self) -> int:
-        """Bytes, characters or rows that are in memory; 0 where the data stays in its file."""
+        """Bytes, characters or rows in memory; 0 if the data is still in its file."""
         return 0 if isinstance(self.data, FileSlice) else len(self.data)
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
@@ -129,11 +129,11 @@ class EncodedRecord:
     """A record as it is stored for a model, and where it came from.
 
     Attributes:
-        file: Path in its source, "" where it came from no file.
+        file: Path in its source, "" if it came from no file.
         number: Number of the record in its file, from 1.
         name: Its name in the file (the first word of a FASTA header), "" without one.
         row: (n,) ids for `Tokens`, else the stored grid.
-        label: Number of its class; None where none are learned.
+        label: Number of its class; None if none are learned.
     """
 
     file: str
@@ -145,12 +145,12 @@ class EncodedRecord:
 
 @dataclass(frozen=True, slots=True)
 class SkippedItem:
-    """An item that cannot be used; all of it is made printable.
+    """An item that cannot be used. All strings are made printable.
 
     Attributes:
-        name: As of the `Item`.
+        name: See `Item`.
         reason: Why, as one clause.
-        group: As of the `Item`.
+        group: See `Item`.
     """
 
     name: str
@@ -169,7 +169,7 @@ class Artifact:
     """A sample as an ordinary file.
 
     Attributes:
-        suffix: Ending of its name, with the dot.
+        suffix: Suffix of its name, with the dot.
         data: Content of the file.
         text: Text to show in a terminal, None for none.
         media: The type that a browser shows or plays it as ("image/png", "audio/wav").
@@ -201,7 +201,7 @@ _PLAYERS = {
 
 @dataclass(frozen=True, slots=True)
 class DataBudget:
-    """The budget that sizes of items and models are derived from.
+    """The budget from which sizes of items and models are chosen.
 
     Attributes:
         seconds: The whole time budget; None: a number of steps was given instead.
@@ -219,7 +219,7 @@ class DataBudget:
 
     @property
     def thread_seconds(self) -> float | None:
-        """Seconds of one CPU thread that the budget is worth; None without a budget. An accelerator counts as 100 threads."""
+        """The budget in seconds of one CPU thread; None without a budget. An accelerator counts as 100 threads."""
         if self.seconds is None:
             return None
         threads = max(1, min(self.threads, MAX_THREADS)) if self.device == "cpu" else ACCELERATOR_THREADS
@@ -246,7 +246,7 @@ class DatasetSummary:
         parts: Items (or spans of text) in train, validation and test.
         refusals: One for each file and reason.
         refused: Number of refused items.
-        other: Items of kinds that are not taken, by modality or suffix.
+        other: Items that are not of this modality, by modality or suffix.
         notes: Sentences for `anew look`.
     """
 

@@ -25,9 +25,8 @@ SCORE_DECAY = 0.97  # of a score with each token: relatives diverge along the wa
 HIT_DECAY = 0.95  # of an expert's hits and tries with each token
 PRIOR_HIT_RATE = 0.45  # hit rate that is expected of a new expert
 PRIOR_TRIES = 2.0  # weight of that expectation, in tries
-MAX_TRUST = (
-    0.55  # the largest bound without copies among 300 samples; 1.3% were above 95% identity, with 0.60 it was 6%
-)
+# The largest bound without copies among 300 samples; 1.3% were above 95% identity, with 0.60 it was 6%
+MAX_TRUST = 0.55
 SHARPNESS = 0.5  # below 1: experts that follow relatives of one another are not independent evidence
 CHANCE_HITS = 16  # places that may share a context at random: contexts are as long as that takes
 SUBSTITUTION_TOKENS = 50_000  # tokens of records from which substitutions are counted: bounds the time

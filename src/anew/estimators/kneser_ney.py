@@ -17,12 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNSEEN = -1  # the id of a context that was not seen
-DEFAULT_DISCOUNTS = (
-    0.0,
-    0.5,
-    0.75,
-    0.9,
-)  # where counts of counts are too few to estimate them; about their usual values
+# Where counts of counts are too few to estimate them; about their usual values
+DEFAULT_DISCOUNTS = 0.0, 0.5, 0.75, 0.9
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")

@@ -1,6 +1,6 @@
-"""Which answers a report will be able to give, before there are samples: by the numbers of items, and by the time.
+"""Forecast, before there are samples, of the answers that a report will be able to give: by numbers of items, and by time.
 
-It is a forecast, so it promises nothing: a yes also needs samples that are like the data, and new.
+A forecast promises nothing: a yes also needs samples that are like the data, and new.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from anew.evaluation.audit_schedule import LEAST_EVIDENCE, AuditSchedule, AuditS
 from anew.evaluation.memorization.thresholds import RATES
 from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 
-Prospect = Literal["likely", "perhaps", "unlikely"]  # that a question can be answered
+Prospect = Literal["likely", "perhaps", "unlikely"]  # whether a question can be answered
 
-# Times as much as LEAST_EVIDENCE, from which on an audit is likely to prove them: lightly changed copies are not all the
-# nearest. Those of emoji were caught at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
+# With this many times LEAST_EVIDENCE, an audit is likely to prove copies; less may not do, as some lightly changed copies
+# rank behind other samples. Those of emoji were caught at 13.5 nats, and not at 12.4 and 10.4 (docs/log.md, 2026-11-27).
 AMPLE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditCosts:
-    """What an audit for copies compares and takes here.
+    """Items of an audit for copies, and its costs on this machine.
 
     Attributes:
-        there_are: Real items that there are.
-        most_real: Real items that memory holds.
+        available: Numbers of real items in the data.
+        most_real: Number of real items that memory holds.
         query_cost: See `AuditSchedule`.
-        trials: Sizes of audits of real items, FIRST_AUDIT first, and the seconds that they took.
-        is_whole: Whether the last of them came to its end; if not, it would have taken longer.
-        pieces: Passages that a sample is cut into; 1 where it is compared whole.
+        trials: Sizes of trial audits, FIRST_AUDIT first, and the seconds that they took.
+        is_whole: Whether the last trial ended; if not, it would have taken longer.
+        pieces: Passages that a sample is cut into; 1 if it is compared whole.
     """
 
-    there_are: RealItems
+    available: RealItems
     most_real: int
     query_cost: int
     trials: tuple[tuple[AuditSize, float], ...]
@@ -42,7 +42,7 @@ class AuditCosts:
 
 
 def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.inf) -> Prospect:
-    """Whether an audit of these samples can tell if there are copies, within the seconds."""
+    """Return whether an audit of so many samples can tell, within the seconds, if there are copies."""
     nats = RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds)
     is_known = costs.is_whole or math.isinf(seconds)
     if nats >= AMPLE * LEAST_EVIDENCE and is_known:
@@ -51,32 +51,34 @@ def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.in
 
 
 def closeness_prospect(compared: int) -> Prospect:
-    """Whether closeness and variety can be told by so many samples and as many held-out items."""
-    return "likely" if compared >= ENOUGH else "perhaps" if compared >= LEAST_FOR_GOOD else "unlikely"
+    """Return whether closeness and variety can be told by so many samples and as many held-out items."""
+    if compared >= ENOUGH:
+        return "likely"
+    return "perhaps" if compared >= LEAST_FOR_GOOD else "unlikely"
 
 
 def held_out_needed(costs: AuditCosts, n_samples: int) -> int:
-    """Held-out items, of all that there are, with which an audit of these samples could prove anything."""
+    """Return how many of all real items must be held out so that an audit of so many samples could prove anything."""
     share = 1.0 - math.exp(-LEAST_EVIDENCE / max(RATES[-1] * costs.pieces * n_samples, 1e-9))
-    return math.ceil(share * costs.there_are.total)
+    return math.ceil(share * costs.available.total)
 
 
 def _evidence(costs: AuditCosts, n_samples: int, seconds: float) -> float:
-    """Evidence of the last audit for which there is time, in nats: see `audit_schedule.evidence`."""
-    if not n_samples or not costs.there_are.held_out:
+    """Return the evidence in nats of the last audit for which there is time; see `audit_schedule.evidence`."""
+    if not n_samples or not costs.available.held_out:
         return 0.0
     if math.isinf(seconds):
-        return evidence(AuditSize(n_samples, costs.most_real), costs.there_are)
+        return evidence(AuditSize(n_samples, costs.most_real), costs.available)
     schedule = AuditSchedule(n_samples, costs.query_cost)
     for trial_size, trial_seconds in costs.trials:
         schedule.add(trial_size, trial_seconds)
-    left, reached = seconds - costs.trials[0][1], 0.0
-    while left > 0.0:
-        reached = evidence(schedule.size, costs.there_are)
-        size = schedule.next(left, costs.there_are, costs.most_real)
+    remaining, nats = seconds - costs.trials[0][1], 0.0
+    while remaining > 0.0:
+        nats = evidence(schedule.size, costs.available)
+        size = schedule.next(remaining, costs.available, costs.most_real)
         if size is None:
             break
         spent = schedule.seconds(size)
-        left -= spent
+        remaining -= spent
         schedule.add(size, spent)
-    return reached
+    return nats

@@ -1,9 +1,9 @@
-"""How much an audit for copies compares in limited time: audits of few items first, whose times say what the next may look at.
+"""Sizes of audits for copies in limited time: the first audit is small, and its time says how large the next one may be.
 
-An audit sees only copies of the training items that it compares, and a copy says the more, the more held-out items it could
-have been near instead (`evidence`). Samples and real items take time together, and either takes time of its own, too. Of the
-numbers that there is time for, those of most evidence are taken; where several are enough to prove anything, those with most
-training items: copies that nobody could see are samples like all the others, among which the rest is lost (docs/log.md,
+An audit sees only copies of the training items that it compares, and each copy says more if there are more held-out items
+that it could have been near instead (`evidence`). Time goes into pairs of samples and real items, and into each of both. Among
+the sizes for which there is time, the one with most evidence is taken. If several are enough to prove copying, the one with most
+training items is taken: a copy of an item that is not compared looks like any other sample, and hides the rest (docs/log.md,
 2026-11-27).
 """
 
@@ -19,34 +19,34 @@ from anew.evaluation.memorization.audit import MOST_CONTROLS, stand_ins
 from anew.evaluation.memorization.copying_test import LOOKS
 from anew.evaluation.memorization.thresholds import ALPHA, RATES
 
-SAMPLES_STEP = 1.2  # ratio of the numbers of samples that are weighed against each other; chosen: finer gains nothing
-WORTHWHILE = 1.5  # times as much evidence as before, from which on another audit is worth its time
-LEAST_VARIABLE = 0.25  # of the time of an audit, that grows with the comparisons whatever two times say: they are noisy
-# Times as long as by the first audit, a comparison of a later one takes: it also plants copies, and its items are in no
-# cache. Measured: 1.2 to 1.9 for digits, .9 for sounds, 1.3 for sprites.
+SAMPLES_STEP = 1.2  # ratio of neighbouring numbers of samples that are considered; chosen: finer gains nothing
+WORTHWHILE = 1.5  # another audit is worth its time if it has at least this many times the evidence
+LEAST_VARIABLE = 0.25  # least share of an audit's time that grows with the comparisons: two measured times are noisy
+# A comparison of a later audit takes this many times as long as one of the first: a later audit also plants copies, and its
+# items are in no cache. Measured: 1.2 to 1.9 for digits, .9 for sounds, 1.3 for sprites.
 LATER = 1.3
-CAUTION = 0.9  # of the time left is planned with; an audit that turns out slower leaves samples out
-# Of what a query takes whatever it is compared with, what any real item takes: its features. Measured: .2 for sprites.
+CAUTION = 0.9  # share of the time left that is planned with; an audit that turns out slower leaves samples out
+# Time for the features of a real item, as a share of the fixed time of a query. Measured: .2 for sprites.
 ITEM_SHARE = 0.2
-# Nats from which on the scan can prove the highest planted rate of copies, were they all the nearest of the samples.
+# Nats with which the scan can prove the highest planted rate of copies, if all of them rank before other samples.
 LEAST_EVIDENCE = -math.log(ALPHA / LOOKS)
-# Times as much, that an audit is planned for: digits were caught in 95% of the draws at 5.1 nats, sprites at 6.7.
+# An audit is planned for this many times LEAST_EVIDENCE: digits were caught in 95% of the draws at 5.1 nats, sprites at 6.7.
 PLANNED = 0.8
-MARGIN = 1.15  # times as much, that samples are drawn for: some may be left out; chosen
+MARGIN = 1.15  # samples are drawn for this many times LEAST_EVIDENCE, as some may be left out; chosen
 
 
 class AuditSize(NamedTuple):
-    """Samples and real items that an audit compares."""
+    """Numbers of samples and real items that an audit compares."""
 
     samples: int
     real: int
 
 
-FIRST_AUDIT = AuditSize(samples=64, real=128)  # whose pace says how many more there is time for
+FIRST_AUDIT = AuditSize(samples=64, real=128)  # its pace says how large the next audit can be
 
 
 class RealItems(NamedTuple):
-    """Real items that there are in all."""
+    """Numbers of real items."""
 
     train: int
     held_out: int
@@ -56,46 +56,46 @@ class RealItems(NamedTuple):
         return self.train + self.held_out
 
     def part(self, n: int) -> RealItems:
-        """The first n as an audit takes them, see `AuditPool.head`."""
+        """Return how many of each an audit of n items takes; see `AuditPool.head`."""
         held_out = min(self.held_out, max(n // 2, n - self.train))
         return RealItems(min(self.train, n - held_out), held_out)
 
 
 class AuditSchedule:
-    """Sizes of audits, each of which is run from the beginning.
+    """Plans the sizes of a series of audits, each of which is run from the beginning.
 
     Args:
-        n_samples: Samples that there are.
-        query_cost: Time that a sample takes whatever it is compared with, in comparisons.
+        n_samples: Number of samples.
+        query_cost: Fixed time of a sample, whatever it is compared with, in comparisons.
     """
 
     def __init__(self, n_samples: int, query_cost: int = 0) -> None:
         self.n_samples, self.query_cost = n_samples, query_cost
         self.size = AuditSize(min(FIRST_AUDIT.samples, n_samples), FIRST_AUDIT.real)
         self._times: list[tuple[float, float]] = []  # (comparisons, seconds)
-        self._reading = 0.0  # seconds of each real item
+        self._reading = 0.0  # seconds for each real item
 
     def add(self, size: AuditSize, seconds: float, reading: float = 0.0) -> None:
-        """Record the time of an audit, and that of reading each of its real items, which is not part of it."""
+        """Record the seconds of an audit, and those of reading each of its real items, which are not part of the former."""
         self._times.append((self._comparisons(*size), max(seconds, 1e-3)))
         self._reading = max(self._reading, reading)
 
-    def next(self, seconds: float, there_are: RealItems, most_real: int) -> AuditSize | None:
-        """What to look at next; None where there is nothing more to look at, or no time for much more.
+    def next(self, seconds: float, available: RealItems, most_real: int) -> AuditSize | None:
+        """Return the size of the next audit; None if nothing more is left to compare, or there is no time for much more.
 
         Args:
             seconds: Time left.
-            there_are: Real items that there are.
-            most_real: Real items that can be compared, all or as many as memory holds.
+            available: Numbers of real items in the data.
+            most_real: Number of real items that can be compared: all, or as many as memory holds.
         """
         sizes = [
             AuditSize(n, largest_within(CAUTION * seconds, most_real, partial(self._seconds_with_reading, n)))
             for n in sample_counts(self.n_samples)
         ]
-        size = max(sizes, key=partial(_worth, there_are=there_are))
+        size = max(sizes, key=partial(_worth, available=available))
         is_last = size == AuditSize(self.n_samples, most_real)
-        latest = evidence(self.size, there_are)
-        if size.real < 1 or evidence(size, there_are) <= (1.0 if is_last else WORTHWHILE) * latest:
+        latest = evidence(self.size, available)
+        if size.real < 1 or evidence(size, available) <= (1.0 if is_last else WORTHWHILE) * latest:
             return None
         self.size = size
         return size
@@ -112,63 +112,62 @@ class AuditSchedule:
         return self.seconds(AuditSize(samples, real)) + self._reading * real
 
     def _costs(self) -> tuple[float, float]:
-        """Seconds of an audit whatever its size, and of each comparison. Two audits tell what is fixed."""
+        """Return the fixed seconds of an audit, and the seconds of each comparison, from the last two audits."""
         pairs, spent = self._times[-1]
         if len(self._times) == 1:
             return 0.0, LATER * spent / pairs
         pace, (other_pairs, other_spent) = spent / pairs, self._times[-2]
-        if pairs > other_pairs:  # not where memory held no more than before
+        if pairs > other_pairs:  # else memory held no more than before
             slope = (spent - other_spent) / (pairs - other_pairs)
             pace = min(max(slope, LEAST_VARIABLE * spent / pairs), spent / pairs)
         return spent - pace * pairs, pace
 
 
 def sample_counts(n_samples: int) -> list[int]:
-    """Numbers of samples that are weighed against each other, rising up to all of them."""
+    """Return the numbers of samples that are considered, rising up to all of them."""
     counts = [n_samples]
     while counts[-1] > FIRST_AUDIT.samples:
         counts.append(max(int(counts[-1] / SAMPLES_STEP), FIRST_AUDIT.samples))
     return counts[::-1]
 
 
-def evidence(size: AuditSize, there_are: RealItems) -> float:
-    """Evidence that the scan would have were all samples copies, in nats: for each copy that can be seen, how unlikely it is
-    that an item which is nearest by chance is a training item. A tenth of it is what 10% of copies give; without held-out
-    items, the number of copies that can be seen."""
-    compared = there_are.part(size.real)
+def evidence(size: AuditSize, available: RealItems) -> float:
+    """Return the evidence of the scan in nats if all samples were copies.
+
+    Each copy that can be seen contributes -log of the probability that the item nearest by chance is a training item. 10% of
+    copies give a tenth of it. Without held-out items, the number of copies that can be seen is returned.
+    """
+    compared = available.part(size.real)
     if not compared.train:
         return 0.0
-    visible = size.samples * compared.train / there_are.train
-    return visible * (math.log1p(compared.held_out / compared.train) if there_are.held_out else 1.0)
+    visible = size.samples * compared.train / available.train
+    return visible * (math.log1p(compared.held_out / compared.train) if available.held_out else 1.0)
 
 
-def _worth(size: AuditSize, there_are: RealItems) -> tuple[float, int, float]:
-    """Rises with what an audit can prove."""
-    nats = evidence(size, there_are)
-    return min(RATES[-1] * nats, PLANNED * LEAST_EVIDENCE), there_are.part(size.real).train, nats
+def _worth(size: AuditSize, available: RealItems) -> tuple[float, int, float]:
+    """Return a sort key that rises with what an audit can prove."""
+    nats = evidence(size, available)
+    return min(RATES[-1] * nats, PLANNED * LEAST_EVIDENCE), available.part(size.real).train, nats
 
 
-def samples_needed(there_are: RealItems) -> int:
-    """Samples with which an audit of all real items can prove the highest planted rate of copies; 0 where none suffice."""
-    nats = RATES[-1] * evidence(AuditSize(1, there_are.total), there_are)
+def samples_needed(available: RealItems) -> int:
+    """Return how many samples an audit of all real items needs to prove the highest planted rate; 0 if no number suffices."""
+    nats = RATES[-1] * evidence(AuditSize(1, available.total), available)
     return math.ceil(MARGIN * LEAST_EVIDENCE / nats) if nats > 0.0 else 0
 
 
 def comparisons(samples: int, real: int, query_cost: int = 0) -> float:
-    """Pairs of items that a brief audit compares, up to a factor; real items that pose as samples are compared too."""
+    """Return the number of comparisons of a brief audit, up to a factor; real items that pose as samples are included."""
     queries = samples + min(MOST_CONTROLS, real // 4) + min(stand_ins(samples), real)
     return queries * (real + query_cost) + ITEM_SHARE * query_cost * real
 
 
 def largest_within(seconds: float, max_count: int, seconds_of: Callable[[int], float]) -> int:
-    """The largest count for which there is time.
+    """Return the largest count for which there is time; 0 if even one takes longer.
 
     Args:
-        seconds: Seconds that there are.
+        seconds: Seconds available.
         max_count: Upper bound of the count.
         seconds_of: Seconds that a count takes; rises with it.
-
-    Returns:
-        The count, 0 where even one takes longer.
     """
     return bisect_right(range(1, max_count + 1), seconds, key=seconds_of)

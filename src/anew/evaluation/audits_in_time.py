@@ -33,13 +33,13 @@ class Audited(Protocol[ItemT]):
 def audits_in_time(
     evaluation: Audited[ItemT], pool_of: Callable[[int], AuditPool[ItemT]], query_cost: int, n_all: int
 ) -> Iterator[CopyTestResult]:
-    """Results of audits of an evaluation, each of which is better founded than the one before.
+    """Yield results of larger and larger audits of an evaluation, as long as there is time.
 
     Args:
-        evaluation: What is audited; it is told what there was no time for.
+        evaluation: The evaluation; what there was no time for is recorded there.
         pool_of: See `EvaluationInputs.pool`.
         query_cost: See `AuditSchedule`.
-        n_all: Samples that there are.
+        n_all: Number of samples.
     """
     schedule, most_real, is_whole = AuditSchedule(n_all, query_cost), 0, False
     cached_pool: AuditPool[ItemT] | None = None
@@ -47,7 +47,7 @@ def audits_in_time(
     reading = 0.0
     while size is not None:
         begin = evaluation.total_clock.spent()
-        # Read again only where more is needed: to read all of a large set may take minutes.
+        # Read again only if more is needed: reading all of a large dataset may take minutes.
         if cached_pool is None or evaluation.pool_size(cached_pool) < min(size.real, most_real):
             cached_pool = pool_of(min(size.real, MAX_POOL))
             reading = evaluation.total_clock.spent() - begin
@@ -57,15 +57,15 @@ def audits_in_time(
             return
         n_held = evaluation.pool_size(pool)
         is_whole = is_whole or n_held < size.real  # no more is held in memory
-        there_are = evaluation.real_items(pool)
-        most_real = n_held if is_whole else min(there_are.total, MAX_POOL)
+        available = evaluation.real_items(pool)
+        most_real = n_held if is_whole else min(available.total, MAX_POOL)
         max_items = None if n_held <= size.real else size.real
         is_trial = size == FIRST_AUDIT and (n_all, most_real) != FIRST_AUDIT
         result = evaluation.run_audit(pool, max_items, size.samples, brief=True, controls=not is_trial)
         yield with_limit(replace(result, shortened=result.shortened or is_trial), "memory" if is_whole else "time")
         compared = AuditSize(min(size.samples, result.samples), min(size.real, n_held))
         schedule.add(compared, evaluation.total_clock.spent() - begin, reading / n_held)
-        size = schedule.next(evaluation.audit_seconds(), there_are, most_real)
+        size = schedule.next(evaluation.audit_seconds(), available, most_real)
     limited = not is_whole and result.train < result.n_train_total
     items = f"{result.train:,} of {result.n_train_total:,} training items"
     samples = f"{compared.samples:,} of {n_all:,} samples"
@@ -77,5 +77,5 @@ def audits_in_time(
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
-    """The result, marked as limited by "time" or "memory" where not all training items were compared."""
+    """Return the result, marked as limited by "time" or "memory" if not all training items were compared."""
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")

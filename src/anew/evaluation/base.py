@@ -37,17 +37,17 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import Score
 
-SETS = 4  # samples, held-out and training items, and those of a naive generator
-# Of the time for figures: with half of it for features, those that people see first (sharpness, colours) were cut off.
+SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
+# Share of the time for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
 FEATURES_SHARE = 0.2
-METRICS_SHARE = 0.6  # of the time for metrics, chosen; the rest is for the copying test and the report's items
-MAX_SAMPLES = 10_000  # samples that are measured: intervals are narrow by then
+METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the copying test and the report's items
+MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
-PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: one metric of many
+PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: it is one metric of many
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
-REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
+REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "further figures"  # that are unmeasured until `scores` has come to its end
+FURTHER = "further figures"  # entry of `unmeasured` until `scores` has ended
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -60,17 +60,17 @@ class Evaluation(ABC, Generic[ItemT]):
     generator (`naive`), how items are compared for copies (`item_type`) and how they are shown (`report_content`).
 
     Attributes:
-        noun: What items are called, plural.
+        noun: Name of the items, plural.
         feature_description: Description of the features of `embedder`, one clause.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
-        bound: Clause added to bits per unit where they are a bound.
+        bound: Clause added to bits per unit if they are a bound.
         item_type: How items are compared for copies. None for a modality without a copying test.
         inputs: Items and settings of the evaluation.
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
-        unmeasured: Names of the measures that may carry an answer and fell to the time, or to Ctrl-C; complete once `scores`
-            has ended or was stopped.
-        too_few: Why closeness and variety cannot be measured for want of items; empty where they can.
-        sets: The items that were measured, equally many of each: "samples", "test", "train" and, where there is a naive
+        unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
+            complete once `scores` has ended or was stopped.
+        too_few: Why closeness and variety cannot be measured, if there are too few items; else "".
+        sets: The items that were measured, equally many of each: "samples", "test", "train" and, if there is a naive
             generator, "naive".
         closest_pairs: The closest pairs of the copying test.
     """
@@ -94,42 +94,42 @@ class Evaluation(ABC, Generic[ItemT]):
         self.closest_pairs: list[SamplePair] = []
         self._embedder: Embedder[ItemT] | None = None
         self._probe_items: list[ItemT] = []  # training items in no set
-        self._item_counts: dict[str, tuple[int, int]] = {}  # items of a part that were asked for, and that there are
+        self._item_counts: dict[str, tuple[int, int]] = {}  # of each part: items requested, items received
 
     # ---- what a modality defines ----
 
     @abstractmethod
     def embedder(self, train: Sequence[ItemT]) -> Embedder[ItemT]:
-        """The function from items to features (n, d). train: some training items, to take centre and scale from."""
+        """Return the function from items to features (n, d), with centre and scale fitted to some training items."""
 
     def probe_embedder(self) -> Embedder[ItemT] | None:
-        """Function from items to features (n, d) that separate classes better than those of `embedder`; None: use those."""
+        """Return a function from items to features (n, d) that separate classes better than those of `embedder`, if any."""
         return None
 
     def naive(self, train: Sequence[ItemT], n: int, rng: np.random.Generator) -> list[ItemT]:
-        """n samples of a generator that learned next to nothing from the training items (noise, bigrams); none by default."""
+        """Return n samples of a generator that learned next to nothing (noise, bigrams); none by default."""
         return []
 
     def modality_metrics(self) -> Iterator[Score]:
-        """Scores of metrics that only this modality has, on `self.sets` (empty where there are too few items)."""
+        """Yield scores of metrics that only this modality has, on `self.sets` (empty if there are too few items)."""
         yield from ()
 
     @abstractmethod
     def report_content(self) -> ReportContent:
-        """Content of the report: a sheet of samples, and the nearest training item of each; with `closest_pairs`."""
+        """Return the items that the report shows: samples, the nearest training item of each, and `closest_pairs`."""
 
     def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
-        """A suspicious sample and its nearest training item; usual: the distance of that to its nearest real item."""
+        """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`."""
         caption = f"distance {distance:.2g} ({usual:.2g} is usual there)"
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
     def report_item(self, item: ItemT) -> ReportItem:
-        """An item as the page shows it: its picture, or its text."""
+        """Return an item as the page shows it: its picture, or its text."""
         picture = None if self.inputs.modality is None else self.inputs.modality.picture(item)
         return ReportItem(text=str(item)) if picture is None else ReportItem(sheet.png(sheet.shrink(picture)))
 
     def items(self, part: str, n: int) -> list[ItemT]:
-        """n items of "samples", "train" or "test", or all if there are fewer, for the features."""
+        """Return n items of "samples", "train" or "test", or all if there are fewer; real items in random order."""
         if part == "samples":
             return self.inputs.samples[:n]
         items = (self.inputs.train if part == "train" else self.inputs.test)(n)
@@ -139,10 +139,10 @@ class Evaluation(ABC, Generic[ItemT]):
     # ---- what every modality has ----
 
     def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
-        """Scores of metrics, the most important first, until the time is nearly spent; the others are recorded as skipped.
+        """Yield scores of metrics in their order until the time is nearly spent; the others are recorded as skipped.
 
         Args:
-            metrics: Function that gives the scores of each metric, by its name in the report's notes.
+            metrics: Functions that give scores, by the name of the metric in the report's notes, the most important first.
             quick: Number of samples up to which metrics run even when the time is spent.
         """
         for name, metric in metrics.items():
@@ -152,16 +152,16 @@ class Evaluation(ABC, Generic[ItemT]):
             yield from metric()
 
     def cut_off(self, measure: str, reason: str = OUT_OF_TIME) -> None:
-        """Record what may carry an answer and was not measured for lack of time: no yes is given without it."""
+        """Record a metric that may carry an answer and was not measured for lack of time: no yes is given without it."""
         self.unmeasured.insert(-1, measure)
         self.skip(measure, reason)
 
     def skip(self, measure: str, reason: str) -> None:
-        """Record what was not measured; the report's notes say it."""
+        """Record what was not measured, for the report's notes."""
         self.skipped.append(f"Not measured: {measure} ({reason}).")
 
     def scores(self) -> Iterator[Score]:
-        """Scores as they are ready, those that carry the answers first; stops before the time is spent."""
+        """Yield scores as they are ready, those that carry the answers first; stops before the time is spent."""
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
@@ -173,7 +173,7 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from self._gap()
 
     def copy_tests(self) -> Iterator[CopyTestResult]:
-        """The audit for copies: of all items, or in limited time first of few, then of as many as there is time for."""
+        """Yield results of audits for copies: one of all items or, in limited time, larger and larger ones."""
         if self.item_type is None or self.inputs.pool is None or not self.inputs.samples:
             return
         n_all = min(len(self.inputs.samples), MAX_SAMPLES)
@@ -185,15 +185,15 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
 
     def audit_seconds(self) -> float:
-        """Seconds that are left for the copying test; infinite without a limit."""
+        """Return the seconds that are left for the copying test; infinite without a limit."""
         return max(self.total_clock.remaining(), 0.0)
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
-        """Real items in a pool, as the audit counts them."""
+        """Return the number of real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
     def real_items(self, pool: AuditPool[ItemT]) -> RealItems:
-        """Real items that there are in all, those of a pool and further ones, as the audit counts them."""
+        """Return the numbers of all real items, those of a pool and further ones, as the audit counts them."""
         return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
     def run_audit(
@@ -205,8 +205,14 @@ class Evaluation(ABC, Generic[ItemT]):
         brief: bool = False,
         controls: bool = True,
     ) -> CopyTestResult:
-        """The audit of the first samples for copies among the items of a pool, or about `max_items` of them. brief, controls: see
-        `Audit`."""
+        """Audit the first samples for copies of the items of a pool.
+
+        Args:
+            pool: The real items.
+            max_items: About how many of them are compared; None for all.
+            n_samples: Number of samples.
+            brief, controls: See `Audit`.
+        """
         assert self.item_type is not None
         pool = pool if max_items is None else pool.head(max_items)
         samples = self.inputs.samples
@@ -230,7 +236,7 @@ class Evaluation(ABC, Generic[ItemT]):
         return result
 
     def likelihood(self) -> Iterator[Score]:
-        """Bits per unit of held-out items under the model, where it has a likelihood."""
+        """Yield the bits per unit of held-out items under the model, if it has a likelihood."""
         if self.inputs.bits is None:
             return
         limit = self.clock.remaining(0.2)
@@ -244,7 +250,7 @@ class Evaluation(ABC, Generic[ItemT]):
         yield Score(bits_spec(self.unit), float(rows.mean()), low=low, high=high, n=len(rows), source=source)
 
     def _gap(self) -> Iterator[Score]:
-        """Bits by which training items are predicted better than held-out ones."""
+        """Yield the bits by which training items are predicted better than held-out ones."""
         bits = self.inputs.gradient_bits
         if bits is None:
             return
@@ -258,7 +264,7 @@ class Evaluation(ABC, Generic[ItemT]):
     # ---- features ----
 
     def _features(self) -> FeatureSets | None:
-        """Embed as many of each as there are of the scarcest, or as half of the time allows."""
+        """Choose the items of `sets`, as many of each as the smallest set has or as there is time for, and embed them."""
         samples = self.items("samples", MAX_SAMPLES)
         n_samples = len(samples)
         n_train = max(n_samples, EMBEDDER_ITEMS)
@@ -291,7 +297,7 @@ class Evaluation(ABC, Generic[ItemT]):
         return replace(self._feature_sets({name: features for name, (features, _) in both.items()}), detail=detail)
 
     def _feature_sets(self, rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
-        """Features (n, d) of the sets of items, by their names."""
+        """Return features (n, d) of the sets, given by their names, as FeatureSets."""
         return FeatureSets(
             samples=rows["samples"],
             held_out=rows["test"],
@@ -302,10 +308,10 @@ class Evaluation(ABC, Generic[ItemT]):
         )
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
-        """The fitted embedder, and how many items of each set there is time for."""
+        """Return the fitted embedder, and how many items of each set there is time for."""
         fitted = train[: EMBEDDER_ITEMS if self.clock.remaining() > 4.0 else EMBEDDER_ITEMS // 4]
         embed = self.embedder(fitted)
-        start = time.monotonic()  # fitting loads what features need, which takes no longer for more items
+        start = time.monotonic()  # after fitting, which loads what features need and takes no longer for more items
         embed(fitted)
         seconds_per_item = (time.monotonic() - start) / len(fitted)
         affordable = measured_items(self.clock.remaining, seconds_per_item)
@@ -318,7 +324,7 @@ class Evaluation(ABC, Generic[ItemT]):
     # ---- classes ----
 
     def _class_metrics(self, features: FeatureSets) -> Iterator[Score]:
-        """Metrics of a classifier on the classes of samples, where the run has some."""
+        """Yield metrics of a classifier on the classes of samples, if the run has classes."""
         labels = self.inputs.labels
         if labels is None or not self.sets:
             return
@@ -355,7 +361,7 @@ class Evaluation(ABC, Generic[ItemT]):
         ).scores()
 
     def _affordable_probe(self, embed: Embedder[ItemT]) -> int:
-        """Training items of a probe that there is time for."""
+        """Return how many training items there is time for in a probe."""
         limit, begin = self.clock.limit, time.monotonic()
         trial = self._probe_items[:TRIAL_ITEMS]
         embed(trial)
@@ -365,19 +371,22 @@ class Evaluation(ABC, Generic[ItemT]):
 
 
 def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
-    """Items of each set that figures are measured on: up to QUICK where their features are ready in half of the time, and more where
-    they are in FEATURES_SHARE of it, since the other figures of more items take longer, too.
+    """Return how many items of each set there is time to measure.
+
+    Up to QUICK items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
+    metrics of more items take longer, too.
 
     Args:
-        remaining: Seconds until a share of the time for figures is spent.
+        remaining: Returns the seconds until a share of the time for metrics is spent.
         seconds_per_item: Seconds that the features of an item take.
     """
-    most, ample = (remaining(share) / (SETS * seconds_per_item) for share in (0.5, FEATURES_SHARE))
-    return max(min(most, QUICK), ample)
+    in_half = remaining(0.5) / (SETS * seconds_per_item)
+    in_feature_time = remaining(FEATURES_SHARE) / (SETS * seconds_per_item)
+    return max(min(in_half, QUICK), in_feature_time)
 
 
 def too_few_of(name: str, n: int) -> str:
-    """A clause that says that n items are too few. name: what they are called, plural."""
+    """Return a clause that says that n items are too few, which are called `name` (plural)."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
     return f"{counted} too few; at least {MIN_ITEMS} are needed"
 
@@ -385,15 +394,15 @@ def too_few_of(name: str, n: int) -> str:
 def class_numbers(
     labels_of: Callable[[int], tuple[Sequence[str], Integers]], counts: tuple[int, int], seed: int
 ) -> NDArray[np.intp] | None:
-    """Class numbers of the items of a part, in the order of `Evaluation.items`.
+    """Return the class numbers of the items of a part, in the order of `Evaluation.items`.
 
     Args:
-        labels_of: Gives class names and class numbers of n items.
-        counts: Items that were requested, and items that there are.
+        labels_of: Returns class names and class numbers of n items.
+        counts: Numbers of items requested and received.
         seed: Seed of the order.
 
     Returns:
-        (n,) class numbers; None where items are pieces of labelled items and have no labels themselves.
+        (n,) class numbers; None if items are pieces of labelled items and have no labels themselves.
     """
     n_requested, n_items = counts
     numbers = np.asarray(labels_of(n_requested)[1], dtype=np.intp)
@@ -402,7 +411,7 @@ def class_numbers(
 
 
 def load_evaluation(modality: str) -> type[Evaluation[DecodedItem]]:
-    """The evaluation of a modality, by the modality's name; ConfigError where there is none."""
+    """Return the evaluation class of a modality, by the modality's name. Raises ConfigError if there is none."""
     evaluation = registry.load("evaluation", modality)
     assert issubclass(evaluation, Evaluation)
     return evaluation

@@ -1,4 +1,4 @@
-"""Samples compared with real items: their distance in one respect, with its baselines, and each next to its nearest neighbour."""
+"""Comparison of samples with real items: a distance with its baselines, and pairs of nearest neighbours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from anew.core.arrays import Numbers
-from anew.evaluation.metrics.bootstrap import interval, resample
+from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, resample
 from anew.evaluation.reporting.content import ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
 
@@ -24,7 +24,7 @@ class SetStatistics:
         samples: Statistics of generated items.
         test: Statistics of held-out items.
         train: Statistics of training items.
-        naive: Statistics of the samples of a naive generator; None where there is none.
+        naive: Statistics of the samples of a naive generator, if there is one.
     """
 
     samples: Numbers
@@ -41,19 +41,22 @@ def distance_score(
     seed: int,
     source: str,
     minimum: float = -np.inf,
+    repeats: int = RESAMPLES,
 ) -> Score:
-    """The score of a distance between samples and held-out items, with interval and baselines.
+    """Return the score of a distance between samples and held-out items, with interval and baselines.
 
     Args:
         spec: The metric.
         distance: Distance of two sets of rows.
         rows: Statistics of all sets.
         seed: Seed of the bootstrap.
-        source: How it was measured, one clause.
-        minimum: Least possible value of the distance, at which the interval is cut.
+        source: How the distance was measured, one clause.
+        minimum: Smallest possible value of the distance, at which the interval is cut.
+        repeats: Number of resamples of the bootstrap.
     """
     value = distance(rows.samples, rows.test)
-    low, high = interval(value, resample(distance, (rows.samples, rows.test), seed=seed), minimum=minimum)
+    resampled = resample(distance, (rows.samples, rows.test), seed=seed, repeats=repeats)
+    low, high = interval(value, resampled, minimum=minimum)
     return Score(
         spec,
         value,
@@ -75,13 +78,13 @@ def nearest_pairs(
     exact: float,
     form: str = "difference {:.0f}",
 ) -> list[SamplePair]:
-    """Samples next to their nearest training items.
+    """Pair samples with their nearest training items, for the report.
 
     Args:
-        show: Gives the report's view of an item.
+        show: Returns the report's view of an item.
         samples: The samples.
         nearest: The nearest training item of each sample.
-        distances: (n,) distance to it.
+        distances: (n,) distances to these.
         typical: Median distance of held-out items to their nearest training item; pairs within a quarter of it are marked.
         exact: Distance below which two items count as identical.
         form: Format of the caption of a distance.

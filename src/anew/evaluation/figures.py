@@ -1,4 +1,4 @@
-"""The names of all figures that a report can hold, so that a misspelt one is noticed before anything is measured."""
+"""Names of all figures that a report can hold, so that a misspelt one is noticed before anything is measured."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from anew.evaluation.score import MetricSpec
 
 
 def figure_names() -> set[str]:
-    """Names of the metrics that stand at the top level of a module, and of bits per unit with their reference rows."""
-    return {bits_spec(unit, reference).name for unit in UNITS for reference in ("", *REFERENCES)} | {
-        spec.name for spec in _specs()
-    }
+    """Return the names of metrics at the top level of modules, and of bits per unit with their reference rows."""
+    bits_names = {bits_spec(unit, reference).name for unit in UNITS for reference in ("", *REFERENCES)}
+    return bits_names | {spec.name for spec in _specs()}
 
 
 def figure_titles() -> dict[str, str]:
-    """Names of the same metrics by their titles in reports, in small letters."""
+    """Return the names of metrics at the top level of modules, by their titles in reports in lower case."""
     return {spec.title.lower(): spec.name for spec in _specs()}
 
 
@@ -31,7 +30,7 @@ def _specs() -> Iterator[MetricSpec]:
 
 
 def is_figure(name: str, names: set[str]) -> bool:
-    """Whether a report can hold a figure of this name: parts of a mixed model give rows of bits that are named after them."""
+    """Whether a report can hold a figure of this name, which may be the bits of a named part of a mixed model."""
     return name in names or any(name.startswith(f"{bits_spec(unit).name}_") for unit in UNITS)
 
 

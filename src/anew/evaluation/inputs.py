@@ -16,9 +16,9 @@ from anew.data.types import ItemT
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 
-MIN_ITEMS = 20  # items a metric needs; chosen: with fewer, intervals cover nearly the whole scale
-EMBEDDER_ITEMS = 256  # training items that an embedder takes its centre and scale from: twice as many as its features
-MAX_POOL = 200_000  # real items that the copying test compares: bounds memory
+MIN_ITEMS = 20  # items that a metric needs; chosen: with fewer, intervals cover nearly the whole scale
+EMBEDDER_ITEMS = 256  # training items to which an embedder is fitted: twice as many as its features
+MAX_POOL = 200_000  # real items that the copying test compares at most: bounds memory
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class AuditPool(Generic[ItemT]):
 
     Attributes:
         train, held_out: The items.
-        groups: One number of each train and then each held-out item, which near-duplicates share.
+        groups: Group number of each train and then each held-out item; near-duplicates share one.
         n_train_total: Number of training items in all.
         n_held_out_total: Number of held-out items in all; at least those given.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
@@ -41,7 +41,7 @@ class AuditPool(Generic[ItemT]):
     n_held_out_total: int = 0
 
     def head(self, max_items: int) -> AuditPool[ItemT]:
-        """About `max_items` of the items, in their order: at most half of them held out, unless training items are few."""
+        """Return the first items, about `max_items`: at most half of them held out, unless there are few training items."""
         n_held_out = min(len(self.held_out), max(max_items // 2, max_items - len(self.train)))
         n_train = min(len(self.train), max_items - n_held_out)
         if n_train == len(self.train) and n_held_out == len(self.held_out):
@@ -75,21 +75,25 @@ class EvaluationInputs(Generic[ItemT]):
     Attributes:
         modality: Modality of the items.
         spec: Spec of an item.
-        train, test: n random items (all, if fewer) as people see them: str, or (H, W) or (H, W, C) uint8; fixed by the seed.
-        train_text, test_text: Texts of a part in order up to a number of characters, None where data is not text.
+        train, test: Functions that return n random items (or all) as people see them: str, or (H, W) or (H, W, C) uint8; fixed
+            by the seed.
+        train_text, test_text: Functions that return texts of a part in order up to a number of characters; None if the data
+            is not text.
         samples: Generated items in the same form.
-        bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
-        seconds: Time limit of the evaluation, including writing the report; None without a limit.
+        bits: Function that returns (bits, units) of each scored example of the test part, in order; its argument is the
+            seconds it may take.
+        seconds: Time limit of the evaluation, including writing the report; None for no limit.
         seed: Seed of all draws.
-        bits_of_parts: Bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
-        features: Features of samples, train and held-out items that the user brings, to be used instead of those made here.
-        gradient_bits: (bits, units) of a part ("train", "test") and about so many units of it, without what merely counts
-            training items.
-        pool: Training and held-out items for the audit for copies, in random order, at most so many of both; where items are
-            parts of long texts, whole texts.
-        labels: Labels of samples and real items, None where the run has no classes.
-        cluster_bits: The same as `bits` for the part of whole clusters of relatives, None where there is none.
-        cluster_text: Texts of that part.
+        bits_of_parts: Function that returns bits per unit of the test part under single parts of a mixed model, by name; empty
+            for a model of one part.
+        features: The user's own features of samples, train and held-out items, in place of those computed here.
+        gradient_bits: Function that returns (bits, units) of a part ("train", "test") and about so many units of it, under
+            what was learned by gradients, without counts of training items.
+        pool: Function that returns at most so many training and held-out items in random order, for the audit for copies;
+            whole texts if items are parts of long texts.
+        labels: Labels of samples and real items; None if the run has no classes.
+        cluster_bits: Same as `bits`, for the part of whole clusters of relatives; None if there is no such part.
+        cluster_text: Function that returns texts of that part.
     """
 
     modality: Modality

@@ -1,7 +1,7 @@
 """A metric (`MetricSpec`) and one measured value of it (`Score`).
 
-The spec is the only place that knows how a metric is called, explained, drawn and ranked: the report, its charts, the
-comparison, the model card and the JSON files all read it.
+The spec alone says how a metric is named, explained, drawn and ranked. The report, its charts, the comparison, the model card
+and the JSON files all read it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Question = Literal["closeness", "variety"]
 
 
 class Group(StrEnum):
-    """The question that a metric belongs to, as the report titles it; in the order of the page."""
+    """Groups of metrics by the question they help to answer, with their titles in the report, in the order of the page."""
 
     FIDELITY = "How close the samples are to real data"
     DIVERSITY = "How varied they are"
@@ -30,7 +30,7 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far samples may lie on the worse side of real data before it matters; what makes a metric a part of a grade.
+    """How far samples may be on the worse side of real data before it matters. A metric with a tolerance is a part of a grade.
 
     The numbers were chosen on CIFAR-10 and Austen's novels, so that real data passes and faults that a reader sees do not,
     and checked on other data (`bench/verdicts.py`; docs/log.md: "Verdicts by intervals").
@@ -43,10 +43,10 @@ class Tolerance:
         relative: Differences are shares of the real baseline.
         exact_baseline: The baseline is known to be at least this, without error (0.5 of guessing); None: it is as uncertain
             as the figure.
-        decisive: The question is answered with yes only where this metric was measured.
-        least: Items under which the figure is not read.
-        least_to_pass: Items under which the figure may show a difference, but is left out where it shows none: its interval
-            is too wide to rule one out, and other figures of the same items do so with more certainty.
+        decisive: The question is answered with yes only if this metric was measured.
+        least: With fewer items the figure does not count.
+        least_to_pass: With fewer items the figure counts only if it shows a difference. Its interval is too wide to rule one
+            out, and other figures of the same items do that with more certainty.
     """
 
     question: Question
@@ -71,16 +71,16 @@ class MetricSpec:
         meaning: One sentence for readers who do not know the metric.
         better: Which way is better; "closer to real": the nearer to 1, the value of real data, the better.
         group: The question it helps to answer.
-        minimum: Where its chart begins: the best or the least value that makes sense.
-        maximum: The largest possible value; None where there is none.
-        full_axis: Whether its chart always goes up to `maximum`, as for shares where 1 is the goal.
-        order: Place in the table of a comparison; equal ones are sorted by name.
+        minimum: Beginning of its chart: the best or the smallest value that makes sense.
+        maximum: The largest possible value; None if there is none.
+        full_axis: Whether its chart always extends to `maximum`, as for shares where 1 is the goal.
+        order: Place in the table of a comparison; equal places are sorted by name.
         role: "reference" for a row next to another metric (a naive model, a part of the model), which is never ranked and
-            has a grey marker; "fact" for what nobody wins (parameters, steps).
-        award: Title of the best run of a comparison; "" for no award. Of several metrics with one award, the
-            first that was measured decides.
+            has a grey marker; "fact" for what is not ranked either (parameters, steps).
+        award: Title of the best run of a comparison; "" for no award. If several metrics have the same award, the first that
+            was measured decides.
         format: Format of its value within a sentence.
-        tolerance: Tolerance of a metric that is a part of a grade, None of others.
+        tolerance: Tolerance of a metric that is a part of a grade; None for others.
     """
 
     name: str
@@ -116,13 +116,13 @@ class Score:
     Attributes:
         spec: The metric.
         value: The value; not finite where it could not be computed.
-        low, high: Ends of the 95% interval, None without one.
-        real_baseline: The value that as many training items get in the samples' place.
-        naive_baseline: The value that a naive generator gets there.
-        n: Items or characters that were measured.
+        low, high: Ends of the 95% interval; None without one.
+        real_baseline: The value for as many training items in the samples' place.
+        naive_baseline: The value for a naive generator in the samples' place.
+        n: Number of items or characters that were measured.
         source: Data and method of the measurement, one clause.
-        p: P-value of the test that samples and real items are of one distribution, where there is one.
-        note: A remark for readers, "" for none.
+        p: P-value of the test that samples and real items have the same distribution, if there is one.
+        note: A remark for readers; "" for none.
     """
 
     spec: MetricSpec
@@ -147,11 +147,11 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95% interval, where there is one."""
+        """The 95% interval, if there is one."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def to_json(self) -> dict[str, object]:
-        """The object that report.json holds; a value that is not finite becomes null, as JSON has no such number."""
+        """Return the object for report.json; values that are not finite become null, as JSON has no such numbers."""
         numbers: dict[str, float | None] = {
             "value": self.value,
             "low": self.low,

@@ -27,12 +27,13 @@ from anew.training.trainer import Batches, StepResult, Trainer
 if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
-UNENDING = 10**6  # steps of a training that is only timed: its schedule stays at the beginning
-# Seconds that each size is timed for, whatever is left: one step of it would tell too little; chosen.
+UNENDING = 10**6  # planned steps of a training that is only timed: its schedule stays at the beginning
+# Seconds that each size is timed for, even if fewer are left: a single step would say too little; chosen.
 LEAST_SHARE_S = 0.2
-MOST_STEPS = 40  # of one size: more would not make the median surer
-MEMORY_SHARE = 1 / 3  # of the free memory for saved activations: gradients, optimizer and other processes take the rest
-PROBE_ROWS = 4  # whose saved activations are weighed: one row would count what does not grow with rows
+MOST_STEPS = 40  # steps that are timed for one size: more would not make the median more exact
+# Of the free memory, for saved activations: gradients, optimizer and other processes take the rest
+MEMORY_SHARE = 1 / 3
+PROBE_ROWS = 4  # rows whose saved activations are measured: a single row would overrate what does not grow with rows
 
 
 def measure_candidates(
@@ -47,16 +48,16 @@ def measure_candidates(
     sizes: tuple[int, ...] | None = None,
     parallel: str = "auto",
 ) -> list[Candidate]:
-    """Time a few steps of each candidate size, smallest first, until one is out of reach or the time is spent.
+    """Time a few steps of each model size, smallest first, until one is too large for the training or the time is spent.
 
     Args:
-        family_class: What is to be trained.
+        family_class: The family to train.
         spec: Spec of the data, as the family sees it.
-        scale: Its `seconds` are those of the training that is planned.
+        scale: Its `seconds` are those of the planned training.
         overrides: Settings of the family that the user set.
         data: Gives the batches.
         world: The processes that train together.
-        seconds: That measuring may take.
+        seconds: Seconds that measuring may take.
         sizes: Model sizes; None for those that the family proposes.
         parallel: The setting of how processes share a model.
 
@@ -101,7 +102,7 @@ def measure_candidates(
 def _built_if_there_is_room(
     family_class: type[Family], spec: Spec, config: FamilyConfig, world: World
 ) -> Family | None:
-    """The family on the device; None where the memory of some process does not hold its training."""
+    """Build the family on the device; return None if the memory of some process does not hold its training."""
     family = None
     with contextlib.suppress(ConfigError):
         family = build_family(family_class, spec, config, 0, torch.device("cpu"))
@@ -120,8 +121,19 @@ def median_step_seconds(
     shard: bool = False,
     uncounted_steps: int = 0,
 ) -> float:
-    """Median time of a training step that is repeated for about so many seconds, the same on all processes. The first one counts
-    towards the seconds alone; what is taken before it counts nowhere. shard: whether processes share the weights."""
+    """Time training steps for about `seconds` and return their median in seconds, the same on all processes.
+
+    The first step that is timed is left out of the median, since it allocates memory.
+
+    Args:
+        family: The family, built; it is trained by this.
+        config: Its Config.
+        data: Gives the batches.
+        world: The processes that train together.
+        seconds: Seconds for all timed steps.
+        shard: Whether processes share the weights.
+        uncounted_steps: Steps to take before the time begins.
+    """
     trainer = Trainer(
         family,
         data,
@@ -138,13 +150,15 @@ def median_step_seconds(
     for _ in range(uncounted_steps):
         next(steps)
     begin = time.monotonic()
-    _seconds_of_next(steps)  # it allocates, and does not count
+    _seconds_of_next(steps)  # not counted, as it allocates
     durations: list[float] = []
     while True:
         durations.append(_seconds_of_next(steps))
         spent = time.monotonic() - begin
         is_sure = len(durations) >= MOST_STEPS - 1 or (len(durations) >= 3 and spent >= 0.6 * seconds)
-        if world.broadcast(is_sure or spent > seconds):  # by the main process's clock: each step is one of all
+        if world.broadcast(
+            is_sure or spent > seconds
+        ):  # by the main process's clock: all take the same number of steps
             break
     durations.sort()
     return float(world.broadcast(durations[len(durations) // 2]))
@@ -157,8 +171,10 @@ def _seconds_of_next(steps: Iterator[StepResult]) -> float:
 
 
 def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World) -> int:
-    """Rows whose saved activations take at most a third of the free memory, measured on a few rows; the fewest that any process
-    can hold, 0 where that is not one."""
+    """Return how many rows have saved activations that take at most a third of the free memory, measured on a few rows.
+
+    The process with the least memory decides; 0 if it does not hold one row.
+    """
     start, rows = world.rows(batch_size)
     probe_rows = min(PROBE_ROWS, rows)
     batch = data.batch(0, "plan", start, probe_rows, batch_size).to(world.device)
@@ -177,7 +193,7 @@ def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World)
 
 
 def largest_micro_batch(batch_size: int, most_rows: int, world: World) -> int:
-    """A process's rows of a batch, halved (rounded up) until they are no more than `most_rows`, and at least 1."""
+    """Return a process's rows of a batch, halved (rounded up) until they are at most `most_rows`, and at least 1."""
     micro_batch = world.largest_share(batch_size)
     while micro_batch > 1 and micro_batch > most_rows:
         micro_batch = -(-micro_batch // 2)

@@ -1,4 +1,4 @@
-"""Division of a wall-clock budget: reading, training, calibration, the report, leaving."""
+"""Division of a wall-clock budget into reading, training, calibration, the report, and ending."""
 
 from __future__ import annotations
 
@@ -10,41 +10,46 @@ from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Request
 
-# Times the training so far that a run should be given in all: less than a tenth more changes nothing that is seen;
-# chosen.
+# A finished run must be trained for at least this many times its training so far: less than a tenth more changes nothing
+# that can be seen; chosen.
 GAIN = 1.1
-# Times longer than on idle cores that work takes, from where a sentence says so: less is everyday noise; chosen.
+# Work that takes this many times longer than on idle cores is mentioned: less is everyday noise; chosen.
 CROWDED = 1.5
-LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
+LEAST_TRAINING = 1.0  # seconds: less would be hardly one step
 
 
 def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
-    """Seconds of a budget kept for the report: 7 s and a fifteenth (below a minute 5 s and a tenth), at most 10 minutes.
-    On crowded cores it takes longer by a factor, and gets up to a quarter of the budget."""
+    """Return the seconds of a budget that are kept for the report.
+
+    These are 7 s and a fifteenth of the budget (below a minute 5 s and a tenth), at most 10 minutes; on crowded cores
+    longer by the factor `crowding`, up to a quarter of the budget.
+    """
     return stretched(min(600.0, 5.0 + budget / 10, 7.0 + budget / 15), crowding, budget / 4)
 
 
 def saving_slice(budget: float, crowding: float = 1.0) -> float:
-    """Seconds kept for writing the final files and leaving; on crowded cores longer by a factor, up to a twelfth of the
-    budget."""
+    """Return the seconds kept for writing the final files and ending the process.
+
+    On crowded cores they are longer by the factor `crowding`, up to a twelfth of the budget.
+    """
     return stretched(min(3.0, 0.7 + budget / 200), crowding, budget / 12)
 
 
 def calibration_slice(budget: float) -> float:
-    """Seconds kept for choosing the weights and fitting what needs validation data at the end."""
+    """Return the seconds kept for choosing the weights and for fitting what needs validation data at the end."""
     return min(30.0, 0.02 * budget + min(1.0, budget / 60))
 
 
 def training_seconds(
     request: Request, config: TrainConfig, context: RunContext, minimum: float | None = None
 ) -> float | None:
-    """Seconds of training that a request leaves from now on; None where it counts steps.
+    """Return the seconds that a request leaves for training from now on; None if it counts steps.
 
     Args:
         request: Holds the budget.
-        config: Its `train_seconds` goes before the budget.
+        config: Its `train_seconds` takes precedence over the budget.
         context: Says how much of the budget is spent.
-        minimum: Seconds that are taken even where the budget has fewer left.
+        minimum: Least seconds of training, even if the budget has fewer left.
 
     Raises:
         BudgetError: Less than a second is left, and there is no minimum.
@@ -55,8 +60,10 @@ def training_seconds(
 
 
 def time_to_train(budget: float, context: RunContext, minimum: float | None = None) -> float:
-    """Seconds of a budget that are left for training, the same on all processes; see `training_seconds`. Where there is a
-    minimum, so that the training takes place whatever is left, the report gives up to half of what is left."""
+    """Return the seconds of a budget that are left for training, the same on all processes; see `training_seconds`.
+
+    With a minimum, training takes place whatever is left, and the report gives up to half of its time to it.
+    """
     elapsed = context.elapsed()
     seconds = budget - elapsed - context.reserved - _reserved(budget, context)
     if minimum is not None:
@@ -69,13 +76,13 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
 
 
 def _reserved(budget: float, context: RunContext) -> float:
-    """Seconds kept for all that follows training."""
+    """Return the seconds kept for all that follows training."""
     crowding = context.crowding
     return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget)
 
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
-    """The error for a budget that leaves no time to train; it says a budget that would."""
+    """Return the error for a budget that leaves no time to train; it names a budget that would be enough."""
     needed = budget
     while needed - elapsed - _reserved(needed, context) < 2.0:
         needed += 1.0
@@ -88,10 +95,10 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
 
 
 def check_budget(budget: float) -> None:
-    """Refuse at once, before anything is read, what would leave no time to train even if reading took none.
+    """Refuse a budget, before anything is read, that would leave no time to train even if reading took none.
 
     Raises:
-        BudgetError: The budget is that small.
+        BudgetError: The budget is too small.
     """
     needed = budget
     while needed - evaluation_slice(needed) - saving_slice(needed) - calibration_slice(needed) < LEAST_TRAINING:
@@ -104,16 +111,16 @@ def check_budget(budget: float) -> None:
 
 
 def check_gain(budget: float, context: RunContext, spent: float, trained: float) -> None:
-    """Refuse to give a finished run less time than would take it beyond what it has.
+    """Refuse to give a finished run so little time that it would be trained for no longer than before.
 
     Args:
         budget: Additional seconds for the whole command.
         context: Says how much of them is spent.
-        spent: Seconds of training up to the checkpoint that the run goes on from.
-        trained: Seconds of training behind its present weights.
+        spent: Seconds of training up to the checkpoint from which the run continues.
+        trained: Seconds of training of its present weights.
 
     Raises:
-        BudgetError: The training would end before those weights.
+        BudgetError: The training would be no longer than that of the present weights.
     """
     if spent + time_to_train(budget, context) > trained:
         return
@@ -127,7 +134,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
 
 
 def largest_affordable(candidates: Sequence[Candidate]) -> Candidate:
-    """The largest candidate that sees as many examples as it should, else the smallest.
+    """Return the largest candidate that sees as many examples as it should, else the smallest.
 
     Args:
         candidates: At least one, smallest first.

@@ -1,4 +1,4 @@
-"""A family's network, made from its Config: the same weights for the same seed, and an error before memory runs out."""
+"""Build a family's network from its Config: the same weights for the same seed, and an error before memory runs out."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ SIZE_SETTINGS = ("width", "depth", "layers", "mlp_size", "channel_mults", "laten
 
 
 class _AllocationLimit(TorchFunctionMode):
-    """Adds up the tensors that are made; MemoryError before more are filled than there is memory for, since the system
-    lends memory that it does not have and then ends whichever process it likes."""
+    """Adds up the bytes of new tensors, and raises MemoryError if they are more than there is memory.
+
+    The system itself would hand out more memory than it has, and kill some process once that memory is used.
+    """
 
     FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.eye)
 
@@ -53,10 +55,10 @@ class _AllocationLimit(TorchFunctionMode):
 def build_family(
     family_class: type[Family], spec: Spec, config: FamilyConfig, seed: int, device: torch.device
 ) -> Family:
-    """A family whose weights are a function of the seed alone.
+    """Build a family whose initial weights are a function of the seed alone.
 
     Raises:
-        ConfigError: Memory does not hold them.
+        ConfigError: The weights do not fit in memory.
     """
     try:
         with seeded(random.key(seed, "weights"), device), _AllocationLimit(free_memory(torch.device("cpu"))):
@@ -72,7 +74,7 @@ def build_family(
 def suggest_config(
     family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object]
 ) -> FamilyConfig:
-    """The family's Config at this scale, with what the user set on top."""
+    """Return the family's Config at this scale, with the user's settings in place of its own."""
     config: FamilyConfig = family_class.suggest(spec, scale)
     return dataclasses.replace(config, **overrides) if overrides else config
 
@@ -80,7 +82,7 @@ def suggest_config(
 def agreed_config(
     family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object], world: World
 ) -> FamilyConfig:
-    """The main process's suggested config, on all processes: suggestions may differ by machine."""
+    """Return the Config that is suggested on the main process, on all processes: suggestions may differ by machine."""
     config = suggest_config(family_class, spec, scale, overrides)
     if world.size == 1:
         return config
@@ -89,5 +91,5 @@ def agreed_config(
 
 
 def count_parameters(family: Family) -> int:
-    """Numbers that are learned by gradients."""
+    """Return how many numbers are learned by gradients."""
     return sum(parameter.numel() for parameter in family.parameters())

@@ -1,4 +1,4 @@
-"""Choice of the family, of its codec, and of the settings that may be named."""
+"""Choice of the family and its codec, and the settings that a request may name."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def choose_family(
     description: str = "this data",
     user_family: type[Family] | None = None,
 ) -> FamilyChoice:
-    """The family asked for, if it takes the data or what a codec makes of it, else the one that follows from the data.
+    """Return the family that was requested, if it can learn the data or its latents, or else the one that suits the data.
 
     Only one family takes discrete data, whatever is preferred; continuous data has one for each preference.
 
     Args:
         spec: Spec of the data.
-        name: The family asked for, if any.
-        prefer: One of `runs.record.PREFERENCES`; decides where no family is asked for.
-        as_codec: Whether a codec is to be learned, which need not generate.
-        description: What errors call the data.
+        name: The family that was requested, if any.
+        prefer: One of `runs.record.PREFERENCES`; decides if no family was requested.
+        as_codec: Whether the family is trained as a codec, which need not generate.
+        description: Name of the data in errors.
         user_family: The class that the name `family.py` stands for.
 
     Raises:
-        ConfigError: No family fits, or the one asked for does not.
+        ConfigError: No family fits, or the one requested does not.
     """
     if name is not None:
         return _requested_family(spec, name, as_codec, description, user_family)
@@ -60,9 +60,9 @@ def choose_family(
 
 
 def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice]:
-    """Families whose samples came out best on one data set or other, those first that did so most often.
+    """Return families whose samples were best on some dataset that was measured, those first that won most often.
 
-    None where the preference, or what the data is, says which family it is.
+    The list is empty if the preference, or the kind of data, decides the family.
     """
     if prefer != "quality" or not data.modality.traits.tries_families:
         return []
@@ -73,12 +73,12 @@ def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice
 def choose_families(
     data: TrainingData, request: Request, config: TrainConfig, user_family: type[Family] | None
 ) -> list[FamilyChoice]:
-    """Families that a request leaves open, the likeliest first; a single one where requested.
+    """Return the families that could be best for a request, the likeliest first; a single one if it was requested.
 
     Raises:
-        ConfigError: No family fits, or the one asked for does not.
+        ConfigError: No family fits, or the one requested does not.
     """
-    if request.family is None and config.space != "latent":  # on latents, one family was measured
+    if request.family is None and config.space != "latent":  # on latents, only one family was measured
         rivals = [rival for rival in contenders(data, request.prefer) if _has_settings(request, data, rival)]
         if rivals:
             return rivals
@@ -87,7 +87,7 @@ def choose_families(
 
 
 def _has_settings(request: Request, data: TrainingData, family: FamilyChoice) -> bool:
-    """Whether the settings of a request are those of this family, the training and the data."""
+    """Whether all settings of a request belong to this family, the training or the data."""
     try:
         check_settings(request, data, family, codec=None)
     except ConfigError:
@@ -120,7 +120,7 @@ def _all_families() -> dict[str, type[Family]]:
 
 
 def family_by_name(name: str, user_family: type[Family] | None = None) -> type[Family]:
-    """The family of this name; of `family.py` the class that was loaded from there."""
+    """Return the family of this name; for `family.py`, the class that was loaded from the user's file."""
     if name == OWN_FAMILY and user_family is not None:
         return user_family
     return load_family(name)
@@ -130,13 +130,15 @@ def family_by_name(name: str, user_family: type[Family] | None = None) -> type[F
 
 
 def codec_families() -> dict[str, type[Family]]:
-    """Families that can serve as a codec, by name."""
+    """Return the families that can serve as a codec, by name."""
     return {name: family for name, family in _all_families().items() if family.codec_config is not None}
 
 
 def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
-    """Names of the codecs that stand between data of this spec and a family: they take the one and give what the other
-    takes. None where the family has latents of its own."""
+    """Return the names of codecs that turn data of this spec into something that a family takes.
+
+    The list is empty for a family that has latents of its own.
+    """
     if family.codec_config is not None:
         return []
     codecs = codec_families().items()
@@ -146,19 +148,19 @@ def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
 def choose_codec(
     data: TrainingData, family: FamilyChoice, space: str, seconds: float | None, replayed: bool | None
 ) -> str | None:
-    """The codec whose latents a family works on, None where it works on the data itself.
+    """Return the name of the codec whose latents a family works on; None if it works on the data itself.
 
-    A family that does not take the data as it is works on what a codec makes of it, whatever the space.
+    A family that does not take the data as it is always works on latents, whatever `space` is.
 
     Args:
-        data: What is to be learned.
-        family: What is to learn it.
+        data: The data to learn.
+        family: The family that learns it.
         space: The setting of that name: "auto", "pixel" or "latent".
-        seconds: Seconds of training, None where steps are counted.
-        replayed: Whether the run whose plan is replayed has a codec; None where none is replayed.
+        seconds: Seconds of training; None if steps are counted.
+        replayed: Whether the replayed run has a codec; None if no run is replayed.
 
     Raises:
-        ConfigError: The space cannot be.
+        ConfigError: The space does not fit the family and the data.
     """
     codecs = codecs_for(data.spec, family.family_class)
     takes_data = family.family_class.supports(data.spec)
@@ -178,7 +180,7 @@ def choose_codec(
 
 
 def _only_codec(codecs: Sequence[str], family: FamilyChoice) -> str:
-    """The one codec between data and a family. With two, none would be the right one by its name alone."""
+    """Return the single codec between data and a family. Raises ConfigError if there are two: nothing says which is meant."""
     if len(codecs) > 1:
         raise ConfigError(
             f"the codecs {' and '.join(codecs)} both make what the family {family.name!r} takes of this data; only one codec may "
@@ -201,7 +203,10 @@ def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:
 def setting_owners(
     family: str | None, modality: str | None, user_family: type[Family] | None = None
 ) -> dict[str, type]:
-    """Whose settings may be named before the data is read: all of them where a name is not given yet."""
+    """Return the Config classes whose settings a request may name before the data is read, by owner.
+
+    These are all families, or all modalities, if the name is not given.
+    """
     owners: dict[str, type] = {"train": TrainConfig}
     for name in [family] if family else available("families"):
         owners[name] = family_by_name(name, user_family).Config
@@ -211,7 +216,7 @@ def setting_owners(
 
 
 def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> dict[str, object]:
-    """The typed values of those settings that an owner has: written as `name` or `owner.name`."""
+    """Return the typed values of those settings that an owner has, which are written as `name` or `owner.name`."""
     values: dict[str, object] = {}
     for full_name, text in settings.items():
         prefix, _, name = full_name.rpartition(".")
@@ -221,12 +226,12 @@ def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> 
 
 
 def train_config_of(request: Request) -> TrainConfig:
-    """The settings of the training that a request has."""
+    """Return the training settings of a request."""
     return cfg.from_json(TrainConfig, settings_of(request.settings, "train", TrainConfig))
 
 
 def check_settings(request: Request, data: TrainingData, family: FamilyChoice, codec: str | None) -> None:
-    """ConfigError for a setting that neither the training, the family, its codec nor the data has."""
+    """Raise ConfigError for a setting that neither the training nor the family, its codec or the data has."""
     owners: dict[str, type] = {
         "train": TrainConfig,
         family.name: family.family_class.Config,

@@ -12,7 +12,7 @@ from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset
 from anew.families.base import Family
 
-TrainingData: TypeAlias = Dataset | LatentDataset  # what a family learns from: items, or what a codec makes of them
+TrainingData: TypeAlias = Dataset | LatentDataset  # data as a family sees it: items, or what a codec makes of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class RunContext:
     """State common to everything that one command trains, its codec included.
 
     Attributes:
-        reporter: Who shows the progress.
+        reporter: Shows the progress.
         started: `time.monotonic()` when the command began; the budget counts from there.
         world: The processes that train together.
-        user_family: The class that the family `family.py` stands for, where the user brought one.
+        user_family: The class that the name `family.py` stands for, if the user brought a family.
         crowding: How many times longer than on idle cores work takes now, at least 1.
-        reserved: Seconds of the budget that are kept for other trainings besides this one.
+        reserved: Seconds of the budget that are kept for other trainings.
     """
 
     reporter: Reporter

@@ -1,4 +1,4 @@
-"""Folders that a command makes where none was named."""
+"""Names of the folders that a command makes if the user names none."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from anew.core import arguments
 
 
 def default_run(data: str | Path) -> Path:
-    """The folder of a new run on the data: runs/NAME-N."""
+    """Return an unused folder for a new run on the data: runs/NAME-N."""
     return _unused_folder(arguments.stem(Path(data)) or "data")
 
 
 def default_report(samples: Path) -> Path:
-    """The folder of a report on samples made elsewhere: runs/NAME-report-N."""
+    """Return an unused folder for a report on samples made elsewhere: runs/NAME-report-N."""
     return _unused_folder(f"{arguments.stem(samples) or 'samples'}-report")
 
 

@@ -11,18 +11,18 @@ from anew.families.phases import Phase
 
 Parallel = Literal["ddp", "fsdp"]
 
-STATE_SHARE = 2 / 3  # of the free memory for what DDP copies to every process; activations have the other third
-SMALL = 50_000_000  # parameters that any machine trains: 1.0 GB with gradients, moments and average
-MOST_COPIES = 4  # gradients, two moments, average
+STATE_SHARE = 2 / 3  # of the free memory, for what DDP copies to every process; activations have the other third
+SMALL = 50_000_000  # parameters that any machine can train: 1.0 GB with gradients, moments and average
+MOST_COPIES = 4  # tensors for each parameter besides itself: gradient, two moments, average
 MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
 
 
 def choose_parallel(setting: str, family: Family, world: World) -> tuple[Parallel, str]:
-    """The way in which processes share a model, and a sentence that says why, empty where there is one process.
+    """Return how processes share a model, and a sentence that says why ("" for a single process).
 
     Args:
         setting: What the user asked for: "auto", "ddp" or "fsdp".
-        family: What is trained, built.
+        family: The family, built.
         world: The processes; the smallest memory of all decides.
     """
     if world.size == 1:
@@ -39,22 +39,25 @@ def choose_parallel(setting: str, family: Family, world: World) -> tuple[Paralle
 
 
 def has_room(family: Family, world: World) -> bool:
-    """Whether memory holds the training of a family that is built on the CPU, shared by all processes; small ones always do."""
+    """Whether memory holds the training of a family, sharded among all processes; always true for a small one.
+
+    The family is built on the CPU.
+    """
     parameters = sum(parameter.numel() for parameter in family.parameters())
-    # Each process builds the network whole, and holds its part of the state at least.
+    # Each process builds the whole network, and holds at least its part of the state.
     needed = 4.0 * parameters * (1 + MOST_COPIES / world.size)
     return parameters < SMALL or needed <= free_memory(world.device)
 
 
 def copied_bytes(family: Family) -> int:
-    """Bytes that a process allocates under DDP before its first step ends, besides the weights and activations."""
+    """Return the bytes that a process allocates under DDP by the end of its first step, without weights and activations."""
     phases = family.phases()
     has_average = max(phase.optimizer.ema_width for phase in phases) > 0
     return sum(_copied_bytes(phase, has_average) for phase in phases)
 
 
 def _copied_bytes(phase: Phase, has_average: bool) -> int:
-    """Of one phase: gradients (DDP's buckets are their storage), the moments, the average."""
+    """Return the bytes of one phase: gradients (DDP's buckets are their storage), the moments, the average."""
     total = 0
     for name, parameter in phase.module.named_parameters():
         group = next(group for group in phase.optimizer.groups if group.match(name, parameter))

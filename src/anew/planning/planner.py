@@ -1,4 +1,4 @@
-"""From a request, its data and its family to a plan: sizes, batch and steps, as values."""
+"""Make a plan from a request, its data and its family: model size, batch size and steps."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
 DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
-CALIBRATION_UNITS = 300_000.0  # of validation data: beyond, what is fitted hardly moves; chosen
-LEAST_CALIBRATION_UNITS = 4_000.0  # of fewer, a gate of some dozen numbers follows single records; chosen
+CALIBRATION_UNITS = 300_000.0  # units of validation data, at most: more hardly change what is fitted; chosen
+LEAST_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers follows single records; chosen
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
-    """The scale from which a family derives its sizes."""
+    """Return the scale from which a family derives its sizes."""
     return Scale(
         items=data.train_items,
         units=data.train_units,
@@ -50,19 +50,21 @@ def make_plan(
     seconds: float | None,
     measuring_seconds: float | None = None,
 ) -> tuple[Plan, FamilyConfig]:
-    """Choose sizes, batch and steps. With a budget, a few sizes are timed, and the largest that can still learn is taken.
+    """Choose model size, batch size and steps.
+
+    With a budget, a few sizes are timed, and the largest is taken that still sees as many examples as it should.
 
     Args:
-        request: What the user asked for. Where it replays a plan, that plan is the result.
+        request: What the user asked for. If it replays a plan, that plan is the result.
         config: Settings of the training.
         context: Processes and device.
-        data: What is learned, as the family sees it.
-        family: What learns it.
-        seconds: Seconds of training; None where the request counts steps.
-        measuring_seconds: That sizes may be timed for; None for a share of the training.
+        data: The data as the family sees it.
+        family: The family that learns it.
+        seconds: Seconds of training; None if the request counts steps.
+        measuring_seconds: Seconds in which sizes may be timed; None for a share of the training.
 
     Returns:
-        The plan, whose `micro_batch` is 0 where it is still to be measured, and the family's Config.
+        The plan, whose `micro_batch` is 0 if it is still to be measured, and the family's Config.
     """
     family_class = family.family_class
     if request.plan_from is not None:
@@ -111,7 +113,7 @@ def _measure(
     seconds: float,
     measuring_seconds: float | None,
 ) -> list[Candidate]:
-    """Time the sizes that the family proposes, or the one that was asked for, in a small part of the training time."""
+    """Time the sizes that the family proposes, or the one that was requested, in a small part of the training time."""
     is_fixed = config.model_size >= 0
     if measuring_seconds is None:
         measuring_seconds = min(2.0, seconds / 30) if is_fixed else min(15.0, seconds / 25)
@@ -133,8 +135,10 @@ def _epochs(steps: int | None, batch_size: int, data: TrainingData) -> float | N
 
 
 def _calibration_units(budget: float | None, chosen: Candidate | None, data: TrainingData) -> float:
-    """Units of validation data that calibration may read: what a fiftieth of the budget allows at a third of the training
-    rate (a forward pass in full precision, and the counts)."""
+    """Return the units of validation data that calibration may read in a fiftieth of the budget.
+
+    Its rate is taken to be a third of the training rate: a forward pass in full precision, and the counts.
+    """
     if budget is None or chosen is None:
         return CALIBRATION_UNITS
     units_per_item = data.train_units / max(1, data.train_items)
@@ -143,7 +147,7 @@ def _calibration_units(budget: float | None, chosen: Candidate | None, data: Tra
 
 
 def describe_plan(family: str, plan: Plan) -> str:
-    """The plan in a few lines: what is learned, for how long, and what else was measured."""
+    """Describe the plan in a few lines: the model, the length of the training, and the sizes that were measured."""
     lines = [
         f"model: {family} of size {plan.model_size}, {plan.parameters:,} parameters, {plan.batch} examples in each step"
     ]

@@ -1,4 +1,4 @@
-"""The plan of another run, taken again step by step. Without PyTorch: a request is checked before that is imported."""
+"""Replay the plan of another run, step by step. Does not import PyTorch: requests are checked before that is imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anew.runs.record import Plan, Request
 if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
-# Settings that change no step, so that they may differ from those of the run that is replayed.
+# Settings that change no step, so they may differ from those of the replayed run.
 OUTSIDE_A_PLAN = {
     "evaluate_samples",
     "previews",
@@ -33,10 +33,10 @@ OUTSIDE_A_PLAN = {
 
 
 def replayed_run(plan_from: str | Path) -> RunFolder:
-    """The run whose plan is replayed: a folder, or the one of the cache that stands for its address.
+    """Open the run whose plan is replayed: a folder, or the cached copy of a run at an address.
 
     Raises:
-        RunError: It is not there; one at an address is asked for only where somebody names it (`fetch_plan`).
+        RunError: There is no such run. A run at an address is fetched only by an explicit command (`fetch_plan`).
     """
     address = run_address(plan_from)
     if address is None:
@@ -53,7 +53,7 @@ def replayed_run(plan_from: str | Path) -> RunFolder:
 
 
 def fetch_plan(address: str) -> None:
-    """Bring the run of an address into the cache, without its checkpoints.
+    """Copy the run at an address into the cache, without its checkpoints.
 
     Raises:
         RunError: No run is there, or the store cannot be read.
@@ -67,17 +67,17 @@ def fetch_plan(address: str) -> None:
 
 
 def replay_request(request: Request, plan: Path | str) -> Request:
-    """The request of the run whose plan is replayed, on the data of this one: everything else is the plan's.
+    """Return the request that replays the plan of a run on the data of `request`; everything else comes from that run.
 
-    Code in that run is not run for it: a family of the user's own is given again.
+    No code of that run is executed: a family of the user's own must be given again.
 
     Args:
         request: What was asked for besides the plan.
-        plan: The run whose plan is replayed, as a folder or an address.
+        plan: The run to replay, as a folder or an address.
 
     Raises:
-        ConfigError: The request sets what the plan says.
-        RunError: The plan's family is code, and was not given again.
+        ConfigError: The request sets something that the plan decides.
+        RunError: The family of the run is code, and was not given again.
     """
     run = replayed_run(plan)
     record = run.record()
@@ -101,7 +101,7 @@ def replay_request(request: Request, plan: Path | str) -> Request:
 
 
 def _conflicts(request: Request, is_code: bool) -> list[str]:
-    """Names of what the request sets although the plan says it."""
+    """Return the names of what the request sets although the plan decides it."""
     values = {
         "budget": request.budget is not None,
         "steps": request.steps is not None,
@@ -119,7 +119,7 @@ def _without_owner(setting: str) -> str:
 
 
 def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan, FamilyConfig]:
-    """The plan of a run, with as many steps as were logged, whatever the clock says, and the Config of its family.
+    """Return the plan of a run, with as many steps as it logged and without a time limit, and the Config of its family.
 
     Raises:
         RunError: The plan was made for data of another spec.

@@ -1,4 +1,4 @@
-"""A user's request for a training, checked before anything is read or made. Without PyTorch."""
+"""A user's request for a training, checked before anything is read or written. Does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from anew.runs.record import PREFERENCES, Request, requested
 
 Settings: TypeAlias = Mapping[str, SettingValue]
 
-MOST_STEPS = 10**12  # a bound that no training reaches, so that a slip is refused and numbers stay exact
+MOST_STEPS = 10**12  # no training reaches this: a larger number is a slip, and steps stay exact as floats
 DEFAULT_BUDGET = "10m"
 
 
@@ -34,7 +34,7 @@ def make_request(
     seed: int = 0,
     settings: Settings | None = None,
 ) -> Request:
-    """The request of a training. Arguments are those of `anew.train`.
+    """Check the arguments of `anew.train` and return its request.
 
     A family that is a file of the user's own is `family.py` in the request: the name of its copy in the run.
 
@@ -64,7 +64,7 @@ def make_request(
 
 
 def check_request(request: Request) -> Request:
-    """The request itself; ConfigError where what it asks for excludes each other."""
+    """Return the request. Raises ConfigError if it asks for things that exclude each other."""
     if request.budget is not None and request.steps is not None:
         raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
     if trains_by_seconds(request) and request.steps is not None:
@@ -73,7 +73,7 @@ def check_request(request: Request) -> Request:
 
 
 def check_steps(steps: int | None) -> int | None:
-    """A number of steps, or None; ConfigError where it is out of range."""
+    """Return a number of steps, or None. Raises ConfigError if it is out of range."""
     return None if steps is None else check_int("steps", steps, 1, MOST_STEPS)
 
 
@@ -83,7 +83,7 @@ def trains_by_seconds(request: Request) -> bool:
 
 
 def user_file(family: str | None) -> Path | None:
-    """The user's own file where the family is one, else None.
+    """Return the user's own file if the family is one, else None.
 
     Raises:
         ConfigError: There is no such file.
@@ -97,15 +97,15 @@ def user_file(family: str | None) -> Path | None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether data may lie at a path: it exists, or it is an address, which only reading can tell."""
+    """Whether data may lie at a path: it exists, or it is an address, which is checked only when it is read."""
     return path.exists() or address_of(str(path)) is not None
 
 
 def resolve_data(data: str | Path) -> str:
-    """Absolute path or address of the data, whatever folder a later `resume` is called from.
+    """Return the absolute path or the address of the data, so that `resume` can be called from any folder.
 
     Raises:
-        DataError: It is neither there nor the name of a data set of the hub.
+        DataError: The data does not exist, and is not the name of a dataset of the hub.
     """
     path = arguments.path("data", data, DataError)
     if path.exists():

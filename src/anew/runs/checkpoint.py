@@ -13,11 +13,11 @@ Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")
 
 
 SHARD = re.compile(r"shards/[\w.-]{1,100}\.(safetensors|json)")
-MOST_FILES = 100_000  # of a checkpoint: more than any number of processes writes; bounds the reading of a stranger's
+MOST_FILES = 100_000  # of a checkpoint: more than any number of processes writes; a stranger's may have any number
 
 
 class CheckpointManifest(Record):
-    """SHA-256 of all files: what it does not name could be anything."""
+    """SHA-256 of all files of a checkpoint. No other file is read."""
 
     step: Whole
     sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=MOST_FILES)]
@@ -35,12 +35,12 @@ class CheckpointManifest(Record):
 
     @property
     def is_sharded(self) -> bool:
-        """Whether each process wrote its part."""
+        """Whether each process wrote its own part."""
         return "meta.json" in self.sha256 and "state.safetensors" not in self.sha256
 
 
 class Meta(Record):
-    """What a `CheckpointMeta` must be."""
+    """Checks a `CheckpointMeta`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""events.jsonl: one line an event, appended; the record of progress that replays a budgeted run."""
+"""events.jsonl, to which each event of a run is appended as a line. Its record of progress can replay a budgeted run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from anew.errors import RunError
 
 NAME = "events.jsonl"
 EventValue: TypeAlias = str | int | float | None
-BYTES = 2**31  # of the file, at most: 39 million steps (docs/log.md, 2026-11-27): a longer file is damaged or not a log
-# Bytes of a line, at most: those of ours have some hundreds; longer lines are skipped (docs/log.md, 2026-11-27).
+BYTES = 2**31  # most bytes of a log: 39 million steps (docs/log.md, 2026-11-27); a longer file is damaged or not a log
+# Most bytes of a line; longer ones are skipped. Anew writes some hundreds (docs/log.md, 2026-11-27).
 LINE = 2**16
-FIELDS = 64  # of an event, at most; those of a step are as many as the losses of a family and about ten besides
-SPREAD = 2**26  # bytes of a log that are read where its course is shown: 256 MB took 63 s (docs/log.md, 2026-11-27)
-LAST_LINES = 100_000  # among which the last step is looked for: behind it lie a few samples and warnings
-PIECE = 2**20  # bytes that are read at a time, from places at even distances
+FIELDS = 64  # most fields of an event; a step has one for each loss of the family, and about ten others
+SPREAD = 2**26  # bytes of a log that are read to show its course: 256 MB took 63 s (docs/log.md, 2026-11-27)
+LAST_LINES = 100_000  # the last step is searched among so many lines: only a few samples and warnings come after it
+PIECE = 2**20  # bytes of each of the evenly spaced pieces of a long log
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
+# Fields that an event of each type must have
 NEEDED = {
     "step": ("step", "progress"),
     "warning": ("step", "text"),
@@ -37,20 +38,20 @@ NEEDED = {
 
 
 class Event(TypedDict, total=False):
-    """A line of the log. Steps have other numbers besides, such as `loss_generator`.
+    """A line of the log. Steps also have other numbers, such as `loss_generator`.
 
     Attributes:
         event: "step", "validation", "warning", ...
         time: Seconds since 1970.
         step: Step of the training, 0-based.
         progress: Progress of the training after a step, 0 to 1.
-        examples: That were seen up to a step.
+        examples: Examples seen up to a step.
         seconds: Seconds of training up to a step.
-        loss: Loss of a step or a validation; null where it was not finite.
+        loss: Loss of a step or a validation; null if it was not finite.
         text: Text of a warning, one clause.
         threads: Number of CPU threads from the step on.
-        batches: That were read, of training data to see how latents lie, or of validation data to calibrate.
-        back_to: The step at which a training went on that had a loss that was not finite.
+        batches: Number of batches read: of training data to fit a prior of latents, or of validation data to calibrate.
+        back_to: The step from which training continued after a loss that was not finite.
     """
 
     event: str
@@ -67,7 +68,7 @@ class Event(TypedDict, total=False):
 
 
 class Events:
-    """Appends JSON lines; flushed at most every `every` seconds and on close."""
+    """Appends JSON lines; flushed every `every` seconds at most, and on close."""
 
     def __init__(self, path: Path, every: float = 1.0) -> None:
         self._every = every
@@ -75,10 +76,10 @@ class Events:
         cut = path.exists() and not _is_whole(path)
         self._file = files.open_to_append(path)
         if cut:
-            self._file.write("\n")  # a kill left half a line, and the next one is to be whole
+            self._file.write("\n")  # a kill left half a line; the next event must begin a new one
 
     def write(self, event_type: str, **fields: EventValue) -> None:
-        """Append an event. What is not finite, as a gradient may be, becomes null: JSON has no word for it."""
+        """Append an event. A number that is not finite, for example of a gradient, becomes null, since JSON has no such numbers."""
         numbers = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in fields.items()
@@ -89,7 +90,7 @@ class Events:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what was written to the system.
+        """Pass all written lines to the operating system.
 
         Raises:
             RunError: The disk is full.
@@ -102,7 +103,7 @@ class Events:
         self._flushed = time.monotonic()
 
     def sync(self) -> None:
-        """Write all of it to the disk: what a checkpoint goes on from must not be lost with the power."""
+        """Write all lines to the disk: events up to a checkpoint must survive a power failure."""
         self.flush()
         os.fsync(self._file.fileno())
 
@@ -110,22 +111,22 @@ class Events:
         try:
             self.sync()
         finally:
-            with contextlib.suppress(OSError):  # on a full disk, where it tries to write once more
+            with contextlib.suppress(OSError):  # the disk is full, and closing tries to write once more
                 self._file.close()
 
 
 def read(path: Path) -> Iterator[Event]:
-    """The events of all whole lines, one after another; damaged ones are left out. None where there is no such file."""
+    """The events of all whole lines, one after another, without damaged ones. Without a file there are none."""
     return (event for event in _lines(path) if event is not None)
 
 
 def steps_of(run: Path) -> Iterator[Event]:
-    """The steps in the log of a run folder, one after another: a long training has millions."""
+    """The steps in the log of a run folder, one at a time, since a long training has millions."""
     return (event for event in read(run / NAME) if event["event"] == "step")
 
 
 def spread(path: Path, max_bytes: int = SPREAD) -> Iterator[Event]:
-    """The events of a log whose course is shown: all of them, or of a longer log those in pieces at even distances."""
+    """Events that show the course of a log: all of them, or of a log longer than `max_bytes` those in evenly spaced pieces."""
     if not path.exists() and not path.is_symlink():
         return
     with files.open_checked(path, BYTES) as file:
@@ -138,7 +139,7 @@ def spread(path: Path, max_bytes: int = SPREAD) -> Iterator[Event]:
 
 
 def pieces(file: BinaryIO, start: int, stop: int, max_bytes: int) -> Iterator[bytes]:
-    """Pieces of a log at even distances, the first and the last bytes among them. Each begins with a line."""
+    """Evenly spaced pieces of a log, including its first and its last bytes. Each begins with a whole line."""
     count = max(2, max_bytes // PIECE)
     for number in range(count):
         file.seek(start + (stop - start - PIECE) * number // (count - 1))
@@ -147,7 +148,7 @@ def pieces(file: BinaryIO, start: int, stop: int, max_bytes: int) -> Iterator[by
 
 
 def last_step(run: Path) -> Event:
-    """The last step in the log of a run folder; empty where there is none among its last lines."""
+    """The last step in the log of a run folder; empty if there is none among its last lines."""
     path = run / NAME
     if not path.exists() and not path.is_symlink():
         return Event()
@@ -161,7 +162,7 @@ def last_step(run: Path) -> Event:
 
 
 def _backwards(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file from the last to the first; of one that is longer than any event, parts at most."""
+    """The lines of a file from the last to the first. Of a line that is longer than any event, only parts may come."""
     place, rest = file.seek(0, os.SEEK_END), b""
     while place:
         start = max(0, place - LINE)
@@ -178,11 +179,11 @@ def losses(step: Event) -> dict[str, float]:
 
 
 def _lines(path: Path) -> Iterator[Event | None]:
-    """The event of each line that is not empty, None for one that holds none."""
+    """The event of each line that is not empty; None for a damaged line."""
     if not path.exists() and not path.is_symlink():
         return
     with files.open_checked(path, BYTES) as file:
-        is_rest = False  # of a line that is longer than any event
+        is_rest = False  # whether the piece continues a line that is longer than any event
         while piece := file.readline(LINE):
             is_cut = len(piece) == LINE and not piece.endswith(b"\n")
             if not is_rest and (is_cut or piece.strip()):
@@ -199,7 +200,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def parse(line: bytes) -> Event | None:
-    """The event of a line, None where it is none: fields are finite numbers (or null), text where text belongs."""
+    """The event of a line; None if it is not one. Fields must be finite numbers (or null), those of TEXTS text."""
     try:
         event: Event = json.loads(line)
     except (ValueError, RecursionError):
@@ -225,16 +226,16 @@ def _fits(name: str, value: object) -> bool:
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # JSON has whole numbers of any length
+    except OverflowError:  # whole numbers in JSON may be of any length
         return False
 
 
 def truncate(path: Path, step: int) -> int:
-    """Forget what happened after `step`: a resumed run takes those steps again, and what was warned of or measured in them
-    did not happen to it. Events without a step stay.
+    """Remove events after `step`: a resumed run takes those steps again, so their warnings and measurements no longer apply.
+    Events without a step stay.
 
     Returns:
-        How many damaged lines were left out, one that a kill cut short not counted.
+        How many damaged lines were left out, not counting one that a kill cut short.
     """
     bad = 0
 
@@ -252,8 +253,8 @@ def truncate(path: Path, step: int) -> int:
 
 
 def progress_record(path: Path) -> Sequence[float]:
-    """Progress by step, 0-based, of a run's steps; RunError where one is missing, since nothing could be replayed then."""
-    record = array("d")  # a long training has millions
+    """Progress by step, 0-based. Raises RunError if a step is missing, since the run could not be replayed."""
+    record = array("d")  # compact, since a long training has millions of steps
     for event in read(path):
         if event["event"] != "step":
             continue
@@ -266,12 +267,12 @@ def progress_record(path: Path) -> Sequence[float]:
 
 
 def thread_record(path: Path) -> dict[int, int]:
-    """Threads of the CPU by the step, 0-based, from which on there were so many."""
+    """Number of CPU threads by the step, 0-based, from which on it held."""
     return {e["step"] - 1: e["threads"] for e in read(path) if e["event"] == "threads" and e["step"] > 0}
 
 
 def batches_record(path: Path, event: str) -> int | None:
-    """Batches that were read at the last event of this name; None where there was none."""
+    """The batches that were read at the last event of this name; None if there was none."""
     last = None
     for entry in read(path):
         if entry["event"] == event:

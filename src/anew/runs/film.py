@@ -1,4 +1,4 @@
-"""The film of a training in its run folder: small frames by step, and what stays the same in all of them. Without PyTorch."""
+"""The film of a training in its run folder: small frames by step, and a scene that all frames share. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 FOLDER = "film"
 SCENE = "scene.safetensors"  # what all frames share
-MAX_FRAMES = 120  # of a run; then every second one is left out: more than a viewer steps through, and a few MB; chosen
-MAX_FRAME_BYTES = 100_000  # above what ours have; a stranger's may be of any size
-MAX_SCENE_BYTES = 4_000_000  # the same of what all frames share, which holds the real items
+# Most frames of a run; of more, every second one is removed. So many take a few MB, and nobody steps through more; chosen.
+MAX_FRAMES = 120
+MAX_FRAME_BYTES = 100_000  # more than any frame of Anew has; a stranger's may be of any size
+MAX_SCENE_BYTES = 4_000_000  # the same for the scene, which holds the real items
 _FRAME = re.compile(r"frame-(\d{8,15})\.safetensors")
 
 
@@ -30,7 +31,7 @@ def frame_name(step: int) -> str:
 
 
 def frames(run: Path) -> list[int]:
-    """The steps of all frames of a run, rising; none without a film."""
+    """The steps of all frames of a run, ascending; none without a film."""
     try:
         names = [path.name for path in (run / FOLDER).iterdir()]
     except OSError:
@@ -40,14 +41,14 @@ def frames(run: Path) -> list[int]:
 
 def serialized(arrays: Mapping[str, NDArray[np.generic]], facts: Mapping[str, object]) -> bytes:
     """safetensors with facts as JSON in its header, under the name "facts"."""
-    from safetensors.numpy import save  # NumPy: the list of runs is shown without
+    from safetensors.numpy import save  # imported here: the list of runs is shown without NumPy
 
     ordered = {name: arrays[name].copy() for name in sorted(arrays)}  # contiguous
     return save(ordered, {"facts": json.dumps(facts)})
 
 
 def write(run: Path, name: str, data: bytes) -> None:
-    """One file of the film, atomically. At most MAX_FRAMES frames stay."""
+    """Write one file of the film, atomically. At most MAX_FRAMES frames stay."""
     (run / FOLDER).mkdir(exist_ok=True)
     files.write(run / FOLDER / name, data)
     steps = frames(run)
@@ -57,7 +58,7 @@ def write(run: Path, name: str, data: bytes) -> None:
 
 
 def forget_after(run: Path, step: int) -> None:
-    """Leave out the frames of later steps, since they are taken again."""
+    """Remove the frames of later steps, since these steps are taken again."""
     for later in frames(run):
         if later > step:
             _remove(run, later)
@@ -83,7 +84,7 @@ def read(run: Path, step: int | None) -> bytes:
 
 
 def scene_facts(run: Path) -> dict[str, object]:
-    """Facts common to all frames, without arrays; empty without a readable film."""
+    """The facts of the scene, without its arrays; empty without a readable film."""
     try:
         data = read(run, None)
         size = int.from_bytes(data[:8], "little")

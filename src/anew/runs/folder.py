@@ -1,4 +1,6 @@
-"""The run folder: complete, portable, resumable. safetensors and JSON only; a kill at any instant leaves a whole checkpoint."""
+"""The run folder: complete, portable, resumable.
+
+It holds only safetensors and JSON. A kill at any instant leaves a whole checkpoint."""
 
 from __future__ import annotations
 
@@ -24,22 +26,13 @@ from anew.runs.tensors import check_header, read_tensors, write_tensors
 if TYPE_CHECKING:
     from anew.runs.record import Begun, RunRecord
 
-KEEP = 2  # checkpoints kept besides the one where the decay starts: the newest may be damaged by a failing disk
+KEEP = 2  # checkpoints kept besides the one where the decay starts: a failing disk may damage the newest
 DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
-BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equal buffers one file, under several names
-FOLDERS = (
-    "checkpoints",
-    "samples",
-    "film",
-    "report",
-    "reports",
-    "codec",
-    "codec/checkpoints",
-    "codec/samples",
-    "pilots",
-)  # that a run may have
-WEIGHT_FILES = "model*.safetensors"  # one, or several with an index
+BUFFERS = "buffers.safetensors"  # tensors that are fitted once; checkpoints with equal buffers share one file by links
+# Folders that a run may have
+FOLDERS = "checkpoints", "samples", "film", "report", "reports", "codec", "codec/checkpoints", "codec/samples", "pilots"
+WEIGHT_FILES = "model*.safetensors"  # one file, or several with an index
 _STEP = re.compile(r"step-(\d{1,15})")
 _REPLACED = ".replaced"
 _REPLACED_NAME = re.compile(rf"\.(step-\d{{1,15}}|{DECAY_START}){_REPLACED}\.[0-9a-f]+\.tmp")
@@ -53,7 +46,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """A new, empty run; RunError where something is in the way, or where the name is not UTF-8."""
+        """A new, empty run. Raises RunError if the folder is in use, or its name is not UTF-8."""
         try:
             str(path).encode()
         except UnicodeEncodeError:
@@ -75,7 +68,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """RunError where there is no such folder."""
+        """An existing folder. Raises RunError if there is none."""
         if not isinstance(path, str | os.PathLike):
             raise RunError(f"run={shorten(path)} is not a path; give the folder of a run that train made")
         folder = Path(path)
@@ -97,13 +90,13 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else writes into the run meanwhile; RunError says who does so already."""
+        """Keep all others from writing into the run. Raises RunError, which says who does so already."""
         with lock.locked(self.path), self._kept_at_address():
             yield
 
     @contextmanager
     def _kept_at_address(self) -> Iterator[None]:
-        """What stands for a run at an address is written back to it."""
+        """If this folder is the local copy of a run at an address, write it back there, also in the background."""
         if not self._may_be_at_address:
             yield
             return
@@ -118,7 +111,7 @@ class RunFolder:
 
     @property
     def address(self) -> str | None:
-        """Where the run is kept, if it is not this folder alone."""
+        """The address of the run, if this folder is a local copy."""
         if not self._may_be_at_address:
             return None
         from anew.runs import mirror
@@ -127,7 +120,7 @@ class RunFolder:
         return None if store is None else store.address
 
     def note_checkpoint(self) -> str | None:
-        """A checkpoint is whole: let the store of the run know. Returns why it could not be written lately, where it could not."""
+        """Tell the store of the run about a new checkpoint. Returns why the store could not be written lately, or None."""
         if not self._may_be_at_address:
             return None
         from anew.runs import mirror
@@ -135,28 +128,28 @@ class RunFolder:
         return mirror.note_change(self.path)
 
     def read(self) -> Begun | RunRecord:
-        """Contents of config.json; RunError where it does not fit. `Begun` before the plan is made."""
-        from anew.runs import record  # pydantic: it takes longer to import than all that comes before
+        """Contents of config.json: `Begun` before the plan is made. Raises RunError if it does not fit."""
+        from anew.runs import record  # imported late, since pydantic takes longer than everything before
 
         return record.read(self.path / CONFIG)
 
     def record(self) -> RunRecord:
-        """Contents of config.json of a run that has a plan; RunError where it has none yet."""
+        """Contents of config.json of a run that has a plan. Raises RunError if it has none yet."""
         record = self.read()
         if record.status == "begun":
             raise RunError(f"{str(self.path)!r} was stopped before training began; finish it with `anew resume`")
         return record
 
     def write_config(self, record: Begun | RunRecord) -> None:
-        # A folder that stands for an address lies elsewhere on each machine, so that nothing can be said from there.
+        # A local copy of a run at an address lies elsewhere on each machine, so its paths must not be relative to it.
         config = record.model_dump() if self.address else relative_paths(record.model_dump(), self.path)
         files.write_json(self.path / CONFIG, config)
 
     def save(self, name: str, state: Checkpoint) -> None:
-        """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last.
+        """Write a checkpoint: files in a temporary folder, the manifest with checksums last, then the folder is renamed.
 
         Args:
-            name: Of its folder.
+            name: Name of its folder.
             state: Its contents.
         """
         temporary = self.checkpoints / files.temporary_name(name)
@@ -175,14 +168,14 @@ class RunFolder:
         self._drop_old()
 
     def begin_shards(self, name: str) -> Path:
-        """A temporary folder that each process writes its part of a checkpoint into; `finish_shards` makes it one."""
+        """A temporary folder into which each process writes its part of a checkpoint; `finish_shards` completes it."""
         files.check_folder(self.checkpoints)
         temporary = self.checkpoints / files.temporary_name(name)
         (temporary / SHARDS).mkdir(parents=True)
         return temporary
 
     def finish_shards(self, name: str, temporary: Path, meta: CheckpointMeta) -> None:
-        """The checkpoint whose parts are all written: its manifest last, then the rename."""
+        """Complete a checkpoint whose parts are all written: write its manifest, then rename it."""
         with self._put_in_place(temporary, self.checkpoints / name):
             files.write_json(temporary / META, meta)
             sums = {f"{SHARDS}/{path.name}": _digest(path) for path in sorted((temporary / SHARDS).iterdir())}
@@ -192,11 +185,13 @@ class RunFolder:
 
     @contextlib.contextmanager
     def _put_in_place(self, temporary: Path, target: Path) -> Iterator[None]:
-        """Rename a checkpoint once it is written; where it cannot be, nothing of it is left, and RunError says why."""
+        """Rename a checkpoint after it is written. If that fails, remove it and raise a RunError that says why."""
         try:
             yield
             replaced = self.checkpoints / files.temporary_name(f"{target.name}{_REPLACED}")
-            if target.exists():  # folders cannot be exchanged in one call: `clear_temporary` takes this one back
+            if (
+                target.exists()
+            ):  # two folders cannot be exchanged at once; after a kill `clear_temporary` restores this one
                 os.replace(target, replaced)
             os.replace(temporary, target)
             files.sync_folder(self.checkpoints)
@@ -215,13 +210,13 @@ class RunFolder:
             ) from error
 
     def _share_buffers(self, path: Path) -> None:
-        """Let the buffers of a checkpoint be a second name of the newest one's file where that holds the same."""
+        """If an earlier checkpoint has the same buffers, make this file a link to its file."""
         digest = _digest(path)
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
             candidate = folder / BUFFERS
             if candidate.is_file() and not candidate.is_symlink() and _digest(candidate) == digest:
                 link = path.with_name(files.temporary_name(path.name))
-                with contextlib.suppress(OSError):  # some file systems have no such links: the file stays as it is
+                with contextlib.suppress(OSError):  # some file systems have no such links; then the file stays as it is
                     os.link(candidate, link)
                     os.replace(link, path)
                 return
@@ -238,20 +233,20 @@ class RunFolder:
             shutil.rmtree(old, ignore_errors=True)
 
     def _steps(self) -> list[Path]:
-        """Folders of step checkpoints, newest first; what has another name is none."""
+        """Folders of step checkpoints, newest first; folders with other names do not count."""
         if not self.checkpoints.is_dir():
             return []
         numbered = [(int(m[1]), p) for p in self.checkpoints.iterdir() if (m := _STEP.fullmatch(p.name))]
         return [path for _, path in sorted(numbered, reverse=True)]
 
     def delete_checkpoints_after(self, step: int) -> None:
-        """Remove checkpoints past a step: they are of a decay that is taken back, and a resume must not find them."""
+        """Remove checkpoints after a step: their decay is undone, and a resume must not find them."""
         for folder in self._steps():
             if int(folder.name.removeprefix("step-")) > step:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def latest(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest whole checkpoint, and a sentence for each newer one that is damaged. None where there is none."""
+        """(the newest whole checkpoint or None, a sentence for each newer one that is damaged)."""
         notes: list[str] = []
         for folder in self._steps():
             state, fault = self._read(folder)
@@ -261,14 +256,14 @@ class RunFolder:
         return None, notes
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """A checkpoint by name; RunError where it is damaged."""
+        """A checkpoint by name. Raises RunError if it is damaged."""
         state, fault = self._read(self.checkpoints / name)
         if state is None:
             raise RunError(f"checkpoint {name} of {str(self.path)!r} is damaged ({fault}); resume from the one before")
         return state
 
     def decay_start(self) -> tuple[Checkpoint | None, list[str]]:
-        """The checkpoint from which a longer run goes on, None where there is none; and a sentence if it is damaged."""
+        """(the checkpoint from which a longer run continues or None, a sentence if it is damaged)."""
         folder = self.checkpoints / DECAY_START
         if not folder.is_dir():
             return None, []
@@ -302,15 +297,15 @@ class RunFolder:
             return None, files.clause(error)
 
     def saved_bytes(self) -> int:
-        """Bytes of the largest state that the run holds, in a checkpoint or as its final weights; 0 before there is any."""
+        """Bytes of the largest state in the run, of a checkpoint or of the final weights; 0 if there is none yet."""
         states = [list(self.path.glob(WEIGHT_FILES))]
         for folder in (*self._steps(), self.checkpoints / DECAY_START):
-            if not folder.is_symlink():  # a stranger's could lead anywhere
+            if not folder.is_symlink():  # in a stranger's run it could lead anywhere
                 states.append([*folder.glob("*.safetensors"), *folder.glob(f"{SHARDS}/*.safetensors")])
         return max(sum(path.stat().st_size for path in state if path.is_file()) for state in states)
 
     def _take_back_replaced(self) -> None:
-        """Give checkpoints their names again whose replacement did not come."""
+        """Restore the names of checkpoints whose replacement was not completed."""
         is_own = self.checkpoints.is_dir() and not self.checkpoints.is_symlink()
         for path in self.checkpoints.iterdir() if is_own else ():
             match = _REPLACED_NAME.fullmatch(path.name)
@@ -318,7 +313,7 @@ class RunFolder:
                 os.replace(path, self.checkpoints / match[1])
 
     def clear_temporary(self) -> None:
-        """Remove what a kill left half-written, and take back what it left half-replaced."""
+        """Remove what a kill left half-written, and restore what it left half-replaced."""
         self._take_back_replaced()
         for folder in (self.path, *(self.path / name for name in FOLDERS)):
             is_own = folder.is_dir() and (folder == self.path or not folder.is_symlink())
@@ -328,7 +323,7 @@ class RunFolder:
 
 
 def _remove(path: Path) -> None:
-    """A file, a link, or a folder and all in it."""
+    """Remove a file, a link, or a folder with its contents."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,4 +1,4 @@
-"""One writer of a run at a time. The operating system lets go of the lock of a process that has died."""
+"""Lets only one process write a run at a time. The operating system releases the lock of a process that dies."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from anew.core import files
 from anew.errors import RunError
 
 NAME = ".lock"
-BYTES = 4096  # of the file, which holds three short values; a stranger's may be of any size
-CLOCK_SECONDS = 2.0  # two clocks of one system, of processes and of files, may differ by as much; chosen
+BYTES = 4096  # most bytes of the file, which holds three short values; a stranger's may be of any size
+CLOCK_SECONDS = 2.0  # the clocks of one system, for processes and for files, may differ by so much; chosen
 
 
 class _Holder(NamedTuple):
@@ -31,8 +31,8 @@ class _Holder(NamedTuple):
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run for as long as the context lasts; RunError says who holds it. Of the processes of torchrun the
-    first one holds it for all."""
+    """Hold the lock of a run. Raises RunError, which says who holds it already. Of torchrun's processes, the first one holds it
+    for all."""
     if os.environ.get("RANK", "0") != "0":
         yield
         return
@@ -40,7 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     path = folder / NAME
     files.check_regular(path, missing_ok=True)
-    holder = _holder(path)  # first: older releases of filelock empty the file when they try
+    holder = _holder(path)  # read first, because older releases of filelock empty the file when they try
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
@@ -49,18 +49,18 @@ def locked(folder: Path) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         raise RunError(f"cannot lock {str(folder)!r} ({files.clause(error)}); copy the run to another disk") from None
     try:
-        with contextlib.suppress(OSError):  # who holds it is said where it can be
+        with contextlib.suppress(OSError):  # the content only helps messages; the lock works without it
             path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows keeps files that are open
+        with contextlib.suppress(OSError):  # Windows does not remove files that are open
             path.unlink()
         lock.release()
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a living process holds the lock of a run, as far as its file says it. Takes no lock, so it stops no training that
-    is about to begin; of another machine it believes what is written."""
+    """Whether a living process holds the lock of a run, according to its file. Takes no lock itself, so it never stops a training
+    that is about to begin. If the file names another machine, its process is assumed to live."""
     holder = _read_holder(folder / NAME)
     if holder is None:
         return False
@@ -74,7 +74,7 @@ def is_held(folder: Path) -> bool:
 
 
 def _holder(path: Path) -> str:
-    """Who holds the lock since when, as far as the file says it."""
+    """Who holds the lock since when, if the file says so."""
     holder = _read_holder(path)
     if holder is None:
         return "another process"
@@ -86,7 +86,7 @@ def _holder(path: Path) -> str:
 
 
 def _read_holder(path: Path) -> _Holder | None:
-    """What the file of a lock says; None where it is missing or damaged."""
+    """What the file of a lock says; None if it is missing or damaged."""
     try:
         match files.read_json(path, BYTES):
             case {"pid": int(pid), "host": str(host), "since": int() | float() as since}:

@@ -1,8 +1,8 @@
-"""Runs at an address (`s3://bucket/run`): the work is done in a folder of the cache, whose contents a store keeps.
+"""Runs at an address (`s3://bucket/run`): a folder of the cache is the local copy, and its contents are kept in a store.
 
-In the store a file is an object named by its SHA-256, and `anew-run.json`, written last, says which objects are the run. So a kill at any
-instant leaves the run as it was last written, whole, and another machine goes on from there. The store is written to in the
-background while the run is locked for writing, and once more at the end.
+In the store, a file is an object named by its SHA-256, and `anew-run.json`, written last, says which objects make up the run. So a
+kill at any instant leaves the run whole, as it was last written, and another machine can continue it. While the run is locked
+for writing, the store is written in the background, and once more at the end.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ from anew.runs import events, lock, snapshots
 from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
 
-MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # in the store
-EVERY_S = 15.0  # seconds between two looks for what is new: so much of a log is lost with the machine; chosen
-STREAMS = 8  # files that are sent or fetched at once: they hide the time that each waits for an answer; chosen
-# Of the list of files at an address: some hundred thousand of them; a store may send anything.
+MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # names in the store
+EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
+STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
+# Most bytes of the manifest: some hundred thousand files; a store may send anything
 MANIFEST_BYTES = 64 * 2**20
-NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of what is of this machine alone
-PART = re.compile(r"[^/\\\0]{1,200}")
+NOT_KEPT = re.compile(r"(\.lock|\..*\.tmp)")  # names of files that stay on this machine
+PART = re.compile(r"[^/\\\0]{1,200}")  # a valid part of a file's path
 
 
 class Stored(Record):
-    """A file of a run: its size and what it holds."""
+    """A file of a run: its size and the digest of its content."""
 
     bytes: Whole
     sha256: Digest
 
     def key(self, name: str) -> str:
-        """Of its object; the name behind the digest is for people, and for programs that tell types by it."""
+        """The key of its object. The name after the digest is for people, and for programs that recognize types by it."""
         return f"{OBJECTS}/{self.sha256}/{name.rpartition('/')[2]}"
 
 
 class Manifest(Record):
-    """What a run in a store consists of. writer: a name that nobody else gives, of whoever wrote this."""
+    """The files of a run in a store. writer: a random name, different for each time that a manifest is written."""
 
     generation: Count
     writer: Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{16}$")]
     files: Annotated[dict[Text, Stored], Field(max_length=1_000_000)]
 
     def check_names(self) -> None:
-        """ValueError where a name leads out of a folder."""
+        """Raise ValueError if a name leads out of the folder."""
         for name in self.files:
             if not all(PART.fullmatch(part) and part not in (".", "..") for part in name.split("/")):
                 raise ValueError(f"names the file {name!r}")
@@ -70,10 +70,10 @@ class State(Record):
     """What this machine knows of the store.
 
     Attributes:
-        address: The run there.
-        known: The manifest that was read or written last.
-        pending: The one that was about to be written.
-        is_partial: Whether checkpoints were left in the store, since nobody needed them here.
+        address: The address of the run.
+        known: The manifest that was last read or written.
+        pending: The manifest that was about to be written.
+        is_partial: Whether checkpoints were left in the store, since they were not needed here.
     """
 
     address: Text
@@ -83,13 +83,13 @@ class State(Record):
 
 
 def place_of(address: str) -> Path:
-    """The folder of the cache in which the run of an address is worked on; it has the run's name."""
+    """The folder of the cache that is the local copy of a run at an address; it has the run's name."""
     digest = hashlib.blake2b(address.encode(), digest_size=12).hexdigest()
     return files.cache_root(None) / "runs" / digest / (re.sub(r"[^\w.-]", "-", address.rpartition("/")[2]) or "run")
 
 
 def of_folder(folder: Path) -> Mirror | None:
-    """What keeps a folder in a store, where it is one of the cache that stands for an address."""
+    """The mirror of a folder, if it is the local copy of a run at an address."""
     state_path = folder.parent / STORE_STATE
     if not state_path.is_file():
         return None
@@ -98,7 +98,7 @@ def of_folder(folder: Path) -> Mirror | None:
 
 
 class Mirror:
-    """A run in a store, and the folder that stands for it here.
+    """A run in a store, and its local copy.
 
     Args:
         address: From `run_address`.
@@ -111,7 +111,7 @@ class Mirror:
         self._system: FileSystem | None = None
         self._root = ""
         self._digests: dict[str, tuple[tuple[int, int, int], Stored]] = {}
-        self._objects: set[str] = set()  # in the store, once it was listed
+        self._objects: set[str] = set()  # keys of the objects in the store, after it was listed
         self._is_listed = False
 
     # -- from the store -------------------------------------------------------------------------------------------------
@@ -121,13 +121,13 @@ class Mirror:
         return self._manifest() is not None
 
     def fetch(self, *, whole: bool) -> None:
-        """Bring the folder to what the store holds, unless it is what this machine wrote last, or is being written.
+        """Update the folder from the store, unless the store has what this machine wrote last, or the folder is being written.
 
         Args:
             whole: Whether checkpoints are needed too.
 
         Raises:
-            RunError: The store cannot be read, or what it holds does not fit together.
+            RunError: The store cannot be read, or its files do not match the manifest.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder.parent / ".lock"):
@@ -150,11 +150,11 @@ class Mirror:
             self._write_state(State(address=self.address, known=manifest, is_partial=is_partial))
 
     def _replace(self, wanted: dict[str, Stored], keep: bool) -> None:
-        """Make the folder hold these files, and nothing else; or bring what is missing of them alone."""
+        """Make the folder hold exactly these files. keep: only fetch those that are missing, and change no others."""
         for path in () if keep else list(self._paths()):
             if path.relative_to(self.folder).as_posix() not in wanted:
                 path.unlink(missing_ok=True)
-        names: dict[str, list[str]] = {}  # by the object, of which several may have the same
+        names: dict[str, list[str]] = {}  # names of the files that have the same object, by its key
         for name, entry in wanted.items():
             is_missing = not (self.folder / name).is_file() if keep else self._stored(name) != entry
             if is_missing:
@@ -171,7 +171,7 @@ class Mirror:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # some file systems have no links
-                if "checkpoints/" in name:  # where nothing is appended to: buffers are on the disk once
+                if "checkpoints/" in name:  # these files never change, so equal ones (buffers) can share the disk
                     os.link(self.folder / first, path)
             if not path.exists():
                 shutil.copyfile(self.folder / first, path)
@@ -195,7 +195,7 @@ class Mirror:
     # -- to the store ---------------------------------------------------------------------------------------------------
 
     def check_writable(self) -> None:
-        """Write an object and remove it: what cannot be kept is said before the work, not behind it.
+        """Write an object and remove it, so that an unusable store is reported before the work, not after it.
 
         Raises:
             RunError: There is no such bucket, or it may not be written.
@@ -203,11 +203,11 @@ class Mirror:
         system, root = self._store()
         key = f"{root}/{PROBE}"
         self._reached(lambda: system.pipe_file(key, b"written to see whether it can be\n"), "written")
-        with contextlib.suppress(Exception):  # who may write need not be allowed to remove
+        with contextlib.suppress(Exception):  # permission to write need not include removal
             system.rm_file(key)
 
     def push(self) -> None:
-        """Let the store hold what the folder holds.
+        """Write the folder to the store.
 
         Raises:
             RunError: The store cannot be written, or another machine has written the run meanwhile.
@@ -217,7 +217,7 @@ class Mirror:
         state = _read_state(self._state_path) or State(address=self.address)
         known = state.known.files if state.known is not None else {}
         contents = self._sent(known)
-        if state.is_partial:  # what was left in the store stays there
+        if state.is_partial:  # checkpoints that were left in the store stay there
             contents = {name: entry for name, entry in known.items() if _is_for_training(name)} | contents
         if state.known is not None and contents == known:
             return
@@ -237,8 +237,8 @@ class Mirror:
         self._remove_unnamed(present, manifest)
 
     def _sent(self, known: dict[str, Stored]) -> dict[str, Stored]:
-        """What the folder holds, each file in the store. Checkpoints are read before the log, which then tells of all of their
-        steps; config.json is read before what it may speak of."""
+        """Send all files of the folder that the store lacks; returns all files. Checkpoints are read before the log, so that the log
+        has all of their steps; config.json is read before the files that it may mention."""
         while True:
             contents: dict[str, Stored] = {}
             present = {entry.key(name) for name, entry in known.items()}
@@ -247,12 +247,12 @@ class Mirror:
                 for name in names:
                     contents[name] = self._send(name, present)
                 return contents
-            except FileNotFoundError:  # replaced or removed while it was read: once more, from the beginning
+            except FileNotFoundError:  # a file was replaced or removed while it was read: begin again
                 continue
 
     def _send(self, name: str, present: set[str]) -> Stored:
         path = self.folder / name
-        if name.rpartition("/")[2] == events.NAME:  # it is appended to, so that only a copy stays as it is
+        if name.rpartition("/")[2] == events.NAME:  # lines are appended meanwhile, so a copy in memory is sent
             data = files.read(path, events.BYTES)
             entry = Stored(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
             self._upload(name, entry, present, lambda system, key: system.pipe_file(key, data))
@@ -273,7 +273,7 @@ class Mirror:
             present.add(entry.key(name))
 
     def _remove_unnamed(self, before: Manifest | None, now: Manifest) -> None:
-        """Remove objects that neither this manifest nor the one before names: who has just read that one still fetches by it."""
+        """Remove objects that neither this manifest nor the one before names: whoever just read that one may still fetch them."""
         system, root = self._store()
         named = {entry.key(name) for manifest in (before, now) if manifest for name, entry in manifest.files.items()}
         if not self._is_listed:
@@ -282,7 +282,7 @@ class Mirror:
             self._is_listed = True
         self._objects |= named
         for key in self._objects - named:
-            with contextlib.suppress(Exception):  # it is tried again by whoever writes the run next
+            with contextlib.suppress(Exception):  # the next writer of the run tries again
                 system.rm_file(f"{root}/{key}")
         self._objects = set(named)
 
@@ -298,7 +298,7 @@ class Mirror:
         return addresses.reached(action, self.address, RunError, verb)
 
     def _manifest(self) -> Manifest | None:
-        """What the store says that the run is; None where it holds none."""
+        """The manifest in the store; None if there is no run."""
         system, root = self._store()
         system.invalidate_cache()
 
@@ -328,7 +328,7 @@ class Mirror:
                     yield path
 
     def _stored(self, name: str) -> Stored | None:
-        """Size and digest of a file, read once for as long as it is the same file; None where there is none."""
+        """Size and digest of a file, computed again only if the file changed; None if there is no file."""
         path = self.folder / name
         try:
             status = path.stat()
@@ -344,12 +344,12 @@ class Mirror:
 
 
 def _is_for_training(name: str) -> bool:
-    """Whether a file is needed to go on, or to look back at the training, not to sample or to measure."""
+    """Whether a file is needed only to continue the training or to look back at it, not to sample or to measure."""
     return "checkpoints/" in name or name.startswith(("pilots/", snapshots.PREFIX))
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Sorts names so that files are written in this order: the settings, checkpoints, all else, the log."""
+    """Key that sorts names: the settings first, then checkpoints, other files, the log."""
     last = name.rpartition("/")[2]
     if last == CONFIG:
         return 0, name
@@ -365,7 +365,7 @@ def _digest(path: Path) -> Stored:
 
 
 def _read_state(path: Path) -> State | None:
-    """None where it is missing or damaged: what the store holds counts then."""
+    """What a file says about the store; None if it is missing or damaged, so that the store counts."""
     try:
         return checked(State, files.read_json(path), STORE_STATE)
     except (RunError, ValueError):
@@ -376,7 +376,7 @@ def _read_state(path: Path) -> State | None:
 
 
 class Keeper:
-    """Writes a folder into its store, again and again in the background."""
+    """Writes a folder to its store repeatedly in the background."""
 
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror
@@ -386,7 +386,7 @@ class Keeper:
         self._thread.start()
 
     def poke(self) -> None:
-        """There is something new."""
+        """Write soon, since something changed."""
         self._wake.set()
 
     def _run(self) -> None:
@@ -402,7 +402,7 @@ class Keeper:
                 self.fault = error
 
     def finish(self) -> None:
-        """Write what is there now."""
+        """Stop the background thread and write once more."""
         self._is_over = True
         self._wake.set()
         self._thread.join()
@@ -416,7 +416,7 @@ class Keeper:
 
 @contextmanager
 def kept(folder: Path) -> Iterator[None]:
-    """Let the store of a folder follow it inside, where it stands for an address; at the end it holds what the folder holds."""
+    """If a folder is the local copy of a run at an address, keep the store up to date; at the end it equals the folder."""
     mirror = of_folder(folder)
     if mirror is None:
         yield
@@ -434,10 +434,10 @@ _keepers: dict[Path, Keeper] = {}
 
 
 def note_change(folder: Path) -> str | None:
-    """A checkpoint is whole in a folder.
+    """Tell the store of a folder, if it has one, about a new checkpoint.
 
     Returns:
-        Why its store could not be written lately, where it could not.
+        Why the store could not be written lately, or None.
     """
     keeper = _keepers.get(folder)
     if keeper is None:

@@ -1,7 +1,7 @@
 """Names of the files in a run folder."""
 
 CONFIG = "config.json"
-OWN_FAMILY = "family.py"  # where the family is a user's own file
+OWN_FAMILY = "family.py"  # the family, if it is a user's own file
 WEIGHTS = "model.safetensors"
 CODEC_WEIGHTS = "codec.safetensors"
-STORE_STATE = "state.json"  # next to a folder of the cache that stands for a run at an address
+STORE_STATE = "state.json"  # next to a folder of the cache that is the local copy of a run at an address

@@ -1,4 +1,4 @@
-"""Paths in config.json: relative to the run folder, so that both can move together and no home directory is named."""
+"""Paths in config.json are relative to the run folder, so that data and run can move together and no home directory is named."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 PATHS = {"request": ("data", "plan_from"), "data": ("path",)}  # fields of config.json that may hold a path
-_RELATIVE = ("./", "../")  # names of the hub never begin so
+_RELATIVE = ("./", "../")  # beginnings of relative paths; names of the hub never begin so
 
 
 def relative_paths(config: Mapping[str, object], folder: Path) -> dict[str, object]:
-    """Contents of config.json in `folder`, with absolute paths made relative to it; on another drive of Windows they stay."""
+    """Contents of config.json in `folder`, with absolute paths made relative to it, except those on another drive of Windows."""
 
     def relative(path: str) -> str:
         if not os.path.isabs(path):
-            return path  # the name of a data set of the hub
+            return path  # the name of a dataset of the hub
         try:
             below = os.path.relpath(path, folder.resolve()).replace(os.sep, "/")
         except ValueError:
@@ -26,7 +26,7 @@ def relative_paths(config: Mapping[str, object], folder: Path) -> dict[str, obje
 
 
 def absolute_paths(config: Mapping[str, object], folder: Path) -> dict[str, object]:
-    """The same with the paths as they are on this machine, whatever folder the user is in."""
+    """Contents of config.json in `folder`, with relative paths made absolute."""
 
     def absolute(path: str) -> str:
         return os.path.normpath(folder.resolve() / path) if path.startswith(_RELATIVE) else path
@@ -35,7 +35,7 @@ def absolute_paths(config: Mapping[str, object], folder: Path) -> dict[str, obje
 
 
 def _with_paths(config: Mapping[str, object], changed: Callable[[str], str]) -> dict[str, object]:
-    """A copy with the path fields changed; what has another type is for the record to refuse."""
+    """A copy with the path fields changed. Values of another type stay; the record refuses them."""
     copy = dict(config)
     for section, fields in PATHS.items():
         values = copy.get(section)

@@ -1,4 +1,4 @@
-"""config.json of a run, as typed records. What does not fit is one RunError that names the file and the field."""
+"""config.json of a run, as typed records. A value that does not fit raises a RunError that names the file and the field."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from anew.errors import ConfigError, RunError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.portable import absolute_paths
 
-FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; raised where an older one can no longer be read
-FILE_BYTES = 64 * 2**20  # of config.json, as of any JSON file of a run
+FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; incremented when older ones can no longer be read
+FILE_BYTES = 64 * 2**20  # most bytes of config.json, as of any JSON file of a run
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -35,13 +35,13 @@ def _spec(value: object) -> Spec:
     if not isinstance(value, Mapping):
         raise ValueError("an object is expected")
     try:
-        return spec_from_json(cast(SpecJson, value))  # what has another type is refused there
+        return spec_from_json(cast(SpecJson, value))  # it refuses values of other types
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"it does not describe data ({type(error).__name__}: {files.clause(error)})") from None
 
 
 Preference = Literal["quality", "speed", "latent"]
-PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide between families for continuous data
+PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what decides between families for continuous data
 Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[
@@ -52,8 +52,20 @@ Settings = dict[str, object]  # of a dataclass of settings, which checks them
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Request:
-    """The user's request. budget: seconds in all; steps: their number; family: a name, or `family.py` in the run;
-    plan_from: a run whose plan is replayed; fit_seconds: the budget that sizes followed from, where a plan is replayed."""
+    """The user's request.
+
+    Attributes:
+        data: The data, as a path, an address or a hub name.
+        budget: Seconds in total.
+        steps: Number of training steps instead.
+        family: A name, or `family.py` in the run; None: it is chosen.
+        modality: The kind of data; None: it is found out.
+        prefer: What decides between families.
+        seed: Seed of the split, the weights and the training.
+        settings: Settings by name.
+        plan_from: A run whose plan is replayed.
+        fit_seconds: If a plan is replayed, the budget from which sizes were chosen.
+    """
 
     data: Text
     budget: Positive | None = None
@@ -69,7 +81,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Candidate:
-    """A size that was measured: seconds a step, examples that the budget would buy, examples it should see."""
+    """A model size whose speed was measured.
+
+    Attributes:
+        model_size: The size.
+        parameters: Number of parameters.
+        batch: Examples a step.
+        step_s: Seconds a step.
+        examples: Examples that it would see in the budget.
+        target_examples: Examples that it should see.
+    """
 
     model_size: Annotated[int, Field(strict=True)]
     parameters: Whole
@@ -81,9 +102,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Pilot:
-    """A family that began the training, to see whether it should go on: after `seconds`, the share `progress` of all training,
-    `items` samples had this Fréchet distance to as many validation items, where training items have `real` and `expected`
-    is what was to be expected at the end. two_sample_auc: of the same items."""
+    """A family that trained for a while, to see whether it should continue.
+
+    Attributes:
+        family: Its name.
+        seconds: Seconds of its training.
+        progress: Share of the whole training that this was.
+        items: Number of samples that were compared with as many validation items.
+        distance: Fréchet distance of these samples.
+        two_sample_auc: Two-sample AUC of the same items.
+        real: Fréchet distance of training items.
+        expected: Distance that was expected at the end of training.
+    """
 
     family: FamilyName
     seconds: NotNegative
@@ -97,9 +127,30 @@ class Pilot:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Plan:
-    """The plan of a training; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
-    the first step, since sums round differently with another number of them. parallel: how several processes share the model;
-    recompute: whether activations are computed again instead of kept; compile: whether networks are compiled for training."""
+    """The plan of a training; saved in the run. Seconds are wall-clock, None if the number of steps decides.
+
+    Attributes:
+        seed: Seed of the weights and the training.
+        model_size: Size of the model.
+        batch: Examples a step.
+        micro_batch: Most examples that a process computes at once; 0 until it is measured.
+        decay: Share of the training in which the learning rate falls.
+        parameters: Number of parameters.
+        steps: Number of steps.
+        budget_s: Seconds in total.
+        train_s: Seconds of training.
+        evaluate_s: Seconds of the report.
+        expected_steps: Number of steps expected in this time.
+        epochs: How often each example is seen, as expected.
+        calibration_units: Units of validation data that calibration reads.
+        threads: CPU threads at the first step, since sums round differently with another number.
+        parallel: How several processes share the model.
+        recompute: Whether activations are computed again instead of kept.
+        compile: Whether networks are compiled for training.
+        pilots: Families that trained for a while to choose one.
+        candidates: Model sizes that were measured.
+        notes: Sentences for the user.
+    """
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
     model_size: Annotated[int, Field(strict=True)]
@@ -131,7 +182,7 @@ class FamilyRecord(Record):
 
 
 class CodecRecord(Record):
-    """The codec whose latents the family works in. Its family is a built-in one: a user's own would be code."""
+    """The codec whose latents the family works in. Its family is built in: a user's own would be code to run."""
 
     class CodecFamily(Record):
         name: Name
@@ -143,7 +194,7 @@ class CodecRecord(Record):
 
 
 class Begun(Record):
-    """A run whose plan is not made yet: the request alone."""
+    """A run whose plan is not made yet: only the request."""
 
     format: Literal[1] = 1
     status: Literal["begun"] = "begun"
@@ -151,7 +202,7 @@ class Begun(Record):
 
 
 class RunRecord(Record):
-    """All of config.json. label_shares: of each class in the train part, empty without classes."""
+    """All of config.json. label_shares: share of each class in the train part, empty without classes."""
 
     format: Literal[1] = 1
     request: Request
@@ -178,7 +229,7 @@ class RunRecord(Record):
 
     @property
     def described_family(self) -> str:
-        """The family and what it works on, where that is not the data itself: "transformer on codes of fsq"."""
+        """The family, and what it works on if that is not the data itself: "transformer on codes of fsq"."""
         if self.codec is None:
             return self.family.name
         kind = "codes" if isinstance(self.spec, Tokens) else "latents"
@@ -190,7 +241,7 @@ class RunRecord(Record):
 
 
 def requested(values: Mapping[str, object]) -> Request:
-    """The request of a user; ConfigError where a value has another type."""
+    """The request of a user. Raises ConfigError if a value has another type."""
     try:
         return Request(**cast(Mapping[str, Any], values))  # pydantic checks them
     except ValidationError as error:
@@ -198,7 +249,7 @@ def requested(values: Mapping[str, object]) -> Request:
 
 
 def read(path: Path) -> Begun | RunRecord:
-    """The record in a file, with absolute paths; RunError where it is missing, damaged, of another format, or does not fit."""
+    """The record in a file, with absolute paths. Raises RunError if it is missing, damaged, of another format, or does not fit."""
     if not path.exists() and not path.is_symlink():
         raise RunError(f"{str(path.parent)!r} is not a run (it has no {path.name}); give a folder that train made")
     value = files.read_json(path, FILE_BYTES)

@@ -1,4 +1,4 @@
-"""report.json of a run, checked before it is used: what does not fit is one RunError that names the file and the field."""
+"""report.json of a run, checked before use. A value that does not fit raises a RunError that names the file and the field."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from anew.core.json_values import JsonObject
 from anew.core.schema import Flag, Real, Record, Share, Text, Whole, described
 from anew.errors import RunError, command
 
-REPORT = "report"  # the folder of a run that it lies in
+REPORT = "report"  # the folder of a run in which it lies
 
 
 class _ExtensibleRecord(Record):
-    """A part of a report: later versions may say more of it, which is left as it is."""
+    """A part of a report. Later versions may add fields, which are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -45,7 +45,7 @@ class PictureRecord(_ExtensibleRecord):
     expected: Real
     planted: list[Real] | None = None
     planted_rate: Real | None = None
-    tested: Whole | None = None  # of reports of older versions unknown
+    tested: Whole | None = None  # unknown in reports of older versions
 
 
 class CopiesRecord(_ExtensibleRecord):
@@ -74,7 +74,7 @@ class BasisRecord(_ExtensibleRecord):
 
 
 class ReportRecord(_ExtensibleRecord):
-    """What of report.json is read again."""
+    """The fields of report.json that Anew reads."""
 
     scores: list[ScoreRecord]
     copies: CopiesRecord | None = None
@@ -86,12 +86,12 @@ class ReportRecord(_ExtensibleRecord):
 
 
 def as_record(report: Mapping[str, object]) -> ReportRecord:
-    """What is read again of a report that was checked already, or was made in this process."""
+    """The record of a report that was already checked, or was made in this process."""
     return ReportRecord.model_validate(report)
 
 
 def read_record(run: Path) -> ReportRecord:
-    """What is read again of the report.json in a run folder.
+    """The record of the report.json in a run folder.
 
     Raises:
         RunError: It is missing, damaged, or does not fit.
@@ -100,7 +100,7 @@ def read_record(run: Path) -> ReportRecord:
 
 
 def record_if_whole(run: Path) -> ReportRecord | None:
-    """As `read_record`; None where there is no report that can be read."""
+    """As `read_record`, but None if there is no readable report."""
     try:
         return read_record(run)
     except RunError:
@@ -108,7 +108,7 @@ def record_if_whole(run: Path) -> ReportRecord | None:
 
 
 def read_report(run: Path) -> JsonObject:
-    """All that report.json of a run folder holds, with the fields of `ReportRecord` checked; raises as `read_record`."""
+    """The whole report.json of a run folder, with the fields of `ReportRecord` checked; raises as `read_record`."""
     return _read(run)[0]
 
 
@@ -126,7 +126,7 @@ def _read(run: Path) -> tuple[JsonObject, ReportRecord]:
 
 
 def report_if_whole(run: Path) -> JsonObject | None:
-    """As `read_report`; None where there is no report that can be read."""
+    """As `read_report`, but None if there is no readable report."""
     try:
         return read_report(run)
     except RunError:

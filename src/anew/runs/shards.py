@@ -1,5 +1,5 @@
-"""Checkpoints in parts: each process writes what it holds, as safetensors, by PyTorch's Distributed Checkpoint; any number of
-processes reads what it needs of them."""
+"""Checkpoints in parts: each process writes the tensors that it holds, as safetensors, through PyTorch's Distributed Checkpoint.
+Any number of processes can read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHARDS = "shards"  # the folder within a checkpoint
 
 
 def write_shards(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGroup) -> None:
-    """Called by all processes alike, which talk by `group`. What all hold alike is written once."""
+    """Write a checkpoint; all processes of `group` must call this. Tensors that all of them hold are written once."""
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
@@ -28,7 +28,7 @@ def write_shards(folder: Path, tensors: Mapping[str, Tensor], group: ProcessGrou
 
 
 def read_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Fill these tensors in place, of sharded ones the part that this process holds. Called by all processes alike."""
+    """Fill these tensors in place (of sharded ones, this process's part). All processes must call this."""
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
@@ -37,7 +37,7 @@ def read_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def stored_tensors(folder: Path) -> dict[str, Tensor]:
-    """Tensors without content, of the names, shapes and types that the shards have."""
+    """Tensors without content, with the names, shapes and types of those in the shards."""
     import torch
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.metadata import TensorStorageMetadata
@@ -51,20 +51,20 @@ def stored_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def read_whole(folder: Path) -> dict[str, Tensor]:
-    """All tensors, put together on the CPU of this process alone."""
+    """All tensors whole, on the CPU of this process only."""
     import torch
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
     state = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in stored_tensors(folder).items()}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that there is one process alone, which is meant
+        warnings.simplefilter("ignore", UserWarning)  # it warns of a single process, which is intended
         load(dict(state), storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
     return state
 
 
 def whole(state: Checkpoint) -> Checkpoint:
-    """A checkpoint with its tensors put together on this process."""
+    """A checkpoint with whole tensors on this process."""
     if "shards" not in state:
         return state
     return {"tensors": read_whole(state["shards"]), "meta": state["meta"]}

@@ -1,7 +1,7 @@
-"""Earlier weights of a training in its run folder, next to its film: a few sets by step, so that a model can be asked as it was.
+"""Earlier weights of a training in its run folder, next to its film: a few sets by step, to sample the model as it was then.
 
-What a training does not change is not in them: it would be the same in all, and may be large. What was fitted to the latents of
-these weights (the prior of a VAE) is.
+Tensors that training does not change are not in them: they would be the same in all, and may be large. Tensors that were fitted
+to the latents of these weights (the prior of a VAE) are.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_SNAPSHOTS = 6  # of a run: stops of a slider from the beginning to the end; chosen
-# Of all snapshots together, unless the weights themselves have more: they must not make a run much larger.
+# Bytes of all snapshots together, unless the weights themselves have more: they must not make a run much larger
 MAX_BYTES = 32 * 2**20
-SPACING = 1.5  # times the seconds of the last one: what is learned in a training goes with the logarithm of time
-PREFIX = f"{FOLDER}/weights-"  # of the names of all of them in a run
+SPACING = (
+    1.5  # the next one is kept after so many times the seconds of the last: progress goes with the logarithm of time
+)
+PREFIX = f"{FOLDER}/weights-"  # the beginning of all their names in a run
 _NAME = re.compile(r"weights-(\d{8,15})\.safetensors")
 
 
@@ -35,8 +37,8 @@ class Snapshot:
     """Weights that were kept.
 
     Attributes:
-        step: After which they were so.
-        seconds: Of training until then.
+        step: The step after which they were kept.
+        seconds: Seconds of training until then.
     """
 
     step: int
@@ -49,7 +51,7 @@ def path_of(run: Path, step: int) -> Path:
 
 
 def snapshots(run: Path) -> list[Snapshot]:
-    """All snapshots of a run by step, rising; without those that cannot be read."""
+    """All readable snapshots of a run, by ascending step."""
     readable = []
     for step in _steps(run):
         with contextlib.suppress(RunError):
@@ -61,13 +63,13 @@ def _steps(run: Path) -> list[int]:
     try:
         files.check_folder(run / FOLDER)
         names = [path.name for path in (run / FOLDER).iterdir()]
-    except (OSError, RunError):  # a link, which may have come with the run, would lead out of it
+    except (OSError, RunError):  # for example a link that came with the run and leads out of it
         return []
     return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
 
 
 def _seconds(path: Path) -> float:
-    """Seconds of training in the header of a file; RunError where it has none."""
+    """Seconds of training in the header of a file. Raises RunError if it has none."""
     from safetensors import SafetensorError, safe_open
 
     check_header(path)
@@ -82,8 +84,8 @@ def _seconds(path: Path) -> float:
 
 
 def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) -> None:
-    """Keep weights in half precision. Where there are too many then, those go that are missed least: between others that lie
-    close together on a logarithmic scale of time, the oldest first."""
+    """Keep weights in half precision. If there are then too many, remove those whose neighbours are closest to each other on a
+    logarithmic scale of time, the oldest first."""
     (run / FOLDER).mkdir(exist_ok=True)
     halved = {name: _halved(tensor) for name, tensor in weights.items()}
     write_tensors(path_of(run, step), halved, {"seconds": f"{seconds:.3f}"})
@@ -95,7 +97,7 @@ def keep(run: Path, weights: Mapping[str, Tensor], step: int, seconds: float) ->
 
 
 def _halved(tensor: Tensor) -> Tensor:
-    """In 16 bits: those with more digits, unless a value is too large for them."""
+    """The tensor in 16 bits: float16, which has more digits, or bfloat16 if a value is too large for that."""
     import torch
 
     if not tensor.is_floating_point() or tensor.element_size() <= 2 or not tensor.numel():
@@ -105,14 +107,14 @@ def _halved(tensor: Tensor) -> Tensor:
 
 
 def _least_missed(kept: list[Snapshot]) -> int:
-    """Place of the one whose neighbours are closest; never that of the first or the last, where there are others."""
+    """Index of the snapshot whose neighbours are closest to each other; never the first or the last if there are others."""
     times = [math.log(max(snapshot.seconds, 1e-3)) for snapshot in kept]
     inner = range(1, len(kept) - 1)
     return min(inner, key=lambda place: (round(times[place + 1] - times[place - 1], 2), place), default=0)
 
 
 def forget_after(run: Path, step: int) -> None:
-    """Leave out the weights of later steps, since these are taken again."""
+    """Remove the weights of later steps, since these steps are taken again."""
     for later in _steps(run):
         if later > step:
             _remove(run, later)
@@ -124,7 +126,7 @@ def _remove(run: Path, step: int) -> None:
 
 
 def read(run: Path, step: int) -> dict[str, Tensor]:
-    """The weights of a snapshot; RunError where it is not there or not whole."""
+    """The weights of a snapshot. Raises RunError if it is missing or not whole."""
     files.check_folder(run / FOLDER)
     path = path_of(run, step)
     if not path.exists():

@@ -17,8 +17,8 @@ class CheckpointMeta(TypedDict):
         step: Steps done.
         examples: Examples seen.
         lr_scale: Factor of the learning rate.
-        early_decay: Progress at which the learning rate began to fall ahead of the plan, None where it did not.
-        updates: Updates of each optimiser.
+        early_decay: Progress at which the learning rate began to fall earlier than planned, None if it did not.
+        updates: Updates of each optimizer.
         spent: Seconds of training so far.
         validation: (step, loss) of each validation.
     """
@@ -39,7 +39,7 @@ class Checkpoint(TypedDict):
         tensors: By name: "weights/...", "average/...", "optimizer/...", "best/...".
         meta: Its numbers.
         buffers: Names of the tensors that seldom change, if any.
-        shards: The folder that the tensors are in, where each process reads its part: `tensors` is empty then.
+        shards: If each process reads its part, the folder with the tensors; `tensors` is empty then.
     """
 
     tensors: dict[str, Tensor]

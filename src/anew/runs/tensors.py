@@ -1,4 +1,4 @@
-"""Tensors of a run as safetensors: written atomically, read only where they are whole."""
+"""Tensors of a run as safetensors: written atomically, and read only if they are whole."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING
 from anew.core import files
 from anew.errors import RunError
 
-HEADER_BYTES = 8 * 2**20  # of a safetensors file, at most: names and shapes of some 100,000 tensors
+HEADER_BYTES = 8 * 2**20  # most bytes of the header of a safetensors file: names and shapes of some 100,000 tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
-    """safetensors, atomically. Names are sorted, so that equal tensors are equal bytes. Straight from the tensors' memory: bytes
-    in between would take as much again, and a thread that makes them would hold up all others. facts: for its header."""
+    """Write safetensors, atomically. Names are sorted, so that equal tensors give equal files. facts: for the header.
+
+    The file is written directly from the tensors' memory: a copy as bytes would double the memory, and making it would block all
+    other threads."""
     from safetensors import SafetensorError
-    from safetensors.torch import save_file  # torch: a run folder opens without it
+    from safetensors.torch import save_file  # imported here: a run folder opens without PyTorch
 
     def fill(temporary: Path) -> None:
         try:
@@ -32,22 +34,22 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
                 temporary,
                 {"format": "pt", **(facts or {})},
             )
-        except SafetensorError as error:  # of the system: the disk is full, the folder is gone
+        except SafetensorError as error:  # the disk is full, or the folder is gone
             raise _system_error(error, temporary.parent) from error
 
     files.write_by(path, fill)
 
 
 def _system_error(error: Exception, folder: Path) -> OSError:
-    """The error of the system that a SafetensorError tells of in words alone."""
+    """The OSError behind a SafetensorError, which gives it only in words."""
     number = re.search(r"os error (\d+)", str(error))
     code = int(number[1]) if number else errno.EIO if folder.is_dir() else errno.ENOENT
     return OSError(code, os.strerror(code))
 
 
 def check_header(path: Path) -> None:
-    """RunError where the header of a safetensors file is longer than that of any model: for each of a million empty tensors an
-    object would be made."""
+    """Raise RunError if the header of a safetensors file is longer than that of any model: a million empty tensors would become a
+    million objects."""
     with files.open_checked(path, sys.maxsize) as file:
         size = int.from_bytes(file.read(8), "little")
     if size > HEADER_BYTES:
@@ -57,7 +59,7 @@ def check_header(path: Path) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file; RunError where it is missing, truncated, or only pretends to be one."""
+    """All tensors of a safetensors file. Raises RunError if it is missing, truncated, or not such a file."""
     from safetensors import SafetensorError, safe_open
 
     check_header(path)

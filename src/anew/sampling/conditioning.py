@@ -1,4 +1,4 @@
-"""Conditions that a user gives, checked: beginning and end, class, a text to stop at."""
+"""Checks of conditions that a user gives: the beginning and end of samples, a class, a text to stop at."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def condition_from_prompt(modality: Modality, prompt: object, suffix: object) -> Condition | None:
-    """The condition from the beginning and end of samples, in the values of a run.
+    """Return the condition for the given beginning and end of samples, in the values of a run.
 
     Args:
         modality: The kind of data as the family sees it.
-        prompt: The beginning, or None. Of data that lies in files, a file.
+        prompt: The beginning, or None. A path for data that is read from files in slices.
         suffix: The end, or None.
 
     Returns:
-        None where neither is given.
+        The condition; None if neither is given.
 
     Raises:
-        ConfigError: The data takes no such thing, or it is not a string.
+        ConfigError: The data takes no prompt or suffix, or it is not a string.
     """
     allowed = str | Path if modality.traits.reads_file_slices else str
     for name, text in (("prompt", prompt), ("suffix", suffix)):
@@ -40,7 +40,7 @@ def condition_from_prompt(modality: Modality, prompt: object, suffix: object) ->
 
 
 def check_stop(modality: Modality, stop: object) -> str | None:
-    """The text that samples end before; None where they have their own ends."""
+    """Return the text before which samples end; None if there is none. Raises ConfigError if it cannot be used."""
     if stop is None:
         return None
     plain: Modality = modality.base
@@ -52,7 +52,7 @@ def check_stop(modality: Modality, stop: object) -> str | None:
 
 
 def class_index(names: list[str], label: object) -> int:
-    """The place in `names` of a class by its name, or by this place where no class is called by a number."""
+    """Return the index in `names` of a class, given by its name, or by its index if no class has a number as its name."""
     if str(label) in names:
         return names.index(str(label))
     if isinstance(label, SupportsIndex) and not any(map(str.isdecimal, names)):

@@ -1,4 +1,4 @@
-"""Samples in batches of one layout, so that a share of them, or one of them once more, is the same to the last bit."""
+"""Drawing of samples in fixed batches, so that a share of them, or a single one drawn again, is the same to the last bit."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from anew.sampling.samples import Samples
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MAX_SAMPLES = 1_000_000  # in one call: they are held in memory; `share` divides more
-MAX_SHARES = 100_000  # more than any cluster has processes, so that a slip of the hand is refused
+MAX_SAMPLES = 1_000_000  # samples of one call, which are held in memory; `share` divides more
+MAX_SHARES = 100_000  # more than any cluster has processes: a larger number is a slip
 
 
 def draw_samples(
@@ -32,22 +32,22 @@ def draw_samples(
     first_index: int = 0,
     share: tuple[int, int] | None = None,
 ) -> Samples:
-    """n samples, or a share of them.
+    """Draw n samples, or a share of them.
 
     Args:
-        generator: What draws.
-        origin: What holds for all of them.
-        condition: What is given of each.
+        generator: The generator.
+        origin: The origin that all of them have in common.
+        condition: The known part of each sample.
         sampling: The family's sampling settings.
-        n: How many there are with all shares.
+        n: Number of samples in all shares.
         first_index: Index of the first of them.
-        share: (i, k) draws the i-th of k shares alone.
+        share: (i, k) draws only the i-th of k shares.
     """
     start, stop = (0, n) if share is None else share_range(n, share)
     common = replace(origin, settings=unusual_settings(generator, sampling) or None)
     samples = Samples([], [], generator.item_modality)
     for offset in range(start // SAMPLE_BATCH * SAMPLE_BATCH, stop, SAMPLE_BATCH):
-        # The whole batch, also for a part of it: sums round by the size of the batch.
+        # Draw the whole batch even if only a part is needed: sums round by the size of the batch.
         count, first = min(SAMPLE_BATCH, n - offset), first_index + offset
         batch = generator.generate_samples(
             count,
@@ -75,17 +75,17 @@ def request_origin(
     stop: str | None = None,
     is_given: bool = False,
 ) -> Origin:
-    """The origin common to all samples of a request, as their files record it.
+    """Return the origin that all samples of a request have in common, which their files record.
 
     Args:
-        generator: What draws.
-        identity: As `Model.identity`.
+        generator: The generator.
+        identity: See `Model.identity`.
         seed: Seed of the samples.
-        label: The class that was asked for.
-        prompt: What they begin with.
-        suffix: What they end with.
-        stop: The text that they end before.
-        is_given: Whether they follow from something that a file cannot hold.
+        label: The class that was requested.
+        prompt: The text that samples begin with.
+        suffix: The text that samples end with.
+        stop: The text before which samples end.
+        is_given: Whether samples depend on something that a file cannot record.
     """
     run, weights = identity
     if label is not None:
@@ -98,35 +98,35 @@ def request_origin(
 
 
 def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
-    """The first sample of a share, and the one behind its last; at ends of batches where there are enough of them.
+    """Return the range (start, stop) of a share; shares consist of whole batches if there are enough batches.
 
     Raises:
         ConfigError: The share is not one of 1/K to K/K, or holds no sample.
     """
     try:
-        number, of = share
+        number, count = share
     except (TypeError, ValueError):
         raise ConfigError(f"`share` must be a pair, like (1, 4) (got {shorten(share)})") from None
-    of = check_int("share", of, 1, MAX_SHARES)
-    number = check_int("share", number, 1, of)
-    if of > n:
-        raise ConfigError(f"{of} shares of {n} samples are too many: some would hold none; give at most {n}")
-    unit = SAMPLE_BATCH if -(-n // SAMPLE_BATCH) >= of else 1
+    count = check_int("share", count, 1, MAX_SHARES)
+    number = check_int("share", number, 1, count)
+    if count > n:
+        raise ConfigError(f"{count} shares of {n} samples are too many: some would hold none; give at most {n}")
+    unit = SAMPLE_BATCH if -(-n // SAMPLE_BATCH) >= count else 1
     num_units = -(-n // unit)
-    return min(n, (number - 1) * num_units // of * unit), min(n, number * num_units // of * unit)
+    return min(n, (number - 1) * num_units // count * unit), min(n, number * num_units // count * unit)
 
 
 def unusual_settings(generator: Generator, sampling: DataclassInstance) -> dict[str, SettingValue]:
-    """Sampling settings that are not those that suit the data."""
+    """Return the sampling settings that differ from those that are usual for this data."""
     usual, chosen = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
     return {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]
 
 
 def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
-    """Samples once more, each with the batch that it was drawn in.
+    """Draw samples again, each with the batch that it was drawn in.
 
     Raises:
-        ConfigError: One follows from what its file does not hold, or more batches are named than anybody has drawn.
+        ConfigError: A sample depends on something that its file does not record, or the batches are too large in all.
     """
     samples = Samples([], [], generator.item_modality)
     last: tuple[Origin, Samples] | None = None
@@ -149,7 +149,7 @@ def draw_again(generator: Generator, origins: Sequence[Origin]) -> Samples:
 
 
 def _batch_of(generator: Generator, origin: Origin) -> Samples:
-    """The batch that a sample was drawn in."""
+    """Draw the batch again that a sample was drawn in."""
     first, count = origin.batch
     condition = condition_from_prompt(generator.modality, origin.prompt, origin.suffix)
     sampling = generator.sampling_config(origin.settings or {})

@@ -1,4 +1,4 @@
-"""A generator in memory: from a request to tensors, and from tensors to items. It knows no folder."""
+"""A generator in memory, which turns a request into tensors, and tensors into items. It knows no run folder."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 SAMPLE_BATCH = MAX_BATCH
-STOP_CHECK_STEPS = 16  # drafts between two looks for the stop text: decoding all of them would cost more than it saves
+STOP_CHECK_STEPS = 16  # drafts after which the stop text is searched: decoding each draft would cost more than it saves
 
 
 def sampling_config(
     owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None
 ) -> DataclassInstance:
-    """The sampling settings of a family (its `Sampling`) for data with these traits."""
+    """Return the sampling settings of a family (`owner` is its `Sampling`) for data with these traits."""
     values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
     return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
@@ -40,8 +40,8 @@ class Generator:
 
     Attributes:
         family: The network, in evaluation mode.
-        modality: The kind of data as the family sees it: seen through a codec where the family works on latents.
-        codec: The codec of a family that works on latents, else None.
+        modality: The kind of data as the family sees it: through a codec if the family works on latents.
+        codec: The codec of a family that works on latents; None for others.
         labels: Names of the classes.
         label_shares: Share of each class in the training data; empty for even shares.
     """
@@ -78,7 +78,7 @@ class Generator:
 
     @property
     def fills_in(self) -> bool:
-        """Whether a part of an item can be given, so that the rest is made anew."""
+        """Whether a part of an item can be given, so that the generator fills in the rest."""
         return self.family.fills_in and (self.codec is None or isinstance(self.spec, Grid))
 
     @property
@@ -86,30 +86,30 @@ class Generator:
         return type(self.family).__name__.lower()
 
     def sampling_config(self, settings: Mapping[str, object] | None = None) -> DataclassInstance:
-        """The family's Sampling with these settings, else those that suit the data.
+        """Return the family's `Sampling` with these settings, and those that suit the data for all others.
 
         Args:
-            settings: Values, or the texts that stand for them, by name.
+            settings: Values, or texts that are parsed, by name.
 
         Returns:
             An instance of the family's `Sampling`.
 
         Raises:
-            ConfigError: A setting is unknown, which names the nearest one, or out of range.
+            ConfigError: A setting is unknown (the message names the nearest one) or out of range.
         """
         return sampling_config(type(self.family).Sampling, self.modality.traits, settings)
 
     def sample_labels(self, n: int, seed: int, label: str | int | None = None, first_index: int = 0) -> Tensor | None:
-        """Classes of samples.
+        """Return the classes of samples.
 
         Args:
-            n: How many.
-            seed: Decides them together with the index of each sample.
+            n: Number of samples.
+            seed: Seed of the samples, which decides their classes together with the index of each.
             label: The class of all of them; None draws each with its share in the data.
             first_index: Index of the first sample.
 
         Returns:
-            (n,) int64 class numbers; None where the generator has no classes.
+            (n,) int64 class numbers; None if the generator has no classes.
         """
         classes = self.spec.classes
         if classes == 0:
@@ -133,14 +133,14 @@ class Generator:
         sampling: object = None,
         first_index: int = 0,
     ) -> SampleRequest:
-        """The request to the family.
+        """Return the request to the family.
 
         Args:
-            n: How many samples.
-            seed: Decides their classes, where the data has any.
+            n: Number of samples.
+            seed: Seed of the samples, which decides their classes if the data has any.
             label: The class of all of them; None draws each with its share in the data.
-            condition: What is given of the samples.
-            sampling: As `sampling_config` gives it; None: its defaults.
+            condition: The known part of the samples.
+            sampling: Result of `sampling_config`; None for its defaults.
             first_index: Index of the first sample.
 
         Returns:
@@ -153,12 +153,12 @@ class Generator:
         return SampleRequest(n, labels, condition, sampling or self.sampling_config(), first_index)
 
     def generate(self, request: SampleRequest, seed: int, stop: str | None = None) -> Tensor:
-        """Draw samples as the family gives them.
+        """Draw samples in the values of the family.
 
         Args:
-            request: What is asked of the family.
-            seed: The random numbers of sample i depend on it and `request.first_index + i` alone.
-            stop: Drawing ends once every sample holds this text.
+            request: The request to the family.
+            seed: Seed. The random numbers of sample i depend only on it and on `request.first_index + i`.
+            stop: Drawing ends once every sample contains this text.
 
         Returns:
             (n, *shape) or (n, <=L), on the CPU.
@@ -175,12 +175,12 @@ class Generator:
         return last.cpu()
 
     def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> Sequence[DecodedItem]:
-        """Samples as items.
+        """Turn samples into items.
 
         Args:
-            x: (n, *shape) or (n, <=L), as `generate` gives them.
-            request: What was asked for.
-            stop: Each text ends before the first such text behind its prompt.
+            x: (n, *shape) or (n, <=L), as from `generate`.
+            request: The request that they were drawn for.
+            stop: Each text ends before the first occurrence of this text after its prompt.
 
         Returns:
             n items.
@@ -202,15 +202,15 @@ class Generator:
         stop: str | None = None,
         first_index: int = 0,
     ) -> Samples:
-        """Draw new items. The random numbers of sample i depend on the seed and i alone; its last bits also on the size of its batch.
+        """Draw new items. The random numbers of sample i depend only on the seed and i; its last bits also on the batch size.
 
         Args:
-            n: How many.
-            seed: Of the samples.
+            n: Number of samples.
+            seed: Seed of the samples.
             label: The class of all of them; None draws each with its share in the data.
-            condition: What is given of the samples.
-            sampling: As `sampling_config` gives it; None: its defaults.
-            stop: Each text ends before the first such text behind its prompt.
+            condition: The known part of the samples.
+            sampling: Result of `sampling_config`; None for its defaults.
+            stop: Each text ends before the first occurrence of this text after its prompt.
             first_index: Index of the first sample.
 
         Returns:
@@ -231,20 +231,20 @@ class Generator:
         return samples
 
     def stream_items(self, request: SampleRequest, seed: int) -> Iterator[Sequence[DecodedItem]]:
-        """Drafts of the items while they form.
+        """Yield drafts of the items while they form.
 
         Args:
-            request: What is asked of the family.
-            seed: Of the samples.
+            request: The request to the family.
+            seed: Seed of the samples.
 
         Yields:
-            n items, as far as they are formed; the last are the samples.
+            n unfinished items; the last ones are the samples.
         """
         for draft in self.family.sample(request, seed):
             yield self._items(draft.cpu(), request)
 
     def _items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
-        """Samples or drafts as items, with what was given of them as it was given."""
+        """Turn samples or drafts into items, in which the known part is exactly as it was given."""
         items = self.modality.decode(x)
         condition = request.condition
         if condition is not None and self.codec is not None:
@@ -254,11 +254,11 @@ class Generator:
         return self.item_modality.keep_known(items, condition)
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
-        """Names of classes.
+        """Return the names of classes.
 
         Args:
             labels: (n,) class numbers; None without classes.
-            n: How many names.
+            n: Number of names.
 
         Returns:
             n names, all None without classes.

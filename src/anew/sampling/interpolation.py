@@ -1,4 +1,4 @@
-"""`walk`: a path through the space that samples start from, between samples or between two given items."""
+"""`walk`: a path through the latent space that samples start from, between samples or between two given items."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from anew.sampling.generator import SAMPLE_BATCH, Generator
 from anew.sampling.latents import GivenItem, item_values
 from anew.sampling.samples import Samples
 
-MAX_FRAMES = 10_000  # all are held in memory, and one picture moves through them; chosen
-STRIP_COLUMNS = 11  # frames that a row of the strip shows: with both ends, ten equal steps
-GIF_SIDE = 192  # least pixels a side of the moving picture: smaller ones are hard to see on today's screens
-# How long a frame stays, and how long a stop does: smooth to the eye, with time to look at a sample; chosen.
+MAX_FRAMES = 10_000  # frames of a walk, which are held in memory and shown in one GIF; chosen
+STRIP_COLUMNS = 11  # frames in a row of the strip: with both ends, ten equal steps
+GIF_SIDE = 192  # least pixels along a side of the GIF: smaller ones are hard to see on today's screens
+# Milliseconds for which a frame, and a stop, is shown: smooth to the eye, with time to look at a sample; chosen.
 FRAME_MS, STOP_MS = 70, 500
 
 
@@ -40,8 +40,8 @@ class Walk:
     Attributes:
         frames: The frames, as `Samples` that have pictures.
         stops: Index of the frame at each stop.
-        ends: The two items given, as the run sees them; None between samples.
-        label: The class that the walk stays in; None where it is free.
+        ends: The two given items, as the run sees them; None for a walk between samples.
+        label: The class that the walk stays in; None if it is free.
     """
 
     frames: Samples
@@ -60,7 +60,7 @@ class Walk:
         """Write frames/, strip.png and walk.gif.
 
         Args:
-            folder: Where to; made if missing.
+            folder: Folder of the files; made if missing.
 
         Returns:
             The paths of strip.png and walk.gif.
@@ -73,10 +73,10 @@ class Walk:
         return paths
 
     def strip(self, columns: int = STRIP_COLUMNS) -> bytes:
-        """A picture with a row for each stretch between two stops, in even steps.
+        """Return a picture with a row of evenly spaced frames for each stretch between two stops.
 
         Args:
-            columns: Frames of a row, at most; given items stand next to it.
+            columns: Most frames in a row; given items are shown next to it.
 
         Returns:
             The bytes of a PNG.
@@ -96,19 +96,19 @@ class Walk:
         return sheet([first, *cells, last], columns=width + 2, labels=["given", *fractions, "given"])
 
     def gif(self) -> bytes:
-        """The frames forth and back as an animated GIF that goes on for ever."""
+        """Return the frames, forwards and backwards, as an animated GIF that loops."""
         from anew.evaluation.reporting.sheet import rgb, zoom
 
         pictures = self.frames.pictures() or []
         height, width = pictures[0].shape[:2]
         factor = zoom(height, width, GIF_SIDE)
-        forth = [
+        enlarged = [
             Image.fromarray(np.repeat(np.repeat(rgb(f), factor, axis=0), factor, axis=1)).quantize(256)
             for f in pictures
         ]
-        order = [*range(len(forth)), *range(len(forth) - 2, 0, -1)]
+        order = [*range(len(enlarged)), *range(len(enlarged) - 2, 0, -1)]
         durations = [STOP_MS if index in self.stops else FRAME_MS for index in order]
-        images = [forth[index] for index in order]
+        images = [enlarged[index] for index in order]
         buffer = io.BytesIO()
         images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, disposal=1)
         return buffer.getvalue()
@@ -124,7 +124,7 @@ def latent_walk(
     ends: tuple[GivenItem, GivenItem] | None,
     sampling: Mapping[str, SettingValue],
 ) -> Walk:
-    """The walk that `Model.walk` returns."""
+    """Return a walk; for the arguments see `Model.walk`."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
         raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {shorten(ends)})")
     n = _frame_count(n, 2 if ends else stops)
@@ -133,7 +133,9 @@ def latent_walk(
     family = generator.family
     walk_label = _walk_label(generator, seed, label)  # (1,)
     if type(family).generate is Family.generate:
-        Family.initial_latents(family, SampleRequest(1), seed)  # says why there is no space to walk in
+        Family.initial_latents(
+            family, SampleRequest(1), seed
+        )  # raises the error that says why there is no latent space
     if ends is None:
         labels = generator.sample_labels(stops, seed) if walk_label is None else walk_label.expand(stops)
         latents = family.initial_latents(SampleRequest(stops, labels, sampling=config), seed)  # (stops, K)
@@ -154,12 +156,12 @@ def latent_walk(
 
 
 def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) -> list[list[DecodedItem]]:
-    """Walks between samples of the seed two by two, both of one class where there are any.
+    """Return walks between pairs of samples, both of one class if there are classes.
 
     Args:
-        generator: What draws them.
-        count: How many walks.
-        frames: Items of each.
+        generator: The generator.
+        count: Number of walks.
+        frames: Number of items of each walk.
         seed: Seed of the samples.
 
     Returns:
@@ -179,7 +181,7 @@ def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) 
 
 
 def _frame_count(n: int, stops: int) -> int:
-    """n as a number that has a frame for each stop."""
+    """Return n if it is a number of frames with one for each stop, else raise ConfigError."""
     stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, 1, MAX_FRAMES)
     if n < stops:
         raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MAX_FRAMES:,}")
@@ -187,14 +189,16 @@ def _frame_count(n: int, stops: int) -> int:
 
 
 def _walk_label(generator: Generator, seed: int, label: str | int | None) -> Tensor | None:
-    """(1,) the class of the whole walk: the one asked for, or one drawn as the data has them where the family needs one;
-    None where the walk is free."""
+    """Return the class (1,) of the whole walk: the requested one, or one that is drawn if the family needs one.
+
+    Returns None if the walk is free.
+    """
     is_free = generator.spec.classes == 0 or generator.family.interpolates_across_classes
     return None if is_free and label is None else generator.sample_labels(1, seed, label)
 
 
 def _points_along(family: Family, latents: Tensor, n: int) -> Tensor:
-    """(n, K) points at even shares of the way along the stops (stops, K)."""
+    """Return points (n, K) at equal distances along the way through the stops (stops, K)."""
     position = torch.linspace(0, len(latents) - 1, n, dtype=torch.float64)  # (n,)
     stretch = position.floor().long().clamp(max=len(latents) - 2)  # (n,)
     parts = [
@@ -205,7 +209,7 @@ def _points_along(family: Family, latents: Tensor, n: int) -> Tensor:
 
 
 def _items_at(generator: Generator, points: Tensor, request: SampleRequest) -> Iterator[DecodedItem]:
-    """The item that starts from each of the points (n, K)."""
+    """Yield the item that is generated from each of the points (n, K)."""
     for start in range(0, len(points), SAMPLE_BATCH):
         part = points[start : start + SAMPLE_BATCH]
         labels = None if request.labels is None else request.labels[start : start + SAMPLE_BATCH]

@@ -1,4 +1,4 @@
-"""Items into a run's own values and latents, and back: what `Model.encode` and `Model.decode` do."""
+"""Conversion of items into a run's own values and latents, and back, for `Model.encode` and `Model.decode`."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from anew.functional.latents import given_places
 from anew.sampling.generator import Generator
 from anew.sampling.samples import Samples
 
-GivenItem: TypeAlias = str | Path | bytes | Numbers | FileSlice  # of the user: a path, a file's bytes, or an array
+GivenItem: TypeAlias = (
+    str | Path | bytes | Numbers | FileSlice
+)  # an item from the user: a path, a file's bytes, or an array
 ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice
 
 
 def item_values(generator: Generator, item: object) -> Tensor:
-    """(1, *shape) what the family sees of an item: a path, the bytes of a file, or an array."""
+    """Return an item (a path, the bytes of a file, or an array) as the family sees it, (1, *shape)."""
     return values_of(generator.modality, item)
 
 
 def values_of(modality: Modality, item: object) -> Tensor:
-    """(1, *shape) the item as this modality, seen through a codec or plain, gives it."""
+    """Return an item in the values of this modality, (1, *shape), which are latents if it has a codec."""
     row = _encoded_row(modality, item)
     values: Tensor = modality.batch(row[None], None, None).x
     return values.float() if values.is_floating_point() else values
 
 
 def _encoded_row(modality: Modality, item: object) -> Numbers:
-    """The item as the cache would hold it; ConfigError says why it cannot be used."""
+    """Encode an item as the cache of the data does. Raises ConfigError, which says why, if it cannot be used."""
     expected = f"give a file of one {modality.traits.singular}"
     if not isinstance(item, ITEM_TYPES):
         raise ConfigError(f"{shorten(item)} is not an item; give a path, the bytes of a file, or an array")
@@ -63,7 +65,7 @@ def _plain_data(item: bytes | bytearray | memoryview | Numbers | FileSlice) -> I
 
 
 def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
-    """The value of `Item.data` for a file."""
+    """Return the value of `Item.data` for a file."""
     if not modality.traits.reads_file_slices:
         return path.read_bytes()
     path.stat()  # a missing file is reported here, by its name
@@ -71,14 +73,14 @@ def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
 
 
 def condition_from_mask(generator: Generator, condition: object) -> Condition:
-    """The condition that keeps part of an item.
+    """Return the condition that keeps a part of an item.
 
     Args:
-        generator: Whose samples are conditioned.
-        condition: (item, mask), the mask true where the item is kept; or a `Condition` in the generator's own values.
+        generator: The generator whose samples are conditioned.
+        condition: (item, mask), where the mask is true for what is kept; or a `Condition` in the generator's own values.
 
     Raises:
-        ConfigError: The data is not on a grid, the generator keeps nothing of an item, or the sizes do not fit.
+        ConfigError: The data is not on a grid, the generator cannot keep a part of an item, or the sizes do not fit.
     """
     if isinstance(condition, Condition):
         return condition
@@ -95,7 +97,7 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
     x = values_of(generator.item_modality, item)[0]  # (C, *axes)
     axes = tuple(x.shape[1:])
     mask = _mask(given_mask, axes)
-    if tuple(mask.shape) == axes[: mask.dim()]:  # a mask of whole frames holds for all their pixels
+    if tuple(mask.shape) == axes[: mask.dim()]:  # a mask of whole frames applies to all their pixels
         mask = mask.view(*mask.shape, *[1] * (len(axes) - mask.dim())).expand(axes)
     if tuple(mask.shape) != axes:
         size = tuple(mask.shape)
@@ -104,11 +106,13 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
 
 
 def in_own_values(generator: Generator, condition: Condition) -> Condition:
-    """What is given of items, in the values that the family draws. Of latents those are kept around which all is given, and the
-    items get the rest back after they were decoded, as in blended latent diffusion (arXiv 2206.02779).
+    """Return a condition on items in the values that the family draws.
+
+    Latents are kept if everything around them is given. The rest of what is given is put back into the items after they are
+    decoded, as in blended latent diffusion (arXiv 2206.02779).
 
     Args:
-        generator: Whose samples are conditioned.
+        generator: The generator whose samples are conditioned.
         condition: x (*shape) or (n, *shape) of items, and its mask.
     """
     codec = generator.codec
@@ -122,11 +126,10 @@ def in_own_values(generator: Generator, condition: Condition) -> Condition:
 
 
 def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:
-    """float32 of any shape."""
+    """Return a given mask as a float32 tensor of any shape. Raises ConfigError if it is not an array of numbers."""
     try:
-        values = (
-            mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
-        )  # a copy: strides may be negative
+        # np.array copies: from_numpy does not take negative strides.
+        values = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
         if not values.is_complex() and bool(values.isfinite().all()):
             return values.float()
     except (TypeError, ValueError, RuntimeError):
@@ -135,7 +138,7 @@ def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:
 
 
 def encode_items(generator: Generator, items: Sequence[object]) -> Tensor:
-    """(n, *latent) of items, by the codec of the generator or the family that is one."""
+    """Encode items into latents (n, *latent), by the codec of the generator, or by its family if that is one."""
     codec = _codec(generator)
     if isinstance(items, str | Path | bytes) or not isinstance(items, Sequence | np.ndarray):
         raise ConfigError(f"`items` must be a list of items (got {shorten(items)})")
@@ -146,7 +149,7 @@ def encode_items(generator: Generator, items: Sequence[object]) -> Tensor:
 
 
 def decode_latents(generator: Generator, latents: object) -> Samples:
-    """Items from latents (n, *latent)."""
+    """Decode latents (n, *latent) into items."""
     codec = _codec(generator)
     z = _checked_latents(codec, latents).to(generator.device)
     x = codec.decode(z).cpu()  # (n, *shape)
@@ -155,7 +158,7 @@ def decode_latents(generator: Generator, latents: object) -> Samples:
 
 
 def _checked_latents(codec: Codec, latents: object) -> Tensor:
-    """(n, *latent) float32, or int64 codes; ConfigError where they are not what `encode` gives."""
+    """Return latents (n, *latent) as float32, or codes as integers. Raises ConfigError if they do not fit the codec."""
     spec = codec.latent
     shape = (spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape)
     expected = f"give (n, {', '.join(map(str, shape))})"
@@ -176,7 +179,7 @@ def _checked_latents(codec: Codec, latents: object) -> Tensor:
 
 
 def _codec(generator: Generator) -> Codec:
-    """ConfigError where a run has none."""
+    """Return the codec of a run, or its family if that is one. Raises ConfigError if there is none."""
     if generator.codec is not None:
         return generator.codec
     family = generator.family

@@ -1,4 +1,4 @@
-"""A trained model, loaded from its run folder: the public face of this room."""
+"""A trained model, loaded from its run folder: the public class of this package."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ from anew.sampling.scoring import (
 
 
 class Model(Generator):
-    """A generator with its run. `anew.load(run)` makes one; it needs the run folder alone, not the data.
+    """A generator with its run. `anew.load(run)` makes one; it needs only the run folder, not the data.
 
     Args:
         folder: The run.
         device: "auto", "cpu", "cuda" or "cuda:N".
         trust_code: Whether to run the `family.py` of a run with a family of its own.
-        step: A step whose weights were kept during training, to have them in place of the newest.
+        step: A step whose weights were kept during training, which are then loaded instead of the newest.
 
     Attributes:
         folder: The run.
         record: What config.json says.
-        notes: Sentences on what the user should know: weights that are of a checkpoint.
+        notes: Sentences on what the user should know, such as that the weights are those of a checkpoint.
 
     Raises:
         RunError: The run is damaged, was edited, or has no weights yet.
@@ -108,26 +108,26 @@ class Model(Generator):
         share: tuple[int, int] | None = None,
         **sampling: SettingValue,
     ) -> Samples:
-        """Draw new items. The random numbers of sample i depend on the seed and i alone; its last bits also on the size of its batch.
+        """Draw new items. The random numbers of sample i depend only on the seed and i; its last bits also on the batch size.
 
         Args:
-            n: How many.
-            seed: 0 to 2**63 - 1.
-            prompt: What each begins with.
-            suffix: What each ends with, where an end can be given.
+            n: Number of samples.
+            seed: Seed, 0 to 2**63 - 1.
+            prompt: The beginning of each sample.
+            suffix: The end of each sample, for data whose end can be given.
             stop: New text ends before this string.
-            label: One of the classes, or its place in `labels`; None draws each with its share in the data.
+            label: One of the classes, or its index in `labels`; None draws each with its share in the data.
             condition: (item, mask) to fill in. An image is a path, the bytes of a file or a uint8 array (H, W) or
-                (H, W, C), and its mask (H, W) is true where it is kept. A clip has one more axis, (T, H, W[, C]), and its
+                (H, W, C), and its mask (H, W) is true for what is kept. A clip has one more axis, (T, H, W[, C]), and its
                 mask is (T, H, W), or (T,) for whole frames. Or a `Condition` in the model's own values.
             first_index: Index i of the first sample.
-            share: (i, k) draws the i-th of k shares alone, of which all together are the n samples, byte for byte: for k processes
-                or machines. They are drawn in batches of 256, so shares of fewer samples save no time.
+            share: (i, k) draws only the i-th of k shares, for k processes or machines. All shares together are the n samples,
+                byte for byte. Samples are drawn in batches of 256, so shares of fewer samples save no time.
             **sampling: The family's sampling settings, as in `anew sample --set`.
 
         Returns:
-            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips or (N,) float32 sound,
-            (N, 2) of stereo. `save` writes files.
+            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips, or float32 sound (N,), stereo (N, 2). `save`
+            writes files.
 
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
@@ -145,15 +145,15 @@ class Model(Generator):
 
     @functools.cached_property
     def identity(self) -> tuple[str, str]:
-        """Identity of the model in files of samples: the name of the run, and a digest of the weights, those of a codec included."""
+        """Identity of the model in files of samples: the name of the run, and a digest of all weights, the codec's included."""
         modules = [self.family, *([self.codec] if isinstance(self.codec, nn.Module) else [])]
         return self.folder.path.resolve().name, weights_digest(modules)
 
     def again(self, origins: Sequence[Origin]) -> Samples:
-        """Samples once more; see `anew.again`.
+        """Draw samples again; see `anew.again`.
 
         Args:
-            origins: Where each comes from, as its file says it.
+            origins: Origin of each sample, as its file records it.
 
         Returns:
             The samples in this order.
@@ -169,17 +169,17 @@ class Model(Generator):
         label: str | int | None = None,
         **sampling: SettingValue,
     ) -> Iterator[Sequence[DecodedItem]]:
-        """Drafts of samples as they form, each the list of n items so far; the last is what `sample` gives. To cancel, stop iterating.
+        """Yield drafts of samples as they form. The last draft is what `sample` returns. To cancel, stop iterating.
 
         Args:
-            n: How many items.
-            seed: 0 to 2**63 - 1.
-            prompt: What each begins with.
-            label: One of the classes, or its place in `labels`.
+            n: Number of items.
+            seed: Seed, 0 to 2**63 - 1.
+            prompt: The beginning of each sample.
+            label: One of the classes, or its index in `labels`; None draws each with its share in the data.
             **sampling: The family's sampling settings.
 
         Yields:
-            n items as `sample` gives them, as far as they are formed.
+            n unfinished items, as from `sample`.
 
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
@@ -199,26 +199,26 @@ class Model(Generator):
         ends: tuple[GivenItem, GivenItem] | None = None,
         **sampling: SettingValue,
     ) -> Walk:
-        """Frames of a walk through the space that samples start from.
+        """Return the frames of a walk through the latent space that samples start from.
 
         Args:
-            n: How many frames.
-            stops: How many samples it passes through.
+            n: Number of frames.
+            stops: Number of samples that the walk passes through.
             seed: Seed of these samples.
             label: A class to stay in.
             ends: Two items to walk between instead, as paths, bytes of files, or uint8 arrays.
             **sampling: The family's sampling settings.
 
         Returns:
-            The frames in order; `save` writes them, a strip and a moving picture.
+            The frames in order; `save` writes them, a strip and an animated GIF.
 
         Raises:
-            ConfigError: The family has no such space, which says why.
+            ConfigError: The family has no latent space; the message says why.
         """
         return latent_walk(self, n, stops=stops, seed=seed, label=label, ends=ends, sampling=sampling)
 
     def _condition(self, prompt: object, suffix: object, condition: object) -> Condition | None:
-        """The condition of samples, in the values of the run; None: unconditional."""
+        """Return the condition of samples in the values of the run; None if there is none."""
         from_prompt = condition_from_prompt(self.modality, prompt, suffix)
         if condition is None:
             return from_prompt
@@ -229,7 +229,7 @@ class Model(Generator):
     # -- latents --------------------------------------------------------------------------------------------------------
 
     def encode(self, items: Sequence[GivenItem]) -> Tensor:
-        """Latents of items, for vae and for runs on latents or codes.
+        """Return the latents of items, for vae and for runs on latents or codes.
 
         Args:
             items: Paths, bytes of files, or uint8 arrays.
@@ -243,10 +243,10 @@ class Model(Generator):
         return encode_items(self, items)
 
     def decode(self, latents: Tensor) -> Samples:
-        """The items that latents stand for.
+        """Return the items that latents stand for.
 
         Args:
-            latents: (n, *latent) or (n, L), as `encode` gives them.
+            latents: (n, *latent) or (n, L), as from `encode`.
 
         Returns:
             n items.
@@ -266,20 +266,20 @@ class Model(Generator):
         per_item: bool = False,
         reporter: Reporter | None = None,
     ) -> Scores:
-        """Likelihood of other data under the model: log-likelihood, and bits per character (residue, dimension).
+        """Score other data by its likelihood under the model: log-likelihood, and bits per character (residue, dimension).
 
         Each document, line, sequence or row of a table is scored by itself.
 
         Args:
-            data: A path; or items: a text, a list of texts, or a list of arrays. A string that names nothing on the disk and has
-                no form of a path is a text.
-            limit: About how many units of a path to score, taken evenly; None: all. Context then carries on from one document to
-                the next.
-            per_item: Whether to keep the score of each record of a path in `items`; those of a list always are.
-            reporter: Who shows the progress. None shows nothing.
+            data: A path; or items: a text, a list of texts, or a list of arrays. A string is a text if no file of that name
+                exists and it does not look like a path.
+            limit: About how many units of a path to score, taken evenly; None for all. With a limit, the context continues from
+                one document to the next.
+            per_item: Whether to keep the score of each record of a path in `items`; those of a list are always kept.
+            reporter: Shows the progress; None shows nothing.
 
         Returns:
-            The figures: for all data, and for each item where items were given.
+            The scores of all data, and of each item if items were given.
 
         Raises:
             ConfigError: The run has no likelihood.
@@ -304,23 +304,21 @@ class Model(Generator):
 
     def _is_text(self, data: str) -> bool:
         """Whether a string is a text to score, not a path."""
-        if (
-            not isinstance(self.item_spec, Tokens)
-            or not data
-            or not all(c.isprintable() or c in "\n\t\r" for c in data)
-        ):
+        if not isinstance(self.item_spec, Tokens) or not data:
             return False
-        has_form_of_path = len(data.split()) == 1 and (os.sep in data or "/" in data or Path(data).suffix)
-        return not os.path.lexists(data) and not has_form_of_path
+        if not all(c.isprintable() or c in "\n\t\r" for c in data):
+            return False
+        looks_like_path = len(data.split()) == 1 and (os.sep in data or "/" in data or Path(data).suffix)
+        return not os.path.lexists(data) and not looks_like_path
 
     def bits(
         self, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
     ) -> list[tuple[float, float]]:
-        """Bits of each example.
+        """Return the bits of each example.
 
         Args:
-            batches: As `Dataset.scoring` gives them.
-            seconds: Stop once so many are spent; None: never.
+            batches: Batches, as from `Dataset.scoring`.
+            seconds: Stop once so many seconds are spent; None for no limit.
             part: A part of a mixed model to score alone, by its name in `bits_by_part`.
 
         Returns:
@@ -332,12 +330,12 @@ class Model(Generator):
         return bits_of_batches(self, batches, seconds, part)
 
     def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Bits that each part of a mixed model (network, n-gram counts) would reach alone.
+        """Return the bits that each part of a mixed model (network, n-gram counts) would need alone.
 
         Args:
-            batches: As `Dataset.scoring` gives them.
+            batches: Batches, as from `Dataset.scoring`.
 
         Returns:
-            Bits per unit by the name of the part; empty where the family is one part.
+            Bits per unit by the name of the part; empty if the model is not mixed.
         """
         return bits_per_unit_by_part(self, batches)

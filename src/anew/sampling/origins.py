@@ -1,4 +1,4 @@
-"""Origin of a sample, kept as a comment in its file: enough to make it once more."""
+"""The origin of a sample, which is kept as a comment in its file, and suffices to draw it again."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from anew.data.formats import audio, fasta, frames, pixels
 from anew.data.formats.reading import read_whole
 from anew.errors import ConfigError, RunError, shorten
 
-MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # of a file next to samples: a million of them
-SHEETS = ("all", "sheet", "final")  # names of files that hold many samples
-SIDE = ".origins"  # beginning of the name of a file next to samples
-MARK = "anew="  # in front of the JSON object in a comment
+MOST_SIDE_BYTES, MOST_SIDE_MEMORY = 1 << 28, 1 << 30  # size of a side file with the origins of a million samples
+SHEETS = ("all", "sheet", "final")  # names of files that show many samples
+SIDE = ".origins"  # beginning of the name of a side file, which is next to files of samples
+MARK = "anew="  # precedes the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
-LONGEST_TEXT = 1000  # characters of a prompt that a comment holds: players and viewers show comments; chosen
-LONGEST_COMMENT = 65536  # characters that are read of one: an origin has at most a few thousand
+LONGEST_TEXT = 1000  # characters of a prompt in a comment: players and viewers show comments; chosen
+LONGEST_COMMENT = 65536  # characters that are read of a comment: an origin has at most a few thousand
 SettingValue = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
@@ -42,13 +42,13 @@ class Origin:
         weights: Digest of the weights.
         seed: Seed of the sample.
         index: Index of the sample.
-        batch: Index of the first sample, and number of samples, that were drawn as one batch: sums round by its size.
-        label: The class that was asked for.
-        prompt: What it begins with.
-        suffix: What it ends with.
-        stop: The text that it ends before.
-        settings: Sampling settings that are not the usual ones; None: there are none.
-        is_given: Whether it follows from something that no comment holds: pixels, frames, a long prompt.
+        batch: Index of the first sample, and number of samples, of the batch that it was drawn in: sums round by its size.
+        label: The class that was requested.
+        prompt: The text that it begins with.
+        suffix: The text that it ends with.
+        stop: The text before which it ends.
+        settings: Sampling settings that are not the usual ones; None if there are none.
+        is_given: Whether it depends on something that a comment cannot hold: pixels, frames, a long prompt.
         version: Version of this package.
     """
 
@@ -66,17 +66,17 @@ class Origin:
     version: str = __version__
 
     def to_json(self) -> dict[str, object]:
-        """Values other than the defaults."""
+        """Return the values that are not defaults, as JSON values."""
         values = dataclasses.asdict(self).items()
         return {name: value for name, value in values if value is not None and value is not False}
 
     def to_comment(self) -> str:
-        """One line of ASCII."""
+        """Return the comment for a file, one line of ASCII."""
         return MARK + json.dumps(self.to_json(), separators=(",", ":"))
 
 
 class _StoredOrigin(Record):
-    """An origin as a file of anybody holds it."""
+    """Schema of an origin in a file that anybody may have written."""
 
     run: Text
     weights: Text
@@ -93,7 +93,7 @@ class _StoredOrigin(Record):
 
 
 def from_comment(comment: str) -> Origin | None:
-    """The origin in a comment; None where it holds none. Raises ValueError (one clause) for damaged ones."""
+    """Return the origin in a comment; None if there is none. Raises ValueError (one clause) if it is damaged."""
     _, mark, text = comment.partition(MARK)
     if not mark:
         return None
@@ -105,7 +105,7 @@ def from_comment(comment: str) -> Origin | None:
 
 
 def from_json(value: object) -> Origin:
-    """The origin in JSON values of an untrusted file. Raises ValueError (one clause) for damaged ones."""
+    """Return the origin in JSON values of an untrusted file. Raises ValueError (one clause) if they are damaged."""
     stored = checked(_StoredOrigin, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
@@ -114,14 +114,14 @@ def from_json(value: object) -> Origin:
 
 
 def origins_in(path: Path) -> list[Origin]:
-    """Origins of the samples in a file that this package wrote: one, or one a record.
+    """Return the origins of the samples in a file that this package wrote: one, or one for each record.
 
     Raises:
-        ConfigError: It cannot be read, or says nothing of where it comes from.
+        ConfigError: The file cannot be read, or has no record of its origin.
     """
     advice = "give a PNG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote, or a text beside its .origins.json"
     try:
-        # Whoever handed the file on may have made it, so native libraries see it in another process alone.
+        # The file may be a stranger's, so native libraries read it only in another process.
         comments = isolation.call(_comments, None, read_whole(path))
         origins = _origins_beside(path) if comments is None else [from_comment(comment) for comment in comments]
     except OSError as error:
@@ -139,18 +139,18 @@ def origins_in(path: Path) -> list[Origin]:
 
 
 def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None) -> tuple[str, bytes]:
-    """Name and content of a file that says where the samples of others come from. It is hidden, so that nobody reads it as data.
+    """Return name and content of a file with the origins of samples in other files. It is hidden, so it is not read as data.
 
     Args:
-        origins: Origins of the samples of a file, by its name.
-        first: Index of the first sample, where the folder may hold other shares.
+        origins: Origins of the samples of each file, by its name.
+        first: Index of the first sample, if the folder may hold other shares.
     """
     values = {name: [origin.to_json() for origin in run_origins] for name, run_origins in origins.items()}
     return f"{SIDE}{'' if first is None else f'-{first}'}.json", (json.dumps(values, indent=1) + "\n").encode()
 
 
 def _origins_beside(path: Path) -> list[Origin | None]:
-    """Origins of a file's samples, from the `side_file` next to it."""
+    """Return the origins of a file's samples from the `side_file` next to it; empty if there is none."""
     for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
             values = files.read_json(side_file, MOST_SIDE_BYTES, MOST_SIDE_MEMORY)
@@ -162,13 +162,13 @@ def _origins_beside(path: Path) -> list[Origin | None]:
 
 
 def _comments(_: None, data: bytes) -> list[str] | None:
-    """The beginnings of the comments that hold an origin; None where the format has none. Raises ValueError (one clause)."""
+    """Return the beginnings of comments that hold an origin; None for a format without comments. Raises ValueError (one clause)."""
     comments = _all_comments(data)
     return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if MARK in text]
 
 
 def _all_comments(data: bytes) -> Sequence[str] | None:
-    """The comments of a file, by what its content is; None where its format has none."""
+    """Return the comments of a file, whose format is known by its content; None for a format without comments."""
     if data[:4] in (b"RIFF", b"fLaC"):
         return [audio.read_comment(data)]
     if data[4:8] == b"ftyp":
@@ -181,7 +181,7 @@ def _all_comments(data: bytes) -> Sequence[str] | None:
 
 
 def weights_digest(modules: Sequence[nn.Module]) -> str:
-    """A short digest of all weights and buffers."""
+    """Return a short digest of all weights and buffers."""
     digest = hashlib.blake2b(digest_size=8)
     for module in modules:
         for name, tensor in sorted(module.state_dict().items()):
@@ -191,7 +191,7 @@ def weights_digest(modules: Sequence[nn.Module]) -> str:
 
 
 def one_run(origins: Sequence[Origin], path: Path) -> str:
-    """The name of the run that all of them are of."""
+    """Return the name of the run that all origins share. Raises ConfigError if they are of several runs."""
     names = {origin.run for origin in origins}
     if len(names) > 1:
         raise ConfigError(f"{str(path)!r} holds samples of several runs ({shorten(sorted(names))}); give one")

@@ -1,4 +1,4 @@
-"""Records that know nothing of each other as batches for scoring, those of about one length together.
+"""Batches of independent records for scoring; records of about the same length are put together.
 
 Legend for shapes: B rows of a batch, L targets.
 """
@@ -17,26 +17,26 @@ from anew.data.loading.rows import GridExamples, PackedExamples, RecordExamples,
 from anew.data.modality import Modality
 from anew.data.types import EncodedRecord
 
-TOKENS_AT_ONCE = 8192  # of a batch of windows: bounds the memory of its logits
-# Of a batch of records, padding included: a tenth to a fifth faster than 8,192; with known records each step has a
-# fixed cost, so it is not smaller (docs/log.md, 2026-11-26).
+TOKENS_AT_ONCE = 8192  # tokens in a batch of windows: bounds the memory of its logits
+# Tokens in a batch of records, padding included: a tenth to a fifth faster than 8,192. It is not smaller because with known
+# records each step has a fixed cost (docs/log.md, 2026-11-26).
 RECORD_TOKENS_AT_ONCE = 4096
-GRIDS_AT_ONCE = 32  # bounds memory for images of any size; chosen
+GRIDS_AT_ONCE = 32  # items in a batch of grids: bounds memory for images of any size; chosen
 Ints = NDArray[np.int64]
 
 
 def record_batches(
     modality: Modality, records: Sequence[EncodedRecord], whole_documents: bool = False
 ) -> Iterator[tuple[Ints, Batch]]:
-    """Batches in which every target of every record counts once.
+    """Yield batches in which every target of every record counts once.
 
     Args:
-        modality: Whose encoding the records are in.
-        records: All with a label, or all without.
-        whole_documents: Whether all windows of a document are to be in one batch, however many.
+        modality: The modality that encoded the records.
+        records: The records: all with a label, or all without.
+        whole_documents: Whether all windows of a document must be in one batch, however many there are.
 
     Yields:
-        The record that each row belongs to (B,), and the batch.
+        The index of the record that each row belongs to (B,), and the batch.
     """
     spec = modality.spec
     if isinstance(spec, Tokens) and spec.packed:
@@ -55,7 +55,7 @@ def record_batches(
 
 
 def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:
-    """Indices in this order, from short to long, in pieces of at most RECORD_TOKENS_AT_ONCE padded tokens."""
+    """Cut indices, which are sorted by length, into pieces of at most RECORD_TOKENS_AT_ONCE padded tokens."""
     first = 0
     while first < len(order):
         stop = first + 1
@@ -68,7 +68,7 @@ def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:
 def _document_batches(
     modality: Modality, records: Sequence[EncodedRecord], is_whole: bool
 ) -> Iterator[tuple[Ints, Batch]]:
-    """Windows of documents, each of which begins without a context."""
+    """Yield batches of the windows of documents; each document begins without a context."""
     spec = modality.spec
     assert isinstance(spec, Tokens)
     at_once = max(1, TOKENS_AT_ONCE // spec.length)
@@ -88,7 +88,7 @@ def _document_batches(
 
 
 def _concatenated(batches: Sequence[Batch]) -> Batch:
-    """One batch of the windows of several; windows have a mask and no label, and the first of each continues none."""
+    """Join batches of windows into one. Windows have a mask and no label, and the first of each batch continues none."""
     masks: list[Tensor] = [batch.mask for batch in batches if batch.mask is not None]
     units: list[Tensor] = [batch.units for batch in batches if batch.units is not None]
     continues = [batch.continues for batch in batches if batch.continues is not None]

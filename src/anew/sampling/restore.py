@@ -1,4 +1,4 @@
-"""Restoring of a run: its family, codec, modality and weights as objects. Code in a run is executed only where it is trusted."""
+"""Restore the family, codec, modality and weights of a run as objects. Code in a run is executed only if it is trusted."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
 
-CODE_BYTES = 16 * 2**20  # of family.py, at most: no program of one file is as long
+CODE_BYTES = 16 * 2**20  # largest family.py that is read: no program of one file is as long
 
 
 def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
-    """The family class of a run. One of its own is code in the run folder, which runs only where it is trusted."""
+    """Return the family class of a run. If it is code in the run folder, that runs only if it is trusted."""
     path = trusted_family_file(name, folder, trust_code)
     return load_family(str(name)) if path is None else load_family_file(path)
 
 
 def trusted_family_file(name: str | None, folder: Path, trust_code: bool) -> Path | None:
-    """The `family.py` of a run that may be run; None where the family is a built-in one.
+    """Return the path of the trusted `family.py` of a run; None for a built-in family.
 
     Raises:
-        RunError: The user does not trust it.
+        RunError: The user does not trust the code.
     """
     if name != OWN_FAMILY:
         return None
@@ -58,15 +58,15 @@ def restore_family(
     path: Path,
     device: torch.device,
 ) -> Family:
-    """A family as a run holds it, ready to sample.
+    """Restore a family from a run, ready to sample.
 
     Args:
         record: Its name and Config.
-        spec: What it generates.
+        spec: Spec of what it generates.
         owner: Its class.
         weights: Its state.
-        path: The file that the weights are from, for sentences.
-        device: Where it will sample.
+        path: The file that the weights are from, for error messages.
+        device: The device on which it will sample.
 
     Raises:
         RunError: The files of the run do not fit together.
@@ -75,7 +75,7 @@ def restore_family(
     with restoring(config):
         if not owner.supports(spec):
             raise RunError(f"{str(config)!r} was edited: {record.name} does not take such data; restore it")
-        # Twice the weights: parts may be made and then replaced. A stranger's settings may ask for any number of layers.
+        # A stranger's settings may ask for any size. Twice the weights, as parts may be made and then replaced.
         with parameters_within(2 * sum(tensor.nbytes for tensor in weights.values())):
             family = owner(spec, cfg.from_json(owner.Config, record.config))
     load_weights(family, weights, path)
@@ -83,7 +83,7 @@ def restore_family(
 
 
 def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Family:
-    """The codec of a run; RunError where it has none, or its files do not fit."""
+    """Restore the codec of a run. Raises RunError if it has none, or its files do not fit together."""
     codec_record = record.codec
     if codec_record is None:
         raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
@@ -93,14 +93,14 @@ def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Fami
 
 
 def as_codec(family: Family, folder: Path) -> Codec:
-    """The family as a codec; RunError where it is not one, so that the run in the folder was edited."""
+    """Return the family as a codec. Raises RunError if it is not one, which means that the run in the folder was edited."""
     if family.codec_config is None or not isinstance(family, Codec):
         raise RunError(f"{str(folder / CONFIG)!r} was edited: its codec's family is not a codec; restore it")
     return family
 
 
 def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Modality:
-    """The kind of data as the family sees it: through the codec of the run, where it has one."""
+    """Restore the modality as the family sees it: through the codec of the run, if it has one."""
     plain = restore_item_modality(record.data, folder)
     modality: Modality = plain
     if record.codec is not None:
@@ -111,13 +111,13 @@ def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> M
 
 
 def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], Path, list[str]]:
-    """The weights to sample from: those of a finished training, else of the newest checkpoint.
+    """Return the weights to sample from: those of a finished training, else of the newest checkpoint.
 
     Returns:
         The state of the family, the file it is from, and sentences on what the user should know.
 
     Raises:
-        RunError: There is no checkpoint yet, or no file is whole.
+        RunError: There is no checkpoint yet, or all files are damaged.
     """
     path = run.path / WEIGHTS
     if path.exists() or path.is_symlink():
@@ -143,7 +143,7 @@ def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], P
 
 
 def checkpoint_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The state of the family in a whole checkpoint; averages replace the weights that they are of, as in `Trainer.weights`."""
+    """Return the state of the family in a whole checkpoint, with averages in place of weights, as in `Trainer.weights`."""
     weights: dict[str, Tensor] = {}
     for part in ("weights/", "average/"):
         weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}
@@ -151,8 +151,10 @@ def checkpoint_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collection[str]) -> dict[str, Tensor]:
-    """What a training that has not ended fits at its end (the prior of a VAE), as it was fitted for the newest snapshot: what
-    the snapshot has besides averaged weights. Without a snapshot, samples come from an unfitted prior."""
+    """Return what is fitted only at the end of a training (the prior of a VAE) as it was fitted for the newest snapshot.
+
+    It is what the snapshot has besides averaged weights. Without a snapshot, samples come from an unfitted prior.
+    """
     kept = snapshots.snapshots(run) if averaged else []
     if not kept:
         return {}
@@ -165,13 +167,13 @@ def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collectio
 
 
 def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Path]:
-    """The weights of a snapshot; what it does not have (what was counted or measured) is that of `weights`.
+    """Return the weights of a snapshot; what it does not contain (counts, measurements) is taken from `weights`.
 
     Returns:
-        The state of the family, and the file that the snapshot is in.
+        The state of the family, and the file of the snapshot.
 
     Raises:
-        RunError: It is not there, not whole, or of another model.
+        RunError: The snapshot is missing, damaged, or of another model.
     """
     path = snapshots.path_of(run, step)
     earlier = snapshots.read(run, step)
@@ -182,7 +184,7 @@ def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tupl
 
 
 def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a family; names, shapes and dtypes are checked first, RunError where they do not fit."""
+    """Load weights into a family. Raises RunError if names, shapes or dtypes do not fit, or values are not finite."""
     with restoring(path):
         family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
     expected = family.state_dict()

@@ -1,4 +1,4 @@
-"""Samples of a model: items now, ordinary files when they are saved or shown."""
+"""Samples of a model: items in memory, which become ordinary files when they are saved or shown."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError
 from anew.sampling.origins import Origin, side_file
 
-SHEET_SIZE = 100  # images on one sheet: ten by ten, of which each can still be seen
-MOST_SCALE = 64  # whole factor by which pictures are enlarged: bounds memory; chosen
-NOTEBOOK_SIZE = 64  # samples that a notebook shows: more of them make its file too large to open
+SHEET_SIZE = 100  # images on one sheet: ten by ten, small enough to see each
+MOST_SCALE = 64  # largest factor by which pictures are enlarged: bounds memory; chosen
+NOTEBOOK_SIZE = 64  # samples that a notebook shows: more make its file too large to open
 
 
 class Samples(Sequence[DecodedItem]):
-    """New items as people see them (str, or arrays). A file is made of an item when it is first needed.
+    """New items as people see them (str, or arrays). The file of an item is made when it is first needed.
 
     Args:
-        items: What the model drew.
+        items: Items that the model drew.
         labels: The class of each; None without classes.
-        modality: The kind of data, which writes the files and pictures.
-        origins: Where each comes from, which its file says; none where that is not known.
-        first: How many samples are in front of these, where they are a share of more.
-        total: How many there are with all shares; None: these alone.
+        modality: The kind of data, which writes files and pictures.
+        origins: Origin of each, which its file records; empty if it is not known.
+        first: Number of samples before these, if they are a share.
+        total: Number of samples in all shares; None if these are all.
     """
 
     def __init__(
@@ -80,24 +80,24 @@ class Samples(Sequence[DecodedItem]):
         return f"Samples({len(self):,} items, {self.modality.name!r}, {size})"
 
     def head(self, n: int) -> Samples:
-        """The first samples.
+        """Return the first samples.
 
         Args:
-            n: How many; all, if there are fewer.
+            n: Number of samples; all, if there are fewer.
 
         Returns:
-            Samples that share the files made so far.
+            The samples, with the files that were made so far.
         """
         return self[: check_int("n", n)]
 
     def artifact(self, index: int) -> Artifact:
-        """A sample as an ordinary file, which is made once.
+        """Return a sample as an ordinary file, which is made once.
 
         Args:
-            index: Of the sample, from 0.
+            index: Index of the sample, from 0.
 
         Returns:
-            Its bytes, ending and media type.
+            Its bytes, suffix and media type.
         """
         if index not in self._artifacts:
             comment = self.origins[index].to_comment() if self.origins else ""
@@ -110,16 +110,17 @@ class Samples(Sequence[DecodedItem]):
         return [self.artifact(index) for index in range(len(self))]
 
     def pictures(self) -> list[Numbers] | None:
-        """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
+        """Return a picture of each sample, (H, W) or (H, W, C) uint8; None for data that has no pictures, such as text."""
         pictures = self.modality.pictures(self._items)
         return None if self._items and not pictures else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one file per sample, and its other formats next to it; or one file of all, where such items are kept so. Their
-        origins are in the files, or in a hidden one next to them where their format has no place for it.
+        """Write one file per sample, and its other formats next to it; or one file of all, if such items are usually kept so.
+
+        The origins of samples are recorded in their files, or in a hidden file next to them if the format has no comments.
 
         Args:
-            folder: Where to; made if missing.
+            folder: Folder of the files; made if missing.
 
         Returns:
             The path of each sample's first file, or of the one file.
@@ -134,7 +135,7 @@ class Samples(Sequence[DecodedItem]):
         return paths
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each file that `save` writes."""
+        """Yield name and content of each file that `save` writes."""
         first_names = []
         for names in self._named_files():
             first_names.append(next(iter(names)))
@@ -142,16 +143,15 @@ class Samples(Sequence[DecodedItem]):
         yield from self._side_file(first_names)
 
     def _side_file(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Name and content of what says where the samples in files of these names come from, if they do not themselves."""
+        """Yield name and content of the file with the origins of samples in files of these names, if it is needed."""
         if not self.origins or self.modality.traits.files_hold_comments:
             return
-        by_name = dict(
-            zip(names, [[origin] for origin in self.origins] if len(names) > 1 else [self.origins], strict=True)
-        )
-        yield side_file(by_name, self.first if self.total is not None else None)
+        by_file = [[origin] for origin in self.origins] if len(names) > 1 else [self.origins]
+        origins = dict(zip(names, by_file, strict=True))
+        yield side_file(origins, self.first if self.total is not None else None)
 
     def _named_files(self) -> Iterator[dict[str, Artifact]]:
-        """The files of each sample by name, or one of all, where such items are kept so."""
+        """Yield the files of each sample by name, or one file of all, if such items are usually kept so."""
         joint = self.modality.merge_files(self.artifacts, self.labels, self.first)
         if joint is not None:
             share = "" if self.total is None else f"-{self.first:0{self._digits}d}"
@@ -163,11 +163,11 @@ class Samples(Sequence[DecodedItem]):
 
     @property
     def _digits(self) -> int:
-        """Of the number in a file's name."""
+        """Number of digits of the number in a file's name."""
         return max(4, len(str((self.total or len(self)) - 1)))
 
     def _stem(self, index: int) -> str:
-        """Name of a sample's files without their endings."""
+        """Return the name of a sample's files without suffix."""
         number, label = f"{self.first + index:0{self._digits}d}", self.labels[index]
         return number if label is None else f"{number}-{_safe_name(label)}"
 
@@ -180,8 +180,8 @@ class Samples(Sequence[DecodedItem]):
         """Write samples into one file to look at: a sheet of pictures of the first ones, or one text of all.
 
         Args:
-            folder: Where to; made if missing.
-            stem: Name of the file without its ending.
+            folder: Folder of the file; made if missing.
+            stem: Name of the file without suffix.
 
         Returns:
             The path of the file.
@@ -201,15 +201,17 @@ class Samples(Sequence[DecodedItem]):
         return place
 
     def save_sprite_sheet(self, folder: str | Path, stem: str = "sheet") -> list[Path]:
-        """Write pictures into one PNG without gaps, with their alpha and palette, and next to it a JSON of where each is, in the
-        form that TexturePacker calls a hash: as many as fit into 4096 x 4096 pixels, the first ones.
+        """Write pictures into one PNG without gaps, with their alpha and palette, and a JSON with the position of each.
+
+        The JSON has the form that TexturePacker calls a hash. The first pictures are written, as many as fit into 4096 x 4096
+        pixels.
 
         Args:
-            folder: Where to; made if missing.
-            stem: Name of both files without their endings.
+            folder: Folder of the files; made if missing.
+            stem: Name of both files without suffix.
 
         Returns:
-            The paths of the PNG and the JSON; none where samples are no pictures, or no sheet holds one.
+            The paths of the PNG and the JSON; empty if samples are not pictures, or too large for a sheet.
         """
         target, stem = _make_folder(folder), _checked_stem(stem)
         names = [f"{self._stem(index)}.png" for index in range(len(self))]
@@ -217,13 +219,13 @@ class Samples(Sequence[DecodedItem]):
         return [files.write_inside(target, name, data) for name, data in written.items()]
 
     def enlarged(self, scale: int) -> Samples:
-        """Samples whose pixels are squares of `scale` pixels a side, without a new colour.
+        """Return samples in which each pixel becomes a square of `scale` x `scale` pixels, without new colours.
 
         Args:
-            scale: From 1 to 64.
+            scale: Factor, 1 to 64.
 
         Returns:
-            As many; themselves where the scale is 1.
+            The enlarged samples; these samples themselves for a factor of 1.
 
         Raises:
             ConfigError: Samples have no pixels, or the scale is out of range.
@@ -240,7 +242,7 @@ class Samples(Sequence[DecodedItem]):
 
 
 def _make_folder(folder: str | Path) -> Path:
-    """A folder to write samples into. The user may name a link to one; that of a run is none, see `RunFolder.open`."""
+    """Make a folder to write samples into, and return it. It may be a link, unlike that of a run (see `RunFolder.open`)."""
     target = new_path("folder", folder)
     try:
         target.mkdir(parents=True, exist_ok=True)

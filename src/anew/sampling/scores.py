@@ -1,4 +1,4 @@
-"""Figures of scored data: of all of it, of each file and of each record; as JSON and as CSV."""
+"""Scores of data under a model: of all data, of each file and of each record; as JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anew.core import files
 from anew.core.arguments import new_path
 from anew.errors import ConfigError
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a cell that begins so for a formula
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Likelihood:
 
     Attributes:
         bits: -log2 of its probability, or the bound that the family gives.
-        units: How many units it has: characters, residues or dimensions.
-        tokens: How many tokens were predicted, the end of a record included; 0 where the model has no tokens.
+        units: Number of units: characters, residues or dimensions.
+        tokens: Number of tokens that were predicted, the end of a record included; 0 for a model without tokens.
     """
 
     bits: float
@@ -38,16 +38,16 @@ class Likelihood:
 
     @property
     def bits_per_token(self) -> float:
-        """Bits per predicted token; 0 where the model has no tokens."""
+        """Bits per predicted token; 0 for a model without tokens."""
         return self.bits / self.tokens if self.tokens else 0.0
 
     @property
     def log_likelihood(self) -> float:
-        """In nats."""
+        """Log-likelihood in nats."""
         return -self.bits * math.log(2.0)
 
     def figures(self, unit: str) -> dict[str, object]:
-        """As JSON values, named after the unit."""
+        """Return the figures as JSON values, with names that contain the unit."""
         counted: dict[str, object] = {"tokens": self.tokens} if self.tokens else {}
         per_token = {"bits_per_token": self.bits_per_token} if self.tokens else {}
         measured = {"log_likelihood": self.log_likelihood, "bits": self.bits}
@@ -59,9 +59,9 @@ class ItemScore(Likelihood):
     """The likelihood of one record.
 
     Attributes:
-        file: Where it lies; "" for an item that was given itself.
-        record: Which record of its file or of the list it is, from 1.
-        name: What the file calls it (the first word of a FASTA header), or "".
+        file: Path of its file; "" for an item that was given directly.
+        record: Number of the record in its file or in the list, from 1.
+        name: Its name in the file (the first word of a FASTA header), or "".
     """
 
     file: str = ""
@@ -80,8 +80,8 @@ class FileScore(Likelihood):
     """The likelihood of all records of a file.
 
     Attributes:
-        file: Its path in the data.
-        records: How many it has.
+        file: Path of the file in the data.
+        records: Number of its records.
     """
 
     file: str = ""
@@ -97,16 +97,16 @@ class Scores:
     """The likelihood of data under a model.
 
     Attributes:
-        unit: What bits are divided by: "character", "residue" or "dimension".
+        unit: Unit by which bits are divided: "character", "residue" or "dimension".
         bits: Bits of all the data.
-        units: How many units the data has.
+        units: Number of units of the data.
         bits_per_unit_by_part: Bits per unit of parts of a mixed model alone, by name.
         bound: "exact", or "an upper bound" of the bits (a lower bound of the log-likelihood).
-        items: Scores of each record: where items were given, or `per_item` was asked for; else empty.
-        skipped: Items that could not be used.
-        notes: Which, and why.
-        tokens: How many tokens were predicted; 0 where the model has no tokens.
-        files: Scores of each file, in order; empty where items were given.
+        items: Scores of each record, if items were given or `per_item` was set; else empty.
+        skipped: Number of items that could not be used.
+        notes: Sentences that say which, and why.
+        tokens: Number of tokens that were predicted; 0 for a model without tokens.
+        files: Scores of each file, in order; empty if items were given.
     """
 
     unit: str
@@ -127,11 +127,11 @@ class Scores:
 
     @property
     def log_likelihood(self) -> float:
-        """In nats."""
+        """Log-likelihood in nats."""
         return -self.bits * math.log(2.0)
 
     def to_json(self) -> dict[str, object]:
-        """As JSON values, named after the unit: `bits_per_character`, `characters`, ..."""
+        """Return JSON values, with names that contain the unit: `bits_per_character`, `characters`, ..."""
         name = f"bits_per_{self.unit}"
         parts = {f"{name}_{part}": value for part, value in self.bits_per_unit_by_part.items()}
         tokens = {"tokens": self.tokens} if self.tokens else {}
@@ -142,10 +142,10 @@ class Scores:
         return {**totals, **scores, "bound": self.bound, "skipped": self.skipped, "notes": list(self.notes)}
 
     def to_csv(self) -> str:
-        """One row a record: where it stands, its tokens and units, its log-likelihood in nats and its bits.
+        """Return a CSV table with one row per record: its place, tokens and units, log-likelihood in nats, and bits.
 
         Raises:
-            ConfigError: The figures were not asked for by record.
+            ConfigError: The scores were not kept per record.
         """
         if not self.items:
             raise ConfigError("these scores are not per record; set `per_item`")
@@ -165,10 +165,10 @@ class Scores:
         """Write `to_csv` into a new file.
 
         Args:
-            path: Of the file; its folder is made.
+            path: Path of the file; its folder is made if missing.
 
         Returns:
-            Its path.
+            The path of the file.
 
         Raises:
             ConfigError: The file exists, or its folder cannot be made.
@@ -179,17 +179,17 @@ class Scores:
 
 
 def _cell(value: object) -> object:
-    """A value as spreadsheets show it. Names come from the data: one that begins as a formula does would be carried out."""
+    """Return a value for a cell. Names come from the data, so those that look like a formula are quoted to be safe."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def new_csv_file(path: str | Path) -> Path:
-    """The path of a CSV file that does not exist yet, in a folder that does.
+    """Check that a CSV file does not exist yet, make its folder, and return its path.
 
     Raises:
-        ConfigError: There is something already, or the folder cannot be made.
+        ConfigError: The file exists, has another suffix, or its folder cannot be made.
     """
     target = new_path("out", path)
     if target.suffix.lower() != ".csv":
@@ -204,7 +204,7 @@ def new_csv_file(path: str | Path) -> Path:
 
 
 def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
-    """The sums over each file, in natural order: 2 before 10."""
+    """Return the sums over each file, in natural order: 2 before 10."""
     records: dict[str, list[ItemScore]] = {}
     for item in items:
         records.setdefault(item.file, []).append(item)
@@ -221,5 +221,5 @@ def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts names as people do: numbers in them by their values."""
+    """Return a sort key for names in natural order, where numbers are compared by their values."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

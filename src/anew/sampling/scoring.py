@@ -28,11 +28,11 @@ from anew.sampling.generator import Generator
 from anew.sampling.record_batches import record_batches
 from anew.sampling.scores import ItemScore, Scores, by_file
 
-MAX_ITEMS = 1_000_000  # scored in one call: they are held in memory, and files are read piece by piece
+MAX_ITEMS = 1_000_000  # items of one call, which are held in memory; files are read piece by piece
 
 
 def check_has_likelihood(generator: Generator) -> None:
-    """ConfigError where items have no likelihood under the model."""
+    """Raise ConfigError if items have no likelihood under the model."""
     if generator.codec is not None:
         raise ConfigError(
             "this run works on the latents of a codec, whose bits are not those of the items; score a run of vae"
@@ -56,13 +56,13 @@ def has_likelihood(generator: Generator) -> bool:
 def bits_of_batches(
     generator: Generator, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
 ) -> list[tuple[float, float]]:
-    """Bits of each example.
+    """Return the bits of each example.
 
     Args:
         generator: The model.
-        batches: As `Dataset.scoring` gives them.
-        seconds: Stop once so many are spent; None: never.
-        part: A part of a mixed model to score alone, see `Family.bits_by_part`; models of one part are scored whole.
+        batches: Batches, as from `Dataset.scoring`.
+        seconds: Stop once so many seconds are spent; None for no limit.
+        part: A part of a mixed model to score alone, see `Family.bits_by_part`; other models are scored as a whole.
 
     Returns:
         (bits, units) of each example.
@@ -87,7 +87,7 @@ def bits_of_batches(
 
 @torch.no_grad()
 def bits_per_unit_by_part(generator: Generator, batches: Iterable[Batch]) -> dict[str, float]:
-    """Bits per unit of each part of a mixed model alone; empty where the family is one part."""
+    """Return the bits per unit of each part of a mixed model alone; empty if the model is not mixed."""
     bits: dict[str, float] = {}
     units = 0.0
     for batch in _checked_batches(batches):
@@ -111,7 +111,7 @@ def score_dataset(
     per_item: bool,
     reporter: Reporter | None,
 ) -> Scores:
-    """Bits of all items of other data, with the tokens and sizes of the run; see `Model.score`."""
+    """Score all items of other data, encoded as the run encodes its data; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
     data = Dataset.open_like(record.data, folder, path)
@@ -135,7 +135,7 @@ def score_dataset(
 
 
 def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) -> Scores:
-    """Bits of about `limit` units, taken evenly from the whole."""
+    """Score about `limit` units, taken evenly from all data."""
     pairs = bits_of_batches(generator, data.scoring("all", limit=limit))
     parts = bits_per_unit_by_part(generator, data.scoring("all", limit=limit))
     bits, units = (sum(values) for values in zip((0.0, 0.0), *pairs, strict=True))
@@ -146,7 +146,7 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) 
 
 
 def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:
-    """Bits of each of these items, which know nothing of each other; see `Model.score`."""
+    """Score each of these items independently; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
     if not items:
@@ -162,7 +162,7 @@ def score_items(generator: Generator, items: Sequence[object], reporter: Reporte
 def _score_records(
     generator: Generator, records: Sequence[EncodedRecord], reporter: Reporter | None
 ) -> tuple[list[ItemScore], dict[str, float]]:
-    """The score of each record, and bits of all of them under parts of the model alone."""
+    """Return the score of each record, and the bits of all of them under parts of the model alone."""
     reporter = reporter or SilentReporter()
     has_tokens = isinstance(generator.spec, Tokens)
     sums = np.zeros((len(records), 3))  # bits, units and tokens of each record
@@ -189,7 +189,7 @@ def _score_records(
 def _score_batch(
     generator: Generator, owned: tuple[NDArray[np.int64], Batch]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, float]]:
-    """Owners of the rows, bits, units and tokens of each (B, 3), and the bits of all under parts of the model."""
+    """Return the record of each row (B,), its bits, units and tokens (B, 3), and the bits of all under parts of the model."""
     owners, batch = owned
     views = [view.to(generator.device) for view in generator.modality.orderings(batch)]
     bits, parts = zip(*(generator.family.bits_and_parts(view) for view in views), strict=True)
@@ -200,7 +200,7 @@ def _score_batch(
 
 
 def _summed(generator: Generator, items: Sequence[ItemScore], bits_by_part: Mapping[str, float]) -> Scores:
-    """The scores of all of these."""
+    """Sum up the scores of records."""
     units = sum(item.units for item in items)
     parts = {name: bits / units for name, bits in bits_by_part.items()} if units else {}
     return Scores(
@@ -215,7 +215,7 @@ def _summed(generator: Generator, items: Sequence[ItemScore], bits_by_part: Mapp
 
 
 def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers]:
-    """Each item as the cache would hold it; ConfigError names the first that cannot be used."""
+    """Encode each item as the cache of the data does. Raises ConfigError, which names the first item that cannot be used."""
     if len(items) > MAX_ITEMS:
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
     accepted = str if isinstance(generator.item_spec, Tokens) else bytes | np.ndarray
@@ -239,7 +239,7 @@ def _bound(generator: Generator) -> str:
 
 
 def _checked_batches(batches: object) -> Iterator[Batch]:
-    """Each batch; ConfigError where something else was given."""
+    """Yield each batch. Raises ConfigError if something else was given."""
     advice = "give batches of Dataset.scoring, or score strings, arrays and files with `score`"
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
         raise ConfigError(f"`batches` must be batches (got {shorten(batches)}); {advice}")
@@ -255,7 +255,7 @@ def _units(batch: Batch) -> Tensor:
 
 
 def _tokens(batch: Batch) -> Tensor:
-    """(B,) targets that count."""
+    """(B,) number of targets that count."""
     if batch.mask is None:
         return torch.full((len(batch),), batch.x.shape[1] - 1)
     return batch.mask.sum(1)

@@ -1,4 +1,4 @@
-"""Samples that several processes draw together: each the batches of its share, and the first process has them all."""
+"""Drawing of samples by several processes together: each draws some batches, and the first process collects them all."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Draw = Callable[[int, int], Samples]  # (number of samples, index of the first) 
 
 
 def whole_batches(n: int) -> list[tuple[int, int]]:
-    """Size of each batch of n samples, and index of its first, as one process draws them."""
+    """Return (size, index of the first sample) of each batch of n samples, as a single process draws them."""
     return [(min(SAMPLE_BATCH, n - first), first) for first in range(0, n, SAMPLE_BATCH)]
 
 
 def draw_together(world: World, model: Model, batches: Sequence[tuple[int, int]], draw: Draw) -> Samples:
-    """Draw batches in turn, as many at once as there are processes.
+    """Draw batches in turns, one on each process at a time.
 
     Args:
-        world: The processes; all call this alike.
+        world: The processes; all call this with the same arguments.
         model: The model, on each of them.
-        batches: Number of samples of each batch, and index of its first, the same on all processes.
-        draw: Draws one of them with the model.
+        batches: (size, index of the first sample) of each batch, the same on all processes.
+        draw: Draws one batch with the model.
 
     Returns:
-        On the first process all samples in order, the same as one process draws; on the others none.
+        On the first process all samples in order, the same as a single process draws; on the others none.
     """
     run = world.broadcast(model.identity[0])
     empty = samples = Samples([], [], model.item_modality)
@@ -47,7 +47,7 @@ def draw_together(world: World, model: Model, batches: Sequence[tuple[int, int]]
 
 
 def _packed(samples: Samples) -> bytes:
-    """A line of JSON, then the values of arrays one after another."""
+    """Serialise samples: a line of JSON, then the values of all arrays."""
     descriptions: list[object] = []
     contents = []
     for item in samples:

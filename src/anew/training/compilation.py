@@ -1,5 +1,5 @@
-"""torch.compile (Ansel et al. 2024, doi 10.1145/3620665.3640366) of the blocks of networks, for training alone: samples and
-validation have other shapes, each of which would be compiled anew."""
+"""torch.compile (Ansel et al. 2024, doi 10.1145/3620665.3640366) of the blocks of networks, in training only: sampling and
+validation have other shapes, each of which would have to be compiled."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from anew.families.phases import Phase
 from anew.training.recomputing import repeated_blocks
 
 CPP_COMPILERS = ("g++", "clang++", "c++", "cl")
-MOST_SHAPES = 64  # of the blocks of a network; beyond, torch.compile would compute them as they are without a word
+MOST_SHAPES = 64  # shapes of the blocks of a network: after more, torch.compile would silently stop compiling
 
 
 def missing_compiler(device: torch.device) -> str:
-    """What torch.compile needs for this device and does not find; empty where nothing is missing."""
+    """Return what torch.compile needs for this device and does not find; "" if nothing is missing."""
     chosen = os.environ.get("CXX", "").split()  # it may have arguments
     if chosen and shutil.which(chosen[0]) is None:
         return f"a C++ compiler (CXX={' '.join(chosen)} is not there)"
@@ -38,31 +38,32 @@ def missing_compiler(device: torch.device) -> str:
 
 
 def compilable_blocks(phases: Iterable[Phase]) -> list[nn.Module]:
-    """The blocks that can be compiled: those of networks that are differentiated once, since torch.compile knows no second
-    derivative."""
+    """Return the blocks of networks that are differentiated once, since torch.compile has no second derivatives."""
     phases = list(phases)
     return [block for phase in phases if not phase.differentiates_twice for block in repeated_blocks(phase.module)]
 
 
 def compile_blocks(family: Family) -> None:
-    """Let the blocks of a family be compiled at their first training step. Results change by rounding."""
-    # PyTorch's own place, /tmp/torchinductor_USER, can be made by another user of the machine before.
+    """Set the blocks of a family to be compiled at their first training step. Results change by rounding."""
+    # The default folder, /tmp/torchinductor_USER, could be made by another user of the machine first.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(files.cache_root(None) / "inductor"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of parts of PyTorch that use others
+        warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch uses deprecated parts of itself
         import torch._dynamo
         import torch._inductor.compile_fx
 
-    # Dynamo looks at the gradients of all inputs of a block, of which only weights have any; nothing is to be done.
+    # Dynamo reads the gradients of all inputs of a block, although only weights have any, and so causes a harmless warning.
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
-    torch._inductor.config.compile_threads = 1  # other processes of Inductor import from the current folder, and stay
+    torch._inductor.config.compile_threads = (
+        1  # worker processes of Inductor would import from the current folder, and stay
+    )
     torch._dynamo.config.recompile_limit = MOST_SHAPES
-    # Records have other lengths in every step. Grids do not, and with shapes left open Inductor fails on channels_last.
+    # Records have other lengths in each step. Grids do not, and with dynamic shapes Inductor fails on channels_last.
     spec = family.spec
     is_dynamic = None if isinstance(spec, Tokens) else False
     for block in compilable_blocks(family.phases()):
         dropouts: list[nn.Module] = [module for module in block.modules() if isinstance(module, Dropout)]
-        for dropout in dropouts:  # its numbers follow from Python values, which would be compiled in
+        for dropout in dropouts:  # its random numbers depend on Python values, which would be compiled as constants
             dropout.forward = torch.compiler.disable(dropout.forward)  # type: ignore[no-untyped-call]
         block.forward = _compiled_in_training(block, block.forward, is_dynamic)
 
@@ -74,7 +75,7 @@ def _compiled_in_training(
 
     compiled = torch.compile(forward, dynamic=is_dynamic)
 
-    def chosen(*args: object, **kwargs: object) -> object:
+    def compiled_in_training(*args: object, **kwargs: object) -> object:
         if not block.training or not torch.is_grad_enabled():
             return forward(*args, **kwargs)
         try:
@@ -85,4 +86,4 @@ def _compiled_in_training(
                 f"torch.compile failed on these networks ({reason}); train them with compile=off"
             ) from error
 
-    return chosen
+    return compiled_in_training

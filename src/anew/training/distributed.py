@@ -1,4 +1,4 @@
-"""One process or many: DDP and FSDP2, as they wrap a phase, and tensors that are sharded."""
+"""Training on one process or several: DDP and FSDP2 as wrappers of a phase, and sharded tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from anew.families.phases import Loss, Phase
 from anew.runs.shards import whole
 from anew.runs.state import Checkpoint
 
-CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # they are not called, so that nothing could gather their weights
+CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # these are never called, so FSDP2 could not gather their weights
 
 
 class LossModule(nn.Module):
@@ -36,8 +36,11 @@ class LossModule(nn.Module):
 
 
 def wrap_phases(family: Family, phases: Iterable[Phase], world: World, shard: bool) -> dict[str, nn.Module]:
-    """Each phase as one callable, by name: as it is for one process, DDP for several. Where weights are to be sharded, one network
-    is by FSDP2, and several that call each other are together."""
+    """Wrap the loss of each phase as a module, by name.
+
+    With several processes it is wrapped by DDP. If weights are to be sharded, a single network is wrapped by FSDP2; several
+    networks, which may call each other, are sharded together (`GatheredLoss`).
+    """
     phases = list(phases)
     if shard and world.size > 1 and len(phases) > 1:
         from anew.training.sharding import GatheredLoss, ShardedNetworks
@@ -54,9 +57,9 @@ def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: 
         return _sharded(LossModule(module, loss), world)
     from torch.nn.parallel import DistributedDataParallel
 
-    # Strides of a 1 x 1 kernel are not unique, so DDP tells every process that it copies its gradient; nothing is to be done.
+    # Strides of a 1 x 1 kernel are not unique, so DDP warns that it copies its gradient, which is harmless.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    # Buffers are the same everywhere already; newer releases renamed the switch.
+    # Buffers are equal on all processes already. Newer releases renamed the argument.
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     unsynced: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
     return DistributedDataParallel(LossModule(module, loss), gradient_as_bucket_view=True, **unsynced)
@@ -69,7 +72,7 @@ def _sharded(module: LossModule, world: World) -> nn.Module:
     mesh = init_device_mesh(world.device.type, (world.size,))
     lists = [child for child in module.modules() if isinstance(child, nn.ModuleList)]
     blocks = [block for blocks in lists for block in blocks if not isinstance(block, CONTAINERS)]
-    for block in reversed(blocks):  # inner ones first: a block takes what its own blocks have left
+    for block in reversed(blocks):  # inner blocks first: a block then takes the parameters that they leave
         fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)
     return module
@@ -77,7 +80,7 @@ def _sharded(module: LossModule, world: World) -> nn.Module:
 
 @contextmanager
 def sync_gradients(wrapped: nn.Module, *, is_last: bool) -> Iterator[None]:
-    """Gradients are exchanged with the last micro-batch of a step only, or with each where they are sharded."""
+    """Within this context, gradients are exchanged only for the last micro-batch of a step, or for each if sharded."""
     skip = not is_last and hasattr(wrapped, "no_sync")
     with wrapped.no_sync() if skip else nullcontext():  # type: ignore[operator]
         yield
@@ -87,12 +90,12 @@ def sync_gradients(wrapped: nn.Module, *, is_last: bool) -> Iterator[None]:
 
 def is_sharded(value: Tensor) -> bool:
     """Whether each process holds a part of the tensor."""
-    # By its attribute: importing DTensor takes a second that a single process need not spend.
+    # Checked by an attribute, since importing DTensor takes a second, which a single process need not spend.
     return hasattr(value, "device_mesh")
 
 
 def gather_full(value: Tensor) -> Tensor:
-    """The complete tensor, gathered from all processes where it is sharded."""
+    """Return the complete tensor, which is gathered from all processes if it is sharded."""
     if not is_sharded(value):
         return value
     from torch.distributed.tensor import DTensor
@@ -102,7 +105,7 @@ def gather_full(value: Tensor) -> Tensor:
 
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:
-    """`value`, which every process has, on the device of `like`, and sharded as `like` is. Nothing is sent."""
+    """Move `value`, which every process has, to the device of `like`, and shard it as `like` is. Nothing is communicated."""
     if is_sharded(value):
         return value
     if is_sharded(like):
@@ -114,8 +117,10 @@ def shard_like(value: Tensor, like: Tensor) -> Tensor:
 
 
 def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
-    """The main process's checkpoint on every process, which reads its part of the shards itself; None where it has no shards, or
-    where a process cannot see them, on another machine."""
+    """Return the main process's checkpoint on every process, each of which then reads its part of the shards itself.
+
+    Returns None if the checkpoint has no shards, or if a process on another machine cannot see them.
+    """
     place = None if state is None or "shards" not in state else str(state["shards"].resolve())
     place = world.broadcast(place)
     if place is None or world.any(not Path(place).is_dir()):
@@ -126,7 +131,10 @@ def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
 
 
 def broadcast_checkpoint(world: World, state: Checkpoint | None) -> Checkpoint | None:
-    """The main process's checkpoint on every process, so that no other has to reach the run folder. The others give None."""
+    """Return the main process's checkpoint on every process, so that only the main one needs access to the run folder.
+
+    Other processes call this with None.
+    """
     if world.size == 1:
         return state
     meta = world.broadcast(None if state is None else state["meta"])

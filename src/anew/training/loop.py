@@ -1,4 +1,4 @@
-"""The training loop around the steps: checkpoints, validation, going back after a non-finite loss, a clean stop on a signal."""
+"""The training loop around the steps: checkpoints, validation, recovery from a non-finite loss, a clean stop on signals."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from anew.training.saving import CheckpointSaver
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
-Listener = Callable[[StepResult], str | None]  # what it returns is a warning, said like the family's own
-Outcome = Literal["finished", "interrupted", "stopped_early"]  # the last: validation made the decay begin early
+Listener = Callable[[StepResult], str | None]  # returns a warning, which is reported like one of the family
+Outcome = Literal["finished", "interrupted", "stopped_early"]  # "stopped_early": validation made the decay begin early
 
-MOST_RESTORES = 3  # after so many non-finite losses the data or the rate is at fault, and going back does not help
-# Checkpoints take at most one part in so many of the time: under 2% was asked for (docs/log.md, 2026-11-26).
+MOST_RESTORES = 3  # after more non-finite losses, the data or the rate is at fault, and going back does not help
+# Checkpoints take at most 1 / CHECKPOINT_SHARE of the time: the goal is under 2% (docs/log.md, 2026-11-26).
 CHECKPOINT_SHARE = 50
 
 
@@ -34,14 +34,14 @@ class TrainingLoop:
     """Runs one training to its end.
 
     Args:
-        trainer: What takes the steps.
-        folder: Where checkpoints go.
-        events: Where events are written; None on processes that write nothing.
-        listeners: Called after each step; the first warning that one returns is said.
-        validation: Measures the loss on held-out data; None where it does not steer the training.
+        trainer: Takes the steps.
+        folder: The run, which holds the checkpoints.
+        events: Log of events; None on processes that write nothing.
+        listeners: Called after each step; the first warning that one returns is reported.
+        validation: Measures the loss on held-out data; None if it does not steer the training.
         checkpoint_seconds: Least seconds between checkpoints.
-        spent: Seconds of training so far, those of earlier processes included.
-        say: Where the first warning of the family or a listener goes; it is an event, too.
+        spent: Returns the seconds of training so far, those of earlier processes included.
+        say: Called with the first warning of the family or a listener, which is also logged as an event.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TrainingLoop:
         self._threads = 0
 
     def run(self) -> Outcome:
-        """Train until the plan is done or a signal comes.
+        """Train until the plan is done or a signal stops the training.
 
         Raises:
             TrainingError: Losses stay non-finite.
@@ -85,14 +85,16 @@ class TrainingLoop:
                 self._train_to_end()
                 if self.trainer.world.any(self.trainer.stopping):
                     return "interrupted"
-        except BaseException:  # stopped by hand, too: the writing thread must not outlive the training
+        except BaseException:  # Ctrl-C included: the writing thread must not outlive the training
             self.saver.end()
             raise
         return "finished" if self.trainer.early_decay is None else "stopped_early"
 
     def _logged_progress(self) -> float:
-        """Progress of the step that a resumed training goes on from, so that what comes once at a point of the training
-        (a validation, the checkpoint before the decay) does not come again."""
+        """Return the progress of the step from which a resumed training continues.
+
+        With it, what happens once at some progress (a validation, the checkpoint before the decay) does not happen again.
+        """
         step, progress = self.trainer.step, 0.0
         if step and self.trainer.world.is_main:
             last = last_step(self.folder.path)
@@ -117,7 +119,7 @@ class TrainingLoop:
         return None
 
     def _after_step(self, result: StepResult) -> None:
-        if torch.get_num_threads() != self._threads:  # a replay takes this step with as many
+        if torch.get_num_threads() != self._threads:  # logged so that a replay takes this step with as many threads
             self._threads = torch.get_num_threads()
             self._write("threads", step=result.step, threads=self._threads)
         self._write("step", **_event_fields(result), seconds=round(self.spent(), 4))
@@ -155,7 +157,7 @@ class TrainingLoop:
             self._save()
 
     def _is_last_before_decay(self, result: StepResult) -> bool:
-        """Whether the next step, if it is as long as this one, lies in the decay."""
+        """Whether the next step, if it is as long as this one, is in the decay."""
         if self._kept_decay_start or self.trainer.decay >= 1.0 or self.trainer.early_decay is not None:
             return False
         step_length = max(0.0, result.progress - self._previous_progress)
@@ -163,14 +165,14 @@ class TrainingLoop:
         return self._previous_progress < start <= result.progress + step_length + 1e-9
 
     def _learned_state(self) -> Checkpoint:
-        """State to go back to before the first checkpoint: learned weights alone, since buffers can be large."""
+        """Return the state to go back to before the first checkpoint, without buffers, which can be large."""
         state = self.trainer.live_state() if self.trainer.shard else self.trainer.state_dict()
         buffers = self.saver.buffer_names()
         tensors = {n: t.clone() for n, t in state["tensors"].items() if n not in buffers}
         return {"tensors": tensors, "meta": state["meta"]}
 
     def _save(self, name: str | None = None, *, is_last: bool = False) -> None:
-        """Begin a checkpoint of this step. What happened up to it is on the disk before it is, so that it can be replayed."""
+        """Begin a checkpoint of this step. Its events are written to the disk first, so that it can be replayed."""
         if self.events is not None:
             self.events.sync()
         self.saver.save(name or f"step-{self.trainer.step:08d}", is_last=is_last)
@@ -186,7 +188,7 @@ class TrainingLoop:
             self.say(f"{note}; the training goes on")
 
     def _last_good_state(self) -> Checkpoint:
-        """State of the last checkpoint, which the main process has; before the first one, the initial state."""
+        """Return the state of the last checkpoint, on all processes; before the first checkpoint, the initial state."""
         world = self.trainer.world
         self.saver.wait()
         last = self.saver.last_name
@@ -201,7 +203,7 @@ class TrainingLoop:
         return state
 
     def _restore_last_good(self, error: NonFinite, restores: int) -> None:
-        """Go back to the last whole state, with half the learning rate."""
+        """Go back to the last good state, with half the learning rate."""
         state = self._last_good_state()
         step = state["meta"]["step"]
         self._write("non_finite", phase=error.phase, step=error.step, back_to=step)
@@ -216,7 +218,7 @@ class TrainingLoop:
 
 
 def _event_fields(result: StepResult) -> dict[str, EventValue]:
-    """A step as its event shows it. A single phase is not named."""
+    """Return the fields of a step's event. A single phase is not named."""
 
     def named(key: str, values: dict[str, float]) -> dict[str, float]:
         return {key if len(values) == 1 else f"{key}_{phase}": value for phase, value in values.items()}
@@ -233,7 +235,7 @@ def _event_fields(result: StepResult) -> dict[str, EventValue]:
 
 @contextmanager
 def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
-    """SIGINT and SIGTERM end the training after the current step; a second one ends the process as usual."""
+    """Within this context, SIGINT or SIGTERM ends the training after the current step; a second signal acts as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Muon for matrices, AdamW for the rest; one object a phase, its state a flat dict of tensors."""
+"""The optimizer of a phase: Muon for matrices and AdamW for other parameters. Its state is a flat dict of tensors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import gather_full, is_sharded, shard_like
 
-# Coefficients of Muon's quintic: the steepest slope at 0 that still converges.
+# Coefficients of Muon's quintic, with the steepest slope at 0 for which the iteration still converges.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
-# Values of sharded matrices that are whole at once: with all of them sharding saved 16% of memory instead of 37%
+# Values of sharded matrices that are gathered at once: when all were, sharding saved only 16% of memory instead of 37%
 # (docs/log.md, 2026-11-26).
 MOST_GATHERED = 2**22
 
@@ -24,10 +24,10 @@ NamedParameters = list[tuple[str, nn.Parameter]]
 
 
 def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
-    """Nearest semi-orthogonal matrices of (..., rows, columns), approximately: singular values within about 0.7 to 1.2.
+    """Return approximately the nearest semi-orthogonal matrices of (..., rows, columns): singular values of about 0.7 to 1.2.
 
-    Newton-Schulz iteration with the quintic of Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon), its products in
-    `dtype`.
+    It is a Newton-Schulz iteration with the quintic of Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon), whose
+    products are computed in `dtype`.
     """
     a, b, c = NEWTON_SCHULZ
     x = update.to(dtype).reshape(-1, *update.shape[-2:])  # (B, rows, columns)
@@ -36,7 +36,7 @@ def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
         x = x.mT
     x = x / (x.float().norm(dim=(-2, -1), keepdim=True).to(x.dtype) + 1e-7)
     for _ in range(steps):
-        # Fused products: a third of the time of the same sum written out.
+        # Fused products take a third of the time of separate ones.
         gram = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     orthogonal: Tensor = x.mT if is_tall else x
@@ -45,7 +45,7 @@ def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
 
 @dataclass(slots=True)
 class _Members:
-    """The parameters that a group has taken."""
+    """The parameters of a group."""
 
     group: ParameterGroup
     parameters: NamedParameters = field(default_factory=list)
@@ -59,7 +59,7 @@ class Optimizer:
         config: Its groups and schedule.
 
     Raises:
-        ValueError: No group takes a parameter; every weight of a phase is learned, or a buffer.
+        ValueError: A parameter matches no group. Every weight of a phase must be learned, or be a buffer.
     """
 
     def __init__(self, module: nn.Module, config: OptimizerConfig) -> None:
@@ -78,13 +78,13 @@ class Optimizer:
         return [parameter for member in self.members for _, parameter in member.parameters]
 
     def lr_factor(self, updates: int, progress: float) -> float:
-        """Learning rate relative to each group's peak, after so many updates and at this share of the phase's span."""
+        """Return the learning rate relative to each group's peak, after so many updates and at this progress of the phase."""
         c = self.config
         return warmup_stable_decay(updates, progress, warmup_steps=c.warmup_steps, decay=c.decay, power=c.power)
 
     @torch.no_grad()
     def step(self, lr_factor: float) -> None:
-        """One update from the gradients in place; `lr_factor` scales the learning rate of every group."""
+        """Update the parameters by their present gradients; `lr_factor` scales the learning rate of every group."""
         self.updates += 1
         for member in self.members:
             with_grad = [(name, p) for name, p in member.parameters if p.grad is not None]
@@ -103,7 +103,7 @@ class Optimizer:
         return self.state[key]
 
     def _adamw(self, group: ParameterGroup, parameters: NamedParameters, lr: float) -> None:
-        """Loshchilov & Hutter 2019 (arXiv 1711.05101), bias-corrected."""
+        """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), with bias correction."""
         values: list[Tensor] = [p for _, p in parameters]
         grads = [p.grad for _, p in parameters if p.grad is not None]
         exp_avg = [self._slot("exp_avg", name, p) for name, p in parameters]
@@ -124,13 +124,13 @@ class Optimizer:
         for name, parameter in parameters:
             by_shape[parameter.shape].append((name, parameter))
         for shape, members in by_shape.items():
-            # Same shapes go through one batched iteration: small matrices cost their launch, not their arithmetic.
+            # Matrices of one shape are batched: for small ones, launching a kernel costs more than the arithmetic.
             count = max(1, MOST_GATHERED // shape.numel()) if is_sharded(members[0][1]) else len(members)
             for first in range(0, len(members), count):
                 self._orthogonal_step(group, members[first : first + count], lr)
 
     def _orthogonal_step(self, group: ParameterGroup, parameters: NamedParameters, lr: float) -> None:
-        """Muon's step for parameters of one shape, which are gathered where they are sharded."""
+        """Muon's step for parameters of one shape, which are gathered if they are sharded."""
         nesterov = []
         for name, parameter in parameters:
             grad = parameter.grad
@@ -147,12 +147,12 @@ class Optimizer:
             parameter.add_(shard_like(update.view(parameter.shape), parameter), alpha=-lr)
 
     def make_slots(self, keys: Iterable[str]) -> None:
-        """Moments of zero by "slot/parameter", to be filled in place."""
+        """Make moments of zeros, by "slot/parameter", which can then be filled in place."""
         parameters = dict(pair for member in self.members for pair in member.parameters)
         self.state = {key: torch.zeros_like(parameters[key.partition("/")[2]].detach()) for key in keys}
 
     def load_state_dict(self, state: Iterable[tuple[str, Tensor]], updates: int) -> None:
-        """Moments as whole tensors by "slot/parameter", as `state` has them. updates: how many updates they are from."""
+        """Load moments, whole tensors by "slot/parameter", that are the state after so many updates."""
         parameters = dict(pair for member in self.members for pair in member.parameters)
         self.state = {key: shard_like(value, parameters[key.partition("/")[2]]).clone() for key, value in state}
         self.updates = updates

@@ -1,4 +1,4 @@
-"""Progress of a run: by steps, by the clock, or by the log of another run. Progress, not steps, drives the schedule."""
+"""Progress of a run: by steps, by the clock, or by the log of another run. The schedule depends on progress, not on steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-# Steps from which the remaining time is estimated: long enough to even out pauses, short enough to follow.
+# Last steps from which the remaining time is estimated: enough to even out pauses, few enough to follow changes.
 RECENT_STEPS = 40
 
 
@@ -15,24 +15,24 @@ class Progress(Protocol):
     """Says how far a run is.
 
     Attributes:
-        has_early_decay: Whether an early decay is in it already: it is what a run logged, as it was taken.
+        has_early_decay: Whether the progress contains an early decay already, as the logged progress of a run does.
     """
 
     @property
     def has_early_decay(self) -> bool: ...
 
     def at(self, step: int) -> float | None:
-        """Progress in [0, 1) at which this step is taken; None where the run is over."""
+        """Return the progress in [0, 1) at which this step is taken; None if the run is over."""
 
     def seconds_left(self, step: int) -> float | None:
-        """Seconds until the run is over; None where that is not known."""
+        """Return the seconds until the run is over; None if that is not known."""
 
     def paused(self) -> AbstractContextManager[None]:
-        """A context whose time does not count as training, where training alone is timed."""
+        """Return a context whose time does not count as training, if only training is timed."""
 
 
 class StepProgress:
-    """A number of steps, all alike.
+    """Progress by a number of steps.
 
     Args:
         total: Number of steps.
@@ -60,12 +60,12 @@ class StepProgress:
 
 
 class TimeProgress:
-    """A number of seconds of wall-clock time. The last step ends before they do.
+    """Progress by wall-clock time. No step is begun that would end after it.
 
     Args:
         seconds: Length of the run.
-        spent: Seconds that earlier processes have used of it.
-        only_training: Time inside `paused()` is given back, so that `seconds` is training alone.
+        spent: Seconds of it that earlier processes have used.
+        only_training: Whether time inside `paused()` does not count, so that `seconds` is time of training alone.
         on_step_time: Called with the seconds that each step took.
     """
 
@@ -100,7 +100,7 @@ class TimeProgress:
         return round(max(0.0, spent / room), 7) if 0.0 <= spent < room else None
 
     def _smoothed(self, duration: float) -> float:
-        """The expected time of a step. It rises at once, though a single outlier at most doubles it, and falls slowly."""
+        """Return the expected time of a step. It rises at once, at most to the double, and falls slowly."""
         if self._step_seconds == 0.0:
             return duration
         mean = 0.9 * self._step_seconds + 0.1 * duration
@@ -123,11 +123,11 @@ class TimeProgress:
 
 
 class ReplayProgress:
-    """The progress that an earlier run logged, step by step.
+    """Progress that an earlier run logged, step by step.
 
     Args:
-        record: Progress of each step, from step 0 on.
-        before_step: Called with each step before it is taken.
+        record: Progress of each step, beginning with step 0.
+        before_step: Called with the number of each step before it is taken.
     """
 
     has_early_decay = True

@@ -1,5 +1,5 @@
-"""Activation checkpointing (Chen et al. 2016, arXiv 1604.06174): what a block computes is computed again on the way back, so
-that of each block only its input is kept."""
+"""Activation checkpointing (Chen et al. 2016, arXiv 1604.06174): only the input of each block is kept, and its activations are
+recomputed in the backward pass."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from anew.families.phases import Phase
 
 
 def can_recompute(phases: tuple[Phase, ...]) -> bool:
-    """Whether a family is one network with blocks. What is differentiated twice cannot be computed again."""
+    """Whether a family is one network with blocks. Networks that are differentiated twice cannot be recomputed."""
     return len(phases) == 1 and bool(repeated_blocks(phases[0].module))
 
 
 def repeated_blocks(module: nn.Module) -> list[nn.Module]:
-    """The blocks of a network: what it has lists of, outermost first, without the blocks of blocks."""
+    """Return the blocks of a network: the members of its outermost module lists."""
     blocks: list[nn.Module] = []
     for child in module.children():
         if isinstance(child, nn.ModuleList):
@@ -32,7 +32,7 @@ def repeated_blocks(module: nn.Module) -> list[nn.Module]:
 
 
 def recompute_blocks(module: nn.Module) -> None:
-    """Let each block of a network keep its input alone; gradients stay the same."""
+    """Set each block of a network to keep only its input for the backward pass. Gradients stay the same."""
     for block in repeated_blocks(module):
         block.forward = _recomputed(block.forward)
 
@@ -48,7 +48,7 @@ def _recomputed(forward: Callable[..., object]) -> Callable[..., object]:
 
 
 def _same_randomness() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Context around a block in both passes: dropout draws the same numbers when it is recomputed."""
+    """Return the contexts of a block in both passes, so that dropout draws the same numbers when it is recomputed."""
     context = random.active_context()
     if context is None:
         return nullcontext(), nullcontext()

@@ -1,4 +1,4 @@
-"""Checkpoints while the training goes on: the state is copied between two steps, and a thread writes the copy."""
+"""Checkpoints while training continues: the state is copied between two steps, and a thread writes the copy."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
     from torch.distributed.device_mesh import DeviceMesh
 
-COPIES = 1.5  # of the state that memory must hold in addition: the copy, and room for what else may grow meanwhile
+COPIES = 1.5  # a copy is made if memory holds this many more: the copy, and room for what may grow in the meantime
 
 
 class BackgroundWriter:
-    """A thread that does one thing at a time. What goes wrong in it is raised where it is waited for."""
+    """Does work in a thread, one piece at a time. Errors are raised where the work is waited for."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self.processor_seconds = 0.0  # of the last work
+        self.processor_seconds = 0.0  # processor time of the last work
 
     @property
     def is_busy(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self, work: Callable[[], None]) -> None:
-        """Do the work in the background; the one before must have been waited for."""
-        assert self._thread is None, "what was begun is waited for first"
+        """Do the work in the background. Earlier work must have been waited for."""
+        assert self._thread is None, "earlier work is waited for first"
 
         def run() -> None:
             begin = time.thread_time()
             try:
                 work()
-            except BaseException as error:  # whatever it is, the training hears of it
+            except BaseException as error:  # any error is raised again by `wait`
                 self._error = error
             self.processor_seconds = time.thread_time() - begin
 
-        # A daemon, since one that waits for a process that is gone must not keep this one from ending.
+        # A daemon: if it waits for a process that is gone, it must not keep this one from ending.
         self._thread = threading.Thread(target=run, name="checkpoint", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when the work is done; what went wrong in it is raised."""
+        """Wait until the work is done, and raise the error that it raised, if any."""
         if self._thread is None:
             return
         self._thread.join()
@@ -71,12 +71,12 @@ class CheckpointSaver:
     """Saves the state of a training as checkpoints of its run; the training waits only until the state is copied.
 
     Args:
-        trainer: What is trained.
-        folder: Where checkpoints go.
-        validation: Its state belongs to a checkpoint.
-        spent: Seconds of training so far.
-        say: Where a sentence goes that is printed once.
-        on_saved: Called with step and name of a checkpoint that is whole on the disk, on the training's thread.
+        trainer: The trainer whose state is saved.
+        folder: The run.
+        validation: The validation, whose state is a part of checkpoints.
+        spent: Returns the seconds of training so far.
+        say: Called with sentences for the user, once with each.
+        on_saved: Called, on the training's thread, with step and name of a checkpoint once it is completely on the disk.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class CheckpointSaver:
         self.spent = spent
         self.say = say
         self.on_saved = on_saved
-        self.last_name = ""  # of the checkpoint that was begun last
+        self.last_name = ""  # name of the checkpoint that was begun last
         self.saved_at = time.monotonic()
         self._writer = BackgroundWriter()
         self._group: ProcessGroup | None = None
@@ -109,16 +109,16 @@ class CheckpointSaver:
 
     @property
     def cost_seconds(self) -> float:
-        """Seconds that the last checkpoint took from the training: the pause, and on a CPU the writer's share of it."""
+        """Seconds that the last checkpoint took from the training: the pause, and on a CPU the processor time of the writer."""
         is_shared = self.trainer.world.device.type == "cpu"
         return self._copy_seconds + (self._writer.processor_seconds if is_shared else 0.0)
 
     def save(self, name: str, *, is_last: bool = False) -> None:
-        """Begin a checkpoint of the state as it is; called by all processes alike.
+        """Begin a checkpoint of the present state; all processes call this.
 
         Args:
-            name: Of the checkpoint.
-            is_last: The training is over, so that nothing is copied: return when it is whole on the disk.
+            name: Name of the checkpoint.
+            is_last: Whether the training is over; then nothing is copied, and this returns when the checkpoint is on the disk.
         """
         self.wait()
         begin = time.monotonic()
@@ -135,43 +135,43 @@ class CheckpointSaver:
             self.wait()
 
     def poll(self) -> None:
-        """Take note of a checkpoint that is done; what went wrong with it is raised."""
+        """Report a checkpoint that is done, or raise the error that it caused."""
         if self._in_flight is not None and not self._writer.is_busy:
             self.wait()
 
     def wait(self) -> None:
-        """Return when the checkpoint that was begun is whole on the disk; what went wrong with it is raised."""
+        """Wait until the checkpoint that was begun is completely on the disk, or raise the error that it caused."""
         in_flight, self._in_flight = self._in_flight, None
         self._writer.wait()
         if in_flight is not None:
             self.on_saved(*in_flight)
 
     def end(self) -> None:
-        """After an error: let the checkpoint that was begun become whole, and raise nothing more."""
-        if not self.trainer.shard:  # other processes may be gone, whose parts would be waited for
+        """After an error, let the checkpoint that was begun be completed, without raising another error."""
+        if not self.trainer.shard:  # with shards, it would wait for the parts of processes that may be gone
             with contextlib.suppress(Exception):
                 self._writer.wait()
 
     def buffer_names(self) -> set[str]:
-        """Tensors of the state that no gradient changes."""
+        """Return the names of tensors of the state that no gradient changes."""
         learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
         return {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
 
     # -- what is written ------------------------------------------------------------------------------------------------
 
     def _meta(self, learned: Checkpoint) -> CheckpointMeta:
-        """The numbers of a checkpoint: those of the trainer, the clock and the validation."""
+        """Return the `meta` of a checkpoint: numbers of the trainer, the clock and the validation."""
         meta: CheckpointMeta = {**learned["meta"], "spent": self.spent()}
         if self.validation is not None:
             meta["validation"] = list(self.validation.history)
         return meta
 
     def _best(self) -> dict[str, Tensor]:
-        """Weights that validation keeps. Nothing changes them in place, so they need no copy."""
+        """Return the weights that validation keeps. They are never changed in place, so they need no copy."""
         return {} if self.validation is None else self.validation.best_tensors()
 
     def _whole_writer(self, name: str, is_last: bool) -> Callable[[], None]:
-        """Writer of a checkpoint of whole tensors, on the main process; does nothing on the others."""
+        """Return the function that writes a checkpoint of whole tensors on the main process, and does nothing on others."""
         trainer = self.trainer
         learned = trainer.live_state()
         best = self._best()
@@ -190,7 +190,10 @@ class CheckpointSaver:
         return self._now_or_later(write, is_copied)
 
     def _shards_writer(self, name: str, is_last: bool) -> Callable[[], None] | None:
-        """Writer of this process's part of a checkpoint; None where some process, on another machine, cannot see the folder."""
+        """Return the function that writes this process's part of a checkpoint.
+
+        Returns None if a process on another machine cannot see the folder.
+        """
         world = self.trainer.world
         temporary = self.folder.begin_shards(name) if world.is_main else None
         place = Path(world.broadcast("" if temporary is None else str(temporary.resolve())))
@@ -221,7 +224,7 @@ class CheckpointSaver:
         return _nothing
 
     def _mesh(self) -> DeviceMesh:
-        """All processes, each with its part in the memory of its host."""
+        """Return the device mesh of all processes on their CPUs, for copies of shards."""
         if self._host_mesh is None:
             from torch.distributed.device_mesh import init_device_mesh
 
@@ -229,7 +232,7 @@ class CheckpointSaver:
         return self._host_mesh
 
     def _own_group(self) -> ProcessGroup:
-        """Of the thread alone: messages of the training and of the writer must not be taken for each other."""
+        """Return the process group of the writer, whose messages must not be confused with those of the training."""
         if self._group is None:
             from torch.distributed import new_group
 
@@ -237,7 +240,7 @@ class CheckpointSaver:
         return self._group
 
     def _has_room(self, tensors: Iterable[Tensor]) -> bool:
-        """Whether memory holds a copy. Where it does not, the training waits until the checkpoint is written, which is reported."""
+        """Whether memory holds a copy. If not, this is reported: the training will wait until the checkpoint is written."""
         size = sum(_local(tensor).nbytes for tensor in tensors)
         if COPIES * size <= free_memory(torch.device("cpu")):
             return True
@@ -257,20 +260,22 @@ def _nothing() -> None:
 def copied(
     tensors: Mapping[str, Tensor], mesh: DeviceMesh | None = None
 ) -> tuple[dict[str, Tensor], Callable[[], None]]:
-    """The tensors copied to the CPU, and what waits until they are there. From a GPU they go to pinned memory, behind the work
-    that is queued already and ahead of what follows, so that nobody waits.
+    """Copy tensors to the CPU, and return the copies and a function that waits until they are complete.
+
+    From a GPU they are copied to pinned memory after the work that is queued already and before the work that follows, so that
+    nothing has to wait.
 
     Args:
-        tensors: By name; of sharded ones this process's part is copied.
-        mesh: The processes that share those, on their CPUs.
+        tensors: Tensors by name; of sharded ones, this process's part is copied.
+        mesh: Device mesh of the processes that share those, on their CPUs.
     """
     has_gpu = any(tensor.device.type == "cuda" for tensor in tensors.values())
     copies = {name: _copied(tensor.detach(), mesh) for name, tensor in tensors.items()}
     if not has_gpu:
         return copies, _nothing
-    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record()
-    return copies, copied.synchronize
+    is_copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    is_copied.record()
+    return copies, is_copied.synchronize
 
 
 def _copied(tensor: Tensor, mesh: DeviceMesh | None) -> Tensor:
@@ -285,7 +290,7 @@ def _copied(tensor: Tensor, mesh: DeviceMesh | None) -> Tensor:
 
 
 def _local(tensor: Tensor) -> Tensor:
-    """The part of a sharded tensor that this process holds."""
+    """Return the part of a sharded tensor that this process holds; other tensors as they are."""
     if not is_sharded(tensor):
         return tensor
     from torch.distributed.tensor import DTensor

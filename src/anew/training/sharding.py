@@ -1,8 +1,9 @@
-"""Shards of the weights of a family of several networks: they are whole on a process only while a loss needs them.
+"""Sharding of a family of several networks, whose weights are complete on a process only while a loss needs them.
 
-FSDP2 acts where a module is called and goes back once; a GAN's discriminator is called by two losses and is differentiated
-twice. So here the weights of all networks are gathered before a loss and reduced behind it, parameter by parameter (the
-sharding of ZeRO, arXiv 1910.02054): weights, gradients, moments and average are held in shards between losses.
+FSDP2 expects that a module is called once and differentiated once, but a GAN's discriminator is called by two losses and
+differentiated twice. So here the weights of all networks are gathered before a loss, and gradients are reduced after it,
+parameter by parameter (the sharding of ZeRO, arXiv 1910.02054). Between losses, weights, gradients, moments and average are
+held in shards.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LossTerms = tuple[Tensor, float | Tensor, dict[str, Tensor]]
 
 @dataclass
 class ShardedParameter:
-    """A parameter of which each process holds a part, and the modules that have it under a name."""
+    """A parameter of which each process holds a part, and the modules that own it, with its name in each."""
 
     shard: nn.Parameter
     owners: list[tuple[nn.Module, str]] = field(default_factory=list)
@@ -54,7 +55,7 @@ class ShardedNetworks:
 
     @contextmanager
     def whole(self) -> Iterator[list[nn.Parameter]]:
-        """All weights, gathered, stand in the modules inside; a tensor of its own for each parameter, in their order."""
+        """Within this context, the modules hold gathered weights. Gives the gathered parameters, in the order of `parameters`."""
         gathered = []
         for parameter in self.parameters:
             shard = parameter.shard
@@ -73,7 +74,7 @@ class ShardedNetworks:
 
 
 class GatheredLoss(nn.Module):
-    """A phase's loss as a forward pass over weights that are gathered for it.
+    """A phase's loss as a forward pass, for which the weights are gathered.
 
     Args:
         networks: The sharded parameters of the family, shared by its phases.
@@ -101,10 +102,10 @@ class GatheredLoss(nn.Module):
 
 
 class Reducer:
-    """Sums gradients over processes as soon as they are there, each process keeping its shard.
+    """Averages gradients over processes as soon as they are ready; each process keeps its shard.
 
-    A process whose rows need no penalty goes back through another graph, and its gradients come in another order; all processes
-    reduce in one order, the last parameter first.
+    A process whose rows need no penalty has another graph, and its gradients are ready in another order. So all processes reduce
+    in a fixed order, the last parameter first.
     """
 
     def __init__(self, networks: ShardedNetworks, gathered: list[nn.Parameter]) -> None:

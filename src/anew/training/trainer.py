@@ -1,4 +1,4 @@
-"""For each phase a batch, its loss, its gradients, its optimizer; then the average of weights. One result a step."""
+"""The trainer. A step takes a batch for each phase, computes loss and gradients, updates weights, and then their average."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from anew.training.distributed import gather_full, shard_like, sync_gradients, w
 from anew.training.optim import Optimizer
 from anew.training.progress import Progress
 
-TINY = 1e-12  # a count of zero stays harmless
+TINY = 1e-12  # avoids a division by a count of zero
 
 
 class Batches(Protocol):
@@ -42,12 +42,12 @@ class StepResult:
 
     Attributes:
         step: Number of finished steps.
-        progress: Share of the plan at which it was taken.
-        losses: Mean loss of each phase that acted, by name.
+        progress: Progress at which it was taken.
+        losses: Mean loss of each active phase, by name.
         grad_norms: Norm of its gradient before clipping, by name.
         logs: Further scalars of the losses, by name.
         lr_factor: Learning rate relative to its peak.
-        examples: Examples that have been taken so far.
+        examples: Number of examples so far.
     """
 
     step: int
@@ -60,7 +60,7 @@ class StepResult:
 
 
 class NonFinite(TrainingError):
-    """A loss or gradient was not a finite number; no weight was touched by it."""
+    """A loss or gradient was not a finite number; no weight was changed by it."""
 
     def __init__(self, phase: str, step: int) -> None:
         super().__init__(f"the loss of phase {phase!r} is not finite at step {step}")
@@ -69,16 +69,16 @@ class NonFinite(TrainingError):
 
 
 class Trainer:
-    """Iterate to train. To stop, stop iterating: the state between two steps is a whole one.
+    """Trains a family: iterate over it to take steps, and stop iterating to stop. The state between two steps is consistent.
 
     Args:
-        family: What is trained; its weights change in place.
-        data: Where batches come from.
-        progress: How far the run is at each step.
+        family: The family; its weights are changed in place.
+        data: Gives the batches.
+        progress: Says how far the run is at each step.
         seed: Seed of all randomness.
         batch_size: Examples of the global batch.
-        micro_batch: Most rows of it in memory at once, per process.
-        world: This process among all.
+        micro_batch: Most rows of it that a process holds in memory at once.
+        world: The processes that train together.
         shard: Whether weights are sharded among processes (FSDP2) instead of copied (DDP).
     """
 
@@ -120,9 +120,9 @@ class Trainer:
             yield self._advance(progress)
 
     def _next_progress(self) -> float | None:
-        """Progress of the next step, or None at the end; the same on all processes."""
+        """Return the progress of the next step, or None at the end; the same on all processes."""
         planned = None if self.stopping else self.progress.at(self.step)
-        # One host alone may have been told to stop; of progress, the main process's counts. One exchange tells both.
+        # Any process may have been told to stop, and the progress of the main process counts. One exchange tells both.
         is_over = planned is None and self.world.is_main
         main_progress = planned if planned is not None and self.world.is_main else 0.0
         stops, over, planned = self.world.maximum(float(self.stopping), float(is_over), main_progress)
@@ -131,13 +131,13 @@ class Trainer:
             return None
         if self.early_decay is None or self.progress.has_early_decay:
             return planned
-        # The decay began early: it takes as large a share of the shortened run as it would of the planned one.
+        # The decay began early. It has the same share of the shortened run as it would have of the planned one.
         start = 1.0 - self.decay
         progress = start + (planned - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
         return progress if progress < 1.0 else None
 
     def start_decay(self, progress: float) -> None:
-        """Begin the decay at once: what validation asks for when more of the flat part would make things worse."""
+        """Begin the decay at once, as validation requests when more training at the full rate would make things worse."""
         if self.early_decay is None and 0.0 < progress < 1.0 - self.decay:
             self.early_decay = progress
 
@@ -161,7 +161,7 @@ class Trainer:
         return StepResult(self.step, progress, losses, grad_norms, logs, lr_factor, self.examples)
 
     def _update(self, phase: Phase, progress: float, logs: dict[str, float]) -> tuple[float, float]:
-        """One update of one phase.
+        """Take one update of one phase.
 
         Returns:
             Mean loss and gradient norm.
@@ -176,9 +176,8 @@ class Trainer:
         total, count, means = self._accumulate(phase, batch, start, progress)
         if shared := means.keys() & logs.keys():
             raise ValueError(f"two phases log {sorted(shared)[0]!r}; a name may be used by one phase only")
-        total, count, *values = self.world.sum(
-            total, count, *means.values()
-        )  # one exchange for all: each waits for the slowest
+        # A single exchange, since each exchange waits for the slowest process.
+        total, count, *values = self.world.sum(total, count, *means.values())
         logs.update(zip(means, values, strict=True))
         count = max(count, TINY)
         if not math.isfinite(total):
@@ -196,10 +195,10 @@ class Trainer:
     def _accumulate(
         self, phase: Phase, batch: Batch, start: int, progress: float
     ) -> tuple[float, float, dict[str, float]]:
-        """Gradients of this process's rows of a batch, one micro-batch after another.
+        """Accumulate gradients over this process's rows of a batch, one micro-batch after another.
 
         Returns:
-            Sum and count of the loss, and its part of the means of the whole batch's scalars.
+            Sum and count of the loss, and this process's part of the means of the whole batch's scalars.
         """
         taken: list[tuple[int, list[str], list[float | Tensor]]] = []
         wrapped = self.wrapped[phase.name]
@@ -221,17 +220,19 @@ class Trainer:
         return total, count, means
 
     def _micro_batches(self, num_rows: int) -> list[tuple[int, int]]:
-        """First row and end of each micro-batch of this process's rows: as many on every process where weights are sharded,
-        since each of them is an exchange."""
+        """Return the range of each micro-batch of this process's rows.
+
+        If weights are sharded, each micro-batch is an exchange, so every process has the same number of them.
+        """
         size = self.micro_batch
         if not self.shard or self.batch_size % self.world.size == 0:
             return [(first, min(num_rows, first + size)) for first in range(0, num_rows, size)]
-        # Shares differ by one row: with two rows at least in a micro-batch the smaller ones can be cut as often.
+        # Shares of processes differ by one row, so with at least two rows in a micro-batch all can be cut into as many.
         count = -(-self.world.largest_share(self.batch_size) // max(2, size))
         return [(num_rows * number // count, num_rows * (number + 1) // count) for number in range(count)]
 
     def _freeze_others(self, phase: Phase) -> None:
-        """Let gradients reach the weights of this phase and no others."""
+        """Let only the weights of this phase have gradients."""
         if len(self.phases) > 1:
             for parameter in self.family.parameters():
                 parameter.requires_grad_(False)
@@ -250,7 +251,7 @@ class Trainer:
 
     @contextmanager
     def averaged(self) -> Iterator[Family]:
-        """The family with its averaged weights in place and in evaluation mode, for as long as the context lasts."""
+        """Within this context, the family has its averaged weights and is in evaluation mode."""
         parameters = dict(self.family.named_parameters())
         raw = {name: parameters[name].detach().clone() for name in self.average}
         self._copy_into(parameters, self.average)
@@ -269,19 +270,23 @@ class Trainer:
     # -- state ----------------------------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, Tensor]:
-        """The state to sample from, on the CPU of the main process: averaged parameters where an average is kept, and all
-        buffers. Nothing on the others, which are needed to gather it."""
+        """Return the state to sample from, on the CPU of the main process: averaged parameters, if averaged, and all buffers.
+
+        Other processes get an empty dict; they must call this, too, since they are needed to gather the state.
+        """
         state = self.family.state_dict() | self.average
         return {n: t.clone() if t.data_ptr() == state[n].data_ptr() else t for n, t in self.collect(state).items()}
 
     def state_dict(self) -> Checkpoint:
-        """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on, on the main process; the others have
-        its "meta" alone. Tensors may be the live ones."""
+        """Return all that the next step depends on: {"tensors": name -> tensor, "meta": JSON}.
+
+        Only the main process has the tensors, which may be the live ones; the others have only "meta".
+        """
         state = self.live_state()
         return {"tensors": self.collect(state["tensors"]), "meta": state["meta"]}
 
     def live_state(self) -> Checkpoint:
-        """The same with the tensors that this process computes with, of which it may hold a part."""
+        """Return the same as `state_dict`, with this process's live tensors, which may be shards."""
         tensors = {f"weights/{n}": v for n, v in self.family.state_dict().items()}
         tensors |= {f"average/{n}": v for n, v in self.average.items()}
         for name, optimizer in self.optimizers.items():
@@ -296,7 +301,7 @@ class Trainer:
         return {"tensors": tensors, "meta": meta}
 
     def collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors, whole, on the CPU of the main process; one after another, so that no process holds much of others."""
+        """Gather tensors on the CPU of the main process, one after another, so that no process holds many of them."""
         collected = {}
         for name, tensor in tensors.items():
             gathered = gather_full(tensor).detach()
@@ -305,7 +310,7 @@ class Trainer:
         return collected
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Undo `state_dict`. Buffers may be left out. From shards, each process reads its part.
+        """Load a state, as from `state_dict`; buffers may be missing. From shards, each process reads its part.
 
         Raises:
             RuntimeError: Names or shapes do not fit.
@@ -346,19 +351,19 @@ class Trainer:
 
 
 def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:
-    """Names that begin so, without their beginning."""
+    """Return the names that begin with a prefix, without it."""
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def _to_floats(values: Sequence[float | Tensor]) -> list[float]:
-    """Numbers and scalars of a device as numbers: the device is waited for once."""
+    """Convert numbers and scalar tensors to floats, with a single synchronisation of the device."""
     scalars = [value.detach().double().reshape(()) for value in values if isinstance(value, Tensor)]
     numbers = iter(torch.stack(scalars).tolist() if scalars else ())
     return [float(next(numbers) if isinstance(value, Tensor) else value) for value in values]
 
 
 def _scale_and_clip(optimizer: Optimizer, scale: float, grad_clip: float) -> float:
-    """Gradients times `scale`, then shortened to a norm of `grad_clip` (0: not at all). Returns the norm before that."""
+    """Multiply gradients by `scale` and clip their norm to `grad_clip` (0: no clipping). Returns the norm before clipping."""
     grads = [p.grad for p in optimizer.parameters if p.grad is not None]
     torch._foreach_mul_(grads, scale)
     norm = float(gather_full(torch.nn.utils.get_total_norm(grads)))

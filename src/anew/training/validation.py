@@ -1,4 +1,4 @@
-"""The loss on held-out data: which weights were best, and whether more training would make things worse."""
+"""The loss on held-out data, which selects the best weights, and begins the decay when more training makes things worse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
 
 @torch.no_grad()
 def _mean_loss(loss: LossFunction, batches: Iterable[Batch], seed: int, device: torch.device) -> float:
-    """Mean loss over batches, with noise that is the same each time."""
+    """Return the mean loss over batches, with noise that is the same each time."""
     total = count = 0.0
     rows = 0
     for batch in batches:
@@ -36,7 +36,7 @@ def _mean_loss(loss: LossFunction, batches: Iterable[Batch], seed: int, device: 
 
 
 def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> float:
-    """Mean loss of the first phase of a family in evaluation mode, with noise that is the same each time."""
+    """Return the mean loss of a family's first phase, in evaluation mode, with noise that is the same each time."""
     phase = family.phases()[0]
 
     def loss(batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor]:
@@ -47,15 +47,16 @@ def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> floa
 
 
 class Validation:
-    """Loss of the averaged weights on data that may steer training, at fixed points of progress.
+    """Measures the loss of the averaged weights on validation data, at fixed points of progress.
 
-    Keeps the best weights. When they have not been bettered `patience` times before the decay, the decay begins at once.
+    The best weights are kept. If `patience` measurements in a row do not improve on them before the decay, the decay begins at
+    once.
 
     Args:
-        trainer: What is being trained.
-        batches: Gives the validation batches, the same each time.
-        points: How often in a run the loss is measured.
-        patience: How many measurements may be worse than the best.
+        trainer: The trainer.
+        batches: Returns the validation batches, the same each time.
+        points: Number of measurements in a run.
+        patience: Number of measurements without improvement after which the decay begins.
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class Validation:
         self.history: list[tuple[int, float]] = []  # (step, loss)
 
     def is_due(self, result: StepResult, previous_progress: float) -> bool:
-        """Whether a point of measurement lies between the step before and this one, or behind this one in a training that was
-        given more time."""
+        """Whether a point of measurement is between the previous step and this one.
+
+        Progress may also have gone back, in a training that was given more time.
+        """
         return int(result.progress * self.points) != int(previous_progress * self.points)
 
     def check(self, result: StepResult) -> float:
-        """Measure, keep the best weights, start the decay where it is time. Returns the mean loss."""
+        """Measure and return the mean loss, keep the best weights, and begin the decay if it is time."""
         loss = self.loss()
         losses = [value for _, value in self.history]
         if not losses or loss < min(losses):
@@ -87,14 +90,14 @@ class Validation:
         return loss
 
     def _weights_now(self) -> dict[str, Tensor]:
-        """Copies of the learned weights to sample from: on the CPU of the main process, or of each its part where they are sharded."""
+        """Return copies of the learned weights to sample from: on the CPU of the main process, or shards on each process."""
         learned = dict(self.trainer.family.named_parameters())
         if self.trainer.shard:
             return {n: self.trainer.average.get(n, p).detach().clone() for n, p in learned.items()}
         return {n: w for n, w in self.trainer.weights().items() if n in learned}
 
     def loss(self) -> float:
-        """Mean loss of the first phase on the validation batches, with noise that is the same each time."""
+        """Return the mean loss of the first phase on the validation batches, with noise that is the same each time."""
         wrapped = self.trainer.wrapped[self.trainer.phases[0].name]
 
         def loss(batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor]:
@@ -103,21 +106,21 @@ class Validation:
 
         with self.trainer.averaged() as family:
             loss_here = _mean_loss(loss, self.batches(), self.trainer.seed, family.device)
-        return self.trainer.world.broadcast(loss_here)  # unlike processors round differently, and it decides on the end
+        return self.trainer.world.broadcast(loss_here)  # different processors may round differently, and all must agree
 
     def final_weights(self) -> tuple[dict[str, Tensor], int | None]:
-        """The weights to keep: the best ones, if the last are worse, and the step they are from (None: the last)."""
+        """Return the weights to keep, and the step they are from: None for the last ones, unless earlier ones are better."""
         last = self.loss()
         step, best = min(self.history, key=lambda entry: entry[1], default=(0, float("inf")))
         weights = self.trainer.weights()
         return (weights | self.trainer.collect(self.best_weights), step) if best < last else (weights, None)
 
     def best_tensors(self) -> dict[str, Tensor]:
-        """The best weights, by their names in a checkpoint."""
+        """Return the best weights, by their names in a checkpoint."""
         return {f"best/{name}": value for name, value in self.best_weights.items()}
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Take up best weights and history from a checkpoint."""
+        """Load best weights and history from a checkpoint."""
         tensors = state["tensors"]
         if "shards" in state:
             self._read_best(state["shards"])

@@ -106,8 +106,11 @@ def evaluate_samples(
 
 
 def _form_of(samples: str, data: str, modality: str | None) -> tuple[str, dict[str, object]]:
-    """The modality of samples, and the settings with which the data comes in their form, where they are smaller than it: both are
-    compared at the size of the samples, as is usual. Nothing where one cannot be read, which is said when it is opened."""
+    """Return the modality of the samples, and settings that bring the data to the form of the samples.
+
+    Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples,
+    as is usual. Returns ("", {}) where either cannot be read; the error is raised later, when it is opened.
+    """
     try:
         chosen = detect_modality(samples, modality, True)
         real = detect_modality(data, modality)
@@ -125,7 +128,7 @@ def _form_notes(settings: Mapping[str, object]) -> list[str]:
 
 
 def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Dataset:
-    """Other items in the form of the data. Raises DataError where they are of another kind."""
+    """Open other items and bring them to the form of the data. Raises DataError if they are of another kind."""
     try:
         return Dataset.open_like(real.state(), folder, path, samples)
     except DataError as error:
@@ -133,14 +136,14 @@ def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Data
 
 
 class Sets:
-    """Generated, training and held-out items; the last are the user's own, or parts of the data."""
+    """Generated, training and held-out items. Held-out items are given by the user, or are parts of the data."""
 
     def __init__(self, real: Dataset, generated: Dataset, held_out: Dataset | None, n: int, seed: int) -> None:
         self.real, self.generated, self.held_out, self.seed = real, generated, held_out, seed
         self.textual = isinstance(real.spec, Tokens)
         self.packed = isinstance(real.spec, Tokens) and real.spec.packed
         parts = [part for part in NAMES if real.scan.parts.get(part)]
-        # Parts that the data came with are held out; those taken from it here are nothing that a generator respected.
+        # Only parts that the data came with are held out. The generator knew nothing of parts that were split off here.
         self.held_out_parts = [part for part in parts[1:] if part not in real.carved] if held_out is None else []
         self.train_parts = [part for part in parts if part not in self.held_out_parts]
         self.samples = self._items([(generated, "all")], n)
@@ -173,10 +176,10 @@ class Sets:
         return f"{plural(len(self.samples), 'sample')} made elsewhere, compared with {self.real.path!r}{held_out}."
 
     def _leave_out_training_items(self, held_out: Dataset) -> list[str]:
-        """Held-out items that the generator was trained on are held out from nothing; a note of how many they are.
+        """Drop held-out items that are also training items, and return a note of how many there were.
 
         Raises:
-            DataError: All of them are.
+            DataError: All held-out items are also training items.
         """
         items = self._items([(held_out, "all")], MAX_POOL)
         self._training_keys = {_key(item) for item in self._train(MAX_POOL)} & {_key(item) for item in items}
@@ -193,7 +196,7 @@ class Sets:
         ]
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
-        """n items of some parts in random order; of long texts whole texts, as they lie."""
+        """Return up to n items of some parts in random order; for long texts, all texts in their own order."""
         items: list[DecodedItem]
         if self.textual:
             items = [text for data, part in parts for text in data.text(part, TEXT_MOST)]
@@ -214,7 +217,7 @@ class Sets:
         return self._items([(self.real, part) for part in self.held_out_parts], n)
 
     def _train_and_test(self) -> tuple[Callable[[int], list[DecodedItem]], Callable[[int], list[DecodedItem]]]:
-        """(training, held-out) items for metrics: without held-out ones, two random halves of the data."""
+        """Return readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
         if self.has_held_out:
             return self._train, self._held_out
         items = self._train(MAX_POOL)
@@ -247,14 +250,14 @@ class Sets:
 
 
 def _key(item: DecodedItem) -> bytes:
-    """The same for items that are the same."""
+    """Return a key that is equal for equal items."""
     if isinstance(item, str):
         return item.encode("utf-8", "surrogatepass")
     return str(item.shape).encode() + hashlib.sha256(np.ascontiguousarray(item).tobytes()).digest()
 
 
 def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | None], list[str]]:
-    """Texts up to a number of characters."""
+    """Return a reader of texts, up to a given number of characters in all."""
 
     def read(limit: int | None) -> list[str]:
         texts: list[str] = []
@@ -270,8 +273,11 @@ def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | N
 
 
 def read_features(path: str) -> FeatureSets:
-    """The user's own features: a safetensors file with `samples`, `held_out` and `train`, (n, d) numbers each, and `naive`
-    where there is a naive generator. As many rows of each are compared as the scarcest has."""
+    """Read the user's own features from a safetensors file.
+
+    It holds `samples`, `held_out` and `train`, each (n, d), and optionally `naive` for a naive generator. All are cut to
+    the number of rows of the shortest.
+    """
     from safetensors.numpy import load_file
 
     needed = ("samples", "held_out", "train")

@@ -1,7 +1,7 @@
-"""The codec stage: a family works on the data itself, or on the latents of a codec that is learned first, inside the same budget.
+"""The codec stage: train a codec first, so that the family can work on its latents; both share one budget.
 
-The first stage is an ordinary run in the folder `codec/` of the run, so that a kill loses nothing of it. Once it is over
-its weights are `codec.safetensors` and its description is in config.json; the folder goes.
+This first stage is an ordinary run in the folder `codec/` of the run, so that it survives a kill. At its end the weights
+become `codec.safetensors`, the description goes into config.json, and the folder is removed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from anew.workflows.job import begin_job, latest_checkpoint, reopen_job
 from anew.workflows.run_copy import is_begun, share_record, share_trained
 
 STAGE = "codec"
-MINIMUM_SECONDS = 1.0  # of the second stage: a codec that took longer than planned shall not have been for nothing
-# Settings that mean the second stage alone, or that this stage has values of its own for.
+# The second stage trains for at least this long: a codec that took longer than planned must not have been trained in vain.
+MINIMUM_SECONDS = 1.0
+# Settings that apply to the second stage only, or that the first stage sets itself.
 NOT_OF_A_STAGE = {
     "model_size",
     "train_seconds",
@@ -53,7 +54,7 @@ class CodecStage:
     Attributes:
         data: The data as latents or codes.
         codec: What describes the codec in config.json.
-        train_config: Settings of the second stage: of `train_seconds` what is left.
+        train_config: Settings of the second stage; `train_seconds` is what the first stage left.
     """
 
     data: LatentDataset
@@ -70,7 +71,7 @@ def run_codec_stage(
     generator: FamilyChoice,
     codec_name: str,
 ) -> CodecStage:
-    """Data through a codec: that of the run whose plan is replayed, else one that is learned now.
+    """Return the data as a codec shows it: the codec of the run that is replayed, or else one that is trained now.
 
     Args:
         folder: The run; the codec's weights are written into it.
@@ -101,14 +102,14 @@ def run_codec_stage(
 
 
 def clear(folder: RunFolder) -> None:
-    """The first stage's own run is no longer needed: its outcome is in the run."""
+    """Remove the first stage's own run: its result is part of the run now."""
     shutil.rmtree(folder.path / STAGE, ignore_errors=True)
 
 
 def _learn(
     folder: RunFolder, request: Request, context: RunContext, data: Dataset, name: str
 ) -> tuple[Family, CodecRecord]:
-    """Train the codec as a run of its own, or go on with it."""
+    """Train the codec as a run of its own, or resume that run."""
     was_begun = is_begun(context.world, folder)
     folder.path.mkdir(parents=True, exist_ok=True)
     choice = choose_family(data.spec, name, as_codec=True)
@@ -140,7 +141,7 @@ def _stage_request(
     generator: FamilyChoice,
     codec_name: str,
 ) -> Request:
-    """The request of the first stage: its share of the time, or as many steps as the second."""
+    """Return the request of the first stage: with its share of the time, or as many steps as the second stage."""
     codec_class = family_by_name(codec_name)
     settings = {f"{codec_name}.{name}": str(value) for name, value in (codec_class.codec_config or {}).items()}
     settings |= {
@@ -156,20 +157,19 @@ def _stage_request(
 
 
 def _concerns_stage(setting: str, codec_name: str, modality: str, generator: type[Family]) -> bool:
-    """Whether a setting of the user means the codec: one of its own, of the data, or of training in general."""
+    """Whether a setting of the user applies to the codec: a setting of its own, of the data, or of training in general."""
     owner, _, name = setting.rpartition(".")
     if name in NOT_OF_A_STAGE:
         return False
     if owner:
         return owner in (codec_name, "train", modality)
-    is_codec_alone = name in cfg.settings_of(family_by_name(codec_name).Config) and name not in cfg.settings_of(
-        generator.Config
-    )
+    codec_settings = cfg.settings_of(family_by_name(codec_name).Config)
+    is_codec_alone = name in codec_settings and name not in cfg.settings_of(generator.Config)
     return is_codec_alone or name in cfg.settings_of(TrainConfig)
 
 
 def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
-    """The data of a saved run as its family sees it."""
-    return (
-        data if record.codec is None else LatentDataset(data, as_codec(restore_codec(record, folder, device), folder))
-    )
+    """Return the data of a saved run as its family sees it: items, or the latents of its codec."""
+    if record.codec is None:
+        return data
+    return LatentDataset(data, as_codec(restore_codec(record, folder, device), folder))

@@ -1,4 +1,4 @@
-"""Whether a training compiles its networks: as asked, or by a trial that a long budget pays for."""
+"""Decide whether a training compiles its networks: as the user asked, or by a trial where the budget is long enough."""
 
 from __future__ import annotations
 
@@ -18,38 +18,42 @@ from anew.training.compilation import compilable_blocks, compile_blocks, missing
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
-# Seconds of training, by type of device, from which on a trial is paid for. It takes half a minute on a CPU, where compiled
+# Shortest training in seconds, by type of device, for which a trial is made. It takes half a minute on a CPU, where compiled
 # networks were never more than 6% faster (docs/log.md, 2026-11-27); chosen.
 TRIAL_FROM = {"cuda": 600.0, "cpu": 3600.0}
-TIMED_SECONDS = 3.0  # that steps of either kind are timed for; chosen
-COMPILING_STEPS = 5  # in which everything is compiled: records of several lengths are compiled up to three times
-# Seconds of training that a budget must leave where compiling was asked for, which takes up to two minutes.
+TIMED_SECONDS = 3.0  # for which steps are timed, once compiled and once not; chosen
+COMPILING_STEPS = 5  # after these all is compiled: records of several lengths are compiled up to three times
+# Shortest training in seconds for which compiling may be asked for, as it takes up to two minutes.
 MIN_TRAIN_SECONDS = 120.0
-LEAST_GAIN = 1.05  # times as fast that compiled steps have to be; chosen: less is within the noise
+LEAST_GAIN = 1.05  # how many times as fast compiled steps must be; chosen: less is within the noise
 
 
 def check_compiler(config: TrainConfig, world: World) -> None:
-    """Raise ConfigError where networks are to be compiled and some process has no compiler: early, before any work is done."""
+    """Raise ConfigError if networks are to be compiled and a process has no compiler. Called before any work is done."""
     missing = _missing_anywhere(world) if config.compile == "on" else ""
     if missing:
         raise ConfigError(f"compile=on needs {missing}; install it, or leave `compile` out")
 
 
 def _missing_anywhere(world: World) -> str:
-    """What is missing on this process or on another, empty where nothing is; alike on all whether anything is."""
-    missing = missing_compiler(world.device)
-    return missing or "a compiler on every host" if world.any(bool(missing)) else ""
+    """Return what is missing to compile, on this process or on another; "" on all processes if nothing is."""
+    missing_here = missing_compiler(world.device)
+    if not world.any(bool(missing_here)):
+        return ""
+    return missing_here or "a compiler on every host"
 
 
 def choose_compilation(job: TrainingJob) -> TrainingJob:
-    """A new training with the decision in its plan, which is written down.
+    """Return the training with the decision in its plan, which is saved in the run.
 
     Raises:
-        ConfigError: It was asked for, and the family has no network that can be compiled.
+        ConfigError: `compile=on`, and the family has no network that can be compiled, or there is no time for it.
     """
     setting = job.train_config.compile
-    if setting == "off":  # the plan of another run may say otherwise
-        return _with_decision(job, False, "networks are not compiled, as asked") if job.plan.compile else job
+    if setting == "off":
+        if not job.plan.compile:
+            return job
+        return _with_decision(job, False, "networks are not compiled, as asked")  # a replayed plan says otherwise
     if setting == "auto" and job.request.plan_from is not None:
         return job
     has_blocks = bool(compilable_blocks(job.family.phases()))
@@ -74,7 +78,7 @@ def choose_compilation(job: TrainingJob) -> TrainingJob:
 
 
 def apply_compilation(job: TrainingJob) -> None:
-    """Compile the networks of a job whose plan says so, where there is a compiler: before the clock of the training begins."""
+    """Compile the networks of a job if its plan says so and there is a compiler. Called before the training time begins."""
     if not job.plan.compile:
         return
     missing = _missing_anywhere(job.world)
@@ -97,13 +101,13 @@ def _with_decision(job: TrainingJob, is_compiled: bool, note: str) -> TrainingJo
 
 
 def _trial(job: TrainingJob) -> tuple[bool, str]:
-    """Whether compiled steps are faster, and a sentence with the figures. The network of the job is not touched."""
+    """Return whether compiled steps are faster, and a sentence with the figures. The network of the job is not changed."""
     job.context.reporter.message("compiling the networks, to see whether that makes steps faster")
     plain = _step_seconds(job, TIMED_SECONDS, is_compiled=False)
     begin = time.monotonic()
     try:
         compiled = _step_seconds(job, TIMED_SECONDS, is_compiled=True)
-    except (ConfigError, RuntimeError) as error:  # on the way back it is one of PyTorch's own
+    except (ConfigError, RuntimeError) as error:  # in the backward pass PyTorch raises an error of its own
         return False, f"networks are not compiled: {clause(error)}"
     taken = job.world.broadcast(time.monotonic() - begin)
     times = f"a step took {compiled:.3g} s compiled and {plain:.3g} s as it is"
@@ -113,7 +117,7 @@ def _trial(job: TrainingJob) -> tuple[bool, str]:
 
 
 def _compiled_names(job: TrainingJob) -> str:
-    """What is compiled, and what is not: one loss has no name."""
+    """Return what is compiled, and what is not, in words."""
     phases = job.family.phases()
     names = [phase.name for phase in phases if not phase.differentiates_twice]
     others = [phase.name for phase in phases if phase.differentiates_twice]
@@ -123,7 +127,7 @@ def _compiled_names(job: TrainingJob) -> str:
 
 
 def _check_time(job: TrainingJob) -> None:
-    """Raise ConfigError where compiling would leave next to nothing of a budget."""
+    """Raise ConfigError if compiling would take most of the training time."""
     seconds = job.plan.train_s
     if seconds is not None and seconds < MIN_TRAIN_SECONDS:
         raise ConfigError(
@@ -133,7 +137,7 @@ def _check_time(job: TrainingJob) -> None:
 
 
 def _step_seconds(job: TrainingJob, seconds: float, *, is_compiled: bool) -> float:
-    """Median time of a step of a network like that of the job, timed for so many seconds."""
+    """Return the median seconds of a step of a new network like that of the job, timed for `seconds`."""
     family = build_family(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world.device)
     if is_compiled:
         compile_blocks(family)

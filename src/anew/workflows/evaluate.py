@@ -1,4 +1,4 @@
-"""`evaluate`: sample a run, or read samples made elsewhere; measure them, audit them for copies, write the report."""
+"""`evaluate`: sample a run, measure the samples, test them for copies of training items, and write the report."""
 
 from __future__ import annotations
 
@@ -38,54 +38,56 @@ from anew.workflows.run_report import Measurements, warnings, write_run_report
 
 __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
 
-# A sample of long text is a passage of many characters, each of them a symbol to draw: it takes as long as many records or
-# images, and says as much. A run's report asks for fewer of them by a factor; a comparison by a larger one, as it draws
-# them for every run, one after another.
+# A sample of long text is a passage of many characters, and each character is a symbol to draw. So it takes as long as many
+# records or images, and says as much. The number of samples is divided by these; a comparison samples several runs.
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
-PIECES = 4  # of a passage that are judged each, at least: then a passage counts by more than one accident; chosen
-POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
-# For what is left once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
+PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
+POOL_BYTES = 192 * 2**20  # real items that the audit for copies holds; it takes about ten times as much memory
+# Time for the rest of the evaluation once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
-# Units of the test part, taken evenly, that parts of a mixed model are scored on: few digits of them are shown;
-# chosen.
+# Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
 PARTS_MOST = 120_000
-PROBE = 8_000  # units that are scored to learn how long the whole part would take: few beside it; chosen
-# Of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 for images, .9 for clips.
+PROBE = 8_000  # units that are scored to learn how long the whole part would take: a small part of it; chosen
+# Share of the time, and seconds at most, for the nearest items, drawing and writing: measured .4 s for images, .9 for clips.
 WRITING_SHARE, MOST_WRITING = 0.25, 1.2
-# Of the time for measuring: from then on copies are looked for, so that a report of 60 s answers all three questions;
-# chosen.
+# Share of the measuring time for scores. The rest is for the copying test, so that a report of 60 s answers all three
+# questions; chosen.
 SCORES_SHARE = 0.65
-PAGE_SECONDS = 0.6  # of that for drawing and writing alone; chosen
+PAGE_SECONDS = 0.6  # of the writing time, for drawing and writing alone; chosen
 SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files: as many as of images
-BRIEF = 12  # samples that a report shows where there was no time for more; chosen
-SHARE = 0.3  # of the time is for sampling: the rest is for measuring and the copying test; chosen
-# Of the time, once there are samples for all that can be compared: more only make intervals narrower, and in a report of
-# a minute the copying test needs the time; chosen.
+BRIEF = 12  # samples that a report shows if there was no time for more; chosen
+SHARE = 0.3  # of the time, for sampling; the rest is for measuring and the copying test; chosen
+# Share for sampling once there are samples for all that can be compared: more only make intervals narrower, and in a report
+# of a minute the copying test needs the time; chosen.
 LEAST_SHARE = 0.15
-# Of the time, until there are enough samples for the answers: the rest must still do for the copying test; chosen.
+# Share for sampling until there are enough samples for the answers: the copying test needs the rest; chosen.
 MOST_SHARE = 0.5
-# Times the longest time for sampling: a chunk that is not ready by then is given up; within what measuring can spare.
+# A chunk is given up after this many times the longest sampling time, which is within what measuring can spare.
 LATE = 1.3
-# Samples whose time says how many more there are time for; they are drawn whatever it takes, so they are few.
+# Samples whose time says how many more can be drawn in time. They are drawn whatever it takes, so they are few.
 FIRST_CHUNK = 8
-LARGEST_CHUNK = 256  # samples that are drawn together: bounds memory, and the time that stops may take
-GROWTH = 4  # times as many samples a chunk has at most as the one before: a machine may slow down
+LARGEST_CHUNK = 256  # samples that are drawn together: bounds memory, and how long a stop may take
+GROWTH = 4  # a chunk has at most this many times the samples of the one before: a machine may slow down
 
 
 def num_saved_samples(model: Model) -> int:
-    """Samples that a run keeps as files: fewer passages of long text than records."""
+    """Return how many samples a run keeps as files: fewer passages of long text than records."""
     is_record = isinstance(model.item_spec, Tokens) and not model.item_spec.packed
     return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
 def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
-    """Of the seconds of an evaluation, those kept for the nearest items, drawing and writing; on crowded cores longer by a
-    factor, up to half of them."""
+    """Return the seconds of an evaluation that are kept for the nearest items, drawing and writing.
+
+    Args:
+        seconds: Seconds of the whole evaluation.
+        crowding: Factor by which crowded cores make it longer; the result is at most half of the evaluation.
+    """
     return stretched(min(MOST_WRITING, WRITING_SHARE * seconds), crowding, seconds / 2)
 
 
 def page_seconds(seconds: float, crowding: float = 1.0) -> float:
-    """Of those, the seconds for drawing and writing alone; up to a quarter of the evaluation."""
+    """Return the seconds for drawing and writing alone, a part of `writing_seconds`; at most a quarter of the evaluation."""
     return stretched(PAGE_SECONDS, crowding, seconds / 4)
 
 
@@ -102,19 +104,20 @@ def evaluate_run(
     world: World | None = None,
     crowding: float = 1.0,
 ) -> EvaluationReport:
-    """Sample, measure, write samples/ and report/ of the model's run.
+    """Sample a model, measure the samples, and write samples/ and report/ of its run.
 
     Args:
         model: The run to measure.
-        n: Samples, or fewer where the time ends first.
+        n: Number of samples; fewer are drawn if the time ends first.
         seed: Seed of the samples and of all that is drawn.
         data: Where the run's data lies now, if it was moved.
-        seconds: For all of it, None without a limit.
-        reporter: Is told of the progress.
-        opened: The run's data, where it is open already.
-        features: Features that the user brings, instead of those made here.
-        world: Processes that draw the samples together, the others by `draw_for_evaluation`; there is no limit of time then.
-        crowding: How many times longer than on idle cores work takes: what cannot be stopped is begun the earlier.
+        seconds: Time for the whole evaluation; None for no limit.
+        reporter: Receives the progress.
+        opened: The run's data, if it is open already.
+        features: The user's own features, in place of those computed here.
+        world: Processes that draw the samples together; the other processes call `draw_for_evaluation`. There is no time
+            limit then.
+        crowding: How many times longer than on idle cores work takes. What cannot be stopped is begun earlier by it.
     """
     use_threads()
     begin = time.monotonic()
@@ -125,7 +128,7 @@ def evaluate_run(
     if seconds is not None:
         writing = writing_seconds(seconds, crowding)
         stop_at, content_until = begin + seconds - writing, begin + seconds - page_seconds(seconds, crowding)
-        usable = seconds - writing + writing_seconds(seconds)  # shares of the time are meant for idle cores
+        usable = seconds - writing + writing_seconds(seconds)  # shares of the time were chosen on idle cores
     targets = sample_targets(model.item_spec, dataset)
     if world is None:
         samples, notes, stopped = _sampled(model, n, targets, seed, usable, reporter)
@@ -151,13 +154,14 @@ def evaluate_run(
 
 
 def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None) -> Measurements:
-    """All scores and the copying test, each said as it is ready. What there is when it is stopped, by hand or by the clock,
-    is kept.
+    """Compute all scores and the copying test, and report each as it is ready.
+
+    If it is stopped, by hand or by the clock, what was measured so far is returned.
 
     Args:
-        evaluation: What measures; it plans by its own clock.
-        reporter: Is told of the progress.
-        stop_at: `time.monotonic()` at which measuring ends for good, wherever it is; None for no limit.
+        evaluation: Computes the scores; it plans by its own clock.
+        reporter: Receives the progress.
+        stop_at: `time.monotonic()` at which measuring is stopped, wherever it is; None for no limit.
     """
     measurements = Measurements()
     reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
@@ -181,7 +185,7 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
 def _measure_scores(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
 ) -> bool:
-    """Scores until their share of the time is spent; whether all came in time."""
+    """Add scores until their share of the time is spent. Returns whether all were computed in time."""
     seconds = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
     try:
         with hard_stop(seconds):
@@ -197,7 +201,7 @@ def _measure_scores(
 def _look_for_copies(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
 ) -> bool:
-    """The copying test, the widest for which there is time; whether it came to its end."""
+    """Add the result of the largest copying test for which there is time. Returns whether all tests ended in time."""
     reporter.message("  looking for copies of training items")
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
@@ -209,7 +213,7 @@ def _look_for_copies(
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
-    """Items for the report; without nearest training items if the search takes longer than `stop_at`."""
+    """Return the items that the report shows; without nearest training items if the search is not over at `stop_at`."""
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             return evaluation.report_content()
@@ -219,9 +223,11 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
 
 
 def enough_samples(spec: Spec, held_out: int) -> int:
-    """Samples with which closeness and variety can usually be told, no more than there are held-out items to compare with.
+    """Return the number of samples by which closeness and variety can usually be told.
 
-    held_out: items that samples are compared with. Passages of long text are judged in pieces, of which each holds several.
+    Args:
+        spec: Spec of an item. Passages of long text are judged in several pieces each, so fewer are enough.
+        held_out: Number of held-out items to compare with; the result is no larger.
     """
     if isinstance(spec, Tokens) and spec.packed:
         return -(-ENOUGH // PIECES)
@@ -229,11 +235,12 @@ def enough_samples(spec: Spec, held_out: int) -> int:
 
 
 class SampleTargets(NamedTuple):
-    """Numbers of samples that sampling takes more or less time for.
+    """Numbers of samples that decide what share of the time sampling may take.
 
     Attributes:
-        least: With fewer, the answers stay open: up to MOST_SHARE of the time is taken for them.
-        ample: With more, no figure compares more, and the copying test proves its rates; LEAST_SHARE of the time does then.
+        least: With fewer samples the answers stay open, so sampling may take MOST_SHARE of the time.
+        ample: With this many the figures compare all they can, and the copying test proves its rates, so sampling goes on
+            within LEAST_SHARE of the time only.
     """
 
     least: int
@@ -241,7 +248,7 @@ class SampleTargets(NamedTuple):
 
 
 def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
-    """The targets of a report on this data."""
+    """Return the targets of a report on this data."""
     held_out = held_out_size(data)
     least = enough_samples(spec, held_out)
     if isinstance(spec, Tokens) and spec.packed:
@@ -254,8 +261,12 @@ def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
 def _sampled(
     model: Model, n: int, targets: SampleTargets, seed: int, seconds: float | None, reporter: Reporter
 ) -> tuple[Samples, list[str], bool]:
-    """Up to n samples, a chunk at a time; a note where there are fewer; whether it was stopped by hand, after enough for
-    metrics."""
+    """Draw up to n samples, a chunk at a time.
+
+    Returns:
+        The samples; a note if there are fewer than n; whether sampling was stopped by hand (raised as KeyboardInterrupt if
+        there are too few samples for metrics).
+    """
     begin = time.monotonic()
     pace, stopped = Pace(), False
     n = max(1, n)
@@ -285,18 +296,31 @@ def _sampled(
     return samples, notes, stopped
 
 
-def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, most: int) -> int:
-    """Samples of the next chunk after n, which took `spent` of the seconds: those up to the next target for which there is time, at
-    most so many; further ones only within the lesser share."""
-    chunk = min(most, pace.affordable(LEAST_SHARE * seconds - spent))
+def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
+    """Return the size of the next chunk: samples for which there is time, up to the next target.
+
+    Beyond the targets, only samples within LEAST_SHARE of the time are drawn.
+
+    Args:
+        pace: How long chunks take.
+        targets: Numbers of samples to reach.
+        n: Samples so far.
+        seconds: Time of the whole evaluation.
+        spent: Seconds of it that the samples so far took.
+        max_chunk: Largest chunk that is allowed.
+    """
+    chunk = min(max_chunk, pace.affordable(LEAST_SHARE * seconds - spent))
     for target, share in ((targets.ample, SHARE), (targets.least, MOST_SHARE)):
         if chunk < target - n:
-            chunk = max(chunk, min(most, target - n, pace.affordable(share * seconds - spent)))
+            chunk = max(chunk, min(max_chunk, target - n, pace.affordable(share * seconds - spent)))
     return chunk
 
 
 def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Samples:
-    """n samples in the batches in which one process draws them that has all the time it needs; all of them on the first."""
+    """Draw n samples on all processes; the first one returns all of them.
+
+    The batches are those of a single process without a time limit, so the samples are the same.
+    """
     batches, first, chunk = [], 0, min(FIRST_CHUNK, n)
     while chunk >= 1:
         batches.append((chunk, first))
@@ -308,29 +332,32 @@ def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Sample
 
 
 class Pace:
-    """Model of the time that chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
+    """Model of the time that a chunk of samples takes: a fixed time, and a time for each sample."""
 
     def __init__(self) -> None:
         self._chunks: list[tuple[int, float]] = []
 
     def add(self, n: int, seconds: float) -> None:
-        """A chunk that was drawn."""
+        """Record that a chunk of n samples took so many seconds."""
         self._chunks.append((n, seconds))
 
     def affordable(self, seconds: float) -> int:
-        """Samples that a chunk of these seconds has, at most LARGEST_CHUNK. Of one chunk alone half of the time counts as fixed."""
+        """Return how many samples a chunk of so many seconds has, at most LARGEST_CHUNK."""
         if seconds <= 0.0:
             return 0
         fixed, per_sample = self._costs()
         return int(min(LARGEST_CHUNK, max(seconds - fixed, 0.0) / per_sample))
 
     def samples_within(self, seconds: float) -> int:
-        """Samples in chunks of the largest size that these seconds have."""
+        """Return how many samples can be drawn in so many seconds, in chunks of the largest size."""
         fixed, per_sample = self._costs()
         return int(max(seconds, 0.0) / (per_sample + fixed / LARGEST_CHUNK))
 
     def _costs(self) -> tuple[float, float]:
-        """Seconds of a pass, whatever the number, and of each sample."""
+        """Return the fixed seconds of a chunk, and the seconds of each sample.
+
+        While all chunks have one size, half of the time counts as fixed.
+        """
         n, chunk_seconds = self._chunks[-1]
         other_sizes = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
         per_sample = 0.5 * chunk_seconds / n
@@ -347,7 +374,7 @@ def evaluation_inputs(
     seed: int,
     features: FeatureSets | None = None,
 ) -> EvaluationInputs[DecodedItem]:
-    """Inputs of an evaluation of these samples of a model."""
+    """Return the inputs of an evaluation of these samples of a model."""
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
@@ -373,7 +400,7 @@ def evaluation_inputs(
 
 
 def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
-    """Classes of n samples of the seed and of real items; None where the run has none."""
+    """Return the classes of the first n samples of this seed and of real items; None if the run has no classes."""
     requested = model.sample_labels(n, seed)
     if requested is None:
         return None
@@ -386,7 +413,7 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
 
 
 def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
-    """Real items of a run's data for the audit for copies, at most n, in random order."""
+    """Return at most n real items of a run's data, in random order, for the audit for copies."""
     held_out_parts, random = data.held_out()
     if isinstance(spec, Tokens) and spec.packed:
         texts: list[DecodedItem] = [*data.text("train")]
@@ -398,7 +425,7 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
     held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
     n_wanted = n - len(held_out)
     train = data.items("train", n_wanted, seed)
-    # Long records are several examples each: where there are no further ones, the records themselves are counted.
+    # A long record makes several examples: if all records were read, count the records, not the examples.
     total = len(train) if len(train) < n_wanted else data.part_size("train")
     pool = grouped_pool(data, train, held_out, total, random, seed)
     return replace(pool, n_held_out_total=sum(data.part_size(part) for part in held_out_parts))
@@ -412,7 +439,7 @@ def grouped_pool(
     randomly_held_out: bool,
     seed: int,
 ) -> AuditPool[DecodedItem]:
-    """These items in random order, with the groups of their near-duplicates."""
+    """Return a pool of these items in random order, with the groups of their near-duplicates."""
     rng = np.random.default_rng(seed)
     train, held_out = ([part[i] for i in rng.permutation(len(part))] for part in (train, held_out))
     keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
@@ -421,17 +448,20 @@ def grouped_pool(
 
 
 def pool_limit(item: DecodedItem) -> int:
-    """Real items like this one that the audit for copies holds in memory."""
+    """Return how many real items like this one the audit for copies may hold in memory."""
     return max(int(POOL_BYTES // max(size_of(item), 1)), 1_000)
 
 
 def size_of(item: DecodedItem) -> int:
-    """Bytes of an item in memory, about."""
+    """Return about how many bytes an item takes in memory."""
     return int(getattr(item, "nbytes", 0)) or 4 * len(item)
 
 
 def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[BitsAndUnits]:
-    """A whole part, or as much of it, taken evenly, as the time allows: its beginning alone may be easier."""
+    """Return (bits, units) of a part, or of as much of it as the time allows.
+
+    What is scored is spread evenly over the part, since its beginning may be easier than the rest.
+    """
     if allowed is None:
         return model.bits(data.scoring(part))
     begin = time.monotonic()
@@ -442,6 +472,8 @@ def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str)
 
 
 def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:
-    """(bits, units) of each example under what was learned by gradients: of a mixture with counts, which have read the
-    training items letter by letter, the network alone."""
+    """Return (bits, units) of each example under what was learned by gradients.
+
+    In a mixture with counts this is the network alone: the counts have read the training items letter by letter.
+    """
     return model.bits(batches, part="network")

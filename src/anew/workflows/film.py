@@ -1,5 +1,5 @@
-"""A film of the training: every few seconds a small frame of what the model makes of the same things, and now and then its
-weights, at a bounded cost."""
+"""A film of the training: every few seconds a small frame of what the model makes of the same inputs, and now and then a
+snapshot of its weights, at a bounded cost."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from anew.workflows.film_scenes import Scene, facts_of, scene_of
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import FEW_ITEMS, fitted_latents, latent_batches
 
-SHARE = 0.018  # of the training time: a frame may cost more than was expected, and 2% is promised
-FRAME_SHARE = 0.0015  # of it for one frame: a short training has about ten of them
+SHARE = 0.018  # of the training time, for the film: a frame may cost more than was expected, and 2% is promised
+FRAME_SHARE = 0.0015  # of the training time, for one frame: a short training has about ten of them
 INTERVAL_SECONDS = 2.0  # between frames at least: closer ones look alike; chosen
-# That a frame takes as long as, until one was made: later ones took .3 to 4.5 (docs/log.md, 2026-11-26).
+# Expected cost of the first frame, in training steps: later ones took .3 to 4.5 (docs/log.md, 2026-11-26).
 STEPS_A_FRAME = 2
-# Where weights are sharded: all processes must know that a frame is due, and each question makes them wait.
+# Steps after which processes with sharded weights agree whether a frame is due: each agreement makes them wait.
 STEPS_BETWEEN_QUESTIONS = 10
-WEIGHTS_SHARE = 0.5  # of the film's time that keeping weights may take at most: frames come first; chosen
-BYTES_A_SECOND = 100e6  # that are kept, until it was measured: a slow disk
-LEAST_SECONDS = 10.0  # of training: below, no frame would be paid for
+WEIGHTS_SHARE = 0.5  # of the film's time, at most, for keeping weights: frames come first; chosen
+BYTES_A_SECOND = 100e6  # expected speed of keeping weights, until it was measured: that of a slow disk
+LEAST_SECONDS = 10.0  # shortest training that has a film: a shorter one has no time for a frame
 
 
 class Film:
-    """Frames of a training into `film/`. Called after a step; it never changes one.
+    """Writes frames of a training into `film/`. Called after each step; it never changes the training.
 
     Args:
-        job: What is trained.
-        trainer: Who trains it.
+        job: The training.
+        trainer: Takes its steps.
     """
 
     def __init__(self, job: TrainingJob, trainer: Trainer) -> None:
@@ -56,13 +56,13 @@ class Film:
             self._kept_at = max((snapshot.seconds for snapshot in snapshots.snapshots(run)), default=0.0)
 
     def __call__(self, result: StepResult) -> str | None:
-        """Add a frame where one is due; there is never a warning."""
+        """Add a frame if one is due. Returns None: there is never a warning."""
         world, is_sharded = self.job.world, self.trainer.shard
         if not self.job.train_config.film or (not is_sharded and not world.is_main):
             return None
         now = time.monotonic()
         self._num_steps += 1
-        if is_sharded:  # to gather the weights takes all processes
+        if is_sharded:  # all processes must take part in gathering the weights
             if self._num_steps % STEPS_BETWEEN_QUESTIONS or not world.broadcast(self._is_due(result, now)):
                 return None
         elif not self._is_due(result, now):
@@ -84,7 +84,7 @@ class Film:
 
     @contextmanager
     def _family(self) -> Iterator[Family | None]:
-        """The family with its averaged weights; None on processes that have no frame to make."""
+        """Within this context, give the family with its averaged weights; None on processes that make no frame."""
         if not self.trainer.shard:
             with self.trainer.averaged() as family:
                 yield family
@@ -94,24 +94,24 @@ class Film:
 
     def _can_pay(self, progress: float, elapsed: float) -> bool:
         """Whether one more frame leaves the film within its share of the training so far."""
-        # What the first one will cost is not known: about as much as a few steps.
+        # The cost of the first frame is not known; it is about that of a few steps.
         expected = max(self._largest_cost, STEPS_A_FRAME * elapsed / max(1, self._num_steps))
         is_long = self._total_seconds(progress, elapsed) >= LEAST_SECONDS
         return is_long and self.cost + expected <= self._allowed(progress, elapsed)
 
     def _allowed(self, progress: float, elapsed: float) -> float:
-        """Seconds that the film may have taken by now."""
+        """Return the seconds that the film may have taken by now."""
         total = self._total_seconds(progress, elapsed)
-        # The first frames may borrow from what is sure to come: otherwise the beginning would never be seen.
+        # The first frames may borrow from later time: otherwise the beginning would never be seen.
         return SHARE * max(elapsed, min(total, elapsed + total / 10))
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
-        """Expected seconds of this training in all, including those that have passed."""
+        """Return the expected seconds of the whole training, including those that have passed."""
         planned = self.job.plan.train_s
         return planned if planned is not None else elapsed / max(progress, 1e-3)
 
     def _add(self, family: Family, result: StepResult, now: float) -> None:
-        """The scene at first, since it is dear where much data is read for it; then a frame each time."""
+        """Write the scene at the first call, and a frame at each later one: a scene may read much data, which is costly."""
         run = self.job.folder.path
         if self._scene is None:
             seconds = FRAME_SHARE * self._total_seconds(result.progress, now - self._started)
@@ -127,22 +127,23 @@ class Film:
         data = film.serialized(arrays, facts_of(facts, result.step, seconds))
         if len(data) <= film.MAX_FRAME_BYTES:
             film.write(run, film.frame_name(result.step), data)
-        # Codes have no view that would ask earlier weights (`can_be_explained` in studio_app/play_work.py).
+        # No view of codes uses earlier weights (`can_be_explained` in studio_app/play_work.py).
         has_codes = isinstance(self.job.data.modality, LatentModality) and isinstance(self.job.data.spec, Tokens)
         if seconds >= snapshots.SPACING * self._kept_at and not has_codes:
             self._keep_weights(family, result, now)
 
     def _keep_weights(self, family: Family, result: StepResult, now: float) -> None:
-        """Keep the weights as they are, where there is time for it."""
+        """Keep a snapshot of the weights, if there is time for it."""
         begun = time.monotonic()
         elapsed = now - self._started
-        fixed = {name for name, _ in family.named_buffers(remove_duplicate=False)}
-        weights = {name: tensor for name, tensor in family.state_dict().items() if name not in fixed}
+        buffers = {name for name, _ in family.named_buffers(remove_duplicate=False)}
+        weights = {name: tensor for name, tensor in family.state_dict().items() if name not in buffers}
         num_bytes = sum(tensor.nbytes for tensor in weights.values())
-        expected = num_bytes * (self._keeping_cost / self._kept_bytes if self._kept_bytes else 1 / BYTES_A_SECOND)
+        seconds_a_byte = self._keeping_cost / self._kept_bytes if self._kept_bytes else 1 / BYTES_A_SECOND
+        expected = num_bytes * seconds_a_byte
         allowed = self._allowed(result.progress, elapsed)
-        is_dear = self._keeping_cost + expected > WEIGHTS_SHARE * allowed
-        if is_dear or self.cost + (begun - now) + expected > allowed:
+        is_costly = self._keeping_cost + expected > WEIGHTS_SHARE * allowed
+        if is_costly or self.cost + (begun - now) + expected > allowed:
             return
         self._kept_at = self._seconds_before + elapsed
         with fitted_latents(family, latent_batches(self.job, FEW_ITEMS)) as fitted:

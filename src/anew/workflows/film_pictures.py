@@ -1,4 +1,4 @@
-"""Pictures and places of items for a film: sheets of thumbnails, and what a map is fitted on.
+"""Thumbnails of items for a film, and the pooled items that its map is fitted on.
 
 Legend for shapes: n items.
 """
@@ -17,15 +17,15 @@ from torch.nn import functional
 
 from anew.data.latent_dataset import LatentModality
 
-POOLED = 32  # values along an axis that the map is fitted on: it is about whole items, and bounds its time
-# Pixels of an item on the sheet of a frame, and items in a row: a frame of 256 items stays small.
+POOLED = 32  # values along an axis that the map is fitted on: enough to show whole items; bounds the time
+# Pixels along a side of a thumbnail, and thumbnails in a row: a frame of 256 items stays small.
 THUMB, THUMB_COLUMNS = 16, 16
 DECODED_AT_ONCE = 16  # latents whose items are made in one call of the codec: bounds memory beside a training
 Arrays = dict[str, NDArray[np.generic]]
 
 
 def pooled(x: Tensor) -> Tensor:
-    """(n, C, *axes) with at most POOLED values along each axis."""
+    """Average x (n, C, *axes) down to at most POOLED values along each axis."""
     *frames, height, width = (min(POOLED, side) for side in x.shape[2:])
     if frames:
         return functional.adaptive_avg_pool3d(x, (frames[0], height, width))
@@ -33,16 +33,16 @@ def pooled(x: Tensor) -> Tensor:
 
 
 def unpooled(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """(n, C, *axes) grown to items of this shape."""
+    """Enlarge x (n, C, *axes) to items of this shape, by repeating values."""
     return x if tuple(x.shape[1:]) == shape else functional.interpolate(x, size=shape[1:], mode="nearest")
 
 
 def thumbnails(x: Tensor) -> NDArray[np.uint8]:
-    """The bytes of a JPEG with all items x (n, C, *axes) in rows of THUMB_COLUMNS; of clips the middle frame is shown."""
+    """Return the bytes of a JPEG with all items x (n, C, *axes), in rows of THUMB_COLUMNS; clips show their middle frame."""
     if x.dim() == 5:
         x = x[:, :, x.shape[2] // 2]
     values = functional.interpolate(x.float(), size=(THUMB, THUMB), mode="area")
-    if values.shape[1] == 4:  # on grey, where it is see-through
+    if values.shape[1] == 4:  # transparent pixels become light grey
         alpha = values[:, 3:].add(1).div(2).clamp(0, 1)
         values = values[:, :3] * alpha + 0.6 * (1 - alpha)
     elif values.shape[1] != 3:
@@ -59,7 +59,7 @@ def thumbnails(x: Tensor) -> NDArray[np.uint8]:
 
 
 def decoded(z: Tensor, modality: LatentModality, seconds: float) -> Tensor:
-    """The items (n, *shape) of the first latents (m, *latent), as many as can be decoded within some seconds; some at least."""
+    """Decode latents z (m, *latent) into items (n, *shape): the first ones, as many as there is time for, one chunk at least."""
     begun, parts = time.monotonic(), []
     for chunk in torch.split(z, DECODED_AT_ONCE):
         parts.append(modality.decode_latents(chunk).float())

@@ -1,4 +1,4 @@
-"""Scenes of a film of a network that reads tokens: one held-out text, or one held-out item as a row of codes.
+"""Scenes for the film of a network that reads tokens: a held-out text, or a held-out item as a row of codes.
 
 Legend for shapes: n items, L tokens.
 """
@@ -22,24 +22,24 @@ from anew.sampling.generator import sampling_config
 from anew.workflows.film_pictures import THUMB, THUMB_COLUMNS, Arrays, decoded, float32, thumbnails
 from anew.workflows.job import TrainingJob
 
-# Of the text that is read again and again: each is shown by itself, and attention by pairs of them; chosen.
+# Tokens of the text that each frame reads: all are shown, and attention for each pair of them; chosen.
 TEXT_TOKENS = 48
-MAX_HEADS = 24  # of attention that are drawn: bounds the size of a frame; chosen
+MAX_HEADS = 24  # attention heads that are drawn: bounds the size of a frame; chosen
 PICTURE_SIDE = 128  # pixels of the item whose codes are read: enough to see it; bounds the size of a scene
-CODES_MADE = 4  # items that are made again and again, where there is time: each costs a pass for every code
+CODES_MADE = 4  # items that each frame makes, if there is time: each takes a pass for every code
 
 
 def held_out_row(job: TrainingJob) -> Batch:
-    """The first row of the validation part, or of the train part where there is none."""
+    """Return the first row of the validation part, or of the train part if there is no validation part."""
     part = "validation" if job.data.part_size("validation") else "train"
     return next(iter(job.data.scoring(part))).rows(0, 1)
 
 
 class TextScene:
-    """Probability of each token of one held-out text under the network, and its attention weights.
+    """Information content of each token of one held-out text under the network, and the attention weights.
 
     Args:
-        job: What is trained, on Tokens.
+        job: The training, on Tokens.
         spec: Spec of the data.
     """
 
@@ -69,12 +69,12 @@ class TextScene:
 
 
 class CodeScene:
-    """One held-out item as a row of codes: probability of each under the network, and items made from the same start each time.
+    """One held-out item as a row of codes: bits of each code under the network, and samples with the same seed each time.
 
     Args:
-        job: What is trained, on codes of items.
-        modality: With the codec.
-        seconds: That one frame may take; where a few items take longer, none are made.
+        job: The training, on codes of items.
+        modality: The modality with the codec.
+        seconds: Seconds that one frame may take; samples that take longer are not made again.
     """
 
     def __init__(self, job: TrainingJob, modality: LatentModality, seconds: float) -> None:
@@ -105,7 +105,7 @@ class CodeScene:
         return arrays, {"bits": float(bits.mean()), "made": 0 if made is None else len(made)}
 
     def _make(self, family: Family) -> torch.Tensor:
-        """(CODES_MADE, *shape) items; none are made any more where that took too long."""
+        """Return CODES_MADE samples (CODES_MADE, *shape). If this takes too long, later frames have none."""
         begun = time.monotonic()
         sampling = sampling_config(type(family).Sampling, self.modality.traits)
         labels = None if self.labels is None else self.labels.repeat(CODES_MADE)

@@ -1,4 +1,4 @@
-"""Scenes of a film: items on a fixed map, or what a network reads again and again.
+"""Scenes of a film: items on a fixed map, or a text or item that the network reads in every frame.
 
 Legend for shapes: n items, L tokens, D values of a pooled item.
 """
@@ -23,13 +23,13 @@ from anew.workflows.film_reading import CodeScene, TextScene
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import fitted_latents
 
-REAL = 256  # items of the map; as many generated ones at most: enough to show a shape; each frame makes them anew
-LEAST_MADE = 16  # fewer show no shape; also the number whose time says how many more there are time for
-# Places of the discriminator's field, and how many deviations it reaches: the middle 99% of a normal.
+REAL = 256  # real items on the map, and most generated ones: enough to show a shape; each frame generates them anew
+LEAST_MADE = 16  # least generated items: fewer show no shape; their time says how many more later frames can have
+# Points along a side of the discriminator's field, and its reach in standard deviations: the middle 99% of a normal.
 FIELD_SIDE, FIELD_REACH = 16, 2.5
-PAIRS = 32  # real items that are shown next to what a codec reads back; chosen
-LEVELS = 8  # of noise at which the error is measured: as many as samples pass through
-NOISED = 8  # items that it is measured on; 32 made the first frame too dear (docs/log.md, 2026-11-26)
+PAIRS = 32  # real items that are shown next to their reconstructions by a codec; chosen
+LEVELS = 8  # noise levels at which the error is measured: as many as samples pass through
+NOISED = 8  # items that the error is measured on; 32 made the first frame too slow (docs/log.md, 2026-11-26)
 
 
 class Scene(Protocol):
@@ -45,11 +45,11 @@ class Scene(Protocol):
 
 
 def scene_of(job: TrainingJob, seconds: float) -> Scene | None:
-    """The scene of a training; None where there is nothing to show.
+    """Return the scene of a training; None if there is nothing to show.
 
     Args:
-        job: What is trained.
-        seconds: That one frame may take.
+        job: The training.
+        seconds: Seconds that one frame may take.
     """
     spec = job.data.spec
     if isinstance(spec, Grid):
@@ -63,11 +63,11 @@ def scene_of(job: TrainingJob, seconds: float) -> Scene | None:
 
 
 class MapScene:
-    """Real and made items on the plane in which real ones differ most, with what the family can say of them.
+    """Real and generated items on the plane in which real ones differ most, with what the family can tell about them.
 
     Args:
-        job: What is trained, on a Grid.
-        seconds: That one frame may take; they decide how many items are made.
+        job: The training, on a Grid.
+        seconds: Seconds that one frame may take; they decide how many items are generated.
     """
 
     def __init__(self, job: TrainingJob, seconds: float) -> None:
@@ -124,7 +124,7 @@ class MapScene:
         return arrays, facts
 
     def _shown(self, x: Tensor) -> Tensor | None:
-        """What thumbnails show of items or latents (n, *shape), perhaps of the first of them alone; None where nothing is."""
+        """Return what thumbnails show of items or latents x (n, *shape), perhaps only of the first ones; None for nothing."""
         latent = self.latent_modality
         if latent is not None:
             is_shown = isinstance(latent.base.spec, Grid) and latent.base.spec.bounded
@@ -135,7 +135,7 @@ class MapScene:
         return None if self.labels is None else self.labels[:count].to(family.device)
 
     def _make(self, family: Family, count: int) -> tuple[Tensor, Tensor | None]:
-        """(count, *shape) items from the same start each time, and their labels (count,)."""
+        """Return samples (count, *shape) with the same seed each time, and their labels (count,)."""
         sampling = sampling_config(type(family).Sampling, self.job.data.modality.traits)
         labels = None if self.labels is None else self.labels.repeat(-(-count // len(self.labels)))[:count]
         request = SampleRequest(count, labels, sampling=sampling)
@@ -143,7 +143,7 @@ class MapScene:
         return generated.float().cpu(), labels
 
     def _beliefs(self, family: Discriminates, generated: Tensor, labels: Tensor | None) -> Arrays:
-        """The discriminator's belief in real and generated items and on the plane, and its gradient at generated items."""
+        """Return the discriminator's logits of real and generated items and on the plane, and its gradient at generated ones."""
         device = self.job.world.device
         device_labels = None if labels is None else labels.to(device)
         ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
@@ -162,5 +162,5 @@ class MapScene:
 
 
 def facts_of(values: Mapping[str, object], step: int, seconds: float) -> dict[str, object]:
-    """The facts of a frame with when it was made."""
+    """Return the facts of a frame, with the step and the seconds at which it was made."""
     return {**values, "step": step, "seconds": round(seconds, 3)}

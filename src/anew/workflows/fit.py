@@ -1,4 +1,4 @@
-"""Train a job to its end: prepare the family, take the steps, choose the weights and keep them."""
+"""Train a job to its end: prepare the family, take the steps, choose the weights and save them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ from anew.workflows.job import TrainingJob
 from anew.workflows.latents import latent_batches
 from anew.workflows.run_copy import share_trained
 
-# With fewer passes over the data, more training does not make the validation loss worse, so it is not measured;
-# chosen.
+# With no more passes over the data, training does not overfit, so the validation loss is not measured; chosen.
 MOST_EPOCHS_UNWATCHED = 1.5
 
 
@@ -49,11 +48,11 @@ def fit(
     """Train until the plan is done, choose the weights, and write model.safetensors.
 
     Args:
-        job: What is trained.
-        checkpoint: The state to go on from; None at the beginning.
-        make_listeners: Gives what is called after each step.
+        job: The training.
+        checkpoint: The state to continue from; None at the beginning.
+        make_listeners: Returns what is called after each step.
         generates: Whether samples will be drawn from the family; a codec need not generate.
-        before_steps: Called once closed forms are learned, before the time of the steps is known.
+        before_steps: Called once closed forms are fitted, before the time of the steps is known.
 
     Returns:
         How the training ended. After "interrupted" its state is saved, and no weights were chosen.
@@ -88,13 +87,13 @@ def fit(
 
 
 def _use_planned_threads(job: TrainingJob) -> None:
-    """Use the planned number of threads for sums before and after the steps, so that a replay is equal."""
+    """Use the planned number of threads before and after the steps: sums round by it, and a replay must be equal."""
     if job.plan.threads is not None:
         use_threads(min(job.plan.threads, available_threads()))
 
 
 def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
-    """Learn what has a closed form, or make room for what was learned."""
+    """Fit what has a closed form or, with a checkpoint, allocate buffers for what was fitted."""
     if checkpoint is None:
         with seeded(0, job.world.device):
             job.family.fit_closed_form(batch.to(job.world.device) for batch in job.data.sweep("train"))
@@ -106,7 +105,7 @@ def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
 
 
 def _progress(job: TrainingJob, spent: float) -> Progress:
-    """Progress of the training. spent: its seconds in earlier processes."""
+    """Return the progress of the training, of which earlier processes took `spent` seconds."""
     plan = job.plan
     if job.request.plan_from is not None:
         log = replayed_run(job.request.plan_from).path / events_file.NAME
@@ -118,14 +117,14 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
         return TimeProgress(job.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
     seconds = plan.train_s
     if plan.budget_s is not None and spent == 0.0:
-        # Known exactly only now: reading, measuring and preparing are over.
+        # The time left is known exactly only now, after reading, measuring and preparing.
         seconds = time_to_train(plan.budget_s, job.context, minimum=LEAST_TRAINING)
     assert seconds is not None, "a plan has steps or seconds"
     return TimeProgress(seconds, spent, on_step_time=on_step_time)
 
 
 def _thread_replay(log: Path) -> Callable[[int], None]:
-    """Callback before each step that sets the number of threads in the log, as far as there are so many."""
+    """Return a callback that sets, before each step, the number of threads in the log, or as many as there are here."""
     threads = events_file.thread_record(log)
 
     def use(step: int) -> None:
@@ -136,14 +135,13 @@ def _thread_replay(log: Path) -> Callable[[int], None]:
 
 
 def _thread_tuner(job: TrainingJob) -> Callable[[float], None]:
-    """What is called with the time of each step. Several processes have their threads shared out; on a GPU the cores only
-    feed it."""
-    is_tunable = job.world.size == 1 and job.world.device.type == "cpu"
-    return (
-        ThreadTuner(job.context.reporter.message, available_threads()).record_step
-        if is_tunable
-        else lambda seconds: None
-    )
+    """Return the callback that gets the time of each step and tunes the number of threads by it.
+
+    It does nothing with several processes, which share the threads, and on a GPU, which the cores only feed.
+    """
+    if job.world.size > 1 or job.world.device.type != "cpu":
+        return lambda seconds: None
+    return ThreadTuner(job.context.reporter.message, available_threads()).record_step
 
 
 def _uses_validation(job: TrainingJob) -> bool:
@@ -187,7 +185,7 @@ def _run_loop(
 
 
 def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | None, generates: bool) -> None:
-    """Write the weights to sample from, with what the family fits on validation data, into model.safetensors."""
+    """Write the weights to sample from into model.safetensors, with what the family fits on validation data."""
     weights, best_step = (trainer.weights(), None) if validation is None else validation.final_weights()
     if best_step is not None:
         job.context.reporter.message(f"kept the weights of step {best_step:,}: validation loss was lowest there")
@@ -207,7 +205,7 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
 
 
 def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> None:
-    """Let a modality of the job's data compare samples with training items, so that what it decodes is more like them."""
+    """Calibrate a modality of the job's data by samples and training items, so that what it decodes is more like them."""
     data = job.data.base
     num_samples, num_real = modality.calibration_size()
     if not num_samples:
@@ -221,7 +219,7 @@ def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> 
 
 
 def _better_of_both(job: TrainingJob, family: Family) -> Family:
-    """The family as it was before the run was given more time, where it beats the new one on validation data."""
+    """Return the family, or the one before the run was given more time if that has the lower validation loss."""
     if job.previous_weights is None or not _can_validate(job):
         return family
     previous = job.rebuilt(job.previous_weights)
@@ -236,13 +234,13 @@ def _better_of_both(job: TrainingJob, family: Family) -> Family:
 
 
 def _latent_batches(job: TrainingJob) -> Iterator[Batch]:
-    """Training items that latents are fitted to: as many as there is time for; a replay reads as many."""
+    """Yield training items to fit latents to: as many as there is time for, or as the replayed run read."""
     share = 0.5  # of the seconds kept for what follows training: `calibrate` needs the rest; chosen
     return _within_slice(job, "latents", latent_batches(job), share)
 
 
 def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
-    """Validation data that calibration reads: as much as was planned, or as there is time for; a replay reads as much."""
+    """Yield validation data for calibration: as much as was planned, if there is time, or as the replayed run read."""
     if not job.data.part_size("validation"):
         return
     batches = job.data.scoring("validation", limit=job.plan.calibration_units)
@@ -251,8 +249,10 @@ def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
 
 
 def _within_slice(job: TrainingJob, event: str, batches: Iterable[Batch], share: float) -> Iterator[Batch]:
-    """Batches until a share of the calibration's slice of the budget is over, one at least. How many is logged, so that a
-    replay reads as many."""
+    """Yield batches until a share of the calibration's slice of the budget is over, one at least.
+
+    Their number is logged as `event`, so that a replay reads as many.
+    """
     max_batches, deadline = None, float("inf")
     if job.request.plan_from is not None:
         log = replayed_run(job.request.plan_from).path / events_file.NAME

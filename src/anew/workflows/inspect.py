@@ -1,4 +1,4 @@
-"""`look`: what the data is, which family follows from it, and what budgets would buy."""
+"""`look`: describe the data, the family that suits it, and what budgets would buy."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.sources.columns import ColumnChoice
+from anew.data.splitting.split import RANDOM_SPLIT
 from anew.data.types import DataBudget
 from anew.errors import about
 from anew.planning.benchmark import measure_candidates
@@ -30,11 +31,11 @@ from anew.planning.planner import scale_of
 from anew.runs.record import PREFERENCES, Candidate
 from anew.workflows.report_forecast import MOST_TRIAL, TRIAL_SHARE, forecast_of_data
 
-BUDGETS = (60.0, 600.0, 3600.0)  # seconds that are estimated where none is asked for: a minute, ten minutes, an hour
-DEFAULT_BUDGET = 600.0  # seconds that sizes of the data (of images, of clips) follow from, as in `train`
-# Of a budget: the rest is reading, measuring and the report; about what `train` keeps of one to ten minutes.
+BUDGETS = (60.0, 600.0, 3600.0)  # seconds; estimated if the user gives no budget: a minute, ten minutes, an hour
+DEFAULT_BUDGET = 600.0  # seconds; the budget by which sizes of the data (of images, of clips) are chosen, as in `train`
+# Share of a budget for training. The rest is reading, measuring and the report, as in a `train` of one to ten minutes.
 TRAINING_SHARE = 0.85
-MEASURING_SECONDS = 0.8  # for timing sizes: two of them, and `look` stays quick (docs/log.md, 2026-11-25)
+MEASURING_SECONDS = 0.8  # for timing model sizes: enough for two, and `look` stays quick (docs/log.md, 2026-11-25)
 SHOWN_LABELS = 8  # names of classes that a line has room for
 SHOWN_SKIPPED = 5  # skipped files that are named: a few show what is wrong with all
 
@@ -56,12 +57,12 @@ class BudgetEstimate:
     """What a budget would buy on this machine.
 
     Attributes:
-        seconds: The budget, all included.
+        seconds: The budget of the whole command.
         model_size: 0 for the smallest model that the family proposes; each +1 about doubles the cost of a step.
         parameters: Number of parameters of the model.
         steps: Number of training steps, about.
         epochs: Passes over the data, about.
-        report: What the report will be able to answer, a clause; empty where that is not known.
+        report: What the report will be able to answer, a clause; empty if that is not known.
     """
 
     seconds: float
@@ -78,7 +79,7 @@ class BudgetEstimate:
 
     @property
     def training(self) -> str:
-        """What it would buy, in words."""
+        """What the budget would buy, in words."""
         return f"{self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
 
     def __str__(self) -> str:
@@ -186,7 +187,7 @@ class Inspection:
         if self.labels:
             more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
             lines.append(f"labels: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
-        if self.parts:
+        if self.parts and not any(note.startswith(RANDOM_SPLIT) for note in self.notes):  # else a note says it
             lines.append("split: " + ", ".join(f"{name} {count:,}" for name, count in self.parts.items()))
         lines += self.notes
         if self.not_taken:
@@ -226,7 +227,8 @@ def inspect_data(
         path: A folder, a file or a hub name.
         modality: What it holds; None finds out.
         prefer: What decides between families.
-        budget: Seconds that sizes follow from, and that are estimated; None for those of 10 minutes, and three estimates.
+        budget: Seconds to estimate, by which sizes of the data are chosen, too; None for sizes of 10 minutes and three
+            estimates.
         seed: Seed of the split.
         settings: Settings of the modality.
         visit: Called with the data while it is open.
@@ -242,9 +244,8 @@ def inspect_data(
     try:
         data.fit(size)
         rivals = contenders(data, prefer)
-        choice = (
-            rivals[0] if rivals else choose_family(data.spec, None, prefer, description=data.modality.traits.plural)
-        )
+        plural = data.modality.traits.plural
+        choice = rivals[0] if rivals else choose_family(data.spec, None, prefer, description=plural)
         visit(data)
         scan = data.scan
         return Inspection(
@@ -273,7 +274,7 @@ def inspect_data(
 
 
 def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
-    """Choices of the other preferences, by preference."""
+    """Return what other preferences would choose, by preference."""
     alternatives: dict[str, Alternative] = {}
     for preference in PREFERENCES:
         name, family = choose_family(spec, None, preference)
@@ -283,7 +284,7 @@ def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
 
 
 def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
-    """Estimates for budgets, from less than a second of measuring."""
+    """Estimate what budgets would buy, from less than a second of measuring."""
     candidates = _candidates(data, choice, max(*BUDGETS, *budgets))
     estimates = []
     for budget in budgets:
@@ -303,15 +304,17 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
 
 
 def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
-    """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
+    """Return the estimates with what the reports will be able to answer, from a short trial of the copying test."""
     seconds = min(MOST_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
     forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
     return tuple(dataclasses.replace(estimate, report=forecast.describe(estimate.seconds)) for estimate in estimates)
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:
-    """All sizes that so many seconds may buy. Those that there is no time to measure are each taken as twice as slow as the
-    one before."""
+    """Return all model sizes that a budget of so many seconds may buy.
+
+    The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
+    """
     family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World())
     scale = scale_of(data, context, seconds, 0)
     candidates = measure_candidates(family, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS)

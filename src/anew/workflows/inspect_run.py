@@ -1,4 +1,4 @@
-"""`look` at a run instead of data: what it was trained on, what it is, how far it is, how good, and what may come next."""
+"""`look` at a run instead of data: its data, model, progress and grades, and the commands that can come next."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RunInspection:
         path: The folder, as it was given.
         status: "begun", "training", "trained" or "finished".
         data: Where the training data lay.
-        modality: What it holds; "" before the plan is made.
+        modality: What the data is; "" before the plan is made.
         parts: Items (or spans) of train, validation and test.
         labels: Classes, if there are any.
         family: The model family; "" where it is not chosen yet.
@@ -43,9 +43,9 @@ class RunInspection:
         request: What was asked for: budget, steps, seed, settings.
         steps: Training steps so far.
         seconds: Seconds of training so far.
-        passes: Over the training data, about.
+        passes: Passes over the training data, about.
         loss: Loss of the last step, by phase.
-        report: What report.json holds; None where nothing was measured.
+        report: Contents of report.json; None if nothing was measured.
         commands: Suggested commands, by purpose.
     """
 
@@ -73,7 +73,7 @@ class RunInspection:
         return dict(grades) if isinstance(grades, Mapping) else {}
 
     def to_json(self) -> dict[str, object]:
-        """As JSON values: what `anew look RUN` prints as JSON. Of the report, the grades alone."""
+        """As JSON values: what `anew look RUN` prints as JSON. It holds the grades of the report, not all of it."""
         return {
             "run": self.path,
             "status": self.status,
@@ -123,7 +123,7 @@ class RunInspection:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is a run, finished or not; a damaged config.json that still looks like one counts, or has a log next to it."""
+    """Whether a folder is a run, finished or not. A folder with a damaged config.json is one if it has an events.jsonl."""
     config = path / CONFIG
     if not config.is_file():
         return False
@@ -135,7 +135,7 @@ def is_run(path: Path) -> bool:
 
 
 def inspect_run(path: Path) -> RunInspection:
-    """Describe a run; RunError where its config.json does not fit."""
+    """Describe a run. Raises RunError if its config.json is damaged or does not fit this version."""
     folder = RunFolder.open(path)
     record, run = folder.read(), folder.address or str(path)
     if isinstance(record, Begun):
@@ -174,7 +174,7 @@ def inspect_run(path: Path) -> RunInspection:
 
 
 def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
-    """Contents of report.json; None where it is missing or damaged."""
+    """Return the commands that suit the state of a run, by purpose."""
     resume = command("anew", "resume", run)
     if status != "finished":
         return {"finish": resume}

@@ -1,4 +1,4 @@
-"""One training of one family: all that it needs, complete from the beginning. Begun from a request, or reopened from its run."""
+"""The training of one family with all that it needs: begun from a request, or reopened from its run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
 SAME_COMMAND = "start all processes with the same command, release and data"
-VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often; chosen
+VALIDATION_EXAMPLES = 256  # examples that the validation loss is measured on: few, since it is measured often; chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,11 @@ class TrainingJob:
         folder: The run.
         record: What its config.json says; changes are written with `write_status`.
         train_config: Settings of the training.
-        family: What is trained, with its first weights.
-        family_class: Its class; sharding gives `family` itself another one.
-        data: What it learns from, as it sees it: items, or what a codec makes of them.
+        family: The family that is trained, with its first weights.
+        family_class: Its class; sharding changes the class of `family` itself.
+        data: The data as the family sees it: items, or what a codec makes of them.
         context: Reporter, clock and processes.
-        previous_weights: Weights of a finished run that is given more time: they are kept where the new ones are no better.
+        previous_weights: Weights of a finished run that is given more time; they are kept if the new ones are no better.
     """
 
     folder: RunFolder
@@ -83,19 +83,19 @@ class TrainingJob:
         return self.context.world
 
     def write_status(self, status: Status, data: DataRecord | None = None) -> None:
-        """Write config.json with this status, and with what is known of the data now, where that changed."""
+        """Write config.json with this status and what is known about the data now."""
         data_record = (data or self.record.data).model_copy(update={"learned": self.data.modality.state()})
         self.folder.write_config(self.record.model_copy(update={"status": status, "data": data_record}))
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
-        """The family on this process alone, with these weights, ready to sample."""
+        """Return a new family with these weights, whole on this process and ready to sample."""
         family = build_family(self.family_class, self.data.spec, self.family.config, self.plan.seed, self.world.device)
         family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
         family.load_state_dict(dict(weights))
         return family.eval()
 
     def validation_batches(self) -> Iterator[Batch]:
-        """Batches that the validation loss is measured on, the same each time."""
+        """Yield the batches that the validation loss is measured on, the same each time."""
         examples = 0
         for batch in self.data.scoring("validation"):
             yield batch
@@ -115,18 +115,18 @@ def begin_job(
     minimum_seconds: float | None = None,
     measuring_seconds: float | None = None,
 ) -> TrainingJob:
-    """Plan a training and write its config.json; what follows needs the run folder alone.
+    """Plan a training and write its config.json. From then on it can be resumed from the run folder alone.
 
     Args:
         folder: The run; it exists.
-        request: What the user asked for, or what a codec is asked for.
+        request: What the user asked for, or the request of a codec stage.
         train_config: Settings of the training.
         context: Reporter, clock and processes.
-        data: What the family learns from.
+        data: The data as the family sees it.
         choice: The family.
-        codec: What describes the codec whose latents `data` is.
-        minimum_seconds: Least training time in seconds, even where the budget has fewer left.
-        measuring_seconds: That sizes may be timed for; None for a share of the training.
+        codec: The description of the codec, if `data` is its latents.
+        minimum_seconds: Least training time in seconds, even if the budget has fewer left.
+        measuring_seconds: Seconds in which sizes may be timed; None for a share of the training.
     """
     use_threads()  # an earlier stage may have ended with one
     seconds = None
@@ -164,7 +164,10 @@ def begin_job(
 
 
 def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: TrainingData, world: World) -> Plan:
-    """The plan with as many rows at once as memory holds; where it holds none, blocks of the family are computed again."""
+    """Return the plan with as many rows at once as memory holds.
+
+    If memory does not hold the activations of one row, blocks of the family are set to recompute them.
+    """
     is_forced = train_config.recompute == "on"
     most_rows = None if is_forced else rows_in_memory(family, plan.batch, data, world)
     if (is_forced or most_rows == 0) and train_config.recompute != "off":
@@ -184,8 +187,10 @@ def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: Tra
 
 @contextmanager
 def _no_larger_than(run: RunFolder | None, world: World) -> Iterator[None]:
-    """RunError as soon as a network that is made inside is larger than what the run saved: settings that a stranger edited may
-    ask for any size. No bound where nothing was saved, or without a run."""
+    """Within this context, raise RunError as soon as a network is made that is larger than what the run saved.
+
+    Settings that a stranger edited may ask for any size. There is no bound if nothing was saved, or without a run.
+    """
     saved = world.broadcast(run.saved_bytes() if run is not None and world.is_main else 0)
     if run is None or not saved:
         yield
@@ -197,14 +202,14 @@ def _no_larger_than(run: RunFolder | None, world: World) -> Iterator[None]:
 def reopen_job(
     folder: RunFolder, record: RunRecord, family_class: type[Family], context: RunContext, data: TrainingData
 ) -> TrainingJob:
-    """A training as its run folder describes it.
+    """Return the training that a run folder describes.
 
     Args:
         folder: The run.
         record: What its config.json says.
-        family_class: Its family's.
+        family_class: The class of its family.
         context: Reporter, clock and processes.
-        data: What it learns from, opened again.
+        data: Its data as the family sees it, opened again.
 
     Raises:
         RunError: The files of the run do not fit each other, the data, or this version.
@@ -222,7 +227,7 @@ def reopen_job(
 
 
 def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tuple[TrainingJob, Checkpoint | None]:
-    """Give a run more, and write that down.
+    """Give a run more time or steps, and save the new plan.
 
     Args:
         job: The run as it is.
@@ -230,10 +235,10 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
         steps: A new total of steps instead.
 
     Returns:
-        The longer training, and the checkpoint to go on from: the last one before the learning rate fell, if there is one.
+        The longer training, and the checkpoint to continue from: the last one before the learning rate fell, if there is one.
 
     Raises:
-        ConfigError: `steps` is no more than what is done.
+        ConfigError: `steps` is no more than the steps already done.
         BudgetError: The budget leaves no time to train.
     """
     latest = latest_checkpoint(job)
@@ -268,7 +273,7 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
 
 
 def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
-    """The weights of a finished run; None, which is reported, where their file is gone: the checkpoints suffice to continue."""
+    """Return the weights of a finished run. If their file is missing, report it and return None: checkpoints suffice."""
     path = job.folder.path / WEIGHTS
     if not path.exists():
         job.context.reporter.message(
@@ -292,7 +297,7 @@ def _seconds_trained(job: TrainingJob) -> float:
 
 
 def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:
-    """The newest whole checkpoint; damaged ones are said."""
+    """Return the newest checkpoint that is not damaged, None without one; damaged ones are reported."""
     return _read_by_main(job, job.folder.latest)
 
 
@@ -301,7 +306,7 @@ def _checkpoint_before_decay(job: TrainingJob) -> Checkpoint | None:
 
 
 def _read_by_main(job: TrainingJob, read: Callable[[], tuple[Checkpoint | None, list[str]]]) -> Checkpoint | None:
-    """A checkpoint on all processes, by the choice of the main one; what is damaged is said."""
+    """Return, on all processes, the checkpoint that the main one reads; what is damaged is reported."""
     checkpoint, notes = read() if job.world.is_main else (None, [])
     for note in notes:
         job.context.reporter.message(note)
@@ -313,6 +318,6 @@ def _read_by_main(job: TrainingJob, read: Callable[[], tuple[Checkpoint | None, 
 
 
 def resume_point(job: TrainingJob) -> Checkpoint | None:
-    """The checkpoint that an interrupted training goes on from; None where it begins again."""
+    """Return the checkpoint from which an interrupted training continues; None if it begins again."""
     latest = latest_checkpoint(job)
     return _checkpoint_before_decay(job) if latest is None else latest

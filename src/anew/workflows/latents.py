@@ -1,5 +1,5 @@
-"""How the latents of a trained network lie: fitted at the end of a training, and with few items whenever samples are shown
-before."""
+"""Fitting of the latent distribution of a network: with many items at the end of a training, with few whenever samples of
+the unfinished network are shown."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from anew.core.specs import Batch
 from anew.families.base import Family
 from anew.workflows.job import TrainingJob
 
-MOST_ITEMS = 10_240  # that latents are fitted to: seconds of an encoder, and more hardly move a fit; chosen
-FEW_ITEMS = 512  # where samples of an unfinished network are to be shown: a tenth of a second or two; chosen
+MOST_ITEMS = 10_240  # items that latents are fitted to at most: seconds of an encoder; more hardly move a fit; chosen
+FEW_ITEMS = 512  # items for samples of an unfinished network: a tenth of a second or two; chosen
 
 
 def latent_batches(job: TrainingJob, items: int = MOST_ITEMS) -> Iterator[Batch]:
-    """Training items, at most so many, in an order of chance of their own, on the job's device."""
+    """Yield at most so many training items in a random order of their own, on the job's device."""
     size, items = job.plan.batch, min(items, job.data.train_items)
     for step in range(-(-items // size)):
         batch = job.data.batch(step, "latents", 0, min(size, items - step * size), size)
@@ -27,8 +27,10 @@ def latent_batches(job: TrainingJob, items: int = MOST_ITEMS) -> Iterator[Batch]
 
 @contextmanager
 def fitted_latents(family: Family, sweep: Iterable[Batch]) -> Iterator[dict[str, Tensor]]:
-    """While the context lasts, the family's latents are fitted to these items; its buffers are what they were after it, so
-    that a training goes on as if nothing had been shown. Gives the buffers that the fit changed, by name."""
+    """Within this context, the family's latents are fitted to these items. Gives the buffers that the fit changed, by name.
+
+    Afterwards the buffers are restored, so that a training continues as if nothing had happened.
+    """
     before = {name: buffer.clone() for name, buffer in family.named_buffers()}
     with torch.no_grad():
         family.fit_latents(sweep)

@@ -1,4 +1,4 @@
-"""The data of a request, opened and fitted, and what is said of items that were skipped."""
+"""Open the data of a request, and report items that were skipped."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from anew.runs.record import Request
 
 
 class SkippedItemsReport:
-    """Says which items were skipped and why, each line once: most bodies are read only when they are used."""
+    """Reports which items were skipped and why, each once: most files are read only when they are used."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._reported: list[str] = []
 
     def update(self, data: TrainingData) -> None:
-        """Say what was not said yet."""
+        """Report what was not reported yet."""
         lines = describe_skipped(data.scan)
         for line in lines:
             if line not in self._reported:
@@ -32,7 +32,7 @@ class SkippedItemsReport:
 
 
 def open_data(request: Request, context: RunContext) -> Dataset:
-    """The data of a request, split and with its modality fitted; what was decided on the way is said."""
+    """Open the data of a request, split it, fit its modality, and report the notes about it."""
 
     def modality_settings(modality: str) -> dict[str, object]:
         return settings_of(request.settings, modality, load_modality(modality).Config)

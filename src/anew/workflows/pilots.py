@@ -1,8 +1,8 @@
-"""Which family goes on: each one that could win begins the training, and the one goes on whose samples promise to come
-nearest to the data, as the report measures it, on validation items.
+"""Pilots: begin the training of each family that could win, and continue the one whose samples promise to come nearest to
+the data, measured on validation items as in the report.
 
-A pilot is the beginning of a whole training, an ordinary run in RUN/pilots/NAME. The winner's becomes the run itself, so that
-its steps count and a replay needs no pilots. A kill before that loses the pilots alone: they begin again.
+A pilot is the beginning of a whole training, an ordinary run in RUN/pilots/NAME. The winner's run becomes the run itself, so
+that its steps count and a replay needs no pilots. A kill before that loses the pilots only: they begin again.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen
 from anew.workflows.latents import FEW_ITEMS, latent_batches
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
-# Of validation, and samples, that pilots are judged by, also of a chunk: of 100 items, the floor of the distance
-# hides late differences (docs/log.md, 2026-11-26).
+# Least and most validation items and samples that pilots are judged by; samples are drawn in chunks of LEAST_ITEMS. With 100
+# items, the floor of the distance hides late differences (docs/log.md, 2026-11-26).
 LEAST_ITEMS, MOST_ITEMS = 50, 250
-REAL_SETS = 3  # of training items, whose median distance stands for that of real items: one may hold an odd item
-SETUP_SHARE = 0.5  # of all time, after which no further pilot is set up: those that are should still train; chosen
-MEASURING_SHARE = 0.15  # of all time is for timing sizes: more would be lost to training; chosen
-JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes; chosen
+REAL_SETS = 3  # sets of training items, whose median distance stands for real items: a single set may hold an outlier
+SETUP_SHARE = 0.5  # of all time; after it no further pilot is set up, so that the others still train; chosen
+MEASURING_SHARE = 0.15  # of all time, for timing model sizes: more would be lost to training; chosen
+JUDGING_SHARE = 0.2  # of a pilot's first turn, kept for judging it; later it is known what that takes; chosen
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Trial:
         record: What config.json of that run says; None before it is planned.
         progress: Share of its training that is done.
         seconds: Seconds of its training so far.
-        features: (n, d) of its newest samples.
+        features: (n, d) features of its newest samples.
         judging_s: Seconds that the last judging took.
     """
 
@@ -78,10 +78,10 @@ class Trial:
 
 
 class Judge:
-    """Samples compared with validation items, in the features of the report.
+    """Compares samples with validation items, in the features of the report.
 
     Args:
-        data: Where the items are from.
+        data: The data that is learned.
         seed: Seed of what is drawn.
     """
 
@@ -107,14 +107,16 @@ class Judge:
         self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
 
     def features(self, job: TrainingJob, seconds: float) -> Numbers:
-        """(n, d) of as many samples of the newest weights as the seconds allow: a chunk at least, at most as many as there
-        are validation items."""
+        """Return features (n, d) of samples of the newest weights.
+
+        As many samples are drawn as the seconds allow: at least one chunk, at most as many as validation items.
+        """
         begin = time.monotonic()
         family = job.rebuilt(newest_weights(job.folder, "training")[0])
         with torch.no_grad():
             family.fit_latents(latent_batches(job, FEW_ITEMS))
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
-        modality = copy.deepcopy(job.data.modality)  # the run's own learns this from the trained network
+        modality = copy.deepcopy(job.data.modality)  # the run's own modality is calibrated by the trained network later
         calibrate_modality(job, family, modality)
         generator = Generator(family, modality, job.record.data.labels, job.record.label_shares)
         items: list[DecodedItem] = []
@@ -125,7 +127,7 @@ class Judge:
         return self.embed(items)
 
     def compare(self, trials: Sequence[Trial]) -> list[Pilot]:
-        """Comparison of trials that have features, by as many samples of each."""
+        """Compare trials that have features, by the same number of samples of each."""
         n = min(len(trial.features) for trial in trials if trial.features is not None)
         validation = self.validation[:n]
         starts = range(0, max(1, len(self.train) - n + 1), n)
@@ -148,7 +150,7 @@ class Judge:
 
 
 class _Stop:
-    """A listener that stops a training at a time, on all processes after the same step."""
+    """Listener that stops a training at a deadline, on all processes after the same step."""
 
     def __init__(self, trial: Trial, deadline: float) -> None:
         self.trial = trial
@@ -164,20 +166,20 @@ class _Stop:
         assert self.trainer is not None
         self.trial.progress = result.progress
         is_due = bool(self.trainer.world.broadcast(time.monotonic() >= self.deadline))
-        self.reached = is_due and not self.trainer.stopping  # else it was stopped by hand, which goes before
+        self.reached = is_due and not self.trainer.stopping  # a stop by hand takes precedence
         self.trainer.stopping = self.trainer.stopping or is_due
 
 
 @dataclass(frozen=True)
 class Pilots:
-    """Trains and judges pilots, a round after another, each with half as many as the one before.
+    """Trains and judges pilots in rounds; each round keeps half of them.
 
     Attributes:
         folder: The run.
         request: What the user asked for; it has a budget.
         train_config: Settings of the training.
         context: Reporter, clock and processes.
-        data: What is learned.
+        data: The data that is learned.
     """
 
     folder: RunFolder
@@ -187,15 +189,15 @@ class Pilots:
     data: Dataset
 
     def run(self, choices: Sequence[FamilyChoice], seconds: float) -> tuple[TrainingJob, Checkpoint | None]:
-        """The training that goes on, and its state.
+        """Return the training that continues, and its checkpoint.
 
         Args:
             choices: Families that could win, the likeliest first.
-            seconds: For all of it.
+            seconds: Time for all pilots together.
 
         Raises:
             TrainingError: No family could be trained.
-            KeyboardInterrupt: It was interrupted; nothing of it is kept.
+            KeyboardInterrupt: The pilots were interrupted; nothing of them is kept.
         """
         end = time.monotonic() + seconds
         names = " and ".join(choice.name for choice in choices)
@@ -221,8 +223,10 @@ class Pilots:
         return self._adopted(winner, tuple(pilots))
 
     def _set_up(self, trials: Sequence[Trial], seconds: float, end: float) -> list[Trial]:
-        """Plan each training, fit its closed form and take a step, so that all have equally long for further steps. Left out
-        are those that fail, or for which too little time is left: a busy machine may take far longer than it should."""
+        """Plan each training, fit its closed form and take a step, so that all have the same time for further steps.
+
+        Returns those that did not fail. On a busy machine, the last ones are left out if too little time is left.
+        """
         latest = end - (1.0 - SETUP_SHARE) * seconds
         measuring_seconds = MEASURING_SHARE * seconds / len(trials)
         ready: list[Trial] = []
@@ -231,7 +235,7 @@ class Pilots:
             if len(ready) > 0 and self.context.world.broadcast(time.monotonic() > latest):
                 self.context.reporter.message(f"no time left to try {trial.choice.name}")
                 return
-            reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the others
+            reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the other pilots
             trial.folder.path.mkdir(parents=True, exist_ok=True)
             job = begin_job(
                 trial.folder,
@@ -251,8 +255,8 @@ class Pilots:
         return ready
 
     def _round(self, judge: Judge | None, trials: Sequence[Trial], round_end: float, end: float) -> list[Trial]:
-        """Train and judge each, in turns of equal length; those whose training did not fail."""
-        sound: list[Trial] = []
+        """Train and judge each trial, in turns of equal length. Returns those whose training did not fail."""
+        healthy: list[Trial] = []
 
         def take_turn(trial: Trial) -> None:
             begin = time.monotonic()
@@ -264,13 +268,13 @@ class Pilots:
             if judge is not None:
                 trial.features = judge.features(self._reopened(trial), JUDGING_SHARE * turn)
             trial.judging_s = time.monotonic() - begin
-            sound.append(trial)
+            healthy.append(trial)
 
         self._each(trials, take_turn)
-        return sound
+        return healthy
 
     def _each(self, trials: Sequence[Trial], act: Callable[[Trial], None]) -> None:
-        """Act on each; one whose training fails is out, unless all fail."""
+        """Call `act` with each trial. A failure of its training is reported; it is raised only if all fail."""
         failures: list[TrainingError] = []
         for trial in trials:
             try:
@@ -282,7 +286,7 @@ class Pilots:
             raise failures[-1]
 
     def _train(self, trial: Trial, job: TrainingJob, checkpoint: Checkpoint | None, deadline: float) -> None:
-        """Take steps until the deadline, one at least."""
+        """Train a trial until the deadline, for one step at least."""
         stop = _Stop(trial, deadline)
         if fit(job, checkpoint, stop.listen_to) == "interrupted" and not stop.reached:
             raise KeyboardInterrupt
@@ -290,8 +294,10 @@ class Pilots:
         trial.seconds = 0.0 if state is None else float(state["meta"]["spent"])
 
     def _compared(self, judge: Judge | None, trials: Sequence[Trial]) -> list[Pilot]:
-        """What is known of each, the same on all processes: the most promising first, or, where that cannot be told, the
-        likeliest."""
+        """Return the comparison of the trials, the same on all processes.
+
+        The most promising comes first; if that cannot be told yet, the order is that of the trials, the likeliest first.
+        """
         compared = [] if judge is None else [asdict(pilot) for pilot in judge.compare(trials)]
         pilots = [Pilot(**values) for values in self.context.world.broadcast(compared)]
         return sorted(pilots, key=lambda pilot: (pilot.expected, pilot.distance)) if can_tell(pilots) else pilots
@@ -301,11 +307,11 @@ class Pilots:
         return reopen_job(trial.folder, trial.record, trial.choice.family_class, self._quiet(), self.data)
 
     def _quiet(self, reserved: float = 0.0) -> RunContext:
-        """The context of a pilot. reserved: seconds that the others take."""
+        """Return the context of a pilot, with `reserved` seconds kept for the other pilots."""
         return replace(self.context, reporter=SilentReporter(), reserved=reserved)
 
     def _adopted(self, winner: Trial, pilots: tuple[Pilot, ...]) -> tuple[TrainingJob, Checkpoint | None]:
-        """The winner's training as that of the run. config.json, which makes it one, comes last."""
+        """Make the winner's training that of the run. config.json, which marks it as begun, is written last."""
         assert winner.record is not None and self.request.budget is not None
         if self.context.world.is_main:
             for name in (CHECKPOINTS, events_file.NAME):
@@ -326,14 +332,15 @@ class Pilots:
 def affordable_seconds(
     request: Request, train_config: TrainConfig, data: Dataset, choices: Sequence[FamilyChoice]
 ) -> float:
-    """Seconds for pilots; 0 where there is one family, no budget or a small one, or too little to judge by."""
-    is_budgeted = request.budget is not None and not train_config.train_seconds
+    """Return the seconds for pilots: 0 for a single family, no budget or a small one, or too few items to judge by."""
+    if request.budget is None or train_config.train_seconds or len(choices) < 2:
+        return 0.0
     can_judge = min(data.part_size("validation"), data.part_size("train")) >= LEAST_ITEMS
-    return pilot_seconds(request.budget) if request.budget and is_budgeted and can_judge and len(choices) > 1 else 0.0
+    return pilot_seconds(request.budget) if can_judge else 0.0
 
 
 def clear(folder: RunFolder) -> None:
-    """Remove what pilots left that were stopped: the run was not begun."""
+    """Remove what stopped pilots left in a run that was not begun."""
     for name in (FOLDER, CHECKPOINTS):
         shutil.rmtree(folder.path / name, ignore_errors=True)
     (folder.path / events_file.NAME).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Samples while training: sheets to look at, and a warning where they are all alike."""
+"""Samples while training: sheets to look at, and a warning if the samples are all alike."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from anew.training.trainer import StepResult, Trainer
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import FEW_ITEMS, latent_batches
 
-SAMPLES, TEXTS = 16, 2  # items, and texts, of a preview: they are drawn while training waits
-JUDGED_FROM = 0.35  # of every phase: before, what a family draws may be a blur that is the same everywhere; chosen
-JUDGED_STEPS = 200  # and of less training nothing is said: weights are hardly moved; chosen
-ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to be compared with
+SAMPLES, TEXTS = 16, 2  # samples of a preview; texts are fewer: all are drawn while training waits
+JUDGED_FROM = 0.35  # progress in each phase before samples are judged: earlier, all may be the same blur; chosen
+JUDGED_STEPS = 200  # steps before samples are judged: earlier, weights have hardly moved; chosen
+ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to compare with
 
 
 class Previews:
-    """Samples of the averaged weights into `samples/` while training, as often as their cost stays under a hundredth.
+    """Writes samples of the averaged weights into `samples/` while training, as long as their cost stays under 1%.
 
-    Called after a step; returns a warning where the samples have collapsed."""
+    Called after each step; returns a warning if the samples have collapsed.
+    """
 
     def __init__(self, job: TrainingJob, trainer: Trainer) -> None:
         self.job = job
@@ -45,7 +46,7 @@ class Previews:
         if self.job.world.broadcast(is_costly):
             return None
         start = time.monotonic()
-        # A copy that is whole on one process: sharded weights cannot be sampled from.
+        # A whole copy on one process: sharded weights cannot be sampled from.
         weights = self.trainer.weights()
         warning = None
         if self.job.world.is_main:
@@ -62,25 +63,26 @@ class Previews:
         return warning
 
     def _judged(self, result: StepResult) -> bool:
-        """Whether training is far enough for samples to say something of it: in all phases, since any may be the one that
-        makes them varied."""
+        """Whether training is far enough to judge samples: in all phases, since any may be the one that makes them varied."""
         phases = self.trainer.phases
         return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 
     def _collapse(self, model: Generator, samples: Sequence[DecodedItem], result: StepResult) -> str | None:
-        """A warning where samples are far less varied than as many training items, those of the step that was taken last."""
+        """Return a warning if samples are far less varied than as many training items, taken from the last step."""
         if not isinstance(model.item_spec, Grid):
             return None
         data, trainer = self.job.data, self.trainer
         count = min(len(samples), trainer.batch_size)
         x = data.batch(result.step - 1, trainer.phases[0].name, 0, count, trainer.batch_size).x
-        codes = isinstance(model.spec, Tokens)
-        real = data.modality.decode(x[:, 1:] if codes else x)  # before codes stands the token that begins them
-        return collapse(*(pooled(data.modality.pictures(items[:count])) for items in (list(samples), real)))
+        if isinstance(model.spec, Tokens):
+            x = x[:, 1:]  # without the token in front of the codes
+        real = data.modality.decode(x)
+        pictures = data.modality.pictures
+        return collapse(pooled(pictures(list(samples)[:count])), pooled(pictures(real[:count])))
 
 
 def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
-    """(n, C, 16, 16) in [0, 1] of pictures (H, W) or (H, W, C) uint8 of any sizes."""
+    """Average pictures (H, W) or (H, W, C), uint8 of any sizes, down to (n, C, 16, 16) in [0, 1]."""
     rows = []
     for picture in pictures:
         values = torch.from_numpy(np.array(picture, dtype=np.float32)) / 255.0
@@ -90,7 +92,7 @@ def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
 
 
 def collapse(generated: Tensor, real: Tensor) -> str | None:
-    """A warning by name where items made (n, C, H, W) have less than COLLAPSED of the variety of real ones."""
+    """Return a warning if generated items (n, C, H, W) have less than COLLAPSED of the variety of real ones, else None."""
     if len(generated) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
         return None
     share = float(diversity_ratio(generated, real))

@@ -1,7 +1,7 @@
 """A race: four families learn the same cloud of points side by side, each in its own way.
 
-Every point is a small picture of a soft dot, so that all families can learn it as they learn pictures, and the middle of the
-dot that a made picture shows is a point of the plane again. Time is shared out in slices, the same to each.
+Every point becomes a small picture of a soft dot, so that all families can learn it as they learn pictures. The middle of the
+dot in a generated picture is a point of the plane again. Families take turns in equal slices of time.
 
 Legend for shapes: n pictures, S their side.
 """
@@ -25,18 +25,18 @@ from anew.training.trainer import Trainer
 from anew.workflows.latents import fitted_latents
 
 FAMILIES = ("transformer", "diffusion", "gan", "vae")
-# Pixels of a picture, and the deviation of its dot: small enough that every family learns it in seconds on one core;
-# chosen.
+# Pixels along a side of a picture, and standard deviation of its dot in pixels: small enough that every family learns it in
+# seconds on one core; chosen.
 SIDE, DOT = 8, 0.9
-LEVELS = 8  # of brightness, where pictures are read as tokens: each level must be seen often; chosen
-# Pictures that are learned, and made ones in each report: drawn as points of a cloud, whose shape 96 show.
+LEVELS = 8  # brightness levels, for a family that reads pictures as tokens: each level must be seen often; chosen
+# Pictures that are learned, and samples in each report: 96 points show the shape of the cloud.
 ITEMS, SHOWN = 2000, 96
-# Of one family's turn, and of its own training between two reports: all seem to train at once; chosen.
+# Length of a family's turn, and of its own training between two reports: all seem to train at once; chosen.
 SLICE_SECONDS, SECONDS_BETWEEN_REPORTS = 0.4, 2.5
-NEAR = 0.05  # of the picture's side: so near to the cloud counts as in it: less than half a pixel
-# A place of the cloud counts as covered where a made point lies so near: wider than NEAR, as 96 points are sparse.
+NEAR = 0.05  # of the picture's side: a sample this near to the cloud counts as on it; less than half a pixel
+# A point of the cloud counts as covered if a sample is this near: more than NEAR, as 96 samples are sparse.
 REACH = 0.08
-EDGE = 0.22  # of the side: dots do not touch it: their tails would be cut off
+EDGE = 0.22  # of the side: margin without dots, whose tails would be cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class RaceReport:
         step: Steps so far.
         seconds: Seconds of its own training so far.
         points: (n, 2) middles of the dots of its samples, from 0 to 1 along each side.
-        pictures: (n, S, S) its samples, from -1 to 1.
-        inside: Share of them on the cloud.
-        covered: Share of the cloud that they reach.
+        pictures: (n, S, S) samples, from -1 to 1.
+        inside: Share of the samples on the cloud.
+        covered: Share of the cloud that samples reach.
         is_last: Whether its time is over.
     """
 
@@ -65,7 +65,7 @@ class RaceReport:
 
 
 def cloud(count: int, seed: int) -> Tensor:
-    """(n, 2) points of two half moons, within the picture."""
+    """Return `count` points (n, 2) of two half moons, within the picture."""
     rng = torch.Generator().manual_seed(seed)
     angle = torch.pi * torch.rand(count, generator=rng)
     is_second = torch.arange(count) % 2 == 1
@@ -77,7 +77,7 @@ def cloud(count: int, seed: int) -> Tensor:
 
 
 def pictures_of(points: Tensor) -> Tensor:
-    """(n, 1, S, S) in [-1, 1] of soft dots at points (n, 2)."""
+    """Draw soft dots at points (n, 2): pictures (n, 1, S, S) in [-1, 1]."""
     ticks = (torch.arange(SIDE) + 0.5) / SIDE
     across = ((ticks - points[:, :1]) * SIDE / DOT).square()  # (n, S)
     down = ((ticks - points[:, 1:]) * SIDE / DOT).square()  # (n, S)
@@ -86,7 +86,7 @@ def pictures_of(points: Tensor) -> Tensor:
 
 
 def points_of(pictures: Tensor) -> Tensor:
-    """(n, 2) middles of the dots of pictures (n, S, S) in [-1, 1]; faint values do not count."""
+    """Return the middles (n, 2) of the dots in pictures (n, S, S) in [-1, 1]; faint values do not count."""
     weights = (pictures.add(1).div(2) - 0.15).clamp_min(0) + 1e-6
     ticks = (torch.arange(SIDE) + 0.5) / SIDE
     total = weights.sum((1, 2))
@@ -112,7 +112,7 @@ class _Slices:
 
 
 class _Data:
-    """The same rows to every family: those of a step follow from the step alone."""
+    """The same batches for every family: the rows of a batch follow from the step alone."""
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
@@ -127,13 +127,13 @@ class _Data:
 
 
 class Racer:
-    """One family on its way.
+    """One family of the race.
 
     Args:
         name: Name of the family.
-        pictures: (n, 1, S, S) that it learns.
+        pictures: (n, 1, S, S) pictures to learn.
         points: (n, 2) the cloud.
-        seconds: That it is given.
+        seconds: Training time of this family.
         seed: Seed of all that is random.
     """
 
@@ -161,7 +161,7 @@ class Racer:
         self.is_over = False
 
     def turn(self) -> RaceReport | None:
-        """Take steps for a slice of time; a report now and then, and at the end."""
+        """Take steps for a slice of time. Returns a report now and then and at the end, else None."""
         stop = time.monotonic() + SLICE_SECONDS
         while time.monotonic() < stop and not self.is_over:
             begun = time.monotonic()
@@ -175,7 +175,7 @@ class Racer:
 
     @torch.no_grad()
     def report(self) -> RaceReport:
-        """Its samples from the same start each time, and how they lie."""
+        """Return the report on samples of the family, drawn with the same seed each time."""
         with self.trainer.averaged() as family, fitted_latents(family, [Batch(self.data.x)]):
             request = SampleRequest(SHOWN, sampling=type(family).Sampling())
             *_, generated = family.sample(request, self.seed)
@@ -190,13 +190,13 @@ class Racer:
 
 
 def as_tokens(pictures: Tensor) -> Tensor:
-    """(n, 1 + S * S) ids of pictures (n, 1, S, S): the token that begins them, then their levels of brightness."""
+    """Turn pictures (n, 1, S, S) into ids (n, 1 + S * S): the token that begins each, then its levels of brightness."""
     levels = pictures.flatten(1).add(1).mul(0.5 * (LEVELS - 1)).round().long().clamp(0, LEVELS - 1)
     return torch.cat((torch.full((len(levels), 1), LEVELS), levels), 1)
 
 
 def from_tokens(ids: Tensor) -> Tensor:
-    """(n, S, S) pictures of ids (n, <= S * S); what is missing is dark."""
+    """Turn ids (n, <= S * S) into pictures (n, S, S); missing pixels are dark."""
     levels = torch.zeros(len(ids), SIDE * SIDE)
     levels[:, : ids.shape[1]] = ids[:, : SIDE * SIDE].clamp(0, LEVELS - 1).float()
     return levels.view(-1, SIDE, SIDE) * (2 / (LEVELS - 1)) - 1
@@ -211,7 +211,7 @@ def race(seconds: float, seed: int = 0, names: Sequence[str] = FAMILIES) -> Iter
         names: The families.
 
     Yields:
-        Reports as they come; the last of each family says so.
+        Reports as they come; the last one of each family has `is_last`.
     """
     points = cloud(ITEMS, seed)
     racers = [Racer(name, pictures_of(points), points, seconds / len(names), seed) for name in names]

@@ -1,5 +1,5 @@
-"""What the report will be able to answer, said before training: by a small audit of real items, and a few samples of the
-network as it begins. It is rough, and says so."""
+"""A rough forecast, before training, of what the report will be able to answer, from a small audit of real items and a few
+samples of the untrained network."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from anew.workflows.report_trials import is_cut, trial_audit, trial_features, tr
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
-# Of the time to measure, that is left to the audit where the figures take little: a fifth, as digits and clothes do; chosen.
+# Share of the measuring time that is left to the audit if the scores take only a fifth, as for digits and clothes; chosen.
 MOST_AUDIT = 0.8
-TRIAL_SHARE, MOST_TRIAL = 0.01, 1.0  # of the budget, and seconds at most, for each of the trials; chosen
-LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # budgets that may be advised
+TRIAL_SHARE, MOST_TRIAL = 0.01, 1.0  # share of the budget, and seconds at most, for each of the trials; chosen
+LONGER = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)  # seconds; budgets that may be advised
 
 
 @dataclass(frozen=True, slots=True)
 class ReportForecast:
-    """What a report takes here.
+    """Costs of a report on this machine and this data, and what follows from them.
 
     Attributes:
-        audit: What the copying test compares and takes; None where there is none.
+        audit: Items and costs of the copying test; None if there is none.
         n_samples: Samples that the report asks for.
-        min_samples: With how many of them more time for sampling is not taken.
+        min_samples: Number of samples from which sampling takes no more than its usual share of the time.
         held_out: Held-out items, or passages, that samples are compared with for closeness and variety.
-        pace: How fast samples are drawn; None where that is not known.
+        pace: How fast samples are drawn; None if that is not known.
         crowding: How many times longer than on idle cores work takes.
-        feature_seconds: Seconds that the features of an item take; 0: hardly any.
+        feature_seconds: Seconds that the features of an item take; 0 if hardly any.
     """
 
     audit: AuditCosts | None
@@ -61,7 +61,7 @@ class ReportForecast:
     feature_seconds: float = 0.0
 
     def describe(self, budget: float) -> str:
-        """What the report of a budget will be able to answer, a clause or several."""
+        """Return what the report of a budget will be able to answer, as one or more clauses."""
         closeness, novelty = self.prospects(budget)
         drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
         answers = [f"Close? and Varied? {self._in_words(closeness, self._few(budget))}"]
@@ -72,39 +72,39 @@ class ReportForecast:
         return f"{'; '.join(answers)}{f'; {advice}' if advice else ''}"
 
     def prospects(self, budget: float) -> tuple[Prospect, Prospect | None]:
-        """Of closeness and variety, and of novelty; None where that is not measured."""
+        """Return the prospect of closeness and variety, and that of novelty (None if that is not measured)."""
         n, seconds = self._measuring(budget)
         return self._prospects_of(n, seconds)
 
     def _measuring(self, budget: float) -> tuple[int, float]:
-        """The samples of a budget's report, and the seconds that are left to measure them."""
+        """Return the number of samples of a budget's report, and the seconds that are left to measure them."""
         seconds = evaluation_slice(budget, self.crowding)
         n, sampling = self._samples(seconds)
         return n, max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
 
     def _prospects_of(self, n_samples: int, seconds: float = math.inf) -> tuple[Prospect, Prospect | None]:
-        """The same of so many samples, where so many seconds are left to measure them."""
+        """Return the prospects with so many samples, and so many seconds to measure them."""
         pieces = 1.0 if self.audit is None else self.audit.pieces
         compared = min(pieces * n_samples, self.held_out, self._measured(seconds))
         closeness = closeness_prospect(int(compared))
-        if closeness == "likely" and self.crowding >= CROWDED:  # figures take longer, too
+        if closeness == "likely" and self.crowding >= CROWDED:  # scores take longer, too
             closeness = "perhaps"
         if self.audit is None:
             return closeness, None
         novelty = novelty_prospect(self.audit, n_samples, (1.0 - METRICS_SHARE) * seconds)
-        if novelty == "unlikely":  # figures may take less than their share, and leave the rest to the audit
+        if novelty == "unlikely":  # scores may take less than their share, and leave the rest to the audit
             is_open = novelty_prospect(self.audit, n_samples, MOST_AUDIT * seconds) != "unlikely"
             novelty = "perhaps" if is_open else novelty
         return closeness, novelty
 
     def _measured(self, seconds: float) -> float:
-        """Items that there is time to measure; infinite where none takes any."""
+        """Return how many items there is time to measure; infinite if measuring takes hardly any."""
         if not self.feature_seconds:
             return math.inf
         return measured_items(lambda share: share * METRICS_SHARE * seconds, self.feature_seconds)
 
     def _samples(self, seconds: float) -> tuple[int, float]:
-        """Samples of a report of these seconds, and the seconds that they take."""
+        """Return the number of samples of a report of so many seconds, and the seconds that sampling takes."""
         if self.pace is None:
             return self.n_samples, SHARE * seconds
         n = self.pace.samples_within(SHARE * seconds)
@@ -118,31 +118,32 @@ class ReportForecast:
         return f"{'may' if prospect == 'perhaps' else 'will probably'} stay open{f' ({reason})' if reason else ''}"
 
     def _few(self, budget: float) -> str:
-        """What there are too few of for closeness and variety."""
+        """Return what there is too little of for closeness and variety, a clause; "" if nothing is."""
         if self.held_out < LEAST_FOR_GOOD:
-            return f"it needs about {ENOUGH} held-out items, and there are {self.held_out:,}"
+            return f"they need about {ENOUGH} held-out items, and there are {self.held_out:,}"
         n, seconds = self._measuring(budget)
         if n < self.min_samples:
-            return f"it needs about {self.min_samples} samples, and there is time for about {n:,}"
+            return f"they need about {self.min_samples} samples, and there is time for about {n:,}"
         measured = self._measured(seconds)
         if measured < self.min_samples:
-            return f"it needs about {self.min_samples} samples, and there is time to measure about {about(measured)}"
+            return f"they need about {self.min_samples} samples, and there is time to measure about {about(measured)}"
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     def _few_held_out(self, prospect: Prospect) -> str:
-        """How many held-out items are too few for novelty, whatever the time."""
+        """Return whether held-out items are too few for novelty, however long it is measured: a clause, or ""."""
         if self.audit is None:
             return ""
-        held_out = self.audit.there_are.held_out
+        held_out = self.audit.available.held_out
         best = novelty_prospect(self.audit, self.n_samples)
         if best == "unlikely":
             needed = held_out_needed(self.audit, self.n_samples)
             return f"with this data it needs about {needed:,} held-out items, and there are {held_out:,}"
-        is_short = prospect == best == "perhaps"
-        return f"{held_out:,} held-out items are only just enough" if is_short else ""
+        if prospect == "perhaps" and best == "perhaps":
+            return f"{held_out:,} held-out items are only just enough"
+        return ""
 
     def _advice(self, budget: float) -> str:
-        """What would do where something stays open that more time can answer."""
+        """Return what answers the questions that this budget leaves open; "" if more time does not help."""
         if set(self.prospects(budget)) <= {"likely", None}:
             return ""
         best = self._prospects_of(self.n_samples)
@@ -154,7 +155,7 @@ class ReportForecast:
 
 
 def forecast_of_job(job: TrainingJob, weights: Mapping[str, Tensor]) -> ReportForecast:
-    """The forecast of a training from two short trials. weights: those that it begins with, closed forms included."""
+    """Forecast the report of a training, from short trials with the weights that it begins with, closed forms included."""
     budget = job.plan.budget_s
     assert budget is not None
     seconds = min(TRIAL_SHARE * budget, MOST_TRIAL)
@@ -174,15 +175,15 @@ def forecast_of_data(
     pace: Pace | None = None,
     crowding: float = 1.0,
 ) -> ReportForecast:
-    """The forecast of reports on this data.
+    """Forecast reports on this data.
 
     Args:
-        data: What is learned.
-        modality: Its name.
+        data: The data that is learned.
+        modality: Name of its modality.
         spec: Spec of an item.
         seed: Seed of the order of items.
-        seconds: For each trial, of the copying test and of features.
-        config: How many samples the report measures.
+        seconds: Seconds for each of the two trials, of the copying test and of features.
+        config: Says how many samples the report measures.
         pace: How fast samples are drawn.
         crowding: How many times longer than on idle cores work takes.
     """
@@ -193,7 +194,7 @@ def forecast_of_data(
         audit=audit,
         n_samples=-(-n // REPORT_PASSAGES) if cut else n,
         min_samples=enough_samples(spec, held_out),
-        held_out=audit.there_are.held_out if cut and audit is not None else held_out,
+        held_out=audit.available.held_out if cut and audit is not None else held_out,
         pace=pace,
         crowding=crowding,
         feature_seconds=trial_features(data, modality, spec, seed, seconds),

@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
 WARM_UP, SECOND_AUDIT = AuditSize(8, 16), AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real)
-FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # whose features are timed, and that the embedding is fitted to; chosen
-LEAST_TRIAL = 0.1  # seconds, that an audit is given at least: the first takes longer everywhere
-SECOND_PATIENCE = 5.0  # times as long as the first audit: with less time left there is no second one; chosen
+FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
+LEAST_TRIAL = 0.1  # seconds that an audit takes at least: the first one takes longer everywhere
+SECOND_PATIENCE = 5.0  # a second audit needs this many times the time of the first; chosen
 
 
 def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: float) -> Pace:
-    """The pace of the network with these weights, by its first samples; what is not drawn within the seconds takes that long at
-    least."""
+    """Return the pace of sampling with these weights, from the first samples.
+
+    Samples that are not drawn within `seconds` are taken to need that long.
+    """
     pace, count, begin = Pace(), 1, time.monotonic()
     try:
         with hard_stop(seconds):
@@ -48,47 +50,47 @@ def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: flo
 
 
 def trial_audit(data: Dataset, modality: str, spec: Spec, seed: int, seconds: float) -> AuditCosts | None:
-    """What an audit for copies takes, by one or two of real items against others that pose as samples.
+    """Measure what an audit for copies takes, by one or two audits of real items, some of which pose as samples.
 
     Args:
         data, modality, spec, seed: See `forecast_of_data`.
         seconds: Seconds that the audits may take, besides reading some hundred items.
 
     Returns:
-        The costs; None for a modality without an audit, and where there are too few items for one.
+        The costs; None for a modality without an audit, and if there are too few items for one.
     """
     warm_up = _trial(data, modality, spec, WARM_UP, seed)
     if warm_up is None or warm_up.evaluation.item_type is None:
         return None
-    there_are = warm_up.evaluation.real_items(warm_up.pool)
+    available = warm_up.evaluation.real_items(warm_up.pool)
     costs = AuditCosts(
-        there_are=there_are,
-        most_real=min(there_are.total, _held_in_memory(warm_up.pool, spec)),
+        available=available,
+        most_real=min(available.total, _held_in_memory(warm_up.pool, spec)),
         query_cost=warm_up.evaluation.item_type.query_cost,
         trials=(),
         pieces=PIECES if is_cut(spec) else 1,
     )
-    left = seconds - (warm_up.seconds(seconds) or seconds)  # it loads what audits need
+    remaining = seconds - (warm_up.seconds(seconds) or seconds)  # the warm-up loads what audits need
     for size in (FIRST_AUDIT, SECOND_AUDIT):
-        if costs.trials and left < SECOND_PATIENCE * costs.trials[0][1]:
+        if costs.trials and remaining < SECOND_PATIENCE * costs.trials[0][1]:
             break
         trial = _trial(data, modality, spec, size, seed)
         assert trial is not None, "there are as many items as before"
-        spent = trial.seconds(left)
+        spent = trial.seconds(remaining)
         if spent is None:
-            trials = costs.trials or ((trial.size, max(left, LEAST_TRIAL)),)
+            trials = costs.trials or ((trial.size, max(remaining, LEAST_TRIAL)),)
             return replace(costs, trials=trials, is_whole=bool(costs.trials))
-        left -= spent
+        remaining -= spent
         costs = replace(costs, trials=(*costs.trials, (trial.size, spent)))
     return costs
 
 
 def trial_features(data: Dataset, modality: str, spec: Spec, seed: int, seconds: float) -> float:
-    """Seconds that the features of an item take, on which most figures rest; 0 for text, whose features are counts.
+    """Return the seconds that the features of an item take, which most scores need; 0 for text, whose features are counts.
 
     Args:
         data, modality, spec, seed: See `forecast_of_data`.
-        seconds: Seconds that the trial may take; what is not ready by then takes that long at least.
+        seconds: Seconds that the trial may take; features that are not ready by then are taken to need that long.
     """
     if isinstance(spec, Tokens):
         return 0.0
@@ -99,7 +101,7 @@ def trial_features(data: Dataset, modality: str, spec: Spec, seed: int, seconds:
     begin, embedded = time.monotonic(), 0
     try:
         with hard_stop(seconds):
-            embed = evaluation.embedder(items[:FEW_FEATURE_ITEMS])  # it loads what features need
+            embed = evaluation.embedder(items[:FEW_FEATURE_ITEMS])  # this loads what features need
             begin = time.monotonic()
             for start in range(0, len(items), FEW_FEATURE_ITEMS):
                 embed(items[start : start + FEW_FEATURE_ITEMS])
@@ -117,13 +119,13 @@ class AuditTrial:
     pool: AuditPool[DecodedItem]
     size: AuditSize
 
-    def seconds(self, most: float) -> float | None:
-        """The seconds that it takes; None where they are more than `most`."""
+    def seconds(self, limit: float) -> float | None:
+        """Run the audit and return the seconds that it takes; None if they are more than `limit`."""
         begin = time.monotonic()
-        if most <= 0.0:
+        if limit <= 0.0:
             return None
         try:
-            with hard_stop(most):
+            with hard_stop(limit):
                 self.evaluation.run_audit(self.pool, self.size.real, self.size.samples, brief=True)
         except TimeIsUp:
             return None
@@ -131,7 +133,7 @@ class AuditTrial:
 
 
 def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int) -> AuditTrial | None:
-    """A trial of this size, or of as many items as there are; None where there are none."""
+    """Return a trial of this size, or of as many items as there are; None if there are none."""
     pool = audit_pool(data, spec, size.real + 2 * size.samples, seed)
     if not pool.train:
         return None
@@ -152,12 +154,12 @@ def is_cut(spec: Spec) -> bool:
 
 
 def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec) -> int:
-    """Real items that the audit holds; of long text all."""
+    """Return how many real items the audit may hold in memory; all of long text."""
     return MAX_POOL if is_cut(spec) else pool_limit(pool.train[0])
 
 
 def _passages(texts: Sequence[DecodedItem], count: int) -> list[DecodedItem]:
-    """Parts of training texts, about as long as samples of long text are."""
+    """Return passages of training texts, about as long as samples of long text."""
     width, joined = PIECES * PASSAGE, "\n".join(map(str, texts[:count]))
     return [joined[start : start + width] for start in range(0, min(len(joined), count * width), width)]
 

@@ -1,4 +1,4 @@
-"""Requirements on a report for automatic checks: conditions, which of them hold, a badge and a JUnit file."""
+"""Requirements on a report for automatic checks: parse conditions, check them, write a badge and a JUnit file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _CONDITION = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|<|>)\s*(\S+)\s*")
-LETTER = 6.6  # pixels of a letter of a badge in its font of 11 pixels, about
+LETTER = 6.6  # about the width of a letter of a badge in pixels, in its font of 11 pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Requirement:
     """A condition on which a check fails.
 
     Attributes:
-        text: As it was given.
+        text: The condition as it was given.
         name: Name of a score, or "copies".
-        sign: What the score is compared by; "" for copies.
-        bound: What it is compared with.
+        sign: One of SIGNS, by which the score is compared; "" for copies.
+        bound: The value that the score is compared with.
     """
 
     text: str
@@ -51,9 +51,9 @@ class Outcome:
     """Whether a check passed.
 
     Attributes:
-        requirement: What was looked at.
-        passed: Whether the condition does not hold, for sure: what was not measured has not passed.
-        sentence: What was found.
+        requirement: The condition that was checked.
+        passed: True if the condition was checked and does not hold. A score that was not measured has not passed.
+        sentence: The result in words.
     """
 
     requirement: Requirement
@@ -62,12 +62,12 @@ class Outcome:
 
 
 def parse_requirements(text: str) -> list[Requirement]:
-    """Conditions from a list with commas: "copies,coverage<0.8".
+    """Parse conditions with commas between, as in "copies,coverage<0.8".
 
     Raises:
-        ConfigError: One is not a condition, or no report has such a figure.
+        ConfigError: One is not a condition, or no report has such a score.
     """
-    # Here: it imports PyTorch, which other commands do without.
+    # Imported here, since this imports PyTorch, which other commands do without.
     from anew.evaluation.figures import figure_names, is_figure
 
     requirements = [_parsed(part.strip()) for part in text.split(",")]
@@ -80,7 +80,7 @@ def parse_requirements(text: str) -> list[Requirement]:
 
 
 def _by_title(text: str) -> str:
-    """A hint at the figure that has this title in reports, else ""."""
+    """Return a hint at the score that has this title in reports, else ""."""
     from anew.evaluation.figures import figure_titles
 
     name = figure_titles().get(text.lower())
@@ -101,11 +101,11 @@ def _parsed(part: str) -> Requirement:
 
 
 def check_requirements(report: EvaluationReport, requirements: Sequence[Requirement]) -> list[Outcome]:
-    """Whether each check passed. Writes the badge and the JUnit file next to the report.
+    """Check each requirement. Writes the badge and the JUnit file next to the report.
 
     Args:
-        report: What was measured.
-        requirements: As `parse_requirements` gives them.
+        report: The report to check.
+        requirements: The conditions, as from `parse_requirements`.
     """
     outcomes = [_outcome(report, requirement) for requirement in requirements]
     if report.folder is not None:
@@ -134,7 +134,7 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
 
 
 def badge(outcomes: Sequence[Outcome]) -> str:
-    """A picture of two words, as projects show them on their page."""
+    """Return an SVG badge that says how many checks passed, or which failed."""
     failed = [outcome.requirement.name for outcome in outcomes if not outcome.passed]
     left, right = "anew", f"failed: {', '.join(failed)}" if failed else f"{len(outcomes)} passed"
     colour = "#b3261e" if failed else "#2e7d32"
@@ -153,7 +153,7 @@ def badge(outcomes: Sequence[Outcome]) -> str:
 
 
 def junit(run: str, outcomes: Sequence[Outcome]) -> str:
-    """One test case a condition, in the XML that build servers read."""
+    """Return JUnit XML, which build servers read, with one test case for each condition."""
     failures = sum(not outcome.passed for outcome in outcomes)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>']
     lines.append(f'<testsuite name="anew evaluate" tests="{len(outcomes)}" failures="{failures}" errors="0">')
@@ -168,5 +168,5 @@ def junit(run: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def _attribute(text: str) -> str:
-    """A text inside of XML, without characters that XML has no place for."""
+    """Escape a text for XML, and replace characters that XML cannot hold."""
     return escape("".join(c if c.isprintable() else "\ufffd" for c in text))

@@ -1,5 +1,5 @@
-"""Copies of a run for the other processes. The main process alone reads and writes the run folder, which need not be on a
-shared disk; each other one has a small copy in a folder of its own, which goes when it ends."""
+"""Copies of a run for the other processes. Only the main process reads and writes the run folder, which need not be on a
+shared disk. Each other process has a small copy in a folder of its own, which is removed when the process ends."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import Begun, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 
-SMALL_FILES = (OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS)  # next to config.json, what a training may read of its run
-FILE_BYTES = 2**31  # of a file of the run that travels to other processes, in memory; the largest are a codec's weights
+# Files that a training may read of its run, besides config.json
+SMALL_FILES = OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS
+FILE_BYTES = 2**31  # largest file that is sent to other processes, in memory; a codec's weights are the largest
 
 
 def folder_of_copy() -> RunFolder:
-    """A new folder for this process's copy of a run, removed when the process ends."""
+    """Make a folder for this process's copy of a run; it is removed when the process ends."""
     path = Path(tempfile.mkdtemp(prefix="anew-copy-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return RunFolder(path)
 
 
 def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:
-    """Share config.json of the run with all processes; its small files are then in every copy.
+    """Share config.json and the small files of the run with all processes, and return config.json.
 
     Args:
         world: The processes.
         folder: The run on the main process, a copy on the others.
 
     Raises:
-        RunError: On the main process, where the run cannot be read.
+        RunError: On the main process, if the run cannot be read.
     """
     if world.size == 1:
         return folder.read()
@@ -53,7 +54,7 @@ def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:
 
 
 def share_record(world: World, folder: RunFolder) -> RunRecord:
-    """The same of a run that has a plan; RunError where it has none yet."""
+    """Share a run as `share_begun` does, and return its record. Raises RunError if the run has no plan yet."""
     share_begun(world, folder)
     return folder.record()
 
@@ -64,7 +65,7 @@ def share_trained(world: World, folder: RunFolder, weights: Mapping[str, Tensor]
     Args:
         world: The processes.
         folder: The run on the main process, a copy on the others.
-        weights: The state of the family, where the main process has it at hand.
+        weights: The state of the family, if the main process has it in memory.
     """
     if world.size == 1:
         return
@@ -76,7 +77,7 @@ def share_trained(world: World, folder: RunFolder, weights: Mapping[str, Tensor]
 
 
 def is_begun(world: World, folder: RunFolder) -> bool:
-    """Whether the run has a config.json, by what the main process sees."""
+    """Whether the run on the main process has a config.json."""
     return world.broadcast((folder.path / CONFIG).exists())
 
 

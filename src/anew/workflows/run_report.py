@@ -1,8 +1,7 @@
-"""Place and contents of the report of a run: report/ holds the best-founded one of the present weights."""
+"""Place and contents of the report of a run: report/ holds the report on the present weights that says most."""
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import itertools
 import re
@@ -29,29 +28,37 @@ from anew.runs.record import RunRecord
 from anew.runs.report_record import REPORT, record_if_whole
 from anew.sampling.samples import Samples
 
-EARLIER = "reports"  # the folder of a run with reports that others took the place of
-EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final|sheet)\.\w+")  # names that `Samples` gives
-CURVE_POINTS = 1000  # of the training curve that a report draws: about one for each pixel of its width
+EARLIER = "reports"  # folder of a run with reports that were replaced
+EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final|sheet)\.\w+")  # file names that `Samples` gives
+CURVE_POINTS = 1000  # points of the training curve in a report: about one for each pixel of its width
 
 
 @dataclass
 class Measurements:
-    """Results of an evaluation, complete or up to where it was stopped."""
+    """Results of an evaluation, complete or up to where it was stopped.
+
+    Attributes:
+        scores: All scores that were measured.
+        copies: The result of the copying test; None if it did not end.
+        notes: Sentences for the report.
+        unmeasured: Names of scores that may carry an answer and were not measured for lack of time.
+        too_few: Why closeness and variety were not measured, if there were too few items; else "".
+    """
 
     scores: list[Score] = field(default_factory=list)
     copies: CopyTestResult | None = None
     notes: list[str] = field(default_factory=list)
-    unmeasured: list[str] = field(default_factory=list)  # what may carry an answer and fell to the time
-    too_few: str = ""  # why closeness and variety were not measured, where it was for want of items
+    unmeasured: list[str] = field(default_factory=list)
+    too_few: str = ""
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int) -> Basis:
-    """The basis of a report on a run's present weights.
+    """Return the basis of a report on a run's present weights.
 
     Args:
         run: The run's folder.
-        report: What was measured.
-        samples: How many were drawn.
+        report: The report.
+        samples: Number of samples that were drawn.
     """
     digest = ""
     if (run / WEIGHTS).exists():
@@ -72,8 +79,10 @@ def is_better(earlier: Basis | None, basis: Basis) -> bool:
 
 
 def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
-    """The folder to write a report into, and whether it becomes the run's. A report that loses its place is kept in
-    reports/; both are said."""
+    """Return the folder to write a report into, and whether it becomes the report of the run.
+
+    The report that is not the run's any more, or does not become it, is kept in reports/; this is reported.
+    """
     out = run / REPORT
     earlier = _basis(run)
     if earlier is None:
@@ -92,7 +101,7 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
 
 
 def _basis(run: Path) -> Basis | None:
-    """The basis of the report in a folder; None where there is none, or where it gives none."""
+    """Return the basis of a run's report; None if there is no report, or it has no valid basis."""
     report = record_if_whole(run)
     if report is None or report.basis is None:
         return None
@@ -104,11 +113,14 @@ def _basis(run: Path) -> Basis | None:
 
 
 def _unused(folder: Path, time: str) -> Path:
-    """A folder named by a time, with a number where that is taken."""
+    """Return the path of a folder named by a time, with a number if that exists already."""
     files.check_folder(folder)
     name = datetime.fromisoformat(time).strftime("%Y-%m-%dT%H-%M-%S")
-    places = (folder / (name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
-    return next(place for place in places if not place.exists())
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
 
 
 def write_run_report(
@@ -120,16 +132,16 @@ def write_run_report(
     num_saved: int,
     reporter: Reporter,
 ) -> EvaluationReport:
-    """Write the report of a run and, where it is the best-founded one, samples and the model card.
+    """Write the report of a run and, if it becomes the run's report, the samples and the model card.
 
     Args:
         run: The run's folder.
         record: What its config.json says.
-        measurements: What was measured.
-        content: What the report shows of the samples.
-        samples: All that were drawn.
-        num_saved: How many of them are kept as files.
-        reporter: Is told where the report is, where that is not report/.
+        measurements: The results.
+        content: Items that the report shows.
+        samples: All samples that were drawn.
+        num_saved: Number of samples that are kept as files.
+        reporter: Receives where the report is, if that is not report/.
     """
     history = _history(run)
     steps = max((event["step"] for event in history), default=None)
@@ -174,9 +186,9 @@ def write_run_report(
 
 
 def save_samples(samples: Samples, folder: Path) -> None:
-    """Write samples and their sheet in the place of those of an earlier evaluation, whose names may differ (labels do).
+    """Write samples and their sheets, and remove those of an earlier evaluation, whose names may differ (by their labels).
 
-    Everything else in the folder stays: previews of training, the user's own files.
+    Everything else in the folder stays: previews of training, and the user's own files.
     """
     for path in folder.glob("*"):
         if EARLIER_SAMPLE.fullmatch(path.name):
@@ -187,10 +199,12 @@ def save_samples(samples: Samples, folder: Path) -> None:
 
 
 def warnings(folder: Path) -> list[str]:
-    """Warnings of the last part of training, as sentences: a run that was given more time may have recovered."""
-    texts = (e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"])
-    last = collections.deque(texts, maxlen=1)
-    return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in last]
+    """Return the last warning of the training as a sentence, or nothing. Only the last: the run may have recovered since."""
+    sentences = []
+    for event in events_file.read(folder / events_file.NAME):
+        if event["event"] == "warning" and event["text"]:
+            sentences = [f"Warning at step {event['step']:,} of training: {event['text']}."]
+    return sentences
 
 
 def _history(folder: Path) -> list[events_file.Event]:

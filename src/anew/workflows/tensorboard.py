@@ -1,4 +1,4 @@
-"""Losses, gradient norms and learning rate for TensorBoard, where the setting `tensorboard` asks for it."""
+"""Losses, gradient norms and learning rate for TensorBoard, if the setting `tensorboard` asks for it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from anew.planning.train_config import TrainConfig
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult
 
-FLUSH_STEPS = 100  # between flushes: TensorBoard then shows a training while it runs, and writing costs nothing
+FLUSH_STEPS = 100  # steps between flushes: TensorBoard can show a running training, and writing costs next to nothing
 
 
 def check_tensorboard(config: TrainConfig) -> None:
-    """Raise DataError where TensorBoard is asked for and is not installed: early, before any work is done."""
+    """Raise DataError if TensorBoard is asked for and is not installed. Called before any work is done."""
     if config.tensorboard:
         require("tensorboard", extra="track", purpose="tensorboard=true")
 
 
 @contextmanager
 def tensorboard_listeners(config: TrainConfig, folder: Path, is_main: bool) -> Iterator[list[Listener]]:
-    """Callbacks after each step, if any; their file is complete and closed after the context.
+    """Within this context, give the callbacks after each step that write for TensorBoard, if any; then close their file.
 
     Args:
         config: Its `tensorboard` says whether anything is written.
-        folder: Where the file goes.
+        folder: Folder of the file.
         is_main: Whether this process writes.
     """
     if not config.tensorboard or not is_main:
@@ -51,7 +51,7 @@ def tensorboard_listeners(config: TrainConfig, folder: Path, is_main: bool) -> I
 
 
 def _named(quantity: str, values: dict[str, float]) -> dict[str, float]:
-    """Values by phase under the names that TensorBoard shows; a single phase is not named."""
+    """Return values by phase under the names that TensorBoard shows; a single phase is not named."""
     if len(values) == 1:
         return {quantity: next(iter(values.values()))}
     return {f"{quantity}_{phase}": value for phase, value in values.items()}

@@ -58,10 +58,10 @@ from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 
 Cleanup = Literal["nothing", "files", "folder"]
 
-LEAVING_SECONDS = 0.3  # that the interpreter takes to end; chosen
-# Of training and validation data that processes compare at the beginning: other data shows in them; chosen.
+LEAVING_SECONDS = 0.3  # time that the interpreter takes to end; chosen
+# Training rows and validation units that processes compare at the beginning, which shows whether they read the same; chosen.
 CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0
-LEAST_REPORT_SECONDS = 1.0  # for a report that has no time left: its page is written at least
+LEAST_REPORT_SECONDS = 1.0  # time of a report for which none is left: its page is written at least
 
 
 # -- new runs -------------------------------------------------------------------------------------------------------------
@@ -81,17 +81,17 @@ def new_run(
     Args:
         folder: The run.
         request: What the user asked for.
-        reporter: Who shows the progress.
+        reporter: Shows the progress.
         started: `time.monotonic()` when the command began.
-        cleanup: What to remove if it cannot be begun: the "files" that were written so far, or the "folder" with them.
-        own_family: The file of a family of the user's own, None where it is a built-in one.
+        cleanup: What to remove if the run cannot be begun: the "files" that were written so far, or the "folder" with them.
+        own_family: The file of a family of the user's own; None for a built-in family.
 
     Returns:
         The model, with its report written.
 
     Raises:
         UserError: The request cannot be carried out.
-        KeyboardInterrupt: Training was interrupted; its state is saved, and `continue_run` goes on.
+        KeyboardInterrupt: Training was interrupted; its state is saved, and `continue_run` continues it.
     """
     use_threads()
     try:
@@ -110,10 +110,13 @@ def new_run(
 def _begin(
     folder: RunFolder, request: Request, reporter: Reporter, started: float, user_family: type[Family] | None
 ) -> tuple[TrainingJob, Checkpoint | None, SkippedItemsReport]:
-    """Read the data, choose family and codec, learn the codec, and plan; with the state of a pilot that goes on."""
-    cfg.route_settings(
-        request.settings, setting_owners(request.family, request.modality, user_family)
-    )  # before any reading
+    """Read the data, choose family and codec, train the codec, and plan.
+
+    Returns:
+        The training; the checkpoint of the winning pilot, None without pilots; the report of skipped items.
+    """
+    # Refuses unknown settings before any data is read.
+    cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_family))
     train_config = train_config_of(request)
     check_tensorboard(train_config)
     context = _context(train_config, reporter, started, user_family)
@@ -142,7 +145,7 @@ def _begin(
 def _context(
     train_config: TrainConfig, reporter: Reporter, started: float, user_family: type[Family] | None
 ) -> RunContext:
-    """The context of a training; processes with different releases are refused."""
+    """Return the context of a training. Refuses processes with different versions."""
     world = world_of_processes.init().on(train_config.device)
     world.check_same("the version of anew", __version__, SAME_COMMAND)
     world.check_same("the version of PyTorch", torch.__version__, SAME_COMMAND)
@@ -150,7 +153,7 @@ def _context(
 
 
 def _check_same_request(world: World, request: Request, folder: RunFolder) -> None:
-    """Refuse processes that were not started alike; the data may lie elsewhere on each."""
+    """Refuse processes that were not started with the same arguments; the path of the data may differ."""
     own_file = folder.path / OWN_FAMILY
     code = hashlib.sha256(own_file.read_bytes()).hexdigest() if request.family == OWN_FAMILY else None
     arguments = {**asdict(replace(request, data="")), OWN_FAMILY: code}
@@ -158,7 +161,7 @@ def _check_same_request(world: World, request: Request, folder: RunFolder) -> No
 
 
 def _check_same_data(world: World, data: Dataset) -> None:
-    """Refuse processes that read other data, or divided or learned it otherwise: held-out items of one would train another."""
+    """Refuse processes that read different data, or split or encode it differently: one would train on another's test items."""
     if world.size == 1:
         return
     digest = hashlib.sha256(data.fingerprint.encode())
@@ -175,7 +178,7 @@ def _check_same_data(world: World, data: Dataset) -> None:
 def _begin_replay(
     folder: RunFolder, request: Request, train_config: TrainConfig, context: RunContext, data: Dataset
 ) -> TrainingJob:
-    """The training of another run again, by its family and through its codec, whatever would be chosen now."""
+    """Begin the training of another run again, with its family and its codec, whatever would be chosen now."""
     assert request.plan_from is not None
     record = replayed_run(request.plan_from).record()
     choice = choose_family(
@@ -194,7 +197,7 @@ def _begin_job(
     choice: FamilyChoice,
     codec_name: str | None,
 ) -> TrainingJob:
-    """The training of a family, behind its codec where it has one, which is learned first."""
+    """Begin the training of a family; if it works on latents or codes, its codec is trained first."""
     if codec_name is None:
         job = begin_job(folder, request, train_config, context, data, choice)
     else:
@@ -215,7 +218,7 @@ def _begin_job(
 
 
 def _remove_begun(folder: RunFolder, with_folder: bool) -> None:
-    """A request that could not be begun leaves no run behind, and nothing that was not its own is touched."""
+    """Remove the files of a request that could not be begun, and nothing else."""
     for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME):
         with contextlib.suppress(OSError):  # Windows keeps files that are open
             (folder.path / name).unlink(missing_ok=True)
@@ -244,7 +247,7 @@ def continue_run(
         budget: Further seconds.
         steps: A new total of steps instead.
         data: Where the data lies now, if it was moved.
-        reporter: Who shows the progress.
+        reporter: Shows the progress.
         started: `time.monotonic()` when the command began.
         trust_code: Whether a family of the user's own may run.
 
@@ -285,7 +288,7 @@ def continue_run(
 
 
 def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
-    """Leave out what the log says of later steps, since they are taken again."""
+    """Remove later steps from the log, since they are taken again."""
     damaged_lines = events_file.truncate(folder.path / events_file.NAME, step)
     if damaged_lines:
         lines = "1 damaged line" if damaged_lines == 1 else f"{damaged_lines:,} damaged lines"
@@ -293,7 +296,7 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
 
 
 def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
-    """From where a run goes on and, where it is given more, how far that is likely to take it."""
+    """Return a sentence on where a run continues and, if it is given more, about how many steps it will have in all."""
     last = events_file.last_step(job.folder.path)
     seconds = float(last.get("seconds") or 0.0)
     if not is_given_more or not seconds:
@@ -314,7 +317,7 @@ def _reopen(
     reporter: Reporter,
     started: float,
 ) -> TrainingJob:
-    """The training of a run, with its data opened where it lies now, which need not be said again then."""
+    """Reopen the training of a run. A new path of the data is kept in the run, so that it need not be given again."""
     with restoring(folder.path / CONFIG):
         train_config = cfg.from_json(TrainConfig, record.train)
     check_tensorboard(train_config)
@@ -335,8 +338,14 @@ def _reopen(
 def _run_to_end(
     job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: SkippedItemsReport, *, forecasts: bool
 ) -> Model:
-    """Train, then report. An interrupted training is saved and can be resumed. forecasts: whether to say before what the report will
-    be able to answer."""
+    """Train, then report. An interrupted training is saved and can be resumed.
+
+    Args:
+        job: The training.
+        checkpoint: The state to continue from; None at the beginning.
+        skipped_items: Reports skipped items.
+        forecasts: Whether to say, before the steps, what the report will be able to answer.
+    """
     try:
         apply_compilation(job)
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
@@ -357,7 +366,7 @@ def _run_to_end(
 
 
 def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
-    """Say what the report will be able to answer, where it is given a time. checkpoint: what training goes on from, if it does."""
+    """Say what the report will be able to answer, if the run has a budget. checkpoint: the state to continue from."""
     budget = job.plan.budget_s
     if budget is None or not job.train_config.evaluate_samples or job.world.size > 1:
         return
@@ -368,10 +377,10 @@ def _say_forecast(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
 
 
 def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
-    """Sample, measure, and write the report; the run is finished then."""
-    if not job.world.is_main:
-        return Model(job.folder, str(job.world.device), trust_code=True)
+    """Sample, measure, write the report, and mark the run as finished."""
     model = Model(job.folder, str(job.world.device), trust_code=True)
+    if not job.world.is_main:
+        return model
     budget, crowding = job.plan.budget_s, 1.0
     seconds = None
     if budget is not None:

@@ -24,12 +24,12 @@ from anew.data.types import FileSlice
 
 Samples = NDArray[np.float32]
 SoundData: TypeAlias = bytes | Path | FileSlice
-MIN_SECONDS = 0.01  # of a file: less is a click
-CHANNELS, RATES = 64, (1_000, 768_000)  # channels and Hz of existing formats; beyond, the header is damaged
-MAX_DECODED_VALUES = 1 << 27  # decoded at once: 512 MB
-SILENT = 1e-4  # peak below which nothing is heard (-80 dB)
-ZERO = 0.5 / 32767.0  # values up to which are zero in a file of 16 bits
-SILENCE_RATIO = 1e-3  # level below which a clip's ends are cut off, as a share of its loudest window (-60 dB)
+MIN_SECONDS = 0.01  # shortest file: less is a click
+CHANNELS, RATES = 64, (1_000, 768_000)  # most channels, and range of Hz, of real files; otherwise the header is damaged
+MAX_DECODED_VALUES = 1 << 27  # values that are decoded at once: 512 MB
+SILENT = 1e-4  # a peak below this is not heard (-80 dB)
+ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
+SILENCE_RATIO = 1e-3  # ends of a clip below this share of its loudest window are cut off (-60 dB)
 LEVEL_SECONDS = 0.01  # window in which levels are measured
 _IN_ORDER = Recordings()
 atexit.register(_IN_ORDER.close)
@@ -49,7 +49,7 @@ class Header:
 
 
 class _SharedFile(threading.local):
-    """The recording that this thread read last, still open: the next clip is usually the one after it."""
+    """The recording that this thread read last, which stays open: the next clip is usually the one after it."""
 
     clip: Recording | None = None
     file: OpenSound | None = None
@@ -60,7 +60,7 @@ _OPEN = _SharedFile()
 
 @contextmanager
 def _open_shared(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
-    """As `_open_file`, but left open until this thread reads another recording. clip: Identity of the recording."""
+    """Like `_open_file`, but the file stays open until this thread reads another recording. clip: identity of the recording."""
     if _OPEN.clip != clip:
         if _OPEN.file is not None:
             _OPEN.file.close()
@@ -79,7 +79,7 @@ def _open_shared(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
 
 @contextmanager
 def _open_file(data: SoundData) -> Iterator[OpenSound]:
-    """A soundfile of bytes or of a FileSlice. Raises ValueError (one clause)."""
+    """Open sound data as a `soundfile.SoundFile`. Raises ValueError (one clause)."""
     with _readable_errors(), _soundfile(data) as file:
         yield file
 
@@ -101,7 +101,7 @@ def _soundfile(data: SoundData) -> OpenSound:
 
 @contextmanager
 def _readable_errors() -> Iterator[None]:
-    """Errors of reading as a ValueError of one clause."""
+    """Within this context, errors of reading become a ValueError with one clause."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:
         yield
@@ -116,7 +116,7 @@ def _clause(error: BaseException) -> str:
 
 
 def read_header(data: SoundData) -> Header:
-    """The header of an encoded file. Raises ValueError (one clause) where the file cannot be used."""
+    """Return the header of an encoded file. Raises ValueError (one clause) if the file cannot be used."""
     with _open_file(data) as file:
         head, form = Header(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
     if not (1 <= head.channels <= CHANNELS and RATES[0] <= head.rate <= RATES[1]):
@@ -124,9 +124,7 @@ def read_header(data: SoundData) -> Header:
     if head.frames <= 0:
         raise ValueError("it holds no samples")
     if head.frames > (max_samples := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
-        raise ValueError(
-            f"its header claims {head.frames:,} samples, where its bytes hold at most {int(max_samples):,}"
-        )
+        raise ValueError(f"its header claims {head.frames:,} samples, but its bytes hold at most {int(max_samples):,}")
     if head.seconds < MIN_SECONDS:
         raise ValueError(
             f"it is only {1000 * head.seconds:.2g} ms long; at least {1000 * MIN_SECONDS:.0f} ms are needed"
@@ -157,7 +155,8 @@ def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Sam
         ValueError: It cannot be read, or holds values that are not finite (one clause).
     """
     clip = recording_of(data) if isinstance(data, FileSlice) and data.at is not None else None
-    values, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
+    decoded = None if clip is None else _IN_ORDER.read(clip, start, stop)
+    values, rate = decoded or _read(data, start, stop, clip)
     if not len(values):
         raise ValueError("it contains no samples, or is truncated")
     if not np.isfinite(values).all():
@@ -166,18 +165,19 @@ def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Sam
 
 
 def with_channels(x: Samples, channels: int) -> Samples:
-    """Samples (N,) or (N, C) with one or two channels: mixed to mono, or a mono signal twice.
+    """Return samples (N,) or (N, C) with one or two channels: mixed to mono, or mono twice.
 
     More than two channels, whose layout is not known, are mixed to mono first.
     """
     if x.ndim == 2 and x.shape[1] == channels == 2:
         return x
-    mono = x if x.ndim == 1 else x[:, 0] if x.shape[1] == 1 else x.mean(axis=1, dtype=np.float32)
-    return np.ascontiguousarray(mono if channels == 1 else np.stack([mono, mono], axis=1))
+    if x.ndim == 2:
+        x = x[:, 0] if x.shape[1] == 1 else x.mean(axis=1, dtype=np.float32)
+    return np.ascontiguousarray(x if channels == 1 else np.stack([x, x], axis=1))
 
 
 def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tuple[Samples, int]:
-    """`read` with the file's own channels (N, C), unchecked. clip: Identity of the recording, where this is one of its clips."""
+    """Read as `read` does, with the file's own channels (N, C), unchecked. clip: identity of the recording of a clip, or None."""
     with _open_shared(data, clip) if clip else _open_file(data) as file:
         if (stop - start) * file.channels > MAX_DECODED_VALUES:
             raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
@@ -200,7 +200,7 @@ def resample(x: Samples, rate: int, new_rate: int) -> Samples:
 
 
 def check_audible(x: Samples) -> None:
-    """Raises ValueError (one clause) for silence."""
+    """Raise ValueError (one clause) for silence."""
     if float(np.abs(x).max(initial=0.0)) < SILENT:
         raise ValueError("it is silent")
 
@@ -216,7 +216,7 @@ def trim_silence(x: Samples, rate: int) -> Samples:
 
 
 def _power(x: Samples) -> NDArray[np.float64]:
-    """(N,) squares of samples, a mean of both channels."""
+    """Return the squares of samples (N,), averaged over channels."""
     square = np.square(x, dtype=np.float64)
     return square if square.ndim == 1 else square.mean(axis=1)
 
@@ -224,14 +224,16 @@ def _power(x: Samples) -> NDArray[np.float64]:
 def cut_tail(x: Samples, rate: int) -> Samples:
     """Cut off silence at the end of a clip, but for LEVEL_SECONDS; a silent clip stays as it is.
 
-    Silence is beside the clip's own peak, so that soft clips end as loud ones do; what a file of 16 bits holds as zero is too."""
+    Silence is relative to the clip's own peak, so that soft clips end like loud ones. Values that are zero in a file of 16 bits
+    are silence, too.
+    """
     size = np.abs(x).reshape(len(x), -1).max(axis=1)
     audible = np.flatnonzero(size > max(SILENT * float(size.max(initial=0.0)), ZERO))
     return x[: audible[-1] + 1 + round(LEVEL_SECONDS * rate)] if len(audible) else x
 
 
 def fit_length(x: Samples, length: int) -> Samples:
-    """A clip of exactly `length` samples: the loudest stretch of a longer one, or a shorter one padded with silence."""
+    """Return a clip of exactly `length` samples: the loudest stretch of a longer one, or a shorter one padded with silence."""
     if len(x) <= length:
         return np.pad(x, ((0, length - len(x)), *[(0, 0)] * (x.ndim - 1)))
     power = np.concatenate([[0.0], np.cumsum(_power(x))])
@@ -254,7 +256,7 @@ def scale_to_peak(x: Samples, peak: float) -> Samples:
 
 
 def to_file(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes:
-    """A 16-bit file of format "wav" or "flac", with a comment in ASCII unless it is empty. x: (N,) or (N, 2) in [-1, 1]."""
+    """Encode samples (N,) or (N, 2) in [-1, 1] as a 16-bit "wav" or "flac" file, with a comment in ASCII if it is given."""
     soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
     channels = 1 if x.ndim == 1 else x.shape[1]
@@ -266,7 +268,7 @@ def to_file(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes
 
 
 def read_comment(data: bytes) -> str:
-    """The comment of a sound file, "" without one. Raises ValueError (one clause)."""
+    """Return the comment of a sound file, "" without one. Raises ValueError (one clause)."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:

@@ -1,7 +1,7 @@
-"""Stored clips -> log-mel magnitudes in [-1, 1], and back to a sound, for which a phase is found.
+"""Stored clips -> log-mel magnitudes in [-1, 1], and back to sound, for which phases are reconstructed.
 
 Legend for shapes: B clips, N samples, M bands, T frames. Clips are (N,) of mono and (N, 2) of stereo sound. A grid has one
-channel, the level; of stereo sound two more, see `anew.functional.stereo`.
+channel, the level, and for stereo sound two more; see `anew.functional.stereo`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
     from anew.functional.spectrogram import Frames
 
-RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter is hardly heard
-STORED_SCALE = 32767.0  # stored 16-bit value of the level 1
-CLIPS_AT_ONCE = 64  # clips whose phases are estimated at a time: bounds memory
-# Hz above which a sound may be noise; candidates, highest first.
+RANGE_DB = 70.0  # range of a spectrogram in decibels: quieter sound is hardly heard
+STORED_SCALE = 32767.0  # 16-bit value that stands for 1
+CLIPS_AT_ONCE = 64  # clips whose phases are estimated at once: bounds memory
+# Candidates in Hz for the frequency above which a sound is made of noise, highest first.
 NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
-COMPARED_CLIPS = 32  # clips whose pulses choose the candidate
-INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
-# In `pulse_distance`, that a lower candidate must bring: tones sound better where noise gains nothing.
+COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
+INAUDIBLE_SHARE = 1e-3  # phases of tones with a smaller share are not needed
+# Improvement of `pulse_distance` that a lower candidate must bring: without a gain from noise, tones sound better.
 MIN_IMPROVEMENT = 0.02
 MIN_PICTURE_SIDE = 96  # pixels: smaller pictures are hard to see
-# From silence to the loudest, ever brighter: it reads the same in grey and without red or green.
+# Colours from silence to the loudest, ever brighter, which read the same in grey and for colour-blind readers.
 COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
 
 
@@ -43,9 +43,9 @@ class SoundScale:
     Attributes:
         shape: Shape of the clips.
         top: Level in decibels that becomes 1.
-        gain: Factor of samples before that.
-        noise_from: Hz above which sounds are shaped noise instead of steady tones; None: nowhere.
-        tail: Value of a grid up to which the end of a sample is silence; -1: as in the clips themselves.
+        gain: Factor by which samples are multiplied before that.
+        noise_from: Hz above which sounds are shaped noise instead of steady tones; None for tones only.
+        tail: Value of a grid up to which the end of a sample is silence; -1 for the silence of the clips themselves.
     """
 
     shape: Shape
@@ -56,12 +56,12 @@ class SoundScale:
 
     @classmethod
     def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> SoundScale:
-        """The scale of stored clips.
+        """Fit the scale to stored clips.
 
         Args:
             shape: Shape of the clips.
             rows: (n, N) or (n, N, 2) stored clips.
-            keep: Whether clips keep their own loudness; only the loudest one is then scaled to `peak`.
+            keep: Whether clips keep their own loudness; then only the loudest one is scaled to `peak`.
             peak: Largest value of a clip.
         """
         gain = peak / max(float(np.abs(rows).max()) / STORED_SCALE, audio.SILENT) if keep else 1.0
@@ -78,7 +78,7 @@ class SoundScale:
         return Frames(self.shape.rate, self.shape.window, self.shape.hop)
 
     def numbers(self) -> dict[str, object]:
-        """What a program needs to know of it that turns grids into sound."""
+        """Return the numbers that a program needs to turn grids into sound."""
         shape = self.shape
         sizes = {
             "rate": shape.rate,
@@ -91,8 +91,10 @@ class SoundScale:
         return {**sizes, **levels, "noise_from": self.noise_from, "tail": self.tail}
 
     def _pulsing_as_real(self, rows: Numbers) -> float | None:
-        """The frequency in Hz above which noise replaces tones: with it, stored clips (B, N) that are resynthesised from their own
-        spectrograms pulse most like the clips themselves. None: tones everywhere."""
+        """Choose the frequency in Hz above which noise replaces tones; None for tones only.
+
+        With it, stored clips (B, N) that are resynthesised from their own spectrograms pulse most like the clips themselves.
+        """
         from anew.functional.envelope import pulse_distance, pulses
         from anew.functional.spectrogram import noise_share
 
@@ -111,7 +113,7 @@ class SoundScale:
         return best
 
     def decibels(self, rows: Numbers) -> Tensor:
-        """(B, N) or (B, N, 2) stored -> (B, M, T): of two channels their mean power."""
+        """Stored clips (B, N) or (B, N, 2) -> decibels (B, M, T), of the mean power of two channels."""
         return self._level(self._spectra(rows))
 
     def _spectra(self, rows: Numbers) -> list[Tensor]:
@@ -148,8 +150,10 @@ class SoundScale:
         return torch.cat([level, stereo_image(spectra[0], spectra[1], self._bank)], 1)
 
     def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
-        """(B, 1 or 3, M, T) in [-1, 1] -> (N,) or (N, 2) each: magnitudes of the bands; below `noise_from` a phase that lets
-        tones go on, then `rounds` of Griffin-Lim; above it noise."""
+        """Turn grids (B, 1 or 3, M, T) in [-1, 1] into sounds, (N,) or (N, 2) each, with the magnitudes of the bands.
+
+        Below `noise_from`, phases let tones continue, and are refined by `rounds` of Griffin-Lim; above it there is noise.
+        """
         import torch
 
         from anew.functional.stereo import placed
@@ -164,20 +168,22 @@ class SoundScale:
         return waves
 
     def levels(self, x: Values) -> Tensor:
-        """(B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T): the level, without what counts as silence behind the end."""
+        """Return the level (B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T), with silence after the end of each sound."""
         import torch
 
         level = torch.as_tensor(x)[:, 0].detach().float().cpu().nan_to_num().clamp(-1.0, 1.0)
         return torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
 
     def ending_as(self, samples: Values, real: Values) -> SoundScale:
-        """The scale whose `tail` makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
+        """Return the scale with the `tail` that makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
         import torch
 
-        longest = float((~_is_tail(torch.as_tensor(real)[:, 0], -1.0))[:, 0].float().sum(1).mean())
+        def mean_length(grids: Values, tail: float) -> float:
+            return float((~_is_tail(torch.as_tensor(grids)[:, 0], tail))[:, 0].float().sum(1).mean())
+
+        real_length = mean_length(real, -1.0)
         for tail in np.linspace(-1.0, LOUDEST_TAIL, 71).round(2):
-            length = float((~_is_tail(torch.as_tensor(samples)[:, 0], tail))[:, 0].float().sum(1).mean())
-            if length <= longest:
+            if mean_length(samples, tail) <= real_length:
                 break
         return replace(self, tail=float(tail))
 
@@ -197,11 +203,11 @@ class SoundScale:
         if self.noise_from is None:
             return self._tones(magnitude, rounds)
         share = noise_share(self.frames, self.noise_from)  # (F, 1)
-        bins = int((share < 1.0 - INAUDIBLE_SHARE).sum())  # of these phases are needed
+        bins = int((share < 1.0 - INAUDIBLE_SHARE).sum())  # frequencies whose phases are needed
         return self._tones(magnitude * (1.0 - share), rounds, bins) + self._noise(magnitude * share)
 
     def _tones(self, magnitude: Tensor, rounds: int, bins: int | None = None) -> Tensor:
-        """(B, N) with phases of the first `bins` frequencies (None: all) in which tones go on."""
+        """Return sounds (B, N) with phases, for the first `bins` frequencies (None: all), in which tones continue."""
         import torch
 
         from anew.functional.spectrogram import griffin_lim, steady_phase
@@ -211,7 +217,10 @@ class SoundScale:
         return griffin_lim(magnitude, self.frames, self.shape.length, rounds, phase)
 
     def _noise(self, magnitude: Tensor) -> Tensor:
-        """(B, N): the same noise for every clip, so that a sample does not depend on its neighbours; NumPy's, as exports draw it."""
+        """Return noise (B, N) with these magnitudes.
+
+        The noise is the same for every clip, so that a sample does not depend on its neighbours, and drawn by NumPy, as in exports.
+        """
         import torch
 
         from anew.functional.spectrogram import shaped_noise
@@ -220,7 +229,7 @@ class SoundScale:
         return shaped_noise(magnitude, self.frames, torch.from_numpy(noise))
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
-        """(H, W, 3) of (N,) or (N, 2) samples: the spectrogram in colour, low tones below."""
+        """Draw the spectrogram of samples (N,) or (N, 2) in colour, low tones at the bottom, (H, W, 3)."""
         level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED_SCALE)[0].numpy()[::-1]
         unit = np.clip((level - self.top) / RANGE_DB + 1.0, 0.0, 1.0)
         tall, wide = (max(1, -(-MIN_PICTURE_SIDE // side)) for side in unit.shape)
@@ -228,7 +237,7 @@ class SoundScale:
 
 
 def drawn(x: Tensor) -> Tensor:
-    """(n, 3, M, T) in [-1, 1] of grids (n, 1 or 3, M, T): the spectrogram in colour, low tones below, as in `picture`."""
+    """Draw grids (n, 1 or 3, M, T) as in `picture`: spectrograms in colour, low tones at the bottom, (n, 3, M, T) in [-1, 1]."""
     import torch
 
     level = x[:, 0].detach().float().cpu().clamp(-1.0, 1.0).flip(1)  # (n, M, T)
@@ -237,7 +246,7 @@ def drawn(x: Tensor) -> Tensor:
 
 
 def coloured(unit: Numbers) -> NDArray[np.uint8]:
-    """(..., 3) of levels (...) from 0, silence, to 1, the loudest."""
+    """Return colours (..., 3) of levels (...) from 0, silence, to 1, the loudest."""
     places = np.linspace(0.0, 1.0, len(COLOURS))
     channels = [np.interp(np.asarray(unit, np.float64), places, column) for column in zip(*COLOURS, strict=True)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
@@ -249,6 +258,6 @@ def _mix_to_mono(rows: Numbers) -> Numbers:
 
 
 def _is_tail(grid: Tensor, level: float) -> Tensor:
-    """(B, 1, T) the frames behind the last of (B, M, T) that is above a level."""
+    """Return which frames (B, 1, T) are after the last frame of a grid (B, M, T) that is above a level."""
     is_above = (grid.amax(1, keepdim=True) > level + 1e-4).float()
     return is_above.flip(2).cummax(2).values.flip(2) == 0.0

@@ -1,5 +1,5 @@
-"""Files in a remote store, read by range. They have paths like local files, below a folder that is registered here, and all
-readers open files through this module."""
+"""Files in a remote store that are read by range. They have paths like local files, below a folder that is registered here.
+All readers open files through this module."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _folders: dict[str, _Folder] = {}
 
 
 def register(folder: Path, store: RangeStore, stored: Mapping[str, StoredFile]) -> None:
-    """Read these files below a folder from a store from now on. stored: Files by their path below the folder, with `/`."""
+    """From now on, read these files below a folder from a store. stored: files by their path below the folder, with `/`."""
     _folders[f"{folder}{os.sep}"] = _Folder(store, stored)
 
 
 def unregister(folder: Path) -> None:
-    """Read all files below a folder from the disk again."""
+    """From now on, read all files below a folder from the disk again."""
     _folders.pop(f"{folder}{os.sep}", None)
 
 
 def find_stored(path: str | Path) -> FileInStore | None:
-    """The file in its store; None where it is on the disk."""
+    """Return the file in its store; None if it is on the disk."""
     if not _folders:
         return None
     text = os.fspath(path)
@@ -54,20 +54,20 @@ def find_stored(path: str | Path) -> FileInStore | None:
 
 
 def open_file(path: Path, until: int | None = None) -> IO[bytes]:
-    """Open a file for reading, on the disk or in a store. until: Offset up to which reading ahead may fetch."""
+    """Open a file for reading, on the disk or in a store. until: offset up to which reading ahead may fetch."""
     stored = find_stored(path)
     return path.open("rb") if stored is None else io.BufferedReader(RangeFile(stored.store, stored.file, until))
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; OSError where there is none."""
+    """Return the size of a file in bytes. Raises OSError if there is none."""
     stored = find_stored(path)
     return path.stat().st_size if stored is None else stored.file.bytes or 0
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bytes [start, stop) of a file; up to its end without a stop."""
+    """Bytes [start, stop) of a file; without `stop`, up to its end."""
 
     path: Path
     start: int = 0
@@ -80,7 +80,7 @@ def has_stores() -> bool:
 
 
 def prefetch(ranges: Iterable[Range]) -> None:
-    """Fetch the ranges of files in stores in the background; neighbouring ones by one request."""
+    """Fetch ranges of files in stores in the background, neighbouring ones by a single request."""
     for path, ranges_of_file in itertools.groupby(ranges, lambda item: item.path):
         stored = find_stored(path)
         if stored is None:

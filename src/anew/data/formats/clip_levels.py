@@ -1,7 +1,8 @@
-"""How loud clips are: learned beside clips that are all at one peak, so that samples are as loud as the data.
+"""Loudness of clips, which is learned separately from clips that are all scaled to one peak, so that samples are as loud as the
+data.
 
-The level of a sample follows from its spectrogram alone, through few numbers, so that every program that has them gives it
-the same level. Legend for shapes: n clips, N samples, M bands, T frames.
+The level of a sample follows from its spectrogram by few numbers, so that every program that has them gives it the same level.
+Legend for shapes: n clips, N samples, M bands, T frames.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from anew.data.formats import audio
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of a clip, whose mean power is its loudness: the shortest sound that is heard at its full loudness.
+# The mean power of the loudest stretch of this length is a clip's loudness: shorter sounds are not heard at full loudness.
 LOUDEST_SECONDS = 0.1
 SILENCE_DB = -100.0  # loudness of silence
-FULL_SCALE = 1.0  # largest value that a file holds
-# Weight of the penalty for each clip: of .001 to 1 the best or nearly so on three data sets (docs/log.md).
+FULL_SCALE = 1.0  # largest value in a file
+# Weight of the ridge penalty for each clip: among .001 to 1, the best or nearly so on three datasets (docs/log.md).
 RIDGE = 0.1
-KNOTS = 17  # quantiles that two distributions are matched at: few enough for 96 samples
-APART = 1e-6  # least distance of two knots, so that there is a line between them
+KNOTS = 17  # quantiles at which two distributions are matched: few enough for 96 samples
+APART = 1e-6  # least distance of two knots, so that the curve is a function
 
 Array = NDArray[np.float64]
 
 
 def loudness(x: audio.Samples, rate: int) -> float:
-    """Decibels (full scale) of the loudest stretch of LOUDEST_SECONDS of a clip (N,) or (N, 2), of which the mono mix counts."""
+    """Return the level in decibels (full scale) of the loudest LOUDEST_SECONDS of the mono mix of a clip (N,) or (N, 2)."""
     width = max(1, min(len(x), int(LOUDEST_SECONDS * rate)))
     mono = audio.with_channels(x, 1)
     power = np.concatenate([[0.0], np.cumsum(np.square(mono, dtype=np.float64))])
@@ -40,15 +41,16 @@ def loudness(x: audio.Samples, rate: int) -> float:
 
 
 class ClipLevels(Record):
-    """The level in decibels, above or below one peak, that suits a spectrogram: a weighted sum of its bands, then a curve that
-    gives all clips together the levels of real ones, whatever the sum does not tell.
+    """Predicts the level of a clip in decibels, relative to the common peak, from its spectrogram.
+
+    It is a weighted sum of the bands, and then a curve that gives all clips together the distribution of levels of real ones.
 
     Attributes:
-        weights: (2 M,) of the mean of each band over time, and of its largest value.
+        weights: (2 M,) weights of the mean of each band over time, and of its largest value.
         sums: Sums at which the curve has a knot, ascending.
-        decibels: Level at each of them.
-        loudness: That of the middle one of real clips at one peak.
-        surplus: Decibels by which the middle one of samples at one peak is softer.
+        decibels: Level at each knot.
+        loudness: Median loudness of real clips at the common peak.
+        surplus: Decibels by which the median of samples at the common peak is softer.
     """
 
     weights: Annotated[list[Real], Field(min_length=2, max_length=2**13)]
@@ -65,10 +67,10 @@ class ClipLevels(Record):
 
     @classmethod
     def learn(cls, grids: Tensor, levels: Array, loudest: Array) -> ClipLevels:
-        """By ridge regression on clips.
+        """Fit levels by ridge regression on clips.
 
         Args:
-            grids: (n, M, T) spectrograms of clips at one peak.
+            grids: (n, M, T) spectrograms of clips at the common peak.
             levels: (n,) decibels by which each was above or below that peak.
             loudest: (n,) loudness of each at that peak.
         """
@@ -83,16 +85,16 @@ class ClipLevels(Record):
         )
 
     def matched_to(self, grids: Tensor, loudest: Array) -> ClipLevels:
-        """The same for samples (n, M, T) instead of real clips. loudest: (n,) their loudness at one peak."""
+        """Return the levels adapted to samples (n, M, T) instead of real clips. loudest: (n,) their loudness at the common peak."""
         changes = {"sums": _knots(self._sums(grids)), "surplus": self.loudness - float(np.median(loudest))}
         return self.model_copy(update=changes)
 
     def __call__(self, grids: Tensor) -> Array:
-        """(n,) decibels of spectrograms (n, M, T)."""
+        """Return the levels (n,) in decibels of spectrograms (n, M, T)."""
         return np.asarray(np.interp(self._sums(grids), self.sums, self.decibels) + self.surplus)
 
     def for_export(self) -> dict[str, list[float]]:
-        """The numbers that a program needs which gives samples their levels: weights, sums, decibels."""
+        """Return the numbers that a program needs to give samples their levels: weights, sums, decibels."""
         decibels = [level + self.surplus for level in self.decibels]
         return {"weights": self.weights, "sums": self.sums, "decibels": decibels}
 

@@ -1,4 +1,4 @@
-"""Clips brought to the values that real pixels have, frame by frame; see `pixel_matching`."""
+"""Matching of clips, frame by frame, to the values that real pixels have; see `pixel_matching`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
 from anew.data.types import DecodedItem
 
 SAMPLED_PIXELS = 1 << 17  # pixels of samples that are compared with real clips: bounds the time of sampling them
-REAL_PIXELS = 1 << 21  # pixels of real clips among which a palette is looked for
+REAL_PIXELS = 1 << 21  # pixels of real clips that are searched for a palette
 SAMPLED_CLIPS = (4, 16)  # least and most samples
 REAL_CLIPS = (16, 512)  # least and most real clips
 
 
 def sizes(shape: Sequence[int]) -> tuple[int, int]:
-    """Number of samples and of real clips of this shape (C, T, H, W) that are compared."""
+    """Return the numbers of samples and of real clips of this shape (C, T, H, W) that are compared."""
     volume = int(np.prod(shape[1:]))
     return int(np.clip(SAMPLED_PIXELS // volume, *SAMPLED_CLIPS)), int(np.clip(REAL_PIXELS // volume, *REAL_CLIPS))
 
@@ -28,7 +28,7 @@ def sizes(shape: Sequence[int]) -> tuple[int, int]:
 def learn_matching(samples: Values, real: Values) -> PixelMatching:
     """Learn the matching from samples and real clips, both (n, C, T, H, W) in [-1, 1]."""
     generated, true = (as_levels(np.concatenate([frames_first(c) for c in as_array(x)])) for x in (samples, real))
-    # Frames of one clip are alike, so that a part of them in order would be that of few clips.
+    # The matching uses the first frames, which would be those of few clips if they were not shuffled.
     return PixelMatching.learn(generated, true[np.random.default_rng(0).permutation(len(true))])
 
 
@@ -45,12 +45,12 @@ def frames_first(clip: Numbers) -> Numbers:
 
 
 def as_bytes(clips: Iterable[Numbers]) -> list[NDArray[np.uint8]]:
-    """Frames (T, C, H, W) in [-1, 1] of each clip as people see them: (T, H, W) or (T, H, W, C) uint8."""
+    """Turn the frames (T, C, H, W) in [-1, 1] of each clip into uint8 as people see them: (T, H, W) or (T, H, W, C)."""
     return [np.stack([pixels.as_bytes(frame) for frame in clip]) for clip in clips]
 
 
 def keep_known(items: Sequence[DecodedItem], condition: Condition) -> list[NDArray[np.uint8]]:
-    """Clips in which the given values are restored exactly. condition: x (C, T, H, W), and a mask of the given values."""
+    """Restore given values in clips exactly. condition: x (C, T, H, W), and a mask of the given values."""
     values = frames_first(as_array(condition.x))  # (T, C, H, W)
     mask = np.ones(1) if condition.mask is None else as_array(condition.mask)
     masks = np.broadcast_to(mask, condition.x.shape)[0] >= 1.0  # (T, H, W)

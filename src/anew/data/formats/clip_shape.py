@@ -1,4 +1,4 @@
-"""Choice of the clip shape: size and colours, from those of the files. Each function adds its decision to `notes`."""
+"""Choice of the size and colours of clips, from those of the files. Functions add their decisions to `notes`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from anew.data.formats.image_size import choose_size, enough_budget
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
-SIDES = (16, 64)  # pixels a side, the fewest and the most that a budget affords
-MAX_FRAMES = 32  # of a clip, at most: bounds memory and time of a step
+SIDES = (16, 64)  # smallest and largest side in pixels that is chosen by a budget
+MAX_FRAMES = 32  # most frames of a clip: bounds memory and time of a step
 MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 
 
 def size_limits(budget: DataBudget) -> tuple[int, int]:
-    """(pixels a side, frames) that the budget can learn: 25 and 8 in a minute of one CPU thread, 33 and 12 in five. Clips of
-    half as much again keep their size, see `choose_size`: sprites of 64 x 64 in ten minutes of two threads (docs/log.md, 2026-11-27).
+    """Return (pixels along a side, frames) that the budget can learn; 32 and 16 without a budget.
 
-    Without a budget the answer is 32 and 16."""
+    They are 25 and 8 in a minute of one CPU thread, 33 and 12 in five. Clips up to one and a half times as large keep their size
+    (`choose_size`), such as sprites of 64 x 64 in ten minutes of two threads (docs/log.md, 2026-11-27).
+    """
     if budget.thread_seconds is None:
         return 32, 16
     minutes = budget.thread_seconds / 60.0
@@ -31,7 +32,7 @@ def size_limits(budget: DataBudget) -> tuple[int, int]:
 
 
 def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
-    """1 grey, 3 colour, 4 colour with transparency. frames: 8-bit."""
+    """Choose the channels of clips: 1 grey, 3 colour, 4 colour with transparency. frames: 8-bit pictures."""
     if setting != "auto":
         return {"grey": 1, "rgb": 3, "rgba": 4}[setting]
     if see_through:
@@ -42,15 +43,17 @@ def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, no
 
 
 def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool) -> str:
-    """How clips of another shape are fitted: "crop" or "pad"."""
+    """Choose how clips of another shape are fitted: "crop" or "pad"."""
     if setting != "auto":
         return setting
     return "pad" if len(set(sizes)) > 1 and see_through else "crop"
 
 
 def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, most_frames: int) -> dict[str, object]:
-    """Settings with which real clips have the size, length and rate of samples, as far as these are alike and smaller, of `side`
-    pixels and `most_frames` frames at most."""
+    """Return settings that give real clips the size, length and rate of samples, as far as these are uniform and smaller.
+
+    Sizes are at most `side` pixels, and lengths at most `most_frames` frames.
+    """
     sizes, real_sizes = ([(timing.width, timing.height) for timing in part] for part in (timings, real))
     longest, usual_length = max(len(t.times) for t in timings), float(np.median([len(t.times) for t in real]))
     rates, usual_rate = {round(t.rate, 2) for t in timings}, float(np.median([t.rate for t in real]))
@@ -67,7 +70,7 @@ def even_size(
     frame: str,
     notes: list[str],
 ) -> tuple[int, int]:
-    """(width, height), both even as video files want it. side_limit: pixels a side that a budget affords."""
+    """Choose (width, height), both even, as video files require. side_limit: returns the side in pixels that a budget affords."""
     width, height = requested or choose_size(sizes, side_limit(budget), frame)
     even = (width + width % 2, height + height % 2)
     fitting = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}[frame]

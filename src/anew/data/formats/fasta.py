@@ -1,7 +1,7 @@
-"""FASTA as text: records of a header and a sequence, and what of a sequence are residues.
+"""FASTA as text: records of a header and a sequence, and the cleaning of sequences.
 
-Read with tolerance: any line ends, blank lines, `;` comments, lower case (soft masking), gaps of alignments, line numbers,
-stops at the end of a translation. What cannot be meant (a letter of no alphabet) is refused by record.
+The reader is tolerant: it takes any line ends, blank lines, `;` comments, lower case (soft masking), gaps of alignments, line
+numbers, and stops at the end of a translation. A record with letters of no alphabet is refused.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from anew.data.formats.gzip_files import inflate
 from anew.data.formats.text_encoding import decode_text
 
-LINE_LENGTH = 60  # residues of a line that is written, as in UniProt's files
-CHARACTERS_AT_ONCE = 1 << 20  # split into lines at a time: bounds memory
+LINE_LENGTH = 60  # residues in a line that is written, as in UniProt's files
+CHARACTERS_AT_ONCE = 1 << 20  # characters that are split into lines at once: bounds memory
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
 DNA, RNA = "ACGT", "ACGU"
@@ -45,7 +45,7 @@ class Alphabet:
         return self.letters + self.more
 
     def nearest(self, letter: str) -> str:
-        """The letter that a foreign letter is read as: U of RNA among DNA as T, and the reverse; else unknown."""
+        """Return the letter as which a foreign letter is read: U as T in DNA, and T as U in RNA; else `unknown`."""
         counterpart = {"T": "U", "U": "T"}.get(letter, "")
         return counterpart if counterpart and counterpart in self.letters else self.unknown
 
@@ -58,7 +58,7 @@ ALPHABETS = {
 
 
 def detect_alphabet(sequences: Iterable[str]) -> str:
-    """The key in ALPHABETS of the alphabet of these sequences (upper case)."""
+    """Return the key in ALPHABETS of the alphabet of these sequences (upper case)."""
     counts: dict[str, int] = {}
     for sequence in sequences:
         for letter in set(sequence):
@@ -89,7 +89,7 @@ class FastaRecord:
 
 
 def parse(text: str) -> Iterator[FastaRecord]:
-    """The records of a file in order. Residues before the first header are a record without one."""
+    """Yield the records of a file in order. Residues before the first header are a record without one."""
     header: str | None = None
     lines: list[str] = []
     for line in _lines(text):
@@ -104,7 +104,7 @@ def parse(text: str) -> Iterator[FastaRecord]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of a text, some of them at a time: all at once they would take several times its memory."""
+    """Yield the lines of a text. It is split in pieces, since a list of all lines takes several times its memory."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     start = 0
@@ -116,20 +116,20 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def clean_sequence(sequence: str) -> tuple[str, bool]:
-    """(residues in upper case without gaps, and without stops at the end; whether there were gaps)."""
+    """Return residues in upper case without gaps and without stops at the end, and whether there were gaps."""
     upper = sequence.upper()
     letters = _GAPS.sub("", upper)
     return letters.rstrip("*"), len(letters) < len(upper)
 
 
 def normalise_residues(part: str, alphabet: Alphabet) -> str:
-    """Residues of a prompt, cleaned like those of data; letters that are not in the alphabet stay."""
+    """Clean the residues of a prompt like those of data; letters that are not in the alphabet stay."""
     swapped = {ord(c): alphabet.nearest(c) for c in "TU" if c not in alphabet.all}
     return clean_sequence("".join(part.split()))[0].translate(swapped)
 
 
 def first_sequence(data: bytes) -> str:
-    """The first sequence of a file; residues may stand there without a header. Raises ValueError (one clause)."""
+    """Return the first sequence of a file, which may have no header. Raises ValueError (one clause) if there is none."""
     record = next(parse(decode_file(data)), None)
     if record is None or not record.sequence:
         raise ValueError("it holds no sequence")
@@ -137,7 +137,7 @@ def first_sequence(data: bytes) -> str:
 
 
 def to_fasta(records: Iterable[FastaRecord]) -> str:
-    """FASTA text."""
+    """Write records as FASTA text."""
     out = io.StringIO()
     for record in records:
         out.write(f">{record.header}\n")
@@ -147,12 +147,12 @@ def to_fasta(records: Iterable[FastaRecord]) -> str:
 
 
 def decode_file(data: bytes) -> str:
-    """The text of a file, whether gzip or not, in whatever encoding it is. Raises ValueError (one clause)."""
+    """Return the text of a file, compressed by gzip or not, in any encoding. Raises ValueError (one clause)."""
     return decode_text(inflate(data))[0]
 
 
 def looks_like(head: bytes) -> bool:
-    """Whether a file that begins with `head` is FASTA: headers, each with lines of residues alone behind it."""
+    """Whether a file that begins with `head` looks like FASTA: headers, each followed by lines of residues only."""
     try:
         text = decode_text(head, is_complete=False)[0]
     except ValueError:
@@ -162,7 +162,7 @@ def looks_like(head: bytes) -> bool:
     if not lines or not lines[0].startswith(">"):
         return False
     bodies = [line for line in lines if not line.startswith(">")]
-    # Quoted mail and prose begin with `>` too, but not with lines of residues alone.
+    # Quoted mail and prose begin with `>`, too, but their other lines are not residues only.
     if not bodies or sum(_RESIDUES.fullmatch(line) is None for line in bodies) > len(bodies) / 20:
         return False
     letters = "".join(bodies)

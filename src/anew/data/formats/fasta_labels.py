@@ -1,4 +1,4 @@
-"""Classes of sequences from their headers, and remarks where headers do not name one."""
+"""Classes of sequences from their headers, and remarks if headers do not name one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LABELS = {
     "organism": (ORGANISM, "OS=NAME, or [NAME] at the end"),
     "family": (FAMILY, "PF, IPR, cd, TIGR or PTHR with its number"),
 }
-OTHER = "other"  # the class of sequences whose header says none
+OTHER = "other"  # class of sequences whose header names none
 
 
 class Headers:
     """Finds classes in headers.
 
     Args:
-        setting: "off", "folder", "organism", "family", or a regular expression with one group, which matches the class.
+        setting: "off", "folder", "organism", "family", or a regular expression whose single group matches the class.
 
     Raises:
         ConfigError: The expression is invalid.
@@ -37,7 +37,7 @@ class Headers:
         self._first_remarks: list[str] | None = None
 
     def label(self, header: str, folder: str | None) -> str | None:
-        """The class of a record with this header, in a file of this class folder."""
+        """Return the class of a record with this header, in a file of this class folder."""
         name = self._search(header) if self._pattern is not None else folder
         self._classes[name] += 1
         return name
@@ -49,7 +49,7 @@ class Headers:
         return next((g.strip() for g in match.groups() if g), OTHER) if match else OTHER
 
     def remarks(self) -> list[str]:
-        """Remarks on records read up to the first call: sources may be read again later."""
+        """Return remarks on the records that were read before the first call: sources may be read again later."""
         if self._first_remarks is None:
             self._first_remarks = self._missed() if self.setting != "off" and self._classes else []
         return self._first_remarks
@@ -72,7 +72,7 @@ class Headers:
 
 
 def _pattern(text: str) -> tuple[re.Pattern[str], str]:
-    """The pattern that finds a class in a header, and a description of it in words."""
+    """Return the pattern that finds a class in a header, and its description in words."""
     if text in LABELS:
         return LABELS[text]
     try:

@@ -1,5 +1,5 @@
-"""Folders of numbered pictures that are the frames of one video each: their content tells them from folders of pictures that
-merely have numbers."""
+"""Folders of numbered pictures that are the frames of one video each. Their content distinguishes them from folders of pictures
+that merely have numbers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from anew.core import isolation
 from anew.data.formats import pixels
 from anew.data.formats.reading import read_whole
 
-MIN_FRAMES = 4  # of a folder: fewer are no motion
-COMPARED = 8  # folders, and pairs of neighbours in each, that are compared; chosen
-MAX_DISTANCE_RATIO = 0.5  # distance of neighbouring frames over that of unrelated pictures; chosen
-MAX_MISSING = 0.5  # share of numbers that may be missing in a folder where other folders hold frames; chosen
+MIN_FRAMES = 4  # fewest frames of a folder: fewer show no motion
+COMPARED = 8  # folders that are compared, and pairs of neighbours in each; chosen
+MAX_DISTANCE_RATIO = 0.5  # largest distance of neighbouring frames, relative to unrelated pictures; chosen
+MAX_MISSING = 0.5  # share of numbers that may be missing in a folder, if other folders hold frames; chosen
 _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
 
 def numbers(names: Sequence[str]) -> list[int] | None:
-    """The numbers of pictures named alike; None where they are not, or share a number."""
+    """Return the numbers of pictures that have the same name otherwise; None if they have not, or two share a number."""
     matches = [_NAME.fullmatch(name) for name in names]
     if not all(matches) or len({(m[1], m[3].lower()) for m in matches if m}) != 1:
         return None
@@ -32,7 +32,7 @@ def numbers(names: Sequence[str]) -> list[int] | None:
 
 
 def _missing(names: Sequence[str]) -> float:
-    """The share of numbers between the first and the last that no picture has; 1 where there are too few pictures."""
+    """Return the share of numbers between the first and the last that no picture has; 1 for too few pictures."""
     counted = numbers(names)
     if counted is None or len(counted) < MIN_FRAMES:
         return 1.0
@@ -40,7 +40,7 @@ def _missing(names: Sequence[str]) -> float:
 
 
 def in_order(folder: Path) -> list[Path]:
-    """The frames of a folder by their numbers; ValueError (one clause) where it is none."""
+    """Return the frames of a folder in the order of their numbers. Raises ValueError (one clause) if they have none."""
     files = [file for file in folder.iterdir() if not file.name.startswith(".")]
     counted = numbers([file.name for file in files])
     if counted is None:
@@ -49,15 +49,15 @@ def in_order(folder: Path) -> list[Path]:
 
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
-    """Folders of numbered pictures that are the frames of one video each.
+    """Return the folders of numbered pictures that are the frames of one video each.
 
-    If most of some compared folders hold frames, all folders that count up by one are taken, and those with some missing
-    numbers; else none.
+    Some folders are compared. If most of these hold frames, all folders with consecutive numbers are taken, and those with some
+    missing numbers; else none.
 
     Args:
         root: The source.
         files: Paths of the files of each folder.
-        is_requested: Whether the user asks for video: then all folders of numbered pictures are taken, uncompared.
+        is_requested: Whether the user asks for video: then all folders of numbered pictures are taken without a comparison.
     """
     file_names = {folder: [path.rpartition("/")[2] for path in paths] for folder, paths in files.items()}
     if is_requested:
@@ -90,7 +90,7 @@ def _moves(folder: Path, other_firsts: Sequence[NDArray[np.float32]]) -> bool:
 
 
 def _read_thumbnails(paths: Sequence[Path]) -> NDArray[np.float32]:
-    """(n, 16, 16) grey thumbnails; nothing of pictures that cannot be read."""
+    """Return grey thumbnails (n, 16, 16) of pictures; an empty array if they cannot be read."""
     try:
         return np.asarray(isolation.call(_thumbnails, None, list(paths)))
     except ValueError:
@@ -110,7 +110,7 @@ def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
 
 
 def picture(path: Path, min_side: int) -> Image.Image:
-    """A frame as 8-bit picture; ValueError (one clause) where it is damaged."""
+    """Read a frame as an 8-bit picture. Raises ValueError (one clause) if it is damaged."""
     try:
         data = read_whole(path)
     except OSError as error:

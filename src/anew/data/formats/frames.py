@@ -1,4 +1,4 @@
-"""Moving pictures: files -> frames and their times, and back, pure functions over PyAV and Pillow.
+"""Video files -> frames and their times, and back: pure functions with PyAV and Pillow.
 
 Legend for shapes: T frames, H rows, W columns, C channels (1 grey, 3 colour, 4 colour with transparency).
 """
@@ -22,12 +22,12 @@ from anew.core.extras import require
 from anew.data import limits
 from anew.data.formats import frame_folders
 
-MAX_FRAME_PIXELS = 1 << 25  # of a frame: 8K
-MAX_FRAMES = 100_000  # of one file that are used: an hour at 25 a second
-STEADY_TOLERANCE = 0.1  # relative difference of frame durations at a steady rate; chosen
-MAX_FRAME_SECONDS = 10.0  # for which a frame is shown at most: damaged files have one that lasts for years
-UNTIMED_RATE = 10.0  # frames a second of folders of frames, which have no times; that of many GIFs
-Data = bytes | Path  # of a file; a path may be that of a folder of numbered frames
+MAX_FRAME_PIXELS = 1 << 25  # most pixels of a frame: 8K
+MAX_FRAMES = 100_000  # frames of one file that are used: an hour at 25 a second
+STEADY_TOLERANCE = 0.1  # largest relative difference of frame durations at a steady rate; chosen
+MAX_FRAME_SECONDS = 10.0  # longest time that a frame is shown: damaged files have one that lasts for years
+UNTIMED_RATE = 10.0  # frames a second in folders of frames, which have no times; that of many GIFs
+Data = bytes | Path  # a file; a path may be that of a folder of numbered frames
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
 _GIF = (b"GIF87a", b"GIF89a")
 _CONTAINERS = (b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01")  # Matroska, MPEG, Flash
@@ -39,10 +39,10 @@ class Timing:
     """Size and times of the frames of a file.
 
     Attributes:
-        width, height: Pixels.
-        times: (T,) when each frame is shown, in seconds from 0.
+        width, height: Size in pixels.
+        times: (T,) times in seconds from 0 at which frames are shown.
         length: Seconds of all frames, each of at most MAX_FRAME_SECONDS.
-        steady: Whether all frames last equally long.
+        steady: Whether all frames are shown equally long.
         cut: Whether the file has more frames than are used.
     """
 
@@ -59,7 +59,7 @@ class Timing:
         return len(self.times) / self.length
 
     def at(self, rate: float) -> NDArray[np.intp]:
-        """(n,) numbers of the frames shown at 0, 1 / rate, 2 / rate, ...; all frames where that is the file's own rate."""
+        """Return the numbers (n,) of the frames at 0, 1 / rate, 2 / rate, ...; all frames if that is the file's own rate."""
         if self.steady and abs(self.rate / rate - 1.0) < STEADY_TOLERANCE:
             return np.arange(len(self.times))
         requested = np.arange(min(max(1, round(self.length * rate)), MAX_FRAMES)) / rate
@@ -68,7 +68,7 @@ class Timing:
 
 
 def sniff_video(head: bytes) -> float:
-    """Confidence from 0 to 1 that a file beginning with `head` is a video."""
+    """Return the confidence from 0 to 1 that a file beginning with `head` is a video."""
     if head[4:8] == b"ftyp":
         return 0.0 if head[8:12] in _NO_VIDEO else 0.9
     if head.startswith(_CONTAINERS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
@@ -79,7 +79,7 @@ def sniff_video(head: bytes) -> float:
 
 
 def sniff_animation(head: bytes) -> float:
-    """Confidence from 0 to 1 that a GIF beginning so has more than one frame: 1 where a second one begins within `head`."""
+    """Return the confidence from 0 to 1 that a GIF has more than one frame: 1 if a second frame begins within `head`."""
     at, frames, hints = 13 + _table(head[10:11]), 0, 0.0
     while at + 2 <= len(head) and head[at] in b"!,":
         if head[at] == 0x2C:
@@ -96,16 +96,16 @@ def sniff_animation(head: bytes) -> float:
         while at < len(head) and head[at]:
             at += 1 + head[at]
         at += 1
-    return 0.0 if at < len(head) else hints  # what ends within `head` with one frame is a picture
+    return 0.0 if at < len(head) else hints  # a file that ends within `head` with one frame is a picture
 
 
 def _table(flags: bytes) -> int:
-    """Bytes of a GIF's colour table."""
+    """Return the size of a GIF's colour table in bytes, from its flags."""
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
 def _ends(data: Data) -> tuple[bytes, bytes]:
-    """The first 6 and the last 64 bytes."""
+    """Return the first 6 and the last 64 bytes of a file."""
     if not isinstance(data, Path):
         return data[:6], data[-64:]
     try:
@@ -119,7 +119,7 @@ def _ends(data: Data) -> tuple[bytes, bytes]:
 
 @contextmanager
 def _open_file(data: Data) -> Iterator[tuple[Any, Any]]:
-    """The container and its stream of moving pictures; ValueError (one clause) where there is none."""
+    """Open a file and give its container and its video stream. Raises ValueError (one clause) if there is none."""
     av = require("av", extra="video", purpose="reading video")
     head, tail = _ends(data)
     if not head:
@@ -127,7 +127,7 @@ def _open_file(data: Data) -> Iterator[tuple[Any, Any]]:
     if head in _GIF and b";" not in tail:
         raise ValueError("it is truncated")
     try:
-        # Naming the format saves half of what opening costs.
+        # Naming the format halves the time that opening takes.
         container_format = "gif" if head in _GIF else None
         path_or_stream: str | io.BytesIO = str(data) if isinstance(data, Path) else io.BytesIO(data)
         container = av.open(path_or_stream, format=container_format, metadata_errors="ignore")
@@ -147,7 +147,7 @@ def _open_file(data: Data) -> Iterator[tuple[Any, Any]]:
 
 
 def timing(data: Data) -> Timing:
-    """Times of all frames, from their headers, without decoding any. Raises ValueError (one clause) for anything but a video."""
+    """Read the times of all frames from their headers, without decoding. Raises ValueError (one clause) if it is not a video."""
     if not isinstance(data, Path):
         return _timing(data)
     try:
@@ -208,7 +208,7 @@ def _timing_from_stamps(width: int, height: int, stamps: list[tuple[float, float
 
 
 def _without_stills(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T,) the times with each frame shortened to MAX_FRAME_SECONDS."""
+    """Return the times (T,) with each frame shortened to MAX_FRAME_SECONDS."""
     return np.append(0.0, np.cumsum(np.minimum(np.diff(times), MAX_FRAME_SECONDS)))
 
 
@@ -218,38 +218,38 @@ def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], m
     Args:
         data: The file, or the path of a folder of frames.
         requested: Numbers of the frames, rising; repeats are allowed.
-        times: Times of all frames, as `timing` gives them.
-        min_side: Pixels of the shorter side beyond which detail is of no use.
+        times: Times of all frames, from `timing`.
+        min_side: Pixels of the shorter side that are needed; frames may be decoded to about twice this size.
 
     Returns:
         The frames as RGB or RGBA.
 
     Raises:
-        ValueError: The body is damaged or truncated (one clause).
+        ValueError: The file is damaged or truncated (one clause).
     """
     if isinstance(data, Path) and data.is_dir():
         frame_paths = frame_folders.in_order(data)
         return [frame_folders.picture(frame_paths[number], min_side) for number in requested]
     by_index: dict[int, Image.Image] = {}
-    todo = sorted(set(requested))
+    missing = sorted(set(requested))
     with _open_file(data) as (container, stream):
-        stream.thread_type = "NONE"  # small pictures: threads cost more than they bring, and training has the cores
+        stream.thread_type = "NONE"  # for small pictures threads cost more than they bring, and training uses the cores
         base = float(stream.time_base or 1 / 1000)
         start = stream.start_time or 0
-        if times[todo[0]] > 2.0:
-            container.seek(start + int(times[todo[0]] / base), stream=stream)
+        if times[missing[0]] > 2.0:
+            container.seek(start + int(times[missing[0]] / base), stream=stream)
         number = None
         for frame in container.decode(stream):
-            if number is None and times[todo[0]] > 2.0 and frame.pts is not None:
+            if number is None and times[missing[0]] > 2.0 and frame.pts is not None:
                 frame_time = (frame.pts - start) * base
                 number = int(np.argmin(np.abs(times - frame_time)))
             number = number if number is not None else 0
-            if number in todo:
+            if number in missing:
                 by_index[number] = _picture(frame, min_side)
-            if number >= todo[-1]:
+            if number >= missing[-1]:
                 break
             number += 1
-    if not by_index or len(by_index) < len(todo) - 1:
+    if not by_index or len(by_index) < len(missing) - 1:
         raise ValueError("it is damaged or truncated: frames are missing")
     indices = np.array(sorted(by_index))
     places = (np.searchsorted(indices, np.asarray(requested), side="right") - 1).clip(0)
@@ -283,7 +283,7 @@ def is_untimed(data: Data) -> bool:
 
 
 def read_still(path: Path) -> NDArray[np.uint8] | None:
-    """(1, H, W) or (1, H, W, C) of a file that is a single picture; None of any other."""
+    """Read a file that is a single picture as (1, H, W) or (1, H, W, C). Returns None for any other file."""
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)
@@ -303,8 +303,10 @@ def enlarge(clip: NDArray[np.uint8], min_side: int = 128) -> NDArray[np.uint8]:
 
 
 def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int = 128) -> bytes:
-    """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, `enlarge`, what is see-through on white; perhaps with
-    a comment in ASCII."""
+    """Encode frames (T, H, W) or (T, H, W, C) as an MP4 that any player opens, perhaps with a comment in ASCII.
+
+    Small clips are enlarged (`enlarge`), sides are made even, and transparent pixels become white.
+    """
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
@@ -326,7 +328,7 @@ def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int =
 
 
 def read_comment(data: bytes) -> str:
-    """The comment of a video file, "" without one. Raises ValueError (one clause)."""
+    """Return the comment of a video file, "" without one. Raises ValueError (one clause)."""
     av = require("av", extra="video", purpose="reading video")
     try:
         with av.open(io.BytesIO(data)) as container:
@@ -336,7 +338,7 @@ def read_comment(data: bytes) -> str:
 
 
 def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3)."""
+    """Convert a frame to (H, W, 3), with transparent pixels on white."""
     image = Image.fromarray(frame)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image)
@@ -344,9 +346,10 @@ def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
-    """An endless GIF of (T, H, W) or (T, H, W, C), perhaps with a comment in ASCII.
+    """Encode frames (T, H, W) or (T, H, W, C) as a GIF that loops, perhaps with a comment in ASCII.
 
-    One palette for all frames: exact where 255 colours are enough."""
+    All frames share one palette, which is exact if there are at most 255 colours.
+    """
     values = clip if clip.ndim == 4 else clip[..., None].repeat(3, 3)
     clear = values[..., 3] < 128 if values.shape[3] == 4 else np.zeros(values.shape[:3], dtype=bool)
     places, palette = _indexed(np.where(clear[..., None], 0, values[..., :3]).astype(np.uint8))
@@ -373,7 +376,7 @@ def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
 
 
 def _indexed(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bytes]:
-    """(T, H, W) places in a palette, and the palette of at most 255 colours, of (T, H, W, 3)."""
+    """Return (T, H, W) indices into a palette, and the palette of at most 255 colours, for frames (T, H, W, 3)."""
     packed = values.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     colours, places = np.unique(packed, return_inverse=True)
     if len(colours) <= 255:

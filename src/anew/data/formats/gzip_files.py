@@ -1,4 +1,4 @@
-"""gzip files as bytes that can be read at any place."""
+"""Reading of gzip files, and of plain files in the same way."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from anew.data import limits
 from anew.data.formats import by_range
 
 MAGIC = b"\x1f\x8b"
-HEAD_BYTES = 1 << 13  # that are inflated to tell what a file holds
-CHUNK = 1 << 16  # compressed bytes read at a time
-DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or altered stream raises
+HEAD_BYTES = 1 << 13  # bytes that are inflated to detect what a file holds
+CHUNK = 1 << 16  # compressed bytes that are read at once
+DAMAGE = (OSError, EOFError, zlib.error)  # errors that a truncated or damaged stream raises
 
 
 def is_packed(data: bytes) -> bool:
@@ -29,7 +29,7 @@ def is_packed(data: bytes) -> bool:
 
 
 def inflate(data: bytes) -> bytes:
-    """The bytes of a file of text, whether gzip or not. Raises ValueError (one clause) for damage and for what is too large."""
+    """Return the bytes of a text file, inflated if it is gzip. Raises ValueError (one clause) if it is damaged or too large."""
     if not is_packed(data):
         return data
     max_bytes = limits.GZIP.text
@@ -46,7 +46,7 @@ def inflate(data: bytes) -> bytes:
 
 
 def inflate_head(head: bytes) -> bytes:
-    """The first bytes of a file of text, as far as its first packed bytes tell; `head` itself where it is not gzip."""
+    """Return the first bytes of a text file, inflated from its first bytes `head`; `head` itself if it is not gzip."""
     if not is_packed(head):
         return head
     try:
@@ -56,19 +56,21 @@ def inflate_head(head: bytes) -> bytes:
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether the file begins like gzip; OSError where it cannot be opened."""
+    """Whether a file begins like gzip. Raises OSError if it cannot be opened."""
     with by_range.open_file(path) as stream:
         return is_packed(stream.read(2))
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """The file for reading bytes in order, inflated if it is gzip."""
+    """Open a file for reading bytes in order, inflated if it is gzip."""
     return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
 
 
 def map_file(path: Path, limit: int) -> NDArray[np.uint8]:
-    """At most `limit` bytes of a file without holding them in memory: mapped where they lie, or, if the file is gzip, from a
-    nameless temporary file that goes away with the array. What follows damage in a gzip stream is missing."""
+    """Map at most `limit` bytes of a file, without holding them in memory.
+
+    A gzip file is inflated into a nameless temporary file, which is removed with the array; bytes after damage are missing.
+    """
     with _temporary(path, limit) if is_gzip(path) else path.open("rb") as stream:
         empty = stream.seek(0, 2) == 0
         return np.empty(0, np.uint8) if empty else np.memmap(stream, np.uint8, "r")[:limit]
@@ -86,7 +88,7 @@ def _temporary(path: Path, limit: int) -> IO[bytes]:
 
 
 def _inflate_stream(stream: IO[bytes]) -> Iterator[bytes]:
-    """Contents of a gzip file of one or more members, up to the very byte where it is damaged (`gzip` gives up earlier)."""
+    """Yield the contents of a gzip file of one or more members, up to the byte where it is damaged (`gzip` stops earlier)."""
     pending = b""
     while pending or (pending := stream.read(CHUNK)):
         member = zlib.decompressobj(wbits=31)

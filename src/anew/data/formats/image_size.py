@@ -1,8 +1,7 @@
-"""The size that images are scaled to, and the budget that would keep more of them."""
+"""Choice of the size to which images are scaled, and of a budget that would keep more of them."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,7 +9,21 @@ import numpy as np
 
 from anew.data.types import DataBudget
 
-RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
+RUNGS = (
+    8,
+    12,
+    16,
+    24,
+    32,
+    48,
+    64,
+    96,
+    128,
+    192,
+    256,
+    384,
+    512,
+)  # sides in pixels that a network can halve several times
 
 # Budgets that a note may name, with their seconds.
 BUDGETS = (
@@ -27,19 +40,23 @@ BUDGETS = (
 
 
 def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
-    """The clause that names the shortest budget which affords it; "" where none does, or training has no budget."""
-    asked = budget.seconds
-    if asked is None:
+    """Return the clause that names the shortest budget for which `affords` is true; "" if none is, or there is no budget."""
+    if budget.seconds is None:
         return ""
-    longer = (name for name, seconds in BUDGETS if seconds > asked and affords(replace(budget, seconds=seconds)))
-    return "".join(f", a budget of {name} all" for name in itertools.islice(longer, 1))
+    for name, seconds in BUDGETS:
+        if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
+            return f", a budget of {name} all"
+    return ""
 
 
 def settings_like(
     sizes: Sequence[tuple[int, int]], real_sizes: Sequence[tuple[int, int]], limit: int
 ) -> dict[str, object]:
-    """The setting with which real images, or clips, have the (width, height) of samples: where samples are of one size, smaller than
-    real ones usually are, of RUNGS[0] pixels a side at least and of `limit` at most."""
+    """Return the setting that gives real images, or clips, the (width, height) of samples.
+
+    It is empty unless all samples have one size, which is smaller than that of most real ones, with sides of RUNGS[0] to `limit`
+    pixels.
+    """
     width, height = sizes[0]
     usual_area = float(np.median([w * h for w, h in real_sizes]))
     is_one = len(set(sizes)) == 1 and RUNGS[0] <= min(width, height) and max(width, height) <= limit
@@ -47,12 +64,12 @@ def settings_like(
 
 
 def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tuple[int, int]:
-    """(width, height) for images of these sizes.
+    """Choose (width, height) for images of these sizes.
 
-    All equal: kept up to one and a half times the limit (a side is the root of the area), so that 28 or 64 stay as they
-    are; above, scaled down to the largest rung within the limit. Mixed: the median shape if nearly all share it, else a
-    square; its shorter side the median shorter side (cropped) or the 90th percentile of the longer (padded), within the
-    limit.
+    If all sizes are equal, the size is kept up to one and a half times the limit (a side is the root of the area), so that 28 or
+    64 stay as they are; larger images are scaled down to the largest of RUNGS within the limit. If sizes differ, the shape is the
+    median shape if nearly all share it, else a square. Its shorter side is the median shorter side (if images are cropped), or
+    its side is the 90th percentile of the longer sides (if padded), within the limit.
     """
     ordered = np.asarray(sizes, dtype=np.float64)  # (n, 2)
     rung = max(r for r in RUNGS if r <= max(limit, RUNGS[0]))
@@ -76,6 +93,6 @@ def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tup
 
 
 def _scale(width: float, height: float, ratio: float) -> tuple[int, int]:
-    """Both sides times ratio, to multiples of 4 where they reach 4 (networks halve them)."""
+    """Multiply both sides by a ratio, and round them to multiples of 4 if they are at least 4 (networks halve them)."""
     scaled = [side * ratio for side in (width, height)]
     return tuple(max(4 * round(s / 4), 4) if s >= 4 else max(1, round(s)) for s in scaled)  # type: ignore[return-value]

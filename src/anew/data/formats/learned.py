@@ -1,4 +1,4 @@
-"""Learned state of the modalities, as runs hold it: types and ranges are checked before anything is built from it."""
+"""Schemas of the learned state of modalities in runs: types and ranges are checked before anything is built from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anew.data.formats.pixel_matching import PixelMatching
 
 Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
 R = TypeVar("R", bound=Record)
-NAMED = "data.learned"  # where it stands in config.json
+NAMED = "data.learned"  # its key in config.json
 
 
 class _LearnedGrid(Record):
@@ -84,7 +84,7 @@ class LearnedProtein(_Sequences):
 
 
 def read(record: type[R], state: Mapping[str, object]) -> R:
-    """The record of a state; ValueError with one clause where it does not fit."""
+    """Return the record of a state. Raises ValueError (one clause) if it does not fit."""
     return checked(record, state, NAMED)
 
 

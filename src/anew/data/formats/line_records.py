@@ -1,11 +1,14 @@
-"""Whether a file of lines is a list (each line a record of its own) or a document. In doubt it is a document.
+"""Decide whether a file of lines is a list (each line is a record) or a document. In doubt it is a document.
 
-The rule, all of it on at most SAMPLE_LINES lines: at least MIN_LINES lines; 99% of them at most MAX_LINE_LENGTH characters; at
-most 1 in 200 blank and 1 in 100 indented; not half of them starting with a date, a time or a bracket (logs), 1 in 100 with
-`>` (FASTA), nor 1 in 5 ending with a colon, brace or semicolon (speakers, code); not 95% of one and the same length of 40 or
-more (wrapped data). Lines that hold more than three words in more than 5% of cases must moreover look like whole sentences or
-titles: at most 3% end in a comma, and at most 10% begin in lower case after a line that did not end a sentence (wrapped prose
-and verse do both).
+A list meets all of these rules, which are checked on at most SAMPLE_LINES lines:
+
+- There are at least MIN_LINES lines, and 99% of them have at most MAX_LINE_LENGTH characters.
+- At most 1 line in 200 is blank, and 1 in 100 indented.
+- At most half of the lines begin with a date, a time or a bracket (logs), and 1 in 100 with `>` (FASTA).
+- At most 1 in 5 ends with a colon, brace or semicolon (speakers, code).
+- At most 95% of the lines have the same length of 40 or more (wrapped data).
+- If more than 5% of the lines have more than three words, lines must look like whole sentences or titles: at most 3% end in a
+  comma, and at most 10% begin in lower case after a line that did not end a sentence (wrapped prose and verse do both).
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-MIN_LINES = 200  # of a list: fewer lines may be anything
+MIN_LINES = 200  # fewest lines of a list: fewer may be anything
 MAX_LINE_LENGTH = 200  # characters: longer lines are paragraphs
-SAMPLE_LINES = 20_000  # lines that decide: bounds the time
+SAMPLE_LINES = 20_000  # lines that are checked: bounds the time
 RULE = (
     f"a list needs at least {MIN_LINES} lines, 99% of them at most {MAX_LINE_LENGTH} characters, no paragraphs, indentation, "
     "time stamps or sentences that run over line ends"
@@ -28,13 +31,13 @@ _CODE_END = (":", "{", "}", ";", ")", "\\", "->")
 
 
 def why_documents(texts: Sequence[str]) -> list[str | None]:
-    """`why_document` of each. Beside a list of enough lines a short one (a test part) is a list too."""
+    """Return `why_document` of each text. If one of them is a list, shorter ones (such as a test part) can be lists, too."""
     reasons = [why_document(text) for text in texts]
     return [why_document(text, 1) for text in texts] if None in reasons else reasons
 
 
 def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
-    """None if the text is a list, else the first reason (one clause) why it is a document. min_lines: of a list."""
+    """Return None if a text is a list, else the first reason (one clause) why it is a document."""
     lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
     lines = [line.rstrip("\r") for line in lines]
     if lines and not lines[-1]:
@@ -87,5 +90,5 @@ def _flow(full: list[str]) -> str | None:
 
 
 def records(text: str) -> list[str]:
-    """The records of a list: its lines without line ends; blank lines hold none."""
+    """Return the records of a list: its lines without line ends and without blank lines."""
     return [line for line in (piece.rstrip("\r") for piece in text.split("\n")) if line.strip()]

@@ -1,7 +1,8 @@
-"""Recordings of a format in which a seek is slow and loud (MP3), decoded in order, once, so that clips are read from the result.
+"""Cache of decoded recordings, for formats in which seeking is slow and prints warnings (MP3): a recording is decoded once, in
+order, and clips are read from the result.
 
-What is decoded lies in files without a name, which the system removes with the process.
-Legend for shapes: N samples, C channels: two of stereo, one of all else, mixed.
+Decoded recordings are in files without a name, which the system removes with the process.
+Legend for shapes: N samples, C channels: two for stereo, otherwise one, mixed.
 """
 
 from __future__ import annotations
@@ -23,21 +24,23 @@ from anew.core.extras import require
 from anew.core.files import SPARE, cache_root
 from anew.data.types import FileSlice
 
-MAX_DISK_BYTES = 4 * 1024**3  # decoded recordings on the disk: 12 hours at 44,100 Hz; the longest unused go first
-MAX_FILES = 64  # open files of decoded recordings: a process may have 1,024
-STRETCH_SAMPLES = 1 << 23  # samples decoded at a time of a recording that has no room on the disk: three minutes
+MAX_DISK_BYTES = (
+    4 * 1024**3
+)  # size of decoded recordings on the disk: 12 hours at 44,100 Hz; least recently used ones go first
+MAX_FILES = 64  # open files of decoded recordings: a process may have 1,024 open files
+STRETCH_SAMPLES = 1 << 23  # samples that are decoded at once if the disk has no room for the recording: three minutes
 MAX_STRETCHES = 4  # stretches in memory: 64 MB of mono, 128 MB of stereo
-PIECE_VALUES = 1 << 16  # values decoded at once: at most so many are lost before a damaged place
-MAX_VALUE = 60_000.0  # largest value that float16 holds, about; a level of 1 is full scale
-# How lines begin that the decoder writes about frames it repairs.
+PIECE_VALUES = 1 << 16  # values that are decoded at once: at most so many are lost before damage
+MAX_VALUE = 60_000.0  # about the largest value of float16; full scale is 1
+# Beginnings of lines that the decoder prints about frames that it repairs.
 _CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")
 _decoding = threading.Lock()
 
-Recording: TypeAlias = tuple[str, int, int]  # its path, its size, and what changes with its content
+Recording: TypeAlias = tuple[str, int, int]  # path, size, and a number that changes with the content
 
 
 class _DecodedRecording(NamedTuple):
-    """file: (N, C) float16 samples."""
+    """A decoded recording on the disk. file: (N, C) float16 samples."""
 
     file: IO[bytes]
     bytes: int
@@ -46,7 +49,7 @@ class _DecodedRecording(NamedTuple):
 
 
 class OpenSound(Protocol):
-    """A `soundfile.SoundFile`."""
+    """Interface of `soundfile.SoundFile`."""
 
     samplerate: int
     channels: int
@@ -68,7 +71,7 @@ class OpenSound(Protocol):
 
 
 class _Stretch(NamedTuple):
-    """samples: the same from number `first` of the recording on."""
+    """A decoded stretch of a recording in memory, beginning with sample number `first`."""
 
     samples: NDArray[np.float16]
     first: int
@@ -76,7 +79,7 @@ class _Stretch(NamedTuple):
 
 
 def recording_of(file_slice: FileSlice) -> Recording | None:
-    """The identity of the recording that a slice is of; None where the file has vanished."""
+    """Return the identity of the recording of a slice; None if the file is gone."""
     if file_slice.body is not None:
         return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
     try:
@@ -87,7 +90,7 @@ def recording_of(file_slice: FileSlice) -> Recording | None:
 
 
 class Recordings:
-    """Thread-safe: shards are encoded in the background."""
+    """Cache of decoded recordings. It is thread-safe, since shards are encoded in the background."""
 
     def __init__(self, disk: int = MAX_DISK_BYTES) -> None:
         self._disk = disk
@@ -98,8 +101,10 @@ class Recordings:
     def read(
         self, name: Recording, start: int, stop: int, file: OpenSound | None = None
     ) -> tuple[NDArray[np.float32], int] | None:
-        """((N, C) samples from `start` up to `stop`, rate) of a recording; None where it is not decoded yet and there is no
-        file. file: the recording, open."""
+        """Return the samples (N, C) from `start` to `stop` of a recording, and their rate.
+
+        Returns None if the recording is not decoded yet and `file`, the open recording, is not given.
+        """
         with self._lock:
             if file is not None and name not in self._decoded:
                 self._keep(name, file)
@@ -130,7 +135,7 @@ class Recordings:
             ):
                 self._decoded.popitem(last=False)[1].file.close()
             self._decoded[name] = _decode_to_file(file, folder)
-        except OSError:  # no room after all: it is read in stretches
+        except OSError:  # no room after all: the recording is read in stretches
             return
 
     def close(self) -> None:
@@ -143,7 +148,7 @@ class Recordings:
     def _stretch(self, name: Recording, number: int, file: OpenSound | None) -> _Stretch:
         stretch = self._stretches.get((name, number))
         if stretch is None:
-            assert file is not None, "all stretches are there where no file is"
+            assert file is not None, "without a file, `read` returns None unless all stretches are there"
             with quiet():
                 file.seek(min(number * STRETCH_SAMPLES, max(int(file.frames) - 1, 0)))
                 empty = np.zeros((0, _stored_channels(file)), np.float16)
@@ -156,7 +161,7 @@ class Recordings:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress lines that the decoder writes to the process's standard error; other output follows at the end."""
+    """Within this context, hide lines that the decoder writes to standard error; other output follows at the end."""
     with _decoding, tempfile.TemporaryFile() as caught:
         try:
             real = os.dup(2)
@@ -174,7 +179,7 @@ def quiet() -> Iterator[None]:
 
 
 def _decode_to_file(file: OpenSound, folder: Path) -> _DecodedRecording:
-    """All that an open sound file holds."""
+    """Decode all of an open sound file into a nameless file in this folder."""
     out = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (kept open: it lives as long as that)
     try:
         with quiet():
@@ -192,7 +197,7 @@ def _stored_channels(file: OpenSound) -> int:
 
 
 def _pieces(file: OpenSound, n: int) -> Iterator[NDArray[np.float16]]:
-    """(N, C) the next n samples of an open sound file, piece by piece; fewer where it ends or is damaged before."""
+    """Yield the next n samples (N, C) of an open sound file in pieces; fewer if it ends or is damaged before."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     while n > 0:
         try:

@@ -13,11 +13,11 @@ from pathlib import Path
 from anew.core import files
 from anew.data.formats.by_range import FileInStore
 
-ABANDONED_SECONDS = 86_400.0  # age of a copy that a killed process has left behind
+ABANDONED_SECONDS = 86_400.0  # a copy of this age was left behind by a killed process
 
 
 class PartialFile:
-    """A sparse file, as long as one in a store, with some ranges of its bytes; it is deleted with this object.
+    """A sparse copy of a file in a store, with only some ranges of its bytes. It is deleted with this object.
 
     Args:
         stored: The file in its store.
@@ -27,7 +27,7 @@ class PartialFile:
         path: Path of the local file.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The copy cannot be written.
         DataError: The store cannot be read.
     """
 

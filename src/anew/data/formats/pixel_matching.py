@@ -1,11 +1,11 @@
-"""Samples brought to the values that real pixels have: clear and opaque alpha, flat colours, a palette, no more specks than real.
+"""Matching of samples to the values that real pixels have: clear and opaque alpha, flat colours, a palette, few specks.
 
-A generator of continuous values only comes near what real pixels are exactly. How near is learned once after training, by
-histogram matching of samples and training images: each curve below turns one distance (to a value, to a colour, to the
-neighbours) into the distance that as many real pixels have. Distances only shrink, and only within bounds, so images
-without such values, photographs for example, stay as they are.
+A generator of continuous values only comes near to exact values of real pixels. Once after training, histogram matching of samples
+and training images learns how near: each curve below turns a distance (to a value, to a colour, to the neighbours) into the distance
+that as many real pixels have. Distances only shrink, and only within bounds, so images without such values, such as photographs,
+stay as they are.
 
-Legend for shapes: as in `pixel_steps`, which holds what is done.
+Legend for shapes: as in `pixel_steps`, which carries out the steps.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ from anew.data.formats.pixel_steps import as_pixel, distances, neighbourhood
 
 KNOTS = 129  # quantiles of a curve: one for each 128th of the pixels
 COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from: bounds the time
-SHARPNESS = (4.0, 4.0)  # of the rounds against specks: smaller ones blur what has few pixels, see docs/log.md
-MIN_FLAT_SHARE = 0.01  # share of all pixels from which a colour counts as flat; chosen
-MAX_FLAT_COLOURS = 16  # flat colours: each is a pass over all pixels
-MAX_REACH = 64.0  # distance up to which pixels are drawn to a flat colour, in levels: a quarter of the scale
-MIN_REACH = 2.0  # common colours closer than twice this are one: each would draw from the other
-MAX_COLOURS = 1024  # of a palette: the search for the nearest colour takes as long
-MAX_GREYS = 64  # of a palette of greys: with more, rounding to a level is the same
-MIN_KNOWN_SHARE = (
-    0.998  # share of the pixels of one half of the images whose colours the other half must have for a palette
-)
+SHARPNESS = (4.0, 4.0)  # sharpness of each round against specks: smaller ones blur small details, see docs/log.md
+MIN_FLAT_SHARE = 0.01  # a colour of at least this share of all pixels counts as flat; chosen
+MAX_FLAT_COLOURS = 16  # most flat colours: each takes a pass over all pixels
+MAX_REACH = 64.0  # farthest distance in levels from which pixels are pulled to a flat colour: a quarter of the scale
+MIN_REACH = 2.0  # common colours closer than twice this count as one, since each would pull pixels of the other
+MAX_COLOURS = 1024  # most colours of a palette: the time to find the nearest one grows with their number
+MAX_GREYS = 64  # most greys of a palette: with more, rounding to a level does the same
+# For a palette, each half of the images must have the colours of at least this share of the pixels of the other half.
+MIN_KNOWN_SHARE = 0.998
 
 Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
@@ -58,7 +57,7 @@ class AlphaStep(Record):
 
 
 class SpeckStep(Record):
-    """See `pixel_steps.specks`: as many pixels stand out from their neighbours as in real images."""
+    """See `pixel_steps.specks`: afterwards as many pixels differ from their neighbours as in real images."""
 
     step: Literal["specks"] = "specks"
     sharpness: NotNegative
@@ -71,7 +70,7 @@ class SpeckStep(Record):
 
 
 class FlatStep(Record):
-    """See `pixel_steps.flat`: a colour that many real pixels have exactly, a background for example."""
+    """See `pixel_steps.flat`: a colour that many real pixels have exactly, such as a background."""
 
     step: Literal["flat"] = "flat"
     colour: Colour
@@ -85,7 +84,7 @@ class FlatStep(Record):
 
 
 class PaletteStep(Record):
-    """See `pixel_steps.palette`: as few pixels have a colour that no neighbour has as in real images."""
+    """See `pixel_steps.palette`: afterwards as few pixels have a colour that no neighbour has as in real images."""
 
     step: Literal["palette"] = "palette"
     colours: Annotated[tuple[Colour, ...], Field(min_length=1, max_length=MAX_COLOURS)]
@@ -108,13 +107,13 @@ Step = AlphaStep | SpeckStep | FlatStep | PaletteStep
 
 
 class PixelMatching(Record):
-    """The steps, in their order; without any, samples stay as they are."""
+    """The steps of the matching in their order; without any, samples stay as they are."""
 
     steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
 
     @classmethod
     def learn(cls, samples: Numbers, real: Numbers) -> PixelMatching:
-        """Learn the steps from samples and training images, both (n, C, H, W) levels; those of the images are whole numbers."""
+        """Learn the steps from samples and training images, both (n, C, H, W) levels; those of images are whole numbers."""
         count = max(8, COMPARED_PIXELS // (real.shape[2] * real.shape[3]))
         subset = real[:count].astype(np.float32)
         x = np.clip(samples.astype(np.float32), 0.0, 255.0)
@@ -130,7 +129,7 @@ class PixelMatching(Record):
         return bool(self.steps) and isinstance(self.steps[-1], PaletteStep)
 
     def check(self, channels: int) -> None:
-        """Raises ValueError (one clause) where the steps are not for images of so many channels."""
+        """Raise ValueError (one clause) if the steps are not for images of so many channels."""
         colours = [step.colour for step in self.steps if isinstance(step, FlatStep)]
         colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
         has_alpha = any(isinstance(step, AlphaStep) for step in self.steps)
@@ -138,7 +137,7 @@ class PixelMatching(Record):
             raise ValueError(f"data.learned.matching is not for images of {channels} channels")
 
     def __call__(self, x: Numbers) -> Levels:
-        """(n, C, H, W) levels -> the same, matched."""
+        """Return levels (n, C, H, W) after the matching."""
         return pixel_steps.matched(x, self.model_dump()["steps"])
 
 
@@ -153,7 +152,7 @@ def as_unit(levels: Numbers) -> Levels:
 
 
 def curve(samples: Numbers, real: Numbers) -> Curve:
-    """The curve that gives distances of samples the distribution of real ones."""
+    """Return the curve that gives distances of samples the distribution of real ones."""
     at = np.linspace(0.0, 1.0, KNOTS)
     quantiles = [np.quantile(x, at) if x.size else np.zeros(KNOTS) for x in (samples, real)]
     before, after = (tuple(np.maximum.accumulate(q).round(2).tolist()) for q in quantiles)
@@ -161,7 +160,7 @@ def curve(samples: Numbers, real: Numbers) -> Curve:
 
 
 def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
-    """Functions that learn each step from samples, as the steps before leave them, and real images."""
+    """Yield the function that learns each step, from samples after the earlier steps, and from real images."""
     has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
     if has_alpha:
         yield AlphaStep.learn
@@ -176,21 +175,23 @@ def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
 
 
 def _colours(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """(P, C) the different colours and (P,) how many pixels have each."""
+    """Return the different colours (P, C), and how many pixels have each (P,)."""
     codes, counts = np.unique(_codes(real), return_counts=True)
     channels = [(codes >> (8 * channel)) & 255 for channel in range(real.shape[1])]
     return np.stack(channels, axis=1).astype(np.uint8), counts
 
 
 def _codes(x: Numbers) -> NDArray[np.int64]:
-    """(N,) one number of the colour of each pixel."""
+    """Return the colour of each pixel as one number, (N,)."""
     pixels = np.moveaxis(np.rint(x).astype(np.int64), 1, -1).reshape(-1, x.shape[1])  # (N, C)
     return np.asarray(pixels @ (256 ** np.arange(pixels.shape[1], dtype=np.int64)), dtype=np.int64)
 
 
 def _flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[Colour, float]]:
-    """The colours that many pixels have, the most common first, and how far each may draw. Of neighbouring levels, as 252 to
-    254 of white strokes, the most common one draws: the curve keeps their spread."""
+    """Yield the colours that many pixels have, the most common first, and how far each reaches.
+
+    Of neighbouring levels, such as 252 to 254 in white strokes, only the most common one counts; the curve keeps their spread.
+    """
     order = np.argsort(-counts, kind="stable")[:MAX_FLAT_COLOURS]
     common: list[Levels] = []
     for colour in colours[order[counts[order] >= MIN_FLAT_SHARE * counts.sum()]].astype(np.float32):
@@ -203,7 +204,7 @@ def _flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iter
 
 
 def _is_palette(colours: NDArray[np.uint8], real: Numbers) -> bool:
-    """Whether the colours are all there are: few, and those of one half of the images those of the other."""
+    """Whether the colours are a palette: there are few, and each half of the images has those of the other half."""
     if len(colours) > (MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS) or len(real) < 2:
         return False
     halves = [_codes(real[start::2]) for start in (0, 1)]

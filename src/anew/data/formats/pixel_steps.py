@@ -1,4 +1,4 @@
-"""The steps that give samples the values of real pixels; `pixel_matching` learns them. Needs NumPy alone: exports carry this file.
+"""The steps that give samples the values of real pixels; `pixel_matching` learns them. It needs only NumPy: exports copy this file.
 
 Legend for shapes: n images, C channels, H rows, W columns, P colours. Values are levels from 0 to 255, colour multiplied by
 alpha. A curve is a pair of K distances each, before and after.
@@ -16,12 +16,12 @@ Indices = NDArray[np.intp]
 Curve = tuple[Sequence[float], Sequence[float]]
 S = TypeVar("S", bound=np.generic)
 
-EVEN = 4.0  # squared distance under which neighbours count alike
-STRIP = 1 << 14  # pixels whose distances to all colours are held at a time
+EVEN = 4.0  # neighbours within this squared distance have about the same weight
+STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: bounds memory
 
 
 def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Levels:
-    """(n, C, H, W) levels after all steps, each by its name `step` and its numbers."""
+    """Return levels (n, C, H, W) after all steps, each given by its name `step` and its numbers."""
     functions: dict[str, Callable[..., Levels]] = {"alpha": alpha, "specks": specks, "flat": flat, "palette": palette}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
@@ -31,12 +31,12 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
 
 
 def shrink(distance: Levels, curve: Curve) -> Levels:
-    """Distances after a curve, which makes none larger."""
+    """Return distances after a curve, which makes none of them larger."""
     return np.asarray(np.minimum(np.interp(distance, *curve), distance), dtype=np.float32)
 
 
 def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:
-    """Alpha nearer to clear or to opaque; colour keeps its share of alpha."""
+    """Move alpha towards clear or opaque; colour keeps its ratio to alpha."""
     before = x[:, 3]  # (n, H, W)
     after = np.where(before < 127.5, shrink(before, clear), 255.0 - shrink(255.0 - before, opaque))
     scale = after / np.maximum(before, 1.0)
@@ -45,7 +45,7 @@ def alpha(x: Levels, clear: Curve, opaque: Curve) -> Levels:
 
 
 def specks(x: Levels, sharpness: float, apart: Curve) -> Levels:
-    """Pixels nearer to the neighbours that are most like them: edges and lines have such neighbours, specks have not."""
+    """Move pixels towards the neighbours that are most like them: pixels of edges and lines have such neighbours, specks do not."""
     mean = neighbourhood(x, sharpness)
     distance = distances(x, mean)
     scale = shrink(distance, apart) / np.maximum(distance, 1e-6)
@@ -53,7 +53,7 @@ def specks(x: Levels, sharpness: float, apart: Curve) -> Levels:
 
 
 def flat(x: Levels, colour: Sequence[int], reach: float, near: Curve) -> Levels:
-    """Pixels that are within `reach` of a colour nearer to it."""
+    """Move pixels that are within `reach` of a colour towards it."""
     middle = as_pixel(colour)
     distance = distances(x, middle)
     scale = np.where(distance < reach, shrink(distance, near) / np.maximum(distance, 1e-6), 1.0)
@@ -61,7 +61,7 @@ def flat(x: Levels, colour: Sequence[int], reach: float, near: Curve) -> Levels:
 
 
 def palette(x: Levels, colours: Sequence[Sequence[int]], lenience: float) -> Levels:
-    """Each pixel the nearest colour; one that no neighbour shares takes a neighbour's where this is at most `lenience` farther."""
+    """Give each pixel the nearest colour. If no neighbour has it, take a neighbour's that is at most `lenience` farther."""
     table = np.asarray(colours, dtype=np.float32)  # (P, C)
     index = nearest(x, table)
     if lenience > 0.0 and min(index.shape[1:]) > 1:
@@ -71,7 +71,7 @@ def palette(x: Levels, colours: Sequence[Sequence[int]], lenience: float) -> Lev
 
 
 def neighbourhood(x: Levels, sharpness: float) -> Levels:
-    """(n, C, H, W) the mean of each pixel's eight neighbours, weighted by likeness: squared distance to the power of -sharpness."""
+    """Return the mean (n, C, H, W) of each pixel's eight neighbours, weighted by squared distance to the power of -sharpness."""
     total, weight = np.zeros_like(x), np.zeros((len(x), 1, *x.shape[2:]), dtype=np.float32)
     for shifted in shifts(x):
         likeness = ((((shifted - x) ** 2).sum(axis=1, keepdims=True) + EVEN) / EVEN) ** -sharpness
@@ -90,7 +90,7 @@ def nearest(x: Levels, table: Levels) -> Indices:
 
 
 def nearest_of_neighbours(x: Levels, table: Levels, index: Indices) -> tuple[Levels, Indices]:
-    """(n, H, W) how much farther than its own colour the nearest colour of a pixel's neighbours is, and its number."""
+    """Return how much farther than its own colour the nearest colour of a pixel's neighbours is, and its number, (n, H, W)."""
     target = np.moveaxis(x, 1, -1)  # (n, H, W, C)
     distance_here = np.sqrt(((target - table[index]) ** 2).sum(-1))
     best, choice = np.full(index.shape, np.inf, dtype=np.float32), index
@@ -101,7 +101,7 @@ def nearest_of_neighbours(x: Levels, table: Levels, index: Indices) -> tuple[Lev
 
 
 def alone(index: Indices) -> NDArray[np.bool_]:
-    """(n, H, W) whether no neighbour has the same number."""
+    """Return whether no neighbour has the same number, (n, H, W)."""
     is_alone = np.ones(index.shape, dtype=np.bool_)
     for shifted in shifts(index):
         is_alone &= shifted != index
@@ -109,7 +109,7 @@ def alone(index: Indices) -> NDArray[np.bool_]:
 
 
 def shifts(x: NDArray[S]) -> Iterator[NDArray[S]]:
-    """The eight neighbours of each pixel of (..., H, W), mirrored at the borders."""
+    """Yield the eight neighbours of each pixel of x (..., H, W), mirrored at the borders."""
     height, width = x.shape[-2:]
     padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], mode="reflect")
     for down, right in product(range(3), range(3)):
@@ -118,10 +118,10 @@ def shifts(x: NDArray[S]) -> Iterator[NDArray[S]]:
 
 
 def distances(x: Levels, colour: Levels) -> Levels:
-    """(n, H, W) Euclidean, over the channels."""
+    """Return the Euclidean distance over the channels, (n, H, W)."""
     return np.asarray(np.sqrt(((x - colour) ** 2).sum(axis=1)), dtype=np.float32)
 
 
 def as_pixel(colour: Sequence[int]) -> Levels:
-    """(1, C, 1, 1)."""
+    """Return a colour as an array (1, C, 1, 1)."""
     return np.asarray(colour, dtype=np.float32).reshape(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""Image bytes -> 8-bit pixels, pure functions over Pillow: opening with limits, bit depth, shape, transparency.
+"""Image bytes -> 8-bit pixels: pure functions with Pillow for limits, bit depth, shape and transparency.
 
 Legend for shapes: H rows, W columns, C channels (1 grey, 3 colour, 4 colour with transparency).
 """
@@ -26,12 +26,12 @@ SUFFIXES = frozenset(
 )
 PIXELS = 1 << 26  # most decoded pixels of one image: 64 megapixels, 200 MB as colour
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000", "MPO", "PCX", "SGI")
-LARGE_EXCESS = 16  # times the pixels that are kept, from which the cropped rest is not scaled: bounds memory
-OPAQUE = 250  # alpha from which a pixel counts as opaque; leaves room for rounding
+LARGE_EXCESS = 16  # with more than this many times the kept pixels, the cropped rest is not scaled: bounds memory
+OPAQUE = 250  # alpha from which a pixel counts as opaque; allows for rounding
 GREY = 3  # largest difference of the channels of a grey pixel (JPEG rounding)
-LARGE = 1 << 22  # pixels of an image from which it is reduced before anything else
-COMMENT = "Comment"  # PNG's own keyword
-STRIP = 1 << 22  # pixels of a deep image that are converted at a time: bounds memory
+LARGE = 1 << 22  # images with more pixels are reduced before anything else
+COMMENT = "Comment"  # PNG's keyword of a comment
+STRIP = 1 << 22  # pixels of a deep image that are converted at once: bounds memory
 Levels = tuple[float, float]  # values of a deep image that become black and white
 
 _quiet = threading.Lock()  # `warnings.catch_warnings` changes a process-wide list
@@ -39,15 +39,15 @@ _quiet = threading.Lock()  # `warnings.catch_warnings` changes a process-wide li
 
 @cache
 def _formats() -> tuple[str, ...]:
-    # Formats that run other programs (EPS) or were never pictures to learn from stay shut.
+    # Other formats are not opened: some run other programs (EPS), others are no pictures to learn from.
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def open_image(data: ItemData) -> Image.Image:
-    """The image with its header read and its body not yet decoded; an array (H, W) or (H, W, C) is wrapped.
+    """Open an image: its header is read, but its body is not decoded yet. An array (H, W) or (H, W, C) is wrapped.
 
-    Raises ValueError (one clause) for what is no image or would decode to more than `PIXELS`.
+    Raises ValueError (one clause) if it is not an image, or would decode to more than `PIXELS`.
     """
     if isinstance(data, np.ndarray):
         image = _from_array(data)
@@ -81,7 +81,7 @@ def _from_bytes(data: bytes) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(io.BytesIO(data), formats=_formats())
-            # Pillow decodes a whole PNG in search of EXIF behind its pixels; only what stands before them is asked for.
+            # Pillow would decode a whole PNG to search for EXIF after its pixels, so only EXIF before them is used.
             needs_rotation = image.format != "PNG" or "exif" in image.info
             image.info["anew_turn"] = image.getexif().get(0x0112, 1) if needs_rotation else 1  # EXIF orientation
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -94,7 +94,7 @@ def _from_bytes(data: bytes) -> Image.Image:
 
 
 def size_of(image: Image.Image) -> tuple[int, int]:
-    """(width, height) as people see the image: after its EXIF orientation."""
+    """Return (width, height) as people see the image: after its EXIF orientation."""
     width, height = image.size
     return (height, width) if image.info.get("anew_turn", 1) >= 5 else (width, height)
 
@@ -105,10 +105,10 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.Image:
-    """The decoded first frame, turned upright, in its own mode.
+    """Return the decoded first frame, turned upright, in its own mode.
 
-    min_size: (width, height) after which detail is of no use: JPEG then decodes to a smaller size, many times faster.
-    Raises ValueError (one clause) where the body is damaged or cut off.
+    min_size: (width, height) that is needed: JPEG then decodes to a smaller size, many times faster.
+    Raises ValueError (one clause) if the body is damaged or truncated.
     """
     try:
         if min_size is not None:
@@ -121,7 +121,7 @@ def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.I
 
 
 def span(image: Image.Image) -> Levels:
-    """Smallest and largest finite value of a loaded deep image."""
+    """Return the smallest and largest finite value of a loaded deep image."""
     lows, highs = [], []
     for values in _strips(np.asarray(image)):
         finite = values[np.isfinite(values)] if image.mode == "F" else values
@@ -132,8 +132,10 @@ def span(image: Image.Image) -> Levels:
 
 
 def smaller(image: Image.Image, side: int) -> Image.Image:
-    """A loaded image, a large one reduced by a whole factor so far that its shorter side keeps at least `side` pixels, and a
-    deep one then of mode F: what follows costs a fraction."""
+    """Reduce a large loaded image by an integer factor, so that further steps are fast.
+
+    Its shorter side keeps at least `side` pixels. A deep image then has mode F. Other images are returned as they are.
+    """
     factor = min(image.size) // max(side, 1)
     if factor < 2 or image.width * image.height <= LARGE:
         return image
@@ -144,14 +146,16 @@ def smaller(image: Image.Image, side: int) -> Image.Image:
 
 
 def _strips(values: Numbers) -> Iterator[Numbers]:
-    """Rows of (H, W), some at a time: a copy of 64 megapixels in numbers of 8 bytes takes half a gigabyte."""
+    """Cut an array (H, W) into strips of rows: a copy of 64 megapixels in float64 would take half a gigabyte."""
     rows = max(1, STRIP // max(values.shape[1], 1))
     return (values[top : top + rows] for top in range(0, len(values), rows))
 
 
 def block_means(values: Numbers, side: int) -> NDArray[np.float32]:
-    """(h, w) of a deep image (H, W): the means of blocks, so many to a block that the shorter side keeps at least `side`, of
-    large blocks of some of their pixels. What is no number counts as zero."""
+    """Reduce a deep image (H, W) to the means (h, w) of blocks, so that the shorter side keeps at least `side`.
+
+    In large blocks only some pixels count. Values that are not finite count as zero.
+    """
     step = max(1, min(values.shape) // side // 4)
     values = values[::step, ::step]
     block = max(1, min(values.shape) // side)
@@ -166,10 +170,10 @@ def block_means(values: Numbers, side: int) -> NDArray[np.float32]:
 
 
 def levels(spans: list[Levels], floating: bool) -> Levels:
-    """Black and white for deep images, from the spans of a sample.
+    """Choose the values of black and white for deep images, from the spans of a sample.
 
-    Whole numbers from 0: the smallest usual depth (8, 10, 12, 14, 16, 32 bits) that holds the largest; floats in [0, 1]
-    or [0, 255]: those; anything else: smallest to largest of the sample.
+    For whole numbers from 0 it is the range of the smallest usual depth (8, 10, 12, 14, 16 bits) that holds the largest; for
+    floats in [0, 1] or [0, 255] it is that range; otherwise the smallest and largest value of the sample.
     """
     low = min((s[0] for s in spans), default=0.0)
     high = max((s[1] for s in spans), default=1.0)
@@ -180,7 +184,7 @@ def levels(spans: list[Levels], floating: bool) -> Levels:
 
 
 def to_eight_bits(image: Image.Image, given_levels: Levels | None = None) -> Image.Image:
-    """A loaded image as L, RGB or RGBA; `given_levels`: black and white of deep images (None: from this image alone).
+    """Convert a loaded image to L, RGB or RGBA. given_levels: black and white of deep images (None: from this image alone).
 
     Raises ValueError (one clause) for colour spaces without a conversion.
     """
@@ -189,7 +193,7 @@ def to_eight_bits(image: Image.Image, given_levels: Levels | None = None) -> Ima
         values = np.asarray(image)  # (H, W)
         eight = np.empty(values.shape, dtype=np.uint8)
         for part, out in zip(_strips(values), _strips(eight), strict=True):
-            # In 8 bytes: the largest floats less the smallest are no float of 4 bytes, nor is 255 by a very small one.
+            # In float64, since differences of the largest floats, and 255 divided by a very small one, overflow in float32.
             finite = np.nan_to_num(part.astype(np.float64), nan=low, posinf=high, neginf=low)
             out[:] = np.rint((finite.clip(low, high) - low) * (255.0 / (high - low)))
         return Image.fromarray(eight)
@@ -210,7 +214,7 @@ def _grey_palette(image: Image.Image) -> bool:
 
 
 def has_colour(image: Image.Image) -> bool:
-    """Whether an 8-bit image has any visible pixel that is not grey."""
+    """Whether an 8-bit image has a visible pixel that is not grey."""
     if image.mode == "L":
         return False
     values = np.asarray(image)  # (H, W, C)
@@ -219,15 +223,15 @@ def has_colour(image: Image.Image) -> bool:
 
 
 def has_transparency(image: Image.Image) -> bool:
-    """Whether at least one pixel in 200 of an 8-bit image lets the background through."""
+    """Whether more than one pixel in 200 of an 8-bit image is at least partly transparent."""
     return image.mode == "RGBA" and float((np.asarray(image)[..., 3] < OPAQUE).mean()) > 0.005
 
 
 def fit_frame(image: Image.Image, width: int, height: int, frame: str) -> Image.Image:
-    """An 8-bit image at exactly width x height.
+    """Fit an 8-bit image into exactly width x height.
 
-    frame "crop": scaled with antialiasing until it covers, the middle cut out; "pad": scaled down if too large, never
-    up, and set in the middle of a transparent (RGBA) or white canvas.
+    With frame "crop", it is scaled with antialiasing to cover the size, and its middle is cut out. With "pad", it is scaled down
+    if it is too large (never up), and placed in the middle of a transparent (RGBA) or white canvas.
     """
     if image.size == (width, height):
         return image
@@ -251,8 +255,7 @@ def fit_frame(image: Image.Image, width: int, height: int, frame: str) -> Image.
 
 
 def _middle(image: Image.Image, width: int, height: int, ratio: float) -> Image.Image:
-    """The middle of an image in another shape, scaled by a ratio without the rest: a strip of 32,768 by 1 pixels would become as
-    many times as wide as the result is high."""
+    """Scale only the middle of an image to another shape: scaling all of a strip of 32,768 by 1 pixels would take much memory."""
     half_width, half_height = width / ratio / 2.0, height / ratio / 2.0
     x, y = image.width / 2.0, image.height / 2.0
     box = (
@@ -265,8 +268,11 @@ def _middle(image: Image.Image, width: int, height: int, ratio: float) -> Image.
 
 
 def to_stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
-    """(C, H, W) of an 8-bit image. With 4 channels colour is multiplied by alpha, so that invisible pixels are all
-    alike; with fewer, transparency is laid on white."""
+    """Convert an 8-bit image to (C, H, W).
+
+    With 4 channels, colour is multiplied by alpha, so that all invisible pixels are alike; with fewer, transparent pixels are
+    put on white.
+    """
     if channels == 4:
         values = np.array(image.convert("RGBA"))  # (H, W, 4)
         alpha = values[..., 3:].astype(np.uint16)
@@ -280,14 +286,14 @@ def to_stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """An 8-bit image without transparency."""
+    """Return an 8-bit image with transparent pixels on white."""
     if image.mode != "RGBA":
         return image
     return Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
 
 
 def as_bytes(values: Numbers) -> NDArray[np.uint8]:
-    """(C, H, W) in [-1, 1], colour multiplied by alpha -> (H, W) or (H, W, C) uint8 as people see it."""
+    """Convert (C, H, W) in [-1, 1], with colour multiplied by alpha, to uint8 (H, W) or (H, W, C) as people see it."""
     unit = np.clip((np.nan_to_num(values.astype(np.float32)) + 1.0) * 0.5, 0.0, 1.0)  # (C, H, W)
     if unit.shape[0] == 4:
         alpha = np.rint(unit[3:] * 255.0) / 255.0
@@ -298,8 +304,10 @@ def as_bytes(values: Numbers) -> NDArray[np.uint8]:
 
 
 def png(values: NDArray[np.uint8], paletted: bool = False, comment: str = "") -> bytes:
-    """A PNG file of (H, W) or (H, W, C) uint8, perhaps with a comment in ASCII; paletted: with a palette, where it has at most
-    256 colours."""
+    """Encode uint8 (H, W) or (H, W, C) as a PNG file, perhaps with a comment in ASCII.
+
+    paletted: whether to use a palette if there are at most 256 colours.
+    """
     out, info = io.BytesIO(), PngInfo()
     if comment:
         info.add_text(COMMENT, comment)
@@ -315,24 +323,25 @@ def png(values: NDArray[np.uint8], paletted: bool = False, comment: str = "") ->
 
 
 def _palette(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """(P, C) the colours of an image (H, W, C), and (H, W) the number of each pixel's."""
+    """Return the colours (P, C) of an image (H, W, C), and the number of each pixel's colour (H, W)."""
     colours, index = np.unique(values.reshape(-1, values.shape[2]), axis=0, return_inverse=True)
     return colours, index.reshape(values.shape[:2])
 
 
 def read_comment(data: bytes) -> str:
-    """The comment of an image file, "" without one. Raises ValueError (one clause)."""
+    """Return the comment of an image file, "" without one. Raises ValueError (one clause)."""
     info = open_image(data).info
-    text = info.get(COMMENT, info.get("comment", ""))  # of PNG, or of GIF
+    text = info.get(COMMENT, info.get("comment", ""))  # the keys of PNG and of GIF
     return text.decode("latin-1") if isinstance(text, bytes) else str(text)
 
 
 def perceptual_hash(image: Image.Image) -> bytes:
-    """180 bits that mostly stay the same under re-encoding and other small changes: which neighbours in a grey thumbnail
-    of 10 x 10 rise by more than 12, across and down (a difference hash).
+    """Return a difference hash of 180 bits, most of which stay the same under re-encoding and other small changes.
 
-    Measured: with 7 x 7 one handwritten digit in nine would pass for a copy of another, with 10 x 10 one in forty; of
-    images saved again as JPEG it knows 37% (32-pixel photographs) to 77% (drawings) again."""
+    The bits say which neighbours in a grey thumbnail of 10 x 10 rise by more than 12, across and down. Measured: with 7 x 7, one
+    handwritten digit in nine would pass for a copy of another, with 10 x 10 one in forty. Of images saved again as JPEG it
+    recognises 37% (32-pixel photographs) to 77% (drawings).
+    """
     if image.mode != "L":
         image = on_white(image).convert("L")
     small = image.resize((10, 10), Image.Resampling.BOX)

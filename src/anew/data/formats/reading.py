@@ -1,4 +1,4 @@
-"""Reads a file into memory whole, up to a limit."""
+"""Reading of a whole file into memory, up to a limit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
-    """The bytes of a regular file; max_bytes: how many it may have, `limits.WHOLE.bytes` by default.
+    """Return the bytes of a regular file of at most `max_bytes` (default: `limits.WHOLE.bytes`).
 
-    Raises OSError where it cannot be read, ValueError (one clause) where it is larger or not a regular file."""
+    Raises OSError if it cannot be read, and ValueError (one clause) if it is larger, or not a regular file.
+    """
     max_bytes = limits.WHOLE.bytes if max_bytes is None else max_bytes
     stored = by_range.find_stored(path)
     if stored is not None:
@@ -24,7 +25,7 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
         if size > max_bytes:
             raise ValueError(too_large(size, max_bytes))
         return stored.store.read(stored.file, 0, size)
-    # A path object and a stream would take three times as long as reading a small file does.
+    # For a small file, a path object and a stream would take three times as long as reading it.
     descriptor = os.open(path, _FLAGS)
     try:
         info = os.fstat(descriptor)
@@ -34,7 +35,7 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
             raise ValueError("is not a regular file")
         if info.st_size > max_bytes:
             raise ValueError(too_large(info.st_size, max_bytes))
-        # One more byte than it has tells whether it grew.
+        # Reading one byte more than its size shows whether it grew.
         pieces = [os.read(descriptor, info.st_size + 1)]
         while pieces[-1] and sum(map(len, pieces)) <= max_bytes:
             pieces.append(os.read(descriptor, 1 << 20))
@@ -47,5 +48,5 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
 
 
 def too_large(size: int, max_bytes: int) -> str:
-    """The reason why a file of `size` bytes is not read whole, one clause."""
+    """Return the reason why a file of `size` bytes is not read whole, one clause."""
     return f"is larger ({limits.size(size)}) than what is read whole ({limits.size(max_bytes)})"

@@ -1,4 +1,4 @@
-"""Texts whose records are divided by lines that hold % alone: the files of the program fortune, and record jars."""
+"""Texts whose records are separated by lines of a single %: the files of the program fortune, and record jars."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import replace
 
 from anew.data.types import Item
 
-MIN_DIVIDERS = 20  # of a file of records; fewer such lines may mean anything
-MAX_OTHERS = 0.02  # share of other lines that begin with %, from which these are comments (TeX, PostScript, Prolog)
+MIN_DIVIDERS = 20  # fewest separators of a file of records; fewer may mean anything
+MAX_OTHERS = (
+    0.02  # with more other lines that begin with %, as a share of records, they are comments (TeX, PostScript, Prolog)
+)
 RULE = "each text between lines that hold % alone is a document of its own; layout=document reads them as one"
 _DIVIDER = re.compile(r"^%%?[ \t]*\r?$\n?", re.MULTILINE)
 _OTHER = re.compile(r"^%%?[ \t]*[^%\s]", re.MULTILINE)
 
 
 def records(text: str) -> list[str]:
-    """The records of a text without the lines between them; the text itself where it is not divided so."""
+    """Return the records of a text without the separators; the text itself if it is not separated so."""
     pieces = _DIVIDER.split(text)
     if len(pieces) <= MIN_DIVIDERS or len(_OTHER.findall(text)) > MAX_OTHERS * len(pieces):
         return [text]
@@ -24,7 +26,7 @@ def records(text: str) -> list[str]:
 
 
 def documents(item: Item, texts: Sequence[str]) -> Iterator[Item]:
-    """The texts of a file, or of a span of a large one, as items; the outermost may go on beyond the span."""
+    """Yield the texts of a file, or of a span of a large file, as items; the outermost may continue beyond the span."""
     if len(texts) == 1:
         yield replace(item, data=texts[0], group=None)
         return

@@ -1,4 +1,4 @@
-"""A sprite sheet: many images of one size in rows without gaps, with their alpha and palette, and where each of them is, as JSON."""
+"""Sprite sheets: images of one size in rows without gaps, with their alpha and palette, and a JSON with their positions."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.data.formats import pixels
 
-MAX_SIDE = 4096  # pixels a side of a sheet: what engines load as one texture
+MAX_SIDE = 4096  # largest side of a sheet in pixels: what engines load as one texture
 
 
 def capacity(height: int, width: int) -> int:
-    """Number of images of this size that one sheet holds."""
+    """Return how many images of this size one sheet holds."""
     return (MAX_SIDE // height) * (MAX_SIDE // width)
 
 
 def sprite_sheet(
     images: Sequence[Numbers], names: Sequence[str], name: str, paletted: bool = False
 ) -> tuple[bytes, bytes]:
-    """The sheet as PNG, and its cells as JSON in the form that TexturePacker calls a hash, which Phaser, PixiJS and other
-    engines load: `frames` by name, each with its rectangle.
+    """Return the sheet as PNG, and its cells as JSON.
+
+    The JSON has the form that TexturePacker calls a hash, which Phaser, PixiJS and other engines load: `frames` by name, each
+    with its rectangle.
 
     Args:
         images: (H, W) or (H, W, C) uint8, all of one shape, at most `capacity` of them.
         names: Names of the cells, one per image.
         name: Name of the file that the PNG is written to.
-        paletted: Whether to write a palette, where there are at most 256 colours.
+        paletted: Whether to write a palette if there are at most 256 colours.
     """
     height, width = images[0].shape[:2]
     columns = min(MAX_SIDE // width, max(1, math.ceil(math.sqrt(len(images) * height / width))))

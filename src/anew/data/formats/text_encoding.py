@@ -1,11 +1,12 @@
-"""Bytes of a file -> text, whatever encoding it is in."""
+"""Bytes of a file -> text, in any encoding."""
 
 from __future__ import annotations
 
 import codecs
 
 MIXED = "utf-8 and cp1252"
-# Text may hold white space, escapes (colours), backspaces (`_` and one before an emphasised letter) and separators of records.
+# Control bytes that text does not have. It may have white space, escapes (colours), backspaces (which underline letters) and
+# separators of records.
 _CONTROLS = bytes([*range(8), *range(14, 27)])
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -22,15 +23,15 @@ def looks_like_text(head: bytes) -> bool:
         return True
     if not head.strip() or 0 in head:
         return False
-    # Thousands of files are opened: no loop over bytes.
+    # Without a loop over bytes, since this is called for thousands of files.
     return len(head) - len(head.translate(None, _CONTROLS)) <= len(head) / 200
 
 
 def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
-    """The text of a file and the encoding it was read in. is_complete: False where the data may stop inside a character.
+    """Return the text of a file, and the encoding it was read in. is_complete: False if data may end inside a character.
 
-    UTF-8 or what a byte order mark says; otherwise Windows-1252, in which the bytes it leaves open are read as Latin-1.
-    Where some lines hold letters in UTF-8 and others are not UTF-8, each line is read on its own (MIXED).
+    The encoding is UTF-8 or what a byte order mark says; otherwise Windows-1252, or Latin-1 for bytes that this does not define.
+    If some lines have letters in UTF-8 and others are not UTF-8, each line is read by itself (MIXED).
     Raises ValueError (one clause) for binary data.
     """
     for bom, encoding in _BOMS:
@@ -53,7 +54,7 @@ def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
 
 
 def count_guessed_lines(data: bytes) -> int:
-    """Number of lines that are not UTF-8."""
+    """Return the number of lines that are not UTF-8."""
     return sum(not _is_utf8(line) for line in data.splitlines())
 
 

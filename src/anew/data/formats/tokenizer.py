@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 HEX = 6  # digits of an escaped code point
 END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
 
-BMP, LAST_LETTER = 0xFFFF, 0x3FFFF  # no code point above is a letter or a number
-# The words of GPT-2, which no id runs over: a rule that llama.cpp has built in, so that exported runs cut text as it does.
-# Sets are spelt out, since `re` has no \p{L} and each library has its own \s.
+BMP = 0xFFFF  # the last code point of the basic plane
+LAST_LETTER = 0x3FFFF  # no code point above is a letter or a number
+# Text is cut into words by the rule of GPT-2, which llama.cpp has built in, so that exported runs cut text as it does.
+# No id goes past the end of a word. Sets are spelt out, since `re` has no \p{L} and each library has its own \s.
 _SPACES = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
-_PIECE_CHARACTERS = 1 << 15  # that the regular expression goes through at a time, without letting other threads run
+_PIECE_CHARACTERS = 1 << 15  # characters that the regular expression reads at a time; no other thread runs meanwhile
 _CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
 _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
-_MAX_CACHED_LENGTH = 64  # characters of these; a script without spaces has words of any length
+_MAX_CACHED_LENGTH = 64  # most characters of a kept word; a script without spaces has words of any length
 
 
 @functools.cache
@@ -61,11 +62,17 @@ def words(last_point: int = LAST_LETTER) -> str:
 
 
 class TextTokenizer(Protocol):
-    """A way to write text as ids 0..size-1."""
+    """A way to write text as ids 0..size-1.
+
+    Attributes:
+        kind: Its name in the settings of a run.
+        size: Number of ids.
+        rare: The first of the last ids, which the text that it was fitted to never takes; None if there are none.
+    """
 
     kind: str
     size: int
-    rare: int | None  # the first of the ids, up to the last, that the text it was fitted to never takes; None: no such
+    rare: int | None
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         """(n,) ids."""
@@ -84,7 +91,7 @@ class TextTokenizer(Protocol):
         ...
 
     def state(self) -> dict[str, object]:
-        """JSON values, enough to know it again."""
+        """JSON values, enough to recognize it."""
         ...
 
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
@@ -132,32 +139,33 @@ class Characters:
         digits = (points[unknown][:, None] >> np.arange(4 * (HEX - 1), -1, -4, dtype=np.uint32)) & 15
         repeats = np.ones(len(ids), dtype=np.int64)
         repeats[unknown] = 1 + HEX
-        out = np.repeat(ids, repeats)
-        at = np.cumsum(repeats)[unknown] - HEX  # where the digits of each escaped character begin
-        out[at[:, None] + np.arange(HEX)] = self.escape + 1 + digits
-        return out
+        escaped = np.repeat(ids, repeats)
+        digit_starts = np.cumsum(repeats)[unknown] - HEX
+        escaped[digit_starts[:, None] + np.arange(HEX)] = self.escape + 1 + digits
+        return escaped
 
     def decode(self, ids: Sequence[int]) -> str:
-        out: list[str] = []
-        at, n = 0, len(ids)
-        while at < n:
-            index = ids[at]
-            at += 1
+        letters: list[str] = []
+        position, n = 0, len(ids)
+        while position < n:
+            index = ids[position]
+            position += 1
             if index < self.escape:
-                out.append(self.letters[index])
+                letters.append(self.letters[index])
                 continue
-            point, digits, stop = 0, 0, min(at + HEX, n)
-            while index == self.escape and at < stop and ids[at] > self.escape:
-                point, digits = point * 16 + (ids[at] - self.escape - 1), digits + 1
-                at += 1
-            real = digits == HEX and point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
-            out.append(chr(point) if real else "\ufffd")
-        return "".join(out)
+            point, digits, stop = 0, 0, min(position + HEX, n)
+            while index == self.escape and position < stop and ids[position] > self.escape:
+                point = point * 16 + (ids[position] - self.escape - 1)
+                digits += 1
+                position += 1
+            is_character = digits == HEX and point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
+            letters.append(chr(point) if is_character else "\ufffd")
+        return "".join(letters)
 
     def widths(self) -> NDArray[np.float32]:
-        out = np.ones(self.size, dtype=np.float32)
-        out[self.escape + 1 :] = 0
-        return out
+        widths = np.ones(self.size, dtype=np.float32)
+        widths[self.escape + 1 :] = 0  # the digits of an escaped character
+        return widths
 
     def spellings(self) -> list[bytes]:
         return [*(letter.encode() for letter in self.letters), b"\x1b", *(f"{digit:x}".encode() for digit in range(16))]
@@ -169,11 +177,11 @@ class Characters:
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
         names = [*self.letters, ESCAPE, *(f"<|{digit:x}|>" for digit in range(16))]
-        out = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token=ESCAPE))
-        out.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-        out.decoder = decoders.Fuse()
-        out.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
-        return out
+        tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token=ESCAPE))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+        tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+        return tokenizer
 
 
 class SubWords:
@@ -182,7 +190,7 @@ class SubWords:
     kind = "bpe"
 
     def __init__(self, tokenizer_json: str, rare: int | None = None) -> None:
-        """rare: the first of the ids, up to the last, that are bytes which the text it was fitted to does not have."""
+        """rare: the first of the last ids, whose bytes the text that it was fitted to does not have; None: there are none."""
         from tokenizers import Tokenizer
 
         self.json = tokenizer_json
@@ -190,7 +198,7 @@ class SubWords:
         self._model = Tokenizer.from_str(tokenizer_json)
         rule = json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
         self._split = re.compile(rule)
-        # `re` looks sets beyond the basic plane through range by range, which takes four times as long.
+        # `re` searches sets with characters beyond the basic plane range by range, which takes four times as long.
         self._split_bmp = re.compile(words(BMP)) if rule == words() else self._split
         self._words: dict[str, NDArray[np.uint16]] = {}
         letters = _byte_of_letter()
@@ -200,9 +208,9 @@ class SubWords:
 
     @classmethod
     def fit(cls, sample: Sequence[str], vocab: int, texts: Iterable[str] | None = None) -> SubWords:
-        """At most `vocab` ids (at least 257), trained on a sample of the texts. No id runs over a word.
+        """At most `vocab` ids (at least 257), trained on a sample of the texts. No id goes past the end of a word.
 
-        Bytes that none of the texts (None: of the sample) has come last, as a block that can be left out of sampling."""
+        Bytes that occur in none of the texts (None: of the sample) get the last ids, which sampling can leave out together."""
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
         model = Tokenizer(models.BPE())
@@ -227,7 +235,7 @@ class SubWords:
         pieces = split.findall(text)
         if not pieces:
             return np.zeros(0, dtype=np.uint16)
-        # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
+        # The library takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
         numbers: dict[str, int] = {}
         word_index = np.fromiter((numbers.setdefault(word, len(numbers)) for word in pieces), np.int64, len(pieces))
         cached = self._words
@@ -236,7 +244,7 @@ class SubWords:
         if new_words:
             encodings = self._model.encode_batch_fast(new_words, add_special_tokens=False)
             encoded = {word: np.array(row.ids, np.uint16) for word, row in zip(new_words, encodings, strict=True)}
-            # A new dict where it is full, since another thread may be reading the old one.
+            # When the dict is full, a new one takes its place, since another thread may be reading the old one.
             if len(cached) + len(new_words) > _WORD_CACHE:
                 cached = self._words = {word: cached[word] for word in numbers if word in cached}
             cached.update((word, ids) for word, ids in encoded.items() if len(word) <= _MAX_CACHED_LENGTH)
@@ -246,7 +254,7 @@ class SubWords:
         return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
 
     def widths(self) -> NDArray[np.float32]:
-        # A character counts where its first byte is: bytes 10xxxxxx go on with a character that has begun.
+        # A character counts for the id that has its first byte; bytes 10xxxxxx are never the first of a character.
         return np.array([sum((b & 0xC0) != 0x80 for b in piece) for piece in self.pieces], dtype=np.float32)
 
     def spellings(self) -> list[bytes]:
@@ -260,9 +268,9 @@ class SubWords:
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         from tokenizers import AddedToken, Tokenizer
 
-        out = Tokenizer.from_str(self.json)
-        out.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
-        return out
+        tokenizer = Tokenizer.from_str(self.json)
+        tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+        return tokenizer
 
 
 def clean(text: str) -> str:
@@ -275,7 +283,7 @@ def clean(text: str) -> str:
 
 
 def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> TextTokenizer:
-    """The tokenizer of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
+    """The tokenizer of a saved run. Raises DataError if its tokenizer.json is missing or belongs to another run."""
     if state["kind"] == Characters.kind:
         letters, complete = state["letters"], state["complete"]
         if not isinstance(letters, str) or not isinstance(complete, bool):
@@ -286,8 +294,8 @@ def restore_tokenizer(state: Mapping[str, object], folder: Path, special: Sequen
     try:
         own = _without_tokens(data, special)
         checked(TokenizerFile, own, "it")
-        tokenizer = SubWords(_same_text(own), _first_rare(state))
-    except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
+        tokenizer = SubWords(_as_library_writes(own), _first_rare(state))
+    except Exception as error:  # the library raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is damaged") from None
     if tokenizer.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
@@ -298,18 +306,13 @@ def _first_rare(state: Mapping[str, object]) -> int | None:
     rare, size = state.get("rare"), state.get("size")
     if rare is None:
         return None
-    if (
-        isinstance(rare, bool)
-        or not isinstance(rare, int)
-        or not isinstance(size, int)
-        or not 0 <= size - 256 <= rare < size
-    ):
-        raise ValueError(f"bytes that do not occur cannot begin at {rare!r}")
-    return rare
+    if type(rare) is int and isinstance(size, int) and 0 <= size - 256 <= rare < size:  # not a bool
+        return rare
+    raise ValueError(f"bytes that do not occur cannot begin at {rare!r}")
 
 
 def _absent_bytes(texts: Iterable[str]) -> set[int]:
-    """The bytes that no text has as UTF-8."""
+    """The bytes that occur in none of the texts as UTF-8."""
     counts = np.zeros(256, dtype=np.int64)
     for text in texts:
         counts += np.bincount(np.frombuffer(clean(text).encode(), dtype=np.uint8), minlength=256)
@@ -317,14 +320,16 @@ def _absent_bytes(texts: Iterable[str]) -> set[int]:
 
 
 def _with_absent_last(tokenizer_json: str, absent: set[int]) -> tuple[str, int | None]:
-    """The same tokenizer with these bytes as its last ids, and the first of them. Merges name pieces, so ids may be in any order."""
+    """The same tokenizer with these bytes as its last ids, and the first of them (None without any).
+
+    Merges are stored by the text of the pieces, so that ids may have any order."""
     data = json.loads(tokenizer_json)
     vocab: dict[str, int] = data["model"]["vocab"]
     last = {letter for letter, byte in _byte_of_letter().items() if byte in absent}
     data["model"]["vocab"] = {
         piece: index for index, piece in enumerate(sorted(vocab, key=lambda piece: (piece in last, vocab[piece])))
     }
-    return _same_text(data), len(vocab) - len(last) if last else None
+    return _as_library_writes(data), len(vocab) - len(last) if last else None
 
 
 def _without_tokens(data: JsonValue, special: Sequence[str]) -> JsonValue:
@@ -335,24 +340,24 @@ def _without_tokens(data: JsonValue, special: Sequence[str]) -> JsonValue:
     return {**data, "added_tokens": kept}
 
 
-def _same_text(data: JsonValue) -> str:
+def _as_library_writes(data: JsonValue) -> str:
     from tokenizers import Tokenizer
 
     return str(Tokenizer.from_str(json.dumps(data)).to_str())
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces of about _PIECE_CHARACTERS characters, cut where the ids stay the same: at a line end between two words.
+    """The text in pieces of about _PIECE_CHARACTERS characters, cut at line ends between two words, which leaves ids the same.
 
-    Between two pieces other threads may run: the regular expression holds the interpreter for its whole length."""
-    at = 0
-    while at < len(text):
-        if at:
+    Between two pieces other threads may run; while the regular expression searches, they cannot."""
+    start = 0
+    while start < len(text):
+        if start:
             time.sleep(0)
-        cut = _CUT.search(text, at + _PIECE_CHARACTERS)
+        cut = _CUT.search(text, start + _PIECE_CHARACTERS)
         stop = cut.end() if cut else len(text)
-        yield text[at:stop]
-        at = stop
+        yield text[start:stop]
+        start = stop
 
 
 def _concatenate_words(parts: list[NDArray[np.uint16]], word_index: NDArray[np.int64]) -> NDArray[np.uint16]:
@@ -362,12 +367,12 @@ def _concatenate_words(parts: list[NDArray[np.uint16]], word_index: NDArray[np.i
     starts = np.cumsum(lengths) - lengths
     n = lengths[word_index]
     ends = np.cumsum(n)
-    out: NDArray[np.uint16] = flat[np.arange(ends[-1]) + np.repeat(starts[word_index] - (ends - n), n)]
-    return out
+    joined: NDArray[np.uint16] = flat[np.arange(ends[-1]) + np.repeat(starts[word_index] - (ends - n), n)]
+    return joined
 
 
 def _byte_of_letter() -> dict[str, int]:
-    """The byte that each letter of the ByteLevel alphabet stands for (printable bytes are themselves, the rest follow 256)."""
+    """The byte that each letter of the ByteLevel alphabet stands for: printable bytes for themselves, the rest from 256 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     unprintable = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(unprintable)}

@@ -1,7 +1,7 @@
-"""Contents of tokenizer.json as Anew writes it, checked before the package `tokenizers` reads them.
+"""Contents of tokenizer.json as Anew writes it, checked before the library `tokenizers` reads them.
 
 The format can hold much more: normalizers, padding, templates, any regular expression. With these a file of a few bytes
-crashes the package, fills the memory, or matches for years; none of them is in a tokenizer of ours, so none is let through.
+crashes the library, fills the memory, or takes years to match. Anew writes none of them, so all are refused.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from anew.core.schema import Record, Whole
 MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
 _INSIDE = r"(?:\\.|[^\[\]\\])+"
 _SET = re.compile(rf"\[\^?{_INSIDE}\]", re.DOTALL)
-_NOT_BEFORE_OTHERS = re.compile(rf"\[({_INSIDE})\]\+\(\?!\[\^\1\]\)", re.DOTALL)  # all of a run but its last character
-_BRANCH = re.compile(
-    r"(?: \?)?S\+?" r"|(?: \?)?S\{1,\d{1,2}\}(?:\(\?!S\))?" r"|'\(\?:S/re/ve/ll\)" r"|\\n\{1,4\}S\{0,64\}"
-)
+# All characters of a run of spaces but its last
+_NOT_BEFORE_OTHERS = re.compile(rf"\[({_INSIDE})\]\+\(\?!\[\^\1\]\)", re.DOTALL)
+_BRANCH = re.compile(r"(?: \?)?S\+?|(?: \?)?S\{1,\d{1,2}\}(?:\(\?!S\))?|'\(\?:S/re/ve/ll\)|\\n\{1,4\}S\{0,64\}")
 
 
 def is_linear(rule: str) -> bool:
-    """Whether a regular expression is an alternation of branches that take time in proportion to the text: a set of characters,
-    repeated or not, with little around it."""
+    """Whether a regular expression takes time in proportion to the text: all its branches are one set of characters, repeated
+    or not, with little around it."""
     shape = _SET.sub("S", _NOT_BEFORE_OTHERS.sub(r"[\1]+", rule)).replace("'(?:S|re|ve|ll)", "'(?:S/re/ve/ll)")
     return "S" not in _SET.sub("", rule) and all(_BRANCH.fullmatch(branch) for branch in shape.split("|"))
 
@@ -35,7 +34,7 @@ class _Pattern(Record):
     @model_validator(mode="after")
     def _is_rule(self) -> _Pattern:
         if not is_linear(self.Regex):
-            raise ValueError("Regex is none that Anew writes")
+            raise ValueError("Regex is not one that Anew writes")
         return self
 
 
@@ -90,7 +89,7 @@ class _BpeModel(Record):
 
 
 class TokenizerFile(Record):
-    """All of it, without the special tokens, which the run's own settings name."""
+    """The whole file, without the special tokens, which the run's own settings name."""
 
     version: Literal["1.0"]
     truncation: None

@@ -21,19 +21,24 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.core.files import SPARE
 
-VERSION = 1  # of the stored format; each has folders of its own
-MEMORY_BYTES = 512 * 1024 * 1024  # encoded shards kept in memory: eight groups of shards
-DISK_BYTES = 20 * 1024**3  # that all cached sources may take; the longest unused go first
-FETCHED_AHEAD = 8  # shards whose sources are fetched before their turn: hides the latency of a store
-PAUSE_SECONDS = (
-    0.002  # seconds the background thread yields after each piece of work: training holds the same interpreter
-)
+VERSION = 1  # the version of the stored format; each has folders of its own
+MEMORY_BYTES = 512 * 1024 * 1024  # bytes of encoded shards kept in memory: eight groups of shards
+DISK_BYTES = 20 * 1024**3  # bytes that all cached sources may take; the longest unused are removed first
+FETCHED_AHEAD = 8  # shards whose sources are fetched before their turn, which hides the latency of a store
+PAUSE_SECONDS = 0.002  # the background thread pauses after each piece of work: training needs the same interpreter
 
 
 @dataclass(slots=True)
 class EncodedShard:
-    """One shard. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
-    class numbers; parts: (n,) part numbers; refusals: [name, reason, group] of what was left out."""
+    """One shard.
+
+    Attributes:
+        values: (n, *shape) grids, or the ids of all items one after another.
+        lengths: (n,) ids of each item.
+        labels: (n,) class numbers.
+        parts: (n,) part numbers.
+        refusals: [name, reason, group] of each item that was left out.
+    """
 
     values: Numbers
     lengths: NDArray[np.int64]
@@ -54,7 +59,7 @@ def cache_name(*parts: object) -> str:
 
 
 class DiskCache:
-    """A folder of encoded shards. Never fails: what cannot be written or read again is simply encoded again."""
+    """A folder of encoded shards. Never fails: shards that cannot be written or read are simply encoded again."""
 
     def __init__(self, root: Path, name: str) -> None:
         self._folder = root / name
@@ -67,10 +72,8 @@ class DiskCache:
             self._works = False
 
     def _path(self, shard: str) -> Path:
-        return (
-            self._folder
-            / f"{hashlib.blake2b(shard.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
-        )
+        digest = hashlib.blake2b(shard.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+        return self._folder / f"{digest}.npz"
 
     def holds(self, shard: str) -> bool:
         """Whether a shard was stored before."""
@@ -81,7 +84,7 @@ class DiskCache:
         if not self._works:
             return None
         try:
-            # Opened here: NumPy leaves the file open when it finds it damaged.
+            # Opened here, because NumPy would leave a damaged file open.
             with open(self._path(shard), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 refusals = json.loads(stored["refusals"].tobytes() or b"[]")
                 return EncodedShard(stored["values"], stored["lengths"], stored["labels"], stored["parts"], refusals)
@@ -126,11 +129,11 @@ def _prune(root: Path, keep: str) -> None:
 
 
 class ShardCache:
-    """Encoded shards by number: from memory, from disk, or encoded now; `prefetch` encodes ahead.
+    """Encoded shards by number: from memory, from disk, or encoded when asked for; `prefetch` encodes ahead.
 
     Args:
         names: Name of each shard in the disk cache.
-        make: Encodes a shard; called from any thread, never twice at a time for one shard.
+        make: Encodes a shard; called from any thread, but never twice at once for one shard.
         disk: The disk cache.
         memory: Bytes of encoded shards in memory.
         fetch: Starts to fetch the source of a shard, without waiting for it.
@@ -155,7 +158,7 @@ class ShardCache:
         self._closed = False
 
     def get(self, number: int) -> EncodedShard:
-        """The shard; waits where another thread is encoding it."""
+        """The shard; waits if another thread is encoding it."""
         while True:
             with self._lock:
                 encoded = self._kept.get(number)
@@ -171,16 +174,16 @@ class ShardCache:
 
     def _build(self, number: int) -> EncodedShard:
         try:
-            block = self._disk.load(self._names[number])
-            if block is None:
-                block = self._make(number)
-                self._disk.store(self._names[number], block)
+            encoded = self._disk.load(self._names[number])
+            if encoded is None:
+                encoded = self._make(number)
+                self._disk.store(self._names[number], encoded)
             with self._lock:
-                self._kept[number] = block
-                self._size += block.bytes
+                self._kept[number] = encoded
+                self._size += encoded.bytes
                 while self._size > self._memory and len(self._kept) > 1:
                     self._size -= self._kept.popitem(last=False)[1].bytes
-            return block
+            return encoded
         finally:
             with self._lock:
                 self._making.pop(number).set()
@@ -211,7 +214,7 @@ class ShardCache:
             try:
                 self._fetch_missing(coming)
                 self._build(number)
-            except Exception:  # the one who needs the shard meets the same error, and reports it
+            except Exception:  # the thread that needs the shard meets the same error, and reports it
                 time.sleep(PAUSE_SECONDS)
             time.sleep(PAUSE_SECONDS)
 

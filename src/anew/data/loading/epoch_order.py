@@ -1,8 +1,9 @@
 """The order of examples in training: a pure function of seed, epoch and phase, known before anything is encoded.
 
-Every shard has a number of slots fixed at listing time. An epoch is a permutation of shards, cut into groups of neighbours;
-within a group all slots are shuffled. So an epoch mixes well, only a group or two must be in memory, and the shard and place
-of any example of any step are found at once. A slot's place is a share of its shard's real content, whatever that turns out to be.
+The listing fixes for every shard a number of slots, one for each example of an epoch. An epoch is a permutation of shards,
+cut into groups; within a group all slots are shuffled. So an epoch mixes well, only a group or two must be in memory, and
+the shard and place of any example of any step are found at once. The place is a fraction of the shard's content, however
+much that turns out to be.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ def permutation(n: int, key: int) -> NDArray[np.int64]:
 
 @dataclass(slots=True)
 class Slot:
-    """Positions of examples. shards: (B,) numbers of shards; fractions: (B,) shares of the shard's content in [0, 1)."""
+    """Positions of examples.
+
+    Attributes:
+        shards: (B,) numbers of shards.
+        fractions: (B,) fractions of the shard's content, in [0, 1).
+    """
 
     shards: NDArray[np.int64]
     fractions: NDArray[np.float64]
@@ -37,7 +43,14 @@ class Slot:
 
 @dataclass(slots=True)
 class _Epoch:
-    """order: shard numbers; bounds: first position in `order` of each group and the end; ends: slots up to each shard."""
+    """The order of one epoch.
+
+    Attributes:
+        order: (shards,) shard numbers.
+        bounds: (groups + 1,) where each group begins in `order`, and the end.
+        ends: (shards,) slots up to the end of each shard, in this order.
+        shift: Fraction of a slot by which all places move, so that they differ from epoch to epoch.
+    """
 
     order: NDArray[np.int64]
     bounds: NDArray[np.int64]
@@ -46,9 +59,10 @@ class _Epoch:
 
 
 class EpochOrder:
-    """The order of a source in shards. slots: (shards,) examples of each; group: most shards shuffled together."""
+    """The order of a source in shards."""
 
     def __init__(self, slots: Sequence[int], group: int, seed: int) -> None:
+        """slots: (shards,) examples of each shard in an epoch; group: most shards shuffled together."""
         self.slots = np.asarray(slots, dtype=np.int64)
         self.total = int(self.slots.sum())
         self._group = max(group, 1)
@@ -63,17 +77,16 @@ class EpochOrder:
         for number in np.unique(index // self.total).tolist():
             epoch = self._epoch(number)
             rows = np.flatnonzero(index // self.total == number)
-            at = index[rows] % self.total
             starts = self._starts(epoch)
-            groups = np.searchsorted(starts, at, side="right")
+            groups = np.searchsorted(starts, index[rows] % self.total, side="right")
             for group in np.unique(groups).tolist():
                 in_group = rows[groups == group]
                 first = int(starts[group - 1]) if group else 0
                 slot = self._perm(phase, number, group)[index[in_group] % self.total - first] + first
-                where = np.searchsorted(epoch.ends, slot, side="right")
-                shards[in_group] = epoch.order[where]
+                position = np.searchsorted(epoch.ends, slot, side="right")
+                shards[in_group] = epoch.order[position]
                 size = self.slots[shards[in_group]]
-                inside = slot - (epoch.ends[where] - size)
+                inside = slot - (epoch.ends[position] - size)
                 fractions[in_group] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
         return Slot(shards, fractions)
 
@@ -82,15 +95,15 @@ class EpochOrder:
         return epoch.ends[epoch.bounds[1:-1] - 1]  # first slot of every group but the first
 
     def upcoming(self, index: int) -> tuple[int, int, int]:
-        """(epoch, group, number of shards of the next group that should be ready) at an example."""
-        number, at = divmod(index, self.total)
+        """At the example with this global number: (epoch, group, how many shards of the next group should be ready)."""
+        number, place = divmod(index, self.total)
         epoch = self._epoch(number)
         starts = self._starts(epoch)
-        group = int(np.searchsorted(starts, at, side="right"))
+        group = int(np.searchsorted(starts, place, side="right"))
         first = int(starts[group - 1]) if group else 0
         after = int(starts[group]) if group < len(starts) else self.total
-        share = (at - first) / (after - first)
-        # Ahead of use by a quarter of a group: evenly, since a burst would take time from training.
+        share = (place - first) / (after - first)
+        # A quarter of a group ahead of use, and a shard at a time, since a burst of work would slow training down.
         return number, group, int(np.ceil((share + 0.25) * len(self._next(number, group))))
 
     def shards_of(self, number: int, group: int, num_ahead: int) -> list[int]:
@@ -121,7 +134,7 @@ class EpochOrder:
         return epoch
 
     def _bounds(self, number: int) -> NDArray[np.int64]:
-        # The first epoch begins with small groups, so that the first step waits for two shards and not for a whole group.
+        # The first epoch begins with small groups, so that the first step waits for two shards instead of a whole group.
         sizes, remaining, size = [], len(self.slots), 2 if number == 0 else self._group
         while remaining > 0:
             sizes.append(min(size, remaining))

@@ -1,4 +1,4 @@
-"""Text small enough to be read, split and encoded whole: everything is exact, and batches come from memory."""
+"""Text small enough to be read, split and encoded whole: all counts are exact, and batches come from memory."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from anew.errors import DataError
 
 def join_spans(items: Sequence[Item]) -> list[Item]:
     """Join adjacent pieces of one text."""
-    out: list[Item] = []
+    joined: list[Item] = []
     for item in items:
-        if out and not item.begins and out[-1].name == item.name and isinstance(item.data, str):
-            before = out[-1]
-            out[-1] = Item(before.name, before.text + item.data, before.label, before.begins, item.ends)
+        if joined and not item.begins and joined[-1].name == item.name and isinstance(item.data, str):
+            before = joined[-1]
+            joined[-1] = Item(before.name, before.text + item.data, before.label, before.begins, item.ends)
         else:
-            out.append(item)
-    return out
+            joined.append(item)
+    return joined
 
 
 class InMemoryStore:
@@ -46,7 +46,7 @@ class InMemoryStore:
     def __init__(
         self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, undivided: bool = False
     ) -> None:
-        """undivided: all of it is test, none is for training."""
+        """undivided: all items are for testing, none for training."""
         self.modality, self.seed = modality, seed
         self.notes: list[str] = []
         self.rates: dict[str, float] = {}  # nothing here is an estimate
@@ -54,14 +54,15 @@ class InMemoryStore:
         self.items: list[Item] = []
         self._undivided = undivided
         self._codes: list[str | None] = []
-        self._numbers: list[int] = []  # where undivided: which record of its file each item is, from 1
+        self._numbers: list[int] = []  # if undivided: which record of its file each item is, from 1
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._read(source, shards)
         self.refusals.add(source.refusals)
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.sentence()}")
         self.held_out: list[int] = []  # parts that were taken from train
-        self.drawn_one_by_one = True  # item by item, or by spans that are too short to differ in kind
+        # Held-out parts are drawn item by item, or as spans that are too short to differ in kind
+        self.drawn_one_by_one = True
         self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
@@ -108,17 +109,16 @@ class InMemoryStore:
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
-        """Say how many items of the user's own held-out parts are in train too."""
+        """Note how many items of the user's own held-out parts are in train too."""
         if split.TEST not in code.values() and split.VALIDATION not in code.values():
             return
         keys = [near_duplicates.exact_key(item) for item in self.items]
-        train = {item_key for item_key, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
-        is_repeated = [
-            item_key in train for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN
-        ]
-        if any(is_repeated):
+        train_keys = {item_key for item_key, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
+        others = [item_key for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
+        repeated = sum(item_key in train_keys for item_key in others)
+        if repeated:
             self.notes.append(
-                f"{sum(is_repeated):,} of {len(is_repeated):,} held-out items are in the training part too; the parts stay as they are"
+                f"{repeated:,} of {len(others):,} held-out items are in the training part too; the parts stay as they are"
             )
 
     def _split_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int]) -> None:
@@ -147,15 +147,15 @@ class InMemoryStore:
         sizes = [self.modality.units(item) for item in train_items] if by_size else [1] * len(train_items)
         share = split.held_out_share(len(train_items), split.ENOUGH_ITEMS)
         relatives = self.modality.sequence_clusters(train_items)
-        more: list[str] = []
         if relatives is None:
-            parts, more = split.assign_parts(keys, sizes, share, held_out), clusters.no_clusters_note(self.modality)
+            parts = split.assign_parts(keys, sizes, share, held_out)
+            cluster_notes = clusters.no_clusters_note(self.modality)
         else:
-            parts, more = clusters.assign_parts_with_clusters(relatives, keys, share, held_out)
+            parts, cluster_notes = clusters.assign_parts_with_clusters(relatives, keys, share, held_out)
         split.check(parts, held_out, self.modality.traits.singular, len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size), *more]
+        self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size), *cluster_notes]
 
     @property
     def classes(self) -> list[str]:
@@ -176,7 +176,7 @@ class InMemoryStore:
 
     def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Encode all parts with the fitted modality."""
-        del cache, name  # what is small is encoded again in less time than a cache takes
+        del cache, name  # little text is encoded again faster than a cache is read
         number = {label: i for i, label in enumerate(labels)}
         for part in range(len(split.NAMES)):
             items = self.of(part)
@@ -193,9 +193,9 @@ class InMemoryStore:
             raise DataError(f"nothing usable is left: {self.refusals.count} refused{self.refusals.sentence()}")
 
     def encoded_records(self, labels: Sequence[str]) -> list[EncodedRecord]:
-        """All usable records, each encoded by itself; only where nothing is divided. Spans of one document are put together.
+        """All usable records of undivided data, each encoded by itself, with the spans of a document joined.
 
-        labels: names of the classes, () where none are learned."""
+        labels: names of the classes, () if none are learned."""
         class_of = {label: i for i, label in enumerate(labels)}
         items, numbers = self.items, self._numbers
         if self.modality.layout == "document":
@@ -209,7 +209,7 @@ class InMemoryStore:
         records = []
         for item, number, row in zip(items, numbers, rows, strict=True):
             if isinstance(row, str):
-                continue  # `encode` has counted it
+                continue  # `encode` has noted the refusal
             file, name = split_record_name(item.name)
             named = bool(self.modality.traits.record_start) and name != str(number)  # other names are row numbers
             label = class_of.get(item.label or "", 0) if labels else None
@@ -267,7 +267,7 @@ class InMemoryStore:
         return self._orders[name]
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
-        """Nothing to prepare: all is in memory."""
+        """Nothing to do: all is in memory."""
 
     def close(self) -> None:
         """Nothing to close."""

@@ -18,7 +18,7 @@ from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
 from anew.data.loading.epoch_order import permutation
 from anew.data.modality import Modality
 
-SWEEP_TOKENS = 1_000_000  # tokens in one stretch of a sweep: bounds memory
+SWEEP_TOKENS = 1_000_000  # tokens in one batch of a sweep, which bounds memory
 
 
 class Rows(NamedTuple):
@@ -32,7 +32,11 @@ class Rows(NamedTuple):
 class Examples(Protocol):
     """Examples of one part (or of one shard's share of it).
 
-    shift_range: positions by which all examples of an epoch may be shifted together, at least 1; units: over all of it.
+    Attributes:
+        count: Number of examples.
+        shift_range: By how many positions all examples of an epoch may be shifted together (0..shift_range-1).
+        units: Characters, pixels and so on of all examples.
+        labels: Class numbers; None without classes.
     """
 
     count: int
@@ -53,11 +57,11 @@ class Examples(Protocol):
         ...
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
-        """Each target once, see `Dataset.scoring`."""
+        """Batches in which each target counts once, see `Dataset.scoring`."""
         ...
 
     def samples(self, n: int, seed: int) -> Numbers | list[Numbers]:
-        """n stored items at random, in order of their place, for `Modality.decode`."""
+        """n random stored items in their stored order, for `Modality.decode`."""
         ...
 
 
@@ -76,7 +80,7 @@ def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers
 
 
 def widths_of(modality: Modality) -> Numbers:
-    """(vocab,) units of each id; one each where the modality does not say."""
+    """(vocab,) units of each id; one each if the modality does not say."""
     widths = modality.widths()
     return np.ones(modality.spec.vocab, dtype=np.float32) if widths is None else widths  # type: ignore[union-attr]
 
@@ -124,8 +128,8 @@ class PackedExamples:
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         n = len(self.ids) if limit is None else min(limit * self.length + 1, len(self.ids))
-        for at in range(0, max(n - 1, 0), SWEEP_TOKENS):
-            yield modality.batch(self.ids[None, at : min(at + SWEEP_TOKENS + 1, n)], None, None)
+        for first in range(0, max(n - 1, 0), SWEEP_TOKENS):
+            yield modality.batch(self.ids[None, first : min(first + SWEEP_TOKENS + 1, n)], None, None)
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
         stream = np.append(self.ids.dtype.type(self.start), self.ids)  # the first token needs a context, too
@@ -137,11 +141,11 @@ class PackedExamples:
             windows = windows[number]
         continues = np.diff(number, prepend=-2) == 1
         target = np.arange(self.length)
-        for at in range(0, len(windows), batch):
-            start, low, high = windows[at : at + batch].T
+        for first in range(0, len(windows), batch):
+            start, low, high = windows[first : first + batch].T
             rows = stream[np.minimum(start[:, None] + self._span, len(stream) - 1)]
             is_counted = (target >= low[:, None]) & (target < high[:, None])
-            yield _masked_batch(modality, rows, is_counted, continues[at : at + batch])
+            yield _masked_batch(modality, rows, is_counted, continues[first : first + batch])
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         windows = max(len(self.ids) // self.length, 1)
@@ -230,7 +234,7 @@ class GridExamples:
 
 
 def concatenate(chunks: Sequence[Rows]) -> Rows:
-    """The rows of several, in order."""
+    """The rows of all chunks, in order."""
     if len(chunks) == 1:
         return chunks[0]
     columns = zip(*chunks, strict=True)
@@ -238,7 +242,7 @@ def concatenate(chunks: Sequence[Rows]) -> Rows:
 
 
 def training_batch(modality: Modality, rows: Rows, index: NDArray[np.int64]) -> Batch:
-    """A training batch. Of the orderings of a row, the hash of its global number chooses one."""
+    """A training batch. The hash of a row's global number (index: (B,)) chooses one of its orderings."""
     import torch
 
     numbers = splitmix64(index.astype(np.uint64))
@@ -251,23 +255,25 @@ def training_batch(modality: Modality, rows: Rows, index: NDArray[np.int64]) -> 
 
 
 def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[Batch]:
-    """Batches of all examples, or of n evenly spread ones."""
+    """Batches of n evenly spread examples (of all, if there are no more), `size` examples each."""
     n = min(n, rows.count)
     row_index = np.linspace(0, rows.count - 1, n).round().astype(np.int64)
-    for at in range(0, n, size):
-        yield modality.batch(*rows.take(row_index[at : at + size]))
+    for first in range(0, n, size):
+        yield modality.batch(*rows.take(row_index[first : first + size]))
 
 
 def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:
-    """(windows, 3): start, and first and last+1 counted target within the window, so that n targets count once each."""
+    """(windows, 3) start, first counted target and end of counted targets of each window. Each of the n targets counts once.
+
+    The targets are numbered within the window."""
     stride = min(max(stride, 1), length)
     scored = min(length, n)
-    out = [(0, 0, scored)]
+    windows = [(0, 0, scored)]
     while scored < n:
         stop = min(scored + stride, n)
-        out.append((stop - length, scored - stop + length, length))
+        windows.append((stop - length, scored - stop + length, length))
         scored = stop
-    return np.array(out, dtype=np.int64)
+    return np.array(windows, dtype=np.int64)
 
 
 def _masked_batch(modality: Modality, rows: Numbers, mask: NDArray[np.bool_], continues: NDArray[np.bool_]) -> Batch:

@@ -1,4 +1,4 @@
-"""One shard of a source -> its encoded items."""
+"""Encodes the items of one shard of a source."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ from anew.data.types import Item, SkippedItem
 
 
 class ShardEncoder:
-    """Encodes shard `n`, its train items as number n and its held-out ones as number n + len(shards). Thread-safe.
+    """Encodes shards. Thread-safe.
 
-    labels: class number by name, empty where classes are not learned.
+    The train items of shard n have the number n, and its held-out items the number n + len(shards).
+
+    Attributes:
+        labels: Class number by name; empty if classes are not learned.
     """
 
     def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, division: SourceSplit) -> None:
@@ -32,48 +35,49 @@ class ShardEncoder:
     def items(self, number: int, is_held_out: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
         """Train (or held-out) items of a shard with their parts, and refusals; near-duplicates of held-out items are left out."""
         parts = self._split.parts[number]
-        for at, record in enumerate(read_records(self._source, self._shards[number], self._modality)):
-            part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else REJECTED
+        for index, record in enumerate(read_records(self._source, self._shards[number], self._modality)):
+            part = parts if isinstance(parts, int) else int(parts[index]) if index < len(parts) else REJECTED
             if part == REJECTED or (part != split.TRAIN) != is_held_out:
                 continue
             if isinstance(record, SkippedItem) or is_held_out or not self._split.repeats(record, self._modality):
                 yield record, part
 
-    def prefetch(self, name: int) -> None:
-        """Have the source of shard `name` fetched, where it lies in a store."""
-        self._source.prefetch(self._shards[name % len(self._shards)])
+    def prefetch(self, number: int) -> None:
+        """Start to fetch the source of a shard, if it lies in a store. number: see the class."""
+        self._source.prefetch(self._shards[number % len(self._shards)])
 
-    def encode(self, name: int) -> EncodedShard:
-        """Shard `name`, see the class."""
-        number, is_held_out = name % len(self._shards), name >= len(self._shards)
-        out = _EncodedItems()
-        todo: list[tuple[Item, int]] = []
-        for record, part in self.items(number, is_held_out):
+    def encode(self, number: int) -> EncodedShard:
+        """The encoded items with this number, see the class."""
+        shard, is_held_out = number % len(self._shards), number >= len(self._shards)
+        encoded = _EncodedItems()
+        waiting: list[tuple[Item, int]] = []
+        for record, part in self.items(shard, is_held_out):
             if isinstance(record, SkippedItem):
-                out.refused.append([record.name, record.reason, record.group])
+                encoded.refused.append([record.name, record.reason, record.group])
                 continue
-            todo.append((record, part))
-            if len(todo) == isolation.PIECE:
-                self._encode_batch(todo, out)
-                todo = []
-        self._encode_batch(todo, out)
-        lengths = np.fromiter(map(len, out.values), dtype=np.int64, count=len(out.values))
-        labels, parts = np.array(out.labels, dtype=np.int64), np.array(out.parts, dtype=np.uint8)
-        return EncodedShard(self._concatenate(out.values), lengths, labels, parts, out.refused)
+            waiting.append((record, part))
+            if len(waiting) == isolation.PIECE:
+                self._encode_batch(waiting, encoded)
+                waiting = []
+        self._encode_batch(waiting, encoded)
+        lengths = np.fromiter(map(len, encoded.values), dtype=np.int64, count=len(encoded.values))
+        labels, parts = np.array(encoded.labels, dtype=np.int64), np.array(encoded.parts, dtype=np.uint8)
+        return EncodedShard(self._concatenate(encoded.values), lengths, labels, parts, encoded.refused)
 
-    def _encode_batch(self, todo: Sequence[tuple[Item, int]], out: _EncodedItems) -> None:
-        encoded = self._modality.encode_many([item for item, _ in todo]) if todo else []
-        for (item, part), values in zip(todo, encoded, strict=True):
+    def _encode_batch(self, items: Sequence[tuple[Item, int]], encoded: _EncodedItems) -> None:
+        """Encode items with their parts, and add them to `encoded`."""
+        rows = self._modality.encode_many([item for item, _ in items]) if items else []
+        for (item, part), values in zip(items, rows, strict=True):
             label = self.labels.get(item.label or "", -1 if self.labels else 0)
             if isinstance(values, str):
-                out.refused.append([item.name, values, item.group])
+                encoded.refused.append([item.name, values, item.group])
             elif label < 0:
                 unknown = f"has the class {item.label!r}, which the listing did not show"
-                out.refused.append([item.name, unknown, item.group])
+                encoded.refused.append([item.name, unknown, item.group])
             else:
-                out.values.append(values)
-                out.labels.append(label)
-                out.parts.append(part)
+                encoded.values.append(values)
+                encoded.labels.append(label)
+                encoded.parts.append(part)
 
     def _concatenate(self, values: Sequence[Numbers]) -> Numbers:
         spec = self._modality.spec
@@ -83,7 +87,7 @@ class ShardEncoder:
 
 
 class _EncodedItems:
-    """The encoded part of one shard so far."""
+    """The items of one shard that are encoded so far."""
 
     def __init__(self) -> None:
         self.values: list[Numbers] = []

@@ -1,7 +1,7 @@
 """A source read in shards while training goes on: images of any number, and text too large to keep whole.
 
-Encoding runs ahead on a background thread in the order of use; encoded shards lie in the cache for the next run. The order
-of examples is fixed by the listing (see `epoch_order`), so it never depends on what was already encoded.
+A background thread encodes ahead, in the order of use; the cache keeps encoded shards for the next run. The listing fixes
+the order of examples (see `epoch_order`), so it never depends on what was already encoded.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from anew.data.splitting.streaming_split import OWN_SHARDS, has_usable, split_so
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-# Text (bytes, items), or grids, that `fit` sees: enough for a vocabulary, or for shape and scale.
+# Text (bytes, items) or grids that `fit` sees: enough for a vocabulary, or for shape and scale.
 FIT_BYTES, FIT_TEXTS, FIT_ITEMS = 4 * 1024 * 1024, 100_000, 2048
-MEASURED_ITEMS = 4096  # texts that are encoded to learn how many examples a byte holds
-SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
+MEASURED_ITEMS = 4096  # texts that are encoded to measure how many examples a byte makes
+SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # bytes of text, or grids, of a sweep without a limit
 SWEEP_GRIDS, MIN_SWEEP_GRIDS = 512 * 1024 * 1024, 256  # bytes of stored grids in a sweep, and grids that it always has
-# Bytes of a stored grid (32 x 32 in colour and less) of which a sweep has more: quickly read, and closed forms are worse without
-# (docs/log.md, 2026-11-27).
+# Of stored grids with at most so many bytes (32 x 32 in colour and less) a sweep has more: they are quickly read, and closed
+# forms are worse without them (docs/log.md, 2026-11-27).
 SMALL_GRID, SMALL_GRIDS_FACTOR = 4096, 2.5
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes that are shuffled together: a group or two are in memory
-MAX_GROUP_SHARDS = 64  # of a group: each has to be encoded before its first example is used
+MAX_GROUP_SHARDS = 64  # most shards of a group: all must be encoded before the first example is used
 
 
 class StreamingStore:
-    """See `in_memory.InMemoryStore`, whose methods these are; here counts are estimates where shards are not read yet."""
+    """The methods of `in_memory.InMemoryStore`; counts are estimates as long as shards are not read yet."""
 
     def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int) -> None:
         self.modality = modality
@@ -59,15 +59,15 @@ class StreamingStore:
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
-        # Of `fit_items`, until `encode` has measured them.
+        # Set by `fit_items`; `encode` measures the items and drops them
         self._fit_items: list[Item] = []
         self._fit_bytes = 0.0
         self._fit_shards: list[int] = []
-        # Of `encode`.
+        # Set by `encode`
         self._cache: ShardCache | None = None
         self._order: EpochOrder
-        self._coming = (-1, -1, -1)  # what was asked for in advance: epoch, group and how many of the next one
-        # Examples, units and ids that a byte of the source holds; of grids only "ids": bytes of each.
+        self._coming = (-1, -1, -1)  # what was last asked of the background thread: see `EpochOrder.upcoming`
+        # Examples, units and ids that a byte of the source makes; for grids only "ids": bytes of each
         self.rates: dict[str, float] = {}
 
     @property
@@ -82,7 +82,7 @@ class StreamingStore:
 
     @property
     def classes(self) -> list[str]:
-        """Class names of the train part, where all of it was read."""
+        """Class names of the train part that are known from reading it; none for sources that are divided unread."""
         return sorted(name for name in self._split.classes if name)
 
     def scan_parts(self) -> dict[str, int]:
@@ -112,7 +112,7 @@ class StreamingStore:
         return items
 
     def _nothing_to_fit(self, numbers: Sequence[int]) -> str:
-        """Why the train part of all these shards is empty, one sentence."""
+        """A sentence that says why nothing in the train part of these shards can be used."""
         for number in numbers:
             for record, _ in self._encoder.items(number):
                 if isinstance(record, SkippedItem):
@@ -131,7 +131,7 @@ class StreamingStore:
         """Prepare to encode with the fitted modality.
 
         Args:
-            labels: Names of the classes, empty where none are learned.
+            labels: Names of the classes, empty if none are learned.
             cache: Folder of the cache; None: the default one.
             name: JSON values that the cache depends on, besides the modality's state.
         """
@@ -154,15 +154,15 @@ class StreamingStore:
 
     def _measure(self) -> None:
         items, self._fit_items = self._fit_items, []
-        if isinstance(self.modality.spec, Grid):  # all take as much; a shard is encoded that training begins with
-            first = next((values for values in map(self._encoded, self._fit_shards) if len(values.parts)), None)
+        if isinstance(self.modality.spec, Grid):  # all have the same size; training begins with these shards anyway
+            first = next((shard for shard in map(self._encoded, self._fit_shards) if len(shard.parts)), None)
             self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
-        elif encoded := [
-            values for values in self.modality.encode_many(items[:MEASURED_ITEMS]) if not isinstance(values, str)
-        ]:
-            size = self._fit_bytes * min(len(items), MEASURED_ITEMS) / len(items)
-            view, ids = examples_of(self.modality, encoded, None), sum(map(len, encoded))
-            self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
+        else:
+            rows = self.modality.encode_many(items[:MEASURED_ITEMS])
+            if encoded := [values for values in rows if not isinstance(values, str)]:
+                size = self._fit_bytes * min(len(items), MEASURED_ITEMS) / len(items)
+                view, ids = examples_of(self.modality, encoded, None), sum(map(len, encoded))
+                self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
         if not self.rates:
             raise DataError(f"none of the first {len(items)} items of {self._source.path!r} can be used")
 
@@ -178,12 +178,13 @@ class StreamingStore:
             return items * self.rates["ids"]  # bytes of a stored grid
         return self._shards[number].bytes * self.rates["ids"] * 2
 
-    def _encoded(self, name: int) -> EncodedShard:
+    def _encoded(self, number: int) -> EncodedShard:
+        """Encoded items; `number` as in `ShardEncoder`."""
         assert self._cache is not None, "`encode` comes first"
-        shard = self._cache.get(name)
-        if name not in self._seen:
-            self._seen.add(name)
-            self.refusals.add(SkippedItem(str(name), str(reason), *counts) for name, reason, *counts in shard.refusals)
+        shard = self._cache.get(number)
+        if number not in self._seen:
+            self._seen.add(number)
+            self.refusals.add(SkippedItem(str(name), str(reason), *group) for name, reason, *group in shard.refusals)
         return shard
 
     def _view(self, number: int) -> Examples:
@@ -220,12 +221,11 @@ class StreamingStore:
         self.prefetch(index, phase)
         slots = self._order.slots_of(index, phase)
         pairs = zip(slots.shards.tolist(), slots.fractions.tolist(), strict=True)
-        return training_batch(
-            self.modality, concatenate([self._row_at(shard, fraction) for shard, fraction in pairs]), index
-        )
+        rows = [self._row_at(shard, fraction) for shard, fraction in pairs]
+        return training_batch(self.modality, concatenate(rows), index)
 
     def _row_at(self, shard: int, fraction: float) -> Rows:
-        for step in range(len(self._train)):  # a shard whose items were all refused lends its slots to the next
+        for step in range(len(self._train)):  # if all items of a shard were refused, the next one fills its slots
             view = self._view(self._train[(shard + step) % len(self._train)])
             if view.count:
                 return view.at_fraction(fraction)
@@ -234,7 +234,7 @@ class StreamingStore:
         )
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
-        """Have the shards of these examples, and those after them, made in the background."""
+        """Encode the shards of these examples, and those after them, in the background."""
         del phase  # all phases go through the shards in one order
         coming = self._order.upcoming(int(index[0]))
         if coming != self._coming:
@@ -263,7 +263,7 @@ class StreamingStore:
         return max(1, round(SWEEP_BYTES * self.rates["examples"]))
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
-        """One ordered pass; of train only the first shards in the order of training, SWEEP_BYTES of text or SWEEP_ITEMS grids."""
+        """One ordered pass; for train over the first shards in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""
         if part != split.TRAIN:
             yield from self.rows(part).sweep(self.modality, limit)
             return
@@ -273,11 +273,12 @@ class StreamingStore:
             remaining -= view.count
 
     def rows(self, part: int, min_rows: int = 0) -> Examples:
-        """All examples of a held-out part; of train those of a first sweep, or `min_rows` where that is more."""
+        """All examples of a held-out part; of train those of a sweep, or `min_rows` if that is more."""
         examples = self._held.get(part)
         if examples is None or (part == split.TRAIN and examples.count < min(min_rows, 0.9 * self._order.total)):
-            names = self._train_shards(min_rows) if part == split.TRAIN else self._held_shards(part, len(self._shards))
-            examples = self._held[part] = self._examples([self._encoded(name) for name in names], part)
+            is_train = part == split.TRAIN
+            numbers = self._train_shards(min_rows) if is_train else self._held_shards(part, len(self._shards))
+            examples = self._held[part] = self._examples(list(map(self._encoded, numbers)), part)
             if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return examples
@@ -298,7 +299,7 @@ class StreamingStore:
         return held_shards
 
     def text(self, part: int, limit: int) -> Iterator[Item]:
-        """Items of a part as they are read, at least `limit` characters where there are so many."""
+        """Items of a part as they are read, until they have `limit` characters."""
         is_held_out = part != split.TRAIN
         numbers = self._held_shards(part) if is_held_out else [self._train[i] for i in self._order.first()]
         for number in numbers:
@@ -310,7 +311,7 @@ class StreamingStore:
                 return
 
     def label_counts(self) -> Counter[int]:
-        """Train items by class number, of a sample where the source is large."""
+        """Train items by class number; only those of a sweep if the source was divided unread."""
         if not self._classes:
             labels = self.rows(split.TRAIN).labels
             return Counter() if labels is None else Counter(labels.tolist())

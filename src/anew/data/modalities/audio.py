@@ -1,7 +1,7 @@
 """Sound as a grid of log-mel magnitudes in [-1, 1]: any common format, rate, depth and channels in; WAV or FLAC out.
 
-A clip is stored as a waveform; `batch` turns it into a spectrogram, and `decode` finds phases for one that was generated. See
-docs/log.md for why.
+A clip is stored as a waveform; `batch` turns it into a spectrogram, and `decode` finds phases for a generated spectrogram.
+docs/log.md says why.
 """
 
 from __future__ import annotations
@@ -30,16 +30,15 @@ from anew.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
-CALIBRATION_CLIPS = (
-    96  # generated clips whose ends and levels are compared with real ones: with 48 levels were .2 dB worse
-)
-FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
-SEARCHED_SECONDS = 120.0  # of a file that is one clip, in which its loudest stretch is looked for: bounds the time
-MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
-ALIKE = 1e-4  # power of the difference of two channels, as a share of theirs, that is hardly heard (-40 dB)
-DIFFERENT_SHARE = 0.05  # of the clips, from which stereo is learned: so many have two channels that differ
-SIGNATURE_RISE = 1.5  # decibels between neighbours: differences that another encoding of the same clip keeps
+FITTED_CLIPS = 256  # clips of the train part from which scale and spread are measured
+# Generated clips whose ends and levels are compared with real ones: with 48, levels were .2 dB worse
+CALIBRATION_CLIPS = 96
+FADE_SECONDS = 0.004  # the fade at both ends of a clip
+SEARCHED_SECONDS = 120.0  # the loudest stretch of a long file is searched in so much of it, which bounds the time
+MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
+ALIKE = 1e-4  # a difference of two channels is hardly heard below this share of their power (-40 dB)
+DIFFERENT_SHARE = 0.05  # stereo is learned if the two channels differ in so many of the clips
+SIGNATURE_RISE = 1.5  # decibels: a difference between neighbours that another encoding of the same clip keeps
 
 SUFFIXES = frozenset(
     [".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"]
@@ -69,7 +68,7 @@ class AudioConfig:
 
 
 class Audio(Modality):
-    """Clips of sound. Items are (N,) float32 in [-1, 1], or (N, 2) of stereo; stored as int16."""
+    """Clips of sound. Items are (N,) float32 in [-1, 1], or (N, 2) for stereo; stored as int16."""
 
     name = "audio"
     suffixes = SUFFIXES
@@ -94,7 +93,7 @@ class Audio(Modality):
         self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
         self._scale: SoundScale
-        self._levels: ClipLevels | None = None  # None: samples are brought to one peak, or keep what was learned
+        self._levels: ClipLevels | None = None  # None: samples are scaled to one peak, or keep their learned level
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -102,9 +101,9 @@ class Audio(Modality):
         form = head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
         if riff or form or (head.startswith(_MAGIC) and b"theora" not in head):
             return 1.0
-        # Layer III frames follow each other; two bytes alone may be anything.
-        sync = len(head) > 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] & 0xF0 not in (0, 0xF0)
-        return 0.8 if sync and head[2] & 0x0C != 0x0C else 0.0
+        # The header of an MPEG frame (layer III) is only four bytes, which other files may begin with too
+        is_frame = len(head) > 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] & 0xF0 not in (0, 0xF0)
+        return 0.8 if is_frame and head[2] & 0x0C != 0x0C else 0.0
 
     @property
     def _grid(self) -> Grid:
@@ -113,7 +112,7 @@ class Audio(Modality):
     @property
     def _shape(self) -> audio_clips.Shape:
         if self.clip_shape is None:
-            raise DataError("audio is inspected before it is read; open it as a data set")
+            raise DataError("audio is inspected before it is read; open it as a dataset")
         return self.clip_shape
 
     @property
@@ -133,7 +132,7 @@ class Audio(Modality):
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         headers = [header for header in isolation.each(self.header, sample) if not isinstance(header, ValueError)]
-        if not headers:  # others are refused by name when they are read
+        if not headers:  # single files that cannot be read are refused by name later
             raise DataError("no sound file of the sample can be read")
         config = self.config
         channels = audio_clips.CHANNELS[config.channels]
@@ -200,7 +199,7 @@ class Audio(Modality):
             stop = min(header.frames, round(SEARCHED_SECONDS * header.rate))
             x, rate = audio.read(item.file, 0, stop, shape.channels)
         x = audio.resample(x, rate, shape.rate)
-        trimmed = audio.trim_silence(x, shape.rate)  # says where there is nothing to hear
+        trimmed = audio.trim_silence(x, shape.rate)  # raises ValueError if there is nothing to hear
         x = audio.fit_length(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
         return audio.fade_ends(x, self._fade)
 
@@ -216,8 +215,8 @@ class Audio(Modality):
         return None
 
     def signature(self, item: Item) -> bytes | None:
-        """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
-        bands and stretches of time is louder."""
+        """Bytes that most copies of one clip share, even if they differ in encoding, level or small details: they say which of
+        two neighbouring bands or stretches of time is louder."""
         mono = audio.scale_to_peak(audio.with_channels(self._heard(item), 1), PEAK)  # (N,)
         levels = _coarse_spectrogram(mono)  # (12, 16)
         rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
@@ -242,7 +241,7 @@ class Audio(Modality):
         return self.spec
 
     def _loudness(self, clips: Numbers) -> NDArray[np.float64]:
-        """(n,) of stored clips (n, N) or (n, N, 2)."""
+        """(n,) loudness of stored clips (n, N) or (n, N, 2)."""
         return np.asarray([loudness(clip, self._shape.rate) for clip in clips.astype(np.float32) / STORED_SCALE])
 
     def encode(self, item: Item) -> NDArray[np.int16]:
@@ -252,7 +251,7 @@ class Audio(Modality):
 
     @property
     def _keeps_levels(self) -> bool:
-        """Whether a stored clip has its own level behind it."""
+        """Whether a stored clip ends with its own level."""
         return self.config.level == "data"
 
     def units(self, item: Item) -> int:
@@ -275,14 +274,14 @@ class Audio(Modality):
 
     def decode(self, x: Values) -> list[audio.Samples]:
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
-        # Clips are faded too; a sample that begins loud would click.
+        # Faded as clips are; a sample that begins loud would click.
         waves = [audio.fade_ends(wave, self._fade) for wave in self._scale.waves(x, self.config.rounds)]
         pairs = zip(waves, self._peaks(x, waves), strict=True)
         return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in pairs]
 
     def _peaks(self, x: Values, waves: Sequence[audio.Samples]) -> list[float | None]:
-        """Largest value that each of the samples gets; None: it stays as it is."""
-        if self.config.level == "keep":  # cut peaks would crackle
+        """Peak that each of the samples is scaled to; None: it stays as it is."""
+        if self.config.level == "keep":  # scaled down only if its peaks would be clipped, which crackles
             return [FULL_SCALE if np.abs(wave).max() > FULL_SCALE else None for wave in waves]
         if self._levels is None:
             return [PEAK] * len(waves)
@@ -351,7 +350,7 @@ class Audio(Modality):
 
 
 def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[Item]) -> NDArray[np.int16]:
-    """(n, N) or (n, N, 2) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
+    """(n, N) or (n, N, 2) the first usable clips, at most FITTED_CLIPS. Raises DataError if there is none."""
     clips: list[NDArray[np.int16]] = []
     first_error = ""
     for item, clip in each(encode, items):
@@ -367,7 +366,7 @@ def _first_clips(encode: Callable[[Item], NDArray[np.int16]], items: Iterable[It
 
 
 def _slice_bounds(item: Item) -> tuple[int, int] | None:
-    """(first frame, frame behind the last) of a clip that was cut out of a file; None where the item is a whole file."""
+    """(first frame, end) of a clip that was cut out of a file; None if the item is a whole file."""
     return item.data.at if isinstance(item.data, FileSlice) else None
 
 
@@ -380,7 +379,7 @@ def _differ(rows: NDArray[np.int16]) -> bool:
 
 
 def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:
-    """(12, 16) decibels in bands (each half an octave) and stretches of time."""
+    """(12, 16) decibels in 12 bands (each half an octave) of 16 stretches of time."""
     stretches = np.array_split(x, 16)
     size = max(256, 2 ** int(np.ceil(np.log2(max(map(len, stretches))))))
     padded = np.stack([np.pad(stretch, (0, size - len(stretch))) for stretch in stretches])

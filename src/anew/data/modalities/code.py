@@ -1,7 +1,7 @@
-"""Programs: each file a document, and gaps that are filled in.
+"""Programs: each file is a document, and the model can learn to fill gaps in one.
 
-A share of the training windows is shown as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255), so that the model learns
-to fill in a middle. The likelihood of a text is always that of its tokens in order.
+For that, a share of the training windows is rearranged as prefix, suffix, middle (Bavarian et al., arXiv 2207.14255). The
+likelihood of a text is always that of its tokens in their order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SUFFIXES = (
     " pas dart nim zig v sv vhd cmake"
 )
 FIM = ("fim_prefix", "fim_suffix", "fim_middle")
-MIN_GAP_WINDOW = 8  # tokens of a window, at least, for a gap: shorter ones have no context to learn from
+MIN_GAP_WINDOW = 8  # least tokens of a window with a gap: shorter ones have no context to learn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class CodeConfig:
 
 
 class Code(Text):
-    """Source code. Samples have the most common ending of the training files."""
+    """Source code. Sample files have the most common suffix of the training files."""
 
     name = "code"
     suffixes = frozenset(f".{name}" for name in _SUFFIXES.split())
@@ -62,7 +62,7 @@ class Code(Text):
     traits = replace(
         Text.traits,
         singular="program",
-        default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
+        default_sampling={"min_p": 0.05},  # a single wrong symbol keeps a function from parsing
     )
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
@@ -74,11 +74,9 @@ class Code(Text):
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        return (
-            0.5
-            if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype"))
-            else TEXT_CONFIDENCE / 2 * looks_like_text(head)
-        )
+        if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype")):
+            return 0.5
+        return TEXT_CONFIDENCE / 2 * looks_like_text(head)
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         suffixes = Counter(suffix for item in sample if (suffix := unpacked(suffix_of(item.name))) in self.suffixes)
@@ -90,7 +88,7 @@ class Code(Text):
         return [f"programs in several languages ({counts} of those looked at); samples are written as {self.suffix}"]
 
     def _set_spec(self, length: int, several_documents: bool) -> None:
-        super()._set_spec(length, several_documents=True)  # a gap ends where a file does
+        super()._set_spec(length, several_documents=True)  # so that there is an end token, which also ends a gap
         vocab = self.spec.vocab
         special = {**self.spec.special, **{name: vocab + index for index, name in enumerate(FIM)}}
         self._widths = np.append(self._widths, np.zeros(len(FIM), dtype=np.float32))
@@ -100,13 +98,13 @@ class Code(Text):
     # ---- gaps ----
 
     def augment(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
-        """Some windows as prefix, suffix, middle, end; those that hold parts of several files stay as they are."""
+        """Rearrange some windows as prefix, suffix, middle, end; windows with parts of several files stay as they are."""
         import torch
 
         x = batch.x.numpy()  # (B, L+1)
         uniform = np.stack([splitmix64(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
         end = self.spec.special["end"]
-        length = x.shape[1] - len(FIM) - 1  # tokens of the window, besides those that mark the gap and its end
+        length = x.shape[1] - len(FIM) - 1  # tokens that are left beside those that mark the gap and its end
         in_one_file = ~(x[:, :length] == end).any(1)  # (B,)
         chosen = np.flatnonzero((uniform[0] < self.config.fim) & in_one_file)
         if length < MIN_GAP_WINDOW or not len(chosen):
@@ -126,12 +124,12 @@ class Code(Text):
 
     @property
     def takes_suffix(self) -> bool:
-        """Whether it learned to fill gaps, so that an end can be given too."""
+        """Whether the model learned to fill gaps, so that a prompt may have a suffix."""
         return self.config.fim > 0
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
-        """Ids of a beginning or, with a suffix, of a gap. What does not fit in the window comes before the tokens of the gap:
-        the start of the prefix, a suffix token, and the end of the suffix."""
+        """Ids of a beginning or, with a suffix, of a gap. Text that does not fit in the window comes before the tokens of the
+        gap: the start of the prefix, a suffix token, and the end of the suffix."""
         import torch
 
         if not suffix:
@@ -159,7 +157,7 @@ class Code(Text):
         return self.tokenizer.decode([i for i in ids if 0 <= i < self.tokenizer.size])
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
-        """The text after a gap is kept, and `stop` is not searched for in it."""
+        """As in `Text`, but the text after a gap is kept, and not searched for `stop`."""
         if self.spec.special[FIM[0]] not in prompt:
             return super()._truncate_at(row, prompt, stop)
         before, middle, after = self._split_gap(row)
@@ -174,7 +172,7 @@ class Code(Text):
         return self._text(self._split_gap(row)[1])
 
     def _split_gap(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-        """Ids before a gap, in it, and after it, of a sample whose prompt `condition_from_prompt` made."""
+        """Ids before a gap, in it, and after it; for a sample whose prompt comes from `condition_from_prompt`."""
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
         outer, near = _cut(row, prefix_token)
         far_prefix, far_suffix = _cut(outer, suffix_token)

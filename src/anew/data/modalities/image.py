@@ -26,20 +26,22 @@ from anew.errors import ConfigError, DataError
 
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
 DECODED_IMAGES = 1024  # of these, images whose pixels decide channels, depth and scale
-# Decoding of the sample stops here (about two seconds of PNG), though never below MIN_DECODED images.
-DECODED_PIXELS = 1 << 27
-MAX_DECODED_PIXELS = 1 << 28  # but here also where it is fewer than those
-KEPT_PIXELS = 1 << 24  # of the small copies that are kept: 50 MB as colour
-MIN_DECODED = 16  # images that are decoded, however large
-CHUNK = 4  # images, at least, between two looks at how much was decoded: each look is an exchange with the worker
+MIN_DECODED = 16  # so many are decoded, unless they have more than MAX_DECODED_PIXELS
+DECODED_PIXELS = 1 << 27  # after so many (about two seconds of PNG) no more images than MIN_DECODED are decoded
+MAX_DECODED_PIXELS = 1 << 28  # after so many no more are decoded, even if they are fewer than MIN_DECODED
+KEPT_PIXELS = 1 << 24  # most pixels of the thumbnails together: 50 MB in colour
+CHUNK = 4  # least images that the worker gets at a time; after each chunk the decoded pixels are counted
 MAX_SIDE = 1024  # pixels a side
-MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
-TRANSPARENT_SHARE = 0.1  # of images, from which transparency is kept
-MATCHED_PIXELS = 1 << 17  # of samples that are compared with real images, and that are matched at a time
-MATCHED_SAMPLES = (8, 128)  # least and most of them: of 64, shares of pixels are off by up to a half (docs/log.md)
-PALETTE_PIXELS = 1 << 21  # of real images in which a palette is looked for
-MATCHED_IMAGES = (16, 2048)  # least and most of them
-CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting
+MIN_STD = 0.02  # least standard deviation reported: noise levels are chosen relative to it
+TRANSPARENT_SHARE = 0.1  # transparency is kept if so many of the images have it
+MATCHED_PIXELS = 1 << 17  # pixels of samples that are compared with real images, and that are matched at a time
+MATCHED_SAMPLES = (
+    8,
+    128,
+)  # least and most of these samples: of 64, shares of pixels are off by up to a half (docs/log.md)
+PALETTE_PIXELS = 1 << 21  # pixels of real images in which a palette is searched
+MATCHED_IMAGES = (16, 2048)  # least and most of these images
+CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}  # by the setting `channels`
 
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
@@ -86,8 +88,10 @@ class _ImageGlimpses:
         sizes: (width, height) of each.
         thumbnails: Small copies of those decoded.
         value_ranges: Smallest and largest value of each deep image.
-        is_float: Whether values of one are floating-point numbers.
+        is_float: Whether any has floating-point values.
         first_error: Why the first unusable image cannot be used.
+        decoded_pixels: Pixels decoded so far.
+        kept_pixels: Pixels of the thumbnails.
     """
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -105,7 +109,7 @@ class _ImageGlimpses:
 
     @property
     def needs_bodies(self) -> bool:
-        """Whether more images are to be decoded."""
+        """Whether more images should be decoded."""
         if len(self.thumbnails) >= DECODED_IMAGES:
             return False
         if self.decoded_pixels < DECODED_PIXELS and self.kept_pixels <= KEPT_PIXELS:
@@ -114,7 +118,7 @@ class _ImageGlimpses:
 
     @property
     def piece(self) -> int:
-        """Images to look at next: half of those that are probably still to be decoded, going by the ones before."""
+        """How many images to look at next: half of those that are probably left to decode, judging by the images so far."""
         if not self.needs_bodies:
             return isolation.PIECE
         decoded = len(self.thumbnails)
@@ -126,7 +130,7 @@ class _ImageGlimpses:
         return int(np.clip(decoded * (min(shares) - 1) / 2, CHUNK, isolation.PIECE))
 
     def add(self, glimpse: ImageGlimpse) -> None:
-        """Count an image in."""
+        """Add an image."""
         self.sizes.append(glimpse.size)
         if glimpse.thumbnail is None:
             return
@@ -140,7 +144,7 @@ class _ImageGlimpses:
 
 
 class Image(Modality):
-    """Still images, stored as uint8 (C, H, W); four channels hold colour multiplied by alpha.
+    """Still images, stored as uint8 (C, H, W); with four channels, colours are multiplied by alpha.
 
     After `fit`, `remarks` say which shape was chosen and why.
     """
@@ -172,7 +176,7 @@ class Image(Modality):
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
         if head.startswith(b"GIF8"):
-            return CONFIDENT  # `Video` claims a moving one with more
+            return CONFIDENT  # `Video` is more confident of a moving one
         return 0.5 if head.startswith(b"BM") else 0.0
 
     @property
@@ -190,7 +194,7 @@ class Image(Modality):
         return None
 
     def signature(self, item: Item) -> bytes | None:
-        """Bytes shared by most copies of one picture that differ in encoding alone or in little else."""
+        """Bytes that most copies of one picture share, even if they differ in encoding or small details."""
         image = pixels.load(pixels.open_image(item.data), min_size=(64, 64))
         levels = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), levels))
@@ -238,7 +242,8 @@ class Image(Modality):
             return ImageGlimpse(size)
         if not isinstance(item.data, np.ndarray):
             image = pixels.load(image, min_size=(side, side))
-        decoded_pixels = max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
+        # To decode a JPEG at an eighth of its size costs about as much as a sixteenth of its pixels
+        decoded_pixels = max(_area(image.size), _area(size) // 16)
         if pixels.is_deep(image):
             thumbnail = pixels.block_means(np.asarray(image), 2 * side)
             return ImageGlimpse(size, thumbnail, decoded_pixels, pixels.span(image), image.mode == "F")
@@ -262,7 +267,7 @@ class Image(Modality):
     def _choose_size(
         self, sizes: list[tuple[int, int]], budget: DataBudget, max_side: int, keeps_transparency: bool
     ) -> tuple[int, int]:
-        """(width, height) of all images; sets `_framing`, how images of another shape are brought to it."""
+        """(width, height) of all images; sets `_framing`, which says how images of another shape are fitted to it."""
         sizes_differ = len(set(sizes)) > 1
         self._framing = self.config.frame
         if self._framing == "auto":
@@ -298,7 +303,7 @@ class Image(Modality):
         return pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels)
 
     def _decoding_size(self, size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
-        """Twice the final size: enough for antialiasing, and a fraction of the work where photographs are large."""
+        """Twice the final size: enough for antialiasing, and a fraction of the work for large photographs."""
         ratios = (width / size[0], height / size[1])
         ratio = 2.0 * (min(ratios) if self._framing == "pad" else max(ratios))
         return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
@@ -397,8 +402,8 @@ class Image(Modality):
 
 
 def side_limit(budget: DataBudget) -> int:
-    """Pixels a side that the budget can learn: 32 in a minute of one CPU thread, twice that for sixty times the work, and 64
-    without a budget."""
+    """Pixels a side that the budget can learn: 32 in a minute of one CPU thread, twice as many in sixty times that, 64 without
+    a budget."""
     if budget.thread_seconds is None:
         return 64
     side = 32.0 * (budget.thread_seconds / 60.0) ** (np.log(2) / np.log(60))

@@ -12,12 +12,12 @@ from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 
-MAX_CHARACTERS = 400  # of a molecule: longer strings are large polymers or no SMILES; chosen
-MIN_LINES = 20  # lines that a file must show to be known by content
-COMMENT = "#"  # elsewhere a triple bond, but no molecule begins with one
+MAX_CHARACTERS = 400  # of a molecule; longer strings are large polymers or not SMILES; chosen
+MIN_LINES = 20  # lines that a file needs to be recognized by its content
+COMMENT = "#"  # within a molecule a triple bond, but none begins with it
 _SMILES = re.compile(r"(?:\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[=#$:~/\\.()+-]|%\d\d|\d)+")
 _ATOM = re.compile(r"[A-Za-z*]")
-_OPENS = re.compile(r"[\[A-Za-z*]")  # no digit: dates, numbers and IP addresses consist of the same characters
+_OPENS = re.compile(r"[\[A-Za-z*]")  # not a digit: dates, numbers and IP addresses consist of the same characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class MoleculeConfig:
 
 
 class Molecule(Text):
-    """Molecules. The first word of a line is the molecule, and a name behind it is ignored. The end of each counts as one character."""
+    """Molecules. The first word of a line is the molecule; a name after it is ignored. The end of each counts as one character."""
 
     name = "molecule"
     suffixes = frozenset({".smi", ".smiles", ".can", ".ism"})
@@ -38,13 +38,13 @@ class Molecule(Text):
     traits = replace(
         Text.traits,
         singular="molecule",
-        default_sampling={"min_p": 0.05},  # one symbol out of place, and the molecule is not valid
+        default_sampling={"min_p": 0.05},  # a single wrong symbol makes a molecule invalid
     )
 
     def __init__(self, config: MoleculeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout = "list"
-        self._left_out: dict[object, tuple[int, int]] = {}  # by span: lines with names, lines that are comments
+        self._left_out: dict[object, tuple[int, int]] = {}  # number of names and of comments, by span
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -52,7 +52,7 @@ class Molecule(Text):
         words = [line.split(None, 1)[0] for line in lines if line.strip() and not line.lstrip().startswith(COMMENT)]
         if len(words) < MIN_LINES or sum(map(_opens_smiles, words)) < 0.95 * len(words):
             return TEXT_CONFIDENCE / 2 * looks_like_text(head)
-        # A list of short capitals would pass as well; rings and branches do not occur in it.
+        # A list of short words in capitals looks like SMILES too, but it has no rings and branches.
         with_structure = sum(any(c in "()=#1" for c in word) for word in words)
         return 0.9 if with_structure >= 0.5 * len(words) else TEXT_CONFIDENCE / 2
 

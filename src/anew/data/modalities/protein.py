@@ -1,7 +1,7 @@
 """Sequences of residues: proteins, DNA and RNA, from FASTA and back to it.
 
-A token is a residue, and each sequence is a record between a begin and an end token. Where both directions are learned, a
-sequence has a second coding, which starts with a token of its own and holds the residues from last to first (as in ProGen2,
+A token is a residue, and each sequence is a record between a begin and an end token. If both directions are learned, a
+sequence has a second ordering, which starts with a token of its own and has the residues from last to first (as in ProGen2,
 arXiv 2206.13517, and RITA). Long sequences (genomes) are read as one text instead.
 """
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
-MIN_RESIDUES = 200  # residues without which nothing can be learned or held out
-LONG_SEQUENCE = 4096  # residues; where the median sequence is longer, all of them are read as one text
+MIN_RESIDUES = 200  # with fewer residues nothing can be learned or held out
+LONG_SEQUENCE = 4096  # residues; if the median sequence is longer, all of them are read as one text
 MAX_CONTEXT = 1024  # residues that the model sees at once
 KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # with four letters, shorter ones would be shared by chance
 
-# Sentences on sequences that were corrected in reading, by what was wrong with them.
+# What is said about sequences that were corrected in reading, by what was wrong with them.
 MENDED = {
     "lower": "was in lower case, read as upper case",
     "gaps": "contained gaps, which were removed (an alignment?)",
@@ -79,7 +79,7 @@ class Residues:
     Args:
         alphabet: Its name in `fasta.ALPHABETS`. Any other letter is read as its unknown one.
         letters: All letters in the order of their ids.
-        num_seen: How many of them occur in training.
+        num_seen: How many of them, from the first, occur in training.
     """
 
     kind = "residues"
@@ -94,7 +94,7 @@ class Residues:
 
     @classmethod
     def fit(cls, alphabet: str, texts: Iterable[str]) -> Residues:
-        """Letters in the order of the alphabet, those first that the texts hold."""
+        """Letters in the order of the alphabet, but those that occur in the texts first."""
         occurring = set().union(*map(set, texts))
         letters = fasta.ALPHABETS[alphabet].all
         letters_seen = [letter for letter in letters if letter in occurring]
@@ -117,11 +117,11 @@ class Residues:
         return [letter.encode() for letter in self.letters]
 
     def state(self) -> dict[str, object]:
-        """All that makes it again, as JSON values."""
+        """JSON values from which it can be made again."""
         return {"kind": self.kind, "alphabet": self.alphabet_name, "letters": self.letters, "seen": self.num_seen}
 
     def tokenizer(self, special: Sequence[str]) -> Tokenizer:
-        """A `tokenizers.Tokenizer` with the same ids, the special tokens behind them."""
+        """A `tokenizers.Tokenizer` with the same ids, and the special tokens after them."""
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
         vocabulary = {letter: index for index, letter in enumerate(self.letters)}
@@ -145,7 +145,7 @@ class Protein(Text):
         singular="sequence",
         files_hold_comments=True,
         record_start=b">",
-        max_cluster_bytes=WHOLE_BYTES,  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
+        max_cluster_bytes=WHOLE_BYTES,  # bytes (residues, if files are packed): takes 10 s of one core, and 0.6 GB
     )
 
     config: ProteinConfig
@@ -189,7 +189,7 @@ class Protein(Text):
         return notes
 
     def _records(self, item: Item) -> Iterator[fasta.FastaRecord]:
-        if isinstance(item.data, str):  # a cell of a table, or a record already
+        if isinstance(item.data, str):  # a cell of a table, or already a record
             yield fasta.FastaRecord("", item.data)
             return
         try:
@@ -214,7 +214,7 @@ class Protein(Text):
             raise ValueError("holds no sequence")
 
     def _cleaned(self, sequence: str) -> str:
-        """Residues in upper case; what had to be corrected is counted. A letter of no alphabet stays, and `validate_header` refuses it."""
+        """Residues in upper case; corrections are counted. Characters that no alphabet has stay, and `validate_header` refuses them."""
         clean, gaps = fasta.clean_sequence(sequence)
         alphabet = fasta.ALPHABETS["protein" if self.alphabet == "auto" else self.alphabet]
         self._mended["gaps"] += gaps
@@ -300,8 +300,8 @@ class Protein(Text):
     # ---- directions ----
 
     def orderings(self, batch: Batch) -> list[Batch]:
-        """From first to last residue and, where both directions are learned, from last to first; pieces of long sequences stay as they
-        are."""
+        """From first to last residue and, if both directions are learned, from last to first; parts of long sequences stay as
+        they are."""
         special = self.spec.special
         if "back" not in special:
             return [batch]
@@ -321,7 +321,7 @@ class Protein(Text):
 
     @property
     def _back_token(self) -> int:
-        """The token that opens a sequence from its end; -1 where one direction is learned."""
+        """The token that begins a reversed sequence; -1 if only one direction is learned."""
         return self.spec.special.get("back", -1)
 
     def _decode_row(self, row: Sequence[int]) -> str:
@@ -329,7 +329,7 @@ class Protein(Text):
         return text[::-1] if row and row[0] == self._back_token else text
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
-        """Of a sequence that grows towards its start, what follows the last `stop` before the prompt."""
+        """As in `Text`, but a sequence that grows towards its start is cut after the last `stop` before the prompt."""
         if not prompt or prompt[0] != self._back_token:
             return super()._truncate_at(row, prompt, stop)
         text = self._decode_row(row)
@@ -360,7 +360,7 @@ class Protein(Text):
         return Artifact(".fasta", fasta.to_fasta(records).encode(), None)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
-        """Residues that samples begin with; or, where both directions were learned, that they end with."""
+        """Ids of the residues that samples begin with or, if both directions were learned, end with (suffix)."""
         import torch
 
         alphabet = fasta.ALPHABETS[self.alphabet]

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
-TEXT_CONFIDENCE = 0.1  # that a readable file is prose; formats that only their ending tells claim half of it
-MIN_CHARACTERS = 200  # characters without which nothing can be learned or held out
-TOKENIZER_CHARACTERS = 2_000_000  # that sub-words are trained on: bounds the time; chosen
-SPREAD_PIECE = 20_000  # characters of each piece of these, so that they come from all over the data
-FEW_TEXTS = 50  # below this, pieces are cut out of the texts; of more texts, whole ones are taken
+TEXT_CONFIDENCE = 0.1  # confidence that a readable file is prose; formats known only by their suffix give half of it
+MIN_CHARACTERS = 200  # with fewer characters nothing can be learned or held out
+TOKENIZER_CHARACTERS = 2_000_000  # sub-words are trained on so many, which bounds the time; chosen
+SPREAD_PIECE = 20_000  # they come in pieces of so many characters, from all over the data
+FEW_TEXTS = 50  # of fewer texts, pieces are cut out; of more, whole texts are taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class TextConfig:
 
 
 class TokenSettings(Protocol):
-    """Settings that a subclass of `Text` needs, unless it has a `fit` of its own."""
+    """Settings that `Text.fit` needs, also in subclasses."""
 
     @property
     def tokens(self) -> str: ...
@@ -68,22 +68,23 @@ class TokenChoice(NamedTuple):
     context: int
 
 
-VOCAB_BY_CHARACTERS = ((400_000, 512), (20_000_000, 1024), (200_000_000, 2048))  # below so many characters: sub-words
-LARGE_VOCAB = 4096  # of more text, and of scripts with many letters, which need room beside the 256 bytes
-MANY_LETTERS = 1024  # different characters of such scripts
-FEW_CHARACTERS = 100_000  # of a text too short to learn sub-words from
-LONG_BUDGET = 900  # seconds, from which 256 tokens of context are learned
+# (characters, sub-words): the vocabulary of texts with fewer characters than that
+VOCAB_BY_CHARACTERS = ((400_000, 512), (20_000_000, 1024), (200_000_000, 2048))
+LARGE_VOCAB = 4096  # for more text, and for scripts with many letters, which need room beside the 256 bytes
+MANY_LETTERS = 1024  # scripts with more different characters have many letters
+FEW_CHARACTERS = 100_000  # a shorter text is too short to learn sub-words from
+LONG_BUDGET = 900  # seconds; from this budget on, the context has 256 tokens
 
 
 def choose_tokens(characters: int, distinct: int, seconds: float | None, layout: Layout) -> TokenChoice:
     """The default tokens for a text.
 
-    Lists stay with characters: their records are short, and a sub-word hides how a molecule or a name is built. Documents get
-    sub-words, which see more text a token: 1,024 of them won at short budgets on one megabyte of English and on code.
+    Lists get characters: their records are short, and a sub-word hides how a molecule or a name is built. Documents get
+    sub-words, which have more text in each token: 1,024 of them won at short budgets on one megabyte of English and on code.
 
     Args:
         characters: Number of characters of the train part.
-        distinct: How many of them differ.
+        distinct: How many different ones.
         seconds: The budget; None: a number of steps was given instead.
         layout: Whether files are lists or documents.
     """
@@ -99,15 +100,13 @@ def choose_tokens(characters: int, distinct: int, seconds: float | None, layout:
 
 
 class Text(Modality):
-    """Prose, and any other text. Its unit is the character of the original, line ends included; in a list, the end of each record
-    counts as one."""
+    """Prose, and any other text. Its unit is a character of the original, line ends included; in a list, the end of each record
+    counts as one character."""
 
     name = "text"
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
-    special_names: ClassVar[Mapping[str, str]] = {  # of special ids, in tokenizer.json
-        "begin": tokenizer.BEGIN,
-        "end": tokenizer.END,
-    }
+    # Names of the special ids in tokenizer.json
+    special_names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
@@ -126,9 +125,8 @@ class Text(Modality):
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
-        self._guessed: dict[
-            str, dict[tuple[int, bytes], int]
-        ] = {}  # by file: lines of each span that are not UTF-8, {}: all
+        # Files that are not UTF-8: number of such lines in each span, or {} if the whole file is not
+        self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -145,7 +143,7 @@ class Text(Modality):
             return self._inspect_rows(rows)
         if any(len(record_jar.records(text)) > 1 for text in texts):
             return [record_jar.RULE]
-        objections = line_records.why_documents(texts)  # of each file: why its lines are no records, None if they are
+        objections = line_records.why_documents(texts)  # for each file: why its lines are no records, None if they are
         if not objections:
             return []
         if all(objection is None for objection in objections):
@@ -176,7 +174,7 @@ class Text(Modality):
             return tokenizer.clean(item.data)
         data = inflate(item.content)
         text, encoding = decode_text(data)
-        if encoding == MIXED:  # a large file comes in spans, and each may be read more than once
+        if encoding == MIXED:  # a large file comes in spans, each of which may be read more than once
             self._guessed.setdefault(item.name, {})[len(data), data[:64]] = count_guessed_lines(data)
         elif encoding in ("cp1252", "latin-1"):
             self._guessed.setdefault(item.name, {})
@@ -253,7 +251,7 @@ class Text(Modality):
         return int(min(longest, max(1.5 * usual, 16.0), 1024))
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
-        """The ids of each line; all at once where a token is a character, since calls cost more than work."""
+        """The ids of each line. If tokens are characters, all lines are encoded in one call, since calls take most of the time."""
         if not lines or not isinstance(self.tokenizer, tokenizer.Characters):
             return [self.tokenizer.encode(line) for line in lines]
         ids = self.tokenizer.encode("".join(lines))
@@ -263,7 +261,7 @@ class Text(Modality):
     def _set_spec(self, length: int, several_documents: bool) -> None:
         """Set `spec` and `_widths`: ids of the tokenizer, then the special ones."""
         num_ids, widths = self.tokenizer.size, self.tokenizer.widths()
-        if self.layout == "list":  # the end of a record stands for its line end
+        if self.layout == "list":  # the end token counts as the line end of a record
             special, special_widths = {"begin": num_ids, "end": num_ids + 1}, [0.0, 1.0]
         elif several_documents:
             special, special_widths = {"end": num_ids}, [0.0]
@@ -304,7 +302,7 @@ class Text(Modality):
     def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
-        if lengths is not None:  # nothing is computed for what no row of this batch needs
+        if lengths is not None:  # cut off columns that are padding in all rows
             rows = rows[:, : max(int(np.max(lengths)), 2)]
         x = rows.astype(np.int64)  # (B, L+1)
         widths = self._widths[x[:, 1:]]  # (B, L)
@@ -332,11 +330,11 @@ class Text(Modality):
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
     def truncate_at(self, x: Values, prompt_ids: Values | None, stop: str) -> list[str | None]:
-        prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]  # of each sample, or one for all
+        prompts = [[]] if prompt_ids is None else _as_lists(prompt_ids) or [[]]  # one for each sample, or one for all
         return [self._truncate_at(row, prompts[index % len(prompts)], stop) for index, row in enumerate(_as_lists(x))]
 
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
-        """The text of one sample's ids up to `stop` behind its prompt, or None."""
+        """The text of one sample's ids up to the first `stop` after its prompt, or None."""
         text = self._decode_row(row)
         index = text.find(stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
@@ -351,11 +349,11 @@ class Text(Modality):
         return self._decode_row(row)[len(self._decode_row(prompt)) :]
 
     def grows_forwards(self, prompt: Sequence[int]) -> bool:
-        """Whether more tokens make the continuation longer at its end."""
+        """Whether further tokens are added at the end of the continuation (not at its start)."""
         return True
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
-        """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end of the one before."""
+        """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end token of another one."""
         import torch
 
         special = self.spec.special
@@ -397,7 +395,7 @@ def _encoding_notes(guessed: Mapping[str, Mapping[tuple[int, bytes], int]]) -> l
     """Sentences on files that are not UTF-8.
 
     Args:
-        guessed: By file: lines of each span that are not, {} where the whole file is not.
+        guessed: By file: number of such lines in each span, {} if the whole file is not UTF-8.
     """
     not_utf8 = sorted(name for name, lines in guessed.items() if not lines)
     partly_utf8 = sorted(name for name, lines in guessed.items() if lines)
@@ -421,7 +419,7 @@ def _files_are(names: Sequence[str]) -> str:
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:
-    """Pieces of the texts, evenly spread over all of them, of about `limit` characters in all."""
+    """Pieces of the texts, evenly spread over all of them, with about `limit` characters in total."""
     total = sum(map(len, texts))
     if total <= limit:
         return list(texts)

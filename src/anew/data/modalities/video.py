@@ -1,7 +1,7 @@
 """Clips as a grid of values in [-1, 1] over time: any common video and animated GIFs in; MP4 and GIF out.
 
 A long video is cut into clips of up to `MAX_FRAMES` frames, which stay in one part of the split. A clip that is shorter than the
-grid repeats its last frame; `Batch.mask` tells which frames are its own, and a sample is written up to its last change.
+grid repeats its last frame; `Batch.mask` says which frames are its own, and a sample is written up to its last change.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from anew.data.modality import Modality, ModalityTraits, class_count, collect_gl
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
-DEFAULT_RATE = 10.0  # frames a second where no file says any: as many GIFs have
-CHUNK = 16  # clips between two looks at how much was decoded: each look is an exchange with the worker
+DEFAULT_RATE = 10.0  # frames a second if no file says how many: that of many GIFs
+CHUNK = 16  # clips that the worker gets at a time; after each chunk the decoded pixels are counted
 DECODED_CLIPS = 192  # clips of the train part that decide channels and scale: enough for both; chosen
-KEPT_PIXELS = 1 << 26  # of their frames, after which no more are decoded, though never below MIN_DECODED clips
-MIN_DECODED = 16  # fewer would decide channels and scale by the accidents of some clips; chosen
-MAX_SIGNATURE_PIXELS = 1 << 22  # decoded pixels of a clip, above which near copies of it are not looked for
-WHOLE_SHARE = 0.95  # of the videos must be short enough for one clip, so that each video is one; chosen
-LONG_VIDEO_RATE = 12.5  # frames a second of clips that are cut out of long videos: a second takes as few as look smooth
+KEPT_PIXELS = 1 << 26  # after so many pixels of their frames no more clips than MIN_DECODED are decoded
+MIN_DECODED = 16  # with fewer clips, channels and scale would depend on chance; chosen
+MAX_SIGNATURE_PIXELS = 1 << 22  # near copies are not searched for clips with more decoded pixels
+WHOLE_SHARE = 0.95  # each video is one clip if so many of them are short enough; chosen
+LONG_VIDEO_RATE = 12.5  # frames a second of clips cut out of long videos: the fewest that look smooth
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ClipGlimpse:
     Attributes:
         size: (width, height) of its frames.
         num_frames: Number of frames that it keeps.
-        frames: Some of them, (h, w) or (h, w, C) of 8 bits; empty where none was decoded.
+        frames: Some of them, (h, w) or (h, w, C) of 8 bits; empty if none was decoded.
     """
 
     size: tuple[int, int]
@@ -80,8 +80,9 @@ class _ClipGlimpses:
     Attributes:
         sizes: (width, height) of each.
         frame_counts: Frames that each keeps.
-        clips: Some frames of those decoded.
+        clips: Some frames of each decoded one.
         first_error: Why the first unusable clip cannot be used.
+        kept_pixels: Pixels of these frames.
     """
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -92,18 +93,18 @@ class _ClipGlimpses:
 
     @property
     def is_complete(self) -> bool:
-        """Never: sizes and lengths of all clips count."""
+        """Always False: sizes and lengths of all clips are needed."""
         return False
 
     @property
     def needs_bodies(self) -> bool:
-        """Whether frames of more clips are to be decoded."""
+        """Whether frames of more clips should be decoded."""
         count = len(self.clips)
         return count < DECODED_CLIPS and (self.kept_pixels < KEPT_PIXELS or count < MIN_DECODED)
 
     @property
     def piece(self) -> int:
-        """Clips to look at next."""
+        """How many clips to look at next."""
         return CHUNK
 
     def add(self, glimpse: ClipGlimpse) -> None:
@@ -115,7 +116,7 @@ class _ClipGlimpses:
 
 
 class Video(Modality):
-    """Short clips of video, stored as uint8 (C, T, H, W); four channels hold colour multiplied by alpha."""
+    """Short clips of video, stored as uint8 (C, T, H, W); with four channels, colours are multiplied by alpha."""
 
     name = "video"
     suffixes = frozenset(
@@ -133,7 +134,7 @@ class Video(Modality):
         self._fixed_size = parse_size(config.size)
         self._source_rate = float(config.rate)  # frames a second at which files are read; 0: not decided yet
         self._stride = 1  # one in so many of these frames is kept
-        self._max_span = MAX_FRAMES  # frames of a clip, at most, before some are left out
+        self._max_span = MAX_FRAMES  # most frames of a clip before some are left out
         self._framing = "crop"
         self.matching = PixelMatching()  # gives samples the values of real pixels
 
@@ -186,11 +187,11 @@ class Video(Modality):
         return clip_shape.settings_like(timings, real_timings, side, most_frames)
 
     def timing(self, item: Item) -> frames.Timing:
-        """When the frames of its file are shown. Raises ValueError (one clause)."""
+        """When each frame of the item's file is shown. Raises ValueError (one clause)."""
         return frames.timing(_file_of(item))
 
     def _choose_clips(self, frame_counts: list[int], budget: DataBudget) -> list[str]:
-        """Settle how long a clip is and which frames are kept of it.
+        """Decide how long a clip is and which of its frames are kept.
 
         Args:
             frame_counts: Frames of each video, at the common rate.
@@ -231,7 +232,7 @@ class Video(Modality):
         num_clips = max(1, round((stop - start) / self._max_span)) if total > self._max_span else 1
         bounds = np.linspace(start, stop, num_clips + 1).round().astype(int).tolist()
         for low, high in pairwise(bounds):
-            if num_clips > 1 and high - low < 2 * self._stride:  # a still at the end of a long video
+            if num_clips > 1 and high - low < 2 * self._stride:  # a single kept frame at the end of a long video
                 continue
             group = item.name if total > high - low else None
             yield replace(item, data=replace(handle, at=(low, high)), begins=True, ends=True, group=group)
@@ -244,7 +245,7 @@ class Video(Modality):
         return None
 
     def signature(self, item: Item) -> bytes | None:
-        """Bytes shared by most copies of one clip that differ in encoding alone; None for clips cut out of longer videos, and for
+        """Bytes that most copies of one clip share, even in another encoding; None for clips cut out of longer videos, and for
         those without a contour."""
         if item.group is not None or isinstance(item.data, np.ndarray):
             return None
@@ -320,7 +321,7 @@ class Video(Modality):
             images = [pixels.open_image(frame) for frame in item.data]
         else:
             timing, kept = self._kept_frames(item)
-            if whole_video:  # frames without times count as one each at the rate of the run's files
+            if whole_video:  # frames without times are taken as they are, at the rate of the run's files
                 untimed = frames.is_untimed(_file_of(item))
                 kept = timing.at(timing.rate if untimed else self._source_rate or timing.rate)[:: self._stride]
             images = frames.pictures(_file_of(item), kept.tolist(), timing.times, max(height, width))
@@ -374,17 +375,17 @@ class Video(Modality):
         return np.concatenate(list(np.asarray(item)), axis=1)
 
     def pictures(self, items: Iterable[DecodedItem]) -> list[Numbers]:
-        """Of one shape: a shorter clip holds its last frame."""
+        """Pictures of one shape: a shorter clip repeats its last frame."""
         length = self._grid.shape[1]
         clips = [np.asarray(item) for item in items]
-        held = [np.concatenate([clip, np.repeat(clip[-1:], length - len(clip), axis=0)]) for clip in clips]
-        return [self.picture(clip) for clip in held]
+        padded = [np.concatenate([clip, np.repeat(clip[-1:], length - len(clip), axis=0)]) for clip in clips]
+        return [self.picture(clip) for clip in padded]
 
     def prompt_file(self, path: Path) -> str:
         return str(path)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Condition:
-        """The clips in these files as what samples begin and end with; between the two at least a quarter is left free."""
+        """The clips in these files as the beginning and end of samples; at least a quarter between the two is left free."""
         import torch
 
         if not prompt and not suffix:
@@ -425,7 +426,7 @@ def _file_of(item: Item) -> frames.Data:
 
 
 def _prompt_frames(video: Video, path: str) -> list[NDArray[np.uint8]]:
-    """(C, H, W) of each frame of a clip, of a folder of them, or of a single picture."""
+    """(C, H, W) of each frame of a clip, of a folder of frames, or of a single picture."""
     (clip,) = isolation.each(video.frames_of, [Item(path, FileSlice(Path(path)))], True)
     if isinstance(clip, ValueError):
         still = isolation.call(_decode_still, None, Path(path))

@@ -1,11 +1,11 @@
 """Interface of sources. A source is a list of shards, each cheap to list without opening and read as one unit.
 
 A reader is one file here with a function `open_reader(files, root, modalities) -> Reader`: `folder` (image files, text files and
-spans of large ones), `tables` (jsonl, csv, parquet), `tar` (shards; `tar_spans` for large ones), `idx` (MNIST's files). `reader_of`
-says which of them takes a file, and `Source.open` calls them; it also hands `folder` the classes of metadata files, and `tables`
-the columns that the user names. Hugging Face names are opened by `hub.open_hub(name, modalities, choice) -> Reader`. `tables` also
-has `metadata(path) -> dict[str, str | None]`: the class by `file_name` in a `metadata.csv|jsonl|parquet` that describes the files
-in its folder (it is then no table of its own).
+spans of large ones), `tables` (jsonl, csv, parquet), `tar` (archives; `tar_spans` for large ones), `idx` (MNIST's files).
+`reader_of` says which of them reads a file, and `Source.open` calls them; it also gives `folder` the classes of metadata files,
+and `tables` the columns that the user names. `hub.open_hub(name, modalities, choice) -> Reader` opens Hugging Face names. `tables`
+also has `metadata(path) -> dict[str, str | None]`: the class by `file_name` in a `metadata.csv|jsonl|parquet` that describes the
+files in its folder (and is then not data itself).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from anew.data.types import Item, SkippedItem
 
 PARTS = ("train", "validation", "test")
 SHARD_BYTES = 512 * 1024  # text, or table rows, of one shard: large enough to read in order, small enough to wait for
-SHARD_ITEMS = 256  # image files, or rows with images, of one shard: about as long to decode
+SHARD_ITEMS = 256  # image files, or rows with images, of one shard: they take about as long to decode
 MAX_NAMED_TABLES = 3  # damaged tables that a sentence names
 TABLE_SUFFIXES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
 _ARCHIVES = frozenset({".tar", ".tgz", ".tar.gz"})
@@ -39,9 +39,9 @@ class Shard:
         name: Stable and unique in its source (path and span; no absolute path): order and fingerprint follow from it.
         items: Number of items; an estimate unless `exact`.
         bytes: Size in the source.
-        where: Place, by which its reader finds it again; it means nothing to others.
-        part: "train", "validation" or "test" where folders or split names say so; None where the split is made here.
-        stamp: Changes when its files change (modification times); keys the cache, not the fingerprint.
+        where: The place where its reader finds it; only the reader knows what it means.
+        part: "train", "validation" or "test" if folders or split names say so; None if Anew makes the split.
+        stamp: Changes when its files change (modification times); the cache depends on it, the fingerprint does not.
         exact: Whether `items` is exact.
         continues: Whether its first item continues the text of the shard before (a span of one large document).
     """
@@ -60,10 +60,10 @@ class Reader(Protocol):
     """Lists and reads one kind of container. Listing must not read bodies; reading may happen in another thread.
 
     Attributes:
-        counts: Items by modality name ("text", "image"; a table with both columns counts in both), or by the bare suffix
-            (".pdf") for files that no modality takes. May be estimates.
+        counts: Items by modality name ("text", "image"; a table with both columns counts in both), or by suffix (".pdf") for files
+            that no modality reads. May be estimates.
         bytes: Bytes by the same keys.
-        labels: Every class name, sorted, where the listing knows them; None where only reading tells; () where there are none.
+        labels: Every class name, sorted, if the listing knows them; None if they are known only from reading; () without classes.
         notes: Sentences for the user (which column is read, how to choose another).
         refusals: Items that could not be listed, with reasons.
     """
@@ -82,7 +82,7 @@ class Reader(Protocol):
         ...
 
     def ranges(self, shard: Shard) -> Sequence[Range]:
-        """The ranges of files that reading the shard will need, as far as they are known, in the order of items."""
+        """The ranges of files that reading the shard will need, if they are known, in the order of items."""
         ...
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:

@@ -31,8 +31,8 @@ CONVERSIONS = {
 def drop_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
     """The files that are data, and a sentence on those that describe it.
 
-    A description (`README.md`, `LICENSE`, `SOURCE.txt`) is one only at the top of the folder and beside other files: a file that
-    was given by itself, and the READMEs of many projects, are data.
+    A file with such a name (`README.md`, `LICENSE`, `SOURCE.txt`) is a description only at the top of the folder and beside other
+    files: a file that was given by itself, and the READMEs of many projects, are data.
     """
     data = [file for file in files if file.path[file.path.rfind("/") + 1 :].lower() not in _LEFTOVERS]
     names = [file.path for file in data if _is_description(file.path)]
@@ -56,7 +56,7 @@ def _is_description(path: str) -> bool:
 
 
 def refuse_run_folder(text: str, place: Path, files: Sequence[File]) -> None:
-    """Raise DataError where the folder is a run.
+    """Raise DataError if the folder is a run.
 
     Args:
         text: The path as the user gave it.

@@ -1,4 +1,4 @@
-"""Columns of tables: which hold text, images and classes, and how their cells are read."""
+"""Columns of tables: which of them hold text, images and classes, and how their cells are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from anew.data.formats.reading import read_whole, too_large
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError, did_you_mean, shorten
 
-TEXT = ("text", "content", "document", "sentence", "article")  # names taken, first found wins
+# Names of columns for each role; the first that a table has is taken
+TEXT = ("text", "content", "document", "sentence", "article")
 IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
@@ -23,7 +24,7 @@ MAX_LISTED_COLUMNS = 20  # columns that a sentence names
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The column of each role, None where there is none. names: what whole-number labels are called, if that is known."""
+    """The column of each role, None if there is none. names: the names of whole-number labels, if they are known."""
 
     text: str | None = None
     image: str | None = None
@@ -39,10 +40,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """The columns that the user names for each role; "" leaves a role to the names of the columns.
+    """The columns that the user names for each role; with "" the column is chosen by its name.
 
     Attributes:
-        is_needed: Whether data without a named column is refused, or its columns are taken by their names.
+        is_needed: Whether data without a named column is refused; otherwise its columns are chosen by their names.
     """
 
     text: str = ""
@@ -58,11 +59,11 @@ class ColumnChoice:
         return cls(**{role: str(name) for role, name in roles.items() if name}, is_needed=is_needed)
 
     def named(self) -> dict[str, str]:
-        """Column by setting, of those that are given."""
+        """The columns that are given, by the name of their setting."""
         return {f"{role}_column": name for role in ROLES if (name := getattr(self, role))}
 
     def check(self, source: str, columns: Sequence[str]) -> None:
-        """Raise DataError where none of the columns of a source has a name that is needed."""
+        """Raise DataError if a needed column is not among the columns of a source."""
         missing = [name for name in self.named().values() if name not in columns]
         if not missing or not self.is_needed:
             return
@@ -82,13 +83,13 @@ def choose(
 ) -> Columns:
     """The role of each column, from its name and one value that is not empty.
 
-    A column of strings counts as text without a known name only where it is the only column of strings. Where the user names
-    the column to learn from, no other is.
+    A column of strings without a known name counts as text only if it is the only column of strings. If the user names the
+    column to learn from, no other is taken.
     """
     choice = choice or ColumnChoice()
     if any(name in columns for name in choice.named().values()):
         by_names = choose(columns, samples)
-        # A column without a name is never what the user named: nothing stands for "not given".
+        # "" means that none was given, even if a column has this name.
         text, image, label = (
             name if name and name in columns else None for name in (choice.text, choice.image, choice.label)
         )
@@ -108,7 +109,7 @@ def choose(
 
 
 def is_image(cell: object) -> bool:
-    """Whether a cell can stand for an image: bytes, `{"bytes": ..., "path": ...}`, or a path with an image's ending."""
+    """Whether a cell can be an image: bytes, `{"bytes": ..., "path": ...}`, or a path with the suffix of an image."""
     if isinstance(cell, Mapping):
         return is_image(cell.get("bytes")) or is_image(cell.get("path"))
     return isinstance(cell, bytes) or (isinstance(cell, str) and suffix_of(cell) in pixels.SUFFIXES)
@@ -116,17 +117,17 @@ def is_image(cell: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """Place of a table. folder: base of relative paths in its cells; root: the data folder, which they may not leave."""
+    """Place of a table. folder: relative paths in its cells start there; root: the data folder, which they may not leave."""
 
     folder: Path
     root: Path
 
 
 def image_bytes(cell: object, place: TablePlace | None) -> bytes:
-    """The encoded image that a cell holds, or names where the table has a place. Raises ValueError (one clause).
+    """The encoded image that a cell holds, or names by a path if the table has a place. Raises ValueError (one clause).
 
-    Paths that lead out of the data folder are not followed, and no path of a table that came from a hub (place: None): a
-    table from elsewhere must not reach other files.
+    Paths that lead out of the data folder are refused, and all paths of a table from a hub (place: None): a table from
+    elsewhere must not reach other files.
     """
     if isinstance(cell, Mapping):
         cell = cell.get("bytes") or cell.get("path")
@@ -150,7 +151,7 @@ def image_bytes(cell: object, place: TablePlace | None) -> bytes:
 
 
 def label_name(cell: object, names: tuple[str, ...]) -> str | None:
-    """A class as text; None where the cell is empty or holds more than one value."""
+    """A class as text; None if the cell is empty or holds more than one value."""
     if cell is None or cell == "" or isinstance(cell, list | dict | bytes):
         return None
     if isinstance(cell, float) and cell.is_integer():
@@ -163,7 +164,7 @@ def label_name(cell: object, names: tuple[str, ...]) -> str | None:
 def item_of(
     row: Mapping[str, object], columns: Columns, modality: str, name: str, place: TablePlace | None
 ) -> Item | SkippedItem:
-    """One row of a table as an item of this kind; place: see `image_bytes`."""
+    """One row of a table as an item of this modality; place: see `image_bytes`."""
     column = columns.of(modality)
     cell = row.get(column) if column else None
     label = label_name(row.get(columns.label), columns.names) if columns.label else None

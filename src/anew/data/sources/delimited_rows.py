@@ -1,4 +1,4 @@
-"""Rows of `.jsonl`, `.csv` and `.tsv` files, read in spans of bytes so that large files are neither indexed nor held."""
+"""Rows of `.jsonl`, `.csv` and `.tsv` files, read in spans of bytes, so that large files need no index and little memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from anew.data.file_names import suffix_of
 from anew.data.formats import by_range
 from anew.data.sources.base import SHARD_BYTES
 
-MAX_SCANNED_BYTES = 1 << 28  # file size up to which quoted line breaks are searched while listing: bounds its time
-SEARCHED_BYTES = 1 << 16  # bytes read at a time in search of the end of a row
+MAX_SCANNED_BYTES = (
+    1 << 28
+)  # files up to this size are searched for quoted line breaks while listing, which bounds its time
+SEARCHED_BYTES = 1 << 16  # bytes read at a time to find the end of a row
 _DELIMITERS = ",;\t|"
 
 
@@ -27,9 +29,9 @@ class Broken(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Bytes of a file whose rows are read together: those that begin at or after start and before stop.
+    """Bytes of a file whose rows are read together: the rows that begin at or after start and before stop.
 
-    inside: start lies within quotes.
+    inside: whether start lies within quotes.
     """
 
     start: int
@@ -38,9 +40,17 @@ class Span:
 
 
 class DelimitedFile:
-    """One file of rows. columns: their names; count: rows, exact or estimated (`exact`); head: the first rows.
+    """One file of rows.
 
-    Raises ValueError (one clause) where the file is no such table, OSError where it cannot be opened.
+    Attributes:
+        columns: Names of the columns.
+        count: Number of rows; an estimate unless `exact`.
+        exact: Whether `count` is exact.
+        head: The first rows.
+
+    Raises:
+        ValueError: The file is not such a table (one clause).
+        OSError: It cannot be opened.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -87,11 +97,11 @@ class DelimitedFile:
         return [Span(*ends) for ends in zip(starts, stops, inside, strict=True)]
 
     def read(self, span: Span) -> Iterator[dict[str, object] | Broken]:
-        """The rows of a span in order; OSError where the file cannot be opened."""
+        """The rows of a span in order. Raises OSError if the file cannot be opened."""
         quote = b'"' if self._is_csv else None
         with by_range.open_file(self.path, span.stop) as stream:
             start = _row_start(stream, span.start, span.inside, quote)
-            # What follows is parsed with the right parity, so the end is found by reading on from a known row start.
+            # A row begins here, outside quotes, so that quotes counted from here on give the end of the last row.
             data, ends_in_row_end = _rows_until(stream, start, span.stop, quote)
         yield from self._parse(data, first=span.start == 0)
         if not ends_in_row_end:
@@ -142,7 +152,7 @@ def _decode(data: bytes, first: bool) -> str:
     try:
         return data.decode("utf-8-sig" if first else "utf-8")
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")  # what spreadsheets write where they do not write UTF-8
+        return data.decode("cp1252", "replace")  # the encoding of spreadsheets that do not write UTF-8
 
 
 def _parse_json(text: str) -> Iterator[dict[str, object] | Broken]:
@@ -165,7 +175,7 @@ def _delimiter(start: bytes, suffix: str) -> str:
 
 
 def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None) -> int:
-    """Offset of the first row that begins at or after `start`; where none does within the bytes of a row, some place behind them."""
+    """Offset of the first row that begins at or after `start`; if none does within `limits.ROWS.row`, some place after that."""
     if start == 0:
         return 0
     stream.seek(start - 1)
@@ -182,7 +192,7 @@ def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None)
 
 
 def _row_end(data: bytes, inside: bool, quote: bytes | None) -> int | None:
-    """Just behind the first line break outside quotes, or None."""
+    """The place right after the first line break outside quotes, or None."""
     num_quotes, counted = int(inside), 0
     end = data.find(b"\n")
     while end >= 0:

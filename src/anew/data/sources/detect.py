@@ -1,4 +1,4 @@
-"""Assignment of files to modalities: content decides, the extension is a hint."""
+"""Assigns files to modalities: content decides, the suffix is a hint."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from anew.data.sources.listing import File
 from anew.data.types import SkippedItem
 
 HEAD_BYTES = 4096  # first bytes of a file, which decide its modality: one block of a disk
-MAX_FILES_TO_OPEN_ALL = 4096  # files up to which each is opened: bounds the time of listing
-SAMPLED_FILES = 64  # files of one ending, evenly spread, that stand for the rest in larger folders if they all agree
-MAX_OPENED = 50_000  # files of one ending that are opened where they do not agree
-SHOWN_ENDINGS = 6  # endings that one sentence names
-UNKNOWN = "no suffix"  # key of files without an ending that no modality recognises
+MAX_FILES_TO_OPEN_ALL = 4096  # of so many files each is opened; of more only a sample, which bounds the time of listing
+SAMPLED_FILES = 64  # files of one suffix, evenly spread, that decide for the others if they all agree
+MAX_OPENED = 50_000  # most files of one suffix that are opened if the sample does not agree
+SHOWN_SUFFIXES = 6  # suffixes that one sentence names
+UNKNOWN = "no suffix"  # key of files without a suffix that no modality recognizes
 
 
 @dataclass(slots=True)
@@ -29,9 +29,9 @@ class SortedFiles:
     """Files by modality.
 
     Attributes:
-        files: Files by modality name, or by ending where no modality takes them.
+        files: Files by modality name, or by suffix if no modality reads them.
         refusals: Files that cannot be read.
-        other: By (noun of the modality, ending), paths of files whose content belongs to another modality than their ending.
+        other: By (plural noun of the modality, suffix), paths of files whose content is of another modality than their suffix.
         gathered: Sentences on folders that are one item each.
     """
 
@@ -42,7 +42,7 @@ class SortedFiles:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on files whose content is not what they are called, one for each kind of data."""
+        """Sentences on files whose content does not fit their suffix, one for each modality."""
         by_modality: dict[str, dict[str, list[str]]] = {}
         for (modality, suffix), names in self.other.items():
             by_modality.setdefault(modality, {})[suffix] = names
@@ -50,14 +50,14 @@ class SortedFiles:
 
 
 def _by_content(modality: str, names: Mapping[str, Sequence[str]]) -> str:
-    """A sentence on files that are read as a modality (plural noun) by their content. names: their paths by ending."""
+    """A sentence on files that are read as a modality (plural noun) by their content. names: their paths by suffix."""
     n = sum(map(len, names.values()))
     if n == 1:
         return f"{next(iter(names.values()))[0]} is read as {modality}, by its content"
     if len(names) == 1:
         return f"{n:,} {next(iter(names))} files are read as {modality}, by their content"
     commonest = sorted(names, key=lambda suffix: (-len(names[suffix]), suffix))
-    n_shown = SHOWN_ENDINGS if len(commonest) > SHOWN_ENDINGS + 1 else len(commonest)
+    n_shown = SHOWN_SUFFIXES if len(commonest) > SHOWN_SUFFIXES + 1 else len(commonest)
     shown = [f"{len(names[suffix]):,} {suffix}" for suffix in commonest[:n_shown]]
     if more := commonest[n_shown:]:
         shown.append(f"{sum(len(names[suffix]) for suffix in more):,} with {len(more)} other endings")
@@ -78,20 +78,20 @@ def sort_files(
     suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     texts = {suffix: name for suffix, name in suffixes.items() if modalities[name].traits.is_text}  # read from gzip too
     by_suffix: dict[str, list[File]] = {}
-    out = SortedFiles()
-    files = _gather_frame_folders(files, root, modalities, out, requested)
+    result = SortedFiles()
+    files = _gather_frame_folders(files, root, modalities, result, requested)
     for file in files:
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
     opens_all = len(files) <= MAX_FILES_TO_OPEN_ALL
     for suffix, same_suffix in by_suffix.items():
         if suffix in CONVERSIONS:  # a compressed table must be unpacked first: it is not read as text
-            out.files[suffix] = same_suffix
+            result.files[suffix] = same_suffix
             continue
         owner = suffixes.get(suffix) or texts.get(unpacked(suffix))
-        _FilesOfEnding(suffix, owner, same_suffix, root, modalities).into(out, opens_all)
-    for own_files in out.files.values():
+        _FilesOfSuffix(suffix, owner, same_suffix, root, modalities).into(result, opens_all)
+    for own_files in result.files.values():
         own_files.sort()
-    return out
+    return result
 
 
 def _gather_frame_folders(
@@ -117,8 +117,8 @@ def _gather_frame_folders(
     return [file for frames in folders.values() for file in frames] if out.gathered else files
 
 
-class _FilesOfEnding:
-    """The files of one ending. owner: the modality that knows the ending."""
+class _FilesOfSuffix:
+    """The files of one suffix. owner: the modality that has the suffix, if any."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class _FilesOfEnding:
         self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
 
     def into(self, out: SortedFiles, opens_all: bool) -> None:
-        """Sort the files into `out`. opens_all: each may be looked at, since there are few."""
+        """Sort the files into `out`. opens_all: whether there are so few that each may be opened."""
         sampled = list(self.files) if opens_all else self.files[:: max(1, len(self.files) // SAMPLED_FILES)]
         by_range.prefetch(by_range.Range(self.root / file.path, 0, HEAD_BYTES) for file in sampled)
         claims = {file.path: self._claims(file, out) for file in sampled}
@@ -152,7 +152,7 @@ class _FilesOfEnding:
             with by_range.open_file(self.root / file.path, HEAD_BYTES) as stream:
                 head = stream.read(HEAD_BYTES)
         except OSError as error:
-            if self.owner is None:  # the reader of a known kind says it itself
+            if self.owner is None:  # if a modality has the suffix, its reader refuses the file later
                 out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
             return {}
         text_head = inflate_head(head)
@@ -160,18 +160,18 @@ class _FilesOfEnding:
         return {name: claim for name, claim in claims.items() if claim > 0}
 
     def _unsure_modality(self, claims: Sequence[Mapping[str, float]]) -> str | None:
-        """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
+        """The modality that low confidence is enough for here: that of most files, if the owner of the suffix claims none."""
         if self.owner is not None and any(self.owner in claim for claim in claims):
             return None
         best = Counter(max(claim, key=lambda name: claim[name]) for claim in claims if claim)
         return next((name for name, n in best.most_common(1) if 2 * n > len(claims)), None)
 
     def _modality_of(self, claims: Mapping[str, float], unsure: str | None) -> str | None:
-        """The modality of a file; None: what no modality takes."""
+        """The modality of a file; None: no modality reads it."""
         if not claims:
             return self.owner
         best = max(claims, key=lambda name: (claims[name], name == self.owner))
-        has_no_suffix = not unpacked(self.suffix)  # files without an ending have nothing else in common
+        has_no_suffix = not unpacked(self.suffix)  # such files have nothing in common, so each is what it looks like
         return best if claims[best] >= CONFIDENT or best in (self.owner, unsure) or has_no_suffix else self.owner
 
     def _put(self, out: SortedFiles, file: File, owner: str | None) -> None:

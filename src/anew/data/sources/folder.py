@@ -1,5 +1,6 @@
-"""Reads folders and single files: files in shuffled shards, text files whole or as spans of large ones, and files that are
-read as streams as file slices, large ones in parts."""
+"""Reads folders and single files.
+
+Shards hold shuffled whole files, spans of large text files, or slices of files that are read as streams."""
 
 from __future__ import annotations
 
@@ -25,10 +26,10 @@ from anew.data.sources.record_starts import RecordStarts
 from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import FileSlice, Item, SkippedItem
 
-PART_BYTES = 8 * 1024 * 1024  # bytes of a file read as a stream in one shard: some minutes of sound
-MAX_LINE_SEARCH = 1 << 16  # bytes within which a line of a large file must end; a longer one is cut
-NAME_CLASSES_RANGE = (2, 100)  # fewest and most classes that file names may give; chosen
-MIN_FILES_PER_NAME = 5  # files of each such class; chosen
+PART_BYTES = 8 * 1024 * 1024  # bytes of one slice of a large file: some minutes of sound
+MAX_LINE_SEARCH = 1 << 16  # bytes that are searched for the end of a line of a large file; a longer line is cut
+NAME_CLASSES_RANGE = (2, 100)  # least and most classes that file names may give; chosen
+MIN_FILES_PER_NAME = 5  # least files of each such class; chosen
 _NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
 _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 
@@ -47,7 +48,7 @@ def open_reader(
 
 
 class _FileSpan(NamedTuple):
-    """Bytes of a large text file. record: bytes that open a line where a record begins, if not every line does."""
+    """Bytes of a large text file. record: bytes at the start of a line where a record begins; empty: any line."""
 
     path: str
     start: int
@@ -63,7 +64,7 @@ class _FilePart(NamedTuple):
     of: int
 
 
-_Place = tuple[str | _FilePart, ...] | _FileSpan  # of a shard: whole files, parts of one, or a span of one
+_Place = tuple[str | _FilePart, ...] | _FileSpan  # the content of a shard: whole files, parts of one, or a span of one
 
 
 class FolderReader:
@@ -127,7 +128,7 @@ class FolderReader:
         ]
 
     def _name_classes(self, files: Sequence[File]) -> None:
-        """Classes from file names, used where nothing else gives any: the first word (`dog_3.wav`, `0_anna_12.wav`), if all have one."""
+        """Without any other classes, take the first word of file names (`dog_3.wav`, `0_anna_12.wav`) as classes, if all have one."""
         if self._classes or len(files) < 2 or any(label_of(f.path) is not None for f in files):
             return
         named = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
@@ -190,7 +191,7 @@ class FolderReader:
 
 
 def _shuffle_key(file: File) -> bytes:
-    # Files of one class lie together; shards must each be a fair mix, since a short budget reads only some.
+    # Files of one class lie together; each shard must be a fair mix, since a short budget reads only some shards.
     return hashlib.blake2b(file.path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
@@ -201,7 +202,7 @@ def _chunk(
     most_bytes: int | None,
     streamed: bool = False,
 ) -> list[Shard]:
-    """Shards of whole files, one part of the data each. parts: by path; streamed: they are handed over as file slices."""
+    """Shards of whole files, each from one part of the data. parts: by path; streamed: whether files are read as slices."""
     by_part: dict[str | None, list[File]] = {}
     for file in files:
         by_part.setdefault(parts[file.path], []).append(file)
@@ -268,8 +269,8 @@ def _spans(file: File, part: str | None, record: bytes) -> list[Shard]:
 def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordStarts) -> tuple[bytes, bool]:
     """(bytes from the first line start at or after `start` to the one at or after `stop`, whether the file ends there).
 
-    record: what such a line must begin with; starts: where such lines were found. Raises ValueError (one clause) where a
-    record is too long."""
+    record: what such a line must begin with; starts: where such lines were found. Raises ValueError (one clause) if a record
+    is too long."""
     with by_range.open_file(path, stop) as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
@@ -290,7 +291,7 @@ def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordS
 
 
 def _line_start(stream: IO[bytes], at: int, line_end: bytes) -> int:
-    """The first line start at or after `at`; where none comes within MAX_LINE_SEARCH, the next start of a character."""
+    """The first line start at or after `at`; if there is none within MAX_LINE_SEARCH, the next start of a character."""
     width = len(line_end)
     base = (at - 1) // width * width
     stream.seek(base)

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, `owner/name` or `owner/name:config`, through the package `datasets`."""
+"""Datasets of the Hugging Face hub, `owner/name` or `owner/name:config`, read with the package `datasets`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from anew.data.sources.delimited_rows import list_columns
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-ANSWER_SECONDS = 5.0  # timeout of the hub; without it, the loader would try for minutes
+ANSWER_SECONDS = 5.0  # the hub must answer within this time; the loader itself would try for minutes
 SAMPLED_ROWS = 64  # rows whose text is measured to decide how many make a shard
 
 
@@ -79,7 +79,7 @@ class HubReader:
         )
 
     def _width(self, split: str, modality: str) -> float:
-        """Mean bytes of a row's text or image, over rows evenly spaced."""
+        """Mean bytes of a row's text or image, over evenly spaced rows."""
         rows, column = self._splits[split], self._columns.of(modality)
         assert column is not None  # only the modalities of `counts` have shards
         cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED_ROWS)))[:][column]
@@ -133,9 +133,9 @@ def _choose_columns(rows: HubRows, columns: list[str], choice: ColumnChoice | No
 def _cell_bytes(cell: object) -> int:
     if isinstance(cell, Mapping):
         cell = cell.get("bytes")
-    return (
-        len(cell.encode("utf-8", "replace")) if isinstance(cell, str) else len(cell) if isinstance(cell, bytes) else 0
-    )
+    if isinstance(cell, str):
+        return len(cell.encode("utf-8", "replace"))
+    return len(cell) if isinstance(cell, bytes) else 0
 
 
 def _stamp(rows: HubRows) -> int:
@@ -150,9 +150,9 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 
 def _is_reachable(path: str) -> bool:
-    """Whether the hub answers and knows the data set: one request, since the loader would try many times for minutes.
+    """Whether the hub answers and knows the dataset. One request, since the loader would try for minutes.
 
-    False where it does not answer, so that only the cache is left. Raises the client's error where the name is unknown."""
+    False if it does not answer, so that only the cache is left. Raises the client's error if the name is unknown."""
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -160,14 +160,14 @@ def _is_reachable(path: str) -> bool:
         huggingface_hub.HfApi().dataset_info(path, timeout=ANSWER_SECONDS)
     except (HfHubHTTPError, HFValidationError):
         raise
-    except Exception:  # each version of the client has its own errors for a network that is not there
+    except Exception:  # each version of the client has its own errors for a missing network
         return False
     return True
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the warnings of the hub's client off the screen: what matters of them comes as the error."""
+    """Hide the warnings of the hub's client: what matters is also in its error."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
     levels = [logger.level for logger in loggers]
     try:
@@ -181,7 +181,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _read_cache_alone(is_offline: bool) -> Iterator[None]:
-    """Have the loader read its cache alone."""
+    """If offline, make the loader read only its cache."""
     import datasets
     from huggingface_hub import constants
 
@@ -197,10 +197,10 @@ def _read_cache_alone(is_offline: bool) -> Iterator[None]:
 
 
 def open_hub(name: str, modalities: Mapping[str, type[Modality]], choice: ColumnChoice | None = None) -> HubReader:
-    """The data set behind a hub name: downloaded once, then read from the cache of `datasets`.
+    """The dataset with a hub name: downloaded once, then read from the cache of `datasets`.
 
-    Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set
-    brings along is never run.
+    Raises DataError if the package is missing, the name is unknown, or the hub cannot be reached. Code that comes with a data
+    set is never run.
     """
     datasets = require("datasets", extra="hub", purpose=f"{name!r} is not a file or folder; as a hub name it")
     path, config = split_name(name)

@@ -1,4 +1,4 @@
-"""idx files, as MNIST and its relatives are distributed: images and labels in two files, gzipped or not."""
+"""idx files, the format of MNIST and similar datasets: images and labels in two files, gzipped or not."""
 
 from __future__ import annotations
 
@@ -31,15 +31,25 @@ _ENDING = re.compile(r"[-.]?(idx\d)?[-.]?(ubyte|byte|int)?(\.idx)?(\.gz)?$", re.
 
 @dataclass(slots=True)
 class _Pair:
-    """Images of one part with their labels. shape: (n, H, W) or (n, H, W, C); start: bytes before the first image."""
+    """Images of one part with their labels.
+
+    Attributes:
+        file: The file of the images.
+        shape: (n, H, W) or (n, H, W, C).
+        start: Bytes before the first image.
+        part: "train", "validation" or "test" if the name of the file says so.
+        labels: (n,) labels.
+        lock: Held while the images are read.
+        body: All bytes after `start` that could be read; None before reading.
+    """
 
     file: File
     shape: tuple[int, ...]
     start: int
     part: str | None
-    labels: Integers | None = None  # (n,)
+    labels: Integers | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
-    body: NDArray[np.uint8] | None = None  # all bytes after `start` that could be read
+    body: NDArray[np.uint8] | None = None
 
 
 class IdxReader:
@@ -52,7 +62,7 @@ class IdxReader:
         self._pairs: dict[str, _Pair] = {}
         heads = {file.path: head for file in files if (head := self._head(file)) is not None}
         by_path = {file.path: file for file in files}
-        self._inflated = limits.IDX.inflated  # bytes that packed images may still take
+        self._inflated = limits.IDX.inflated  # bytes that further packed images may take
         labels = {key_of(path): path for path, (_, shape, _) in heads.items() if len(shape) == 1}
         for path, (code, shape, start) in heads.items():
             if len(shape) == 1:
@@ -60,7 +70,7 @@ class IdxReader:
             if len(shape) not in (3, 4) or code != 0x08 or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
                 self._refuse(path, f"it holds no 8-bit images (type 0x{code:02x}, shape {'x'.join(map(str, shape))})")
                 continue
-            pair = _Pair(by_path[path], self._here(by_path[path], shape, start), start, _part(path))
+            pair = _Pair(by_path[path], self._shape_in_file(by_path[path], shape, start), start, _part(path))
             pair.labels = self._labels(labels.pop(key_of(path), None), heads, shape[0])
             self._pairs[path] = pair
         for path in labels.values():
@@ -158,7 +168,7 @@ class IdxReader:
                 pair.body = gzip_files.map_file(self._root / pair.file.path, end)[pair.start :]
         return pair.body
 
-    def _here(self, file: File, shape: tuple[int, ...], start: int) -> tuple[int, ...]:
+    def _shape_in_file(self, file: File, shape: tuple[int, ...], start: int) -> tuple[int, ...]:
         """The shape with no more images than the file can hold, whatever its header says."""
         image_bytes = math.prod(shape[1:])
         if image_bytes > limits.IDX.image:
@@ -182,7 +192,7 @@ class IdxReader:
 
 
 def key_of(path: str) -> str:
-    """The key that the two files of a pair share: the path without its extension and without the word images or labels."""
+    """The key that the two files of a pair share: the path without its suffix and without the word images or labels."""
     pure = PurePosixPath(path)
     stem = _ROLE.sub("*", _ENDING.sub("", pure.name), count=1)
     return str(pure.with_name(stem or "*")).lower()

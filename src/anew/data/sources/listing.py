@@ -1,4 +1,4 @@
-"""Lists what lies below a path. What cannot be read is refused by name; it never ends the listing."""
+"""Lists all files below a path. Files that cannot be read are refused by name and never end the listing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,14 @@ class File(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """root: what paths are relative to; files: in the order of paths; hidden: number of entries left out for their name."""
+    """A listing of files.
+
+    Attributes:
+        root: The folder that paths are relative to.
+        files: Files in the order of paths.
+        hidden: Number of entries that are left out because of their names.
+        refusals: Files that cannot be used.
+    """
 
     root: Path
     files: list[File]
@@ -39,27 +46,27 @@ class Listing(NamedTuple):
 def list_files(place: Path) -> Listing:
     """Every file below a folder, or the one file. Follows links, but no loops.
 
-    Raises DataError where `place` itself cannot be read or is neither a folder nor a regular file."""
+    Raises DataError if `place` itself cannot be read or is neither a folder nor a regular file."""
     info = _info(place)
     if stat.S_ISREG(info.st_mode):
         return Listing(place.parent, [File(place.name, info.st_size, info.st_mtime_ns)], 0, [])
     if not stat.S_ISDIR(info.st_mode):
         raise DataError(f"{str(place)!r} is {_describe_mode(info.st_mode)}; give a folder or a file")
-    out = Listing(place, [], 0, [])
+    listing = Listing(place, [], 0, [])
     hidden = 0
     visited: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
-    todo = [""]
-    while todo:
-        folder = todo.pop()
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
         try:
             with os.scandir(f"{place}/{folder}") as entries:
-                hidden += sum(_add(entry, folder, out, todo, visited) for entry in entries)
+                hidden += sum(_add(entry, folder, listing, waiting, visited) for entry in entries)
         except OSError as error:
             if not folder:
                 raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
-            _refuse(out, folder.rstrip("/"), f"cannot be read ({error.strerror})")
-    out.files.sort()
-    return out._replace(hidden=hidden)
+            _refuse(listing, folder.rstrip("/"), f"cannot be read ({error.strerror})")
+    listing.files.sort()
+    return listing._replace(hidden=hidden)
 
 
 def _info(place: Path) -> os.stat_result:
@@ -71,26 +78,28 @@ def _info(place: Path) -> os.stat_result:
         ) from None
 
 
-def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], visited: set[tuple[int, int]]) -> bool:
-    """Put an entry where it belongs; whether it is hidden."""
+def _add(
+    entry: os.DirEntry[str], folder: str, listing: Listing, waiting: list[str], visited: set[tuple[int, int]]
+) -> bool:
+    """Add an entry to the listing, or to the waiting folders if it is a new one; returns whether it is hidden."""
     if entry.name.startswith(".") or entry.name == "__pycache__":
         return True
     path = folder + entry.name
     try:
         info = entry.stat()
     except FileNotFoundError:
-        _refuse(out, path, "is a broken link" if entry.is_symlink() else "vanished while the folder was listed")
+        _refuse(listing, path, "is a broken link" if entry.is_symlink() else "vanished while the folder was listed")
         return False
     except OSError as error:
-        _refuse(out, path, f"cannot be read ({error.strerror})")
+        _refuse(listing, path, f"cannot be read ({error.strerror})")
         return False
     if stat.S_ISREG(info.st_mode):
-        out.files.append(File(path, info.st_size, info.st_mtime_ns))
+        listing.files.append(File(path, info.st_size, info.st_mtime_ns))
     elif not stat.S_ISDIR(info.st_mode):
-        _refuse(out, path, f"is {_describe_mode(info.st_mode)}, not a file")
+        _refuse(listing, path, f"is {_describe_mode(info.st_mode)}, not a file")
     elif (info.st_dev, info.st_ino) not in visited:
         visited.add((info.st_dev, info.st_ino))
-        todo.append(f"{path}/")
+        waiting.append(f"{path}/")
     return False
 
 
@@ -98,11 +107,11 @@ def _describe_mode(mode: int) -> str:
     return _SPECIAL.get(stat.S_IFMT(mode), "neither a file nor a folder")
 
 
-def _refuse(out: Listing, path: str, reason: str) -> None:
-    out.refusals.append(SkippedItem(shorten_path(path), reason))
+def _refuse(listing: Listing, path: str, reason: str) -> None:
+    listing.refusals.append(SkippedItem(shorten_path(path), reason))
 
 
 def shorten_path(path: str) -> str:
-    """The path as a sentence may show it: beginning and end of a long one."""
+    """The path for a sentence: of a long one, the beginning and the end."""
     half = limits.LISTING.shown // 2
     return path if len(path) <= 2 * half else f"{path[:half]}...{path[-half:]}"

@@ -1,4 +1,4 @@
-"""Choice of what to learn from a source: the modality of most of its items, its shards, classes and fingerprint."""
+"""Chooses what to learn from a source: the modality of most of its items, its shards, classes and fingerprint."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from anew.data.sources.source import SAMPLE_ITEMS, Source
 from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, did_you_mean
 
-SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected: bounds its time
+SAMPLE_BYTES = 8 * 1024 * 1024  # bytes of the sample that is inspected, which bounds its time
 NOTHING_READ = "give a folder or a file with text, code, sequences, images, sound or video"
-MAX_CLASSES = 1000  # as many as ImageNet has; more folders are a numbering
-MIN_ITEMS_PER_CLASS = 5  # mean items of a class, below which folders are a numbering, not classes
+MAX_CLASSES = 1000  # as many as ImageNet has; more folders are taken as a numbering
+MIN_ITEMS_PER_CLASS = 5  # folders with fewer items on average are taken as a numbering, not as classes
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class SelectedData:
         whole: Whether they are small enough to be kept in memory.
         other: Items that are left out, by modality or suffix.
         notes: Sentences for the user.
-        fingerprint: Hash by which a run recognises its data.
+        fingerprint: Hash by which a run recognizes its data.
         asked: Whether the user named the modality.
     """
 
@@ -54,13 +54,13 @@ class SelectedData:
 def detect_modality(
     path: str, requested: str | None, once: bool = False, is_requested: bool = True, columns: ColumnChoice | None = None
 ) -> SelectedData:
-    """List a path, and select the requested modality or that of most items (of most bytes where there is a tie).
+    """List a path, and select the requested modality or that of most items (in a tie, of most bytes).
 
     Args:
         path: The data, as the user gave it.
         requested: Name of the modality; None: that of most items.
         once: See `Source.open`.
-        is_requested: Whether it was the user who named the requested modality, see `Modality.folders`.
+        is_requested: Whether the user named the requested modality, see `Modality.folders`.
         columns: Columns of tables that the user names.
 
     Raises:
@@ -75,9 +75,8 @@ def detect_modality(
     if not usable:
         counts = ", ".join(f"{n:,} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
         sentence = f"{path!r} holds nothing that can be learned ({(counts + _refusal_clause(source)).removeprefix('; ') or 'nothing'})"
-        advice = _advice(source, modalities) or (
-            "" if source.refusals else NOTHING_READ
-        )  # a refusal says what to change
+        # A refusal says what to change
+        advice = _advice(source, modalities) or ("" if source.refusals else NOTHING_READ)
         raise DataError("; ".join(filter(None, [sentence, advice])))
     if requested is not None and requested not in usable:
         sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
@@ -99,7 +98,7 @@ def detect_modality(
 
 
 def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
-    """Advice on converting files of formats that these modalities do not read; empty where there are none."""
+    """Advice on converting files of formats that these modalities do not read; empty if there are none."""
     formats = {
         suffix: form
         for modality in modalities.values()
@@ -115,7 +114,7 @@ def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
 
 
 def _refusal_clause(source: Source) -> str:
-    """`; NAME was refused: REASON` of the first file that could not be listed, and how many there are."""
+    """`; NAME was refused: REASON` for the first file that could not be listed, and how many more there are."""
     if not source.refusals:
         return ""
     first, n = source.refusals[0], len(source.refusals)
@@ -164,7 +163,7 @@ def _evenly_spaced(shards: Sequence[Shard], n: int) -> list[Shard]:
 
 
 def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], list[SkippedItem]]:
-    """(usable items, refused ones) of a bounded sample, spread over the source; headers only are checked."""
+    """(usable items, refused ones) of a bounded sample, spread over the source; only headers are checked."""
     good: list[Item] = []
     bad: list[SkippedItem] = []
     size = 0
@@ -185,9 +184,9 @@ def sample_of(chosen: SelectedData, modality: Modality) -> tuple[list[Item], lis
 def classes_of(
     chosen: SelectedData, modality: Modality, sample: Sequence[Item], class_names: Sequence[str], items: int
 ) -> tuple[tuple[str, ...], list[str]]:
-    """(class names, notes). Folders are classes where every item has one and each holds several items.
+    """(class names, notes). Folders are classes if every item lies in one and each holds several items.
 
-    class_names: those met in reading, where the listing does not know them; items: how many there are."""
+    class_names: those found by reading, if the listing does not know them; items: how many there are."""
     labels = None if modality.traits.labels_from_content else chosen.source.labels(chosen.modality)
     if labels is None:
         labels = tuple(class_names) or tuple(sorted({item.label for item in sample if item.label is not None}))

@@ -1,4 +1,4 @@
-"""Rows of parquet files by row group. The worker process decodes them, so that a file that brings pyarrow down is one file lost."""
+"""Rows of parquet files by row group. The worker process decodes them, so that a file that crashes pyarrow only loses itself."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from anew.data.sources.parquet_decoding import (
 
 SAMPLED_BYTES = 4 * 1024 * 1024  # first bytes of a column, which hold its first rows unless pages are long
 MAX_LOCAL_GROUPS = 2  # row groups of a file in a store that are copied to the disk: the current one and the next
-_TAIL = b"0000PAR1"  # the length of the description, and the mark
-MAX_PIECES = 16  # of one row group: each of them may have to decode the rows before it
+_TAIL = b"0000PAR1"  # the end of a file: the length of its description, and the mark of the format
+MAX_PIECES = 16  # most pieces of one row group: each may have to decode the rows before it
 
 
 @dataclass(frozen=True, slots=True)
 class RowRange:
-    """Rows [start, stop) of one row group. bytes: what the file says that they take."""
+    """Rows [start, stop) of one row group. bytes: their size as the file states it."""
 
     group: int
     start: int
@@ -47,7 +47,7 @@ class RowRange:
 
 
 class _LocalPath(Protocol):
-    """A path that is there as long as this object is."""
+    """A path that exists as long as this object does."""
 
     @property
     def path(self) -> str: ...
@@ -75,10 +75,10 @@ class _LocalFile:
 
 
 class _RemoteFile:
-    """A file in a store: its description is read at once, row groups as they are used.
+    """A file in a store: its description is read at once, row groups when they are used.
 
     Raises:
-        ValueError: One clause, where it is damaged.
+        ValueError: It is damaged (one clause).
     """
 
     def __init__(self, path: Path, stored: FileInStore) -> None:
@@ -141,11 +141,11 @@ class ParquetFile:
         columns: Names of the columns without lists.
         count: Number of rows.
         samples: One value that is not empty by column.
-        class_names: Names of the classes by label column, where the file carries the schema of Hugging Face `datasets`.
+        class_names: Names of the classes by label column, if the file has the schema of Hugging Face `datasets`.
 
     Raises:
-        ValueError: One clause, where the file cannot be used.
-        DataError: Where pyarrow is missing.
+        ValueError: The file cannot be used (one clause).
+        DataError: pyarrow is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -174,15 +174,14 @@ class ParquetFile:
         return [piece for piece in pieces if piece.stop > piece.start]
 
     def ranges(self, piece: RowRange, columns: Sequence[str]) -> list[Range]:
-        """The ranges of the file that reading a piece needs, where it lies in a store."""
+        """The ranges of the file that reading a piece needs, if it lies in a store."""
         return self._file.ranges(piece.group, tuple(columns))
 
     def read(self, piece: RowRange, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
-        """The rows of a piece. Raises ValueError (one clause) where the file is damaged."""
+        """The rows of a piece. Raises ValueError (one clause) if the file is damaged."""
         row_bytes = piece.bytes // (piece.stop - piece.start)
-        local = self._file.with_group(
-            piece.group, tuple(columns)
-        )  # a local name: the copy lives as long as this object
+        # Kept in a variable, because the copy exists only as long as this object
+        local = self._file.with_group(piece.group, tuple(columns))
         request = RowsRequest(local.path, piece.group, piece.stop, tuple(columns), row_bytes, limits.PARQUET)
         row, allowance = piece.start, limits.PARQUET.shard(piece.bytes)
         while row < piece.stop:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from pyarrow import Array, DataType, RecordBatch
     from pyarrow.parquet import FileMetaData, ParquetFile
 
-SAMPLED_ROWS = 8  # rows of wide cells that are looked at while listing: pictures are alike
-SAMPLED_BYTES = 16 * 1024 * 1024  # SHARD_ITEMS rows are looked at where they take no more than this
+SAMPLED_BYTES = 16 * 1024 * 1024  # SHARD_ITEMS rows are sampled while listing if they take no more than this
+SAMPLED_ROWS = 8  # otherwise so many: pictures are alike
 BATCH_ROWS = 1024  # rows decoded at once: more gain no speed
-# Bytes of cells in one answer: large enough that the pipe costs little, small enough to hold twice.
+# Bytes of cells in one answer: large enough that the pipe costs little, small enough to be in memory twice
 ANSWER_BYTES = 8 * 1024 * 1024
-BUFFER_BYTES = 1024 * 1024  # read ahead of a column; without a buffer all of it in a row group would be read at once
+BUFFER_BYTES = (
+    1024 * 1024
+)  # read ahead of a column; without a buffer the whole column of a row group would be read at once
 MAX_CURSORS = 2  # row groups that stay open: one that training reads and one that is read in order
 
 
@@ -40,7 +42,7 @@ class ParquetInfo:
         columns: Names of the columns without lists.
         group_rows: Rows of each row group.
         samples: One value that is not empty by column.
-        class_names: Names of the classes by label column, where the file carries the schema of Hugging Face `datasets`.
+        class_names: Names of the classes by label column, if the file has the schema of Hugging Face `datasets`.
     """
 
     columns: list[str]
@@ -72,14 +74,14 @@ class RowsRequest:
 
 @dataclass(slots=True)
 class RowsAnswer:
-    """Some of the rows that were asked for.
+    """Some of the requested rows.
 
     Attributes:
+        next_row: The row that comes next.
         rows: Cells by column, or why a row cannot be used.
-        next_row: The row to go on with.
         bytes: Bytes of the cells of these rows.
         too_large: Whether the rows hold more than they may; then nothing follows.
-        damage: Why nothing follows (one clause); "" where something may.
+        damage: Why nothing follows (one clause), or "".
     """
 
     next_row: int
@@ -93,7 +95,7 @@ class RowsAnswer:
 
 
 def inspect(bounds: limits.ParquetLimits, path: str) -> ParquetInfo:
-    """Raises ValueError (one clause) where the file cannot be used."""
+    """Describe a file. Raises ValueError (one clause) if it cannot be used."""
     file = _open_file(path)
     if file.metadata.num_columns > bounds.columns:
         raise ValueError(f"it has more than {bounds.columns:,} columns")
@@ -142,7 +144,7 @@ def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
         cursor = _cursor(request, start)
         while answer.next_row < request.stop and answer.bytes < ANSWER_BYTES and not answer.too_large:
             batch = cursor.take(answer.next_row, request.stop)
-            if batch is None:  # the row group ends before the file says
+            if batch is None:  # the row group has fewer rows than the file states
                 answer.next_row = request.stop
                 break
             widths = _row_widths(batch)
@@ -161,7 +163,7 @@ def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
 
 
 class _Cursor:
-    """The batches of one row group in order, so that the next rows are not decoded from its beginning again."""
+    """The batches of one row group in order, so that it is not decoded from its beginning for each read."""
 
     def __init__(self, request: RowsRequest, stamp: int) -> None:
         file = _open_file(request.path)
@@ -171,7 +173,7 @@ class _Cursor:
         self.row = 0
 
     def take(self, start: int, stop: int) -> RecordBatch:
-        """Rows from `start` on, of one batch and none from `stop` on; None behind the last."""
+        """Rows of one batch, from `start` on and before `stop`; None after the last row."""
         while True:
             if not self._batch:
                 self._batch = next(self._batches, None)
@@ -190,7 +192,7 @@ _longest_cells: dict[tuple[object, ...], int] = {}
 
 
 def _cursor(request: RowsRequest, start: int) -> _Cursor:
-    """One that stands at the row or before it."""
+    """A cursor at the row or before it."""
     stamp = os.stat(request.path).st_mtime_ns
     key = (request.path, stamp, request.group, request.columns, request.bounds)
     cursor = _cursors.pop(key, None)
@@ -203,8 +205,8 @@ def _cursor(request: RowsRequest, start: int) -> _Cursor:
 
 
 def _rows_at_once(request: RowsRequest, stamp: int, metadata: FileMetaData) -> int:
-    """So many rows that they fit `limits.ParquetLimits.batch` even if each holds the longest cell of its column's dictionary: a few
-    bytes of a file may stand for the same long cell in every row."""
+    """How many rows stay within `limits.ParquetLimits.batch` even if each has the longest cell of its column's dictionary: with a
+    dictionary, a few bytes of a file may put the same long cell into every row."""
     paths = _dictionary_columns(metadata, request.group, request.columns)
     key = (request.path, stamp, request.group, *paths)
     if paths and key not in _longest_cells:
@@ -231,7 +233,7 @@ def _open_file(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
         as_dictionaries: Paths of columns to read as numbers into their dictionaries.
 
     Raises:
-        ValueError: One clause, where it cannot be read.
+        ValueError: It cannot be read (one clause).
     """
     library = _pyarrow("pyarrow.parquet")
     try:
@@ -246,7 +248,7 @@ def _open_file(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
 def _samples(
     bounds: limits.ParquetLimits, path: str, metadata: FileMetaData, columns: Sequence[str], group_rows: Sequence[int]
 ) -> dict[str, object]:
-    """One value that is not empty by column, from the first rows. Raises ValueError (one clause) where none can be read."""
+    """One value that is not empty by column, from the first rows. Raises ValueError (one clause) if none can be read."""
     group = next(number for number, rows in enumerate(group_rows) if rows)
     row_bytes = _bytes_of_group(metadata, group, columns) // group_rows[group]
     max_rows = SHARD_ITEMS if row_bytes * SHARD_ITEMS <= SAMPLED_BYTES else SAMPLED_ROWS
@@ -266,7 +268,7 @@ def _samples(
 
 
 def too_large(stated_bytes: int, bounds: limits.ParquetLimits) -> str:
-    """Why rows that should take so many bytes are not read on (one clause)."""
+    """Why no more of the rows that should take so many bytes are read (one clause)."""
     return f"its rows hold far more than the file says (over {limits.size(bounds.shard(stated_bytes))})"
 
 
@@ -291,7 +293,7 @@ def _leaves(metadata: FileMetaData, columns: Sequence[str]) -> list[int]:
 
 
 def _holds_one_value(column_type: DataType) -> bool:
-    """Whether a column holds one value a row, or a few by name: a list may hold any number."""
+    """Whether a column has one value a row, or a few named ones; a list may have any number."""
     fields = [column_type.field(number) for number in range(column_type.num_fields)]
     is_struct = _pyarrow().types.is_struct(column_type)
     return not fields or (is_struct and not any(entry.type.num_fields for entry in fields))
@@ -329,7 +331,7 @@ def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], most_bytes: int) -> 
 
 
 def _cells(column: Array) -> list[object]:
-    if _is_text_or_bytes(column.type):  # by way of NumPy, in a fraction of the time
+    if _is_text_or_bytes(column.type):  # through NumPy this takes a fraction of the time
         cells: list[object] = column.to_numpy(zero_copy_only=False).tolist()
     else:
         cells = column.to_pylist()
@@ -348,9 +350,9 @@ def _row_widths(batch: RecordBatch) -> NDArray[np.int64]:
 
 
 def _widths(column: Array) -> NDArray[np.int64]:
-    """(rows,) bytes that each cell takes; of a number 8."""
+    """(rows,) bytes that each cell takes; a number takes 8."""
     pyarrow, compute = _pyarrow(), _pyarrow("pyarrow.compute")
-    if pyarrow.types.is_dictionary(column.type):  # as it was written, where the file carries the schema of Arrow
+    if pyarrow.types.is_dictionary(column.type):  # read as it was written, if the file has the schema of Arrow
         if not len(column.dictionary):
             return np.zeros(len(column), np.int64)
         indices = compute.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)

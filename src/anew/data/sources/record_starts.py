@@ -6,19 +6,19 @@ import threading
 from bisect import bisect_right
 from typing import IO
 
-CHUNK_BYTES = 1 << 20  # searched at a time: bounds memory
+CHUNK_BYTES = 1 << 20  # bytes searched at a time, which bounds memory
 
 
 class RecordStarts:
     """Searches one file forwards for the next record. Searched ranges are remembered, so that all searches together read the
-    file once, however long its records are. Thread-safe."""
+    file only once, however long its records are. Thread-safe."""
 
     def __init__(self) -> None:
         self._gaps: list[tuple[int, int]] = []  # (at, start): no record begins in [at, start); disjoint, in order
         self._lock = threading.Lock()
 
     def after(self, stream: IO[bytes], at: int, size: int, line_end: bytes, record: bytes) -> int:
-        """The first place at or after `at` where a line begins with `record`; the size of the file where none does."""
+        """The first place at or after `at` where a line begins with `record`; the size of the file if there is none."""
         with self._lock:
             index = bisect_right(self._gaps, (at, size + 1))
             if index and self._gaps[index - 1][1] >= at:

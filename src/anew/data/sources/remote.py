@@ -1,9 +1,9 @@
-"""Data at an address (`s3://...`, `https://...`), through fsspec: copied into the cache, then read like any folder; or, where it is
-large, read by range as it is used, as far as its formats allow.
+"""Data at an address (`s3://...`, `https://...`), through fsspec. It is copied into the cache and read like any folder; large data
+is read by range as it is used, if its formats allow it.
 
-What lies in the cache with the same size and stamp is not fetched again, so a second command reads nothing but the listing, and a
-copy that was cut off goes on. Credentials are the provider's own business: nothing of them passes through here, and an address that
-carries some is refused, since runs keep the address.
+Files that lie in the cache with the same size and stamp are not fetched again, so that a second command reads only the listing,
+and an interrupted copy continues. Anew never handles credentials: the provider's own tools do, and an address that contains some
+is refused, since runs keep the address.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, MANI
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
-MAX_STREAMS = 8  # files that are fetched at once: hides the latency of a request each
+MAX_STREAMS = 8  # files that are fetched at once, which hides the latency of the requests
 SAVE_INTERVAL = 5.0  # seconds after which the manifest is saved, so that a killed copy continues from there
-RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # a web server may not know ranges
-_STORE_STAMP = 1 << 62  # above the time of any file: what is on the disk must not hide that the store changed
+RANGE_SCHEMES = ("s3", "gs", "az", "abfs", "hf", "memory")  # not https: a web server may not support ranges
+_STORE_STAMP = 1 << 62  # later than the time of any file, so that files on the disk never hide a change of the store
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class LocalCopy:
 
 
 def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: False) -> LocalCopy:
-    """Copy the files at an address into the cache, as far as they are not there yet.
+    """Copy the files at an address into the cache, unless they are already there.
 
     Args:
         address: As `address_of` gives it.
@@ -102,7 +102,7 @@ def _remaining_in_store(listing: StoreListing, address: str, may_stay: Callable[
     return {
         name: file
         for name, file in listing.files.items()
-        if file.bytes is not None and file.stamp and may_stay(name)  # what may change unseen is copied
+        if file.bytes is not None and file.stamp and may_stay(name)  # files that could change unnoticed are copied
     }
 
 
@@ -118,7 +118,7 @@ def _note(shown: str, listing: StoreListing, distant: Mapping[str, StoredFile]) 
 
 
 def _files_of(folder: Path, place: Path, listing: StoreListing, distant: Mapping[str, StoredFile]) -> Listing:
-    """The files of a folder, those in the store included."""
+    """The files of a folder, including those that stay in the store."""
     if not distant:
         return list_files(place)
     on_disk = list_files(folder) if len(distant) < len(listing.files) else Listing(folder, [], 0, [])
@@ -197,17 +197,17 @@ class _Copy:
             os.replace(temporary, place)
         except DataError as error:
             return str(error).removeprefix(f"{f'{self.shown}: {name}'!r} ")
-        except OSError as error:  # a store may hold `a` and `a/b`; a disk holds one of them
+        except OSError as error:  # a store may have both `a` and `a/b`; a disk can have only one of them
             return f"cannot be kept ({files.clause(error)})"
         finally:
             if temporary.is_dir():  # some stores fetch a name that is also a folder as one
                 shutil.rmtree(temporary, ignore_errors=True)
-            with contextlib.suppress(OSError):  # not there, as its folder is a file
+            with contextlib.suppress(OSError):  # it does not exist, because its folder is a file
                 temporary.unlink()
         return None
 
     def _has(self, name: str, file: StoredFile) -> bool:
-        # Without a stamp a store cannot say that nothing changed.
+        # Without a stamp nothing says that the file did not change.
         is_same = self.manifest.get(name) == [file.bytes, file.stamp]
         return bool(file.stamp) and is_same and (self.folder / name).is_file()
 

@@ -10,14 +10,14 @@ from anew.data.file_names import suffix_of
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
 
-_SINGLE = re.compile(r"samples|\d{4,}(-.*)?")  # as `Samples.save` names what a sheet shows
-_SHEET = re.compile(r"all|final|sheet|step-\d{8}")  # as sheets of samples and previews are named
+_SINGLE = re.compile(r"samples|\d{4,}(-.*)?")  # names that `Samples.save` gives to single samples
+_SHEET = re.compile(r"all|final|sheet|step-\d{8}")  # names of sheets of samples and of previews
 
 
 def drop_duplicate_formats(
     files: Sequence[File], modality: type[Modality], names: Iterable[str]
 ) -> tuple[list[File], list[str]]:
-    """Drop sheets that lie next to single samples and, of media, files that differ from another in their ending alone.
+    """Drop sheets that lie next to single samples and, except for text, files that differ from another only in their suffix.
 
     Args:
         files: Files of one modality.
@@ -31,12 +31,12 @@ def drop_duplicate_formats(
     sheets = [f for f in files if _stem(f.path)[0] in folders and _SHEET.fullmatch(_stem(f.path)[1])]
     singles = [f for f in files if f not in set(sheets)]
     notes = [f"left out: {_name_files(sheets)}, sheets of the samples beside them"] if sheets else []
-    if modality.traits.is_text:  # `list.c` and `list.h` are two
+    if modality.traits.is_text:  # `list.c` and `list.h` are two samples
         return singles, notes
     by_stem: dict[tuple[str, str], list[File]] = defaultdict(list)
     for file in singles:
         by_stem[_stem(file.path)].append(file)
-    # The format that is this modality's alone (a GIF may be an image), then the largest file.
+    # Prefer a format that belongs to this modality only (a GIF may be an image), then the largest file.
     best = {max(copies, key=lambda f: (suffix_of(f.path) in modality.suffixes, f.bytes)) for copies in by_stem.values()}
     duplicates = [f for f in singles if f not in best]
     if duplicates:
@@ -45,7 +45,7 @@ def drop_duplicate_formats(
 
 
 def _stem(path: str) -> tuple[str, str]:
-    """(folder, name without its ending)."""
+    """(folder, name without its suffix)."""
     folder, _, name = path.rpartition("/")
     return folder, name[: len(name) - len(suffix_of(name))]
 

@@ -24,19 +24,23 @@ from anew.data.sources.remote import local_copy
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-SAMPLE_ITEMS = 256  # items that `counts` and header checks may read: bounds the time of listing
+SAMPLE_ITEMS = 256  # items that counting and header checks may read, which bounds the time of listing
 
 
 class Source:
     """All readers of one path. Listing opens no bodies beyond a bounded sample.
 
-    path: as the user gave it; counts, bytes: over all readers, see `Reader`.
+    Attributes:
+        path: The path as the user gave it.
+        readers: The readers.
+        counts: Items of all readers, see `Reader`.
+        bytes: Bytes of all readers.
     """
 
     def __init__(
         self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[SkippedItem] = ()
     ) -> None:
-        """notes, refusals: of the listing itself, besides those of the readers."""
+        """notes, refusals: those of the listing itself, besides those of the readers."""
         self.path = path
         self.readers = list(readers)
         self._notes = list(notes)
@@ -162,7 +166,7 @@ class Source:
         return shards
 
     def labels(self, modality: str) -> tuple[str, ...] | None:
-        """Class names where the listing knows them; None where only reading tells."""
+        """Class names if the listing knows them; None if they are known only from reading."""
         sets = [reader.labels for reader in self.readers if reader.counts.get(modality)]
         if any(labels is None for labels in sets):
             return None
@@ -175,11 +179,11 @@ class Source:
         return items if limit is None else itertools.islice(items, limit)
 
     def prefetch(self, shard: Shard, limit: int | None = None) -> None:
-        """Start to fetch the files of a shard, where they lie in a store.
+        """Start to fetch the files of a shard, if they lie in a store.
 
         Args:
             shard: One of `shards`.
-            limit: Items that are needed of it; None: all.
+            limit: How many of its items are needed; None: all.
         """
         if not by_range.has_stores():
             return
@@ -189,7 +193,7 @@ class Source:
 
 
 def _take_large_archives(by_reader: dict[str, list[File]]) -> None:
-    """Archives that are large together are not listed, wherever they lie."""
+    """If the archives together are large, let `tar_spans` read them, which does not list them."""
     plain = [file for file in by_reader.get("tar", ()) if suffix_of(file.path) == ".tar"]
     if sum(file.bytes for file in plain) > limits.TAR.listed:
         by_reader["tar_spans"] = plain
@@ -199,7 +203,7 @@ def _take_large_archives(by_reader: dict[str, list[File]]) -> None:
 
 
 def _may_stay(name: str, modalities: Mapping[str, type[Modality]], requested: str | None) -> bool:
-    """Whether a file can be read by range where it lies in a store, as far as its name tells."""
+    """Whether a file in a store can be read by range, judging by its name."""
     if requested is not None and modalities[requested].traits.reads_file_slices:
         return False  # pictures may be frames
     reader, suffix = reader_of(name), suffix_of(name)
@@ -215,8 +219,10 @@ _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
 def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:
-    """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
-    (`labels.csv`), the files without these tables, and a note where they name files that are not there."""
+    """(class by path, the files without tables that give classes, notes).
+
+    Classes come from every `metadata.csv|jsonl|parquet` and every other small table that names image files next to it
+    (`labels.csv`)."""
     listed = [f for f in files if suffix_of(f.path) in TABLE_SUFFIXES]
     if not listed or len(listed) == len(files):
         return {}, files, []
@@ -235,7 +241,7 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
             damaged.append(error)
             continue
         classes |= {posixpath.normpath(folder / name): label for name, label in rows.items()}
-    if damaged and len(damaged) == len(described):  # nothing is left that says what the classes are
+    if damaged and len(damaged) == len(described):  # no table is left that gives classes
         raise damaged[0]
     data_files = [f for f in files if f not in described]
     missing = sorted(classes.keys() - {f.path for f in data_files})
@@ -247,7 +253,7 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
 
 
 def _missing_note(names: Sequence[str], tables: Iterable[File]) -> str:
-    """A note on the files that tables name and the folder does not hold; what lies outside it is never looked at."""
+    """A note on files that tables name but the folder does not hold; files outside the folder are never read."""
     where = " and ".join(sorted(f.path for f in tables)[:3])
     outside = sum(name.startswith(("../", "/")) for name in names)
     lie = f", {outside} of them outside the folder" if outside else ""
@@ -255,8 +261,8 @@ def _missing_note(names: Sequence[str], tables: Iterable[File]) -> str:
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    out: dict[str, int] = {}
+    total: dict[str, int] = {}
     for count in counts:
         for name, n in count.items():
-            out[name] = out.get(name, 0) + n
-    return out
+            total[name] = total.get(name, 0) + n
+    return total

@@ -1,4 +1,4 @@
-"""The names of what lies at an address: fetched page by page, and kept for a while where the data is large."""
+"""The names of the files at an address: fetched page by page, and kept for a while if the data is large."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.data.types import SkippedItem
 from anew.errors import DataError, RunError
 
-MANIFEST, NAMES, LOCK = ".listing.json", ".names.json", ".lock"  # in the folder of an address in the cache
-MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33  # most bytes of these files, and of them in memory
-MAX_COPIED_BYTES = (
-    1 << 30
-)  # bytes up to which data at an address is copied; of more, only the ranges that are used are read
-FRESH_SECONDS = 600.0  # for which the names of larger data are reused: a look and a training after it list once
+MANIFEST, NAMES, LOCK = ".listing.json", ".names.json", ".lock"  # files in the folder of an address in the cache
+MANIFEST_BYTES, MANIFEST_MEMORY = 1 << 30, 1 << 33  # most bytes of these files, and most memory that they take
+# Data at an address is copied up to so many bytes; of more, only the ranges that are used are read
+MAX_COPIED_BYTES = 1 << 30
+FRESH_SECONDS = 600.0  # names of larger data are reused for so long: `look` and `train` after it list once
 MAX_NAME_BYTES = 240  # of one part of a path: every file system takes 255, and temporary names are longer
 
 
 class _KeptNames(Record):
-    """A listing as it is kept. files: name, key, bytes and stamp of each; refusals: name and reason."""
+    """A listing as it is kept. files: (name, key, bytes, stamp) of each; refusals: (name, reason) of each."""
 
     time: Real
     is_file: Flag
@@ -53,7 +52,7 @@ class StoreListing:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all files, as far as they are known."""
+        """Bytes of all files whose size is known."""
         return sum(file.bytes or 0 for file in self.files.values())
 
 
@@ -79,7 +78,7 @@ def list_store(system: FileSystem, path: str, address: str, folder: Path) -> Sto
 
 
 def _read_kept(path: Path) -> StoreListing | None:
-    """The listing that was kept, None where it is too old or damaged."""
+    """The kept listing; None if it is too old, damaged or missing."""
     if not path.exists():
         return None
     try:
@@ -122,8 +121,8 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
 
 
 def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, Info]]:
-    """(key, description) of all objects below a folder. Of S3 in pages of 1,000, so that a fault costs one page, and nothing but
-    what is needed of each is held."""
+    """(key, description) of all objects below a folder. S3 is listed in pages of 1,000, so that a fault costs only one page, and
+    only the needed fields are kept in memory."""
     call = getattr(system, "call_s3", None)
     if call is None:
         yield from addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown).items()
@@ -142,9 +141,9 @@ def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, I
 
 
 def is_safe(name: str) -> bool:
-    """Whether a name of a store may become a path below a folder of ours."""
+    """Whether a name in a store may become a path below a folder of the cache."""
     parts = name.split("/")
-    if not name.isprintable() or parts[0] in (MANIFEST, NAMES, LOCK):  # no lone surrogates either
+    if not name.isprintable() or parts[0] in (MANIFEST, NAMES, LOCK):  # lone surrogates are not printable
         return False
     return all(
         part not in ("", ".", "..") and len(part.encode()) <= MAX_NAME_BYTES and "\\" not in part for part in parts

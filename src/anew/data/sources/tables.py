@@ -1,4 +1,4 @@
-"""Tables: `.jsonl`, `.csv`, `.tsv` and `.parquet` with a column of text or images, and maybe one of classes."""
+"""Tables: `.jsonl`, `.csv`, `.tsv` and `.parquet` with a column of text or images, and perhaps one of classes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TableReader:
             return None
 
     def _is_usable(self, file: File, table: DelimitedFile | ParquetFile, columns: Columns) -> bool:
-        """Whether there is something to learn from; a table without that is refused."""
+        """Whether a column has something to learn from; a table without such a column is refused."""
         if columns.text or columns.image:
             return True
         suffix = suffix_of(file.path)
@@ -153,7 +153,7 @@ def _rows(
 
 
 def _row_name(path: str, where: Span | RowRange, number: int) -> str:
-    """Name of a row: its number in the file, or in its row group or span where only that is known."""
+    """Name of a row: its number in the file, or in its row group or span if only that is known."""
     if isinstance(where, RowRange):
         return f"{path}#{where.group}:{where.start + number}"
     return f"{path}#{number}" if where.start == 0 else f"{path}@{where.start}#{number}"
@@ -168,7 +168,7 @@ def _labels(table: DelimitedFile | ParquetFile, columns: Columns) -> set[str] | 
 
 
 def _notes(columns_by_path: Mapping[str, Columns]) -> list[str]:
-    """One sentence for each choice of columns; tables with the same one share it."""
+    """One sentence for each choice of columns, which covers all tables with that choice."""
     paths_by_columns: dict[Columns, list[str]] = {}
     for path, columns in columns_by_path.items():
         paths_by_columns.setdefault(columns, []).append(path)
@@ -180,7 +180,7 @@ def _notes(columns_by_path: Mapping[str, Columns]) -> list[str]:
 
 
 def names_files(path: Path) -> bool:
-    """Whether a table names image files in one of its columns, as `metadata.csv` does; False for what is no table."""
+    """Whether a table names image files in one of its columns, as `metadata.csv` does; False if the file is no table."""
     try:
         table, columns = _open_table(path, by_range.size_of(path))
     except (OSError, ValueError, DataError):
@@ -190,10 +190,10 @@ def names_files(path: Path) -> bool:
 
 
 def metadata(path: Path) -> dict[str, str | None]:
-    """The class (None: none given) by file name, with `/`, relative to the table's folder; {} if no column names
-    files, or none says their class.
+    """The class (None: not given) by file name, with `/`, relative to the table's folder; {} without a column of file names or
+    one of classes.
 
-    Raises DataError where the table cannot be read.
+    Raises DataError if the table cannot be read.
     """
     try:
         table, columns = _open_table(path, by_range.size_of(path))

@@ -1,5 +1,7 @@
-"""Tar shards as WebDataset writes them: members that share a stem are one sample. Read in place: nothing is extracted, no
-name becomes a path, and only plain kinds of members are opened (no pickle, no code)."""
+"""Tar archives as WebDataset writes them: members that share a stem are one sample.
+
+They are read in place: nothing is extracted, no name becomes a path, and only harmless kinds of members are opened (no pickle,
+no code)."""
 
 from __future__ import annotations
 
@@ -23,10 +25,10 @@ from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
 
 TEXT_ENDINGS = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or describe the member next to them
-MAX_LABELLED = 200_000  # samples whose classes are read while listing: bounds its time
+MAX_LABELLED = 200_000  # of at most so many samples classes are read while listing, which bounds its time
 _RECORD = 512  # bytes of a record of the format
 _END = b"\0" * _RECORD
-_SCANNED_BYTES = 1 << 16  # bytes in which the next record is looked for at a time
+_SCANNED_BYTES = 1 << 16  # bytes that are searched for the next record at a time
 
 
 class ByteRange(NamedTuple):
@@ -43,8 +45,8 @@ class TarSample:
     Attributes:
         stem: Name up to the first dot.
         places: Range of each member by its ending.
-        label: Class, None where it is not read yet or there is none.
-        endings: Ending of the member of each modality, see `_endings`; shared by samples with the same members.
+        label: Class; None if it is not read yet, or there is none.
+        endings: Ending of the member that each modality reads, see `_endings`; shared by samples with the same members.
     """
 
     stem: str
@@ -54,13 +56,12 @@ class TarSample:
 
 
 def _endings(endings: Sequence[str], owners: Mapping[str, str]) -> dict[str, str]:
-    """The ending of the member that a modality takes, by its name. owners: modality by ending, of those whose files are not
-    text."""
+    """The ending of the member that each modality reads, by the name of the modality. owners: see `owners_of`."""
     by_modality: dict[str, str] = {}
     for ending in endings:
         if ending in owners:
             by_modality.setdefault(owners[ending], ending)
-    # A JSON next to something else describes it; alone it may hold a document.
+    # A JSON next to another member describes it; alone it may hold a document.
     if ".txt" in endings or (".json" in endings and not by_modality):
         by_modality["text"] = ".txt" if ".txt" in endings else ".json"
     return by_modality
@@ -68,7 +69,7 @@ def _endings(endings: Sequence[str], owners: Mapping[str, str]) -> dict[str, str
 
 @dataclass(slots=True)
 class _Archive:
-    """An archive and its samples. body: its bytes where it had to be inflated (else it is opened for each read)."""
+    """An archive and its samples. body: its bytes if it is packed; otherwise the file is opened for each read."""
 
     file: File
     samples: list[TarSample]
@@ -76,13 +77,13 @@ class _Archive:
 
 
 def owners_of(modalities: Mapping[str, type[Modality]]) -> dict[str, str]:
-    """Modality by ending, of those whose files are not text."""
+    """Modality by ending, for modalities whose files are not text."""
     owned = (modality for modality in modalities.items() if not modality[1].traits.is_text)
     return {suffix: name for name, modality in owned for suffix in modality.suffixes}
 
 
 def with_endings(sample: TarSample, owners: Mapping[str, str]) -> TarSample:
-    """The sample, with what modalities take of it."""
+    """The sample with its `endings` set."""
     sample.endings = _endings(tuple(sample.places), owners)
     return sample
 
@@ -98,7 +99,7 @@ class ArchiveReader:
         self.bytes: dict[str, int] = {}
         self._root = root
         self._archives: dict[str, _Archive] = {}
-        # Members and bytes that all archives together may still take.
+        # Members that further archives may have, and bytes that they may inflate to
         self._members, self._inflated = limits.TAR.members, limits.TAR.inflated
         for file in files:
             try:
@@ -137,14 +138,14 @@ class ArchiveReader:
             sample.endings = endings_of[endings]
         archive.samples = [s for s in by_stem.values() if s.endings]
         if len({s.stem.rpartition("/")[0] for s in archive.samples}) > 1:
-            # Folders in an archive are often classes one after another; shards must each be a fair mix.
+            # Folders in an archive are often classes, one after another; each shard must be a fair mix.
             archive.samples.sort(key=_shuffle_key)
         return archive
 
     def _unpacked(self, path: Path) -> memoryview:
         try:
             with gzip_files.open_file(path) as stream:
-                _member_size(stream.read(_RECORD), 0)  # before anything is unpacked
+                _member_size(stream.read(_RECORD), 0)  # check the first record before the rest is unpacked
         except gzip_files.DAMAGE:
             raise ValueError("it is damaged gzip data") from None
         body = gzip_files.map_file(path, self._inflated).data
@@ -224,7 +225,7 @@ class ArchiveReader:
 
 
 class _View(io.RawIOBase):
-    """A file over bytes that stay where they are."""
+    """A file that reads bytes in memory without copying them all."""
 
     def __init__(self, body: memoryview) -> None:
         self._body, self._at = body, 0
@@ -292,12 +293,12 @@ def label_of_sample(stream: IO[bytes], sample: TarSample) -> str | None:
             if (label := label_name(name, ())) is not None:
                 return label
     except (ValueError, RecursionError):
-        return None  # a damaged description takes the class away, not the picture
+        return None  # with a damaged description the sample only loses its class
     return label_of(sample.stem)
 
 
 def item_of(stream: IO[bytes], path: str, sample: TarSample, modality: str) -> Item | SkippedItem:
-    """The item of a modality in a sample; a refusal where it is damaged. path: Path of the archive, for its name."""
+    """The item of a modality in a sample; a refusal if it is damaged. path: of the archive, for the item's name."""
     ending = sample.endings[modality]
     name = f"{path}/{sample.stem}{ending}"
     try:
@@ -339,7 +340,7 @@ def entries(stream: IO[bytes], at: int) -> Iterator[TarMember]:
     Raises ValueError (one clause) at the first record that is damaged or cut off.
     """
     size = stream.seek(0, 2)
-    fields: dict[str, str] = {}  # of the next member, from pax and GNU records before it
+    fields: dict[str, str] = {}  # what pax and GNU records say about the member after them
     begin = at
     while at + _RECORD <= size:
         stream.seek(at)
@@ -364,13 +365,13 @@ def entries(stream: IO[bytes], at: int) -> Iterator[TarMember]:
 
 
 def has_marks(stream: IO[bytes]) -> bool:
-    """Whether an archive's records can be told from bodies (all formats since 1988)."""
+    """Whether an archive's records can be distinguished from bodies (in all formats since 1988)."""
     stream.seek(0)
     return _is_record(stream.read(_RECORD))
 
 
 def record_after(stream: IO[bytes], at: int, size: int) -> int:
-    """The first record at or after a place; the size where there is none."""
+    """The first record at or after a place; `size` if there is none."""
     at = -(-at // _RECORD) * _RECORD
     stream.seek(at)
     while data := stream.read(_SCANNED_BYTES):
@@ -389,7 +390,7 @@ def _is_record(head: bytes) -> bool:
 
 
 def _member_size(head: bytes, at: int) -> int:
-    """Check a record; returns the bytes of its member. Raises ValueError (one clause) where it is not a record."""
+    """Check a record; returns the bytes of its member. Raises ValueError (one clause) if it is not a record."""
     length = _number(head[124:136]) if len(head) == _RECORD else 0
     if head != _END and (len(head) < _RECORD or _sum(head) != _number(head[148:156])):
         raise ValueError(f"it is not a tar archive, or damaged at byte {at}")
@@ -397,7 +398,7 @@ def _member_size(head: bytes, at: int) -> int:
 
 
 def _number(field: bytes) -> int:
-    if field[0] & 0x80:  # GNU: a binary number, where octal digits do not suffice
+    if field[0] & 0x80:  # GNU: a binary number, for more than octal digits can say
         return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
     try:
         return int(field.strip(b" \0") or b"0", 8)

@@ -1,4 +1,4 @@
-"""Large tar shards in spans of bytes: of each span the samples that begin in it. Nothing is listed but the beginnings of some shards."""
+"""Large tar archives in spans of bytes; a span has the samples that begin in it. Only the beginnings of some archives are listed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ from anew.data.types import Item, SkippedItem
 
 SAMPLED_ARCHIVES = 4  # archives whose beginnings are surveyed; chosen
 HEAD_BYTES = 8 * 1024 * 1024  # bytes of a beginning: enough for many samples
-MIN_SPAN, MAX_SPAN = (
-    1 << 20,
-    1 << 26,
-)  # bytes of a span: at least one request of a store; at most what memory holds several times
-SEARCH_BYTES = 1 << 20  # bytes before a span in which the member before it is searched first: most members are smaller
+# Bytes of a span: at least one request to a store; few enough to have several in memory
+MIN_SPAN, MAX_SPAN = 1 << 20, 1 << 26
+SEARCH_BYTES = 1 << 20  # bytes before a span that are searched first for the member before it: most members are smaller
 
 
 @dataclass(slots=True)
@@ -35,11 +33,11 @@ class _Survey:
     """The beginnings of some archives.
 
     Attributes:
-        bytes: Their bytes.
+        bytes: Bytes of these beginnings.
         members: Number of members by modality or ending.
         sizes: Bytes of members by modality or ending.
         is_labelled: Whether samples have classes.
-        is_plain: Whether spans can be read by themselves.
+        is_plain: Whether each span can be read without the others.
     """
 
     bytes: int
@@ -49,7 +47,7 @@ class _Survey:
     is_plain: bool = True
 
 
-_Place = tuple[str, str, int, int]  # of a shard: path, modality, first byte, end
+_Place = tuple[str, str, int, int]  # `Shard.where`: path, modality, first byte, end
 
 
 class SpanReader:
@@ -105,7 +103,7 @@ class SpanReader:
 def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, str]) -> Iterator[TarSample]:
     """The samples whose first member begins in [start, stop), so that each is in one span.
 
-    Raises ValueError (one clause) where the archive is damaged.
+    Raises ValueError (one clause) if the archive is damaged.
     """
     size = stream.seek(0, 2)
     sample: TarSample | None = None
@@ -120,25 +118,22 @@ def samples_in(stream: IO[bytes], start: int, stop: int, owners: Mapping[str, st
                 return
             sample = TarSample(stem)
         previous = stem
-        if (
-            sample is not None
-            and entry.place.size <= limits.TAR.member
-            and (ending in tar.TEXT_ENDINGS or ending in owners)
-        ):
+        is_usable = entry.place.size <= limits.TAR.member and (ending in tar.TEXT_ENDINGS or ending in owners)
+        if sample is not None and is_usable:
             sample.places.setdefault(ending, entry.place)
     if sample is not None:
         yield tar.with_endings(sample, owners)
 
 
 def _entries_from(stream: IO[bytes], start: int, size: int) -> Iterator[TarMember]:
-    """The members of an archive from one that begins before `start` on."""
+    """The members of an archive, from one that begins before `start` on."""
     reach = SEARCH_BYTES
     while reach < start:
         entries = tar.entries(stream, tar.record_after(stream, start - reach, size))
         try:
-            next(entries, None)  # what this one is called is uncertain: the record of a long name may stand before it
+            next(entries, None)  # the name of this one is uncertain: a long name has a record of its own before it
             second = next(entries, None)
-        except ValueError:  # it was no record, or one of an archive in the archive
+        except ValueError:  # this was not a record, or belongs to an archive in the archive
             second = None
         if second is not None and second.at < start:
             return itertools.chain([second], entries)
@@ -147,7 +142,7 @@ def _entries_from(stream: IO[bytes], start: int, size: int) -> Iterator[TarMembe
 
 
 def survey_of(files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> _Survey | None:
-    """The beginnings of some archives, evenly spread; None where none of them can be read."""
+    """The beginnings of some archives, evenly spread; None if none of them can be read."""
     owners = tar.owners_of(modalities)
     survey = _Survey(0, Counter(), Counter())
     step = max(1, len(files) // SAMPLED_ARCHIVES)
@@ -164,7 +159,7 @@ def survey_of(files: Sequence[File], root: Path, modalities: Mapping[str, type[M
 
 
 def _survey_archive(stream: IO[bytes], stop: int, owners: Mapping[str, str], survey: _Survey) -> None:
-    """Count what the beginning of one archive holds."""
+    """Count the members and samples in the beginning of one archive."""
     if not tar.has_marks(stream):
         raise ValueError("it is of a format without marks")
     stems: set[str] = set()
@@ -190,8 +185,8 @@ def _survey_archive(stream: IO[bytes], stop: int, owners: Mapping[str, str], sur
 def open_reader(
     files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]
 ) -> SpanReader | tar.ArchiveReader:
-    """See `anew.data.sources.base.OpenReader`. Archives that say in the names of their members what part these belong to, and such
-    whose samples do not lie together, are listed whole all the same."""
+    """See `anew.data.sources.base.OpenReader`. Archives are listed whole nevertheless if names of their members say to which part
+    these belong, or if the members of a sample do not lie together."""
     survey = survey_of(files, root, modalities)
     if survey is None or not survey.is_plain:
         return tar.open_reader(files, root, modalities)

@@ -1,4 +1,4 @@
-"""Held-out clusters: whole clusters of related records, besides records at random, for a score on records unlike training."""
+"""Holds out whole clusters of related records, besides random records, for a score on records unlike those of training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from anew.estimators.sequence_clusters import SequenceClusters
 def assign_parts_with_clusters(
     relatives: SequenceClusters, keys: Sequence[int], share: float, held_out: Sequence[int]
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """Whole clusters go to TEST_CLUSTERS (where TEST is held out) and to half of VALIDATION, other records at random to TEST
-    and to the other half.
+    """Whole clusters go to TEST_CLUSTERS (if TEST is held out) and to half of VALIDATION; random other records go to TEST and to
+    the other half.
 
     Args:
         relatives: Clusters of related records.
@@ -33,7 +33,7 @@ def assign_parts_with_clusters(
     target = share * n
     n_requested = (target if TEST in held_out else 0.0) + (target / 2 if VALIDATION in held_out else 0.0)
     at_random = np.argsort(splitmix64(hashes), kind="stable")
-    # (n,) number of each record's cluster, -1 where it is not held out
+    # (n,) number of each record's cluster, -1 if it is not held out
     cluster, n_in_large = relatives.hold_out(at_random, round(n_requested), max(target / 2, 1.0))
     n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
     too_few = n_held < n_requested / 3
@@ -43,7 +43,7 @@ def assign_parts_with_clusters(
     parts = np.full(n, TRAIN, dtype=np.uint8)
     unclustered = np.flatnonzero(cluster < 0)
     parts[unclustered] = assign_parts(hashes[unclustered].tolist(), [1] * len(unclustered), share, held_out)
-    # Half of validation is at random; the other half are clusters.
+    # Half of validation is random records, the other half clusters.
     parts[(parts == VALIDATION) & (splitmix64(hashes + np.uint64(1)) % 2 == 0)] = TRAIN
     in_clusters = np.flatnonzero(cluster >= 0)
     in_clusters = in_clusters[np.argsort(cluster[in_clusters], kind="stable")]  # cluster by cluster
@@ -64,7 +64,7 @@ def _n_scored(cluster: NDArray[np.int64], n_clusters: int, target: float, held_o
 
 
 def no_clusters_note(modality: Modality) -> list[str]:
-    """A sentence where records may have relatives, but are too many to look for them."""
+    """A sentence for records that may have relatives, but are too many to search for them."""
     if not modality.traits.max_cluster_bytes or modality.layout != "list":
         return []
     return [
@@ -97,7 +97,7 @@ def _no_clusters(relatives: SequenceClusters, reason: str) -> str:
 
 
 def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_large: int) -> list[str]:
-    """Sentences on clusters that are held out. n_in_large: sequences in those that are too large."""
+    """Sentences on clusters that are held out. n_in_large: sequences in clusters that are too large for that."""
     n_scored = int((parts == TEST_CLUSTERS).sum())
     if n_scored:
         subject = "figures of the part test_clusters hold"

@@ -1,4 +1,4 @@
-"""Duplicates and near-duplicates: such items share a key, and stay in one part."""
+"""Duplicates and near-duplicates: such items get the same key, and stay in one part."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from anew.data.types import FileSlice, Item
 SHINGLE = 12  # characters: about two words, which unrelated texts seldom share
 SIGNATURE_SIZE = 64  # smallest shingle hashes kept of a document: the standard error of the similarity is about 0.06
 INDEXED_HASHES = 16  # hashes by which candidates are found: near-duplicates share one of these almost certainly
-MAX_CANDIDATES = 8  # documents looked up by one hash, so that a phrase in all of them costs little
-MIN_CHARACTERS = 200  # below which only equality after normalisation makes near-duplicates: there are few shingles
-MIN_SIMILARITY = 0.7  # shared shingles (Jaccard) that make two documents near-duplicates
-MAX_DOCUMENTS = 20_000  # that are compared by their signatures: about 10 s of one core
-MAX_CHARACTERS = 4_000  # of each of so many documents, for the same reason; fewer are compared by more of them
-COMPARED_CHARACTERS = 8_000_000  # of all documents together, where these are few: about 1 s
-_BASE = np.uint64(1_000_003)  # of the polynomial hash of a shingle; a prime larger than any alphabet in use
+MAX_CANDIDATES = 8  # most documents that are looked up by one hash, so that a phrase in all of them costs little
+MIN_CHARACTERS = 200  # shorter texts have few shingles; they are near-duplicates only if they are equal when normalized
+MIN_SIMILARITY = 0.7  # share of common shingles (Jaccard) that makes two documents near-duplicates
+MAX_DOCUMENTS = 20_000  # documents that are compared by their signatures: about 10 s of one core
+MAX_CHARACTERS = 4_000  # characters of each of so many documents that are compared, for the same reason
+COMPARED_CHARACTERS = 8_000_000  # of fewer documents, so many characters in total are compared: about 1 s
+_BASE = np.uint64(1_000_003)  # base of the polynomial hash of a shingle: a prime larger than any alphabet in use
 
 Signature = NDArray[np.uint64]  # (<=SIGNATURE_SIZE,) ascending
 
@@ -32,7 +32,7 @@ def _hash(data: bytes) -> int:
 
 
 def item_key(item: Item, modality: Modality) -> int:
-    """64 bits that copies share: of the text without case and spacing, of the modality's signature, or of the bytes."""
+    """A 64-bit hash that copies share: of the text without case and spacing, of the modality's signature, or of the bytes."""
     try:
         return usable_key(item, modality)
     except ValueError:
@@ -40,18 +40,18 @@ def item_key(item: Item, modality: Modality) -> int:
 
 
 def usable_key(item: Item, modality: Modality) -> int:
-    """`item_key` of an item that must be usable; ValueError (one clause) where its signature cannot be computed."""
+    """`item_key` of an item that must be usable. Raises ValueError (one clause) if its signature cannot be computed."""
     signature = None if isinstance(item.data, str) else modality.signature(item)
     return exact_key(item) if signature is None else signature_key(signature)
 
 
 def signature_key(signature: bytes) -> int:
-    """64 bits of a modality's signature."""
+    """A 64-bit hash of a modality's signature."""
     return _hash(b"signature" + signature)
 
 
 def exact_key(item: Item) -> int:
-    """64 bits that exact copies share: of the text without case and spacing, or of the bytes."""
+    """A 64-bit hash that exact copies share: of the text without case and spacing, or of the bytes."""
     if isinstance(item.data, str):
         return _hash(" ".join(item.data.casefold().split()).encode("utf-8", "surrogatepass"))
     if isinstance(item.data, np.ndarray):
@@ -60,7 +60,7 @@ def exact_key(item: Item) -> int:
 
 
 def name_hash(name: str) -> int:
-    """64 bits of a name, the same on every machine."""
+    """A 64-bit hash of a name, the same on every machine."""
     return _hash(name.encode("utf-8", "surrogateescape"))
 
 
@@ -69,11 +69,11 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
 
     Args:
         text: The text.
-        max_characters: Of a longer text its beginning, middle and end are taken, so many characters in all: pages of one site
-            begin and end alike, and so do programs of one author, however much they differ.
+        max_characters: Of a longer text, its beginning, middle and end are taken, so many characters in total. Its beginning
+            alone would not suffice, since pages of one site begin and end alike, and so do programs of one author.
 
     Returns:
-        (<=SIGNATURE_SIZE,) hashes, ascending; None for a text too short to be compared by parts.
+        (<=SIGNATURE_SIZE,) hashes, ascending; None for a text that is too short to be compared by its shingles.
     """
     if len(text) < MIN_CHARACTERS:
         return None
@@ -81,8 +81,8 @@ def minhash(text: str, max_characters: int = MAX_CHARACTERS) -> Signature | None
         stretch = max_characters // 3
         middle = (len(text) - stretch) // 2
         text = "\n".join((text[:stretch], text[middle : middle + stretch], text[-stretch:]))
-    normalised = " ".join(text.casefold().split())
-    points = np.frombuffer(normalised.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+    normalized = " ".join(text.casefold().split())
+    points = np.frombuffer(normalized.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     if len(points) <= SHINGLE:
         return None
     n_shingles = len(points) - SHINGLE + 1
@@ -112,7 +112,7 @@ class NearDuplicateIndex:
         self._keys: list[int] = []
 
     def match(self, signature: Signature | None) -> int | None:
-        """The key of a near-duplicate that was added before, None where there is none."""
+        """The key of a near-duplicate that was added before, or None."""
         if signature is None:
             return None
         candidates: dict[int, None] = {}  # in order
@@ -134,8 +134,8 @@ class NearDuplicateIndex:
 
 
 def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
-    """One key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, evenly spread ones are compared for
-    similarity, all for equality."""
+    """The key of each item, which near-duplicates share. Of more than MAX_DOCUMENTS items, all are compared for equality, but only
+    evenly spread ones for similarity."""
     keys = [item_key(item, modality) for item in items]
     index = NearDuplicateIndex()
     leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates

@@ -1,4 +1,4 @@
-"""The records of shards, read once before the split: keys that near-duplicates share, and records that cannot be used."""
+"""The records of shards, read once before the split: their keys, which near-duplicates share, and those that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from anew.data.sources.source import Source
 from anew.data.splitting import near_duplicates
 from anew.data.types import Item, SkippedItem
 
-MAX_CHECKED = 4096  # items up to which every header is checked in that pass: bounds its time
+MAX_CHECKED = 4096  # of at most so many items every header is checked in that pass, which bounds its time
 MAX_COMPARED = 2048  # items that are compared for similarity, not only for equality: their bodies have to be decoded
-MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for it, where many cannot be used
+MAX_BODIES = 4 * MAX_COMPARED  # bodies that are read for that, if many of them cannot be used
 
 
 def read_records(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
-    """The records of a shard; each item that cannot be split into records is one SkippedItem."""
+    """The records of a shard; an item that cannot be split into records becomes one SkippedItem."""
     if type(modality).split_records is Modality.split_records:
         yield from source.read(shard)
         return
@@ -31,12 +31,12 @@ def read_records(source: Source, shard: Shard, modality: Modality) -> Iterator[I
 
 
 def content_key(item: Item) -> int:
-    """Key shared by byte-equal items; pieces of one long text share its name."""
+    """The key that byte-equal items share; pieces of one long text share the key of its name."""
     return near_duplicates.exact_key(item if item.begins and item.ends else Item(item.name, item.name))
 
 
 def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
-    """Keys that near-copies share, too, by the modality's signature; a ValueError (one clause) for an item that cannot be used."""
+    """Keys that near copies share too, by the modality's signature; a ValueError (one clause) for an item that cannot be used."""
     complete = [item for item in items if item.begins and item.ends and not isinstance(item.data, str)]
     signatures = isolation.each(modality.signature, complete)
     for item in items:
@@ -52,12 +52,12 @@ class Records:
 
     Attributes:
         keys: Key of each record, which copies share.
-        sizes: Size of each: 1, or of documents their characters.
+        sizes: Size of each: 1, or the characters of a document.
         places: (shard, index in it) of each.
         classes: Class name of each, "" without one.
         recordings: Recording that each was cut from, None without one.
-        sound: Whether the body of each was read already.
-        lengths: Records of each shard, with the refused ones.
+        sound: Whether the body of each was already read, without a fault.
+        lengths: Number of records of each shard, including the refused ones.
         refusals: Records that cannot be used.
     """
 
@@ -70,7 +70,7 @@ class Records:
         self.sound: list[bool] = []
         self.lengths: dict[int, int] = {}
         self.refusals: list[SkippedItem] = []
-        self._bodies = 0  # bodies that were read
+        self._bodies = 0  # number of bodies that were read
 
     def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
         """Read all records of the shards `train`."""
@@ -87,9 +87,8 @@ class Records:
     ) -> None:
         """Add the next records of a shard."""
         usable = self._usable(modality, piece, check)
-        near_keys = self._near_keys(
-            modality, [r for r, fits in zip(piece, usable, strict=True) if fits and isinstance(r, Item)]
-        )
+        items = [record for record, fits in zip(piece, usable, strict=True) if fits and isinstance(record, Item)]
+        near_keys = self._near_keys(modality, items)
         for index, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
             reason = self._take(record, next(near_keys), by_size) if fits and isinstance(record, Item) else None
             if reason is not None:
@@ -111,7 +110,7 @@ class Records:
         return usable
 
     def _near_keys(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
-        """The keys of these; None where no more are looked for."""
+        """The key of each; None for all items once enough were compared."""
         max_compared = min(MAX_BODIES - self._bodies, len(items)) if len(self.keys) < MAX_COMPARED else 0
         for result in alike_keys(modality, items[:max_compared]):
             more = len(self.keys) < MAX_COMPARED

@@ -1,4 +1,4 @@
-"""Choice of held-out items: by each item's content hash, near-duplicates together; contiguous spans where documents are few."""
+"""Chooses held-out items by the hash of their content, near-duplicates together; of few documents, contiguous spans."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from anew.data.skipped import name_reasons
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-# Numbers of the parts, in the order of NAMES; runs and caches hold them.
+# Numbers of the parts, in the order of NAMES; runs and caches store them.
 TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
-NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, where items have such
-FEW_DOCUMENTS = 50  # below which spans are held out: of fewer, a held-out part would be two or three documents
+NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, if items have any
+FEW_DOCUMENTS = 50  # of fewer documents spans are held out, since a held-out part would be only two or three documents
 SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to LARGEST_SHARE
-LARGEST_SHARE = 0.10  # more would cost training more than a more certain score is worth
-ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow for it: enough for a report's answers
+LARGEST_SHARE = 0.10  # a larger share would cost training more than a more certain score is worth
+ENOUGH_ITEMS = 300  # the share grows until a held-out part has so many: enough for a report's answers
 ENOUGH_CHARACTERS = 80_000  # the same for spans, which are compared in pieces of 256: 300 pieces
-FEW_TO_JUDGE = 150  # held-out items under which a report cannot confirm that samples are as good as real ones
-NEEDED_ITEMS = 150  # of validation and of test: together ENOUGH_ITEMS
+FEW_TO_JUDGE = 150  # with fewer held-out items a report cannot confirm that samples are as good as real ones
+NEEDED_ITEMS = 150  # least items of validation and of test: together ENOUGH_ITEMS
 # Share to which a part may grow for that: among 500 molecules copies were caught at no rate with a tenth each, 2% with 15% each.
 NEEDED_SHARE = 0.15
-# A validation span's share of a test span's: it fits few numbers, and its text is lost to the counts.
+# A validation span is so much shorter than a test span: it fits few numbers, and its text is missing from the counts.
 VALIDATION_SPAN = 0.6
-LEAST_ITEMS = 10  # different items, below which nothing is split by item; chosen
-MANY_RECORDINGS = 40  # from which whole recordings are held out: each is then a small share of a held-out part
-MOST_GROUPS = 1.25  # times its share of the files that a held-out part may take to have its share of the text
-REACH = 2000  # characters within which a cut moves to a line end, at most a quarter of the way to the next cut
+RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such a split
+LEAST_ITEMS = 10  # fewer different items are not split by item; chosen
+MANY_RECORDINGS = 40  # with so many or more, whole recordings are held out: each is then a small share of a part
+MOST_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
+REACH = 2000  # a cut moves to a line end within so many characters, at most a quarter of the way to the next cut
 REGION = 100_000  # characters of text for each held-out span of a part, up to MOST_REGIONS spans
-MOST_REGIONS = 10  # spans of a part: more would cut the text into pieces too short for their context
+MOST_REGIONS = 10  # most spans of a part: more would cut the text into pieces that are too short for their context
 
 
 def keep_groups_together(
@@ -41,12 +42,12 @@ def keep_groups_together(
 ) -> tuple[list[int], list[str]]:
     """Give records that were cut out of one recording the same key, so that they stay in one part.
 
-    With fewer than MANY_RECORDINGS recordings that would leave too little to choose from: runs of neighbouring records, at most
-    a quarter of a held-out part each, stay together instead.
+    With fewer than MANY_RECORDINGS recordings that would leave too little choice. Then only runs of neighbouring records stay
+    together, each at most a quarter of a held-out part.
 
     Args:
         keys: The key of each record.
-        groups: The recording of each record (`Item.group`), None where it is none's.
+        groups: The recording of each record (`Item.group`), or None.
         share: The share of a held-out part.
 
     Returns:
@@ -79,8 +80,8 @@ def keep_groups_together(
 
 
 def held_out_share(amount: float, target: float) -> float:
-    """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `target`; still more where
-    that would be less than NEEDED_ITEMS, up to NEEDED_SHARE."""
+    """The share of each held-out part: SHARE, or up to LARGEST_SHARE to reach `target`; even more, up to NEEDED_SHARE, to reach
+    NEEDED_ITEMS."""
     share = float(np.clip(target / max(amount, 1), SHARE, LARGEST_SHARE))
     return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
@@ -88,8 +89,8 @@ def held_out_share(amount: float, target: float) -> float:
 def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_out: Sequence[int]) -> NDArray[np.uint8]:
     """Groups in the order of their hash go to each held-out part until it has its share of the sizes, the others to train.
 
-    A group that alone would make half of a held-out part stays in train: one huge file must not be the score. Nor may a few
-    such files, which all stay in train, leave it hardly any of the others: a part ends at MOST_GROUPS times its share of them.
+    A group that alone would be half of a held-out part stays in train, so that no huge file decides the score. With a few such
+    files, the parts must not take nearly all other files instead: a part gets at most MOST_GROUPS times its share of the groups.
 
     Args:
         keys: The key of each item; items with one key are a group.
@@ -130,13 +131,13 @@ def check(
     n_different: int | None = None,
     skipped: Sequence[SkippedItem] = (),
 ) -> None:
-    """Raise DataError where a part is empty, or where there were too few items to split.
+    """Raise DataError if a part is empty, or if there were too few items to split.
 
     Args:
         parts: (n,) part of each item.
         held_out: The parts that were taken from train.
         singular: Noun for an item.
-        n_different: Groups of near-duplicates among the items that were split; None where none were.
+        n_different: Number of groups of near-duplicates among the items that were split; None if none were split.
         skipped: Items that were refused.
     """
     counts = np.bincount(parts, minlength=len(NAMES))
@@ -152,11 +153,11 @@ def check(
 
 
 def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[str]:
-    """Sentences on a split by content into these parts. by_size: the held-out ones have about their shares of the text."""
+    """Sentences on a split by content into these parts. by_size: held-out parts have about their shares of the text."""
     counts = np.bincount(parts, minlength=len(NAMES)).tolist()
     by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
-    notes = [f"split at random by content{by_length}: of {len(parts):,} items {shares}"]
+    notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items {shares}"]
     if n_copies:
         repeat = "repeats" if n_copies == 1 else "repeat"
         notes.append(
@@ -177,7 +178,7 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
 def split_spans(documents: Sequence[Item], held_out: Sequence[int]) -> list[tuple[Item, int]]:
     """Pieces of the documents with their parts: in each of up to MOST_REGIONS equal regions the last shares are held out.
 
-    Cuts are moved to the next line end (or space) where one is near. Raises DataError where a part would be empty.
+    Cuts are moved to the next line end (or space) if one is near. Raises DataError if a part would be empty.
     """
     total = sum(item.size for item in documents)
     share = held_out_share(total, ENOUGH_CHARACTERS)

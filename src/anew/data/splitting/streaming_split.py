@@ -1,4 +1,4 @@
-"""Splitting of a streamed source without reading all of it: by content where a pass is cheap, else by whole shards."""
+"""Splits a streamed source without reading all of it: by content if a pass over it is cheap, otherwise by whole shards."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from anew.data.splitting.records import MAX_COMPARED, Records, content_key, read
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-MAX_PASS_ITEMS = 20_000  # items up to which every item is hashed once before training: bounds its time
-MAX_PASS_BYTES = 256 * 1024 * 1024  # bytes up to which that is done
-MAX_STREAM_BYTES = 4 * 1024**3  # the same of files that are read as slices: of large ones little is read
-HELD_SHARDS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for a pass: 2,048 and 4,096 images
+MAX_PASS_ITEMS = 20_000  # of at most so many items every one is hashed once before training, which bounds the time
+MAX_PASS_BYTES = 256 * 1024 * 1024  # if they also have at most so many bytes
+MAX_STREAM_BYTES = 4 * 1024**3  # the same for files that are read as slices: of large ones little is read
+HELD_SHARDS = {split.VALIDATION: 8, split.TEST: 16}  # most shards held out without a pass: 2,048 and 4,096 images
 OWN_SHARDS = 40  # shards of the user's own held-out parts that are read, evenly spread
-COUNTED_SHARDS = 4  # shards of lines that are counted where none has to be read
+COUNTED_SHARDS = 4  # shards of lines that are counted if none has to be read
 MAX_EMPTY_RECORDS = 32_768  # records of shards without anything usable that are read before the split
-MAX_ROUNDS = 16  # of drawing held-out items and reading them, where many turn out to be unusable; chosen
-PROBED_RECORDS = 16  # records of a shard that show whether it holds anything usable
+MAX_ROUNDS = 16  # rounds of drawing held-out items and reading them, if many turn out to be unusable; chosen
+PROBED_RECORDS = 16  # records of a shard that are read to see whether it holds anything usable
 REJECTED = 255  # the part of an item that was refused
 
 
 def parts_by_name(shards: Sequence[Shard]) -> tuple[dict[str | None, int], list[int], list[str]]:
     """(part number by the name that folders give, parts to take from train, notes).
 
-    What lies outside named parts goes to train. Held-out names alone, with nothing to train on, do not count.
+    Files outside named parts go to train. If all names are of held-out parts, with nothing to train on, they are ignored.
     """
     named = {shard.part for shard in shards if shard.part is not None}
     code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
@@ -67,7 +67,7 @@ class SourceSplit:
         classes: Train items by class name.
         notes: Sentences on the split.
         refusals: Items that cannot be used.
-        records_per_item: Records that an item of the listing holds, where shards are not counted.
+        records_per_item: Mean records of an item of the listing, to estimate shards that were not read.
     """
 
     parts: list[int | NDArray[np.uint8]]
@@ -81,7 +81,7 @@ class SourceSplit:
     records_per_item: float = 1.0
 
     def items(self, shard: int, listed: int, part: int) -> float:
-        """Number of records of the part in a shard that lists so many items, estimated where it was not read."""
+        """Number of records of the part in a shard that lists so many items; an estimate if it was not read."""
         parts = self.parts[shard]
         if isinstance(parts, int):
             return listed * self.records_per_item * float(parts == part)
@@ -103,7 +103,7 @@ class SourceSplit:
         return isinstance(item.data, str) and self.held_texts.match(near_duplicates.minhash(item.data)) is not None
 
     def counts(self, shards: Sequence[Shard]) -> dict[str, int]:
-        """Items by part, estimated where shards are not counted."""
+        """Items by part; estimates for shards that were not read."""
         return {
             name: round(sum(self.items(b, shards[b].items, part) for b in range(len(shards))))
             for part, name in enumerate(split.NAMES[: split.TEST_CLUSTERS])
@@ -111,7 +111,7 @@ class SourceSplit:
 
 
 def split_source(source: Source, shards: Sequence[Shard], modality: Modality) -> SourceSplit:
-    """Decide every shard's parts. Raises DataError where there is too little to divide."""
+    """Decide the parts of every shard. Raises DataError if there is too little to divide."""
     code, held_out, notes = parts_by_name(shards)
     base = [code[shard.part] for shard in shards]
     for part in {split.VALIDATION, split.TEST} & set(base):
@@ -123,7 +123,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     is_list = modality.layout == "list"
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not held_out:
-        if is_list:  # how many lines a shard has, from some of them
+        if is_list:  # estimate how many lines a shard has
             sampled = train[:: max(1, len(train) // COUNTED_SHARDS)]
             records = sum(
                 isinstance(record, Item) for b in sampled for record in read_records(source, shards[b], modality)
@@ -134,7 +134,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     items = sum(shards[i].items for i in train)
     max_bytes = MAX_STREAM_BYTES if modality.traits.reads_file_slices else MAX_PASS_BYTES
     cheap = items <= MAX_PASS_ITEMS and sum(shards[i].bytes for i in train) <= max_bytes
-    # Pieces of one large document are no documents of their own.
+    # Pieces of one large document count as one document.
     documents = items - sum(shards[i].continues for i in train)
     few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
     if (cheap and not is_list and not few_texts) or len(train) < 8:
@@ -168,15 +168,13 @@ def _split_by_content(
             break
     parts = bodies.parts
     usable_parts = parts[parts != REJECTED]
-    num_copies = len(usable_parts) - len(
-        {content_key for content_key, part in zip(contents.keys, parts.tolist(), strict=True) if part != REJECTED}
-    )
-    num_different = len(usable_parts) - num_copies
+    num_different = len({key for key, part in zip(contents.keys, parts.tolist(), strict=True) if part != REJECTED})
+    num_copies = len(usable_parts) - num_different
     _check_enough(usable_parts, result, source.refusals, modality.traits.singular, num_different)
     for number in train:
         result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
-    for (number, at), part in zip(contents.places, parts.tolist(), strict=True):
-        result.parts[number][at] = part  # type: ignore[index]
+    for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
+        result.parts[number][index] = part  # type: ignore[index]
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     result.notes += split.split_notes(usable_parts, num_copies, modality.layout == "document") + notes
     if len(contents.keys) > MAX_COMPARED:
@@ -188,7 +186,7 @@ def _split_by_content(
 def _check_enough(
     parts: NDArray[np.uint8], result: SourceSplit, more_skipped: Sequence[SkippedItem], singular: str, different: int
 ) -> None:
-    """Raise DataError where too little is left to divide, with what was refused first."""
+    """Raise DataError if too little is left to divide; it names the first refused items."""
     refused = SkippedItems()
     refused.add([*result.refusals, *more_skipped])
     if not len(parts) and refused.count:
@@ -204,7 +202,7 @@ class _Bodies:
     """Reads records whose bodies were not read yet, and refuses those that cannot be used.
 
     Attributes:
-        parts: (n,) part of each record, REJECTED of those that cannot be used.
+        parts: (n,) part of each record, REJECTED for those that cannot be used.
     """
 
     def __init__(
@@ -221,32 +219,32 @@ class _Bodies:
         return np.flatnonzero(self.parts != REJECTED)
 
     def empty_shards(self) -> None:
-        """Read all records of shards of which a few, evenly spread, show nothing usable."""
+        """Read a few records of each shard, evenly spread; if none of these can be used, read all of the shard."""
         shard_of = np.array([number for number, _ in self._records.places], dtype=np.int64)
         remaining = MAX_EMPTY_RECORDS
         for number in np.unique(shard_of[~self._was_read]).tolist():
-            todo = np.flatnonzero(~self._was_read & (shard_of == number))
-            batch = todo[_evenly_spread(len(todo))]
-            if self.read(batch) == len(batch) and len(todo) <= remaining:
-                self.read(todo[~self._was_read[todo]])
-                remaining -= len(todo)
+            unread = np.flatnonzero(~self._was_read & (shard_of == number))
+            batch = unread[_evenly_spread(len(unread))]
+            if self.read(batch) == len(batch) and len(unread) <= remaining:
+                self.read(unread[~self._was_read[unread]])
+                remaining -= len(unread)
 
     def read_held_out(self) -> int:
         """Read the held-out records; returns how many cannot be used."""
         return self.read(np.flatnonzero(~self._was_read & (self.parts != split.TRAIN) & (self.parts != REJECTED)))
 
-    def read(self, todo: NDArray[np.intp]) -> int:
+    def read(self, indices: NDArray[np.intp]) -> int:
         """Read these records; returns how many cannot be used."""
-        self._was_read[todo] = True
-        number_of = {self._records.places[i]: i for i in todo.tolist()}
+        self._was_read[indices] = True
+        number_of = {self._records.places[i]: i for i in indices.tolist()}
         unusable: list[int] = []
-        for number in sorted({shard for shard, _ in number_of}):
-            records = enumerate(read_records(self._source, self._shards[number], self._modality))
-            numbered = [(at, record) for at, record in records if (number, at) in number_of]
+        for shard in sorted({shard for shard, _ in number_of}):
+            records = enumerate(read_records(self._source, self._shards[shard], self._modality))
+            numbered = [(index, record) for index, record in records if (shard, index) in number_of]
             results = reasons(self._modality.validate_body, [record for _, record in numbered])
-            for (at, _), (record, reason) in zip(numbered, results, strict=True):
+            for (index, _), (record, reason) in zip(numbered, results, strict=True):
                 if reason is not None:
-                    unusable.append(number_of[number, at])
+                    unusable.append(number_of[shard, index])
                     self._result.refusals.append(SkippedItem(record.name, reason, record.group))
         self.parts[unusable] = REJECTED
         return len(unusable)
@@ -257,7 +255,7 @@ def _reads_bodies(modality: Modality) -> bool:
 
 
 def has_usable(modality: Modality, records: Sequence[Item]) -> bool:
-    """Whether a few records, evenly spread, show one that can be used; always, where the modality does not tell."""
+    """Whether any of a few evenly spread records can be used; True if the modality cannot say."""
     if not _reads_bodies(modality):
         return True
     sampled = [records[place] for place in _evenly_spread(len(records))]
@@ -272,7 +270,7 @@ def _evenly_spread(n: int) -> NDArray[np.intp]:
 def _split_by_shards(
     source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], result: SourceSplit
 ) -> None:
-    """Whole shards are held out, drawn by the hash of their names; copies of theirs are dropped from train as they turn up."""
+    """Hold out whole shards, drawn by the hash of their names; copies of their items are dropped from train when they are read."""
     order = _order(shards, train, modality)
     records = listed = 0
     items = sum(shards[i].items for i in train)
@@ -297,7 +295,7 @@ def _split_by_shards(
 def _first_usable(
     source: Source, shards: Sequence[Shard], modality: Modality, order: Sequence[int], n: int
 ) -> list[int]:
-    """The first n shards with something usable in them, as far as that is cheap to tell."""
+    """The first n shards with something usable in them, or simply the first n if that is not cheap to find out."""
     if not _reads_bodies(modality):
         return list(order[:n])
     usable: list[int] = []
@@ -311,7 +309,7 @@ def _first_usable(
 
 
 def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) -> list[int]:
-    """Shards in random order; of recordings in parts, where there are many, the parts of one lie side by side."""
+    """Shards in random order. If there are many recordings in parts, the parts of each stay side by side."""
     first, name = {}, ""
     for i in train:
         name = name if shards[i].continues else shards[i].name
@@ -321,7 +319,7 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
 
 
 def _keep_keys(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> int:
-    """Keep the keys by which copies of a shard's records are recognised; returns how many records it holds."""
+    """Keep the keys by which copies of a shard's records are recognized; returns how many records it has."""
     records = 0
     for record in read_records(source, shard, modality):
         records += isinstance(record, Item)

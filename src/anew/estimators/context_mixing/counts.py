@@ -23,13 +23,8 @@ WORD, WORD_BEFORE, SECOND_BEFORE, FIRST_OF_LINE, COLUMN, IN_WORD, AT_LINE_START 
 HISTORY = 19
 FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
 NEWLINE, SPACE, APOSTROPHE = 10, 32, 39  # ASCII
-FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = (
-    65,
-    90,
-    97,
-    122,
-    128,
-)  # A, Z, a, z, the first byte beyond ASCII
+# A, Z, a, z, the first byte beyond ASCII
+FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = 65, 90, 97, 122, 128
 Index = int | np.int64
 Keys = NDArray[np.uint64]
 Ints = NDArray[np.int64]

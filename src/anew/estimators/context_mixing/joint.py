@@ -20,9 +20,8 @@ from anew.estimators.context_mixing.mixing import ONE, Tables, squash
 JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
 LEVELS = 8  # numbers of answers before a question that have weights of their own; chosen
 TRUSTS = 6  # magnitudes of log odds that have weights of their own; chosen
-LEAST_REACH = (
-    1e-5  # probability of a question below which the network alone answers it: saves time where nothing is gained
-)
+# Probability of a question below which the network alone answers it: saves time where nothing is gained
+LEAST_REACH = 1e-5
 QUARTER = np.float32(0.25)  # weight of each of the four sums
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]

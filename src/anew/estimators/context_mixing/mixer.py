@@ -44,9 +44,8 @@ FIRST_WEIGHT = 0.15  # of every input
 DOCUMENT_RATE = 0.008  # of the weights of contexts and network together, within a document
 JOINT_RATES = (0.02, 0.02, 0.01, 0.01, 0.005, 0.002)  # of these weights, in the passes over held-out text
 PIECE_TOKENS = 16_384  # tokens that are read before the fill of the table is checked
-SLOTS_A_TOKEN = (
-    0.6 * KINDS
-)  # slots of the train part's table at first: most contexts repeat; it grows where they do not
+# Slots of the train part's table at first: most contexts repeat; it grows where they do not
+SLOTS_A_TOKEN = 0.6 * KINDS
 MAX_FILL = 0.8  # share of slots in use from which it grows: open addressing slows down beyond
 MAX_ENTRIES = 4 * KINDS  # entries a token: doubled blocks leave as much unused, and are half empty
 Doubles = NDArray[np.float64]

@@ -31,11 +31,8 @@ SIZES, SIDES = 12, 3  # curves by the number of tallies, and by the side of the 
 KNOTS, KNOT_RANGE, KNOTS_A_UNIT = 33, 8, 2  # of a curve, over log odds from -8 to 8
 SMALL = 64  # tallies below which log odds are looked up in a table
 MATCHES = 24  # classes of the length of a match
-EXACT_MATCHES, MATCH_STEP, LONGEST_MATCH = (
-    16,
-    8,
-    200,
-)  # tokens: lengths with a class each, those of later classes, the most
+# Tokens: lengths with a class each, those of later classes, the most
+EXACT_MATCHES, MATCH_STEP, LONGEST_MATCH = 16, 8, 200
 LEAST_MATCH = 4  # tokens
 CORRECTIONS = 16_384  # curves of the last correction, by a hash
 KEPT_SHARE = np.float32(0.6)  # of the sum in the answer; the rest is that of its correction

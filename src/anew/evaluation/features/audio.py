@@ -20,12 +20,15 @@ from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.result import ItemType
 from anew.functional.spectrogram import Frames, mel_bank
 
-BANDS, FRAMES = 64, 64  # of the spectrograms that metrics compare, the same for all runs so that scores are comparable
-FLOOR_DB = 70.0  # decibels below its loudest that a clip's spectrogram reaches: quieter is hardly heard
-WINDOW = 0.032  # seconds of a spectrogram's window, at least: two periods of the lowest pitch
+BANDS, FRAMES = (
+    64,
+    64,
+)  # size of the spectrograms that metrics compare: the same for all runs, so that scores are comparable
+FLOOR_DB = 70.0  # decibels from the loudest to the quietest value of a spectrogram: quieter sound is hardly heard
+WINDOW = 0.032  # shortest window of a spectrogram in seconds: two periods of the lowest pitch
 CHUNK = 64  # clips at once: bounds memory
 PITCH = (60.0, 400.0)  # Hz, lowest and highest pitch: the range of voices
-PITCH_WINDOW = 0.04  # seconds of a stretch whose pitch is looked for: two periods of the lowest one
+PITCH_WINDOW = 0.04  # seconds of a stretch in which a pitch is searched: two periods of the lowest pitch
 NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms only, and knows no rate
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.
 NOISE, SHIFT = 0.01, 0.02
@@ -63,8 +66,10 @@ def loudness(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
 
 
 def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
-    """(n,) how exactly the sound repeats itself at a pitch, 0 (noise) to 1 (a steady tone): the largest normalised
-    autocorrelation at any lag of PITCH, a mean over stretches weighted by their energy."""
+    """Return how exactly each clip repeats itself at a pitch, (n,) from 0 (noise) to 1 (a steady tone).
+
+    This is the largest normalised autocorrelation at any lag of PITCH, averaged over stretches weighted by their energy.
+    """
     width = round(PITCH_WINDOW * rate)
     low, high = int(rate / PITCH[1]), min(int(rate / PITCH[0]), width - 2)
     lag = torch.arange(low, high)

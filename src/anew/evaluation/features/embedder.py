@@ -1,4 +1,4 @@
-"""Items to the features of a fitted embedding, some at a time."""
+"""Features of items by a fitted embedding, computed a few items at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from anew.evaluation.features.random_conv import Embedding
 
 
 class GridEmbedder(Generic[ItemT]):
-    """Features of items that are values on a grid.
+    """Computes features of items that are values on a grid.
 
     Args:
-        prepare: Makes values (n, C, *extents) in [-1, 1] of items.
-        train: Items that the embedding takes its centre and scale from.
-        at_once: Items that are prepared together: bounds memory.
+        prepare: Turns items into values (n, C, *extents) in [-1, 1].
+        train: Items to which centre and scale of the embedding are fitted.
+        at_once: Number of items that are prepared together: bounds memory.
     """
 
     def __init__(self, prepare: Callable[[Sequence[ItemT]], Tensor], train: Sequence[ItemT], at_once: int) -> None:

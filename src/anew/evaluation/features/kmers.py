@@ -1,7 +1,7 @@
-"""Features of texts and other strings: which short runs of characters they hold, and plain statistics of length and kind.
+"""Features of texts and other strings: counts of short runs of characters, and statistics of lengths and kinds of characters.
 
-Counts of runs of one to four characters are hashed into cells, their roots (Hellinger) mixed by a fixed random matrix: the
-same on every machine, with no vocabulary to learn.
+Counts of runs of one to four characters are hashed into cells. Their square roots (Hellinger) are mixed by a fixed random
+matrix, which is the same on every machine and needs no vocabulary.
 
 Legend for shapes: n texts, c cells, d features.
 """
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.evaluation.memorization.texts import codes
 
-WIDTHS = (1, 2, 3, 4)  # characters of a run: up to pieces of words, which some hundred texts still count often enough
-CELLS = 512  # of the hash table of each width: a few runs that share a cell do no harm
+WIDTHS = (1, 2, 3, 4)  # characters of a run: up to pieces of words, which occur often enough in some hundred texts
+CELLS = 512  # cells of the hash table of each width: a few runs that share a cell do no harm
 MIXED_FEATURES = 96  # random projections of all cells: few enough for covariances of some hundred texts
 PLAIN_FEATURES = 8  # features of length and kinds of characters, see `_plain_statistics`
 FEATURES = MIXED_FEATURES + PLAIN_FEATURES
@@ -25,12 +25,11 @@ NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and k
 
 
 class Kmers:
-    """Texts to (n, FEATURES) float64, each feature of deviation 1 over the texts that it was fitted to."""
+    """Computes features (n, FEATURES) float64 of texts, each of standard deviation 1 over the texts it was fitted to."""
 
     def __init__(self, train: Sequence[str]) -> None:
-        self._mix = np.random.default_rng(0).normal(size=(CELLS * len(WIDTHS), MIXED_FEATURES)) / np.sqrt(
-            MIXED_FEATURES
-        )  # (c, d)
+        gaussian = np.random.default_rng(0).normal(size=(CELLS * len(WIDTHS), MIXED_FEATURES))  # (c, d)
+        self._mix = gaussian / np.sqrt(MIXED_FEATURES)
         raw = self._read(train)
         self._centre, deviation = raw.mean(axis=0), raw.std(axis=0)
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
@@ -44,7 +43,7 @@ class Kmers:
 
 
 def _cells(text: str, width: int) -> NDArray[np.float64]:
-    """Roots of the shares of the runs of `width` characters that fall into each cell, (CELLS,)."""
+    """Return the square root of the share of runs of `width` characters that fall into each cell, (CELLS,)."""
     x = codes(text).astype(np.uint64)
     n = len(x) - width + 1
     if n < 1:
@@ -65,7 +64,7 @@ def _plain_statistics(text: str) -> list[float]:
 
 
 def bigrams(train: Sequence[str], n: int, rng: np.random.Generator, max_characters: int = 100_000) -> list[str]:
-    """Samples of a Markov chain of characters, a naive generator; each is as long as a random training text.
+    """Return samples of a Markov chain of characters, a naive generator. Each is as long as a random training text.
 
     Args:
         train: Training texts.

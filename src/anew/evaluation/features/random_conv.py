@@ -1,4 +1,4 @@
-"""A fixed random-weight convolutional embedding: features for any Grid that need no download and know no data set.
+"""A fixed convolutional embedding with random weights: features of any Grid, without a download or a training set.
 
 Random convolutional features judge generators much as trained ones do (arXiv 2208.09218), and are the same on every
 machine. The activations of each level (convolution, leaky ReLU, then pooling by two) are read out as mean and standard
@@ -20,9 +20,8 @@ from anew.core.random import generator
 
 NAME = "random-convolution embedding"
 FEATURES = 128  # few enough that a covariance of some hundred items has full rank
-DETAIL = (
-    1024  # read-outs as they are, for classifiers: they tell more than the features, see docs/log.md; more take longer
-)
+# Read-outs without projection, for classifiers: they tell more than the features (docs/log.md); more take longer.
+DETAIL = 1024
 WIDTHS = (32, 64, 128)  # filters of each level; chosen: doubled where the extents are halved
 CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
 LARGEST = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
@@ -30,7 +29,8 @@ CHUNK = 64  # items at once: the first level's maps then stay in a processor's c
 
 
 class Embedding:
-    """(n, C, *extents) values in [-1, 1], one to three extents, to (n, d) float32. Seeded, never trained.
+    """Computes features (n, d) float32 of values (n, C, *extents) in [-1, 1] with one to three extents. Its weights are seeded
+    and never trained.
 
     `fit` takes centre and scale from training items, so that every read-out counts alike and distances have a scale.
     """
@@ -44,7 +44,7 @@ class Embedding:
         for level, width in enumerate(WIDTHS):
             rng = generator("embedding", seed, extents, level, inner)
             weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=rng)
-            # Filters without a mean answer to edges and texture; every second one keeps its mean, for tone.
+            # Filters without a mean respond to edges and texture; every second filter keeps its mean, for tone.
             trailing = (1,) * (extents + 1)
             edges = weight - weight.flatten(1).mean(1).view(-1, *trailing)
             weight = torch.where((torch.arange(width) % 2 == 0).view(-1, *trailing), weight, edges)
@@ -81,7 +81,7 @@ class Embedding:
 
     @torch.no_grad()
     def detailed(self, x: Tensor) -> tuple[Numbers, Numbers]:
-        """Features (n, d) of items (n, C, *extents), and DETAIL of the read-outs (n, w) that they are mixed from."""
+        """Return features (n, d) of items (n, C, *extents), and DETAIL of the read-outs (n, w) that they are made from."""
         features, detail = [], []
         for chunk in torch.split(x, CHUNK):
             read_outs = self._read_out(chunk)
@@ -107,14 +107,14 @@ class Embedding:
         size = [min(s, max_extent) for s in x.shape[2:]]
         if size == list(x.shape[2:]):
             return x
-        if self.extents == 3:  # no antialiased form exists in three dimensions: means of whole cells instead
+        if self.extents == 3:  # PyTorch has no antialiasing in three dimensions, so cells are averaged
             return functional.adaptive_avg_pool3d(x, (size[0], size[1], size[2]))
         if self.extents == 1:
             return functional.interpolate(x.unsqueeze(2), size=(1, *size), mode="bilinear", antialias=True).squeeze(2)
         return functional.interpolate(x, size=size, mode="bilinear", antialias=True)
 
     def _pooling(self, extents: tuple[int, ...]) -> Tensor:
-        """Means over cells as a matrix (extent product, cells): faster than adaptive pooling, and for any extents."""
+        """Return the matrix (product of extents, cells) that averages over cells: faster than adaptive pooling."""
         if extents not in self._cells:
             pooling = torch.ones(1, 1)
             for size in extents:

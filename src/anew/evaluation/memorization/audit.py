@@ -1,4 +1,4 @@
-"""The audit for copies, step by step: the scan, what it would have caught, and whether it holds on real items.
+"""The audit for copies: the tests, the planted copies that they would have caught, and controls with real items.
 
     result = audit(item_types.IMAGES, samples, train, held_out, seed=0)
     report["copies"] = result.to_json()
@@ -44,16 +44,15 @@ from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, FAMILY_ALPHA, RATES
 from anew.evaluation.metrics.two_sample import auc
 
-MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
-STAND_INS = (
-    1_200  # real items that pose as samples in the match test: enough to tell 1% of copies, for any number of samples
-)
-STAND_INS_PER_SAMPLE = 2  # of those in a brief audit, where they would take more time than the samples
-SEARCHES = 2  # of a sample, and of a control: for its nearest item, and for that item's own
-AT_ONCE = 64  # samples that are searched for between two looks at the clock; chosen
-SEARCH_SHARE = 0.8  # of the time left, for the searches: planted copies are then looked for in what was found
-BRIEF_DISTANCES = 200  # items of each kind whose distances to training items are compared in a brief audit; chosen
-PAIRS = 12  # closest pairs that a report shows: they fill a page
+MOST_CONTROLS = 500  # real items that pose as samples in controls: twice as many hardly change their p
+# Real items that pose as samples in the match test: enough to detect 1% of copies, for any number of samples.
+STAND_INS = 1_200
+STAND_INS_PER_SAMPLE = 2  # limit of stand-ins in a brief audit, where they would take more time than the samples
+SEARCHES = 2  # searches for each sample or control: for its nearest item, and for that item's own nearest
+AT_ONCE = 64  # samples that are searched for before the clock is checked again; chosen
+SEARCH_SHARE = 0.8  # of the time left, for searches; planted copies then reuse their results
+BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
+PAIRS = 12  # closest pairs in a report: they fill a page
 
 
 class Audit(Generic[ItemT]):
@@ -78,16 +77,16 @@ class Audit(Generic[ItemT]):
             item_type: How items are compared.
             samples: Generated items.
             train: Items that the generator was trained on.
-            held_out: Items of the same source that it was not trained on; none for the weaker method.
+            held_out: Items of the same source that it was not trained on; empty for the weaker method.
             groups: Group of each training and then each held-out item, any integers; items of one group (near-duplicates, a
                 cluster, passages of one document) count as one. None: each item is its own group.
-            n_train_total: Training items in all, where `train` is a random part of them: copies of the others go unseen,
-                which shares and limits allow for.
-            randomly_held_out: Whether held-out items are a random draw from where training items come from; if not, a test
-                asks first whether they look like one.
+            n_train_total: Number of all training items, if `train` is a random part of them. Shares and limits allow for
+                copies of the others, which cannot be seen.
+            randomly_held_out: Whether held-out items are a random draw from the source of the training items. If not, a test
+                checks first whether they look like one.
             seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
-            brief: Whether fewer real items pose as samples, and no reference test is run that decides nothing, for lack of time.
+            brief: Whether to save time: fewer real items pose as samples, and a reference test that decides nothing is left out.
 
         Raises:
             ValueError: There are no samples or no training items.
@@ -100,14 +99,14 @@ class Audit(Generic[ItemT]):
         self.skipped: list[str] = []  # controls that there was no time for
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
         group = np.arange(self.n_real) if groups is None else np.unique(groups, return_inverse=True)[1]
-        # In random order: of several items at one distance the first is taken, and that must not tell its label.
-        self.original_index = self.rng.permutation(self.n_real)  # of each real item: its index in train + held_out
+        # Real items are shuffled: the first of several equally near items is taken, which must not depend on its label.
+        self.original_index = self.rng.permutation(self.n_real)  # index of each real item in train + held_out
         real = [*train, *held_out]
         group, real = group[self.original_index], [real[i] for i in self.original_index]
         self.is_train = self.original_index < len(train)
         self.n_train_total = max(n_train_total or len(train), len(train))
         self.randomly_held_out = randomly_held_out
-        self.visible_share = len(train) / self.n_train_total  # of the copies that can be seen
+        self.visible_share = len(train) / self.n_train_total  # share of copies that can be seen
         self.pool = np.arange(self.n_real)
         group = self._without_mixed_groups(group)
         self.planted = self._choose_planted() if controls else np.zeros((2, 0), dtype=np.intp)
@@ -126,9 +125,9 @@ class Audit(Generic[ItemT]):
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
-        """Split the groups that have training and held-out items into single items.
+        """Return the groups, with those that have training and held-out items split into single items.
 
-        The split did not keep such groups together, so the labels of their items are exchangeable one by one.
+        The division of the data did not keep such groups together, so the labels of their items are exchangeable one by one.
         """
         mixed = np.isin(groups, groups[self.is_train]) & np.isin(groups, groups[~self.is_train])
         if mixed.any():
@@ -140,7 +139,7 @@ class Audit(Generic[ItemT]):
         return np.where(mixed, groups.max() + 1 + np.arange(len(groups)), groups)
 
     def _choose_planted(self) -> Indices:
-        """(2, e) training items that planted copies are made of: exact ones in row 0, disturbed ones in row 1."""
+        """Choose the training items (2, e) that planted copies are made of: exact ones in row 0, disturbed ones in row 1."""
         count, train = planted_copies(self.n_samples), self.pool[self.is_train[self.pool]]
         return np.stack([self.rng.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
@@ -182,21 +181,21 @@ class Audit(Generic[ItemT]):
             training_distance = self._training_distance(held_out)
         if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
             control_p = self._control_p(control, remaining_pool)
-        # Where the scan finds nothing it says only whether samples are sharper than real data.
+        # If the scan finds nothing, the reference test only says whether samples are sharper than real data.
         if reference is None and not self.brief and self._affords(remaining, "the reference test"):
             reference = self._reference(control, remaining_pool)
         return self._result(sample_nearests, scan, match, reference, planted, control_p, training_distance, match_test)
 
     @property
     def sample_queries(self) -> Indices:
-        """(m,) the index of each sample that is searched for."""
+        """(m,) indices of the samples that are tested."""
         return np.arange(self.n_real, self.n_real + self.n_samples)
 
     def _leave_out_samples(self, remaining: Callable[[], float]) -> None:
-        """Test fewer samples, the first ones, where there is not enough time to search for all."""
+        """Test only the first samples if there is not enough time to search for all."""
 
         def search(rows: slice) -> None:
-            for distance in self.distances:  # which remembers
+            for distance in self.distances:  # the results are remembered
                 distance.nearest_real(self.sample_queries[rows], self.pool)
 
         n_controls = min(MOST_CONTROLS, int((~self.is_train).sum()) // 2) if self.controls else 0
@@ -205,7 +204,7 @@ class Audit(Generic[ItemT]):
         self._stand_ins = self._stand_ins[: stand_ins(self.n_samples)]
 
     def _affords(self, remaining: Callable[[], float], control: str) -> bool:
-        """Whether a control is to be run and there is time for it; records it as skipped where there is none."""
+        """Whether a control is wanted and there is time for it; records it as skipped if there is none."""
         if not self.controls:
             return False
         if remaining() <= 0.0:
@@ -224,14 +223,14 @@ class Audit(Generic[ItemT]):
         training_distance: TrainingDistance | None,
         match_test: MatchTest,
     ) -> CopyTestResult:
-        """Result of the two tests that give proof."""
+        """Combine the scan and the match test into the result."""
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
         p = bonferroni_p(scan_p, match.p)
         is_copying = p <= FAMILY_ALPHA and (control_p is None or control_p > CONTROL_ALPHA)
         n_visible = self.n_samples * self.visible_share
-        # The test that sees more copies of those that found some: the other one misses what is farther, or repeated.
+        # Of the tests that found copies, the one that found more: the other misses copies that are farther, or repeated.
         best = max(
             (test for test, test_p in ((scan, scan_p), (match, match.p)) if test_p <= ALPHA),
             key=lambda test: test.copied,
@@ -268,7 +267,7 @@ class Audit(Generic[ItemT]):
         )
 
     def _match_test(self, nearests: Sequence[NearestReal]) -> MatchTest:
-        """The match test of samples and planted copies; it compares near-duplicates with each other, too.
+        """Prepare the match test of samples and planted copies, which compares near-duplicates with each other, too.
 
         Args:
             nearests: Nearest items of samples and planted copies, by each distance.
@@ -285,7 +284,7 @@ class Audit(Generic[ItemT]):
         return MatchTest(singles, real, [d.resolution for d in distances], len(self.pool), n_held_out, share)
 
     def _ratios(self, control: Indices, remaining_pool: Indices) -> list[Array]:
-        """Ratios of real items that pose as samples, (h,) for each distance; empty where there are none."""
+        """Return ratios of real items that pose as samples, (h,) for each distance; empty if there are none."""
         if not len(control) or not len(remaining_pool):
             return []
         key = control.tobytes()
@@ -294,7 +293,7 @@ class Audit(Generic[ItemT]):
         return self._control_ratios[1]
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
-        """Set aside up to half of these real items, in whole groups, to pose as samples; also the pool without them."""
+        """Choose up to half of these real items, in whole groups, to pose as samples. Returns them, and the pool without them."""
         groups, sizes = np.unique(self.groups[real], return_counts=True)
         order = self.rng.permutation(len(groups))
         max_groups = max(int((np.cumsum(sizes[order]) <= MOST_CONTROLS).sum()), 1)
@@ -302,13 +301,13 @@ class Audit(Generic[ItemT]):
         return self.pool[chosen], self.pool[~chosen]
 
     def _least_control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """The smaller p of held-out and of training items that pose as samples, by Bonferroni; None where neither exists."""
+        """Return the smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
         train_control, train_rest = self._set_aside(self.pool[self.is_train[self.pool]])
         ps = (self._control_p(control, remaining_pool), self._control_p(train_control, train_rest))
         return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
 
     def _control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """p of real items posing as samples of a generator that copies nothing."""
+        """Return p of the scan with real items in the samples' place, as of a generator that copies nothing."""
         if not len(control) or self.is_train[remaining_pool].all():
             self.notes.append("Not measured: the control with held-out items in the copying test (there are too few).")
             return None
@@ -318,20 +317,21 @@ class Audit(Generic[ItemT]):
         return copying_test.scan(nearests, labels, self.rng).p
 
     def _training_distance(self, held_out: Indices) -> TrainingDistance:
-        """Distances to the nearest training item, by the first distance: samples against held-out items."""
+        """Compare samples with held-out items by their distances to the nearest training item, by the first distance."""
         train, queries = self.pool[self.is_train[self.pool]], self.sample_queries
         distance = self.distances[0]
-        most = min(self.n_samples, BRIEF_DISTANCES) if self.brief else self.n_samples
-        queries, held_out = (
-            np.sort(self.rng.choice(part, most, replace=False)) if len(part) > most else part
-            for part in (queries, held_out)
-        )
+        limit = min(self.n_samples, BRIEF_DISTANCES) if self.brief else self.n_samples
+
+        def limited(part: Indices) -> Indices:
+            return part if len(part) <= limit else np.sort(self.rng.choice(part, limit, replace=False))
+
+        queries, held_out = limited(queries), limited(held_out)
         value, variance = auc(distance.nearest(queries, train)[1], distance.nearest(held_out, train)[1])
         half = 1.96 * float(np.sqrt(variance))
         return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
 
     def _reference(self, control: Indices, pool: Indices) -> ReferenceResult | None:
-        """The reference test: samples against real items that pose as samples, both compared with the rest of the pool."""
+        """Run the reference test: samples against real items posing as samples, both compared with the rest of the pool."""
         ratios = self._ratios(control, pool)
         if not ratios:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
@@ -342,7 +342,7 @@ class Audit(Generic[ItemT]):
     def _without_proof(
         self, sample_nearests: Sequence[NearestReal], method: str, control_p: float | None = None
     ) -> CopyTestResult:
-        """Result of the reference test alone."""
+        """Return the result of the reference test alone."""
         reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
         identical = count_identical(sample_nearests, self.is_train)
         share = max(reference.copied, identical) / self.n_samples if reference.p <= ALPHA else 0.0
@@ -369,7 +369,7 @@ class Audit(Generic[ItemT]):
         )
 
     def _pairs(self, sample_nearests: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
-        """The most suspicious samples that are nearest to a training item."""
+        """Return the most suspicious samples among those that are nearest to a training item."""
         nearest = sample_nearests[scan.decisive]
         rows = [i for i in scan.order if self.is_train[nearest.item[i]]][:PAIRS]
         return [
@@ -384,46 +384,49 @@ class Audit(Generic[ItemT]):
 
 
 def stand_ins(n_samples: int) -> int:
-    """Real items that pose as samples in a brief audit, where there are as many."""
+    """Return how many real items pose as samples in a brief audit, if there are as many."""
     return min(STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
 
 
 def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls: int, seconds: float) -> int:
-    """Search for samples, some at a time; how many there were once the seconds are no longer enough for further ones, with all that
-    is searched for beside.
+    """Search for samples, some at a time, as long as there is time for more of them and all other searches.
 
     Args:
         search: Searches for some of the samples.
-        n_samples: Samples that there are.
-        n_controls: Real items that are searched for as controls, however many samples there are; 0 without controls.
-        seconds: For the whole audit.
+        n_samples: Number of samples.
+        n_controls: Number of controls, which does not depend on the number of samples; 0 without controls.
+        seconds: Time for the whole audit.
+
+    Returns:
+        The number of samples that were searched for.
     """
     begin, searched = time.monotonic(), 0
     while searched < n_samples:
         rows = slice(searched, min(searched + AT_ONCE, n_samples))
         search(rows)
         searched, following = rows.stop, min(rows.stop + AT_ONCE, n_samples)
-        beside = stand_ins(following) + SEARCHES * (n_controls + (2 * planted_copies(following) if n_controls else 0))
+        n_planted = 2 * planted_copies(following) if n_controls else 0
+        n_other_searches = stand_ins(following) + SEARCHES * (n_controls + n_planted)
         pace = (time.monotonic() - begin) / (SEARCHES * searched)
-        if pace * (SEARCHES * following + beside) > SEARCH_SHARE * seconds:
+        if pace * (SEARCHES * following + n_other_searches) > SEARCH_SHARE * seconds:
             break
     return searched
 
 
 def planted_copies(n_samples: int) -> int:
-    """Training items that copies of each kind are made of, for so many samples."""
+    """Return how many copies of each kind are planted for so many samples."""
     return math.ceil(RATES[-1] * n_samples)
 
 
 def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
-    """Samples that copies are planted among: all but those that were found to be copies."""
+    """Return the samples among which copies are planted: all but those that were found to be copies."""
     rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
     unmatched = rows[~np.isin(rows, match.rows)] if match.p <= ALPHA else rows
     return unmatched if len(unmatched) else rows
 
 
 def count_identical(sample_nearests: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:
-    """Samples at distance 0 from a training item, by some distance."""
+    """Return the number of samples at distance 0 from a training item, by any of the distances."""
     return int(
         np.any([(nearest.distance == 0.0) & is_train[nearest.item] for nearest in sample_nearests], axis=0).sum()
     )

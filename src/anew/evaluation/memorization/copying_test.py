@@ -1,9 +1,9 @@
 """The copying test: did the generator see these real items, or others like them?
 
-Held-out items were kept from training at random, so to a generator that only learned the distribution they are
-exchangeable with training items, however good, sharp, blurred or collapsed it is. The scan asks whether the samples that
-lie suspiciously near to a real item lie near to training items more often than chance explains; the labels of the real
-items, never those of the samples, are permuted, so the p-value is exact for any generator.
+Held-out items were kept from training at random. For a generator that only learned the distribution they are therefore
+exchangeable with training items, however good, sharp, blurred or collapsed it is. The scan takes the samples that lie
+suspiciously near to a real item, and tests whether these are training items more often than chance explains. It permutes the
+labels of real items, never those of samples, so its p-value is exact for any generator.
 
 Legend for shapes: m samples, n pooled real items (train and held-out), r permutations, g steps of the scan.
 """
@@ -26,12 +26,10 @@ from anew.functional.intervals import clopper_pearson
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-PERMUTATIONS = 999  # the least p is then 0.001, well below ALPHA
-FIRST_STEP, STEP_GROWTH = (
-    4,
-    1.12,
-)  # the scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small
-LOOKS = 10  # steps of the scan that count as independent: neighbouring ones see nearly the same samples
+PERMUTATIONS = 999  # so the smallest p is 0.001, well below ALPHA
+# The scan looks at 4 samples, then at 12% more each time; chosen: keeps its table small.
+FIRST_STEP, STEP_GROWTH = 4, 1.12
+LOOKS = 10  # steps of the scan that count as independent: neighbouring steps see nearly the same samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class NearestReal:
         item: Index of the nearest real item.
         distance: Distance to that item, at least 0.
         scale: That item's distance to its own nearest real item, whatever their labels.
-        nearest_own: Index of its own nearest real item, -1 without any.
+        nearest_own: Index of that item's own nearest real item, -1 if there is none.
     """
 
     item: Indices
@@ -52,7 +50,7 @@ class NearestReal:
 
     @property
     def ratio(self) -> Array:
-        """distance / scale: how much closer a sample is than real items are to each other there; 1 where both are 0."""
+        """distance / scale, (m,): below 1 if a sample is closer than real items are to each other there; 1 if both are 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.distance / self.scale
         return np.where(self.scale > 0.0, ratio, np.where(self.distance > 0.0, np.inf, 1.0))
@@ -72,7 +70,7 @@ class Distance(ABC):
 
     Attributes:
         name: Its name in reports.
-        resolution: The least difference between two distances, about; 0 where they are continuous.
+        resolution: About the smallest difference between two distances; 0 if they are continuous.
     """
 
     name = ""
@@ -80,9 +78,13 @@ class Distance(ABC):
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """The nearest item of the pool for each query and its distance, both (m,); its own group is never its nearest.
+        """Return the nearest item of the pool for each query and its distance, both (m,); items of its group do not count.
 
-        queries, pool: indices of items; pool rises. An item without any neighbour gets index -1 and distance inf.
+        Args:
+            queries, pool: Indices of items; the pool is sorted.
+
+        Returns:
+            Indices and distances; -1 and inf for a query without any neighbour.
         """
 
     @abstractmethod
@@ -90,30 +92,29 @@ class Distance(ABC):
         """The distance of the same items in other groups. groups: (n,) of any integers."""
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
-        """A distance within which each query has an item of the pool outside the group of `without`, (m,): cheaper than
-        the nearest one's, inf where nothing is known.
+        """Return an upper bound (m,) of the distance of each query to the pool, which is cheaper than the distance itself.
 
-        without: (m,) an item for each query.
+        Items of the group of `without`, (m,) one item for each query, do not count. The bound is inf if nothing is known.
         """
         return np.full(len(queries), np.inf)
 
     def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:
-        """The nearest item of each query with its own scale; index -1 is replaced by the pool's first item, far away."""
+        """Return the nearest item of each query with its scale. Without a neighbour it is the pool's first item, at inf."""
         item, distance = self.nearest(queries, pool)
         return self.with_scale(np.where(item < 0, pool[0], item), distance, pool)
 
     def with_scale(self, item: Indices, distance: Array, pool: Indices) -> NearestReal:
-        """Items of the pool and distances to them, with the scale of each item in that pool."""
+        """Add to items of the pool, and distances to them, the scale of each item in that pool."""
         different, where = np.unique(item, return_inverse=True)
         nearest_own, scale = self.nearest(different, pool)
         return NearestReal(item, distance, scale[where], nearest_own[where])
 
 
 class LabelPermutations:
-    """The true labels of the pooled items (1: train) and `repeats` permutations of them, whole groups together.
+    """The true labels of the pooled items (1: train) and `repeats` permutations of them, in which groups stay together.
 
-    Only the labels of groups that some sample is nearest to are drawn: their number of ones is hypergeometric, and their
-    order random.
+    Labels are drawn only for groups that some sample is nearest to: the number of ones among them is hypergeometric, and
+    their order is random.
 
     Attributes:
         rows: (1 + r, columns) uint8 labels of those groups, the true ones first.
@@ -133,10 +134,10 @@ class LabelPermutations:
         """
         Args:
             train: (n,) or longer, whether each item is a training item.
-            groups: The group of each item, as long.
+            groups: The group of each item, of the same length.
             pool: Indices of the pooled items.
-            items: Indices of those whose labels will be looked up.
-            repeats: r.
+            items: Indices of the items whose labels will be looked up.
+            repeats: Number of permutations, r.
             rng: Generator of the permutations.
 
         Raises:
@@ -156,9 +157,9 @@ class LabelPermutations:
         self._groups, self._column_groups = groups, column_groups
 
     def with_planted(self, row: int, items: Indices, repeats: int) -> LabelPermutations:
-        """Labels whose truth is permutation `row` (1 and up) with these items in train, and `repeats` other permutations.
+        """Return labels in which permutation `row` (from 1), with these items as training items, replaces the true labels.
 
-        Such a truth is independent of the samples, so only what was planted can be found.
+        The samples are independent of these labels, so only planted copies can be found. `repeats` other permutations are kept.
         """
         truth = self.rows[row].copy()
         truth[self.columns(items)] = 1
@@ -201,10 +202,10 @@ class ScanResult:
 
 
 def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.random.Generator) -> ScanResult:
-    """The label-exchangeability scan over one or several distances of the same samples.
+    """Run the scan, a test of the exchangeability of labels, over one or more distances of the same samples.
 
-    The test statistic is the largest over distances and steps. All are compared with the same permutations, so that taking
-    the largest keeps the p-value exact.
+    The test statistic is the largest over distances and steps. All are compared with the same permutations, so the p-value of
+    the largest is exact.
     """
     orders = [nearest.order(rng) for nearest in nearests]
     tables = [
@@ -240,21 +241,21 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.ran
 
 
 def p_value(statistics: Array) -> float:
-    """p of the first statistic against the others, (1 + r,); the tolerance keeps a tie from being lost to rounding."""
+    """Return p of the first of the statistics (1 + r,) against the others; a tolerance keeps ties in spite of rounding."""
     return float((statistics[1:] >= statistics[0] - 1e-9).sum() + 1) / len(statistics)
 
 
 def _steps(nearest: NearestReal, order: Indices) -> Indices:
-    """(g,) rising numbers of the most suspicious samples that the scan looks at.
+    """Return the numbers (g,), rising, of most suspicious samples at which the scan looks.
 
-    Only samples that are closer to a real item than real items are to each other can be copies; with the others the scan
-    would see that any learner leans a little to its training items.
+    Only samples that are closer to a real item than real items are to each other can be copies. With others, the scan would
+    notice that any model leans a little to its training items.
     """
     return steps_to(int((nearest.ratio[order] < 1.0).sum()))
 
 
 def steps_to(last_step: int) -> Indices:
-    """4, 5, 6, ... growing by 12% each, and `last_step`; none where `last_step` is under 4."""
+    """Return 4, 5, 6, ..., each 12% larger than the one before, and `last_step`; nothing if `last_step` is below 4."""
     if last_step < FIRST_STEP:
         return np.zeros(0, dtype=np.intp)
     count = int(np.log(max(last_step / FIRST_STEP, 1.0)) / np.log(STEP_GROWTH)) + 1
@@ -262,10 +263,10 @@ def steps_to(last_step: int) -> Indices:
 
 
 def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:
-    """Signed root of the binomial deviance of the share of train labels at each step, (1 + r, g).
+    """Return the signed root of the binomial deviance of the share of train labels at each step, (1 + r, g).
 
-    It is the standardised count, with tails that hold for shares near 0 and 1 too: of 9 training items to 1 held-out
-    the plain standardised count cannot pass sqrt(k / 9). Several samples at one item count as one in its variance.
+    It is a standardised count whose tails also hold for shares near 0 and 1: with 9 training items to 1 held-out item, the
+    plain standardised count cannot exceed sqrt(k / 9). Several samples at one item count as one in its variance.
     """
     if not len(steps):
         return np.zeros((len(rows), 0))
@@ -278,7 +279,7 @@ def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, s
 
 
 def deviance_root(hit_share: Array, share: float) -> Array:
-    """sqrt(2 KL(hit_share || share)) of a Bernoulli share, negative where hit_share is below it."""
+    """Return sqrt(2 KL(hit_share || share)) of Bernoulli distributions, negative if hit_share is below share."""
     with np.errstate(divide="ignore", invalid="ignore"):
         hit_term = np.where(hit_share > 0.0, hit_share * np.log(hit_share / share), 0.0)
         miss_term = np.where(hit_share < 1.0, (1.0 - hit_share) * np.log((1.0 - hit_share) / (1.0 - share)), 0.0)
@@ -286,7 +287,7 @@ def deviance_root(hit_share: Array, share: float) -> Array:
 
 
 def count_earlier(values: Indices) -> Indices:
-    """(k,) number of times each value occurs before its own position."""
+    """Return how often each value (k,) occurs before its own position."""
     order = np.argsort(values, kind="stable")
     run_starts = np.flatnonzero(np.diff(values[order], prepend=-1))
     rank_in_run = np.arange(len(values)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(values))))
@@ -296,9 +297,15 @@ def count_earlier(values: Indices) -> Indices:
 
 
 def copies_among(k: int, hits: float, share: float, effective: float | None = None) -> tuple[float, float, float]:
-    """Number of copies among k samples, with a 95% interval (Clopper and Pearson's, for the share of hits).
+    """Estimate the number of copies among k samples, with a 95% interval (Clopper and Pearson's, for the share of hits).
 
-    A copy always hits, any other sample does with probability `share`. effective: independent samples among the k.
+    A copy always hits, any other sample hits with probability `share`.
+
+    Args:
+        k: Number of samples.
+        hits: How many of them hit.
+        share: Probability of a hit by chance.
+        effective: Number of independent samples among the k; None: all are.
     """
     n = float(effective or k)
     low, high = clopper_pearson(hits / k * n, n)
@@ -316,7 +323,7 @@ class ReferenceResult:
     Attributes:
         p: p-value of the permutation test.
         k: Number of the smallest ratios at which the statistic is largest.
-        copied: How many of the samples among them the real items do not explain.
+        copied: How many samples among these are more than real items explain.
     """
 
     p: float
@@ -327,16 +334,16 @@ class ReferenceResult:
 def reference_test(
     samples: Array, real: Array, rng: np.random.Generator, repeats: int = PERMUTATIONS
 ) -> ReferenceResult:
-    """Are samples closer to real items than real items are to each other?
+    """Test whether samples are closer to real items than real items are to each other.
 
-    More powerful than the scan where few items are held out, but not free of assumptions: a generator that is sharper or
-    less varied than its data is closer without copying anything.
+    This is more powerful than the scan if few items are held out, but not free of assumptions: a generator that is sharper
+    or less varied than its data is closer without copying anything.
 
     Args:
         samples: (m,) ratios of samples; small is close.
         real: (h,) ratios of real items that pose as samples.
         rng: Generator of the permutations.
-        repeats: r.
+        repeats: Number of permutations, r.
     """
     ratios = np.concatenate([samples, real])
     is_sample = np.concatenate([np.ones(len(samples), np.uint8), np.zeros(len(real), np.uint8)])
@@ -348,17 +355,17 @@ def reference_test(
     table = scan_statistics(rows, np.arange(len(ratios)), steps, share)  # (1 + r, g)
     k = int(steps[int(table[0].argmax())])
     hits = int(rows[0, :k].sum())
-    expected = (k - hits) * share / (1.0 - share)  # as many as the real ones among them stand for
+    expected = (k - hits) * share / (1.0 - share)  # samples that the real items among the first k explain
     return ReferenceResult(p_value(table.max(axis=1)), k, max(hits - expected, 0.0))
 
 
 def bonferroni_p(*p_values: float) -> float:
-    """p of several tests together: the least, times their number (Bonferroni), at most 1."""
+    """Return p of several tests together: the smallest times their number (Bonferroni), at most 1."""
     return min(len(p_values) * min(p_values), 1.0)
 
 
 def least_copies(share: float, looks: int = LOOKS) -> int:
-    """Copies that a scan needs to reach ALPHA, all first in its order.
+    """Return how many copies a scan needs to reach ALPHA if all of them rank first.
 
     Args:
         share: Share of the real items that are training items: the chance of a hit.
@@ -368,6 +375,6 @@ def least_copies(share: float, looks: int = LOOKS) -> int:
 
 
 def held_out_needed(copies: float, train: int, looks: int = LOOKS) -> int:
-    """Held-out items with which `copies` copies suffice, given `train` training items; the inverse of `least_copies`."""
+    """Return how many held-out items make `copies` copies enough, with `train` training items; inverse of `least_copies`."""
     share = float((ALPHA / looks) ** (1.0 / max(copies, 1e-9)))
     return int(np.ceil(train * (1.0 - share) / share)) if share > 0.0 else 10**12

@@ -20,15 +20,21 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 from anew.evaluation.memorization.search import SAMPLED, GivenVariants, Search, Variants
 
 SIDE = 32  # pixels; larger images are shrunk to it: a copy is still a copy when both are shrunk
-CORE_SIDE = 16  # values a side of an image's core: half as many hold twice as little of sprites (docs/log.md)
+CORE_SIDE = 16  # values along a side of an image's core: with 8, cores of sprites hold half as much (docs/log.md)
 FLAT_DEVIATION = 8.0  # grey levels of 255: images of less contrast are not stretched to full contrast
-FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding: as few as still tell copies after noise and compression
+FILTERS, WINDOW, CELLS = (
+    32,
+    5,
+    4,
+)  # size of the embedding: the smallest that recognises copies after noise and compression
 CHUNK = 512  # images at once: bounds memory
 
 
 class PixelDistance(Distance):
-    """Euclidean distance of images with brightness and contrast taken out, the least over shifts by a pixel and a
-    mirror of the query; the root mean square of the difference, where 1 is a standard deviation of the image."""
+    """Root mean squared difference of images after brightness and contrast are taken out, in standard deviations of an image.
+
+    The smallest difference over shifts of the query by a pixel, and its mirror image, counts.
+    """
 
     name = "pixels"
 
@@ -57,12 +63,12 @@ class PixelDistance(Distance):
 
 
 class ClipDistance(Distance):
-    """Distance of clips: the least of `PixelDistance` between a frame of one and a frame of the other."""
+    """Distance of clips: the smallest `PixelDistance` between a frame of one and a frame of the other."""
 
     name = "frames"
 
     def __init__(self, clips: Sequence[Numbers], groups: Integers, frames: int) -> None:
-        """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: of each that are compared, evenly spread."""
+        """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: number of frames to compare of each, evenly spread."""
         self._frames = frames
         spread = [clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)] for clip in clips]
         self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
@@ -87,8 +93,11 @@ class ClipDistance(Distance):
 
 
 class EmbeddingDistance(Distance):
-    """Euclidean distance of random convolutional features averaged over a coarse grid of cells, the less of the query's
-    and its mirror image's: small shifts, noise and compression change it little."""
+    """Euclidean distance of random convolutional features that are averaged over a coarse grid of cells.
+
+    The smaller of the distances of the query and of its mirror image counts. Small shifts, noise and compression change it
+    little.
+    """
 
     name = "embedding"
 
@@ -109,7 +118,7 @@ class EmbeddingDistance(Distance):
 
 
 def standardise(images: Sequence[Numbers]) -> Tensor:
-    """uint8 images to (n, C, h, w) float32, at most SIDE a side, each of mean 0 and of deviation 1 (flat ones less)."""
+    """Turn uint8 images into (n, C, h, w) float32, sides at most SIDE, of mean 0 and standard deviation 1 (flat ones less)."""
     parts = []
     for start in range(0, len(images), CHUNK):
         x = torch.from_numpy(np.stack([np.asarray(i) for i in images[start : start + CHUNK]])).float()
@@ -124,9 +133,9 @@ def standardise(images: Sequence[Numbers]) -> Tensor:
 
 
 def axes(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal columns (h, r) and (w, s), r and s at most CORE_SIDE, that hold most of what varies down and across images.
+    """Return orthonormal columns (h, r) and (w, s) that hold most of the variation down and across images x (n, C, h, w).
 
-    x: (n, C, h, w).
+    r and s are at most CORE_SIDE.
     """
     sampled = x[:: max(len(x) // SAMPLED, 1)]
     sampled = (sampled - sampled.mean(dim=0)).flatten(0, 1)
@@ -135,10 +144,10 @@ def axes(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ShiftedImages(Variants):
-    """All shifts of images by up to `shift` pixels each way, edges repeated, and their mirrors.
+    """All shifts of images by up to `shift` pixels each way, with edges repeated, and their mirror images.
 
-    Variants are made only where they are needed as pixels. Their cores, projections along rows and columns, take two small
-    matrix products for all shifts together.
+    The pixels of a variant are made only when they are needed. Cores, which are projections along rows and columns, take two
+    small matrix products for all shifts together.
     """
 
     def __init__(self, x: Tensor, axes: tuple[Tensor, Tensor], shift: int = 0, mirror: bool = False) -> None:
@@ -165,23 +174,22 @@ class ShiftedImages(Variants):
     def take(self, query: Tensor, variant: Tensor) -> Tensor:
         place, across = variant // self._span, variant % self._span
         mirror, down = place // self._span, place % self._span
-        windows = self._wide.unfold(2, self._height, 1).unfold(
-            3, self._width, 1
-        )  # a view: (m q, C, down, across, h, w)
+        # A view: (m q, C, down, across, h, w)
+        windows = self._wide.unfold(2, self._height, 1).unfold(3, self._width, 1)
         return windows[mirror * (len(self._wide) // self._mirrors) + query, :, down, across].flatten(1)
 
     def _shifted(self, axis: Tensor) -> Tensor:
-        """Columns (h, k) for each shift along a wider side, (H, shifts x k)."""
+        """Place columns (h, k) at each shift along the wider side, (H, shifts x k)."""
         span = self._span
         return torch.cat([functional.pad(axis, (0, 0, i, span - 1 - i)) for i in range(span)], dim=1)
 
 
 @torch.no_grad()
 def features(x: Tensor, mirror: bool = True) -> Tensor:
-    """Random convolution, ReLU, average pooling to a grid of cells.
+    """Compute features by a random convolution, ReLU, and average pooling to a grid of cells.
 
-    Random convolutional features judge likeness much as trained ones do (arXiv 2208.09218). One level is enough to tell
-    copies, and sixty thousand images take seconds.
+    Random convolutional features judge likeness much as trained ones do (arXiv 2208.09218). One level is enough to recognise
+    copies, and takes seconds for sixty thousand images.
 
     Args:
         x: (n, C, h, w) standardised images.
@@ -203,9 +211,11 @@ def features(x: Tensor, mirror: bool = True) -> Tensor:
 
 
 def nearest_pixels(images: Numbers, training: Numbers) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Index of the nearest training image of each image and the root mean squared difference of their values, both (n,).
+    """Return the index of the nearest training image of each image, and the root mean squared difference, both (n,).
 
-    images (n, ...), training (m, ...): uint8 of the same shape.
+    Args:
+        images: (n, ...) uint8.
+        training: (m, ...) uint8 of the same shape.
     """
     flat = images.reshape(len(images), -1).astype(np.float32)
     nearest_value = np.full(len(flat), np.inf)

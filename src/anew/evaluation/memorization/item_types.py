@@ -16,16 +16,14 @@ from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, ItemType
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 
-PASSAGE = 256  # characters: long enough that unrelated texts share none, short enough that samples hold some
-SHORTEST = 64  # characters of a passage at the end of a text; what is shorter coincides by chance
+PASSAGE = 256  # characters of a passage: so many that unrelated texts share none, so few that samples hold several
+SHORTEST = 64  # characters of the shortest passage, at the end of a text: shorter ones coincide by chance
 # Light disturbances of planted copies: a reader would still call each a copy.
-EDITS = 0.05  # share of the characters of a text
-NOISE, QUALITY = (
-    8.0,
-    75,
-)  # standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
-SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # of an image, (down, right) in pixels
-SPAN_RATIO = 4.0  # where training texts are this many times longer, held-out texts were cut out of documents; chosen
+EDITS = 0.05  # share of the characters of a text that are edited
+# Standard deviation of an image's noise in grey levels of 255; JPEG quality, the default of Pillow
+NOISE, QUALITY = 8.0, 75
+SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # shifts of an image, (down, right) in pixels
+SPAN_RATIO = 4.0  # held-out texts were cut out of documents if training texts are this many times longer; chosen
 
 
 def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distance]:
@@ -103,12 +101,11 @@ def edit_text(text: str, rng: np.random.Generator, share: float = EDITS) -> str:
     return "".join(characters)
 
 
-# Of shifted and mirrored variants, and of preparing an item, in comparisons. Measured: 1,300 for grey images of 8 x 8, 2,100
-# for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27): both grow with the size of an image.
+# Cost of a query (shifted and mirrored variants, and preparation), in comparisons. Measured: 1,300 for grey images of 8 x 8,
+# 2,100 for digits, 2,200 for photographs and sprites of 32 x 32 (docs/log.md, 2026-11-27). It grows with the size of an image.
 IMAGE_QUERY_COST = 2_000
-FRAMES = (
-    3  # of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
-)
+# Of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
+FRAMES = 3
 
 IMAGES = ItemType("images", _image_distances, disturb_image, query_cost=IMAGE_QUERY_COST)
 CLIPS = ItemType("clips", _clip_distances, disturb_clip, query_cost=IMAGE_QUERY_COST // FRAMES)
@@ -137,7 +134,7 @@ class Passages:
 
 
 def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None = None) -> Passages:
-    """Cut each text into adjacent passages; one at the end that is shorter than SHORTEST is left out.
+    """Cut each text into adjacent passages; a last one that is shorter than SHORTEST is left out.
 
     Args:
         texts: Texts.
@@ -177,14 +174,13 @@ def audit_texts(
 ) -> CopyTestResult:
     """Audit passages of texts for copies.
 
-    The unit of a permutation is what was held out as one piece: a document, or a span where spans were cut out of few
-    documents.
+    Labels are permuted by what was held out as one piece: a document, or a span if spans were cut out of few documents.
 
     Args:
         samples, train, held_out: Texts.
         width: Characters of a passage.
-        max_samples: Passages of samples that are compared, drawn at random; None: all.
-        most_real: Passages of training and held-out texts together; None: all.
+        max_samples: Number of passages of samples that are compared, drawn at random; None: all.
+        most_real: Number of passages of training and held-out texts together; None: all.
         randomly_held_out, seed, controls, brief, remaining: See `audit`.
     """
     block, rng = _block(train, held_out), np.random.default_rng(seed)
@@ -226,7 +222,7 @@ def audit_texts(
 def _locate_in_texts(
     pair: ClosestPair, sample_passages: Passages, sample_rows: Indices, train_passages: Passages, train_rows: Indices
 ) -> ClosestPair:
-    """A pair of compared passages, given by the texts that they were cut from and their offsets there."""
+    """Return a pair of passages by the texts that they were cut from, and their offsets there."""
     sample, train = sample_rows[pair.sample], train_rows[pair.train]
     return replace(
         pair,
@@ -238,7 +234,7 @@ def _locate_in_texts(
 
 
 def _choose_groups(groups: Indices, max_items: int | None, rng: np.random.Generator) -> Indices:
-    """Indices of about `max_items` items of whole groups drawn at random, rising; all of them where they are no more."""
+    """Return sorted indices of about `max_items` items, of whole groups drawn at random; all if there are no more."""
     if max_items is None or len(groups) <= max_items:
         return np.arange(len(groups))
     different, sizes = np.unique(groups, return_counts=True)
@@ -248,7 +244,7 @@ def _choose_groups(groups: Indices, max_items: int | None, rng: np.random.Genera
 
 
 def _block(train: Sequence[str], held_out: Sequence[str]) -> int | None:
-    """Characters of a span, where held-out texts are spans cut out of documents; None where they are documents."""
+    """Return the characters of a span if held-out texts are spans cut out of documents; None if they are documents."""
     if not held_out or not train:
         return None
     train_length, held_out_length = (float(np.median([len(text) for text in texts])) for texts in (train, held_out))

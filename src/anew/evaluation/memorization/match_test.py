@@ -1,20 +1,20 @@
-"""The match test: are more samples identical or nearly identical to training items than chance gives in this data?
+"""The match test: are more samples identical or nearly identical to training items than chance explains in this data?
 
-The scan (see `copying_test`) compares labels alone. It holds for any generator, but six copies prove nothing by it where
-nine of thirteen real items are training items: six in a row happen by chance once in nine times. This test counts what
-real items do among themselves as well.
+The scan (see `copying_test`) compares labels only. It holds for any generator, but six copies prove nothing by it if nine of
+thirteen real items are training items: six in a row happen by chance once in nine times. This test also counts how often
+real items match each other.
 
 - A *match* is an item whose distance to its nearest real item is at most a third (MATCH_RATIO) of that item's distance to the
-  other real items. In d dimensions chance brings one neighbour in 3^d so close. An identical item always matches, except
-  where the nearest item has a twin: then a match says nothing, on either side.
-- Real items pose as samples, each against all the others: what they match is what chance gives. In a family of variants
-  that may be much, and is so for samples too. Of samples only matches with training items count, since no others are copies.
-  Matches with items that stand alone come first, and the test looks at the first 4, 5, 6, ... of them, equal ones together;
-  which of them are samples' is permuted. Several samples at one item count as one.
-- This assumes that samples match real items by chance no more often than real items match each other. That is wrong for
-  data without repeats (a list of all names) and a generator that reaches them, so the labels must agree: as many matches
-  with held-out items as with training items, for their numbers, refute it (LABEL_ALPHA), and so do more matches with held-out
-  items than real items have among themselves (HELD_OUT_ALPHA). If the labels disagree, they have to prove copying by themselves.
+  other real items. In d dimensions, chance brings one neighbour in 3^d so close. An identical item always matches, unless the
+  nearest item has a twin: then a match says nothing, on either side.
+- Real items pose as samples, each against all the others; their matches show what chance gives. In a family of variants that
+  may be many, and then samples have many, too. For samples, only matches with training items count, since only these can be
+  copies. Matches are ranked, those with isolated items first, and the test looks at the first 4, 5, 6, ... of them, equal ones
+  together; which of them belong to samples is permuted. Several samples at one item count as one.
+- This assumes that samples match real items by chance no more often than real items match each other. The assumption is wrong
+  for data without repeats (a list of all names) and a generator that reaches such items. So the labels must agree. They do not
+  if samples match held-out items as often as training items, for their numbers (LABEL_ALPHA), or if they match held-out items
+  more often than real items match each other (HELD_OUT_ALPHA). In either case the labels must prove copying by themselves.
 
 Legend for shapes: m samples, h real items that pose as samples, r permutations, c matches.
 """
@@ -42,7 +42,9 @@ from anew.evaluation.memorization.copying_test import (
 from anew.evaluation.memorization.thresholds import HELD_OUT_ALPHA, LABEL_ALPHA, MATCH_RATIO
 from anew.functional.intervals import beta_cumulative, clopper_pearson
 
-STAND_IN_FOLDS = 16  # in which stand-ins are left out: all at once made single variants look isolated; more take longer
+STAND_IN_FOLDS = (
+    16  # folds of stand-ins that are left out together: one fold made single variants look isolated; more take longer
+)
 Flags = NDArray[np.bool_]
 
 
@@ -53,7 +55,7 @@ class MatchResult:
     Attributes:
         p: p-value of the test.
         rows: Indices of the samples that match a training item.
-        copied: How many of those chance does not explain; low, high: ends of its 95% interval.
+        copied: How many of those are more than chance explains; low, high: ends of its 95% interval.
     """
 
     p: float
@@ -67,10 +69,10 @@ NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
 
 
 def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) -> NearestReal:
-    """The nearest other real item of each stand-in, with the scale that this item has without the stand-in.
+    """Return the nearest other real item of each stand-in, with the scale of that item when the stand-in is left out.
 
-    Where another item is too near for a match, its distance is taken for the scale. Stand-ins that are each other's nearest
-    are left out a fold at a time, so the scale may be a little too large.
+    If another item is already too near for a match, its distance is taken as the scale. Stand-ins that are the nearest of
+    their own nearest item are left out a fold at a time, so the scale may be a little too large.
 
     Args:
         distance: Distance over all items.
@@ -98,8 +100,8 @@ class MatchTest:
     Attributes:
         nearests: Nearest items of all queries, samples and planted copies, by each distance.
         real: Nearest items of the real items that pose as samples, by each distance.
-        resolutions: The least difference between two distances, by each distance; 0 where they are continuous.
-        n_pool, n_held_out: Real items in all, and those of them that were held out.
+        resolutions: Smallest difference between two distances, by each distance; 0 if they are continuous.
+        n_pool, n_held_out: Numbers of all real items, and of held-out items among them.
         group_share: Share of the groups that are training items.
     """
 
@@ -113,13 +115,13 @@ class MatchTest:
     def run(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
     ) -> MatchResult:
-        """Run the test by each distance; p is the least of theirs, by Bonferroni.
+        """Run the test by each distance; p is the smallest of theirs, by Bonferroni.
 
         Args:
             rows: (m,) the queries that are samples.
             labels: Labels of the real items, the true ones in their first row.
             rng: Generator of the permutations.
-            repeats: r.
+            repeats: Number of permutations, r.
         """
         p_values = self._p_values(rows, labels, rng, repeats)
         if not p_values:
@@ -131,14 +133,14 @@ class MatchTest:
     def p(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
     ) -> float:
-        """p of `run` alone, in half the time."""
+        """Return the p of `run`, in half the time."""
         p_values = self._p_values(rows, labels, rng, repeats)
         return bonferroni_p(*p_values.values()) if p_values else 1.0
 
     def _p_values(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int
     ) -> dict[int, float]:
-        """p by each distance by which there are real items to compare with."""
+        """Return p by each distance for which there are real items to compare with."""
         return {
             i: self._distance_p(self.nearests[i].take(rows), self.real[i], self.resolutions[i], labels, rng, repeats)
             for i in range(len(self.real))
@@ -161,15 +163,14 @@ class MatchTest:
         if not len(steps):
             return 1.0
         n_samples = len(samples.item) - n_repeated
-        n_expected = n_samples * (
-            1.0 - self.n_held_out / self.n_pool
-        )  # whose nearest item is a training item by chance
+        # Whose nearest item is a training item by chance
+        n_expected = n_samples * (1.0 - self.n_held_out / self.n_pool)
         share = n_expected / (n_expected + len(real.item))
         flags = _permute(is_sample, share, repeats, rng)  # (1 + r, c)
         table = scan_statistics(flags, np.arange(len(ratio)), steps, share)
         largest, best = table[1:].max(axis=1), int(table[0].argmax())
         results = []
-        for step_index in (best, len(steps) - 1):  # all matches are a second chance for the labels to agree
+        for step_index in (best, len(steps) - 1):  # all matches together give the labels a second chance to agree
             k = int(steps[step_index])
             matched_rows = sample_rows[_ratio(samples.take(sample_rows), resolution) <= ratio[k - 1]]
             n_real_matches = k - int(is_sample[:k].sum())
@@ -183,8 +184,10 @@ class MatchTest:
     def _label_p(
         self, labels: LabelPermutations, items: Indices, n_samples: int, n_real: int, real_matches: int
     ) -> tuple[float, bool]:
-        """p of so many training items among the items that samples match, and whether the labels confirm the test: they do
-        not where samples match held-out items more often than real items match each other."""
+        """Return p of so many training items among the items that samples match, and whether the labels confirm the test.
+
+        They do not if samples match held-out items more often than real items match each other.
+        """
         column = labels.columns(items)
         is_train = labels.rows[0, column].astype(bool)
         n_train, n_held_out = (len(np.unique(column[members])) for members in (is_train, ~is_train))
@@ -197,7 +200,7 @@ class MatchTest:
     def _count_copies(
         self, p: float, samples: NearestReal, real: NearestReal, labels: LabelPermutations
     ) -> MatchResult:
-        """Number of copies: samples that match training items, repeats included, less those that chance explains."""
+        """Count copies: samples that match training items, repeats included, less those that chance explains."""
         is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
         rows, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
         by_chance = n * float(_is_match(real).mean()) * (1.0 - self.n_held_out / self.n_pool)
@@ -209,8 +212,11 @@ class MatchTest:
 def _rank_matches(
     samples: NearestReal, real: NearestReal, resolution: float, rng: np.random.Generator
 ) -> tuple[Array, Flags]:
-    """Matches of samples, each with another item, and of real items, the least likely first: (c,) ratios, (c,) whether a match
-    is a sample's."""
+    """Rank the matches of samples, each with another item, and of real items, by their ratios, the least likely first.
+
+    Returns:
+        (c,) ratios, and (c,) whether each match belongs to a sample.
+    """
     real = real.take(_one_per_item(real)[0])
     is_sample = np.arange(len(samples.item) + len(real.item)) < len(samples.item)
     ratio = np.concatenate([_ratio(samples, resolution), _ratio(real, resolution)])
@@ -219,18 +225,21 @@ def _rank_matches(
 
 
 def _ends_of_ties(steps: Indices, ratio: Array) -> Indices:
-    """The steps, each moved on to where the ratios (c,), which rise, change: between equal ones only chance would be seen."""
+    """Move each step on to the end of a run of equal ratios (c,), which rise: the order within a run is random."""
     return np.unique(np.searchsorted(ratio, ratio[steps - 1], side="right")) if len(steps) else steps
 
 
 def _ratio(nearest: NearestReal, resolution: float) -> Array:
-    """The ratio with half the resolution added to both distances: to be identical to an item whose neighbours are one edit
-    away says less than to be one edit away from an item whose neighbours are eight edits away."""
+    """Return the ratio with half the resolution added to both distances.
+
+    To be identical to an item whose neighbours are one edit away says less than to be one edit away from an item whose
+    neighbours are eight edits away.
+    """
     return (nearest.distance + resolution / 2.0) / (nearest.scale + resolution / 2.0)
 
 
 def _one_per_item(nearest: NearestReal) -> tuple[Indices, int]:
-    """Rows that match their nearest item, the closest of those that match the same one; how many others there are."""
+    """Return one row for each matched item, the one that is closest to it, and the number of other rows that match."""
     rows = np.flatnonzero(_is_match(nearest))
     rows = rows[np.argsort(nearest.ratio[rows], kind="stable")]
     first = np.unique(nearest.item[rows], return_index=True)[1]
@@ -238,15 +247,15 @@ def _one_per_item(nearest: NearestReal) -> tuple[Indices, int]:
 
 
 def _is_match(nearest: NearestReal) -> Flags:
-    return nearest.ratio <= MATCH_RATIO * (1.0 + 1e-6)  # exactly a third, but for the rounding of float32
+    return nearest.ratio <= MATCH_RATIO * (1.0 + 1e-6)  # allows for the rounding of float32
 
 
 def _permute(is_sample: Flags, share: float, repeats: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(1 + r, c) whether each match is a sample's: as it is, then each with the probability `share`."""
+    """Return whether each match belongs to a sample, (1 + r, c): the true row, then random ones with probability `share`."""
     permuted = rng.random((repeats, len(is_sample))) < share
     return np.concatenate([is_sample[None], permuted]).astype(np.uint8)
 
 
 def binomial_tail(hits: int, n: int, share: float) -> float:
-    """The probability of at least `hits` hits among n, each with probability `share`."""
+    """Return the probability of at least `hits` hits among n, each with probability `share`."""
     return 1.0 if hits <= 0 else beta_cumulative(share, hits, n - hits + 1.0)

@@ -1,4 +1,4 @@
-"""Detection limit of an audit: copies are planted among the samples, at falling rates, and searched for."""
+"""Detection limit of an audit: plant copies among the samples, at falling rates, and see whether the tests find them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES, REFERENCE_ALPHA
 
-DRAWS = 20  # of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
-DRAW_PERMUTATIONS = 399  # of each draw: enough for p = ALPHA, and there are up to 200 draws
-PICTURE_SEED = 0  # any: a picture must not change from call to call
+DRAWS = (
+    20  # draws of planted copies at each rate, 18 of which must be found; chosen: more would be surer and take longer
+)
+DRAW_PERMUTATIONS = 399  # permutations in each draw: enough for p = ALPHA, and there are up to 200 draws
+PICTURE_SEED = 0  # arbitrary: a picture must not change from call to call
 
 
 @dataclass
 class Detection:
-    """Draws of planted copies at one rate: how often the test found them, until the answer is clear."""
+    """Counts how often the test found planted copies of one rate, until it is clear whether it finds them."""
 
     caught: int = 0
     missed: int = 0
@@ -48,17 +50,17 @@ class Detection:
 
     @property
     def decided(self) -> bool:
-        """After DRAWS; sooner where too many were missed to reach DETECTION_POWER, or where none of half as many was."""
+        """Whether it is clear: after DRAWS draws, after too many misses for DETECTION_POWER, or after DRAWS / 2 without a miss."""
         none_missed = not self.missed and self.caught >= DRAWS // 2
         return self.draws >= DRAWS or self._misses_left() <= 0 or none_missed
 
     @property
     def needed_seconds(self) -> float:
-        """Seconds of the shortest decision, if every further draw took as long as the slowest so far."""
+        """Seconds until the earliest decision, if every further draw takes as long as the slowest so far."""
         return min(DRAWS - self.draws, self._misses_left()) * self.slowest
 
     def _misses_left(self) -> int:
-        """Number of further misses that would decide that the rate is not caught."""
+        """Return how many further misses would decide that the rate is not caught."""
         return int((1.0 - DETECTION_POWER) * DRAWS) + 1 - self.missed
 
     def record(self, is_caught: bool, seconds: float = 0.0) -> None:
@@ -95,13 +97,15 @@ class Planting:
     def run(
         self, rng: np.random.Generator, n_visible: float, remaining: Callable[[], float], skipped: list[str]
     ) -> list[PlantedControl]:
-        """Share of planted copies that is caught, from the highest rate down to one that is not. Reuses all distances.
+        """Measure how often planted copies are caught, from the highest rate down to one that is not.
+
+        All distances are reused.
 
         Args:
             rng: Generator of all draws.
-            n_visible: Samples whose copies can be seen.
-            remaining: The seconds left, see `detect`.
-            skipped: Receives what there was no time for.
+            n_visible: Number of samples whose copies could be seen.
+            remaining: Returns the seconds left, see `detect`.
+            skipped: Receives the names of what there was no time for.
         """
         controls: list[PlantedControl] = []
         for planted_row, variant in enumerate(("exact", "disturbed")):
@@ -119,14 +123,16 @@ class Planting:
         return controls
 
     def picture(self, scan: ScanResult, controls: Sequence[PlantedControl]) -> ScanPicture | None:
-        """The scan as a picture, with exact copies planted at the least rate that was caught, or else the highest."""
+        """Return the picture of the scan, with exact copies planted at the lowest rate that was caught, or else the highest."""
         sample_nearest = self.nearests[scan.decisive].take(np.arange(self.n_samples))
         picture = picture_of(sample_nearest, scan, self.labels)
         exact = [control for control in controls if control.kind == "exact"]
         if picture is None or not exact:
             return picture
         rate = min((control.rate for control in exact if control.caught >= DETECTION_POWER), default=exact[0].rate)
-        rng = np.random.default_rng(PICTURE_SEED)  # its own, so that measurements do not depend on the picture
+        rng = np.random.default_rng(
+            PICTURE_SEED
+        )  # a generator of its own, so that measurements do not depend on the picture
         chosen, rows = self._plant(rng, 0, max(1, round(rate * self.n_samples)))
         truth = self.labels.with_planted(1, self.planted[0][chosen], DRAW_PERMUTATIONS)
         shares = planted_shares(self.nearests[scan.decisive].take(rows), picture.ranks, truth, rng)
@@ -139,7 +145,7 @@ class Planting:
             rng: Generator of the draw.
             planted_row: 0 for exact, 1 for disturbed copies.
             count: Number of copies.
-            truth_row: The permutation of the labels that is the truth.
+            truth_row: The permutation of the labels that takes the place of the true labels.
         """
         chosen, rows = self._plant(rng, planted_row, count)
         truth = self.labels.with_planted(truth_row, self.planted[planted_row][chosen], DRAW_PERMUTATIONS)
@@ -151,7 +157,7 @@ class Planting:
         return combined_p(0.0, least_reference(nearests, self.ratios, rng, DRAW_PERMUTATIONS)) <= ALPHA
 
     def _plant(self, rng: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
-        """The planted items to use, and the rows of samples with some replaced by them."""
+        """Return the planted items that are used, and the rows of samples in which they replace some."""
         n_planted = self.planted.shape[1]
         rows = self.base.copy() if len(self.base) == self.n_samples else rng.choice(self.base, self.n_samples)
         chosen = rng.choice(n_planted, count, replace=False)
@@ -160,11 +166,11 @@ class Planting:
 
 
 def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float | None:
-    """The share of draws of one rate that are caught; None where too little time is left to decide.
+    """Return the share of draws of one rate that are caught; None if too little time is left to decide.
 
     Args:
-        draw: Plants copies and tests for them; gets the number of the draw, from 1 on.
-        remaining: Seconds left, called before each draw.
+        draw: Plants copies and returns whether a test finds them; gets the number of the draw, from 1 on.
+        remaining: Returns the seconds left; called before each draw.
     """
     detection = Detection()
     while not detection.decided:
@@ -182,7 +188,7 @@ def least_reference(
     rng: np.random.Generator,
     repeats: int = copying_test.PERMUTATIONS,
 ) -> ReferenceResult | None:
-    """The reference test of each distance: the least p, times their number; None without real items to compare with."""
+    """Run the reference test by each distance and return the one with the smallest p, by Bonferroni; None without ratios."""
     results = [
         copying_test.reference_test(nearest.ratio, real, rng, repeats)
         for nearest, real in zip(nearests, ratios, strict=False)
@@ -194,16 +200,16 @@ def least_reference(
 
 
 def combined_p(p: float, reference: ReferenceResult | None) -> float:
-    """p of the scan, confirmed by the reference test: where samples are no closer to real items than those are to each
-    other, the larger p of both.
+    """Return p of the scan if the reference test confirms it, else the larger p of both.
 
-    Any model leans to its training items, and with enough samples the scan sees it: phrases, strokes. Copies lie closer.
+    Any model leans to its training items (to phrases, strokes), and with enough samples the scan notices that. Copies are also
+    closer to real items than those are to each other, which is what the reference test confirms.
     """
     return p if reference is None or reference.p <= REFERENCE_ALPHA else max(p, reference.p)
 
 
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
-    """The least rate at which exact and disturbed copies were caught; higher rates were then caught too. None: at no rate."""
+    """Return the lowest rate at which both exact and disturbed copies were caught, as at all higher rates; None: at no rate."""
     exact, disturbed = (
         {p.rate for p in planted if p.kind == kind and p.caught >= DETECTION_POWER} for kind in ("exact", "disturbed")
     )

@@ -1,4 +1,4 @@
-"""A distance that is not computed again: an audit looks for the same items several times, in parts of one pool."""
+"""A distance that remembers its results: an audit searches for the same items several times, in parts of one pool."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 
 class RememberedDistance(Distance):
-    """A distance that remembers the nearest item in a pool, which is nearest in every part of the pool that holds it.
+    """A distance that remembers the nearest item in a pool, which is also the nearest in every part of the pool that holds it.
 
-    Pools of `nearest` are parts of that pool. In other groups, what is alone in its group in both is asked of the first one: all
-    others are compared with it either way.
+    The pools given to `nearest` are parts of that pool. With other groups, items that are alone in their group in both cases
+    are looked up in the first distance, since they are compared with all others either way.
     """
 
     def __init__(
@@ -21,9 +21,9 @@ class RememberedDistance(Distance):
         """
         Args:
             inner: The distance of the items.
-            groups: The group of each.
-            pool: Indices of those that others are compared with, rising.
-            first: The same distance in other groups.
+            groups: The group of each item.
+            pool: Sorted indices of the items that others are compared with.
+            first: The same distance with other groups.
         """
         self.name, self.resolution = inner.name, inner.resolution
         self._inner, self._pool, self._first = inner, pool, first
@@ -48,14 +48,13 @@ class RememberedDistance(Distance):
 
     def _own_nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         unknown = np.unique(queries[~self._is_known[queries]])
-        if len(unknown):  # in the whole pool: the answer is in most parts, and serves all of them
+        if len(unknown):  # search the whole pool: most parts hold the result, which then serves all of them
             self._item[unknown], self._distance[unknown] = self._inner.nearest(unknown, self._pool)
             self._is_known[unknown] = True
         item, distance = self._item[queries], self._distance[queries]
         in_pool = np.zeros(len(self._item) + 1, dtype=bool)
-        in_pool[pool] = in_pool[-1] = (
-            True  # the last one: without a neighbour in the whole pool there is none in a part
-        )
+        # The last one: without a neighbour in the whole pool there is none in a part
+        in_pool[pool] = in_pool[-1] = True
         elsewhere = np.flatnonzero(~in_pool[item])
         if len(elsewhere):
             item[elsewhere], distance[elsewhere] = self._inner.nearest(queries[elsewhere], pool)

@@ -1,4 +1,4 @@
-"""Result of an audit for copies: item types, numbers, and sentences for readers. See `audit`."""
+"""Results of an audit for copies: numbers, and sentences for readers; and the type of items that are compared. See `audit`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from anew.evaluation.memorization.scan_picture import ScanPicture
 from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, DETECTION_POWER, RATES
 from anew.evaluation.score import Group, MetricSpec, Score
 
-REACHABLE = 10**7  # held-out items that somebody may have; to advise more would help nobody
-PARTLY = 0.5  # share of the training items below which a verdict blames that only a part was compared; above, other reasons weigh
+REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
+PARTLY = 0.5  # a verdict gives as its reason that only a part was compared, if that is below this share of the training items
 
 COPIED_SHARE = MetricSpec(
     "copied_share",
@@ -56,11 +56,11 @@ class ItemType(Generic[ItemT]):
 
     Attributes:
         name: Name of the type.
-        distances: Distances over all items, given them and their groups (n,).
+        distances: Function from all items and their groups (n,) to distances.
         disturb: Makes a lightly altered copy of an item.
-        whole: Whether an item is one of the data, whose group are its near-duplicates; else it is a passage, whose group is
-            its text.
-        query_cost: Time that an item takes as one that is searched for, whatever it is compared with, in comparisons.
+        whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
+            group with the passages of its text.
+        query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
     """
 
     name: str
@@ -75,10 +75,10 @@ class ClosestPair:
     """A sample and the training item nearest to it.
 
     Attributes:
-        sample, train: Their indices.
+        sample, train: Indices of the two items.
         distance: Distance between them.
         usual: Distance from that training item to its own nearest real item.
-        sample_start, train_start: Where items are passages, the offsets of their first characters in both texts.
+        sample_start, train_start: Offsets of their first characters in both texts, if items are passages.
     """
 
     sample: int
@@ -109,7 +109,7 @@ class TrainingDistance:
     """Distances of samples from training items, compared with those of held-out items.
 
     Attributes:
-        auc: Chance that a sample is farther than a held-out item, in [0, 1]: 0.5 as far, less is closer.
+        auc: Probability that a sample is farther than a held-out item, in [0, 1]: 0.5 is as far, less is closer.
         low, high: Ends of its 95% interval.
     """
 
@@ -125,26 +125,26 @@ class CopyTestResult:
     Attributes:
         found: Whether there are copies (p <= FAMILY_ALPHA and the test holds).
         p: P-value of the scan and the match test together.
-        share: Share of the samples that are copies, 0 where none are found; low, high: its 95% interval.
-        detection_limit: The least planted rate that was caught, exact and disturbed; None where not even 10% was.
+        share: Share of the samples that are copies, 0 if none are found; low, high: its 95% interval.
+        detection_limit: Lowest planted rate that was caught, exact and disturbed; None if not even 10% was.
         method: A key of METHODS.
         pairs: The closest pairs of a sample and a training item.
         distance: Name of the distance that decided.
         samples, train, held_out: Numbers of items that were compared.
         n_train_total: Training items in all, of which `train` were compared.
         reference_p: p-value of the test that is not free of assumptions.
-        control_p: p-value of held-out items posing as samples, or the least of theirs and of training items' where the user held
-            items out; None where it was not run.
-        identical: Samples at distance 0 from a training item that was compared, whatever the test says of them.
-        real_compared: Real items that were compared with all other real ones.
+        control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
+            training items'; None if it was not run.
+        identical: Number of samples at distance 0 from a training item, whatever the tests say about them.
+        real_compared: Number of real items that were compared with all other real items.
         real_identical: How many of those are at distance 0 from another one: what chance gives.
-        match_p: p-value of the match test alone; None where it was not run.
-        shortened: Whether there was no time for some of the controls; the notes say for which.
-        limited_by: Why fewer than all training items were compared: "time" or "memory"; empty where all were.
-        training_distance: Distances from training items; None where they were not measured.
-        controls: Which planted copies were caught.
-        notes: Whole sentences on what was left out.
-        picture: The scan, sample by sample; None where there was none.
+        match_p: p-value of the match test alone; None if it was not run.
+        shortened: Whether there was no time for some of the controls; the notes name them.
+        limited_by: Why fewer than all training items were compared: "time" or "memory"; "" if all were.
+        training_distance: Distances from training items; None if they were not measured.
+        controls: How often planted copies were caught.
+        notes: Sentences on what was left out.
+        picture: The scan, sample by sample; None without a scan.
     """
 
     found: bool
@@ -178,7 +178,7 @@ class CopyTestResult:
         return plain | {"verdict": self.verdict()}
 
     def scores(self) -> list[Score]:
-        """The result as scores; where no copies are found, the upper end of their share is the detection limit."""
+        """Return the result as scores. If no copies are found, the upper end of their share is the detection limit."""
         source = f"{self.samples:,} samples, {self.train:,} training and {self.held_out:,} held-out items, by {self.distance}"
         high = self.high if self.found else self.detection_limit
         scores = [
@@ -211,7 +211,7 @@ class CopyTestResult:
 
     @property
     def exact_limit(self) -> float | None:
-        """The least rate of exact planted copies that was caught, None where not even 10% was."""
+        """The lowest rate of exact planted copies that was caught; None if not even 10% was."""
         return min((p.rate for p in self.controls if p.kind == "exact" and p.caught >= DETECTION_POWER), default=None)
 
     @property
@@ -231,7 +231,7 @@ class CopyTestResult:
         return f"{self._identical()}{self._not_found()}{self._sharper_than_real()}"
 
     def _identical(self) -> str:
-        """A fact that needs no test, whatever the test can prove, compared with how often real items are identical."""
+        """Return how many samples are identical to training items, a fact that needs no test, and how many real items are."""
         if not self.identical:
             return ""
         real = ""
@@ -305,7 +305,10 @@ class CopyTestResult:
         return ""
 
     def needed(self, rate: float) -> tuple[int, int]:
-        """Held-out items (with as many samples), and samples (with as many held-out items), to catch `rate` copies."""
+        """Return how many held-out items, or else how many samples, are needed to catch a share `rate` of copies.
+
+        Each is for the present number of the other.
+        """
         share = self.train / max(self.train + self.held_out, 1)
         samples = copying_test.least_copies(share) / rate if 0.0 < share < 1.0 else float("inf")
         held_out = copying_test.held_out_needed(rate * self.samples, self.train)

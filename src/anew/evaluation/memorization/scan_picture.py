@@ -1,5 +1,5 @@
-"""A picture of the scan for copies: the share of the most suspicious samples that are nearest to a training item, and the
-share at which the test would alarm.
+"""Data of a picture of the scan for copies: how many of the most suspicious samples are nearest to a training item, and from
+which share on the test would find copies.
 
 Legend for shapes: g ranks that are shown.
 """
@@ -22,8 +22,8 @@ from anew.evaluation.memorization.copying_test import (
     deviance_root,
 )
 
-SHOWN_RANKS = 60  # points of the curve, chosen: smooth at the width of a report
-HALVINGS = 30  # of the interval in which the line is looked for: the error is below 1e-9
+SHOWN_RANKS = 60  # points of the curve; chosen: smooth at the width of a report
+HALVINGS = 30  # steps of the bisection for the line: its error is below 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class ScanPicture:
     """Data of the scan's picture; report.json holds it under `copies`, `picture`.
 
     Attributes:
-        ranks: (g,) numbers of the most suspicious samples.
+        ranks: (g,) numbers of most suspicious samples.
         shares: (g,) share of those samples that are nearest to a training item.
-        line: (g,) the share at which this rank alone would have been an alarm.
+        line: (g,) share at which this rank alone would have raised an alarm.
         expected: The share by chance.
-        tested: How many of the samples the scan looks at: those that lie closer to a real item than real items to each other.
-        planted: (g,) the same share with copies of training items planted among the samples; None without such controls.
-        planted_rate: Share of the samples that these copies are.
+        tested: Number of samples that the scan looks at: those that are closer to a real item than real items are to each other.
+        planted: (g,) shares with copies of training items planted among the samples; None without such controls.
+        planted_rate: Share of the samples that were replaced by these copies.
     """
 
     ranks: list[int]
@@ -50,7 +50,7 @@ class ScanPicture:
 
 
 def picture_of(nearest: NearestReal, scan: ScanResult, labels: LabelPermutations) -> ScanPicture | None:
-    """The picture of a scan over samples with these nearest items; None where there are too few of them."""
+    """Return the picture of a scan over samples with these nearest items; None if there are too few of them."""
     ranks = ranks_to_show(len(scan.order))
     if not len(ranks) or not np.isfinite(scan.alarm):
         return None
@@ -65,7 +65,7 @@ def picture_of(nearest: NearestReal, scan: ScanResult, labels: LabelPermutations
 def planted_shares(
     nearest: NearestReal, ranks: Sequence[int], labels: LabelPermutations, rng: np.random.Generator
 ) -> list[float]:
-    """(g,) shares at these ranks of samples with planted copies, whose originals the labels call training items."""
+    """Return the shares (g,) at these ranks for samples with planted copies, whose originals are labelled as training items."""
     columns = labels.columns(nearest.item[nearest.order(rng)])
     return _round(hit_shares(columns, np.asarray(ranks, dtype=np.intp), labels))
 
@@ -84,10 +84,10 @@ def hit_shares(columns: Indices, ranks: Indices, labels: LabelPermutations) -> A
 
 
 def alarm_line(effective: Array, share: float, alarm: float) -> Array:
-    """(g,) the least share of hits whose statistic reaches `alarm`; 1 where not even all would.
+    """Return the smallest share of hits (g,) whose statistic reaches `alarm`; 1 if even the share 1 does not.
 
     Args:
-        effective: (g,) how many independent samples the ranks count for.
+        effective: (g,) effective number of independent samples at each rank.
         share: Share of training items among the real ones.
         alarm: The statistic that one permutation in a hundred reaches.
     """

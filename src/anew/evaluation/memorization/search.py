@@ -1,11 +1,12 @@
-"""The nearest row to each query, which has several variants (shifted, mirrored): exact search in bounded memory.
+"""Exact search, in bounded memory, for the row nearest to a query that has several variants (shifted, mirrored).
 
-Two lower bounds of a distance spare most exact ones. Rows are projected onto orthonormal directions, and the norm of the
-residual is added as one more value; distances between projections are then at most those of the rows. The *core* is a
-projection that is cheap for all variants of a query (`Variants`); the *bounds* are the core on fewer directions, those of
-most variance. All pairs are compared by bounds, in matrix products; those that may be nearer than the best so far by
-cores; and what is left by rows. Speckled queries are nearly as far from everything, so that much is left of them: their rows
-are compared in matrix products too, which are not exact, and only the nearest by these as they are.
+Two lower bounds of a distance save most exact distances. Rows are projected onto orthonormal directions, and the norm of the
+residual is added as one more value; distances between such projections are never larger than those of the rows. The *core* is
+a projection that is cheap for all variants of a query (`Variants`). The *bounds* are the core projected onto fewer directions,
+those of most variance. All pairs are compared by bounds, in matrix products. Pairs that may be nearer than the best so far
+are compared by cores, and those that still may be are compared by rows. Speckled queries are about as far from everything, so
+many of their pairs are left: their rows are first compared in matrix products, which are not exact, and then only the nearest
+of these exactly.
 
 Legend for shapes: n items, q queries, v variants of a query, d values of an item, c of its core, b bounding values, p pool,
 k pairs.
@@ -26,22 +27,24 @@ from anew.core.arrays import Integers
 from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Indices
 
-VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256  # projected values: a sixth of an item's, within these limits
-QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns of the search: a tile of bounds stays in a processor's cache
-LOOSE_SHARE = 32  # rows in which more than one item in 32 is a candidate are compared with all cores by one product
-PAIRS_AT_ONCE, ROWS_AT_ONCE = (
-    512,
-    8192,
-)  # distances of pairs and projections at once: bound memory; pairs stay in a cache
-MANY_PAIRS = 128  # of a query, from which on products of rows are faster than pairs; measured: 60 to 200 are the same
-SAMPLED = 2_000  # rows that the directions of a basis are taken from: more hardly change them
+VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = (
+    6,
+    64,
+    256,
+)  # number of bounds: a sixth of an item's values, within these limits
+QUERIES, TILE, POOL = 256, 256, 2048  # rows and columns that are searched at once: a tile of bounds stays in a cache
+LOOSE_SHARE = 32  # if more than one item in 32 is a candidate of a row, all cores are compared in one product
+# Pairs that are compared, and rows that are projected, at once: bounds memory, and keeps pairs in a cache.
+PAIRS_AT_ONCE, ROWS_AT_ONCE = 512, 8192
+MANY_PAIRS = 128  # pairs of a query from which on products of rows are faster; measured: 60 to 200 take the same time
+SAMPLED = 2_000  # rows to which the directions of a basis are fitted: more hardly change them
 
 
 class Variants(ABC):
     """The variants of some queries.
 
     Attributes:
-        count: v.
+        count: Number of variants of each query, v.
         plain: Index of the variant that is the item itself.
     """
 
@@ -58,11 +61,11 @@ class Variants(ABC):
 
     @abstractmethod
     def take(self, query: Tensor, variant: Tensor) -> Tensor:
-        """(k, d) the variants of these queries, a new tensor. query, variant: (k,)."""
+        """Return these variants of these queries as a new tensor (k, d). query, variant: (k,) indices."""
 
 
 class GivenVariants(Variants):
-    """Variants that are given as they are; they are their own cores."""
+    """Variants given as a tensor; they are their own cores."""
 
     def __init__(self, views: Tensor) -> None:
         """views: (q, v, d)."""
@@ -79,7 +82,7 @@ class GivenVariants(Variants):
 
 
 class Search:
-    """Nearest rows by Euclidean distance; a query has several variants, the least of their distances counts."""
+    """Search for nearest rows by Euclidean distance; the smallest distance of a query's variants counts."""
 
     def __init__(self, rows: Tensor, groups: Integers, core: Tensor | None = None) -> None:
         """
@@ -100,7 +103,7 @@ class Search:
         self._bounds = torch.cat([with_residual(core[part] @ self._basis, squares[part]) for part in parts])  # (n, b)
 
     def with_groups(self, groups: Integers) -> Search:
-        """The search over the same rows in other groups. groups: (n,) of any integers."""
+        """Return a search over the same rows with other groups (n,), any integers."""
         regrouped = copy.copy(self)
         regrouped._group = np.unique(groups, return_inverse=True)[1]
         return regrouped
@@ -113,18 +116,18 @@ class Search:
     def nearest(
         self, queries: Indices, pool: Indices, variants: Callable[[Indices], Variants]
     ) -> tuple[Indices, Array]:
-        """The nearest row of the pool to each query, and its distance, both (q,).
+        """Return the nearest row of the pool to each query, and its distance, both (q,).
 
         Args:
             queries: (q,) indices of rows.
             pool: (p,) indices of rows.
-            variants: Gives the variants of queries by their indices.
+            variants: Returns the variants of queries, given their indices.
         """
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
         if not len(pool):
             return item, distance
         bounds = self._bounds[torch.from_numpy(pool)]
-        # With a query's bounding values and a last 1 it multiplies to half the squared bound, less the query's half square.
+        # The product with a query's bounding values and a last 1 is half the squared bound, less half the query's square.
         table = torch.cat([-bounds, bounds.square().sum(dim=1, keepdim=True) / 2.0], dim=1).T.contiguous()  # (b + 1, p)
         for start in range(0, len(queries), QUERIES):
             rows = slice(start, start + QUERIES)
@@ -132,18 +135,17 @@ class Search:
         return item, distance
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
-        """The distance of each query, as it is, to the nearest item of the pool by the bounds, (q,); inf where there is none.
+        """Return the distance (q,) of each query, without variants, to the item of the pool that is nearest by the bounds.
 
-        Items of the query's group and of the group of `without`, (q,), are not taken.
+        Items of the query's group and of the group of `without`, (q,), do not count. The distance is inf if none is left.
         """
         distance = np.full(len(queries), np.inf)
         for start in range(0, len(queries), QUERIES) if len(pool) else ():
             block = slice(start, start + QUERIES)
             rows = torch.from_numpy(queries[block])
             bounds = self._bounds[torch.from_numpy(pool)]
-            table = (
-                bounds.square().sum(dim=1) / 2.0 - self._bounds[rows] @ bounds.T
-            )  # half squared, less a constant a row
+            # Half squared, less a constant a row
+            table = bounds.square().sum(dim=1) / 2.0 - self._bounds[rows] @ bounds.T
             for others in (queries, without):
                 self._same_group(others[block], pool, 1).mask(table, 0, 0)
             column = table.argmin(dim=1)
@@ -154,7 +156,7 @@ class Search:
         return distance
 
     def _block(self, queries: Indices, pool: Indices, table: Tensor, variants: Variants) -> tuple[Indices, Array]:
-        """The nearest of some queries. table: (b + 1, p)."""
+        """Search for the nearest rows of some queries; table: (b + 1, p), see `nearest`."""
         core, squares = variants.core().flatten(0, 1), variants.squares().flatten()
         bounds = with_residual(core @ self._basis, squares)
         half_square = bounds.square().sum(dim=1) / 2.0
@@ -176,7 +178,7 @@ class Search:
         return best.result()
 
     def _same_group(self, queries: Indices, pool: Indices, n_variants: int) -> _SameGroup:
-        """Pairs of a query variant and a pool item that are of one group."""
+        """Return the pairs of a query variant and a pool item that are of one group."""
         order = np.argsort(self._group[pool], kind="stable")
         pool_groups, query_groups = self._group[pool][order], self._group[queries]
         first = np.searchsorted(pool_groups, query_groups)
@@ -190,7 +192,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class _SameGroup:
-    """Pairs (row of query variants, pool place) that are never each other's nearest."""
+    """Pairs (row of query variants, column of the pool) of one group, which are never each other's nearest."""
 
     rows: Tensor
     columns: Tensor
@@ -220,10 +222,10 @@ class _Best:
         Args:
             variants: Variants of the queries.
             core: (q v, c) their cores.
-            rows, rows_core, rows_square: (n, d), (n, c), (n,) of all items.
-            pool: (p,) indices into them.
-            slack: Of rounding, of half squared bounds.
-            has_core: Whether cores are shorter than rows: if not, their distances are exact.
+            rows, rows_core, rows_square: (n, d) rows of all items, (n, c) their cores, (n,) their squared norms.
+            pool: (p,) indices into these.
+            slack: Tolerance for the rounding of half squared bounds.
+            has_core: Whether cores are shorter than rows; if not, their distances are exact.
         """
         n_queries = len(core) // variants.count
         self.square = torch.full((n_queries,), float("inf"))
@@ -234,7 +236,7 @@ class _Best:
         self._chunk: tuple[int, Tensor, Tensor] = (-1, rows[:0], rows[:0])  # the pool's cores that were last multiplied
 
     def guess(self, by_bound: Tensor, excluded: _SameGroup) -> None:
-        """Start from the nearest by the bound alone, of each query itself. by_bound: (q, p)."""
+        """Start from the item that is nearest by the bound, of each query without variants. by_bound: (q, p)."""
         count, plain = self._variants.count, self._variants.plain
         first = excluded.rows % count == plain
         by_bound[excluded.rows[first] // count, excluded.columns[first]] = float("inf")
@@ -244,36 +246,36 @@ class _Best:
         self.compare(query[exists] * count + plain, guess[exists])
 
     def refine(self, tile: Tensor, offset: Tensor, row_start: int, pool_start: int) -> None:
-        """Compare the candidates of a tile: what is under its row's upper bound may be nearer than the best so far.
+        """Compare the candidates of a tile: pairs below the upper bound of their row may be nearer than the best so far.
 
         Args:
-            tile: (rows, columns) half squared bounds of row variants and pool places, less `offset` and slack.
+            tile: (rows, columns) half squared bounds of query variants and pool items, less `offset` and slack.
             offset: (rows,) what is to be added, less slack.
             row_start, pool_start: Where the tile begins in the whole table.
         """
         rows = self._rows_under(tile.amin(dim=1), torch.arange(len(tile)), offset, row_start)
         if not len(rows):
             return
-        # The nearest by the bound first: it lowers what the others must be under.
+        # The nearest by the bound first: it lowers the upper bound of the others.
         self.compare(rows + row_start, tile[rows].argmin(dim=1) + pool_start)
         rows = self._rows_under(tile.amin(dim=1)[rows], rows, offset, row_start)
         candidates = tile[rows] < self._upper_bound(rows, offset, row_start)[:, None]
         is_loose = candidates.sum(dim=1) * LOOSE_SHARE > tile.shape[1]
-        if is_loose.any():  # as for sharpened images: all cores by one product are cheaper than pairs
+        if is_loose.any():  # as for sharpened images: one product of all cores is cheaper than pairs
             candidates[is_loose] &= self._may_be_nearer(rows[is_loose] + row_start, pool_start, tile.shape[1])
         row, column = torch.nonzero(candidates).T
         self.compare(rows[row] + row_start, column + pool_start)
 
     def _upper_bound(self, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
-        """Half squared bounds of a tile's rows, less offset and slack, from which on nothing is nearer than the best so far."""
+        """Return the half squared bound, less offset and slack, from which on no pair of a row is nearer than the best so far."""
         return self.square[(rows + row_start) // self._variants.count] / 2.0 - offset[rows]
 
     def _rows_under(self, least: Tensor, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
-        """Those of a tile's rows whose least bound is under their upper bound."""
+        """Return those rows of a tile whose least bound is below their upper bound."""
         return rows[least < self._upper_bound(rows, offset, row_start)]
 
     def _may_be_nearer(self, rows: Tensor, pool_start: int, count: int) -> Tensor:
-        """Those of `count` pool places from `pool_start` that may be nearer to these rows than the best so far, (rows, count)."""
+        """Return which of `count` pool items from `pool_start` on may be nearer to these rows than the best so far, (rows, count)."""
         if self._chunk[0] != pool_start:
             part = self._rows_core[self._pool[pool_start : pool_start + count]]
             self._chunk = (pool_start, part, part.square().sum(dim=1) / 2.0)
@@ -284,8 +286,8 @@ class _Best:
         return below < upper_bound[:, None] + self._slack
 
     def compare(self, rows: Tensor, columns: Tensor) -> None:
-        """Compare pairs (row of query variants, place in the pool); the best of each query is kept."""
-        left = []
+        """Compare pairs (row of query variants, column of the pool) and keep the best of each query."""
+        remaining = []
         for row, column in zip(torch.split(rows, PAIRS_AT_ONCE), torch.split(columns, PAIRS_AT_ONCE), strict=True):
             real, query = self._pool[column], row // self._variants.count
             if not self._has_core:
@@ -297,13 +299,13 @@ class _Best:
             first = (below == least[query]) & (below < self.square[query])
             self._compare_rows(row[first], real[first], query[first])
             others = ~first & (below < self.square[query])
-            left.append((row[others], real[others], below[others]))
-        if left:
-            row, real, below = (torch.cat(parts) for parts in zip(*left, strict=True))
-            self._compare_left(row, real, below)
+            remaining.append((row[others], real[others], below[others]))
+        if remaining:
+            row, real, below = (torch.cat(parts) for parts in zip(*remaining, strict=True))
+            self._compare_remaining(row, real, below)
 
-    def _compare_left(self, row: Tensor, real: Tensor, below: Tensor) -> None:
-        """Compare pairs by their rows; of queries of many pairs only those that are nearest by products."""
+    def _compare_remaining(self, row: Tensor, real: Tensor, below: Tensor) -> None:
+        """Compare pairs by their rows; for queries with many pairs, only those that are nearest by a product."""
         query = row // self._variants.count
         may_be_nearer = below < self.square[query]
         row, real, query = row[may_be_nearer], real[may_be_nearer], query[may_be_nearer]
@@ -318,7 +320,7 @@ class _Best:
             self._compare_rows(row_part, real_part, row_part // self._variants.count)
 
     def _nearest_by_product(self, row: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Of pairs of one query those that are nearest, up to the rounding of products."""
+        """Return those pairs of one query that are nearest, up to the rounding of products."""
         rows, items = torch.unique(row), torch.unique(real)
         views = self._variants.take(rows // self._variants.count, rows % self._variants.count)
         square = views.square().sum(dim=1)[:, None] + self._rows_square[items] - 2.0 * (views @ self._rows[items].T)
@@ -340,7 +342,7 @@ class _Best:
 
 
 def with_residual(projected: Tensor, squares: Tensor) -> Tensor:
-    """Projections (n, k) of rows onto orthonormal directions, and the norms of what is left of them, (n, k + 1).
+    """Append the norm of the residual to projections (n, k) of rows onto orthonormal directions, (n, k + 1).
 
     squares: (n,) squared norms of the rows.
     """
@@ -349,7 +351,7 @@ def with_residual(projected: Tensor, squares: Tensor) -> Tensor:
 
 
 def basis(rows: Tensor, size: int) -> Tensor:
-    """(d, size) orthonormal columns that hold most of the variance of rows (n, d), by power iteration.
+    """Return orthonormal columns (d, size) that hold most of the variance of rows (n, d), by power iteration.
 
     Any orthonormal columns give a valid bound; these give a tight one.
     """

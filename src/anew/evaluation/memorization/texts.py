@@ -1,4 +1,4 @@
-"""Texts: the longest verbatim match of each with others, by a suffix array; short records: the fewest edits in between.
+"""Distances of texts by their longest verbatim match, with a suffix array; distances of short records by edits.
 
 A suffix array lists all suffixes of all texts in order, so the longest match of a suffix is with one of its two nearest
 neighbours in that order. Texts are joined by a byte that UTF-8 never holds, so no match crosses from text to text.
@@ -21,11 +21,13 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
 PAIRS_AT_ONCE = 8_000_000  # pairs of records that are compared at once: 32 MB of distances
-# Distance up to which the nearest record is looked for first. 1,300 variants of 238 residues: 1.14 -> 0.28 s; unrelated
-# records: 0.31 -> 0.33 s.
+# Distance within which the nearest record is searched first, which saves time. 1,300 variants of 238 residues: 1.14 -> 0.28 s;
+# unrelated records: 0.31 -> 0.33 s.
 CLOSE = 0.1
-MACHINE_WORD = 64  # characters that one machine word of the algorithm holds: up to there a first search does not pay
-RECORDS_AT_ONCE = 256  # records compared before the bound on edits is lowered; chosen
+MACHINE_WORD = (
+    64  # characters in a machine word of the algorithm: for records no longer than this, a first search does not pay
+)
+RECORDS_AT_ONCE = 256  # records that are compared before the bound on edits is lowered; chosen
 EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest record may compare: seconds on one core
 Numbers = NDArray[np.int32]
 Codes = NDArray[np.uint32]
@@ -34,7 +36,7 @@ Places = NDArray[np.intp]
 
 
 class PassageDistance(Distance):
-    """1 / the length in bytes of the longest passage of a text that stands word for word in another."""
+    """1 / length in bytes of the longest passage that two texts have word for word in common."""
 
     name = "longest verbatim passage"
 
@@ -51,7 +53,7 @@ class PassageDistance(Distance):
             return
         self._order = divsufsort(joined)  # positions in the order of their suffixes
         lcp = kasai(joined, self._order)  # characters that a suffix shares with the next one
-        self._lcp = np.concatenate([np.zeros(1, np.int32), lcp[:-1]]).astype(np.int32)  # with the one before
+        self._lcp = np.concatenate([np.zeros(1, np.int32), lcp[:-1]]).astype(np.int32)  # shared with the one before
         starts = np.concatenate([[0], np.cumsum(sizes + 1)])
         text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes + 1)
         # Bytes up to the end of the text.
@@ -69,7 +71,7 @@ class PassageDistance(Distance):
             return item, 1.0 / length
 
     def longest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """The text of the pool that shares the longest passage with each query, and its length in bytes, both (m,)."""
+        """Return the text of the pool that shares the longest passage with each query, and its length in bytes, both (m,)."""
         role = np.zeros(len(self._group), dtype=np.uint8)  # bit 1: a query, bit 2: of the pool
         role[queries] |= 1
         role[pool] |= 2
@@ -93,7 +95,7 @@ class PassageDistance(Distance):
     def _longest_per_text(
         self, queries: Indices, text: Numbers, query_suffixes: Indices, length: Numbers, match: Indices
     ) -> tuple[Indices, Array]:
-        """The longest match of each query's suffixes. query_suffixes, length, match: one for each of them."""
+        """Return the longest match of each query; query_suffixes, length, match: one entry for each suffix of a query."""
         n = len(query_suffixes)
         best = np.full(len(self._group), -1, dtype=np.int64)
         code = length.astype(np.int64) * n + np.arange(n)  # length first, then which suffix it is
@@ -106,7 +108,7 @@ class PassageDistance(Distance):
 
 @dataclass(frozen=True, slots=True)
 class _Suffixes:
-    """Suffixes in their order (s,): their text, its group, whether it is of the pool and whether it is a query's."""
+    """Suffixes in sorted order (s,): the text of each, its group, whether it is in the pool, and whether it is a query."""
 
     text: Numbers
     group: Numbers
@@ -117,8 +119,14 @@ class _Suffixes:
         return _Suffixes(self.text[::-1], self.group[::-1], self.in_pool[::-1], self.is_query[::-1])
 
     def match_before(self, lcp: Numbers) -> tuple[Numbers, Indices]:
-        """For each query suffix (a,): the length of its match with the last suffix before it that is of the pool and of
-        another group, and which that is (-1: none). lcp: (s,) characters shared with the suffix just before."""
+        """Match each query suffix (a,) with the last suffix before it that is in the pool and of another group.
+
+        Args:
+            lcp: (s,) characters that each suffix shares with the one just before.
+
+        Returns:
+            The length of the match, and the index of that suffix (-1 if there is none), both (a,).
+        """
         n_before = np.cumsum(self.in_pool, dtype=np.int32) - self.in_pool  # (s,) pool suffixes strictly before
         shared = _running_minimum(lcp, n_before)  # (s,) with the last pool suffix before
         pool = np.flatnonzero(self.in_pool)  # (p,)
@@ -138,13 +146,13 @@ class _Suffixes:
 
 
 def _running_minimum(values: Numbers, segment: Numbers) -> Numbers:
-    """The least value so far within each segment; segments are numbered in rising order."""
+    """Return the smallest value so far within each segment; segments are numbered in rising order."""
     offset = segment.astype(np.int64) << 32  # puts a later segment below all of an earlier one
     return np.asarray(np.minimum.accumulate(values - offset) + offset).astype(np.int32)
 
 
 class EditDistance(Distance):
-    """Fewest insertions, deletions and substitutions between two records, by the length of the longer one (0 to 1)."""
+    """Fewest insertions, deletions and substitutions between two records, divided by the longer length (0 to 1)."""
 
     name = "edit distance"
 
@@ -170,7 +178,7 @@ class EditDistance(Distance):
         return item, distance
 
     def _nearest_within(self, limit: float, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """The nearest of the pool where it is within `limit`, else -1 and inf; the smaller the limit, the faster."""
+        """Return the nearest item of the pool within `limit`, else -1 and inf; a smaller limit is faster."""
         table = process.cdist(
             [self._records[i] for i in queries],
             [self._records[i] for i in pool],
@@ -281,8 +289,10 @@ def _join_texts(training: Codes, rows: Sequence[Codes]) -> Integers:
 
 
 def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]:
-    """Places from `first_text` on, and for each the training places just before and just after it in the order of suffixes,
-    which share the longest prefix with it; -1 where there is none."""
+    """Return the positions from `first_text` on, and for each the training positions with the longest common prefix.
+
+    These are the training positions just before and just after it in the order of suffixes; -1 if there is none.
+    """
     rank = np.flatnonzero(order >= first_text)
     gaps = np.diff(rank) > 1
     breaks = np.flatnonzero(gaps) + 1
@@ -307,7 +317,7 @@ def _common_prefix_lengths(ids: Integers, places: Places, other_places: Places, 
 
 
 def _occurrences(ids: Integers, order: Places, start: int, length: int) -> Places:
-    """Range of places of these characters in the order of suffixes, where all such places are adjacent."""
+    """Return all positions at which these characters occur; they are adjacent in the order of suffixes."""
     passage = ids[start : start + length]
 
     def side(rank: int) -> int:
@@ -323,10 +333,10 @@ def _occurrences(ids: Integers, order: Places, start: int, length: int) -> Place
 
 
 def nearest_record(text: str, records: Sequence[str]) -> tuple[int, int]:
-    """Index of the first record with the fewest edits to a text, and how many; (-1, 0) without records.
+    """Return the index of the first record with the fewest edits to a text, and their number; (-1, 0) without records.
 
-    Whole records are compared, whatever their length. Those of the most similar length come first: the difference of
-    lengths is the least that edits can be, and the best so far is where further comparisons may stop.
+    Whole records are compared, those of the most similar length first. There are at least as many edits as the lengths
+    differ, so the search ends when this difference exceeds the best so far.
     """
     gaps = np.abs(np.array([len(record) for record in records], dtype=np.int64) - len(text))
     order = np.argsort(gaps, kind="stable")

@@ -1,4 +1,4 @@
-"""Significance levels and other thresholds of the copying test, in one place: each is weighed against the others.
+"""Significance levels and other thresholds of the copying test, in one place, since each was chosen with regard to the others.
 
 Figures are those of `bench/novelty.py` (docs/log.md: "The copying test", "Copying test: leaning is not copying", "Copies
 among near-twins").
@@ -6,26 +6,29 @@ among near-twins").
 
 from __future__ import annotations
 
-ALPHA = 0.01  # significance level of each of the two tests: 208 runs without copies raised no alarm, of 1% copies 40 of 40 did
+# Significance level of each of the two tests: none of 208 runs without copies raised an alarm, all of 40 runs with 1% did.
+ALPHA = 0.01
 NUM_TESTS = 2  # the scan and the match test
-FAMILY_ALPHA = (
-    NUM_TESTS * ALPHA
-)  # of both together, by Bonferroni: an upper bound of the chance of a false "copying found"
+# Significance level of both together, by Bonferroni: an upper bound of the probability of a false "copying found".
+FAMILY_ALPHA = NUM_TESTS * ALPHA
 # Level of the control with held-out items as samples, which withdraws the result. Every audit runs it, so at ALPHA it would
 # withdraw one good result in a hundred.
 CONTROL_ALPHA = 0.001
-# Level of the reference test where it confirms the scan. It only has to
-# exclude that a model leans to its training items: at 0.05, 1% exact copies of digits were found in 8 of 10 runs, at 0.25 in
-# 20 of 20.
+# Level at which the reference test confirms the scan. It only has to exclude that a model merely leans to its training items:
+# at 0.05, 1% exact copies of digits were found in 8 of 10 runs, at 0.25 in 20 of 20.
 REFERENCE_ALPHA = 0.25
-LABEL_ALPHA = (
-    0.25  # of the labels where they confirm the match test: chosen like the one above, since they too only confirm
-)
-# Level at which samples match more held-out items than chance explains, so that real items are no measure for them. Of a
-# generator that reaches real items often, this guard lowers false alarms from 18% to 23% down to 10% to 14%.
+# Level at which labels confirm the match test; chosen like REFERENCE_ALPHA, since they too only confirm.
+LABEL_ALPHA = 0.25
+# Level at which samples match more held-out items than chance explains, so that matches of real items are no measure for them.
+# For a generator that reaches real items often, this guard lowers false alarms from 18% to 23% down to 10% to 14%.
 HELD_OUT_ALPHA = 0.05
-MATCH_RATIO = (
-    1.0 / 3.0
-)  # largest distance of a match, over the scale of its real item: in d dimensions chance gives 3^-d
-RATES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of planted copies among the samples, chosen: from hardly any to one in ten
+# Largest distance of a match, as a multiple of the scale of its real item: chance gives 3^-d in d dimensions.
+MATCH_RATIO = 1.0 / 3.0
+RATES = (
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+)  # shares of planted copies among the samples; chosen: from hardly any to one in ten
 DETECTION_POWER = 0.9  # share of draws in which planted copies must be found for their rate to count as caught

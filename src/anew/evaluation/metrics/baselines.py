@@ -1,7 +1,7 @@
-"""Naive models of text, as rows next to a trained one: counting (Kneser-Ney) and general compressors.
+"""Naive models of text to compare a trained model with: n-gram counts (Kneser-Ney) and general compressors.
 
-Each gives the bits of the characters of a test part given the training part. The end of a record counts as a character where
-line ends separate records; between documents it costs nothing.
+Each gives the bits of the characters of a test part given the training part. The end of a record counts as a character if
+line ends separate records; the end of a document costs nothing.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from anew.core.extras import require
 from anew.estimators.kneser_ney import KneserNey
 from anew.evaluation.memorization.texts import codes
 
-UNICODE_BITS = math.log2(0x110000)  # bits that name a character which the training part never shows
-TRIAL = 30_000  # characters: a few hundredths of a second
+UNICODE_BITS = math.log2(0x110000)  # bits to name a character that the training part does not have
+TRIAL = 30_000  # characters of a trial, which takes a few hundredths of a second
 PPMD_ORDER, MAX_PPMD_MEMORY = 6, 256 << 20  # 7-Zip's default order; bytes
-OVERHEAD = 1.2  # larger data takes a little more than its share, for sorting and caches
+OVERHEAD = 1.2  # factor by which larger data takes longer than in proportion, for sorting and caches
 
 
 def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, records: bool) -> NDArray[np.float64]:
-    """Bits of each test character under an interpolated Kneser-Ney model of `order` characters of context, (n,).
+    """Return the bits (n,) of each test character under an interpolated Kneser-Ney model of `order` characters of context.
 
-    Records are read from line end to line end, so that the model knows where one begins and pays for where it ends.
+    Records are read with a line end before and after, so that the model knows where one begins and must predict its end.
     """
     alphabet = np.unique(codes("".join(train) + ("\n" if records else "")))
     unknown = len(alphabet)
@@ -49,7 +49,7 @@ def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, recor
 
 
 def kneser_ney_seconds(train: Sequence[str], test: Sequence[str], order: int, records: bool) -> float:
-    """Seconds that `kneser_ney_bits` would take here, from a trial on the first TRIAL characters."""
+    """Estimate the seconds that `kneser_ney_bits` would take, from a trial on the first TRIAL characters."""
     trial: list[str] = []
     size = 0
     for text in train:
@@ -64,7 +64,7 @@ def kneser_ney_seconds(train: Sequence[str], test: Sequence[str], order: int, re
 
 
 def _xz(data: bytes) -> bytes:
-    dictionary = 1 << max(len(data).bit_length(), 16)  # it spans all the data, up to half a gigabyte
+    dictionary = 1 << max(len(data).bit_length(), 16)  # spans all the data, up to half a gigabyte
     chain = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": min(dictionary, 1 << 29)}
     return lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_NONE, filters=[chain])
 
@@ -75,13 +75,13 @@ def _ppmd(data: bytes) -> bytes:
     return bytes(encoder.encode(data) + encoder.flush())
 
 
-# name -> (compress, bytes a second that a slow core still manages)
+# By name: the function that compresses, and the bytes a second that a slow core can compress.
 COMPRESSORS: dict[str, tuple[Callable[[bytes], bytes], float]] = {
     "xz": (_xz, 6e5),
     "bz2": (bz2.compress, 4e6),
     "ppmd": (_ppmd, 1e6),
 }
-PACKAGES = {"ppmd": "pyppmd"}  # of compressors that Python does not have
+PACKAGES = {"ppmd": "pyppmd"}  # packages of compressors that are not in the standard library
 
 
 def is_available(name: str) -> bool:
@@ -90,7 +90,7 @@ def is_available(name: str) -> bool:
 
 
 def compressed_bits(name: str, train: Sequence[str], test: Sequence[str], records: bool) -> float:
-    """Bits that the test part adds to the compressed training part."""
+    """Return the bits that the test part adds to the compressed training part."""
     compress = COMPRESSORS[name][0]
     end = "\n" if records else ""
     train_bytes, test_bytes = (

@@ -1,4 +1,4 @@
-"""Bits per character, residue or value of held-out data: how well a model predicts what it has not seen.
+"""Bits per character, residue or value of held-out data, which say how well a model predicts what it has not seen.
 
 Legend for shapes: n examples.
 """
@@ -62,7 +62,7 @@ BITS_GAP = MetricSpec(
 
 
 def bits_spec(unit: str, reference: str = "") -> MetricSpec:
-    """The metric of a unit ("character"), or of a reference row next to it ("kneser_ney", or a part of the model)."""
+    """Return the metric of a unit ("character"), or of a reference row next to it ("kneser_ney", or a part of the model)."""
     if not reference:
         title, meaning = UNITS.get(unit, (f"Bits per {unit}", "Lower is better predicted."))
         return MetricSpec(
@@ -79,12 +79,12 @@ def bits_spec(unit: str, reference: str = "") -> MetricSpec:
 
 
 def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int) -> Iterator[Score]:
-    """Bits by which training items are predicted better than held-out ones.
+    """Yield the score of the bits by which training items are predicted better than held-out ones; none with too few items.
 
     Args:
-        bits_of: (bits, units) of each example of a part, "test" or "train".
+        bits_of: Returns (bits, units) of each example of a part, "test" or "train".
         unit: Unit of the bits.
-        noun: What items are called, plural.
+        noun: Name of the items, plural.
         seed: Seed of the intervals.
     """
     rows = [np.array(bits_of(part)).reshape(-1, 2) for part in ("test", "train")]  # each (n, 2)

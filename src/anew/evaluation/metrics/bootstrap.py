@@ -11,8 +11,8 @@ import numpy as np
 
 from anew.evaluation.metrics.distances import Array, Rows
 
-RESAMPLES = 100  # of a distance between sets: each costs as much as the distance itself
-FEWEST_RESAMPLES = 20  # under so many the ends of an interval would be noise
+RESAMPLES = 100  # resamples for a distance between sets: each costs as much as the distance itself
+FEWEST_RESAMPLES = 20  # with fewer, the ends of an interval would be noise
 
 Interval = tuple[float | None, float | None]
 
@@ -25,7 +25,7 @@ def resample(
     repeats: int = RESAMPLES,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> list[float]:
-    """`statistic(*sets)` of sets whose rows are drawn with replacement; fewer repeats once `out_of_time()` says so."""
+    """Return values of `statistic(*sets)` with the rows of each set drawn with replacement; fewer once `out_of_time()`."""
     rng = np.random.default_rng(seed)
     values: list[float] = []
     while len(values) < repeats and not out_of_time():
@@ -36,10 +36,16 @@ def resample(
 def interval(
     value: float, resampled: Sequence[float] | Array, *, level: float = 0.95, minimum: float = -np.inf
 ) -> Interval:
-    """Ends of an interval about `value` from resampled values, None with under FEWEST_RESAMPLES of them.
+    """Return the ends of an interval about `value` from resampled values; (None, None) for fewer than FEWEST_RESAMPLES.
 
-    Centred on `value`: drawing with replacement repeats rows, which shifts a distance upwards as a smaller n would.
-    minimum: the least value the statistic can have, which cuts the lower end.
+    The interval is centred on `value`: drawing with replacement repeats rows, which shifts a distance upwards as a smaller n
+    would.
+
+    Args:
+        value: Value of the statistic.
+        resampled: Its resampled values.
+        level: Confidence level.
+        minimum: Smallest possible value of the statistic, which limits the lower end.
     """
     if len(resampled) < FEWEST_RESAMPLES:
         return None, None
@@ -56,7 +62,7 @@ def mean_interval(x: Rows, seed: int, repeats: int = 400) -> Interval:
 
 
 def ratio_interval(numerator: Rows, denominator: Rows, seed: int, repeats: int = 400) -> Interval:
-    """Bootstrap interval of sum(numerator) / sum(denominator), both (n,), rows drawn together. Percentiles, not shifted."""
+    """Bootstrap percentile interval of sum(numerator) / sum(denominator), both (n,), with rows drawn together."""
     n = len(numerator)
     if n < 2:
         return None, None
@@ -66,7 +72,7 @@ def ratio_interval(numerator: Rows, denominator: Rows, seed: int, repeats: int =
 
 
 def wilson_interval(hits: float, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share: `hits` of n. Where all or none hit, a bootstrap's would have no width."""
+    """Wilson's 95% interval of the share `hits` of n. If all or none hit, a bootstrap interval would have no width."""
     z, share = 1.96, hits / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)

@@ -1,4 +1,4 @@
-"""Classes as a small classifier (a probe) sees them: how common each is among samples, and whether samples match their label.
+"""Metrics of classes by a small classifier (a probe): how common each class is, and whether samples match their labels.
 
 Legend for shapes: n items, d features, K classes.
 """
@@ -31,15 +31,14 @@ LABEL_ACCURACY = MetricSpec(
     better="higher",
     maximum=1.0,
 )
-FEWEST_PER_CLASS = 5  # labelled training items a class that a probe needs; chosen
-MIN_SKILL = 0.2  # of the way from always guessing the commonest class to no error: a worse probe says nothing
-OTHER_MIX = (
-    0.2  # total variation beyond that of real items, from which the requested classes have another mix than the data
-)
+FEWEST_PER_CLASS = 5  # labelled training items of each class that a probe needs; chosen
+MIN_SKILL = 0.2  # a useful probe is this share of the way from always guessing the commonest class to no error
+# If the total variation exceeds that of real items by this, the requested classes have another mix than the data.
+OTHER_MIX = 0.2
 MIN_Z = 3.0  # standard deviations from which a class is named: with 100 classes, chance names one in a quarter of the reports
-MIN_RELATIVE_PRECISION = 0.2  # of the real baseline of precision, under which samples are like no class at all
-PROBE_SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe: the largest for which there is time
-SOLVE_SECONDS = 3e-10  # that a probe's equations take on one core, times the cube of its items
+MIN_RELATIVE_PRECISION = 0.2  # below this share of the real baseline of precision, samples are like no class at all
+PROBE_SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe: the largest number for which there is time
+SOLVE_SECONDS = 3e-10  # seconds that one core takes to solve a probe's equations, divided by the cube of its items
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,9 @@ class ClassMetrics:
         samples: Samples with the class that each was requested as.
         held_out, train: Real items with their classes, as many as samples.
         naive: (n, d) features of samples of a naive generator, None without one.
-        noun: What items are called, plural.
+        noun: Name of the items, plural.
         seed: Seed of the intervals.
-        skip: Called with (what, why) for what could not be measured.
+        skip: Called with (metric, reason) for what could not be measured.
     """
 
     names: Sequence[str]
@@ -107,7 +106,7 @@ class ClassMetrics:
 
     def _mix(self, probe: Probe, predicted: NDArray[np.intp], accuracy: float) -> Iterator[Score]:
         held_out, train, requested_clause = self.held_out, self.train, ""
-        if self._asked_for_other_mix():
+        if self._requests_other_mix():
             labels = self.samples.labels
             if not np.isin(labels, held_out.labels).all() or not np.isin(held_out.labels, train.labels).all():
                 self.skip("the class mix", "some classes that were asked for have no held-out items")
@@ -135,15 +134,15 @@ class ClassMetrics:
             note=self._largest_differences(predicted, real, requested_clause),
         )
 
-    def _asked_for_other_mix(self) -> bool:
-        """Whether the samples' labels follow other frequencies than the data's, as where one class was asked for."""
+    def _requests_other_mix(self) -> bool:
+        """Whether samples were requested with other class frequencies than the data's, such as a single class."""
         n_classes, requested = len(self.names), self.samples.labels
         usual = total_variation(self.train.labels, self.held_out.labels, n_classes)
         only_one = len(np.unique(requested)) == 1
         return only_one or total_variation(requested, self.held_out.labels, n_classes) > OTHER_MIX + 2.0 * usual
 
     def _largest_differences(self, predicted: NDArray[np.intp], real: NDArray[np.intp], requested_clause: str) -> str:
-        """The class that is most over-represented and the one most under-represented, where chance does not explain them."""
+        """Name the most over-represented and the most under-represented class, if chance does not explain them."""
         shares, real_shares = (class_shares(x, len(self.names)) for x in (predicted, real))
         middle, difference = (shares + real_shares) / 2.0, shares - real_shares
         deviation = np.sqrt(middle * (1.0 - middle) * (1.0 / len(predicted) + 1.0 / len(real)))
@@ -184,7 +183,7 @@ def total_variation(a: Rows, b: Rows, n_classes: int) -> float:
 
 
 def affordable_probe(n_items: int, seconds_per_item: float, seconds: float) -> int:
-    """Training items, of `n_items`, that a probe can be trained on in some seconds; 0 where not even the fewest."""
+    """Return how many of `n_items` training items a probe can be trained on within the seconds; 0 if not even the fewest."""
     for size in PROBE_SIZES:
         n = min(size, n_items)
         if seconds_per_item * n + SOLVE_SECONDS * n**3 <= seconds:
@@ -193,9 +192,9 @@ def affordable_probe(n_items: int, seconds_per_item: float, seconds: float) -> i
 
 
 def class_mix_warning(scores: Mapping[str, Score]) -> str:
-    """A sentence on a class mix that differs from the data's, else "".
+    """Return a sentence if the class mix differs from the data's, else "".
 
-    Empty, too, where samples look like no real item: their predicted classes then say nothing.
+    It is also "" if samples look like no real item, since their predicted classes then say nothing.
     """
     score, precision = scores.get("label_histogram"), scores.get("precision")
     if score is None or score.real_baseline is None:

@@ -22,10 +22,8 @@ COLOUR_DISTANCE = MetricSpec(
         "closeness", 0.08, 0.35, "the mix of colours differs (divergence {value:.2f}; real data: {real:.2f})"
     ),
 )
-LIGHTNESS, CHROMA = (
-    16,
-    9,
-)  # bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
+# Bins of lightness, and of each of the two axes of colour; chosen: few enough for some hundred images
+LIGHTNESS, CHROMA = 16, 9
 CHROMA_MOST = 0.3  # end of the axes of colour; the largest chroma of screen colours is 0.32
 CELLS = LIGHTNESS * CHROMA * CHROMA
 # Matrices of the definition of OKLab: linear sRGB to cone responses, and their cube roots to OKLab.

@@ -31,8 +31,10 @@ DIVERSITY = MetricSpec(
 
 
 def vendi_score(x: Rows) -> float:
-    """Effective number of different rows of x (n, d), from 1 to min(n, d): exp of the entropy of the eigenvalues of the
-    cosine kernel / n. Grows with n: compare at equal n only."""
+    """Return the effective number of different rows of x (n, d), from 1 to min(n, d).
+
+    It is exp of the entropy of the eigenvalues of the cosine kernel / n. It grows with n, so compare it at equal n only.
+    """
     rows = np.asarray(x, dtype=np.float64)
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     smaller = rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T  # same nonzero eigenvalues

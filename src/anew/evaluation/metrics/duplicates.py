@@ -25,7 +25,7 @@ DUPLICATE_SHARE = MetricSpec(
         "variety", 0.1, 0.4, "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})"
     ),
 )
-CLOSEST = 0.01  # share of held-out items whose nearest other is that close: the threshold of a duplicate; chosen
+CLOSEST = 0.01  # quantile of held-out items' distances to their nearest other: the threshold of a duplicate; chosen
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:

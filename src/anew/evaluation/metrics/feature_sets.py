@@ -1,7 +1,7 @@
-"""Embedded items side by side, and what a metric of them is: every modality has these metrics.
+"""Sets of embedded items, and the interface of metrics on them, which every modality has.
 
-A file of this package that says `EXPORT = FeatureMetric(...)` is found by `fidelity.feature_metrics`; nothing else needs to
-know its name.
+A file of this package with `EXPORT = FeatureMetric(...)` is found by `fidelity.feature_metrics`; nothing else needs to know
+its name.
 
 Legend for shapes: n items of each set, d features.
 """
@@ -17,8 +17,8 @@ from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.score import MetricSpec, Score
 
-PAIRS_MOST = 2_000  # items of metrics that compare all pairs: time and memory grow with the square
-QUICK = 300  # metrics of so few items take no time worth saving; only their intervals do
+PAIRS_MOST = 2_000  # items in metrics that compare all pairs: time and memory grow with the square
+QUICK = 300  # metrics of no more items take no time worth saving; only their intervals do
 
 Statistic = Callable[[Rows, Rows], float]
 
@@ -33,8 +33,8 @@ class FeatureSets:
         train: Features of training items; they take the samples' place for the real baseline.
         naive: Features of samples of a naive generator, None without one.
         description: Description of the features, one clause ("128 features of the random-convolution embedding").
-        noun: What items are called, plural.
-        detail: More features of the first items, for classifiers; None where they have these alone.
+        noun: Name of the items, plural.
+        detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
     """
 
     samples: Rows
@@ -75,12 +75,12 @@ class FeatureComparison:
         return cls(sets, sets.head(PAIRS_MOST), seed, over)
 
     def source(self, method: str, sets: FeatureSets | None = None) -> str:
-        """Description of the data and the method of a score. sets: those it was computed from, if not `self.sets`."""
+        """Return the `source` of a score: data and method. sets: the items it was computed from, by default `self.sets`."""
         sets = sets or self.sets
         return f"samples against held-out {sets.noun}, {sets.description}, {method}"
 
     def baselines(self, sets: FeatureSets, statistic: Statistic) -> tuple[float, float | None]:
-        """The statistic of training items, and of naive ones, in the samples' place; None without enough naive ones."""
+        """Return the statistic with training items, and with naive samples (None if too few), in the samples' place."""
         real = statistic(sets.train, sets.held_out)
         if sets.naive is None or len(sets.naive) < len(sets.samples):
             return real, None
@@ -89,14 +89,14 @@ class FeatureComparison:
     def bootstrap_score(
         self, spec: MetricSpec, statistic: Statistic, method: str, time_share: float, minimum: float = -np.inf
     ) -> Score:
-        """A statistic of all samples and held-out items, with its interval and baselines.
+        """Return the score of a statistic of all samples and held-out items, with its interval and baselines.
 
         Args:
             spec: The metric.
             statistic: Function of two sets of features.
-            method: How it was computed, a clause for its source.
+            method: How it is computed, a clause for its source.
             time_share: Share of the evaluation's time after which the bootstrap stops.
-            minimum: Least possible value of the statistic.
+            minimum: Smallest possible value of the statistic.
         """
         sets = self.sets
         value = statistic(sets.samples, sets.held_out)
@@ -122,9 +122,9 @@ class FeatureMetric:
     """One computation on embedded items that gives one score or several.
 
     Attributes:
-        label: Its name in a note where there was no time for it.
+        label: Its name in a note that there was no time for it.
         compute: Yields its scores.
-        order: Metrics with a lower order are computed first, and so are the last to fall to a time limit.
+        order: Metrics with a lower order are computed first, so they are the last to be left out for lack of time.
     """
 
     label: str

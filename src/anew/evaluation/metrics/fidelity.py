@@ -21,7 +21,7 @@ def feature_metrics() -> list[FeatureMetric]:
 
 
 def fidelity_scores(comparison: FeatureComparison, skip: Callable[[str, str], None]) -> Iterator[Score]:
-    """All scores of some features, the most important first. skip: called with (what, why) for what there was no time for."""
+    """Yield all scores of embedded items, the most important first. skip: called with (metric, reason) if time is up."""
     for metric in feature_metrics():
         if comparison.over(0.85) and len(comparison.sets.samples) > QUICK:
             skip(metric.label, "out of time")

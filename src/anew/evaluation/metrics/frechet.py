@@ -25,7 +25,7 @@ FRECHET_DISTANCE = MetricSpec(
         3.0,
         "the Fréchet distance is {value:.3g} (real data: {real:.3g})",
         relative=True,
-        least=500,  # with fewer the real baseline is mostly the bias of fitting a Gaussian, and the ratio says nothing
+        least=500,  # with fewer, the real baseline is mostly the bias of fitting a Gaussian, and the ratio says nothing
     ),
 )
 
@@ -41,7 +41,7 @@ def moments(x: Rows) -> tuple[Array, Array]:
 def gaussian_frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     """Squared Fréchet distance between two Gaussians (Dowson and Landau 1982).
 
-    tr (A B)^1/2 is taken as the sum of root eigenvalues of A^1/2 B A^1/2, which is symmetric: no complex root can appear.
+    tr (A B)^1/2 is the sum of the roots of the eigenvalues of A^1/2 B A^1/2, which is symmetric, so no root is complex.
     """
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T  # (d, d)
@@ -56,7 +56,7 @@ def frechet_distance(a: Rows, b: Rows) -> float:
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
-    # Other metrics come after this one, which takes the longest.
+    # This metric takes the longest: its bootstrap must leave time for those after it.
     yield comparison.bootstrap_score(
         FRECHET_DISTANCE, frechet_distance, "Gaussians fitted", time_share=0.65, minimum=0.0
     )

@@ -24,10 +24,9 @@ FINE_DETAIL = MetricSpec(
     award="Sharpness closest to real",
     format="ratio",
 )
-SPECTRUM_MOST = 500  # images whose spectra are taken: their mean hardly changes with more
-REAL_MOST = (
-    1_000  # held-out images that frames of interpolations are compared with: time and memory grow with the pairs
-)
+SPECTRUM_MOST = 500  # images whose spectra are computed: the mean hardly changes with more
+# Held-out images that frames of interpolations are compared with: time and memory grow with the pairs.
+REAL_MOST = 1_000
 
 
 class ImageComparison:

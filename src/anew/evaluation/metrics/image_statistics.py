@@ -17,13 +17,14 @@ from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spe
 Images = Sequence[Numbers] | Numbers
 
 STRIDES = (2, 4, 8)  # pixels: strides of the upsampling steps of common decoders
-OPAQUE, CLEAR = 250, 5  # alpha from and up to which a pixel counts as opaque, and as clear; leaves room for rounding
-# Levels of 0 to 255: fainter patterns are not seen. Without the floor, a checkerboard of 2 levels was told in 92% to 100%.
+OPAQUE, CLEAR = 250, 5  # alpha from which a pixel counts as opaque, and up to which as clear; allows for rounding
+# Amplitude, in levels of 0 to 255, below which a pattern cannot be seen. Without this floor, samples with a checkerboard of 2
+# levels were told from real images in 92% to 100%.
 VISIBLE = 6.0
-# Levels from white or black within which a value is pure, and within which it is nearly so: samples of digits that real ones
-# were told from had strokes of 240 to 247 where real ones have 248 to 255.
+# A value within PURE_LEVELS of white or black counts as pure, and within PALE_LEVELS as nearly so: samples of digits that could
+# be told from real ones had strokes of 240 to 247, where real ones have 248 to 255.
 PURE_LEVELS, PALE_LEVELS = 8, 32
-LEVELS = 32  # levels of a channel that count as different colours: differences below 8 of 255 are hardly seen
+LEVELS = 32  # levels of a channel when colours are counted: differences below 8 of 255 are hardly seen
 
 
 def grey(images: Images) -> Array:
@@ -42,8 +43,10 @@ def sharpness(images: Images) -> Array:
 
 
 def pixel_noise(images: Images) -> Array:
-    """(n,) mean difference of a pixel from the most similar of its four neighbours, in levels of 0 to 255: edges and fine
-    lines have a similar neighbour, specks have none."""
+    """(n,) mean difference of a pixel from the most similar of its four neighbours, in levels of 0 to 255.
+
+    Pixels of edges and fine lines have a similar neighbour, specks have none.
+    """
     x = grey(images)
     middle = x[:, 1:-1, 1:-1]
     neighbours = (x[:, :-2, 1:-1], x[:, 2:, 1:-1], x[:, 1:-1, :-2], x[:, 1:-1, 2:])
@@ -52,8 +55,10 @@ def pixel_noise(images: Images) -> Array:
 
 
 def grid_energy(images: Images) -> Array:
-    """(n,) the largest share of fine detail that repeats at a stride of 2, 4 or 8, as a multiple of what chance gives: the
-    checkerboards of transposed convolutions (Odena et al. 2016) and the seams of patches."""
+    """(n,) largest share of fine detail that repeats at a stride of 2, 4 or 8, as a multiple of what chance gives.
+
+    It finds the checkerboards of transposed convolutions (Odena et al. 2016) and the seams of patches.
+    """
     x = grey(images)
     fine = x[:, 1:-1, 1:-1] - (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4.0
     ratios = [_relative_tile_power(255.0 * fine, s) for s in STRIDES if min(fine.shape[1:]) >= 2 * s]
@@ -61,8 +66,10 @@ def grid_energy(images: Images) -> Array:
 
 
 def _relative_tile_power(fine: Array, s: int) -> Array:
-    """(n,) power of the mean s x s tile of fine detail (n, H, W), over what independent pixels would leave of it; 1 for a
-    pattern too faint to be seen."""
+    """(n,) power of the mean s x s tile of fine detail (n, H, W), as a multiple of what independent pixels would give.
+
+    It is 1 for a pattern too faint to be seen.
+    """
     n, rows, columns = len(fine), fine.shape[1] // s, fine.shape[2] // s
     tiles = fine[:, : rows * s, : columns * s].reshape(n, rows, s, columns, s)
     tile = tiles.mean(axis=(1, 3))  # (n, s, s)
@@ -78,7 +85,7 @@ def half_transparent_share(images: Images) -> Array:
 
 
 def colours(images: Images) -> Array:
-    """(n,) different colours of an image, of LEVELS levels a channel."""
+    """(n,) number of different colours of each image, with LEVELS levels in a channel."""
     counts = []
     for image in images:
         level = np.asarray(image).astype(np.int64) * LEVELS // 256
@@ -89,8 +96,10 @@ def colours(images: Images) -> Array:
 
 
 def purity(images: Images, end: float) -> Array:
-    """(n,) share of the values next to one end of the scale (`end`: 0 or 255) that reach it, half where there are none: networks
-    come near to white and black where real pixels are exactly that."""
+    """(n,) share of the values near one end of the scale (`end`: 0 or 255) that reach it; about a half if none are near.
+
+    Networks only come near to white and black where real pixels are exactly white or black.
+    """
     shares = []
     for image in images:
         x = np.asarray(image).astype(np.float64)

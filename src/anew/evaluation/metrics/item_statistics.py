@@ -1,8 +1,8 @@
-"""Item statistics that people notice first, one number per item, and how often a sample is told from a real item by one alone.
+"""Item statistics that people notice first, one number per item, and how often each of them tells a sample from a real item.
 
-Nothing is learned, so few items say much: with two values of a statistic, a judge picks the item with the larger one (or, the
-same judge, always the smaller one). How often that is the sample is the common-language effect size (McGraw and Wong 1992), the
-area under the ROC curve.
+Nothing is learned, so few items say much. Of a sample and a real item, a judge always picks the one with the larger value (or
+always the one with the smaller value). How often this is the sample is the common-language effect size (McGraw and Wong 1992),
+which is the area under the ROC curve.
 
 Legend for shapes: n samples, m real items.
 """
@@ -19,7 +19,7 @@ from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-SMALL, LARGE = 0.15, 0.35  # tolerances above guessing: the same as those of the classifier two-sample test
+SMALL, LARGE = 0.15, 0.35  # tolerances above guessing, as in the classifier two-sample test
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ItemStatistic:
 
     Attributes:
         spec: The metric.
-        compute: From items to their numbers (n,).
+        compute: Function from items to their numbers (n,).
         meaning: Description of the number, one clause.
     """
 
@@ -38,7 +38,7 @@ class ItemStatistic:
 
 
 def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
-    """The metric of a statistic. quantity: what is counted, a noun phrase ("sharpness alone")."""
+    """Return the metric of a statistic. quantity: what the statistic is, a noun phrase ("sharpness")."""
     return MetricSpec(
         name,
         title,
@@ -56,7 +56,7 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
 
 
 def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:
-    """The score of values of samples (n,), compared with those of held-out items (m,) and of training items in the samples' place."""
+    """Return the score of a statistic, given its values for samples (n,), held-out items (m,) and training items."""
     value, low, high = _effect_size(samples, held_out)
     medians = f"median of samples {np.median(samples):.3g}, of held-out items {np.median(held_out):.3g}"
     return Score(
@@ -71,7 +71,7 @@ def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows
 
 
 def _effect_size(a: Rows, b: Rows) -> tuple[float, float, float]:
-    """The effect size of a (n,) against b (m,) whichever is larger, 0.5 to 1, and its 95% interval (DeLong)."""
+    """Return the effect size of a (n,) against b (m,), in whichever direction it is larger, and its 95% interval (DeLong)."""
     value, variance = auc(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     half = 1.96 * float(np.sqrt(variance))
     ends = abs(value - half - 0.5), abs(value + half - 0.5)

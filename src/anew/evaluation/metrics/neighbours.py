@@ -1,4 +1,4 @@
-"""Precision, recall, clipped density and coverage: who lies among whose nearest neighbours.
+"""Precision, recall, clipped density and coverage, by nearest neighbours.
 
 Legend for shapes: n real items, m samples, d features, k neighbours.
 """
@@ -75,7 +75,7 @@ COVERAGE = MetricSpec(
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """One value an item, so that the spread over items gives an interval; the metric is the mean.
+    """Values of each item, whose mean is the metric, and whose spread gives its interval.
 
     Attributes:
         precision: (m,) whether a sample lies in a real item's ball (Kynkäänniemi et al. 2019, arXiv 1904.06991).

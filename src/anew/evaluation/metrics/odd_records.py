@@ -1,7 +1,7 @@
-"""Babble in lists: records whose letters follow each other as they hardly do in the data, by counts of training records.
+"""Babble in lists: records whose letters follow each other as they hardly do in the data, by counts in training records.
 
-Of names that are all rare, words tell nothing: known or not, they are all new. Shuffled letters leave lengths and single letters
-as they are, so that features of whole records hardly differ.
+Other figures miss it. In a list of rare names, words say nothing, since real ones are new, too. Shuffled letters leave lengths
+and frequencies of letters as they are, so that features of whole records hardly differ.
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ ODD_RECORDS = MetricSpec(
     ),
 )
 USUAL = 0.95  # share of held-out records that are not odd
-ORDER = 3  # characters of context: shuffled names are told as well by 2 to 6 (docs/log.md, 2026-11-27)
-LEAST_RECORDS = 200  # training records whose combinations are counted, at least; chosen
-MOST_CHARACTERS = 200_000  # of those: more hardly move the figure, and take longer
+ORDER = 3  # characters of context: 2 to 6 recognise shuffled names equally well (docs/log.md, 2026-11-27)
+LEAST_RECORDS = 200  # least number of training records whose combinations are counted; chosen
+MOST_CHARACTERS = 200_000  # characters of these records: more hardly change the figure, and take longer
 
 
 def odd_scores(
     samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], training: Sequence[str], seed: int
 ) -> Iterator[Score]:
-    """The share of odd records among samples, compared with training records in their place; none where there are too few to
-    count combinations.
+    """Yield the score of odd records among samples; none if there are too few records to count combinations in.
 
     Args:
-        samples, held_out, train: Records, as many of each.
+        samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
         training: All training records; combinations are counted in those that are not in `train`.
         seed: Seed of the choice of those that are counted.
     """
@@ -65,7 +64,7 @@ def odd_scores(
 
 
 def _counted(training: Sequence[str], train: Sequence[str], seed: int) -> list[str]:
-    """Training records in random order that are not in `train`, up to MOST_CHARACTERS."""
+    """Return training records in random order that are not in `train`, up to MOST_CHARACTERS."""
     left_out, counted, size = set(train), list[str](), 0
     for i in np.random.default_rng(seed).permutation(len(training)):
         if training[i] not in left_out and size < MOST_CHARACTERS:
@@ -75,7 +74,7 @@ def _counted(training: Sequence[str], train: Sequence[str], seed: int) -> list[s
 
 
 def _bits_per_character(counted: Sequence[str], records: Sequence[str]) -> NDArray[np.float64]:
-    """(n,) bits of a character of each record, its end counted as one."""
+    """Return the bits per character (n,) of each record; its end counts as a character."""
     bits = kneser_ney_bits(counted, records, ORDER, records=True)
     lengths = np.array([len(record) + 1 for record in records])
     return np.asarray(np.add.reduceat(bits, np.cumsum(lengths) - lengths) / lengths)

@@ -53,15 +53,20 @@ def step_lengths(paths: Rows) -> tuple[Array, Array]:
 
 
 def relative_lengths(paths: Rows) -> Array:
-    """(w,) length of the path as a multiple of the straight line between its ends; 1 is straight. Paths whose ends are the
-    same are left out."""
+    """(w,) length of each path as a multiple of the straight line between its ends; 1 is straight.
+
+    Paths whose ends are the same are left out.
+    """
     lengths, end_distance = step_lengths(paths)
     moving = end_distance > 1e-9
     return np.asarray(lengths.sum(axis=1)[moving] / end_distance[moving])
 
 
 def evenness(paths: Rows) -> Array:
-    """(w,) mean step over the largest: 1 where all steps are equal, 1 / steps where all of the way is one jump."""
+    """(w,) mean step of each path divided by its largest: 1 if all steps are equal, 1 / steps if the path is one jump.
+
+    Paths that do not move are left out.
+    """
     lengths, _ = step_lengths(paths)
     largest = lengths.max(axis=1)
     return np.asarray(lengths.mean(axis=1)[largest > 1e-9] / largest[largest > 1e-9])

@@ -1,4 +1,4 @@
-"""A small classifier of real items (a probe): kernel ridge regression on labelled training items.
+"""A probe, which is a small classifier of real items: kernel ridge regression on labelled training items.
 
 Legend for shapes: n training items, q items that are classified, d features, K classes.
 """
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
 
-MOST = 2_000  # training items: the time grows with the cube
-RIDGE = 0.01  # of the kernel's diagonal, which is 1: enough for noisy labels, little enough to keep small classes apart
-BANDWIDTH = 0.5  # of the median distance: classes are finer than the whole data
+MOST = 2_000  # training items, at most: the time grows with the cube
+RIDGE = (
+    0.01  # relative to the kernel's diagonal of 1: enough for noisy labels, little enough to keep small classes apart
+)
+BANDWIDTH = 0.5  # as a share of the median distance: classes are finer than the whole data
 
 
 class Probe:
-    """Trained on rows (n, d) with class numbers (n,)."""
+    """Classifier that is trained on rows (n, d) with class numbers (n,)."""
 
     def __init__(self, rows: Rows, labels: Rows, n_classes: int) -> None:
         self._rows = np.asarray(rows[:MOST], dtype=np.float64)

@@ -70,11 +70,11 @@ WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class TextStatistics:
-    """Statistics of samples, held-out and training texts: as many, of the same lengths.
+    """Statistics of samples, held-out and training texts: equally many, of the same lengths.
 
     Attributes:
         samples, test, train: The texts.
-        training: Gives the texts of the whole training part.
+        training: Returns the texts of the whole training part.
         records: Whether each text is a short record rather than a piece of a long one.
         seed: Seed of the intervals.
     """
@@ -87,7 +87,7 @@ class TextStatistics:
     seed: int
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        """Functions that give the scores of one quantity each, by its name."""
+        """Return functions that yield the scores of one quantity each, by its name."""
         of_records = {ODD_RECORDS_MEASURE: self._odd_records} if self.records else {}
         return of_records | {
             "n-grams": self._ngrams,
@@ -97,7 +97,7 @@ class TextStatistics:
         }
 
     def words(self, training: Sequence[str]) -> Iterator[Score]:
-        """Known, new and broken words; see `words`. training: texts whose words count as known."""
+        """Yield scores of known, new and broken words; see `words`. training: texts whose words count as known."""
         yield from word_scores(self.samples, self.test, Vocabulary(training, self.records), self.seed)
 
     def _odd_records(self) -> Iterator[Score]:
@@ -184,7 +184,7 @@ class TextStatistics:
 
 
 def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.float64]]:
-    """Counts of character n-grams, (b, s) for each set over the same symbols; none crosses two texts."""
+    """Count character n-grams: (b, s) for each set, over the same symbols; no n-gram crosses two texts."""
     alphabet = np.unique(np.concatenate([codes(text) for texts in sets for text in texts]))
     keys = [np.concatenate([_ngram_keys(text, alphabet, width) for text in texts]) for texts in sets]
     symbols, inverse = np.unique(np.concatenate(keys), return_inverse=True)
@@ -197,7 +197,7 @@ def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.
 
 
 def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
-    """One number for each n-gram of a text, the same for the same n-gram."""
+    """Return a number for each n-gram of a text, equal for equal n-grams."""
     ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
     key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
     for offset in range(width):
@@ -206,7 +206,7 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
 
 
 def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
-    """Slope of log frequency over log rank of the commonest words that occur at least twice; None under 20 of them."""
+    """Return the slope of log frequency over log rank of the commonest words that occur twice or more; None for under 20."""
     _, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
     counts = np.sort(counts[counts >= 2])[::-1][:max_words]
     if len(counts) < 20:
@@ -215,7 +215,7 @@ def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
 
 
 def _count_repeated(text: str) -> tuple[int, int]:
-    """(passages of REPEAT characters that occur earlier in the text, all passages)."""
+    """Return how many passages of REPEAT characters occur earlier in the text, and the number of all passages."""
     if len(text) < REPEAT:
         return 0, 0
     hashes = window_hashes(codes(text), REPEAT)

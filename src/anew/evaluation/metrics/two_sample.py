@@ -1,6 +1,6 @@
 """Classifier two-sample test: can a classifier tell samples from real items? (Lopez-Paz and Oquab 2017, arXiv 1610.06545)
 
-Kernel least squares, trained on one half and tested on the other.
+The classifier is kernel least squares, trained on one half and tested on the other.
 
 Legend for shapes: n samples, m real items, d features, t training rows, q test rows.
 """
@@ -35,7 +35,9 @@ TWO_SAMPLE_AUC = MetricSpec(
 )
 MOST = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
 ENOUGH = 300  # rows of each set below which a note says that a classifier with more items may separate them better
-RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)  # times the mean eigenvalue: from hardly any smoothing to nearly a constant
+RIDGES = 10.0 ** np.arange(
+    -4.0, 2.5, 0.5
+)  # multiples of the mean eigenvalue: from hardly any smoothing to a near constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ class TwoSampleResult:
     """Result of the classifier two-sample test.
 
     Attributes:
-        auc: The chance that a sample is rated more sample-like than a real item is; 0.5: they cannot be told apart.
-        low, high: Ends of its 95% interval for the classifiers as they were trained.
-        n: Samples that were rated.
+        auc: Probability that a sample is rated more sample-like than a real item; 0.5 if they cannot be told apart.
+        low, high: Ends of its 95% interval, for the classifiers as they were trained.
+        n: Number of samples that were rated.
     """
 
     auc: float
@@ -55,7 +57,7 @@ class TwoSampleResult:
 
 
 def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult:
-    """Rate each half of samples (n, d) and of real (m, d) by a classifier of the other half; at least 4 rows of each."""
+    """Rate each half of samples (n, d) and of real items (m, d) by a classifier of the other half; needs 4 rows of each."""
     rng = np.random.default_rng(seed)
     sets = [np.asarray(x, dtype=np.float64)[rng.permutation(len(x))[:MOST]] for x in (samples, real)]
     halves = [tuple(rows[start::2] for rows in sets) for start in range(2)]  # each (samples, real)
@@ -64,19 +66,19 @@ def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult
         centre, scale = _standardisation(np.concatenate(train))
         train_samples, train_real = ((rows - centre) / scale for rows in train)
         test_rows = np.concatenate([(rows - centre) / scale for rows in test])
-        # Threads of OpenBLAS wait for each other beside other programs, for seconds in which no clock can stop them.
+        # If other programs use the cores, threads of OpenBLAS wait for each other for seconds that no clock can interrupt.
         with one_thread():
             ratings = _ratings(np.concatenate([train_samples, train_real]), len(train_samples), test_rows)
         n_samples = len(test[0])
         value, spread = auc(ratings[:n_samples], ratings[n_samples:])
         values.append(value)
-        variance += spread / 2.0  # both classifiers find what one half shows by accident: their errors go together
+        variance += spread / 2.0  # both classifiers pick up the same accidents, so their errors do not average out
     value, half_width = float(np.mean(values)), 1.96 * float(np.sqrt(variance))
     return TwoSampleResult(value, max(value - half_width, 0.0), min(value + half_width, 1.0), len(sets[0]))
 
 
 def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
-    """Area under the ROC curve of ratings (p,) and (q,), ties by half, and its variance (DeLong et al. 1988)."""
+    """Return the area under the ROC curve of ratings (p,) and (q,), where ties count half, and its variance (DeLong 1988)."""
 
     def share_below(values: Rows, reference: Rows) -> Array:
         order = np.sort(reference)
@@ -94,9 +96,10 @@ def _standardisation(rows: Array) -> tuple[Array, Array]:
 
 
 def _ratings(train: Array, n_samples: int, test: Array) -> Array:
-    """Decision values (q,) of test (q, d), from train (t, d) of which the first `n_samples` are samples (target 1, others -1).
+    """Rate test rows (q, d) by a classifier of train rows (t, d), of which the first `n_samples` are samples; returns (q,).
 
-    A linear and an RBF kernel together; the ridge is the one with the least leave-one-out error on the training rows.
+    The kernel is the sum of a linear and an RBF kernel; the ridge is the one with the smallest leave-one-out error on the
+    training rows. Targets are 1 for samples and -1 for others.
     """
     bandwidth = median_bandwidth(train)
     kernel = rbf_kernel(train, train, bandwidth) + train @ train.T / train.shape[1] + 1.0  # (t, t)

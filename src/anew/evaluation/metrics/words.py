@@ -1,4 +1,4 @@
-"""Whether generated text is made of words: those of the training text, new ones that look like words, and broken ones."""
+"""Words of generated text: those of the training text, new ones that look like words, and broken ones."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ KNOWN_PAIRS = MetricSpec(
     ),
 )
 WORD = re.compile(r"[^\W\d_]+")
-LEAST_KNOWN = 0.5  # share of known words of held-out text, under which the text is not made of words
-LEAST_WORDS = 100  # words of samples and of held-out text, below which shares say nothing; chosen
-LEAST_PAIRS = 0.25  # share of known pairs of held-out text, under which the training text is too short to know pairs
+LEAST_KNOWN = 0.5  # below this share of known words in held-out text, the data is not made of words
+LEAST_WORDS = 100  # with fewer words of samples or held-out text, shares say nothing; chosen
+LEAST_PAIRS = 0.25  # below this share of known pairs in held-out text, the training text is too short to know pairs
 PAIR_BITS = 32  # bits of a pair's number that hold its second word
-WIDTH = 3  # letters of a run, with the ends of the word
+WIDTH = 3  # characters of a run; marks of the beginning and the end of a word count
 
 
 class Vocabulary:
@@ -83,7 +83,7 @@ class Vocabulary:
         self._pairs = np.unique(np.concatenate([*pairs, np.zeros(0, dtype=np.int64)]))
 
     def counts(self, text: str) -> tuple[int, int, int]:
-        """(known, new, broken) words of a text."""
+        """Count the (known, new, broken) words of a text."""
         num_known = num_new = num_broken = 0
         for word in words(text, self.records):
             if word in self._ids:
@@ -95,7 +95,7 @@ class Vocabulary:
         return num_known, num_new, num_broken
 
     def pair_counts(self, text: str) -> tuple[int, int]:
-        """(known, all) pairs of neighbouring words that are both known."""
+        """Count the (known, all) pairs of neighbouring words that are both known."""
         ids = np.array([self._ids.get(word, -1) for word in words(text, self.records)], dtype=np.int64)
         is_known = (ids[:-1] >= 0) & (ids[1:] >= 0)
         pairs = (ids[:-1] << PAIR_BITS | ids[1:])[is_known]
@@ -106,19 +106,19 @@ class Vocabulary:
 
 
 def words(text: str, record: bool) -> list[str]:
-    """Words of a text in lower case; the first and the last of a piece may be cut in two, and are left out."""
+    """Return the words of a text in lower case, without the first and last word of a piece, which may be cut."""
     matches = WORD.findall(text)
     return [word.lower() for word in (matches if record else matches[1:-1])]
 
 
 def runs(word: str) -> list[str]:
-    """The letter triples of a word between its ends."""
+    """Return the letter triples of a word, marks of its beginning and end included."""
     marked = f"^{word}$"
     return [marked[i : i + WIDTH] for i in range(max(len(marked) - WIDTH + 1, 1))]
 
 
 def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Vocabulary, seed: int) -> Iterator[Score]:
-    """Shares of known, new and broken words of samples, compared with held-out text; none where text is not made of words."""
+    """Yield scores of known, new and broken words of samples; none if the data is not made of words."""
     counts, real_counts = (
         np.array([vocabulary.counts(text) for text in part], dtype=np.float64).reshape(-1, 3)
         for part in (samples, held_out)

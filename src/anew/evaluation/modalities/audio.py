@@ -1,4 +1,4 @@
-"""Sound: how close samples are to held-out clips in a fixed embedding of spectrograms, in level, spectrum and tone.
+"""Evaluation of sound: samples against held-out clips in an embedding of spectrograms, in loudness, spectrum and tone.
 
 Legend for shapes: n clips, N samples of a clip, M bands, T frames.
 """
@@ -29,8 +29,9 @@ from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from anew.functional.envelope import pulse_distance, pulses
 
-SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and next to their nearest
-MAX_SEARCHED = 4_000  # training clips that the nearest one is looked for in
+# Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
+SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12
+MAX_SEARCHED = 4_000  # training clips that are searched for the nearest one
 
 PERIODICITY_DISTANCE = MetricSpec(
     "periodicity_distance",
@@ -68,7 +69,7 @@ class AudioEvaluation(Evaluation[Samples]):
         return audio.spectrograms(items, self.rate)[:, None] * (2.0 / audio.FLOOR_DB) + 1.0
 
     def naive(self, train: Sequence[Samples], n: int, rng: np.random.Generator) -> list[Samples]:
-        """Noise with the spectrum of a training clip: which tones it holds is right, when they sound is not."""
+        """Return noise with the spectra of training clips: its tones are right, but not when they sound."""
         clips = []
         for index in rng.integers(len(train), size=n):
             magnitude = np.abs(np.fft.rfft(train[index], axis=0))
@@ -115,7 +116,7 @@ class AudioEvaluation(Evaluation[Samples]):
     def _distribution(
         self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str
     ) -> Iterator[Score]:
-        """Distance of the distributions of a number that every clip has."""
+        """Yield the score of a number that every clip has, by the distance of its distributions."""
         parts = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train", "naive"))
         numbers = SetStatistics(*(number_of(items, self.rate) for items in parts))
         source += (
@@ -124,7 +125,7 @@ class AudioEvaluation(Evaluation[Samples]):
         yield distance_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
 
     def probe_embedder(self) -> Embedder[Samples]:
-        """Coarse spectrograms: what is said shows there best, and they take little time."""
+        """Return the function that computes coarse spectrograms, which show best what is said, and take little time."""
         return self._coarse_spectrograms
 
     def _coarse_spectrograms(self, items: Sequence[Samples]) -> Numbers:
@@ -133,8 +134,10 @@ class AudioEvaluation(Evaluation[Samples]):
         return np.asarray(coarse.flatten(1).numpy())
 
     def report_content(self) -> ReportContent:
-        """Spectrograms with players. Distances are root mean squared differences of spectrograms in decibels, next to what
-        held-out clips typically have."""
+        """Return spectrograms with players.
+
+        Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have.
+        """
         samples = self.inputs.samples
         if not samples:
             return ReportContent()

@@ -1,7 +1,7 @@
-"""Programs: predicted as text is, and whether what was generated parses: judged by parsers, never by looking at the text.
+"""Evaluation of programs: the metrics of text, and whether samples parse, judged by parsers.
 
-A sample is a stretch that ends anywhere, so its last block says nothing; each block before it (a statement, function or
-class at the outermost level) is judged on its own, compared with blocks of as long stretches of held-out files.
+A sample may end anywhere, so its last block says nothing. Each block before it (a statement, function or class at the outermost
+level) is parsed by itself. Held-out files, cut to the same lengths, are the real baseline.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of file
     "powershell": "ps1",
 }
 GRAMMARS = {ending: grammar for grammar, endings in ENDINGS.items() for ending in endings.split()}
-MAX_JOINED = 40  # blocks that a string may run over: a long docstring has that many paragraphs at the left edge
+MAX_JOINED = 40  # blocks that a string may extend over: a long docstring has that many paragraphs at the left edge
 Judge = Callable[[str], tuple[int, int]]
 
 
@@ -118,14 +118,14 @@ class CodeEvaluation(TextEvaluation):
     def _share(
         self, spec: MetricSpec, judge: Judge, samples: Sequence[str], held_out: Sequence[str], unit_clause: str
     ) -> Iterator[Score]:
-        """The score of the share of units that parse.
+        """Yield the score of the share of units that parse.
 
         Args:
             spec: The metric.
-            judge: Gives (units that parse, all units) of a text.
+            judge: Returns (units that parse, all units) of a text.
             samples: Generated texts.
-            held_out: Held-out texts, cut alike.
-            unit_clause: What the units are, a clause for the score's source.
+            held_out: Held-out texts, cut to the same lengths.
+            unit_clause: Description of the units, a clause for the score's source.
         """
         rows, real_rows = (
             np.array([judge(text) for text in part], dtype=np.float64).reshape(-1, 2) for part in (samples, held_out)
@@ -146,7 +146,7 @@ class CodeEvaluation(TextEvaluation):
         )
 
     def _held_out(self, rng: np.random.Generator, n: int) -> list[str]:
-        """Held-out files, each from its beginning, as samples are."""
+        """Return held-out files in random order; like samples, they begin at the beginning of a file."""
         texts = self._part("test", TEST_MOST)
         return [texts[i] for i in rng.permutation(len(texts))[:n]]
 
@@ -169,16 +169,16 @@ class CodeEvaluation(TextEvaluation):
 
 
 def judge_python(text: str) -> tuple[int, int]:
-    """(outermost blocks that parse, all blocks but the last) of a stretch of Python."""
+    """Count (outermost blocks that parse, all blocks but the last) of a stretch of Python."""
     blocks = python_blocks(text)[:-1]
     return sum(map(_parses, blocks)), len(blocks)
 
 
 def python_blocks(text: str) -> list[str]:
-    """The stretch cut before each line that stands at the left edge and can begin a statement."""
+    """Cut a stretch of Python before each line at the left edge that can begin a statement."""
     blocks: list[list[str]] = []
     for line in text.split("\n"):
-        # A closing bracket, `else` and the like continue the statement before; whether they fit it is the parser's question.
+        # A closing bracket, `else` and the like continue the statement before; the parser decides whether they fit it.
         is_continuation = (
             not line.strip() or line[0] in " \t)]}#" or _word(line) in ("else", "elif", "except", "finally")
         )
@@ -191,7 +191,7 @@ def python_blocks(text: str) -> list[str]:
 
 
 def judge_functions(text: str) -> tuple[int, int]:
-    """(functions and methods that parse, all of them that end within the text) of a stretch of Python."""
+    """Count (functions and methods that parse, all that end within the text) of a stretch of Python."""
     lines = text.split("\n")
     complete = []
     for start, line in enumerate(lines):
@@ -207,12 +207,12 @@ def _indent(line: str) -> int:
 
 
 def _leaves(line: str, indent: int) -> bool:
-    """Whether a line is outside of what began at this indent. A closing bracket there still ends the arguments."""
+    """Whether a line is outside of a block that began at this indent. A closing bracket at this indent still belongs to it."""
     return bool(line.strip()) and _indent(line) <= indent and line.lstrip()[0] not in ")]}"
 
 
 def _rejoin(blocks: Sequence[str]) -> list[str]:
-    """Join a block that does not parse with the blocks after it where they parse together, as parts of one long string."""
+    """Join blocks that parse only together, such as the parts of a long string."""
     rejoined: list[str] = []
     start = 0
     while start < len(blocks):
@@ -240,7 +240,7 @@ def _parses(block: str) -> bool:
 
 
 def judge_tree(parser: Any, text: str) -> tuple[int, int]:
-    """(nodes at the outermost level without an error, all of them but the last) by a tree-sitter grammar."""
+    """Count (nodes at the outermost level without an error, all of them but the last) by a tree-sitter grammar."""
     root = parser.parse(text.encode("utf-8", "replace")).root_node
     nodes = list(root.children)[:-1]
     return sum(not node.has_error for node in nodes), len(nodes)

@@ -1,4 +1,4 @@
-"""Images: how close samples are to held-out images in a fixed embedding, how varied, how sharp."""
+"""Evaluation of images: samples against held-out images in a fixed embedding, and by sharpness, colours and spectrum."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and next to their nearest training image
-SEARCH_VALUES = 64_000_000  # pixel values of training images among which the nearest is looked for: 256 MB as float32
+SEARCH_VALUES = 64_000_000  # pixel values of training images that are searched for the nearest one: 256 MB as float32
 PIXELS = 16_000_000  # pixel values of each set that metrics of pixels see: bounds time and memory
 STATISTICS_MOST = 500  # images of each set for statistics of single images: their intervals are narrow by then
 
 
 class ImageEvaluation(Evaluation[Numbers]):
-    """Samples against held-out images in a fixed embedding, and by what only images have: sharpness and colours."""
+    """Compares samples with held-out images in a fixed embedding, and by metrics of images: sharpness and colours."""
 
     noun = "images"
     feature_description = f"{FEATURES} features of the {NAME}"
@@ -45,14 +45,14 @@ class ImageEvaluation(Evaluation[Numbers]):
         return GridEmbedder(image_tensor, train, at_once=256)
 
     def naive(self, train: Sequence[Numbers], n: int, rng: np.random.Generator) -> list[Numbers]:
-        """Each pixel of another training image: only where values are common is right."""
+        """Return images in which each pixel is from another training image: only the values at each place are right."""
         images = stack(train)
         flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (m, pixels, C)
         pixel = np.arange(flat.shape[1])
         return [flat[rng.integers(len(flat), size=len(pixel)), pixel].reshape(images.shape[1:]) for _ in range(n)]
 
     def likelihood(self) -> Iterator[Score]:
-        """Bits per dimension of held-out images under the model, and of PNG files of as many, drawn at random."""
+        """Yield bits per dimension of held-out images under the model, and of the PNG files of as many random ones."""
         for score in super().likelihood():
             yield score
             images = self.inputs.test(score.n)
@@ -74,7 +74,8 @@ class ImageEvaluation(Evaluation[Numbers]):
         yield from self.metrics_in_time(metrics, QUICK)
 
     def report_content(self) -> ReportContent:
-        """Distances are root mean squared differences of values of 0 to 255, compared with what held-out images typically have."""
+        """Return sheets and pairs. Distances are root mean squared differences of values of 0 to 255, next to those that
+        held-out images usually have."""
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
@@ -99,7 +100,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         return ReportItem(sheet.png(sheet.shrink(item)))
 
     def _pixel_set(self, name: str) -> Numbers:
-        """Images of a set, as many as a metric of pixels needs."""
+        """Return the first images of a set, as many as a metric of pixels needs."""
         values = int(np.prod(self.sets["samples"][0].shape))
         return stack(self.sets[name][: max(PIXELS // values, MIN_ITEMS)][:2_000])
 
@@ -134,7 +135,7 @@ class ImageEvaluation(Evaluation[Numbers]):
 
 
 def radial_spectra(images: Numbers) -> NDArray[np.float64]:
-    """Power by distance from frequency zero of the grey version of images (n, H, W[, C]), (n, rings); ring 0 left out."""
+    """Return the power (n, rings) of images (n, H, W[, C]) in grey, by distance from frequency zero, which is left out."""
     grey = images.astype(np.float64).reshape(*images.shape[:3], -1).mean(axis=3) / 255.0  # (n, H, W)
     height, width = grey.shape[1:]
     power = np.abs(np.fft.fft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2 / (height * width)

@@ -1,4 +1,4 @@
-"""Molecules: predicted as text is; whether samples are molecules, different ones and new ones (RDKit, an extra)."""
+"""Evaluation of molecules: the metrics of text, and whether samples are valid, unique and new molecules (RDKit, an extra)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def share_score(spec: MetricSpec, hits: int, n: int, real_baseline: float, sourc
 
 
 def canonical(molecules: Sequence[str]) -> list[str | None]:
-    """The canonical SMILES of each, None for what is not a molecule. DataError without RDKit."""
+    """Return the canonical SMILES of each, None for what is not a molecule. Raises DataError without RDKit."""
     chem = require("rdkit.Chem", extra="molecules", purpose="chemistry")
     base = require("rdkit.rdBase", extra="molecules", purpose="chemistry")
     smiles: list[str | None] = []

@@ -1,5 +1,5 @@
-"""Sequences of residues: how well unseen ones are predicted, at random and by clusters of relatives, compared with naive models;
-lengths, composition, repeats and identity with training sequences of what was generated, compared with held-out sequences."""
+"""Sequences of residues: bits of held-out sequences and of clusters of relatives, compared with naive models; lengths,
+composition, repeats and identity with training sequences of samples, compared with held-out sequences."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
+from anew.core.arrays import Numbers
 from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.base import OUT_OF_TIME
+from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.bits import CLUSTERS, bits_spec
-from anew.evaluation.metrics.bootstrap import Interval, interval, ratio_interval
+from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
-PIECE = 6  # residues of a piece that counts as repeated where it occurs earlier in the sequence: 20^6 hardly repeat by chance
+PIECE = 6  # residues of a piece whose repeats are counted: of 20^6 possible ones, hardly any repeat by chance
 NARROW = 0.2  # share of the median within which 90% of lengths must lie for positions to be comparable; chosen
-MAX_SEARCHED = 50_000  # training sequences among which the nearest is looked for: bounds the time
-QUERIES = 1_000  # samples, and held-out sequences, whose nearest is looked for: the median hardly changes with more
-RESAMPLES = 200  # of a bootstrap: statistics of rows are cheap
+MAX_SEARCHED = 50_000  # training sequences that are searched for the nearest one: bounds the time
+QUERIES = 1_000  # samples, and held-out sequences, whose nearest one is searched: the median hardly changes with more
+RESAMPLES = 200  # resamples of a bootstrap: more than for other distances, as statistics of rows are cheap
 Floats = NDArray[np.float64]
 Sets = tuple[Sequence[str], Sequence[str], Sequence[str]]  # samples, test, train
 
@@ -69,7 +71,7 @@ class ProteinEvaluation(TextEvaluation):
         yield from self._compressors()
 
     def _cluster_bits(self) -> Iterator[Score]:
-        """Bits of whole clusters of relatives, by the model and by the counting model."""
+        """Yield the bits of whole clusters of relatives, by the model and by the counting model."""
         if self.inputs.cluster_bits is None:
             return
         if self.clock.over(0.6):
@@ -91,7 +93,7 @@ class ProteinEvaluation(TextEvaluation):
         yield self._bits_score(spec, np.stack([bits, np.ones(len(bits))], axis=1), source)
 
     def _frequency_models(self) -> Iterator[Score]:
-        """Models that know frequencies alone."""
+        """Yield the bits of models that know frequencies only."""
         train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
         if not train or not test:
             return
@@ -129,12 +131,12 @@ class ProteinEvaluation(TextEvaluation):
     def _lengths(self, sets: Sets) -> Iterator[Score]:
         samples, test, train = (np.sort([len(text) for text in part]).astype(np.float64) for part in sets)
 
-        def distance(a: Floats, b: Floats) -> float:
+        def distance(a: Numbers, b: Numbers) -> float:
             return float(np.abs(np.sort(a) - np.sort(b)).mean())
 
         means = f"samples {samples.mean():.1f} on average, held-out {test.mean():.1f}, training {train.mean():.1f}"
         method = f"mean difference of sorted lengths, in residues: {means}"
-        yield self._distance_score(LENGTH_DISTANCE, distance, (samples, test, train), method)
+        yield self._distance_score(LENGTH_DISTANCE, distance, SetStatistics(samples, test, train), method)
 
     def _composition(self, sets: Sets) -> Iterator[Score]:
         letters = sorted(set("".join([text for part in sets for text in part])))
@@ -142,37 +144,23 @@ class ProteinEvaluation(TextEvaluation):
             np.array([[text.count(letter) for letter in letters] for text in part], np.float64) for part in sets
         )  # each (n, letters)
 
-        def distance(a: Floats, b: Floats) -> float:
+        def distance(a: Numbers, b: Numbers) -> float:
             return jensen_shannon(a.sum(0), b.sum(0))
 
         method = "Jensen-Shannon divergence in bits of residue frequencies, samples against held-out"
-        yield self._distance_score(COMPOSITION_DISTANCE, distance, (samples, test, train), method)
+        yield self._distance_score(COMPOSITION_DISTANCE, distance, SetStatistics(samples, test, train), method)
 
     def _distance_score(
         self,
         spec: MetricSpec,
-        distance: Callable[[Floats, Floats], float],
-        statistics: tuple[Floats, Floats, Floats],
+        distance: Callable[[Numbers, Numbers], float],
+        statistics: SetStatistics,
         method: str,
     ) -> Score:
-        """A distance of samples from held-out sequences; statistics: of samples, held-out and training ones, a row each."""
-        samples, test, train = statistics
-        low, high = self._bootstrap_interval(samples, test, distance)
-        return Score(
-            spec,
-            distance(samples, test),
-            low=low,
-            high=high,
-            real_baseline=distance(train, test),
-            n=len(samples),
-            source=method,
+        """Return the score of a distance between samples and held-out sequences."""
+        return distance_score(
+            spec, distance, statistics, seed=self.inputs.seed, source=method, minimum=0.0, repeats=RESAMPLES
         )
-
-    def _bootstrap_interval(self, a: Floats, b: Floats, distance: Callable[[Floats, Floats], float]) -> Interval:
-        rng = np.random.default_rng(self.inputs.seed)
-        n = len(a)
-        values = [distance(a[rng.integers(0, n, n)], b[rng.integers(0, n, n)]) for _ in range(RESAMPLES)]
-        return interval(distance(a, b), values, minimum=0.0)
 
     def _repeats(self, sets: Sets) -> Iterator[Score]:
         rows, real_rows = (np.array([count_repeats(text) for text in part], dtype=np.float64) for part in sets[:2])
@@ -213,15 +201,21 @@ class ProteinEvaluation(TextEvaluation):
 
 
 def profile_length(train: Sequence[str]) -> int:
-    """Positions of a profile: the longest length, where nearly all sequences are about as long as each other; else 0."""
+    """Return the number of positions of a profile: the longest length if nearly all sequences are about as long, else 0."""
     lengths = np.array([len(text) for text in train])
     low, middle, high = np.quantile(lengths, (0.05, 0.5, 0.95))
     return int(lengths.max()) if high - low <= 2 * NARROW * middle and len(train) >= 50 else 0
 
 
 def frequency_bits(train: Sequence[str], test: Sequence[str], positions: int) -> tuple[float, int]:
-    """(bits of the test sequences and their ends, number of both) by frequencies at each position from the start (1:
-    anywhere), smoothed towards those of all positions as a twentieth of the square root of the sequences would."""
+    """Return the bits of the test sequences and their ends, and the number of both, by frequencies of residues.
+
+    Args:
+        train: Sequences that frequencies are counted in.
+        test: Sequences that are predicted.
+        positions: Positions from the start with frequencies of their own; 1 for the same frequencies anywhere. They are
+            smoothed towards the frequencies of all positions, with the weight of a twentieth of the root of len(train).
+    """
     alphabet = "".join(sorted(set("".join(train))))
     index = {letter: i for i, letter in enumerate(alphabet)}
     end, unknown = len(alphabet), len(alphabet) + 1
@@ -241,13 +235,13 @@ def frequency_bits(train: Sequence[str], test: Sequence[str], positions: int) ->
 
 
 def count_repeats(text: str) -> tuple[int, int]:
-    """Pieces of a sequence that stand earlier in it, and all its pieces."""
+    """Return how many pieces of a sequence occur earlier in it, and the number of all its pieces."""
     pieces = [text[i : i + PIECE] for i in range(len(text) - PIECE + 1)]
     return len(pieces) - len(set(pieces)), len(pieces)
 
 
 def best_identity(text: str, training: Sequence[str], nearest: NearestSequences) -> float:
-    """1 - edits / the longer length, of the nearest by that among those with the most shared k-mers."""
+    """Return the largest identity (1 - edits / longer length) with one of the sequences that share the most k-mers."""
     candidates = nearest.candidates(text)
     return max((1.0 - Levenshtein.normalized_distance(text, training[i]) for i in candidates), default=0.0)
 

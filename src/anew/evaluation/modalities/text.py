@@ -1,4 +1,4 @@
-"""Text: bits per character of held-out text compared with naive models, and statistics of generated text compared with held-out text."""
+"""Evaluation of text: bits per character of held-out text next to naive models, and statistics of samples next to held-out text."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextSta
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
 
-ORDER = 6  # characters of context of the counting model: longer ones rarely occur twice in data of this size
+ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
 PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
-RECORDS_SEARCHED = 20_000  # training records among which the nearest is looked for: bounds the time
-# Least number of records that are searched, however long they are; records whose length says how many that may be.
+RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
+# Records that are searched at least, however long they are; and records whose lengths say how many more can be searched.
 LEAST_SEARCHED, RECORDS_MEASURED = 20, 100
 CONTEXT = 60  # characters of training text shown around a passage: about a line
 TRAINING_MOST = 16_000_000  # training characters that are searched for passages
-SEARCH_SECONDS = 6.0  # that the search of so many takes
+SEARCH_SECONDS = 6.0  # time that this search takes
 
 
 class TextEvaluation(Evaluation[str]):
-    """bits_per_character of the test part with naive rows, then statistics of generated text compared with held-out text.
+    """Measures bits per character of the test part next to naive models, and statistics of samples.
 
-    Every statistic of samples compares n characters of them with n held-out characters cut into the same lengths; its
-    real baseline is n training characters in their place.
+    Each statistic compares n characters of samples with n held-out characters, cut into the same lengths. Its real baseline is
+    n training characters in the samples' place.
     """
 
     noun = "texts"
@@ -54,7 +54,7 @@ class TextEvaluation(Evaluation[str]):
         spec = inputs.spec
         self.records = isinstance(spec, Tokens) and not spec.packed
         self.item_type = RECORDS if self.records else PASSAGES
-        self.scoring_seconds = 0.0  # that scoring with the whole model took
+        self.scoring_seconds = 0.0  # time that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
     def embedder(self, train: Sequence[str]) -> Embedder[str]:
@@ -64,7 +64,7 @@ class TextEvaluation(Evaluation[str]):
         return list(bigrams(train, n, rng))
 
     def items(self, part: str, n: int) -> list[str]:
-        """Records; of other texts pieces of PASSAGE characters, in random order; each may hold several short documents."""
+        """Return records, or pieces of PASSAGE characters of longer texts in random order, which may hold several documents."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
         if part == "samples":
@@ -80,7 +80,7 @@ class TextEvaluation(Evaluation[str]):
 
     @cached_property
     def _documents_are_short(self) -> bool:
-        """Whether most of the training text lies in documents (quotes, messages) that give no whole piece, and would not count."""
+        """Whether most of the training text is in short documents (quotes, messages), which would give no whole piece."""
         lengths = [len(text) for text in self._part("train", TRAIN_MOST)]
         return sum(length - length % PASSAGE for length in lengths) < sum(lengths) / 2
 
@@ -125,7 +125,7 @@ class TextEvaluation(Evaluation[str]):
         yield from self._compressors()
 
     def scores(self) -> Iterator[Score]:
-        # Broken words are what a reader sees first, and cost no time. Measured last, they could be left out for lack of time,
+        # A reader notices broken words first, and they take no time. If they came last they could be left out for lack of time,
         # and the report would call the samples close to the data.
         if self._statistics is not None:
             yield from self._statistics.words(self._part("train", TRAIN_MOST))
@@ -141,7 +141,7 @@ class TextEvaluation(Evaluation[str]):
                 continue
             scores = list(measure())
             yield from scores
-            if name == ODD_RECORDS_MEASURE and not scores:  # without it shuffled letters may pass for names
+            if name == ODD_RECORDS_MEASURE and not scores:  # without this score, shuffled letters may pass for names
                 self.cut_off(name, f"fewer than {LEAST_RECORDS} training records are left to count them in")
 
     # ---- what the report shows ----
@@ -151,10 +151,10 @@ class TextEvaluation(Evaluation[str]):
         return self._nearest_records(samples) if self.records else self._longest_passages(samples)
 
     def _longest_passages(self, samples: list[str]) -> ReportContent:
-        max_items = TRAINING_MOST if self.total_clock.remaining() > SEARCH_SECONDS else TRAINING_MOST // 8
-        training = "\n".join(self._part("train", max_items))
+        max_characters = TRAINING_MOST if self.total_clock.remaining() > SEARCH_SECONDS else TRAINING_MOST // 8
+        training = "\n".join(self._part("train", max_characters))
         searched = f"the {len(training):,} characters of the training text"
-        if len(training) >= max_items:
+        if len(training) >= max_characters:
             searched = f"{len(training):,} characters of the training text (the rest was not searched)"
         samples = [text[:PAIR_LENGTH] for text in samples]
         pairs = []
@@ -192,7 +192,7 @@ class TextEvaluation(Evaluation[str]):
         )
 
     def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
-        """Records by their edits; passages with the longest part marked that both have."""
+        """Show records with the number of edits between them, and passages with their longest common part marked."""
         sample, train = str(sample), str(train)
         if self.records:
             edits = Levenshtein.distance(sample, train)
@@ -227,7 +227,7 @@ class TextEvaluation(Evaluation[str]):
         yield self._bits_score(bits_spec(self.unit), examples, f"{scored}, each {self.unit} counted once")
 
     def _bits_of_parts(self) -> Iterator[Score]:
-        """Bits of the network of a mixed model without its counts, reported separately."""
+        """Yield the bits of single parts of a mixed model, such as the network without its counts."""
         if self.inputs.bits_of_parts is None or self.clock.remaining(0.7) < self.scoring_seconds:
             return
         for name, value in self.inputs.bits_of_parts().items():
@@ -235,7 +235,7 @@ class TextEvaluation(Evaluation[str]):
             yield Score(bits_spec(self.unit, name), value, source=source)
 
     def _bits_seconds(self) -> float | None:
-        """Seconds that scoring may take: enough is kept for the counting model besides, where that fits at all."""
+        """Return the seconds that scoring may take, so that the counting model has enough time, if it fits at all."""
         limit = self.clock.limit
         if limit is None:
             return None
@@ -247,7 +247,7 @@ class TextEvaluation(Evaluation[str]):
         return max(min(seconds, self.clock.remaining(0.85)), 0.0)
 
     def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str) -> Score:
-        """Bits per unit of examples (n, 2), with an interval over at most 200 runs of them: neighbours go together."""
+        """Return the score of bits per unit of examples (n, 2), with an interval over at most 200 blocks of neighbours."""
         bits, units = np.asarray(examples, dtype=np.float64).T  # each (n,)
         starts = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]
         low, high = ratio_interval(np.add.reduceat(bits, starts), np.add.reduceat(units, starts), self.inputs.seed)
@@ -289,32 +289,32 @@ class TextEvaluation(Evaluation[str]):
         yield Score(bits_spec(self.unit, name), bits / units, n=units, source=source)
 
     def _units(self, text: str) -> int:
-        """Characters of a text, and the end of a record."""
+        """Return the number of characters of a text; the end of a record counts as one."""
         return len(text) + self.records
 
     def _sizes(self, train: Sequence[str], test: Sequence[str]) -> str:
         n_train, n_test = (sum(map(self._units, part)) for part in (train, test))
         return f"{n_train:,} training and {n_test:,} test {self.unit}s"
 
-    def _part(self, part: str, max_items: int) -> list[str]:
-        """Texts of a part in order, up to `max_items` characters."""
-        if (part, max_items) not in self._texts:
+    def _part(self, part: str, max_characters: int) -> list[str]:
+        """Return texts of a part in order, up to `max_characters` in all."""
+        if (part, max_characters) not in self._texts:
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
-            self._texts[part, max_items] = [] if read is None else read(max_items)
-        return self._texts[part, max_items]
+            self._texts[part, max_characters] = [] if read is None else read(max_characters)
+        return self._texts[part, max_characters]
 
     # ---- generated text compared with held-out text ----
 
     @cached_property
     def _statistics(self) -> TextStatistics | None:
-        """None where there is too little text."""
+        """Statistics of samples; None if there is too little text."""
         sets = self._equal_sets()
         if sets is None:
             return None
         return TextStatistics(*sets, lambda: self._part("train", TRAINING_MOST), self.records, self.inputs.seed)
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
-        """Samples, held-out and training pieces: as many, of the same lengths; None where there is too little."""
+        """Return equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""
         samples = [str(text) for text in self.inputs.samples if text]
         if self.records:
             n = len(samples)
@@ -336,12 +336,12 @@ class TextEvaluation(Evaluation[str]):
 
 
 def edits_caption(edits: int) -> str:
-    """Difference between two records in words: "identical", "3 edits"."""
+    """Return the difference between two records in words: "identical", "3 edits"."""
     return "identical" if edits == 0 else plural(edits, "edit")
 
 
 def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -> list[str]:
-    """Pieces of these lengths cut from the whole text at random places, without overlap, in order."""
+    """Cut pieces of these lengths from the text at random places, in order and without overlap."""
     spare = len(text) - sum(lengths)
     gaps = np.diff(np.sort(rng.integers(0, spare + 1, len(lengths))), prepend=0)
     pieces, start = [], 0

@@ -1,4 +1,4 @@
-"""Clips: how close samples are to held-out clips as a whole, frame by frame and in what moves, and how much moves.
+"""Evaluation of clips: samples against held-out clips as a whole, in single frames, in changes between frames, and in motion.
 
 Legend for shapes: n clips, T frames, H rows, W columns, C channels.
 """
@@ -31,11 +31,12 @@ from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
-SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, next to their nearest
-HELD_OUT = 64  # held-out clips whose distance from training clips says what is typical
-FRAMES = 4  # frames of each clip that metrics of single frames see: neighbours are alike
+# Clips on the sheet, samples and held-out clips with players, and samples next to their nearest training clip.
+SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8
+HELD_OUT = 64  # held-out clips whose distance from training clips says what is usual
+FRAMES = 4  # frames of each clip that metrics of single frames see: neighbouring frames are alike
 SPEEDS = 8  # frequency bands of change; chosen: a clip of 16 frames has no more
-SEARCH_VALUES = 64_000_000  # values of training clips among which the nearest is looked for: 256 MB as float32
+SEARCH_VALUES = 64_000_000  # values of training clips that are searched for the nearest one: 256 MB as float32
 VALUES = 32_000_000  # values of each set that metrics of motion see: bounds time and memory
 Clip = NDArray[np.uint8]
 
@@ -67,8 +68,7 @@ CLIPS_AT_ONCE = 64  # clips whose frames are prepared together: bounds memory
 
 
 class VideoEvaluation(Evaluation[Clip]):
-    """Samples against held-out clips; the naive generator is a still picture: the copied frame that every model of motion
-    has to beat."""
+    """Compares samples with held-out clips. The naive generator repeats one frame, which every model of motion has to beat."""
 
     noun = "clips"
     feature_description = f"{FEATURES} features of the {NAME} over time, rows and columns"
@@ -79,7 +79,7 @@ class VideoEvaluation(Evaluation[Clip]):
         return GridEmbedder(lambda clips: clip_tensor(stack_clips(clips, frames)), train, CLIPS_AT_ONCE)
 
     def naive(self, train: Sequence[Clip], n: int, rng: np.random.Generator) -> list[Clip]:
-        """A frame of a training clip, held."""
+        """Return clips that repeat a single frame of a training clip."""
         chosen = rng.integers(len(train), size=n)
         return [np.repeat(train[i][rng.integers(len(train[i]))][None], len(train[i]), axis=0) for i in chosen]
 
@@ -103,12 +103,12 @@ class VideoEvaluation(Evaluation[Clip]):
             yield compare(statistic, *values)
 
     def _single_frames(self) -> Iterator[Score]:
-        """Single frames as pictures."""
+        """Yield the distance of single frames, compared as pictures."""
         source = f"{FRAMES} frames of each clip, {FEATURES} features of the {NAME}; naive: still pictures"
         yield self._distance(FRAME_DISTANCE, lambda clips: clip_tensor(spread_frames(clips)), source)
 
     def _changes(self) -> Iterator[Score]:
-        """Differences of neighbouring frames."""
+        """Yield the distance of differences of neighbouring frames."""
         frames = max(len(clip) for clip in self.sets["train"])
 
         def prepare(clips: Sequence[Clip]) -> Tensor:
@@ -123,7 +123,7 @@ class VideoEvaluation(Evaluation[Clip]):
         return distance_score(spec, frechet_distance, features, seed=self.inputs.seed, source=source)
 
     def _motion(self) -> Iterator[Score]:
-        """The energy of what changes from frame to frame, and how fast it changes."""
+        """Yield scores of the amount of change from frame to frame, and of its speed."""
         max_clips = max(VALUES // int(np.prod(self.sets["samples"][0].shape)), 20)
         clips = [self.sets[part][:max_clips] for part in ("samples", "test", "train")]
         energies = SetStatistics(*(np.array([energy(clip) for clip in part]) for part in clips))  # each (n,)
@@ -136,7 +136,7 @@ class VideoEvaluation(Evaluation[Clip]):
         yield distance_score(MOTION_SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=seed, source=source)
 
     def likelihood(self) -> Iterator[Score]:
-        """Bits per dimension of held-out clips, where the family has a likelihood."""
+        """Yield bits per dimension of held-out clips, if the family has a likelihood, and of their GIF files."""
         for score in super().likelihood():
             yield score
             rows = np.array([8.0 * len(gif(clip, 10.0)) / clip.size for clip in self.inputs.test(min(score.n, 200))])
@@ -147,8 +147,11 @@ class VideoEvaluation(Evaluation[Clip]):
                 yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
 
     def report_content(self) -> ReportContent:
-        """Sheets of frames, a clip a row; distances are root mean squared differences of values of 0 to 255 over all frames,
-        compared with what held-out clips typically have."""
+        """Return sheets of frames, one clip in a row.
+
+        Distances are root mean squared differences of values of 0 to 255 over all frames, next to those that held-out clips
+        usually have.
+        """
         samples = self.inputs.samples
         if not samples:
             return ReportContent()
@@ -180,37 +183,38 @@ class VideoEvaluation(Evaluation[Clip]):
 
 
 def stack_clips(clips: Sequence[Clip], frames: int) -> Clip:
-    """(n, T, H, W[, C]) of clips of any length, each cut or its last frame held."""
+    """Stack clips of any length into (n, T, H, W[, C]); each is cut, or its last frame is repeated."""
     return np.stack([clip[np.minimum(np.arange(frames), len(clip) - 1)] for clip in clips])
 
 
 def clip_tensor(clips: Numbers) -> Tensor:
-    """(n, ..., H, W[, C]) uint8 -> (n, C, ..., H, W) in [-1, 1]; three dimensions or four tell pictures without colour."""
+    """Turn uint8 (n, ..., H, W[, C]) into (n, C, ..., H, W) in [-1, 1]. A last axis of at most 4 values is colour."""
     x = torch.from_numpy(np.ascontiguousarray(clips)).float() / 127.5 - 1.0
     return x[:, None] if x.shape[-1] > 4 else x.movedim(-1, 1).contiguous()
 
 
 def spread_frames(clips: Sequence[Clip]) -> Clip:
-    """(n FRAMES, H, W[, C]) evenly spread."""
+    """Return FRAMES evenly spread frames of each clip, (n FRAMES, H, W[, C])."""
     return np.concatenate([clip[np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)] for clip in clips])
 
 
 def frame_differences(x: Tensor) -> Tensor:
-    """(n, C, T, H, W) -> (n, C, T - 1, H, W)."""
+    """Return differences of neighbouring frames: (n, C, T, H, W) -> (n, C, T - 1, H, W); zeros for a single frame."""
     return x[:, :, 1:] - x[:, :, :-1] if x.shape[2] > 1 else torch.zeros_like(x)
 
 
 def energy(clip: Clip) -> float:
-    """Mean square of what changes from one frame to the next, of values in [0, 1]."""
+    """Return the mean squared change from one frame to the next, of values in [0, 1]."""
     if len(clip) < 2:
         return 0.0
     return float(np.mean(np.square(np.diff(clip.astype(np.float32) / 255.0, axis=0))))
 
 
 def speeds(clip: Clip) -> NDArray[np.float64]:
-    """(SPEEDS,) power of frame differences by how fast they change, from slow to as fast as frames can show.
+    """Return the power (SPEEDS,) of frame differences by their frequency, from slow changes to the fastest possible.
 
-    Clips of any length give as many numbers: their spectra are read at the same shares of the frame rate."""
+    Spectra are read at the same shares of the frame rate for clips of any length.
+    """
     if len(clip) < 2:
         return np.zeros(SPEEDS)
     steps = np.diff(clip.astype(np.float32) / 255.0, axis=0).reshape(len(clip) - 1, -1)

@@ -14,18 +14,18 @@ from anew.evaluation.reporting.history import finite
 from anew.evaluation.reporting.line_chart import Line, LineChart, line_chart
 from anew.evaluation.score import Score
 
-# Of the palette of Okabe and Ito, which all eyes can tell apart.
-COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--pink)")  # of the page, which is light or dark
-DASHES = ("", "7 3", "8 3 2 3", "2 3", "7 3 2 3 2 3")  # with colours, for eyes that see none
+# Colours of the palette of Okabe and Ito, which colour-blind readers can tell apart. The page, light or dark, defines them.
+COLOURS = ("var(--blue)", "var(--orange)", "var(--green)", "var(--pink)")
+DASHES = ("", "7 3", "8 3 2 3", "2 3", "7 3 2 3 2 3")  # in addition to colours, for readers who see none
 SMOOTHING = 0.04  # window of a running mean, as a share of the steps; chosen by eye
-FAR = 4.0  # times the largest other value: a naive baseline beyond it is named, not drawn
+FAR = 4.0  # a naive baseline beyond this many times the largest other value is named, not drawn
 
 # ---- the scale of a score ----
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleChart:
-    """A line with the score as a dot; everything else is a share of the line's length, None where there is none.
+    """A scale with the score as a dot. All positions are shares of its length; None for what is missing.
 
     Attributes:
         value, low, high: The score and its 95% interval.
@@ -54,7 +54,7 @@ ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "bett
 
 
 def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
-    """The scale from the metric's minimum to `end`, or to where what is drawn ends; None for what is not finite."""
+    """Return the scale from the metric's minimum to `end`, or to a fitting end; None if the score is not finite."""
     values = [v for v in (score.value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
     start = score.spec.minimum
     end = _scale_end(score, max(values, default=0.0)) if end is None else end
@@ -85,12 +85,12 @@ def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
 
 
 def _short(number: float) -> str:
-    """Two digits of a number, or all of it from 100 on, without an exponent."""
+    """Format a number with two digits, or as a whole number from 100 on, without an exponent."""
     return f"{number:,.0f}" if number >= 100.0 else f"{number:.2g}"
 
 
 def _scale_end(score: Score, largest: float) -> float:
-    """End of the scale of a score: its maximum where the metric has one, else a little beyond the largest number."""
+    """Return the end of the scale of a score: a little beyond the largest number, at most the metric's maximum."""
     spec = score.spec
     if spec.full_axis and spec.maximum is not None and largest <= spec.maximum:
         return spec.maximum
@@ -105,7 +105,7 @@ def _scale_end(score: Score, largest: float) -> float:
 
 
 def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
-    """Losses (keys `loss` or `loss_NAME`) and learning rate over time; empty where there are fewer than two steps."""
+    """Return charts of losses (keys `loss` or `loss_NAME`) and the learning rate over time; none for fewer than two steps."""
     names = [key for key in (history[0] if history else {}) if key == "loss" or key.startswith("loss_")]
     rows = [row for row in history if all(finite(row, name) is not None for name in names)]
     if len(rows) < 2 or not names:
@@ -128,12 +128,12 @@ def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
 
 
 def _column(rows: Sequence[Mapping[str, object]], name: str) -> Array:
-    """One number of each row; NaN where it is missing."""
+    """Return a number of each row; NaN for a row without it."""
     return np.array([np.nan if (value := finite(row, name)) is None else value for row in rows])
 
 
 def _time_axis(rows: Sequence[Mapping[str, object]]) -> tuple[Array, str]:
-    """Position of each row on the time axis, and the label of the axis."""
+    """Return the position of each row on the time axis, and the label of the axis."""
     x = _column(rows, "seconds")
     if not np.isfinite(x).all():
         return _column(rows, "step"), "step"
@@ -141,7 +141,7 @@ def _time_axis(rows: Sequence[Mapping[str, object]]) -> tuple[Array, str]:
 
 
 def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
-    """Range of losses that is drawn: the first steps may leave the chart at the top."""
+    """Return the range of losses that is drawn; the first steps may be above it."""
     calm = [loss[len(loss) // 50 :] for loss in losses.values()]
     low = min(float(loss.min()) for loss in calm)
     high = max(float(np.quantile(loss, 0.995)) for loss in calm)
@@ -150,14 +150,14 @@ def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
 
 
 def running_mean(values: Numbers, share: float = SMOOTHING) -> Array:
-    """Mean over a window of that share of the values, shorter at the ends."""
+    """Return the mean over a window of that share of the values, which is shorter at the ends."""
     width = max(1, round(len(values) * share))
     total = np.convolve(values, np.ones(width), "same")
     return np.asarray(total / np.convolve(np.ones(len(values)), np.ones(width), "same"))
 
 
 def spectrum_chart(spectra: Mapping[str, Numbers], real: Numbers) -> LineChart:
-    """Mean radial power spectra (rings,) in decibels, of runs by name and of held-out images."""
+    """Return a chart of mean radial power spectra (rings,), of runs by name and of held-out images, in decibels."""
     x = np.linspace(0, 0.5, len(real) + 1)[1:]
     lines = [Line("real, held out", x, _decibels(real), "var(--ink)")]
     for i, (name, spectrum) in enumerate(spectra.items()):

@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A metric in the table. real: what real data gets, "" where that is not known."""
+    """A metric in the table. real: the value of real data, "" if that is not known."""
 
     spec: MetricSpec
     cells: list[Cell]
@@ -98,7 +98,7 @@ class ComparisonReport:
         return table(self.measured)
 
     def best(self, metric: str) -> list[str]:
-        """Names of the best runs by a metric, and of those that tie with it; empty where fewer than two have it."""
+        """Return the names of the best run by a metric and of those that tie with it; empty if fewer than two have it."""
         return [run.name for run in best_runs(self.measured, metric)]
 
     def to_json(self) -> dict[str, object]:
@@ -127,7 +127,7 @@ class ComparisonReport:
 def page(
     report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[DecodedItem], command: str | None
 ) -> str:
-    """The page. real: held-out items; command: what made the page."""
+    """Render the page. real: held-out items; command: the command that made the page."""
     measured = report.measured
     rows = [_row(measured, spec) for spec in ranked_metrics(measured)]
     spectra = {run.name: np.asarray(run.spectrum) for run in measured if run.spectrum is not None}
@@ -177,7 +177,7 @@ def format_value(score: Score) -> str:
 
 
 def _galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> list[Gallery]:
-    """Sheets of pictures, and items that play."""
+    """Return sheets of pictures, with items that can be played."""
     real_players = next((run.real_players for run in runs if run.real_players), [])
     items = [(run.name, run.samples, run.players) for run in runs if run.samples] + [(REAL, real, real_players)]
     return [
@@ -194,7 +194,7 @@ def _text_galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> l
 
 
 def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
-    """Interpolations, a row each; empty where no run has any."""
+    """Return the interpolations of each run, one in a row; empty if no run has any."""
     galleries = []
     for run in runs:
         frames = [shrink(np.asarray(frame)) for path in run.paths[:PATHS] for frame in path]

@@ -8,13 +8,13 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class ReportItem:
-    """One item on the page; all that it has is shown, one below the other.
+    """One item on the page. All of its forms are shown, one below the other.
 
     Attributes:
-        picture: A PNG.
-        media: Bytes that a browser plays.
-        media_type: Their type, "audio/wav" or "video/mp4".
-        text: Shown as it is.
+        picture: PNG bytes.
+        media: Bytes that a browser can play.
+        media_type: Media type of these, "audio/wav" or "video/mp4".
+        text: Text that is shown as it is.
         mark: The characters of the text from mark[0] up to mark[1] are highlighted.
     """
 
@@ -41,9 +41,9 @@ class SamplePair:
 
     Attributes:
         sample: The sample.
-        nearest: The training item, None where nothing is near.
-        caption: Their distance, a few words.
-        close: Whether they are so near that the sample looks like a copy.
+        nearest: The training item; None if nothing is near.
+        caption: The distance in a few words.
+        close: Whether the two are so near that the sample looks like a copy.
     """
 
     sample: ReportItem
@@ -58,9 +58,9 @@ class ReportContent:
 
     Attributes:
         sheet, real_sheet: PNG of many samples, and of held-out items.
-        samples, real: Items that can be played, where they are sound or clips: the first samples, and held-out items.
-        pairs: Samples in the order they were drawn, each next to its nearest training item.
-        explanation: How the nearest items were searched and how to read the pairs, whole sentences.
+        samples, real: First samples, and held-out items, that can be played; empty unless they are sound or clips.
+        pairs: Samples in the order in which they were drawn, each next to its nearest training item.
+        explanation: Sentences on how the nearest items were searched and how to read the pairs.
         closest_pairs: The samples that the copying test found closest to training items.
     """
 
@@ -74,8 +74,7 @@ class ReportContent:
 
     @property
     def layout(self) -> Literal["players", "tiles", "rows", "texts"]:
-        """How pairs stand on the page: "players" of sound or clips, "tiles" of pictures, "rows" of short texts, "texts" one
-        below the other."""
+        """How pairs are laid out: "players" of sound or clips, "tiles" of pictures, "rows" of short texts, or "texts"."""
         items = [item for pair in self.pairs for item in (pair.sample, pair.nearest) if item is not None]
         if any(item.media is not None for item in items):
             return "players"

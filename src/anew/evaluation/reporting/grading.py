@@ -1,25 +1,25 @@
-"""The grades of a report: one rule from all figures that answer a question.
+"""The grades of a report: one rule for all figures that answer a question.
 
-Every metric whose spec has a `Tolerance` is a part of a grade. A part is how far samples lie on the worse side of real data:
-the *excess*, with a 95% interval. Its baseline is the score of training items in the samples' place, measured on as many
-items, and so as uncertain as the figure itself: the interval of the excess is the figure's, times the root of two. Only where
-the baseline is known without error (0.5 for guessing), and training items are within chance of it, is it not widened. Where
-training and held-out items themselves differ (a log, whose end is held out), samples are not asked to be closer than these.
+Every metric whose spec has a `Tolerance` is a part of a grade. A part says how far samples are on the worse side of real data:
+the *excess*, with a 95% interval. Its baseline is the score of training items in the samples' place. It is measured on as many
+items and so is as uncertain as the figure itself: the interval of the excess is that of the figure times the root of two. It is
+not widened if the baseline is known without error (0.5 for guessing) and training items are within chance of it. If training and
+held-out items themselves differ (as in a log whose end is held out), samples need not be closer than training items.
 
 The rule:
 
-- `good`: the *worse* end of the interval is within `Tolerance.small`. So a difference of the size that matters has been
-  excluded at 97.5%, which few items cannot do: their interval is wide.
+- `good`: the *worse* end of the interval is within `Tolerance.small`. So a difference that matters has been excluded at 97.5%.
+  Few items cannot do that, since their interval is wide.
 - `poor`: the better end is beyond `Tolerance.large`.
-- `fair`: the better end is beyond `small`; or the estimate is, and the better end beyond a third of it (with a dozen parts, 0
-  would accuse real data too often); or the worse end is beyond `small` although as many items were compared as real data needs
-  to pass.
-- `too_few`: all others. Real data in the samples' place passes with 99% where the half-width is at most 1 / POWER of `small`,
-  and a half-width falls with the root of the number of items; that gives the number that would do.
+- `fair`: the better end is beyond `small`; or the estimate is beyond `small` and the better end beyond a third of `small` (with a
+  dozen parts, 0 instead of a third would accuse real data too often); or the worse end is beyond `small` although as many items
+  were compared as real data needs to pass.
+- `too_few`: all others. Real data in the samples' place passes with 99% if the half-width is at most 1 / POWER of `small`, and
+  half-widths fall with the root of the number of items. From this follows the number that would be enough.
 
-The grade of a question is that of its weakest part. No question is `good` without its decisive parts (the classifier
-two-sample test; coverage), where time was up before all was measured, with fewer than LEAST_FOR_GOOD items in one of them, or
-with a part that lacks its interval. A metric without a real baseline counts for nothing.
+The grade of a question is that of its weakest part. No question is `good` without its decisive part (the classifier two-sample
+test; coverage), with fewer than LEAST_FOR_GOOD items in it, with a part that lacks its interval, or if time was up before
+everything was measured. A metric without a real baseline does not count.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ from anew.evaluation.score import Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
 
-POWER = 2.2  # half-widths of an excess within `small` where real data passes with 99%: (1.96 + 2.33) / 1.96
-LEAST_FOR_GOOD = 150  # items of a decisive part: a classifier that learns from fewer overlooks too much
-ENOUGH = 300  # items that usually suffice; the least number that any sentence asks for, so that all ask for the same
-SEPARABILITY_SLACK = 0.05  # beyond half its interval: how well a classifier may separate training from held-out items
-MOST_NEEDED = 100_000  # to advise more would help nobody
+POWER = 2.2  # real data passes with 99% if this many half-widths of an excess are within `small`: (1.96 + 2.33) / 1.96
+LEAST_FOR_GOOD = 150  # least items of a decisive part: a classifier that learns from fewer overlooks too much
+ENOUGH = 300  # items that usually suffice; no sentence asks for fewer, so that all ask for the same number
+# By how much more than half its interval a classifier may separate training from held-out items without a warning.
+SEPARABILITY_SLACK = 0.05
+MOST_NEEDED = 100_000  # advice to give more items than this would help nobody
 DECISIVE: dict[Question, str] = {"closeness": "classifier two-sample test", "variety": "coverage"}
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
@@ -52,10 +53,10 @@ class Part:
     Attributes:
         score: Score of the metric.
         tolerance: Tolerance of the metric.
-        excess: How far samples lie on the worse side of real data.
-        low, high: Its 95% interval; None where it could not be measured.
+        excess: How far samples are on the worse side of real data.
+        low, high: Its 95% interval; None if it could not be measured.
         grade: Grade of this part alone.
-        times_needed: Factor of the number of items with which real data would pass; 0 where it is not known.
+        times_needed: Multiple of the present number of items with which real data would pass; 0 if it is not known.
     """
 
     score: Score
@@ -68,13 +69,13 @@ class Part:
 
     @property
     def weakness(self) -> float:
-        """Severity as a multiple of the tolerance: the excess of what differs, else how large it may be."""
-        proven = self.grade in ("fair", "poor") or self.high is None
-        return (self.excess if proven or self.high is None else self.high) / self.tolerance.small
+        """Severity as a multiple of the tolerance: the excess if samples differ, else the largest excess that is possible."""
+        is_proven = self.grade in ("fair", "poor")
+        return (self.excess if is_proven or self.high is None else self.high) / self.tolerance.small
 
     @property
     def clause(self) -> str:
-        """The figure within a sentence, compared with what real data gets."""
+        """The figure as a clause of a sentence, compared with that of real data."""
         real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
         return self.tolerance.clause.format(value=self.score.value, real=real if exact is None else max(real, exact))
 
@@ -111,12 +112,12 @@ def parts(scores: Iterable[Score]) -> list[Part]:
 
 
 def _is_informative(part: Part) -> bool:
-    """Whether a part of few items has shown a difference; of enough items it always says something."""
+    """Whether a part has enough items to say something, or shows a difference in spite of few items."""
     return part.score.n >= part.tolerance.least_to_pass or part.grade in ("fair", "poor")
 
 
 def part_of(score: Score) -> Part | None:
-    """The part that a score is; None without a baseline, with too few items, or where it is not finite."""
+    """Return the part of a score; None without a baseline, with too few items, or if the score is not finite."""
     tolerance, real = score.spec.tolerance, score.real_baseline
     if tolerance is None or real is None or score.n < tolerance.least:
         return None
@@ -132,9 +133,8 @@ def part_of(score: Score) -> Part | None:
     better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
     exact = tolerance.exact_baseline
     if exact is not None and sign * (real - exact) <= (better + worse) / 2.0:
-        excess = max(
-            sign * (score.value - exact) / scale, 0.0
-        )  # better than guessing is luck, and makes no room for a fault
+        # Training items that are better than guessing are lucky, which must not excuse a fault of the samples.
+        excess = max(sign * (score.value - exact) / scale, 0.0)
     else:
         better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
     low, high = excess - better / scale, excess + worse / scale
@@ -162,10 +162,10 @@ class Grading:
     Attributes:
         grade: Grade by all parts.
         parts: The parts, the weakest first.
-        n: Items of the decisive part, or the least number of all parts: some count characters.
-        needed: Items that would be enough for an answer; 0 where there is one.
+        n: Number of items of the decisive part, or else the smallest of all parts, since some count characters.
+        needed: Number of items that would be enough for an answer; 0 if there is an answer.
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
-        unmeasured: Names of what was not measured for lack of time, where the grade would be "good" without it.
+        unmeasured: Names of what was not measured for lack of time, if the grade would otherwise be "good".
     """
 
     grade: Grade
@@ -177,7 +177,7 @@ class Grading:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all was measured that an answer needs."""
+        """Whether everything was measured that an answer needs."""
         return self.is_decided and not self.unmeasured
 
     @property
@@ -191,7 +191,7 @@ class Grading:
 
     @property
     def count(self) -> str:
-        """Number of items compared, and how many would be enough; or what is missing."""
+        """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"not measured: {listed(missing)}"
@@ -199,7 +199,7 @@ class Grading:
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
-    """The grade of a question by all parts that answer it; None where there is none.
+    """Return the grade of a question by all parts that answer it; None if there are none.
 
     Args:
         scores: All scores.
@@ -230,7 +230,7 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:
-    """A sentence where a classifier tells training items from held-out ones, so that real baselines are a weak mark; else ""."""
+    """Return a warning if a classifier can tell training from held-out items, so that real baselines are weak; else ""."""
     score = next((score for score in scores if score.name == TWO_SAMPLE_AUC.name), None)
     if score is None or score.real_baseline is None or score.interval is None:
         return ""
@@ -244,7 +244,7 @@ def baseline_warning(scores: Iterable[Score]) -> str:
 
 
 def _round(n: int) -> int:
-    """Two digits of a number of items, upwards: more would look like knowledge."""
+    """Round a number of items up to two digits: more digits would suggest too much precision."""
     unit = int(10 ** max(len(str(n)) - 2, 0))
     return -(-n // unit) * unit
 
@@ -252,14 +252,14 @@ def _round(n: int) -> int:
 def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
     """Whether samples are plainly unlike the data.
 
-    The classifier is left out: it also sees differences too small to matter for whether samples are copies.
+    The classifier does not count: it also sees differences that are too small to matter here.
     """
     grading = grade_question(scores, "closeness")
     return grading is not None and any(part.grade == "poor" and not part.tolerance.decisive for part in grading.parts)
 
 
 def grade_by_question(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> Mapping[Question, Grading]:
-    """The questions that scores answer. unmeasured: see `grade_question`."""
+    """Return the gradings of all questions that scores answer. unmeasured: see `grade_question`."""
     questions: tuple[Question, ...] = ("closeness", "variety")
     gradings = {question: grade_question(scores, question, unmeasured) for question in questions}
     return {question: grading for question, grading in gradings.items() if grading is not None}

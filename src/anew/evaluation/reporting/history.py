@@ -1,4 +1,4 @@
-"""Numbers in the events of a training's log; values that are not finite count as missing."""
+"""Reading of numbers in the events of a training's log; values that are not finite count as missing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from collections.abc import Mapping
 
 
 def finite(event: Mapping[str, object], name: str) -> float | None:
-    """A number of an event; None where it is missing or not finite."""
+    """Return a number of an event; None if it is missing or not finite."""
     value = event.get(name)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

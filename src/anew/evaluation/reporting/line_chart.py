@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from anew.evaluation.metrics.distances import Array
 
-PLOT_WIDTH = 460  # pixels; with the words next to it a chart is as wide as a page of text
+PLOT_WIDTH = 460  # pixels; with its labels, a chart is as wide as the text of the page
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart: x, y (n,); faint: thin and pale, behind the others, and without a name in the legend."""
+    """One line of a chart through points x, y (n,). A faint line is thin and pale, and has no name in the legend."""
 
     name: str
     x: Array
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class DrawnLine:
-    """A line in the chart's pixels. points: "x,y x,y ..." of an SVG polyline, outside the plot too."""
+    """A line in the chart's pixels. points: "x,y x,y ..." of an SVG polyline, which may leave the plot."""
 
     name: str
     points: str
@@ -40,7 +40,7 @@ class DrawnLine:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on an axis: where, in pixels, and what it says."""
+    """A mark on an axis: its position in pixels, and its label."""
 
     place: float
     text: str
@@ -48,7 +48,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """A chart in pixels of its own: the plot is `width` by `height` with the axes' words around it."""
+    """A chart in pixels: the plot is `width` by `height`, with the labels of the axes around it."""
 
     title: str
     width: int
@@ -70,14 +70,14 @@ def line_chart(
     height: int = 170,
     y_range: tuple[float, float] | None = None,
 ) -> LineChart:
-    """A chart of lines over a common axis.
+    """Return a chart of lines over a common axis.
 
     Args:
         title: Title of the chart.
         lines: Lines, at least one.
         x_label, y_label: Labels of the axes.
         height: Height of the plot in pixels.
-        y_range: Ends of the y axis, by default those of the values; the template cuts what lies outside.
+        y_range: Ends of the y axis, by default those of the values; the template clips what is outside.
     """
     xs, ys = np.concatenate([line.x for line in lines]), np.concatenate([line.y for line in lines])
     x_low, x_high = float(xs.min()), _upper_end(float(xs.min()), float(xs.max()))
@@ -111,12 +111,12 @@ def line_chart(
 
 
 def _upper_end(low: float, high: float) -> float:
-    """The upper end of an axis, which must not be empty."""
+    """Return the upper end of an axis, so that its range is not empty."""
     return high if high > low else low + max(abs(low), 1.0) * 0.1
 
 
 def thin_out(values: Array) -> NDArray[np.intp]:
-    """Indices of all values, or where several fall on one pixel of the lowest and the highest of them: they look the same."""
+    """Return the indices of values to draw: all or, if several fall on a pixel, its lowest and highest, which look the same."""
     rows = np.arange(len(values))
     if len(values) <= 2 * PLOT_WIDTH:
         return rows
@@ -125,11 +125,11 @@ def thin_out(values: Array) -> NDArray[np.intp]:
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from low to high, about so many: multiples of 1, 2 or 5 times a power of ten."""
+    """Return about so many round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     wide = next(factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    for factor in (wide, wide / 2, wide / 5, wide / 10):  # with two wide steps, none of their multiples may lie within
+    for factor in (wide, wide / 2, wide / 5, wide / 10):  # a short range may hold no multiple of a wide step
         step = power * factor
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if first <= last:

@@ -13,7 +13,7 @@ from anew.evaluation.reporting.page import format_number
 from anew.evaluation.reporting.report import NOUNS, EvaluationReport
 from anew.evaluation.score import Score
 
-TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
+TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names of tasks, by modality
 QUESTIONS = {"closeness": "Close to the data?", "variety": "As varied?", "novelty": "New?"}
 
 LIMITS = """\
@@ -39,10 +39,10 @@ def write_card(
     Args:
         folder: The run.
         report: The report of the run.
-        data_path: Where the data lay, of which only the last part is kept.
+        data_path: Where the data lay; the card names only the last part of the path.
         parameters: Number of parameters of the model.
-        keeps_records: Whether the model holds its training records as they are.
-        tried: Which families were tried before this one was taken, if any, as sentences.
+        keeps_records: Whether the model contains its training records.
+        tried: Sentences on the families that were tried before this one was taken, if any.
     """
     data = Path(data_path).name or "data"
     text = card(report, data=data, parameters=parameters, keeps_records=keeps_records, tried=tried)
@@ -52,14 +52,14 @@ def write_card(
 def card(
     report: EvaluationReport, *, data: str, parameters: int | None, keeps_records: bool = False, tried: str = ""
 ) -> str:
-    """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it.
+    """Return the card's text. The licence is `unknown`: only the user knows what the data allows.
 
     Args:
         report: The report of the run.
         data: Name of the data.
-        parameters: Number of parameters of the model, None where that is not known.
-        keeps_records: Whether the model holds its training records as they are.
-        tried: Which families were tried before, if any, as sentences.
+        parameters: Number of parameters of the model; None if that is not known.
+        keeps_records: Whether the model contains its training records.
+        tried: Sentences on the families that were tried before, if any.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     answers = "\n".join(answer_lines(report.verdict))
@@ -99,18 +99,18 @@ scores with samples.
 
 
 def answer_lines(verdict: Mapping[str, str]) -> list[str]:
-    """The sentences of a report's verdict as a list, behind the questions that they answer."""
+    """Return the sentences of a report's verdict as Markdown list items, each after the question that it answers."""
     questions = {name: f"**{question}** " for name, question in QUESTIONS.items()}
     return [f"- {questions.get(name, '')}{escape(answer)}" for name, answer in verdict.items()]
 
 
 def _paragraph(text: str) -> str:
-    """A text as a paragraph of its own; nothing where it is empty."""
+    """Return a text as a paragraph of its own; "" if it is empty."""
     return f"\n{escape(text)}\n" if text else ""
 
 
 def metadata(report: EvaluationReport, *, data: str) -> str:
-    """The YAML lines. Strings are written as JSON, which is YAML, so that no name can break the block."""
+    """Return the lines of YAML. Strings are written as JSON, which is valid YAML, so that no name can break the block."""
     lines = ["license: unknown", "library_name: anew"]
     task = TASKS.get(report.modality)
     if task:
@@ -130,7 +130,7 @@ def metadata(report: EvaluationReport, *, data: str) -> str:
 
 
 def yaml_string(text: str) -> str:
-    """A double-quoted YAML string; what YAML calls unprintable is escaped."""
+    """Return a double-quoted YAML string; characters that YAML does not allow are escaped."""
     quoted = json.dumps(text, ensure_ascii=False)
     return re.sub("[\x7f-\x9f\ud800-\udfff\ufffe\uffff]", lambda c: f"\\u{ord(c[0]):04x}", quoted)
 
@@ -159,17 +159,17 @@ def _table(scores: Sequence[Score]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Escape a text so that Markdown shows it as it is."""
     return "".join(" " if c in "\r\n" else f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
 
 
 def code_span(text: str) -> str:
-    """Text on one line as code: between more backticks than it has in a row."""
+    """Return a text on one line as Markdown code, between more backticks than it has in a row."""
     text = printable(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}{text}{fence}" if fence == "`" else f"{fence} {text} {fence}"
 
 
 def _quote(text: str) -> str:
-    """A folder's name inside quotes of code."""
+    """Return a folder's name as it is written between quotes in code."""
     return json.dumps(text, ensure_ascii=False)[1:-1].replace("`", "'")

@@ -1,8 +1,8 @@
-"""Extrapolation of a run's own loss curve: what more training would bring.
+"""Extrapolation of a run's loss curve: what more training would bring.
 
 Losses of generators fall about as a power of the training time (Hestness et al. 2017, arXiv 1712.00409; Kaplan et al. 2020, arXiv
-2001.08361), so a line is fitted to the logarithm of the loss over that of the time, by least squares, over the last three
-quarters of the time. It ignores the floor that every loss has, and so says what can be expected at best.
+2001.08361). So a line is fitted by least squares to the logarithm of the loss over that of the time, in the last three quarters
+of the time. Since it ignores the floor that every loss has, it says what can be expected at best.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 
 from anew.evaluation.reporting.history import finite
 
-FACTOR = 10  # multiple of the training so far that is extrapolated to: the next budget that a user tries
-LEAST_CHECKS = 5  # points of a curve that a line is fitted to; chosen
-LEAST_STEPS = 30  # training steps, where the training loss takes the place of validation; chosen
-BINS = 20  # means of neighbouring steps, so that a noisy loss becomes a curve
-SKIPPED_SHARE = 0.25  # of the time: the loss falls faster in the beginning
-LEAST_GAIN = 0.03  # of the loss, under which the sentence promises nothing
+FACTOR = 10  # the loss is extrapolated to this multiple of the training so far, the next budget that a user tries
+LEAST_CHECKS = 5  # least points of a curve to fit a line to; chosen
+LEAST_STEPS = 30  # least training steps if the training loss takes the place of the validation loss; chosen
+BINS = 20  # a noisy training loss is averaged to so many points
+SKIPPED_SHARE = 0.25  # of the time, which is left out: the loss falls faster in the beginning
+LEAST_GAIN = 0.03  # of the loss; below this, the sentence promises nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Outlook:
 
     Attributes:
         now: The loss at the end of the fitted curve.
-        later: The same, extrapolated.
-        measured_on: The data of the loss: "validation" or "training".
+        later: The extrapolated loss.
+        measured_on: Data on which the loss is measured: "validation" or "training".
     """
 
     now: float
@@ -43,7 +43,7 @@ class Outlook:
         return self.later <= (1.0 - LEAST_GAIN) * self.now
 
     def sentence(self) -> str:
-        """For a reader of the report."""
+        """Return the outlook as a sentence for the report."""
         basis = f"extrapolated from its {self.measured_on} loss, a straight line in logarithms"
         if not self.is_learning:
             return f"More time alone is unlikely to help: the loss stays near {self.now:.2f} ({basis})."
@@ -54,10 +54,11 @@ class Outlook:
 
 
 def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Outlook | None:
-    """The outlook of a run from its events; None where its curve says nothing.
+    """Return the outlook of a run from its events; None if its curve says nothing.
 
-    history: events "validation" (step, loss) and "step" (step, loss, and seconds where they were logged), in order.
-    epochs: Passes over the data. Up to one, the loss of training is that of unseen items, and stands in for validation.
+    Args:
+        history: Events "validation" (step, loss) and "step" (step, loss, perhaps seconds), in order.
+        epochs: Passes over the data. Up to one, the training loss is that of unseen items, so it can replace validation.
     """
     curves = _curves(history, ("validation", "step"))
     checks, points = curves["validation"], curves["step"]
@@ -72,7 +73,7 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
 def _curves(
     history: Iterable[Mapping[str, object]], event_types: Sequence[str]
 ) -> dict[str, list[tuple[float, float]]]:
-    """(steps done, loss) of events by their type, where the loss is positive."""
+    """Return (steps done, loss) of events with a positive loss, by type of event."""
     curves: dict[str, list[tuple[float, float]]] = {event_type: [] for event_type in event_types}
     for event in history:
         step, loss = finite(event, "step"), finite(event, "loss")
@@ -83,7 +84,7 @@ def _curves(
 
 
 def _extrapolate(points: Sequence[tuple[float, float]], measured_on: str) -> Outlook | None:
-    """Extrapolate points (steps done, loss) by a line in logarithms; None where they are too few."""
+    """Extrapolate points (steps done, loss) by a line in logarithms. Returns None if there are too few."""
     last = points[-1][0]
     fitted = np.log(np.array([point for point in points if point[0] >= SKIPPED_SHARE * last]))
     if len(fitted) < LEAST_CHECKS or fitted[-1, 0] - fitted[0, 0] < 0.5:

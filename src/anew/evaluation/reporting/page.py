@@ -1,4 +1,4 @@
-"""Pages from the templates next to this file: whole, and opened offline. All text is escaped, whatever was sampled."""
+"""Pages from the templates next to this file. They are self-contained and open offline; all text in them is escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 @cache
 def environment() -> Environment:
-    """Templates, their text escaped and no unknown name let through."""
+    """Return the environment of the templates, which escapes text and raises an error for unknown names."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -27,17 +27,17 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: object) -> str:
-    """The page that a template makes of values."""
+    """Render a template with these values."""
     return environment().get_template(template).render(**values)
 
 
 def data_uri(data: bytes, media_type: str = "image/png") -> str:
-    """Bytes as an address that holds them."""
+    """Return a data: URI that contains these bytes."""
     return f"data:{media_type};base64," + base64.b64encode(data).decode("ascii")
 
 
 def format_number(value: float) -> str:
-    """Three significant digits, without an exponent where one is not needed."""
+    """Format a number with three significant digits, without an exponent unless it is tiny."""
     if value == 0:
         return "0"
     if abs(value) < 0.0001:

@@ -1,4 +1,4 @@
-"""Several runs on the same data, judged by the same metrics: who is best at what, and which textbook claims held."""
+"""Ranking of several runs on the same data by the same metrics: the best run at what, and which textbook claims hold."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from anew.evaluation.reporting import verdict
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
 
-MIN_REALISM_SHARE = (
-    0.5  # of the best share of real-looking frames; below it paths are not compared: noise moves evenly, too
-)
+# Interpolations are compared only if their share of real-looking frames is at least this share of the best: noise moves evenly.
+MIN_REALISM_SHARE = 0.5
 TIE_SHARE = 0.05  # relative difference below which scores without an interval are called a tie; chosen
 
 Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
@@ -25,7 +24,7 @@ Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
 
 @dataclass(frozen=True, slots=True)
 class CopyingSummary:
-    """The copying test in a run's own report; for the fields see `CopyTestResult`."""
+    """Summary of the copying test in a run's own report; for the fields see `CopyTestResult`."""
 
     found: bool
     p: float
@@ -44,14 +43,14 @@ class RunResult:
         family: Name of its family.
         run: Where it lies, relative to the comparison.
         scores: Its scores by name, costs included.
-        samples: Generated items, as many of each run.
-        players: The first of them as items that play, where they are sound or clips; real_players: held-out items.
+        samples: Generated items, the same number for each run.
+        players, real_players: The first samples, and held-out items, that can be played; empty unless they are sound or clips.
         paths: Interpolations, each a list of frames.
         spectrum, real_spectrum: Mean power by ring of samples, and of held-out images.
-        no_interpolation: Why it cannot interpolate.
-        failed: Why it was not measured.
-        notes: Whole sentences on figures that were not measured, or on fewer samples.
-        copies: The copying test in the run's own report, None without one.
+        no_interpolation: Why it cannot interpolate; "" if it can.
+        failed: Why it was not measured; "" if it was.
+        notes: Sentences on figures that were not measured, or on fewer samples.
+        copies: The copying test in the run's own report; None without one.
     """
 
     name: str
@@ -73,26 +72,26 @@ class RunResult:
         self.scores |= {score.name: score for score in scores}
 
     def add_cost(self, spec: MetricSpec, value: float | None, source: str) -> None:
-        """A score without an interval; None is left out."""
+        """Add a score without an interval, unless its value is None."""
         if value is not None:
             self.add([Score(spec, float(value), source=source)])
 
 
 def ranked_metrics(runs: Sequence[RunResult]) -> list[MetricSpec]:
-    """All metrics that some run has, in the order of the table, reference rows left out."""
+    """Return all metrics that some run has, in the order of the table, without reference rows."""
     specs = {score.name: score.spec for run in runs for score in run.scores.values()}
     return sorted((s for s in specs.values() if s.role != "reference"), key=lambda spec: (spec.order, spec.name))
 
 
 def badness(score: Score) -> float:
-    """A number that is lower for better scores, whatever the metric."""
+    """Return a number that is lower for better scores, whatever the metric."""
     if score.better == "closer to real":
         return abs(math.log(max(score.value, 1e-12)))
     return -score.value if score.better == "higher" else score.value
 
 
 def is_tie(a: Score, b: Score) -> bool:
-    """Whether two scores differ by no more than chance: their 95% intervals taken together, or both as good as real data."""
+    """Whether two scores differ by no more than chance (by their 95% intervals), or both are as good as real data."""
     half_a, half_b = _half_width(a), _half_width(b)
     if half_a is None or half_b is None:
         return abs(a.value - b.value) <= TIE_SHARE * max(abs(a.value), abs(b.value))
@@ -102,7 +101,7 @@ def is_tie(a: Score, b: Score) -> bool:
 
 
 def _half_width(score: Score) -> float | None:
-    """Half the 95% interval, on the scale of `badness`."""
+    """Return half the 95% interval, on the scale of `badness`; None without one."""
     if score.low is None or score.high is None:
         return None
     half = (score.high - score.low) / 2
@@ -117,7 +116,7 @@ def is_as_good_as_real(score: Score) -> bool:
 
 
 def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
-    """The best by a metric, and those that tie with it; best first. Empty where fewer than two have it."""
+    """Return the best run by a metric and those that tie with it, best first; empty if fewer than two have the metric."""
     candidates = [run for run in comparable(runs, name) if name in run.scores]
     candidates.sort(key=lambda run: badness(run.scores[name]))
     if len(candidates) < 2 or candidates[0].scores[name].spec.role == "fact":
@@ -127,7 +126,7 @@ def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 
 def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
-    """The runs that may win by a metric; of interpolations, those whose frames look about as real as others'."""
+    """Return the runs that may win by a metric; for interpolations, those whose frames look about as real as others'."""
     realism = {run.name: run.scores["path_realism"].value for run in runs if "path_realism" in run.scores}
     if name not in ("path_length", "path_evenness") or not realism:
         return list(runs)
@@ -138,7 +137,7 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 
 def findings(runs: Sequence[RunResult]) -> list[str]:
-    """Sentences on runs that copy, then on the winner of each award."""
+    """Return sentences on runs that copy, then on the winner of each award."""
     copiers = [run for run in runs if run.copies and run.copies.found]
     sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     candidates: dict[str, list[MetricSpec]] = {}
@@ -153,14 +152,14 @@ def findings(runs: Sequence[RunResult]) -> list[str]:
 
 
 def copy_summary(run: RunResult) -> str:
-    """Result of the run's own copying test, with the number of samples."""
+    """Return the result of the run's own copying test in words, with the number of samples."""
     if run.copies is None:
         return "The run's report has no copying test."
     return f"{run.copies.verdict} ({plural(run.copies.samples, 'sample')})"
 
 
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
-    """A sentence on the best runs by a metric, with their figures and those of the others."""
+    """Return a sentence on the best runs by a metric, with their figures and those of the others."""
     winners = best_runs(runs, spec.name)
     losers = [run for run in runs if spec.name in run.scores and run not in winners]
     losers.sort(key=lambda run: badness(run.scores[spec.name]))
@@ -179,13 +178,13 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
 
 
 def within_sentence(title: str) -> str:
-    """A metric's title as it stands within a sentence."""
+    """Return a metric's title as it is written within a sentence."""
     first = title.partition(" ")[0]
     return title if first.isupper() or first == "Fréchet" else title[0].lower() + title[1:]
 
 
 def _realism_clause(runs: Sequence[RunResult]) -> list[str]:
-    """A cross-fade of two pictures is smooth too: whether what lies between looks real belongs next to it."""
+    """Return a clause on how real frames in between look, which belongs next to smoothness: a cross-fade is smooth, too."""
     scores = [(run.name, run.scores["path_realism"]) for run in runs if "path_realism" in run.scores]
     shares = [f"{name} {score.spec.format_value(score.value)}" for name, score in scores]
     return [f"frames in between that look real: {', '.join(shares)}"] if shares else []
@@ -196,7 +195,7 @@ def _realism_clause(runs: Sequence[RunResult]) -> list[str]:
 
 @dataclass(frozen=True)
 class Claim:
-    """A textbook claim. outcome: whether it holds on this data; evidence: what was measured, one clause."""
+    """A textbook claim, its outcome on this data, and the evidence as one clause."""
 
     claim: str
     outcome: Outcome
@@ -210,7 +209,7 @@ NOT_TESTED = "no two runs here can be compared on this"
 
 
 def claims(runs: Sequence[RunResult]) -> list[Claim]:
-    """Textbook claims about the families, compared with what was measured on this data."""
+    """Check textbook claims about the families by what was measured on this data."""
     vae, gan, diffusion = (_trained_runs(runs, family) for family in ("vae", "gan", "diffusion"))
     families = dict.fromkeys(run.family for run in runs if run.family != "diffusion")
     rivals = [run for family in families for run in _trained_runs(runs, family)]
@@ -223,20 +222,24 @@ def claims(runs: Sequence[RunResult]) -> list[Claim]:
 
 
 def _trained_runs(runs: Sequence[RunResult], family: str) -> list[RunResult]:
-    """Runs of a family that were trained enough to stand for it."""
+    """Return the runs of a family that were trained for long enough to represent it."""
     measured = [run for run in runs if run.family == family and not run.failed]
     return [r for r in measured if "steps" not in r.scores or r.scores["steps"].value >= verdict.BARELY_TRAINED]
 
 
 def _compare(a: Score, b: Score) -> int:
-    """1 where the first is better, -1 where the second is, 0 for a tie."""
-    return 0 if is_tie(a, b) else 1 if badness(a) < badness(b) else -1
+    """Return 1 if the first score is better, -1 if the second is, 0 for a tie."""
+    if is_tie(a, b):
+        return 0
+    return 1 if badness(a) < badness(b) else -1
 
 
 def _compare_detail(a: Score, b: Score) -> int:
-    """1 where the first score is larger, -1 where the second is, 0 for a tie, whatever the real value."""
+    """Return 1 if the first score is larger, -1 if the second is, 0 for a tie, whatever the value of real data."""
     half_widths = [((s.high or s.value) - (s.low or s.value)) / 2 for s in (a, b)]
-    return 0 if abs(a.value - b.value) <= math.hypot(*half_widths) else 1 if a.value > b.value else -1
+    if abs(a.value - b.value) <= math.hypot(*half_widths):
+        return 0
+    return 1 if a.value > b.value else -1
 
 
 def _all_better(
@@ -246,7 +249,7 @@ def _all_better(
     names: Sequence[str],
     compare: Callable[[Score, Score], int] = _compare,
 ) -> Claim:
-    """Whether all of these are better than all of those, by every metric named."""
+    """Check the claim that all runs on the left are better than all on the right, by each of the named metrics."""
     outcomes = [
         compare(a.scores[name], b.scores[name])
         for name in names
@@ -274,7 +277,7 @@ def _outcome(outcomes: Sequence[int]) -> Outcome:
 
 
 def _best_quality(diffusion: Sequence[RunResult], rivals: Sequence[RunResult]) -> Claim:
-    """The best diffusion against the best of the others."""
+    """Check the claim that the best diffusion run is better than the best of the others."""
     claim, name = "Diffusion has the best quality", "frechet_distance"
     best_diffusion, best_other = (
         min((run for run in side if name in run.scores), key=lambda run: badness(run.scores[name]), default=None)

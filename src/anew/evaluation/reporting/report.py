@@ -20,7 +20,7 @@ from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
 from anew.evaluation.score import Group, Score
 
-NOUNS = {"protein": "sequence"}  # what new data of a modality is called, where its name says too much
+NOUNS = {"protein": "sequence"}  # name of a modality's data, if the name of the modality claims too much
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Basis:
     """The basis of a report.
 
     Attributes:
-        answers: Questions that it answers, of closeness, variety and novelty.
-        measured: Samples behind the figure of most samples.
+        answers: How many of the questions of closeness, variety and novelty it answers.
+        measured: Largest number of samples that a figure was measured on.
         samples: Number of samples that were drawn.
-        weights: SHA-256 of the weights that they were drawn with; "" where those are no file of the run.
-        time: When it was measured, ISO 8601 in UTC, to the second.
+        weights: SHA-256 of the weights that they were drawn with; "" if these are not a file of the run.
+        time: When it was measured, in ISO 8601, UTC, to the second.
     """
 
     answers: int
@@ -43,7 +43,7 @@ class Basis:
 
     @property
     def rank(self) -> tuple[int, int, int]:
-        """Larger where the report says more."""
+        """Larger for a report that says more."""
         return self.answers, self.measured, self.samples
 
 
@@ -56,14 +56,14 @@ class EvaluationReport:
         family: Family of the model; "unknown" for samples made elsewhere.
         modality: Modality of the data.
         scores: All scores, in the order in which they were measured; `report["NAME"]` gives one of them.
-        copies: The copying test, None where there was none.
-        verdict: Whole sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
-        grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, where they were measured.
-        figures: The figure that carries the grade of closeness and of variety, one clause each.
+        copies: The copying test; None without one.
+        verdict: Sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
+        grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, if they were measured.
+        figures: The figure that decides the grade of closeness and of variety, one clause each.
         parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
-        notes: Whole sentences on figures that were not measured, and why.
-        folder: Where report.html and report.json were written, None where they were not.
-        basis: Samples and weights that it rests on; None for samples made elsewhere.
+        notes: Sentences on figures that were not measured, and why.
+        folder: Folder of report.html and report.json; None if they were not written.
+        basis: Samples and weights of the report; None for samples made elsewhere.
     """
 
     run: str
@@ -96,10 +96,14 @@ class EvaluationReport:
         folder: Path | None = None,
         basis: Basis | None = None,
     ) -> EvaluationReport:
-        """The report of scores, with its verdict.
+        """Make the report of scores, with its verdict.
 
-        too_few: why closeness and variety could not be measured, for want of items; unmeasured: names of what was not
-        measured for lack of time; steps: of training; outlook: what more of it would bring; the latter where they are known.
+        Args:
+            scores, copies, run, family, modality, notes, folder, basis: See the attributes.
+            too_few: Why closeness and variety could not be measured, if there were too few items; else "".
+            unmeasured: Names of what was not measured for lack of time.
+            steps: Number of training steps, if known.
+            outlook: What more training would bring, if known.
         """
         return cls(
             run=run,
@@ -118,7 +122,7 @@ class EvaluationReport:
         )
 
     def __getitem__(self, name: str) -> Score:
-        """The score of a metric; KeyError, which lists the names, where it was not measured."""
+        """Return the score of a metric. Raises KeyError, which lists all names, if it was not measured."""
         for score in self.scores:
             if score.name == name:
                 return score
@@ -172,7 +176,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class ScoreGroup:
-    """Scores under one title, and which marks their scales have."""
+    """Scores under one title, and which marks their scales show."""
 
     title: str
     rows: list[ScoreRow]
@@ -201,16 +205,16 @@ def write_report(
     command: str | None,
     subtitle: str | None = None,
 ) -> None:
-    """Write report.html and report.json into `folder` (made if missing), each whole or not at all.
+    """Write report.html and report.json into `folder` (made if missing), each completely or not at all.
 
     Args:
         folder: The folder.
         report: The result.
         content: Items that the report shows, from `Evaluation.report_content`.
-        history: One object a training step with step, seconds, loss (or loss_NAME), rate.
+        history: One object for each training step, with step, seconds, loss (or loss_NAME) and rate.
         settings, plan: Settings and plan of the run, shown as tables.
         command: The command that made the report.
-        subtitle: A sentence under the title, None for the usual one.
+        subtitle: A sentence under the title; None for the usual one.
     """
     page = render_report(
         report,
@@ -237,7 +241,7 @@ def render_report(
     command: str | None,
     subtitle: str,
 ) -> str:
-    """The page."""
+    """Render the page; for the arguments see `write_report`."""
     return render(
         "report.html",
         report=report,
@@ -257,7 +261,7 @@ def render_report(
 
 
 def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
-    """Scores by their group, with their scales. Bits per unit and the rows next to them share one scale."""
+    """Return scores by group, with their scales. Bits per unit and the rows next to them share one scale."""
     bits = [score for score in scores if score.spec.group is Group.PREDICTION]
     end = 1.1 * max((max(score.value, score.high or 0.0) for score in bits), default=0.0)
     groups = []
@@ -273,7 +277,7 @@ def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
 
 
 def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
-    """Table of planted copies caught, by kind and rate; once a higher rate was missed, lower ones are not tried."""
+    """Return the table of planted copies that were caught, by kind and rate; below a rate that was missed none were tried."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["not tried"] * len(RATES))
@@ -284,7 +288,7 @@ def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Nested settings as lines "family.width": "256"; lists of objects stay JSON."""
+    """Flatten nested settings into "family.width": "256"; lists become JSON."""
     lines: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

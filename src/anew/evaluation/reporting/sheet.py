@@ -1,4 +1,4 @@
-"""Many images on one: a contact sheet as PNG."""
+"""Contact sheets: many images on one PNG."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from anew.core.arrays import Numbers
 
-BETWEEN = (255, 255, 255, 0)  # see-through: a page may be dark
-CAPTION_COLOUR = (118, 118, 118, 255)  # can be read on white and on black
-CAPTION = 14  # pixels of height for a label
+BETWEEN = (255, 255, 255, 0)  # between images: transparent, as a page may be dark
+CAPTION_COLOUR = (118, 118, 118, 255)  # readable on white and on black
+CAPTION = 14  # height of a label in pixels
 
 
 def rgb(image: Numbers) -> NDArray[np.uint8]:
-    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8 -> (H, W, 3); what is transparent becomes white."""
+    """Convert uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) to (H, W, 3); transparent pixels become white."""
     values = np.asarray(image, dtype=np.uint8)
     if values.ndim == 2:
         values = values[..., None]
@@ -31,12 +31,12 @@ def rgb(image: Numbers) -> NDArray[np.uint8]:
 
 
 def zoom(height: int, width: int, min_side: int = 56) -> int:
-    """Whole factor that makes tiny images at least `min_side` pixels wide: blurring them would hide what was made."""
+    """Return the integer factor that enlarges tiny images to at least `min_side` pixels; interpolation would blur them."""
     return max(1, math.ceil(min_side / max(height, width)))
 
 
 def png(image: Numbers, min_side: int = 56, *, smallest: bool = False) -> bytes:
-    """One image as PNG, enlarged by a whole factor where tiny. smallest: see `sheet`."""
+    """Return an image as PNG, enlarged by an integer factor if it is tiny. smallest: see `sheet`."""
     return sheet([image], columns=1, gap=0, min_side=min_side, smallest=smallest)
 
 
@@ -49,15 +49,23 @@ def sheet(
     min_side: int = 56,
     smallest: bool = False,
 ) -> bytes:
-    """PNG bytes of uint8 images in rows, each at the top left of its cell; labels stand under them. smallest: whether to
-    compress as far as PNG goes, which takes ten times as long and saves 3%."""
+    """Return PNG bytes of images in rows, each at the top left of its cell.
+
+    Args:
+        images: uint8 images of any sizes, at least one.
+        columns: Images in a row; None for a sheet about as wide as tall.
+        labels: Texts under the images.
+        gap: Pixels between images.
+        min_side: Tiny images are enlarged to at least so many pixels.
+        smallest: Whether to compress as far as possible, which takes ten times as long and saves 3%.
+    """
     if not images:
         raise ValueError("a sheet needs at least one image")
     pictures = [rgb(i) for i in images]
     factor = zoom(max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures), min_side)
     pictures = [np.repeat(np.repeat(p, factor, axis=0), factor, axis=1) for p in pictures]
     height, width = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
-    # As wide as tall where nothing is asked: wide pictures stand in fewer columns.
+    # By default about as wide as tall: wide pictures go into fewer columns.
     columns = min(columns or math.ceil(math.sqrt(len(pictures) * height / width)), len(pictures))
     rows = math.ceil(len(pictures) / columns)
     step_x, step_y = width + gap, height + gap + (CAPTION if labels else 0)
@@ -77,7 +85,7 @@ def sheet(
 
 
 def shrink(image: Numbers, max_side: int = 128) -> Numbers:
-    """An image of at most `max_side` pixels a side, by whole strides of means: the report stays small."""
+    """Average an image down to at most `max_side` pixels a side, by an integer factor, so that a report stays small."""
     step = -(-max(image.shape[:2]) // max_side)
     if step == 1:
         return image

@@ -1,4 +1,4 @@
-"""Verdicts: the scores as whole sentences for readers who know no statistics. Grades: see `grading`."""
+"""Verdicts: scores in whole sentences, for readers who know no statistics. For grades see `grading`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from anew.evaluation.reporting.grading import (
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.score import Group, Question, Score
 
-BARELY_TRAINED = 50  # training steps under which a run says little about its family; chosen
-COLLAPSE_EXCESS = 0.7  # share of the variety of real data whose lack is called a collapse; chosen
-MAX_FIGURES = 3  # figures of a sentence: more are not read
+BARELY_TRAINED = 50  # with fewer training steps, a run says little about its family; chosen
+COLLAPSE_EXCESS = 0.7  # if more than this share of the variety of real data is missing, it is called a collapse; chosen
+MAX_FIGURES = 3  # figures in a sentence: more are not read
 QUESTIONS = {
     "closeness": "Are the samples close to your data?",
     "variety": "Are they as varied?",
     "novelty": "Are they new, or copied?",
 }
-FURTHER = ("outlook", "prediction", "verbatim")  # questions that stand under the three cards
+FURTHER = ("outlook", "prediction", "verbatim")  # questions below the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
         "good": "No difference from the data that matters",
@@ -45,7 +45,7 @@ HELD_OUT = {"character": "held-out text", "residue": "held-out sequences"}
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One of the questions that the page answers first."""
+    """One of the three questions that the page answers first."""
 
     name: str
     question: str
@@ -65,18 +65,20 @@ def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
 def grade(
     scores: Sequence[Score], copies: CopyTestResult | None = None, unmeasured: Sequence[str] = ()
 ) -> dict[str, Grade]:
-    """Grades of closeness, variety and novelty, where they were measured. unmeasured: see `grade_question`."""
+    """Return the grades of closeness, variety and novelty, if they were measured. unmeasured: see `grade_question`."""
     grades: dict[str, Grade] = {question: g.grade for question, g in grade_by_question(scores, unmeasured).items()}
     if copies is not None:
-        proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
-        # What looks like nothing real is new, too, and deserves no praise for it.
-        proven = proven and not looks_like_nothing_real(scores)
-        grades["novelty"] = "poor" if copies.found else "good" if proven else "fair"
+        is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
+        # Samples that are unlike the data are new, too, and deserve no praise for it.
+        if copies.found:
+            grades["novelty"] = "poor"
+        else:
+            grades["novelty"] = "good" if is_proven and not looks_like_nothing_real(scores) else "fair"
     return grades
 
 
 def figures(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> dict[str, str]:
-    """The decisive figure of each grade, one clause; for too few items how many there were and how many would do."""
+    """Return the decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores, unmeasured).items():
         clauses[question] = grading.count if grading.grade == "too_few" else grading.weakest.clause
@@ -90,13 +92,13 @@ def verdict(
     outlook: Outlook | None = None,
     unmeasured: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Answers by question (closeness, variety, ...), whole sentences; questions that were not measured are absent.
+    """Return answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
 
     Args:
         scores: All scores.
         copies: Result of the copying test, if there was one.
-        steps: Training steps, where they are known.
-        outlook: Benefit of more training; left out where the samples are as close as real data and there is hardly any.
+        steps: Number of training steps, if known.
+        outlook: Benefit of more training, if known; not mentioned if samples are as close as real data and it is small.
         unmeasured: Names of what was not measured for lack of time.
     """
     by_name = {score.name: score for score in scores}
@@ -118,16 +120,18 @@ def verdict(
 
 
 def too_few_answers(too_few: str) -> dict[str, str]:
-    """The answers about closeness and variety where there are too few items for any figure. too_few: one clause, or empty."""
+    """Return the answers about closeness and variety if there are too few items for any figure.
+
+    too_few: Why, one clause; "" if there are enough, for which nothing is returned.
+    """
     return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
 
 
 def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
     if outlook is None or closeness is None:
         return ""
-    if (
-        closeness.grade == "good"
-    ):  # figures do not see everything: a loss that still falls says that there is more to learn
+    # Figures do not see everything: a loss that still falls says that there is more to learn.
+    if closeness.grade == "good":
         return outlook.sentence() if outlook.is_learning else ""
     if closeness.grade == "poor":
         return f"The samples are still far from the data. {outlook.sentence()}"
@@ -135,14 +139,14 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
 
 
 def short_training_warning(steps: int | None) -> str:
-    """A warning where a model was hardly trained, else "". steps: Training steps, where they are known."""
+    """Return a warning if a model was hardly trained, else "". steps: number of training steps, if known."""
     if steps is None or steps >= BARELY_TRAINED:
         return ""
     return f"The model was hardly trained ({plural(steps, 'step')}): give it more time, or check what else is using the CPU."
 
 
 def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
-    """Samples that are unlike the data are not copies either; nor is noise, which may not be known to be unlike them."""
+    """Return a caveat if samples are, or may be, unlike the data: noise is no copy, either. Else ""."""
     if copies.found:
         return ""
     if looks_like_nothing_real(scores):
@@ -156,7 +160,7 @@ def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: 
 
 
 def _sentence(question: Question, grading: Grading) -> str:
-    """The answer of a grading, with the figures that carry it."""
+    """Return the answer of a grading in words, with the figures that decide it."""
     if grading.grade == "too_few" and not grading.is_settled:
         return f"Not settled. {grading.count.capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
@@ -176,7 +180,7 @@ def _with_interval(part: Part) -> str:
 
 
 def _preliminary_clause(part: Part) -> str:
-    """A figure and its interval, without a judgement."""
+    """Return a figure and its interval in words, without a judgement."""
     percents = part.score.spec.maximum == 1.0
     values = [part.score.value, part.score.real_baseline or 0.0]
     value, real = (f"{number:.0%}" if percents else f"{number:.2g}" for number in values)
@@ -213,7 +217,7 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
 
 
 def _overfitting(scores: Sequence[Score]) -> str:
-    """Whether training items are predicted better than chance explains, and much better."""
+    """Return a sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
     gap = next((score for score in scores if score.name == "bits_gap"), None)
     if gap is None or gap.low is None:
         return ""

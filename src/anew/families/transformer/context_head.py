@@ -322,9 +322,8 @@ class ContextHead(nn.Module):
         expert = (uniform[:, None] >= edges).sum(1)  # (n,)
         low = np.where(expert > 0, np.take_along_axis(edges, np.maximum(expert - 1, 0)[:, None], 1)[:, 0], 0.0)
         width = np.take_along_axis(edges, expert[:, None], 1)[:, 0] - low
-        rescaled = np.clip((uniform - low) / width, 0.0, 1.0 - 2.0**-24).astype(
-            np.float32
-        )  # uniform again, given the expert
+        # Uniform again, given the expert
+        rescaled = np.clip((uniform - low) / width, 0.0, 1.0 - 2.0**-24).astype(np.float32)
         by_network = token_choice.sample_tokens(network, rescaled)
         even = self.uniform[None].repeat(len(rescaled), 0)
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)

@@ -1,4 +1,4 @@
-"""Measurements of one run for a comparison: samples and their cost, figures, walks."""
+"""Measurements of one run for a comparison: samples and their cost, scores, interpolations."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from anew.sampling.interpolation import interpolate_pairs
 from anew.sampling.model import Model
 from anew.workflows.evaluate import evaluation_inputs
 
-# For the samples of a run; all runs are measured at the number that the slowest had time for; chosen.
+# Time to sample one run; all runs are then measured at the number of samples that the slowest had time for; chosen.
 SAMPLE_SECONDS = 8.0
-TEXT_SECONDS = 12.0  # for the metrics of a run of text: a few runs are compared within a minute; chosen
+TEXT_SECONDS = 12.0  # time for the metrics of one run of text, so that a few runs are compared within a minute; chosen
 BITS_ITEMS, BITS_SECONDS = 256, 4.0  # held-out items that are scored, and the time for them; chosen
 PATHS, FRAMES = 24, 13  # interpolations, and frames of each: a mean over pairs, and twelve equal steps; chosen
 PLAYERS = 6  # samples that can be played: each adds its sound to the page; chosen
-REAL = 1_000  # held-out items, or as many as samples: a distance depends on the number of both; chosen
+REAL = 1_000  # real items that are compared, or as many as samples: a distance depends on the number of both; chosen
 
 
 def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
-    """Samples, as many as there is time for, and what sampling and training cost."""
+    """Add up to n samples to the result, as many as there is time for, and what sampling and training cost."""
     with counted(model) as calls:
         drafts = _drawn(model, 2, seed, 0)[1]
     passes = calls.per_weight()
@@ -65,7 +65,7 @@ def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
 
 
 def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedItem], int]:
-    """n samples from number `first` on, and through how many drafts they went."""
+    """Return n samples, beginning with sample number `first`, and the number of drafts that they went through."""
     request = model.request(n, seed, first_index=first)
     last, drafts = None, 0
     for draft in model.family.sample(request, seed):
@@ -75,8 +75,8 @@ def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedIte
     return list(model.modality.decode(last.cpu())), drafts
 
 
-class Calls:
-    """Counter of calls of modules with parameters of their own."""
+class CallCounter:
+    """Forward hook that counts the calls of each module."""
 
     def __init__(self) -> None:
         self.count: dict[nn.Module, int] = {}
@@ -85,16 +85,16 @@ class Calls:
         self.count[module] = self.count.get(module, 0) + 1
 
     def per_weight(self) -> float:
-        """Calls of a weight's module, on average over the weights of what was called; 0 where nothing was."""
+        """Return the number of calls, averaged over all weights of the modules that were called; 0 if none was."""
         sizes = {module: sum(p.numel() for p in module.parameters(recurse=False)) for module in self.count}
         total = sum(sizes.values())
         return sum(self.count[module] * size for module, size in sizes.items()) / total if total else 0.0
 
 
 @contextmanager
-def counted(model: Model) -> Iterator[Calls]:
-    """Count calls of the modules of the family, and of its codec, inside."""
-    calls = Calls()
+def counted(model: Model) -> Iterator[CallCounter]:
+    """Within this context, count the calls of modules of the family and of its codec that have parameters of their own."""
+    calls = CallCounter()
     modules = [module for network in _networks(model) for module in network.modules()]
     hooks = [module.register_forward_hook(calls) for module in modules if list(module.parameters(recurse=False))]
     try:
@@ -118,7 +118,7 @@ def _add_training_cost(model: Model, result: RunResult) -> None:
 
 
 def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
-    """All scores of the run's samples against the held-out part."""
+    """Add all scores of the run's samples, against the held-out part, to the result."""
     is_grid = isinstance(data.spec, Grid)
     seconds = None if is_grid else TEXT_SECONDS  # the number of images is bounded, and must be the same of every run
     inputs = evaluation_inputs(model, data, result.samples, seconds, seed)
@@ -143,7 +143,7 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
 
 
 def _players(evaluation: Evaluation[DecodedItem]) -> tuple[list[ReportItem], list[ReportItem]]:
-    """The first samples and held-out items, where they are sound or clips."""
+    """Return the first samples and held-out items if they are sound or clips, else empty lists."""
     samples = [evaluation.report_item(sample) for sample in evaluation.inputs.samples[:1]]
     if not samples or samples[0].media is None:
         return [], []
@@ -154,14 +154,14 @@ def _players(evaluation: Evaluation[DecodedItem]) -> tuple[list[ReportItem], lis
 
 
 def _no_interpolation(model: Model) -> str:
-    """Why a run cannot interpolate; nothing where it can."""
+    """Return why a run cannot interpolate, "" if it can."""
     if type(model.family).generate is not Family.generate:
         return ""
     return f"it has no continuous latent space; {type(model.family).no_interpolation_reason}"
 
 
 def _add_bits(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
-    """Bits of held-out items, where the family has a likelihood of them."""
+    """Add the bits of held-out items to the result, if the family has a likelihood of them."""
     if model.codec is not None:
         return
     max_units = BITS_ITEMS * float(torch.Size(data.spec.shape).numel()) if isinstance(data.spec, Grid) else None

@@ -1,4 +1,4 @@
-"""`compare`: the same data, split, seed and budget for several families, or runs that exist already, side by side."""
+"""`compare`: train several families with the same data, split, seed and budget, or take existing runs, and compare them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.evaluate import COMPARISON_PASSAGES
 
-REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
+REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command can continue it
 
 
 __all__ = ["ComparisonReport", "compare_families"]
@@ -65,7 +65,7 @@ def compare_families(
 
 
 def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
-    """Finished runs under names that tell them apart: their folders', or as many parents with it as it takes."""
+    """Return finished runs, each named by its folder, with as many parent folders as tell the names apart."""
     paths = [Path(run).resolve() for run in runs]
     if len(set(paths)) < len(paths) or len(paths) < 2:
         raise ConfigError(f"`runs` names {len(set(paths))} different runs; give two or more, each once")
@@ -76,7 +76,7 @@ def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
 
 
 def _saved_request(request: Request | None, entries: Sequence[ComparedRun]) -> dict[str, object]:
-    """Contents of request.json: all that distinguishes one comparison from another."""
+    """Return the contents of request.json: all that distinguishes one comparison from another."""
     if request is None:
         return {"runs": [str(entry.folder.resolve()) for entry in entries]}
     values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
@@ -84,7 +84,7 @@ def _saved_request(request: Request | None, entries: Sequence[ComparedRun]) -> d
 
 
 def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
-    """Make the folder, or find that it holds the same comparison; ConfigError where it is in the way."""
+    """Make the folder, or check that it holds the same comparison. Raises ConfigError if it holds anything else."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
             raise ConfigError(f"`out` {str(out)!r} exists and is not a comparison; give another folder")
@@ -93,12 +93,12 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
             raise ConfigError(f"`out` {str(out)!r} holds a {REQUEST} that describes no comparison; give another folder")
         if ("runs" in earlier) != ("runs" in request):
             raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")
-        difference = next((k for k in {**earlier, **request} if earlier.get(k) != request.get(k)), None)
-        if difference is not None:
-            was, now = earlier.get(difference), request.get(difference)
-            raise ConfigError(
-                f"`out` {str(out)!r} holds another comparison ({difference} was {was}, now {now}); give another"
-            )
+        for key in {**earlier, **request}:
+            was, now = earlier.get(key), request.get(key)
+            if was != now:
+                raise ConfigError(
+                    f"`out` {str(out)!r} holds another comparison ({key} was {was}, now {now}); give another"
+                )
         return
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
 
 
 def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
-    """Nothing could be begun: leave the folder as it was, so that a better request may have it."""
+    """Remove what was written into the folder, since nothing could be begun, so that a corrected request can use it."""
     for path in (out / REQUEST, *(log_of(e) for e in entries)):
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -116,7 +116,7 @@ def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
 
 
 def _check_families(entries: Sequence[ComparedRun], request: Request) -> None:
-    """ConfigError, before anything is trained, where a family cannot take the data."""
+    """Raise ConfigError, before anything is trained, if a family cannot learn the data."""
     from anew.planning.choose import choose_family
 
     size = DataBudget(request.budget, 0, 0, 1, "cpu")
@@ -131,11 +131,11 @@ def _check_families(entries: Sequence[ComparedRun], request: Request) -> None:
 
 
 def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> None:
-    """RunError where no family is left to measure."""
+    """Raise RunError if no family is left to measure."""
     if len(failed) == len(entries):
-        reasons = dict.fromkeys(failed.values())
+        reasons = set(failed.values())
         by_family = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise RunError(f"no family could be trained: {next(iter(reasons)) if len(reasons) == 1 else by_family}")
+        raise RunError(f"no family could be trained: {reasons.pop() if len(reasons) == 1 else by_family}")
 
 
 def _measure_and_write(
@@ -147,7 +147,7 @@ def _measure_and_write(
     trust_code: bool,
     reporter: Reporter,
 ) -> ComparisonReport:
-    """Measure the runs that were not lost and write compare.json and compare.html."""
+    """Measure the runs that did not fail and write compare.json and compare.html."""
     begin = time.monotonic()
     records: dict[str, RunRecord] = {}
     for entry in entries:
@@ -174,7 +174,7 @@ def _measure_and_write(
 
 
 def _check_comparable(records: Mapping[str, RunRecord]) -> None:
-    """RunError where runs are of different data, or of images of different shapes."""
+    """Raise RunError if the runs learned different data, or the same data at different sizes."""
     first, *other_runs = records
     for other_run in other_runs:
         data, other_data = records[first].data, records[other_run].data
@@ -199,7 +199,7 @@ def _run_results(
     trust_code: bool,
     reporter: Reporter,
 ) -> list[RunResult]:
-    """All runs, measured at the same number of samples."""
+    """Sample and measure all runs, at the same number of samples for each."""
     seed = next(iter(records.values())).data.seed
     results, models, max_samples = [], {}, _sample_count(n, data)
     for entry in entries:
@@ -229,7 +229,7 @@ def _run_results(
 
 
 def _copies(folder: Path) -> CopyingSummary | None:
-    """What the run's own report says of copies; None without a report that can be read."""
+    """Return what the run's own report says about copies; None if there is no readable report."""
     report = record_if_whole(folder)
     copies = None if report is None else report.copies
     if copies is None:
@@ -238,7 +238,7 @@ def _copies(folder: Path) -> CopyingSummary | None:
 
 
 def _sample_count(n: int, data: Dataset) -> int:
-    """As many samples as there are held-out items, or fewer passages."""
+    """Return how many samples to draw: n, but no more than held-out items; fewer passages of long text."""
     if isinstance(data.spec, Tokens) and data.spec.packed:
         return max(4, n // COMPARISON_PASSAGES)
     return max(20, min(n, held_out_size(data)))

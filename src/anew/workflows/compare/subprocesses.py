@@ -1,4 +1,4 @@
-"""The trainings of a comparison: each is a process of its own, so that memory is returned and a failure is its own."""
+"""The trainings of a comparison. Each is a process of its own, so that its memory is freed and a failure stays its own."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ class ComparedRun:
 
 
 def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun]:
-    """The runs that `families` ("vae,gan,diffusion:latent") names; ConfigError where a family or a space is unknown, or one is
-    given twice."""
+    """Return the runs that `families` names, as in "vae,gan,diffusion:latent".
+
+    Raises:
+        ConfigError: A family or a space is unknown, a name is given twice, or there are fewer than two.
+    """
     from anew.core.registry import available
 
     listed = families.split(",") if isinstance(families, str) else families
@@ -63,12 +66,16 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
 
 
 def log_of(entry: ComparedRun) -> Path:
-    """Log of its process, next to its run."""
+    """Return the log file of a training process, next to its run."""
     return entry.folder.with_name(f"{entry.folder.name}.log")
 
 
 def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dict[str, str]:
-    """Train each that has not finished, one after another, or one a CUDA device side by side; what went wrong, by name."""
+    """Train all runs that have not finished: one after another or, with several CUDA devices, one on each at a time.
+
+    Returns:
+        The reasons of failures, by name of the run.
+    """
     devices = _devices()
     free: queue.Queue[str | None] = queue.Queue()
     for device in devices:
@@ -86,7 +93,7 @@ def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dic
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
             reasons = list(pool.map(train, entries))
-        except BaseException:  # stopped by hand, too: no training goes on that nobody waits for
+        except BaseException:  # Ctrl-C included: no training may continue that nobody waits for
             pool.shutdown(wait=False, cancel_futures=True)
             _end(running)
             raise
@@ -94,7 +101,7 @@ def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dic
 
 
 def _end(running: Sequence[subprocess.Popen[str]]) -> None:
-    """A training that is stopped saves its state, so that the same command goes on with it."""
+    """End the trainings. Each saves its state when it is terminated, so that the same command continues it."""
     for process in running:
         if process.poll() is None:
             process.terminate()
@@ -103,7 +110,7 @@ def _end(running: Sequence[subprocess.Popen[str]]) -> None:
 
 
 def _devices() -> list[str | None]:
-    """Values for CUDA_VISIBLE_DEVICES where there are several devices, else one None: as it is."""
+    """Return a value of CUDA_VISIBLE_DEVICES for each device; [None], which leaves it alone, if there are fewer than two."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -116,9 +123,16 @@ def _devices() -> list[str | None]:
 def _train(
     entry: ComparedRun, command: list[str] | None, device: str | None, say: Say, running: list[subprocess.Popen[str]]
 ) -> str:
-    """Why it failed, or nothing. What the process says goes to a file next to its run, and every line of it is passed on.
+    """Train one run in a process and return why it failed, "" if it did not.
 
-    command: The arguments of the process; None where the run is finished.
+    Its output goes to a file next to its run; lines about steps are reported, too.
+
+    Args:
+        entry: The run.
+        command: The arguments of the process; None if the run is finished.
+        device: Value of CUDA_VISIBLE_DEVICES; None leaves it alone.
+        say: Reports a line.
+        running: The process is added here, so that it can be ended.
     """
     if command is None:
         say(f"{entry.name}: already trained")
@@ -157,7 +171,7 @@ def _train(
 
 
 def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) -> list[str] | None:
-    """The arguments that train one of the families, or go on with it; None where it is finished."""
+    """Return the arguments that train one of the families, or resume its run; None if it is finished."""
     if (entry.folder / "config.json").exists():
         return None if _finished(entry.folder) else ["resume", str(entry.folder)]
     words = ["train", request.data, "--run", str(entry.folder), "--family", entry.family]
@@ -170,7 +184,7 @@ def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) ->
 
 
 def _is_for(key: str, family: str, families: Sequence[str]) -> bool:
-    """A setting that names a family ("gan.width") is for that one alone."""
+    """Whether a setting applies to a family: one that names a family ("gan.width") applies to that family alone."""
     owner = key.rpartition(".")[0]
     return owner == family or owner not in {name.partition(":")[0] for name in families}
 
