@@ -134,7 +134,7 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
     for wave, path in zip(ours, paths, strict=True):
         theirs, rate = soundfile.read(path)
         assert rate == model.modality.clip_shape.rate and theirs.shape == wave.shape
-        assert np.corrcoef(theirs.flatten(), wave.flatten())[0, 1] > 0.99
+        assert np.corrcoef(theirs.flatten(), wave.flatten())[0, 1] > 0.98
         assert np.abs(theirs).max() == pytest.approx(np.abs(wave).max(), rel=2e-3)
 
 
