@@ -188,7 +188,7 @@ def test_a_file_finds_its_run_and_is_made_again(root: Path, tmp_path: Path, clie
 def test_a_stretch_of_time_is_of_clips_and_sound(client: TestClient) -> None:
     name = made(client, run=SHAPES, n=1, settings={"steps": "2"})["made"]
     (fault,) = events(client, "sample", run=SHAPES, n=1, made=name, anew=[0.25, 0.75])
-    assert "does not make a stretch" in fault["error"]["message"]
+    assert "cannot fill in a stretch" in fault["error"]["message"]
 
 
 @pytest.mark.slow
