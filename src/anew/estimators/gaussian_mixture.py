@@ -18,13 +18,13 @@ from torch import Tensor
 
 from anew.core.memory import check_room
 
-TINY = 1e-12  # added to variances, so that one of zero divides nothing
+TINY = 1e-12  # added to variances, so that nothing is divided by zero
 ANY_CLASS = -1  # class of a component that serves all classes
 FOLDS = 4  # of the cross-fitting; chosen: each fit sees three quarters of the items
-ITEMS_PER_DIRECTION = 2  # at least: further directions are those of single items
+ITEMS_PER_DIRECTION = 2  # at least: with fewer, directions are those of single items
 # Items times values of one times principal components, up to which folds are fitted: a second or two.
 MOST_CROSS_FIT = 2**30
-CROSS_FIT_ROUNDS = 4  # of subspace iteration, half as many as for the basis itself: only variances are needed
+CROSS_FIT_ROUNDS = 4  # rounds of subspace iteration, half as many as for the basis itself: only variances are needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class GaussianMixture:
         return rotate(x, self.channel_rotation.T, self.row_rotation.T, self.column_rotation.T)
 
     def assign(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(N,) the component whose mean is nearest to x (N, D), among those of the example's class where labels are given."""
+        """(N,) the component whose mean is nearest to x (N, D); with labels, among those of the example's class."""
         coordinates, _ = self.project(x)
         distance = torch.cdist(coordinates, self.means)  # (N, K)
         distance = distance.masked_fill(self.weights == 0, torch.inf)
@@ -126,7 +126,7 @@ class GaussianMixture:
         return self.centre + coordinates @ self.basis.T + self._rotate_back(residual)
 
     def whiten(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        """The inverse of `unwhiten`, but for what the residual's scales bring into the basis: little where sigma is high."""
+        """The inverse of `unwhiten`, except for what the residual's scales bring into the basis, which is little if sigma is high."""
         coordinates, residual = self.project(y)
         along = torch.einsum("nr,nrk->nk", coordinates - self.means[component], self.eigenvectors[component])
         along = along / (self.variances[component] + sigma.square()).sqrt()
@@ -150,7 +150,7 @@ def dct_matrix(size: int) -> Tensor:
 
 
 def empty_mixture(shape: tuple[int, ...], rank: int, num_components: int, variance: float) -> GaussianMixture:
-    """A mixture as `fit_mixture` gives for items of shape (C, H, W), with nothing in it. num_components: K."""
+    """An empty mixture, with the tensors that `fit_mixture` gives for items of shape (C, H, W). num_components: K."""
     size = math.prod(shape)
     check_room(4 * (size * (rank + 2) + num_components * rank * rank + sum(extent**2 for extent in shape)))
     return GaussianMixture(
@@ -178,7 +178,7 @@ def fit_mixture(
     rng: torch.Generator,
     rotate_residual: bool = True,
 ) -> GaussianMixture:
-    """Principal components, k-means among them (within each class), a Gaussian a cluster.
+    """Fit principal components, clusters by k-means in them (within each class), and a Gaussian for each cluster.
 
     Args:
         x: (N, C, H, W) data.
@@ -194,7 +194,7 @@ def fit_mixture(
     centred = x - centre
     basis = principal_directions(centred, rank, rng)  # (D, R)
     used_rank = min(rank, max(1, len(x) // ITEMS_PER_DIRECTION))
-    basis[:, used_rank:] = 0.0  # what varies along them counts as outside
+    basis[:, used_rank:] = 0.0  # variation along these directions belongs to the residual
     coordinates = centred @ basis  # (N, R)
     residual = centred - coordinates @ basis.T
     if rotate_residual:
@@ -224,7 +224,7 @@ def fit_mixture(
 
 
 def sample_components(weights: Tensor, component_class: Tensor, uniform: Tensor, labels: Tensor | None) -> Tensor:
-    """Components as common as in the data, or as in the class.
+    """Components drawn by their frequency in the data, or in the class.
 
     In double precision on the CPU: the same components on every machine, and none that never occurs.
 
@@ -268,7 +268,7 @@ def _shortest_description(residual: Tensor, shape: torch.Size, power: float) -> 
         (colours.T.float().contiguous(), dct_matrix(height), dct_matrix(width)),
     ]
     described = [(rotations, rotate(residual, *rotations).square().mean(0)) for rotations in candidates]
-    floor = 1e-2 * power + TINY  # details a tenth of the data's deviation need no description
+    floor = 1e-2 * power + TINY  # details below a tenth of the data's deviation need no description
     return min(described, key=lambda pair: float((pair[1] + floor).log().sum()))
 
 
@@ -335,7 +335,7 @@ def _scaled_eigen(covariance: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fit_gaussian(z: Tensor, pooled: Tensor, all_weights: Tensor, scales: Tensor) -> _Gaussian:
-    """The Gaussian of one cluster, its covariance shrunk towards the pooled one where examples are few.
+    """The Gaussian of one cluster, its covariance shrunk towards the pooled one if examples are few.
 
     Args:
         z: (n, R) coordinates of the cluster.
@@ -355,7 +355,7 @@ def _fit_gaussian(z: Tensor, pooled: Tensor, all_weights: Tensor, scales: Tensor
 def _cluster(
     z: Tensor, labels: Tensor | None, num_clusters: int, classes: int, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Cluster of each row of z (N,), and the class of each component (K,), ANY_CLASS where labels play no part."""
+    """Cluster of each row of z (N,), and the class of each component (K,), ANY_CLASS without labels."""
     component_class = torch.full((num_clusters + 1,), ANY_CLASS)
     cluster = torch.zeros(len(z), dtype=torch.long)
     if labels is None or classes == 0:

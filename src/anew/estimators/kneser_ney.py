@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNSEEN = -1  # the id of a context that was not seen
-# Where counts of counts are too few to estimate them; about their usual values
+# Used if counts of counts are too few to estimate discounts; about their usual values
 DEFAULT_DISCOUNTS = 0.0, 0.5, 0.75, 0.9
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -31,9 +31,9 @@ class Level:
     Attributes:
         contexts: (C,) sorted keys.
         starts: (C+1,) where each context's pairs begin.
-        tokens: (P,) what followed, sorted in each context.
+        tokens: (P,) tokens that followed, sorted in each context.
         values: (P,) interpolated probability of the pair.
-        backoff: (C,) mass left for the shorter context.
+        backoff: (C,) probability left for the shorter context.
         pairs: (P,) sorted keys: context id * vocab_size + token.
     """
 
@@ -45,9 +45,9 @@ class Level:
     pairs: Ints = field(init=False)
 
     def build_pairs(self, vocab_size: int) -> None:
-        """Raises ValueError where the arrays do not fit each other."""
+        """Raise ValueError if the arrays are inconsistent."""
         if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
-            raise ValueError("the counts are inconsistent")  # before memory is taken for what they say
+            raise ValueError("the counts are inconsistent")  # before memory is allocated for them
         context = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
         object.__setattr__(self, "pairs", context * vocab_size + self.tokens)
 
@@ -109,7 +109,7 @@ class KneserNey:
         return contexts
 
     def tail(self, ids: Sequence[int]) -> list[int]:
-        """One column of `walk`, for what follows a sequence: plain numbers, for a sampler's single step."""
+        """One column of `walk`, for the token after a sequence, in plain numbers for a sampler's single step."""
         contexts = [0]
         for k in range(1, self.order + 1):
             context = UNSEEN
@@ -125,7 +125,7 @@ class KneserNey:
     def probability(self, contexts: Ints, targets: Ints) -> Floats:
         """(n,) probability of each target (n,) after the contexts (order+1, n) of `walk`."""
         probabilities = np.full(len(targets), 0.0, dtype=np.float32)
-        carried = np.ones(len(targets), dtype=np.float32)  # mass left by longer contexts
+        carried = np.ones(len(targets), dtype=np.float32)  # probability left by longer contexts
         remaining = np.arange(len(targets))
         for k in range(self.order, -1, -1):
             rows = remaining[contexts[k, remaining] >= 0]
@@ -184,7 +184,7 @@ class KneserNey:
         return {f"{name}_{k}": getattr(level, name) for k, level in enumerate(self.levels) for name in ARRAYS}
 
     def check(self) -> None:
-        """Raise ValueError where restored arrays are no counts: an index in them would lead out of bounds."""
+        """Raise ValueError if an index in restored arrays is out of bounds."""
         for k, level in enumerate(self.levels):
             contexts, starts, tokens = level.contexts, level.starts, level.tokens
             fits = len(starts) == len(contexts) + 1 == len(level.backoff) + 1 and len(tokens) == len(level.values)
@@ -197,7 +197,7 @@ class KneserNey:
 
     @classmethod
     def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:
-        """Undo `arrays`."""
+        """The counts from the result of `arrays`."""
         levels: list[Level] = []
         while f"contexts_{len(levels)}" in arrays:
             k = len(levels)
@@ -207,7 +207,7 @@ class KneserNey:
 
 
 def search(sorted_keys: Ints, keys: Ints) -> Ints:
-    """Index of each key in sorted keys, -1 where it is not among them."""
+    """Index of each key in sorted keys, -1 if it is not among them."""
     if not len(sorted_keys):
         return np.full(len(keys), -1, dtype=np.int64)
     index = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
@@ -215,7 +215,7 @@ def search(sorted_keys: Ints, keys: Ints) -> Ints:
 
 
 def _context_tree(ids: Ints, depth: Ints, vocab_size: int, order: int) -> tuple[list[Ints], list[Ints]]:
-    """Sorted context keys of each order, and the context id of each position (UNSEEN where the sequence is too short)."""
+    """Sorted context keys of each order, and the context id of each position (UNSEEN if the sequence is too short)."""
     contexts, context_of = [np.zeros(1, dtype=np.int64)], [np.zeros(len(ids), dtype=np.int64)]
     for k in range(1, order + 1):
         deep_enough = np.flatnonzero(depth >= k)
@@ -235,7 +235,7 @@ def _count_levels(
     pair_counts: list[tuple[Ints, Ints]] = []  # from the longest order down
     longer_pairs: Ints | None = None
     for k in range(len(contexts) - 1, -1, -1):
-        # Where a sequence begins there is no longer context to be a type of: such an occurrence counts as itself.
+        # At the beginning of a sequence there is no longer context, so that an occurrence counts as a type of its own.
         counted = np.flatnonzero(depth >= k) if longer_pairs is None else np.flatnonzero(depth == k)
         keys = context_of[k][counted] * vocab_size + ids[counted]
         if longer_pairs is not None:

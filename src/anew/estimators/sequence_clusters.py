@@ -1,4 +1,4 @@
-"""Clusters of related sequences: single linkage over shared k-mers, computed only as far as they are needed.
+"""Clusters of related sequences: single linkage over shared k-mers. Only clusters that are needed are computed.
 
 Two sequences are related if they share at least `threshold` of the smaller one's set of k-mers. To hold out whole clusters,
 only the clusters of held-out sequences are needed. So clusters are grown one at a time from a starting sequence, and growth
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 DEFAULT_K = 5  # letters: 20^5 k-mers of proteins, so that unrelated sequences share few
 LETTER_BITS = 5  # bits of a letter in a k-mer: 32 letters, without case
-MAX_TABLE = 1 << 26  # largest value up to which k-mers are numbered by a table: k-mers of five letters fit
-PAIRS_AT_ONCE = 1 << 22  # pairs of a k-mer and a sequence that are looked up together: bounds memory
+MAX_TABLE = 1 << 26  # k-mers up to this value are numbered with a table: those of five letters fit
+PAIRS_AT_ONCE = 1 << 22  # pairs of a k-mer and a sequence that are looked up at a time, which bounds memory
 Indices = NDArray[np.int64]
 
 
@@ -24,7 +24,7 @@ class SequenceClusters:
 
     Args:
         sequences: The sequences.
-        threshold: Shared k-mers over the smaller set, above which two are related; above 0.
+        threshold: Two sequences are related if they share at least this part of the smaller set of k-mers; above 0.
         k: Letters of a k-mer, at most 8.
 
     Attributes:
@@ -37,14 +37,14 @@ class SequenceClusters:
         num_kmers, columns = _number_values(kmer)
         self.sizes = np.bincount(owner, minlength=self.n)  # (n,) different k-mers
         self._columns = columns  # the k-mers of the first sequence, then those of the second, ...
-        self._rows = np.concatenate([[0], np.cumsum(self.sizes)])  # (n + 1,) where each sequence's begin
+        self._rows = np.concatenate([[0], np.cumsum(self.sizes)])  # (n + 1,) where the k-mers of each sequence begin
         by_kmer = columns.astype(np.int64) << 32 | owner
         by_kmer.sort()
         self._owners = (by_kmer & 0xFFFFFFFF).astype(np.int32)  # the sequences with the first k-mer, ...
         self._kmers = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=num_kmers))])
 
     def related_to(self, indices: Indices) -> Indices:
-        """All sequences that are related to one of these; they are themselves among them, unless they have no k-mer."""
+        """All sequences that are related to one of these, including these themselves, unless they have no k-mer."""
         related = [np.zeros(0, dtype=np.int64)]
         for sequence in indices.tolist():
             shared = self._shared(sequence)
@@ -82,7 +82,7 @@ class SequenceClusters:
             frontier = linked[~is_member[linked]]
             is_member[frontier] = True
             if is_member.sum() > max_size or is_closed[frontier].any():
-                is_closed |= is_member  # whatever is linked to them is as large
+                is_closed |= is_member  # every sequence linked to them is in the same large cluster
                 return None
         return np.flatnonzero(is_member)
 
@@ -115,7 +115,7 @@ class SequenceClusters:
 
 
 def _ranges(starts: Indices, counts: Indices) -> Indices:
-    """start, start + 1, ... of `count` numbers for each pair, one after the other."""
+    """For each pair (start, count) the `count` numbers start, start + 1, ..., one pair after another."""
     before = np.cumsum(counts) - counts
     numbers: Indices = np.arange(counts.sum()) + np.repeat(starts - before, counts)
     return numbers
@@ -136,7 +136,7 @@ def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Indices, NDArra
     owner = np.repeat(np.arange(len(sequences), dtype=np.int64), lengths)
     if len(letters) < k:
         return owner[:0], np.zeros(0, dtype=np.uint64)
-    pairs = owner[: len(letters) - k + 1].astype(np.uint64)  # the sequence, and behind it LETTER_BITS a letter
+    pairs = owner[: len(letters) - k + 1].astype(np.uint64)  # the sequence, followed by LETTER_BITS for each letter
     for offset in range(k):
         pairs <<= np.uint64(LETTER_BITS)
         pairs |= letters[offset : offset + len(pairs)]
@@ -148,8 +148,8 @@ def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Indices, NDArra
 
 
 def _number_values(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
-    """How many different values there are, and each one's number in their order. By a table where they are small: sorting
-    takes longer."""
+    """How many different values there are, and the rank of each. Small values are ranked with a table, since sorting takes
+    longer."""
     largest = int(values.max(initial=0))
     if largest >= MAX_TABLE:
         different, numbers = np.unique(values, return_inverse=True)

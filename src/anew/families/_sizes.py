@@ -13,13 +13,13 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 T = TypeVar("T")
 
 CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 704)  # by model size: each about doubles the cost of a step
-# Model size from which on a convolutional stage has two blocks: on digits, one wide block was better in equal time
+# From this model size on, a convolutional stage has two blocks: on digits, one wide block was better in equal time
 # (docs/log.md, 2026-11-25).
 DEEP_FROM = 4
 
 
 def at_size(ladder: Sequence[T], model_size: int) -> T:
-    """The rung of a ladder for a model size, its ends for sizes beyond them."""
+    """The entry of a ladder for a model size; the first or last one for sizes beyond its ends."""
     return ladder[min(max(model_size, 0), len(ladder) - 1)]
 
 
@@ -34,7 +34,7 @@ def conv_depth(model_size: int) -> int:
 
 
 def autoencoder_batch_size(side: int, device: str) -> int:
-    """Examples of a step of an autoencoder of items of so many pixels a side."""
+    """Examples a step of an autoencoder for items of so many pixels a side."""
     factor = 1 if device == "cpu" else 4
     if side <= 64:
         return factor * 64
@@ -52,7 +52,7 @@ def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), but_not: str
     Args:
         modules: Names of submodules, as whole parts of a parameter's dotted name.
         ndims: Numbers of dimensions that a weight may have.
-        but_not: A submodule whose weights are left out all the same.
+        but_not: A submodule within these whose weights are left out.
     """
 
     def match(name: str, parameter: Tensor) -> bool:
@@ -75,7 +75,7 @@ def muon_and_adamw(
     betas: tuple[float, float] = (0.9, 0.99),
     grad_clip: float = 1.0,
 ) -> OptimizerConfig:
-    """Muon for the matrices, its products in `dtype`, AdamW for every other parameter of a phase."""
+    """Muon for the matrices, with products in `dtype`, and AdamW for all other parameters of a phase."""
     return OptimizerConfig(
         (
             ParameterGroup(matrices, "muon", muon_lr, weight_decay=weight_decay, momentum=momentum, dtype=dtype),

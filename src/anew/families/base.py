@@ -1,6 +1,6 @@
 """Interface of families: a module with the data it supports, its training (phases) and its sampling (drafts).
 
-A family knows specs, functions, estimators and nets, and neither data nor trainer nor command line.
+A family uses specs, functions, estimators and nets. It knows nothing of data, the trainer or the command line.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Scale:
     Attributes:
         items: Examples in the train split (windows or records for tokens).
         units: Characters, residues or pixels in it.
-        seconds: Training time; None where only steps are given.
+        seconds: Training time; None if only steps are given.
         model_size: 0 for the smallest candidate; each +1 about doubles the cost of a step.
         device: Type of the device that it will run on, e.g. "cpu".
         threads: Threads that it will have there.
-        compile_seconds: That loops which it would use take to be compiled first; 0 where they are.
+        compile_seconds: Seconds to compile loops that it would use; 0 if they are already compiled.
     """
 
     items: int
@@ -67,8 +67,8 @@ class TokenDraft:
     """Samples of tokens while they grow.
 
     Attributes:
-        ids: (n, t), the prompt and what was drawn.
-        weights: (n, V) in proportion to the probability of the last of them, before temperature and cuts.
+        ids: (n, t) the prompt and the tokens drawn so far.
+        weights: (n, V) proportional to the probabilities from which the last token was drawn, before temperature and cuts.
     """
 
     ids: NDArray[np.int64]
@@ -85,9 +85,9 @@ class SamplesTokens(Protocol):
         """Drafts of the samples; to cancel, stop iterating.
 
         Args:
-            request: What is asked for; its condition may be (n, L), a prompt for each sample.
-            keys: (seed, index) of each sample, n of them: the sample that `sample` gives for this seed at this index.
-            reads_prompt: Whether each token of the prompt makes a draft, with the weights before it.
+            request: The request; its condition may be (n, L), a prompt for each sample.
+            keys: (seed, index) of each of the n samples: the sample that `sample` gives for this seed at this index.
+            reads_prompt: Whether each token of the prompt makes a draft too, with the weights before it.
 
         Yields:
             One draft a token.
@@ -96,20 +96,20 @@ class SamplesTokens(Protocol):
 
 
 def check_axes(family: str, spec: Grid, allowed: Iterable[str]) -> None:
-    """Raise ConfigError where the axes of a grid are not among the allowed ones."""
+    """Raise ConfigError if the axes of a grid are not allowed."""
     if spec.axes not in allowed:
         expected = " or ".join(map(repr, allowed))
         raise ConfigError(f"{family} supports grids with axes {expected} (got {spec.axes!r})")
 
 
 def check_clusters(setting: str, number: int, classes: int) -> None:
-    """Raise ConfigError where there are fewer clusters than classes: each class needs one of its own."""
+    """Raise ConfigError if there are fewer clusters than classes: each class needs a cluster of its own."""
     if number < classes:
         raise ConfigError(f"{setting} must be at least the number of classes, {classes} (got {number})")
 
 
 def class_labels(request: SampleRequest, classes: int) -> Tensor | None:
-    """The labels (n,) of a request; ConfigError where there are labels and the data has no classes."""
+    """The labels (n,) of a request. Raises ConfigError if there are labels, but the data has no classes."""
     if request.labels is not None and not classes:
         raise ConfigError("a label was given, but the data has no labels; leave it out")
     return request.labels
@@ -130,17 +130,17 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         Sampling: Frozen dataclass of settings.
         spec_types: Types of spec that it supports.
         axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
-        preferred_for: What it is the first choice for, among "quality", "speed" and "latent".
+        preferred_for: For which preferences it is the first choice, among "quality", "speed" and "latent".
         wins: On which share of the data sets of images in docs/log.md its samples came out best. Who never won is not tried.
-        learning_exponent: How fast its Fréchet distance beyond that of real items falls: as progress to minus this power.
-        suits_latents: Whether it was found to do well on latents of a codec, where it could work on the data itself.
-        rationale: Why this family follows from the spec, one clause.
-        early_stopping: Whether the first phase's loss on held-out data tells when to stop.
-        generates: Whether it samples by itself. What is a codec alone is learned before another family.
-        codec_config: Config fields where it serves as a Codec; None where it cannot.
+        learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
+        suits_latents: Whether it was found to do well on latents of a codec, although it could work on the data itself.
+        rationale: Why this family suits the spec, one clause.
+        early_stopping: Whether the first phase's loss on held-out data decides when to stop.
+        generates: Whether it samples by itself. A family that is only a codec is trained before another one.
+        codec_config: Fields of its Config when it serves as a codec; None if it cannot.
         codec_time_share: Share of the training time that it takes as a codec.
-        latent_spec_type: Type of the spec of its latents, where it serves as a Codec.
-        no_interpolation_reason: What to use instead where it has no continuous space, one clause.
+        latent_spec_type: Type of the spec of its latents, if it serves as a codec.
+        no_interpolation_reason: What to use instead if it has no continuous space, one clause.
         follows_keys: Whether `sample` draws each row by `SampleRequest.sample_keys`, so that several seeds grow as one batch.
         fills_in: Whether `sample` keeps the values of a Grid that a condition gives.
         interpolates_across_classes: Whether `generate` needs no label, so that a path may lead from class to class.
@@ -193,12 +193,12 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
 
     @classmethod
     def compile_seconds(cls, spec: SpecT) -> float:
-        """Seconds of an idle core that loops of this family still take to be compiled on this machine."""
+        """Seconds of an idle core to compile loops of this family that are not yet compiled on this machine."""
         return 0.0
 
     @classmethod
     def plan_notes(cls, spec: SpecT, scale: Scale, config: ConfigT) -> tuple[str, ...]:
-        """Notes for people on a plan besides its sizes, one sentence each."""
+        """Further notes on a plan, besides its sizes, one sentence each."""
         return ()
 
     @classmethod
@@ -208,14 +208,14 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
 
     @classmethod
     def target_examples(cls, spec: SpecT, config: ConfigT, scale: Scale) -> float:
-        """Examples that this Config should see before a larger one is worth it. The planner takes the largest Config whose
-        measured speed reaches its target within the budget."""
+        """Examples that this Config should see before a larger one is worth it. The planner chooses the largest Config that is fast
+        enough to reach its target within the budget."""
         return 0.0
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        """Learn what has a closed form (counts, means, spectra) from one pass over train data, into buffers.
+        """Fit buffers that have a closed form (counts, means, spectra) in one pass over train data.
 
         Called once before step 0 and never on resume, since buffers are part of the state.
 
@@ -225,16 +225,16 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         """
 
     def fit_latents(self, sweep: Iterable[Batch]) -> None:
-        """Fit in closed form how the latents of a trained network lie, into buffers, before `calibrate`.
+        """Fit the distribution of the latents of a trained network in closed form, into buffers, before `calibrate`.
 
-        Called with fewer items while training goes on, where samples are to be shown.
+        Also called during training, with fewer items, before samples are shown.
 
         Args:
             sweep: Batches of train data, as in training.
         """
 
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit what needs held-out validation data once training is over.
+        """Fit, after training, what needs held-out validation data.
 
         Args:
             sweep: Scoring batches of the validation part.
@@ -252,7 +252,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         raise NotImplementedError
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
-        """The loss of the one phase, where there is one."""
+        """The loss of the one phase, for families with one."""
         raise NotImplementedError
 
     def phases(self) -> tuple[Phase, ...]:
@@ -260,10 +260,10 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         return (Phase("main", self, self.loss, self.optimizer()),)
 
     def on_step_end(self, logs: Mapping[str, float]) -> None:
-        """Called after each step with its logs, the same on every process: where a controller moves its own buffers."""
+        """Called after each step with its logs, which are the same on every process. A controller can update its buffers here."""
 
     def warning(self, progress: float) -> str | None:
-        """A warning about a training that goes wrong, one sentence, or None; reported once per run."""
+        """A sentence if training goes wrong, or None; reported once per run."""
         return None
 
     # -- sample ---------------------------------------------------------------------------------------------------------
@@ -273,8 +273,7 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         raise NotImplementedError
 
     def num_drafts(self, request: SampleRequest) -> int:
-        """About how many drafts `sample` yields for a request with sampling settings, so that some can be shown at even
-        distances."""
+        """About how many drafts `sample` yields for a request with sampling settings, to choose evenly spaced ones to show."""
         return 1
 
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
@@ -296,19 +295,18 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         raise NotImplementedError
 
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(n, K) latents that lead back to the items x (n, *shape), as nearly as the family can."""
+        """(n, K) latents from which `generate` gives the items x (n, *shape), as closely as the family can."""
         raise NotImplementedError
 
     def interpolate(self, start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
-        """(n, K) latents at `fractions` (n,) of the way from start (K,) to end (K,): along the sphere, where normal numbers
-        lie."""
+        """(n, K) latents at `fractions` (n,) of the way from start (K,) to end (K,), along the sphere on which normal numbers lie."""
         return slerp(start, end, fractions)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
     def bits(self, batch: Batch) -> Tensor | None:
         """(B,) bits of the counted targets of each example (exact, or a bound that the family's docstring states), or
-        None where the family has no likelihood."""
+        None if the family has no likelihood."""
         return None
 
     @property
@@ -317,17 +315,17 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         return False
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
-        """(B,) bits under parts of the model alone, by name, where it is a mixture: what each would reach without the rest."""
+        """(B,) bits under each part of the model alone, by name, if it is a mixture."""
         return {}
 
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Results of `bits` and `bits_by_part`, in one pass where a family can."""
+        """Results of `bits` and `bits_by_part`; a family may compute both in one pass."""
         return self.bits(batch), self.bits_by_part(batch)
 
     # -- export ---------------------------------------------------------------------------------------------------------
 
     def stock_decoder(self) -> StockDecoder:
-        """Its network as a class that other libraries have.
+        """Its network as a class that other libraries know.
 
         Raises:
             ConfigError: There is no such class for it.
@@ -338,10 +336,10 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         )
 
     def portable_sampler(self) -> PortableSampler:
-        """Its networks as graphs, and the steps that sample from them, with the sampling settings that are the default.
+        """Its networks as graphs, and the steps that sample from them, for the default sampling settings.
 
         Raises:
-            ConfigError: Its sampling cannot be said in such steps.
+            ConfigError: Its sampling cannot be expressed in such steps.
         """
         name = type(self).__name__.lower()
         raise ConfigError(f"the family {name!r} provides no graphs; it would do so in its `portable_sampler` method")
@@ -355,22 +353,22 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         raise NotImplementedError
 
     def check_state(self) -> None:
-        """Check buffers that were loaded, of which only names, shapes and dtypes were checked so far.
+        """Check loaded buffers, of which only names, shapes and dtypes were checked so far.
 
         Raises:
-            ValueError: An index in a buffer would lead outside; one clause.
+            ValueError: An index in a buffer is out of range (one clause).
         """
 
 
 def load_family(name: str) -> type[Family]:
-    """The family of this name; ConfigError with the nearest name where there is none."""
+    """The family of this name. Raises ConfigError with the nearest name if there is none."""
     family = registry.load("families", name)
     assert issubclass(family, Family)
     return family
 
 
 def load_family_file(path: Path) -> type[Family]:
-    """The family that a Python file of the user's exports. This runs the file.
+    """The family that a user's Python file exports. This runs the file.
 
     Raises:
         ConfigError: It is missing, fails, or exports something else.

@@ -1,4 +1,4 @@
-"""Views into how families work, besides samples: taps on the ordinary path, not copies of it."""
+"""Views into how families work, besides samples. They observe the ordinary computation instead of copying it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NoiseLevel:
     Attributes:
         sigma: Noise level, in the units of the data.
         noisy: (n, *shape) the samples at this level.
-        estimate: (n, *shape) the clean items that the model takes them for; the last of them are the samples.
+        estimate: (n, *shape) the model's estimates of the clean items; the last ones are the samples.
     """
 
     sigma: float
@@ -31,7 +31,7 @@ class Denoises(Protocol):
     """A family that removes noise step by step."""
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
-        """The steps of `Family.sample` for the same arguments, with what each of them was given."""
+        """The steps of `Family.sample` for the same arguments, with the input of each."""
         ...
 
     def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
@@ -40,7 +40,7 @@ class Denoises(Protocol):
         Args:
             noisy: (n, *shape) items with noise.
             sigma: Its level, in the units of the data.
-            labels: (n,) their classes, where the data has any.
+            labels: (n,) their classes, if the data has any.
 
         Returns:
             (n, *shape) clean items.
@@ -52,7 +52,7 @@ class Denoises(Protocol):
 
         Args:
             x: (n, *shape) items.
-            labels: (n,) their classes, where the data has any.
+            labels: (n,) their classes, if the data has any.
             count: Noise levels, from the highest to the lowest that sampling passes.
 
         Returns:
@@ -63,22 +63,22 @@ class Denoises(Protocol):
 
 @runtime_checkable
 class Discriminates(Protocol):
-    """A family with a discriminator, which tells real items from generated ones."""
+    """A family with a discriminator, which distinguishes real items from generated ones."""
 
     def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The discriminator's logits of real items.
 
         Args:
             x: (n, *shape) items.
-            labels: (n,) their classes, where the data has any.
+            labels: (n,) their classes, if the data has any.
 
         Returns:
-            (n,) logits. Only differences mean something: an item of the higher logit is believed to be real.
+            (n,) logits. Only differences are meaningful: a higher logit means that an item looks more real.
         """
         ...
 
     def input_gradient(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """In which direction items would look more real.
+        """The direction in which items would look more real.
 
         Args:
             x: (n, *shape) items.
@@ -98,20 +98,20 @@ class Attends(Protocol):
         """Attention weights of each head.
 
         Returns:
-            (layers, heads, B, L, L): the share that each input position took from each one up to it. A label, where there
-            are classes, is the first position.
+            (layers, heads, B, L, L) the weight that each input position gives to each one up to it. With classes, the label is the
+            first position.
         """
         ...
 
     def network_log_probs(self, batch: Batch) -> Tensor:
-        """(B, L) nats that the network alone gave each target."""
+        """(B, L) log-probability of each target in nats under the network alone."""
         ...
 
     def log_probs_by_side(self, batch: Batch) -> dict[str, Tensor]:
         """Log-probabilities of each target of one text by each side of the model alone.
 
         Returns:
-            (B, L) nats by name: "network"; "counts" and perhaps "records", where such are mixed with it; and "together", whose
-            sum is what `Family.bits` says.
+            (B, L) nats by name: "network"; "counts" and perhaps "records", if these are mixed with it; and "together", which
+            `Family.bits` sums.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is given of samples on a grid, as families keep it."""
+"""Known values of samples on a grid, which families keep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anew.errors import ConfigError
 
 
 class KnownValues(NamedTuple):
-    """values (n, D); mask (n, D) bool, true where they are to be kept."""
+    """values: (n, D); mask: (n, D) bool, which of them are known."""
 
     values: Tensor
     mask: Tensor
@@ -21,7 +21,7 @@ class KnownValues(NamedTuple):
 def known_values(
     condition: Condition | None, n: int, shape: tuple[int, ...], device: torch.device
 ) -> KnownValues | None:
-    """What is given of n samples.
+    """The known values of n samples, from a condition; None without one.
 
     Raises:
         ConfigError: It has another shape.

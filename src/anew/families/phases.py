@@ -1,4 +1,4 @@
-"""Training phases, each a module with a loss and an optimizer. The trainer knows these types and no family."""
+"""Training phases, each a module with a loss and an optimizer. The trainer knows only these types, not the families."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Loss:
     processes change nothing.
 
     Attributes:
-        total: Sum over what counts in the batch; a scalar in fp32, with gradient.
-        count: How many examples or targets counted.
+        total: Sum over the examples or targets of the batch; a scalar in fp32, with gradient.
+        count: Number of these examples or targets.
         logs: Further scalars to show, each already a mean. No two phases of a family use the same name.
     """
 
@@ -34,15 +34,15 @@ class ParameterGroup:
     """Parameters that share an update rule. A parameter goes to the first group of its phase that matches it.
 
     Attributes:
-        match: Takes (name, parameter) and says whether the group takes it.
-        optimizer: "muon" for matrices (further dimensions are flattened behind the first), "adamw" for everything else.
+        match: Takes (name, parameter) and returns whether it belongs to the group.
+        optimizer: "muon" for matrices (all dimensions after the first are flattened), "adamw" for everything else.
         lr: Peak learning rate.
         betas: Decay rates of AdamW's moments.
         eps: AdamW's term in the denominator.
         weight_decay: Decoupled weight decay, multiplied by the scheduled learning rate.
         momentum: Momentum of Muon.
         dtype: Type of the products with which Muon makes a matrix orthogonal. bf16 turns a difference in the last bit into one
-            of 1e-3 of an update; where results should not depend on the order of sums, fp32 does not.
+            of 1e-3 of an update. fp32 does not, if results should not depend on the order of sums.
     """
 
     match: Callable[[str, Tensor], bool]
@@ -62,9 +62,9 @@ class OptimizerConfig:
     Attributes:
         groups: Parameter groups, in the order in which they are tried.
         warmup_steps: Steps of linear warm-up.
-        decay: Last share of the phase in which the learning rate falls to zero (warm-up, stable, decay).
+        decay: Share of the phase, at its end, in which the learning rate falls to zero (warm-up, stable, decay).
         power: Exponent of the fall.
-        grad_clip: Largest global gradient norm; 0 does not clip.
+        grad_clip: Largest global gradient norm; 0: no clipping.
         ema_width: Relative width of the power-function average of weights, see `functional/ema.py`; 0 keeps the raw weights.
     """
 
@@ -81,13 +81,13 @@ class Phase:
     """A module, its loss and its optimizer. A GAN has two, most families one.
 
     Attributes:
-        name: Names the phase in logs, and its random streams.
-        module: Holds the parameters that the phase trains.
-        loss: Takes (batch, context) and gives the loss.
-        optimizer: How the parameters move.
-        span: When in the run the phase acts, as shares of the plan. Warm-up and decay are those of the span, and are counted
-            in the phase's own updates.
-        differentiates_twice: Whether the loss holds a gradient by an input of `module`, such as a penalty on it.
+        name: Name of the phase in logs and of its random streams.
+        module: The module whose parameters the phase trains.
+        loss: Takes (batch, context) and returns the loss.
+        optimizer: Optimizer settings of the parameters.
+        span: When in the run the phase acts, as shares of the plan. Warm-up and decay are relative to the span, and counted in
+            the phase's own updates.
+        differentiates_twice: Whether the loss contains a gradient with respect to an input of `module`, such as a penalty on it.
     """
 
     name: str
@@ -115,5 +115,5 @@ class Phase:
 
 
 def decay_share(phases: Iterable[Phase]) -> float:
-    """Last share of a run in which the learning rate of some phase falls: what a longer run would take back."""
+    """Share of a run, at its end, in which the learning rate of any phase falls, and which a longer run would repeat."""
     return 1.0 - min(phase.decay_start for phase in phases)

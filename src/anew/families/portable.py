@@ -1,4 +1,4 @@
-"""Forms of a family for programs that do not know it: a network in a stock class, or graphs and the steps that sample from them."""
+"""Forms of a family for other programs: a network in a stock class, or graphs and the steps that sample from them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from anew.nets.decoder import Qwen3Config
 
 @dataclass(frozen=True)
 class StockDecoder:
-    """A network over tokens, in the names of a class that other libraries have.
+    """A network over tokens, with the names of a class that other libraries have.
 
     Attributes:
-        state: Weights by the names of `transformers.Qwen3ForCausalLM`; without `lm_head.weight` where it is the embedding.
-        config: What its config.json holds. Ids from the spec's vocabulary on are those of labels, the last one of no label.
-        left_behind: What else the family samples from, which the class cannot hold; one clause each.
+        state: Weights by the names of `transformers.Qwen3ForCausalLM`; without `lm_head.weight` if it equals the embedding.
+        config: Contents of its config.json. Ids after the spec's vocabulary are those of labels, the last one of no label.
+        left_behind: What else the family samples from, but the class cannot hold; one clause each.
     """
 
     state: Mapping[str, Tensor]
@@ -27,15 +27,15 @@ class StockDecoder:
 
 @dataclass(frozen=True)
 class Graph:
-    """One function of tensors, traced as it is. It must not branch on values, cut rows into pieces, or take `len` of a tensor
-    (`x.shape[0]` stays open where `len(x)` becomes the number of the example's rows).
+    """One function of tensors, which is traced. It must not branch on values, cut rows into pieces, or take `len` of a tensor
+    (`x.shape[0]` remains variable, but `len(x)` becomes the number of rows in the example).
 
     Attributes:
-        name: Names its file.
-        owner: Holds all parameters and buffers that the function uses.
-        function: Takes the inputs in order, gives one tensor or a tuple.
-        inputs: Examples by name, of two rows or more.
-        outputs: Names of what it gives.
+        name: Name of its file.
+        owner: The module with all parameters and buffers that the function uses.
+        function: Takes the inputs in order, and returns one tensor or a tuple.
+        inputs: Examples by name, with two rows or more.
+        outputs: Names of the results.
         dynamic: Names of the axes of any size, by input and axis. The first axis of an input that is not named here is "n".
     """
 
@@ -55,23 +55,22 @@ class Graph:
 class PortableSampler:
     """A sampler without code: graphs, and the steps between them.
 
-    Values have names; each row of a value belongs to a sample. A step is an object of JSON with the name of its result under
-    "out":
+    Values have names; each row of a value belongs to a sample. A step is a JSON object with the name of its result under "out":
 
     - `normal(out, shape)`, normal numbers;
-    - `choose(out, weights)`, an index as common as its weight, of the class of the sample's label where there is one;
-    - `choose_row(out, table, row)`, an index as common as its weight in a row of a table;
+    - `choose(out, weights)`, an index drawn by its weight; with a label, among those of its class;
+    - `choose_row(out, table, row)`, an index drawn by its weight in a row of a table;
     - `one_hot(out, index, size)`, a row of 0 with a 1 at an index;
     - `run(graph, inputs, out)`, the graph's outputs;
     - `denoise(graph, state, sigmas, out)`, the probability flow from noise to a sample, second order (DPM-Solver++ 2M);
     - `tokens(...)`, one token after another, see `families/transformer/portable.py`.
 
     Attributes:
-        graphs: All graphs, also such as no step runs.
-        steps: In order; the result of the last one is the sample.
+        graphs: All graphs, even if no step runs them.
+        steps: Steps in order; the result of the last one is the sample.
         left_behind: What else the family samples from; one clause each.
         views: Graphs that a page knows by name: "inside" of a decoder and "stages" of a generator show what happens there; "fill" of a
-            VAE and "encoder" of a codec keep what is given of an item.
+            VAE and "encoder" of a codec keep given parts of an item.
     """
 
     graphs: tuple[Graph, ...]
@@ -86,7 +85,8 @@ def normal(out: str, *shape: int, scale: float = 1.0) -> dict[str, object]:
 
 
 def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[str, object]:
-    """An index (n,) by weight (K,), among those of the sample's class (K,), -1 being all; `otherwise` where these weigh nothing."""
+    """An index (n,) drawn by weight (K,) among those of the sample's class. classes: (K,), -1 for all; otherwise: the index if these
+    have no weight."""
     return {
         "step": "choose",
         "out": out,
@@ -97,12 +97,12 @@ def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[s
 
 
 def choose_row(out: str, table: Tensor, row: str) -> dict[str, object]:
-    """An index (n,) by the weights in a row of a table (K, F). row: a value (n,), which row that is."""
+    """An index (n,) drawn by the weights in a row of a table (K, F). row: the value (n,) that says which row."""
     return {"step": "choose_row", "out": out, "table": table.tolist(), "row": row}
 
 
 def one_hot(out: str, index: str, size: int) -> dict[str, object]:
-    """Rows (n, size) of 0, with a 1 where a value (n,) says. A page blends these rows on its way from one sample to another."""
+    """Rows (n, size) of 0 with a 1 at the index (n,). A page blends these rows on a path from one sample to another."""
     return {"step": "one_hot", "out": out, "index": index, "size": size}
 
 
@@ -127,15 +127,15 @@ def denoise(
 
     Args:
         graph: Its name.
-        state: What y starts from, times `scale`.
+        state: Name of the value that y starts from, times `scale`.
         sigmas: (steps + 1,) falling noise levels, the last one 0.
-        inputs: What the graph takes besides.
+        inputs: Names of further inputs of the graph.
         out: Name of the sample.
         scale: See `state`.
-        noise: Normal numbers that are added to y at first, at the highest level; None adds none.
-        renoise: Normal numbers (n, steps - 1, ...), new noise for each step but the last; None follows the probability flow.
+        noise: Name of normal numbers that are added to the initial y, at the highest level; None adds none.
+        renoise: Name of normal numbers (n, steps - 1, ...), new noise for each step but the last; None adds none.
         eta: Share of new noise, from 0 to 1.
-        clip: Whether samples end at -1 and 1.
+        clip: Whether samples are clipped at -1 and 1.
     """
     names = {"graph": graph, "state": state, "inputs": list(inputs), "noise": noise, "renoise": renoise, "eta": eta}
     return {"step": "denoise", **names, "scale": scale, "sigmas": sigmas.tolist(), "clip": clip, "out": out}

@@ -99,25 +99,25 @@ class Inspection:
     """Result of `anew.look` on data.
 
     Attributes:
-        path: Where it lies, as it was given.
-        modality: What it holds: "image", "text", ...
-        item_name: What one item is called ("image", "clip").
-        items: How many there are.
-        bytes: How many they take.
-        family: The family that follows from the data.
-        reason: Why, a clause.
-        tried: Families that a budget of three minutes or more tries on the data, before one of them goes on.
-        alternatives: What other preferences would choose, by preference.
-        labels: Classes, if there are any.
-        parts: Items (or spans) of train, validation and test.
-        examples: What one epoch of training has: items, or windows of text.
+        path: The path of the data, as it was given.
+        modality: The kind of data: "image", "text", ...
+        item_name: The noun for one item ("image", "clip").
+        items: Number of items.
+        bytes: Size of the items in bytes.
+        family: The recommended family.
+        reason: The reason for it, one clause.
+        tried: Families that a budget of three minutes or more tries on the data, before one of them is trained further.
+        alternatives: The family for each other preference ("speed", "latent").
+        labels: Names of the classes, if there are any.
+        parts: Number of items (or spans of text) by part: train, validation and test.
+        examples: Number of examples in one epoch of training: items, or windows of text.
         shape: Shape of an example as the family sees it: axes of a grid, or a number of tokens.
-        notes: What was decided about the data, as sentences.
-        skipped: How many items cannot be used.
-        skipped_files: Some of them.
-        not_taken: Items of other kinds that lie there, counted by modality or suffix.
-        budgets: What budgets would buy.
-        fingerprint: Changes with the data.
+        notes: Sentences on how the data was read and split.
+        skipped: Number of items that cannot be used.
+        skipped_files: Some of these, each with the reason.
+        not_taken: Number of items of other kinds in the same folder, by modality or suffix.
+        budgets: Estimates of what several budgets can train.
+        fingerprint: A digest of the data.
     """
 
     path: str

@@ -32,15 +32,15 @@ class SettingInfo:
 
     Attributes:
         name: Its key in `settings`.
-        owner: The part that has it: "train", a family or a modality; `owner.name` addresses it alone.
-        group: One of GROUPS.
+        owner: Where it belongs: "train", a family or a modality. `owner.name` sets it for this owner alone.
+        group: "training", "family", "data" or "sampling".
         type: Type of its value, in words.
-        default: Its value where none is given; several values as a tuple. Families and kinds of data may choose another
+        default: Its value if none is given; several values as a tuple. Families and kinds of data may choose another
             one to fit the data and the budget.
-        meaning: What it does.
+        meaning: What it does, one clause.
         unit: Unit of its value, "" without one.
-        minimum, maximum: The range, inclusive; None where it is open.
-        choices: All values it may have, () where they are not listed.
+        minimum, maximum: The range, inclusive; None if it is open.
+        choices: All values it may have; () if they are not listed.
     """
 
     name: str

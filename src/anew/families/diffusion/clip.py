@@ -1,5 +1,5 @@
-"""Diffusion of clips: a noise level a frame (diffusion forcing, arXiv 2407.01392), so that one model generates, goes on
-from given frames and fills between them. A frame of infinite noise level is one that the clip does not have.
+"""Diffusion of clips, with a noise level for each frame (diffusion forcing, arXiv 2407.01392), so that one model can generate,
+continue given frames and fill gaps between them. Frames that a clip does not have get an infinite noise level.
 
 Legend for shapes: B examples, n samples, C channels, T frames, H rows, W columns, D values of one clip.
 """
@@ -31,17 +31,17 @@ from anew.nets.unet3d import UNet3d
 # Principal components of clips: 192 instead of 64 brought differences from 4.0 to 3.3 times the floor (docs/log.md,
 # 2026-11-25).
 MOST_RANK = 192
-MOST_BASIS_VALUES = 1 << 24  # of the basis: 64 MB of a run
-# Noise level that the network gets for a frame that is not there: its own is infinite, and at this one nothing of a
-# frame shows.
+MOST_BASIS_VALUES = 1 << 24  # values of the basis: 64 MB of a run
+# For a frame that the clip does not have, the network gets this noise level instead of an infinite one: it hides a frame
+# completely.
 MOST_NETWORK_SIGMA = 1e3
-# Of the examples with given frames, those where the first ones, or both ends, are given, as users ask; in the others
-# any are; chosen.
+# Shares of the examples with given frames in which the first frames, or both ends, are given, as users ask for; in the
+# others any frames are given; chosen.
 P_PREFIX, P_BOTH_ENDS = 0.5, 0.25
 
 
 class ClipLayout(Layout):
-    """A noise level a frame."""
+    """Clips, with a noise level for each frame."""
 
     mixture_type: ClassVar[type[GaussianMixture]] = ClipMixture
     num_choices: ClassVar[int] = 2
@@ -122,14 +122,14 @@ class ClipLayout(Layout):
     def _given_frames(
         self, pattern: Tensor, prefix: Tensor, suffix: Tensor, per_frame: Tensor, frame_mask: Tensor
     ) -> Tensor:
-        """(B, T) the frames that are given: a beginning, both ends, or any; never all.
+        """(B, T) which frames are given: the first ones, both ends, or any, but never all.
 
         Args:
-            pattern: (B, 1) uniform, decides which of the three.
-            prefix: (B, 1) uniform, how long the beginning is, or the share of any frames.
-            suffix: (B, 1) uniform, how long the end is.
-            per_frame: (B, T) uniform.
-            frame_mask: (B, T) which frames are there.
+            pattern: (B, 1) uniform numbers that decide between the three.
+            prefix: (B, 1) uniform numbers that decide how long the beginning is, or the share of frames if any may be given.
+            suffix: (B, 1) uniform numbers that decide how long the end is.
+            per_frame: (B, T) uniform numbers that decide which frames are given if any may be.
+            frame_mask: (B, T) which frames the clip has.
         """
         length = frame_mask.sum(1, keepdim=True)
         position = torch.arange(self.num_parts, device=frame_mask.device)
@@ -162,7 +162,7 @@ class ClipLayout(Layout):
         position = torch.arange(self.num_parts, device=number.device)
         assert isinstance(mixture, ClipMixture)
         counts = mixture.length_counts[component]  # (n, T)
-        if known_values is not None:  # no shorter than what is known of it
+        if known_values is not None:  # a sample is not shorter than its known part
             has_known = known_values.mask.view(len(number), *self.spec.shape).flatten(3).any(3).any(1)  # (n, T)
             known_length = (has_known * (position + 1)).amax(1, keepdim=True)
             counts = torch.where(position + 1 >= known_length, counts, 0.0)
@@ -180,7 +180,7 @@ class ClipLayout(Layout):
         return x.gather(2, position[:, None, :, None, None].expand_as(x))
 
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Longer clips grow by windows: each goes on from the later half of what is there."""
+        """Drafts. Longer clips grow by windows, each of which continues the later half of the one before."""
         sampling = request.sampling_as(DiffusionSampling)
         if sampling.tile:
             raise ConfigError("tile applies to images only; leave it out")
@@ -212,7 +212,7 @@ class ClipLayout(Layout):
             start = min(start + window_frames - window_frames // 2, total - window_frames)
 
     def _full_mask(self, condition: Condition | None) -> Condition | None:
-        """With a mask of the shape of its values."""
+        """The condition with a mask that has the shape of its values."""
         if condition is None:
             return None
         x, shape = condition.x, self.spec.shape
@@ -234,7 +234,7 @@ def _mask_of(condition: Condition) -> Tensor:
 
 
 def _pad_frames(condition: Condition, frames: int) -> Condition:
-    """With so many frames: those that are added are not known."""
+    """The condition with so many frames; those that are added count as unknown."""
     missing = frames - condition.x.shape[-3]
     if missing <= 0:
         return condition

@@ -1,4 +1,4 @@
-"""The settings of diffusion, for training and for sampling."""
+"""Settings of diffusion, for training and for sampling."""
 
 from __future__ import annotations
 

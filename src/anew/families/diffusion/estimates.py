@@ -1,4 +1,4 @@
-"""Estimates of a denoiser at one noise level: what pages show of it besides its samples.
+"""Estimates of a denoiser at one noise level, which pages show besides its samples.
 
 Legend for shapes: n items, D values of one item.
 """
@@ -35,8 +35,8 @@ class Denoiser(Protocol):
 def clean_estimates(
     family: Denoiser, noisy: Tensor, sigma: float, labels: Tensor | None, near: Tensor | None = None
 ) -> Tensor:
-    """(n, *shape) clean items that noisy ones (n, *shape) are taken for, each as one of the component nearest to it, or to
-    `near` (n, *shape)."""
+    """(n, *shape) estimates of the clean items behind noisy ones (n, *shape), each with the component nearest to the noisy item, or
+    to `near` (n, *shape)."""
     labels_here = None if labels is None or not family.spec.classes else labels.to(family.device)
     rows = noisy.flatten(1).float().to(family.device)  # (n, D)
     nearest = rows if near is None else near.flatten(1).float().to(family.device)
@@ -45,8 +45,8 @@ def clean_estimates(
 
 
 def level_errors(family: Denoiser, x: Tensor, labels: Tensor | None, sigmas: Tensor) -> tuple[Tensor, Tensor]:
-    """Noise levels (L,) without the last, which is none, and the mean squared error of estimates at each, of items x
-    (n, *shape)."""
+    """Noise levels (L,) without the last one, which is 0, and the mean squared error of estimates of items x (n, *shape) at
+    each."""
     noise = StepContext(0, 0, phase="errors").normal("noise", x.shape)
     levels = sigmas[:-1].cpu()
     estimates = [clean_estimates(family, x + sigma * noise, sigma, labels, x).cpu() for sigma in levels.tolist()]

@@ -1,9 +1,9 @@
-"""Diffusion: a network learns to remove noise from data at every noise level, and samples form out of noise.
+"""Diffusion: a network learns to remove noise from data at every noise level, so that samples form out of noise.
 
 The network corrects a closed form. One pass over the data fits a mixture of Gaussians in principal components
-(`anew.estimators.gaussian_mixture`); its posterior mean is the skip path of the denoiser (EDM's preconditioning, arXiv
-2206.00364, with a matrix in place of a number), the network is told the component, and sampling starts from the mixture at
-a noise level where the two distributions can hardly be told apart, instead of from pure noise.
+(`anew.estimators.gaussian_mixture`). Its posterior mean is the skip path of the denoiser (EDM's preconditioning, arXiv
+2206.00364, with a matrix instead of a number), and the network is told the component. Sampling does not start from pure noise,
+but from the mixture at a noise level where it can hardly be distinguished from the data.
 
 Legend for shapes: B examples, n samples, F parts of an example with a noise level each, D values of one example, K
 components, R principal components.
@@ -43,21 +43,21 @@ LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # b
 # Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
 # 2026-11-25).
 MOST_COMPONENTS = 256
-EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not say how a component varies
+EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not show how a component varies
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 Tap = Callable[[Tensor, Tensor], None]
-# Samples that go through the network at a time: bounds memory, and results depend on it, since sums round by the
+# Samples that go through the network at a time. This bounds memory; results depend on it, since rounding depends on the
 # batch.
 ROWS = 128
 # Noise levels of latents: distances 5.5 instead of 5.1 and 5.2 instead of 4.8, in half of the time (docs/log.md,
 # 2026-11-25).
 LATENT_STEPS = 4
-# On a path that is to be undone: errors add up on the way back; chosen.
+# Steps of a path that is to be inverted: many, since its errors add up on the way back; chosen.
 FLOW_STEPS = 24
-# Noise levels, in standard deviations of the data, from which on samples are guided by the closed form: below, it blurs
-# what the network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
+# From this noise level on, in standard deviations of the data, the closed form guides samples: below, it blurs what the
+# network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
 AUTOGUIDANCE_FROM = 1.0
-MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite where the closed form leaves no error
+MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite if the closed form leaves no error
 LARGEST_SIZE = 9  # of the ladder, about 500 million weights
 
 
@@ -102,7 +102,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
     def suggest(cls, spec: Grid, scale: Scale) -> DiffusionConfig:
         classes = max(1, spec.classes)
         num_components = min(MOST_COMPONENTS, scale.items // EXAMPLES_PER_COMPONENT) // classes * classes
-        # Examples a second, about, over the 100 epochs where copying may begin.
+        # About examples a second, divided by the 100 epochs after which copying may begin.
         speed = 5 if scale.device == "cpu" else 50
         may_copy = scale.seconds is not None and scale.seconds * speed > scale.items
         config = DiffusionConfig(
@@ -152,7 +152,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             getattr(self, f"mixture_{field.name}").copy_(getattr(mixture, field.name))
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Squared error of the network's output, each part of an example weighted alike."""
+        """Squared error of the network's output, with equal weights for all parts of an example."""
         std = self.spec.std
         x = batch.x.flatten(1).float()  # (B, D)
         component = self.mixture.assign(x, batch.labels if self.spec.classes else None)
@@ -176,7 +176,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             y: (B, D).
             sigma: (B, F).
             component: (B,).
-            wraps: Whether the network sees images that wrap.
+            wraps: Whether the network treats images as wrapping around.
 
         Returns:
             (B, D), (B, D) or (B, 1), and (B, D).
@@ -198,7 +198,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Drafts, of as many frames as the request asks for where the data are clips."""
+        """Drafts; for clips, with as many frames as the request asks for."""
         request = replace(request, sampling=request.sampling_as(DiffusionSampling))
         return self.layout.sample(self._sample_window, request, seed)
 
@@ -207,7 +207,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
 
     @torch.no_grad()
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
-        """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
+        """Drafts (n, *shape). tap: is called with the input of each estimate, (n, D), and its noise level ()."""
         sampling = request.sampling_as(DiffusionSampling)
         given_values = known_values(request.condition, request.n, self.spec.shape, self.device)
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
@@ -267,7 +267,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         return sigmas.to(self.device)
 
     def to_items(self, denoised: Tensor, part_mask: Tensor | None = None) -> Tensor:
-        """(n, *shape) of estimates (n, D)."""
+        """Estimates (n, D) as items (n, *shape)."""
         x = denoised.view(len(denoised), *self.spec.shape)
         x = x.clamp(-1, 1) if self.spec.bounded else x
         return x if part_mask is None else self.layout.hold_last_part(x, part_mask)
@@ -289,7 +289,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         return torch.stack([torch.randn(count, generator=source) for source in sources]).to(self.device)
 
     def _choose_component(self, request: SampleRequest, number: Tensor, known_values: KnownValues | None) -> Tensor:
-        """(n,) a component for each sample: by its weight, or the nearest one where values are known."""
+        """(n,) a component for each sample: at random by its weight, or the nearest one if values are known."""
         weights = self.mixture_weights.expand(request.n, -1)  # (n, K)
         labels = class_labels(request, self.spec.classes)
         if labels is not None:
@@ -314,9 +314,9 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         return self.autoguide(denoised, y, sigma, sampling.autoguidance)
 
     def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor:
-        """(n, D) denoised estimates of y (n, D) at levels (n, F), moved away from those of a weaker model (autoguidance,
-        arXiv 2406.02507, eq. 3): the closed form of all data, one Gaussian, which costs next to nothing. At high noise levels
-        alone (arXiv 2404.07724). A network that has seen little stays too near the mean of the data there.
+        """(n, D) denoised estimates of y (n, D) at levels (n, F), moved away from those of a weaker model (autoguidance, arXiv
+        2406.02507, eq. 3). The weaker model is the closed form of all data, one Gaussian, which costs next to nothing. Only high
+        noise levels are guided (arXiv 2404.07724): there, a network that has seen little stays too close to the mean of the data.
 
         Args:
             denoised: Estimates of the network.
@@ -331,13 +331,13 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         return denoised + extra * (denoised - closed_form)
 
     def _denoise_wrapped(self, y: Tensor, sigma: Tensor, level: int) -> Tensor:
-        """The same of images that wrap, at the noise level of this number. Of no component: turned images are of none."""
+        """Denoised estimate of images that wrap around, at the noise level of this number. Shifted images fit no component."""
         y = turned(y, self.spec.shape, level)
         component = torch.full((len(y),), self.any_component, device=y.device)
         return turned(self.denoise(y, sigma, component, wraps=True), self.spec.shape, level, inverse=True)
 
     def denoise(self, y: Tensor, sigma: Tensor, component: Tensor, wraps: bool = False) -> Tensor:
-        """(n, D) denoised estimate at levels (n, F) or () of its parts, in rows that stay in a processor's cache."""
+        """(n, D) denoised estimate at levels (n, F) or () of its parts, for so many rows at a time as fit into a processor's cache."""
         rows = max(1, ROWS // self.layout.num_parts)
         sigma = sigma.expand(len(y), self.layout.num_parts)
         y = torch.where(self.mixture.per_value(sigma).isinf(), 0.0, y)
@@ -355,14 +355,14 @@ class Diffusion(Family[Grid, DiffusionConfig]):
     # -- latents --------------------------------------------------------------------------------------------------------
 
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
-        """(n, D) about normal numbers that lead to the samples of `sample`, as nearly as the flow can be undone."""
+        """(n, D) approximately normal numbers that lead to the samples of `sample`, as closely as the flow can be inverted."""
         *_, x = self._sample_window(request, seed)
         return self.encode_to_latents(x)
 
     @torch.no_grad()
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
-        """Drafts along the probability flow from one Gaussian for all rows. Labels play no part, and components neither:
-        they are chosen, and a choice would be a jump in the path."""
+        """Drafts along the probability flow, which starts from one Gaussian for all rows. Neither labels nor components are used:
+        switching between components would make jumps in the path."""
         sampling = request.sampling_as(DiffusionSampling)
         sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps))
         component = torch.full((len(latents),), self.any_component, device=self.device)
@@ -385,19 +385,19 @@ class Diffusion(Family[Grid, DiffusionConfig]):
 
 
 def _add_noise(x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-    """x (B, D) with noise of these levels; what is of infinite level becomes 0."""
+    """x (B, D) with noise of these levels; values at an infinite level become 0."""
     return torch.where(sigma.isinf(), 0.0, x + sigma * noise)
 
 
 def _mean_square(error: Tensor, value_weight: Tensor | None, layout: Layout) -> Tensor:
-    """(B,) mean square of error (B, D); value_weight (B, D): what share the part of each value has in it (None: all the same)."""
+    """(B,) mean square of error (B, D). value_weight: (B, D) weight of the part of each value; None: all the same."""
     if value_weight is None:
         return error.square().mean(1)
     return (error.square() * value_weight * (layout.num_parts / layout.size)).sum(1)
 
 
 def _concatenate(parts: list[Tensor | None], max_rows: int) -> Tensor | None:
-    """The rows of all parts, at most `max_rows`; None where a part is missing."""
+    """The rows of all parts, at most `max_rows`; None if a part is missing."""
     present = [part for part in parts if part is not None]
     return torch.cat(present)[:max_rows] if present and len(present) == len(parts) else None
 

@@ -1,4 +1,4 @@
-"""Diffusion of images, and of whatever else lies on rows and columns: one noise level an example."""
+"""Diffusion of images, and of all other grids of rows and columns, with one noise level for each example."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from anew.functional.noise import lognormal_sigmas
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 
-# Of U-Nets with two halvings or more, whose stages cost more.
+# Widths of U-Nets with two halvings or more, whose stages cost more
 DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # Width and depth by model size: from networks for minutes of a CPU up to the width of DiT-XL; chosen.
 DIT_SIZES = (
@@ -39,16 +39,16 @@ DIT_SIZES = (
     (1152, 20),
 )
 DIT_HEAD_DIM = 64  # channels of an attention head, as in DiT-S to DiT-L
-MOST_RANK = 64  # principal components: a run holds them, and what lies outside has a variance of its own; chosen
-# For each principal component: from fewer, it is a direction of a few of them; 4 and 16 do about the same
+MOST_RANK = 64  # principal components: they are stored in the run, and other directions share a variance; chosen
+# For each principal component: with fewer examples, it would be the direction of a few of them; 4 and 16 do about the same
 # (docs/log.md, 2026-11-26).
 EXAMPLES_PER_DIRECTION = 8
-# Of a CPU, instead of 128: digits came as near or nearer in equal time (docs/log.md, 2026-11-27).
+# On a CPU, instead of 128: digits came as close or closer in equal time (docs/log.md, 2026-11-27).
 CPU_BATCH_SIZE = 64
 
 
 class ImageLayout(Layout):
-    """One noise level an example."""
+    """Images, with one noise level for each example."""
 
     mixture_type: ClassVar[type[GaussianMixture]] = GaussianMixture
 
@@ -139,14 +139,14 @@ class ImageLayout(Layout):
 
 
 def _suggest_patch_size(side: int) -> int:
-    """So that about 24 positions a side remain of large items, and small ones keep their detail."""
+    """A patch size that leaves about 24 positions a side for large items, and the detail of small ones."""
     if side <= 12:
         return 1
     return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
 
 
 def _suggest_unet(config: DiffusionConfig, model_size: int, positions: float) -> DiffusionConfig:
-    """Width, multiples and depth; `positions` a side at the stem are halved down to 8 or fewer."""
+    """The config with width, multiples and depth; `positions` a side after the patches are halved until they are 8 or fewer."""
     halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0
     widths = CONV_WIDTHS if halvings < 2 else DEEP_UNET_WIDTHS
     return replace(

@@ -1,5 +1,5 @@
 """Operations of diffusion that depend on the axes of a grid: the network, the closed form, and which parts of an item have a noise
-level of their own. Nothing else looks at axes.
+level of their own. No other module looks at axes.
 
 Legend for shapes: B examples, F parts of an example with a noise level each (1 of an image, T of a clip), D values of one
 example, C channels.
@@ -22,8 +22,8 @@ from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
 from anew.families.known import KnownValues
 
-MOST_FIT_VALUES = 48_000_000  # that the closed form is fitted on: bounds its memory to 200 MB
-MOST_FIT_EXAMPLES = 10_000  # of small items: more of them make the fit slow and change it little; chosen
+MOST_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which bounds its memory to 200 MB
+MOST_FIT_EXAMPLES = 10_000  # of small items: more make the fit slow and change it little; chosen
 
 SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
 
@@ -33,7 +33,7 @@ class Layout(ABC):
 
     Attributes:
         mixture_type: Type of the closed form.
-        num_choices: Random numbers of a sample that decide what it is: its component, its length.
+        num_choices: How many random numbers of a sample are choices: of its component, of its length.
         default_steps: Noise levels that a sample passes through.
     """
 
@@ -53,16 +53,16 @@ class Layout(ABC):
 
     @property
     def most_fit_examples(self) -> int:
-        """Most examples that the closed form is fitted on."""
+        """Most examples to which the closed form is fitted."""
         return min(MOST_FIT_EXAMPLES, max(2, MOST_FIT_VALUES // self.size))
 
     @abstractmethod
     def network(self, config: DiffusionConfig) -> nn.Module:
-        """The network as `run_network` calls it."""
+        """The network for `run_network`."""
 
     @abstractmethod
     def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
-        """The config, with what follows from the shape and the model size."""
+        """The config with the settings that depend on the shape and the model size."""
 
     @abstractmethod
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
@@ -78,7 +78,7 @@ class Layout(ABC):
     def training_sigmas(
         self, context: StepContext, batch: Batch, config: DiffusionConfig
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, F) noise levels in deviations of the data, infinite for parts that an example does not have, and (B, F) the
+        """(B, F) noise levels in standard deviations of the data, infinite for parts that an example does not have, and (B, F) the
         weight of each part in the loss (None: all the same)."""
 
     @abstractmethod
@@ -86,35 +86,35 @@ class Layout(ABC):
         """The network's output (B, C, ...).
 
         Args:
-            net: What `network` gave.
+            net: The result of `network`.
             c_in_y: (B, *shape) noisy data of about unit size.
             denoised: (B, *shape) the closed form's estimate, of about unit size.
-            sigma: (B, F) noise levels in deviations of the data.
-            component: (B,).
+            sigma: (B, F) noise levels in standard deviations of the data.
+            component: (B,) numbers of components.
         """
 
     def wrapped(self, net: nn.Module) -> nn.Module:
-        """A replacement for the network when images are to wrap.
+        """The network for images that wrap around.
 
         Raises:
-            ConfigError: They cannot.
+            ConfigError: The items cannot wrap around.
         """
         raise ConfigError("tile applies to images only; leave it out")
 
     def known_parts(self, mask: Tensor) -> Tensor | None:
-        """(n, F) the parts that are known as a whole, of a mask (n, D); None where an example has no parts."""
+        """(n, F) which parts are known completely, from a mask (n, D); None if an example has no parts."""
         return None
 
     def sampled_parts(
         self, mixture: GaussianMixture, component: Tensor, number: Tensor, known_values: KnownValues | None
     ) -> Tensor | None:
-        """(n, F) which parts samples of these components have, by a normal number (n,) each; None: all."""
+        """(n, F) which parts samples of these components have, chosen by normal numbers (n,); None: all."""
         return None
 
     def hold_last_part(self, x: Tensor, part_mask: Tensor) -> Tensor:
-        """Samples (n, *shape) as they are shown, where some lack the last parts."""
+        """Samples (n, *shape) in which missing last parts repeat the last one."""
         return x
 
     @abstractmethod
     def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Drafts of `sample_window`, put together where samples are to be longer than what it makes."""
+        """Drafts of `sample_window`, joined if samples should be longer than one window."""

@@ -1,4 +1,4 @@
-"""Diffusion as graphs: what sampling starts from, and the denoiser."""
+"""Diffusion as graphs: the start of sampling, and the denoiser."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class PortableDiffusion(Protocol):
 
 
 def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tensor) -> PortableSampler:
-    """From the closed form at the highest noise level down to a sample.
+    """A sampler that goes from the closed form at the highest noise level down to a sample.
 
     Args:
         family: The diffusion.
-        owner: The same, as a module.
+        owner: The same object, as a module.
         sigmas: (steps + 1,) noise levels.
     """
     mixture, size = family.mixture, family.layout.size
@@ -100,6 +100,6 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
 
 
 def _denoise_guided(family: PortableDiffusion, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-    """(n, D) denoised estimates of y (n, D) at levels (n, F), as samples of default settings have them."""
+    """(n, D) denoised estimates of y (n, D) at levels (n, F), as in sampling with default settings."""
     denoised = family.denoise_at_once(y, sigma, component)
     return family.autoguide(denoised, y, sigma, DiffusionSampling().autoguidance)

@@ -1,11 +1,11 @@
-"""A codec of codes: a convolutional autoencoder whose latents are rounded, so that an item is a short row of whole numbers.
+"""A codec of codes: a convolutional autoencoder whose latents are rounded, so that an item becomes a short row of whole numbers.
 
-The first of them names the item's cluster: whoever samples codes one after another then knows at once what the item is to
-be, which a few hundred steps of training hardly teach. The others are read off a small grid, row by row. Each place of the
-grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv 2309.15505); together they
-are one code. No codebook is learned, and nearly all codes come into use. What learns how codes follow each other, and so
-makes new items, is a family that takes `Tokens`. With `adversarial_weight`, a discriminator that sees each item beside its
-reconstruction (the relativistic pairs of `functional.adversarial`) keeps fine detail that squared errors would blur.
+The first number names the item's cluster, so that a family that samples codes one after another knows at once what the item
+should be, which a few hundred steps of training hardly teach. The others come from a small grid, row by row. Each place of the
+grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv 2309.15505); together they are
+one code. No codebook is learned, and nearly all codes are used. A family for `Tokens` learns how codes follow each other, and so
+makes new items. With `adversarial_weight`, a discriminator that compares each item with its reconstruction (the relativistic
+pairs of `functional.adversarial`) keeps fine detail that squared errors would blur.
 
 Legend for shapes: B items, T frames, C channels, H rows, W columns, h rows and w columns of places, n numbers a place,
 L codes of an item.
@@ -43,19 +43,19 @@ from anew.nets.autoencoder import GridAutoencoder
 from anew.nets.precision import compute_dtype
 from anew.nets.resnet import Discriminator, soft_clamp
 
-EXAMPLES_PER_SQUARE_WIDTH = 60.0  # that it should see before a larger one is worth it; chosen, a VAE takes 110
-# Side of the small copies of items in which clusters are looked for: clusters are of whole shapes; chosen.
+# Examples, for each square of the width, before a larger codec is worth it; chosen, a VAE has 110
+EXAMPLES_PER_SQUARE_WIDTH = 60.0
+# Side of the small copies of items that are clustered: clusters are of whole shapes; chosen.
 SMALL_SIDE = 16
-MOST_RANK = 40  # principal directions of them that tell clusters apart: what is left out is mostly detail; chosen
-MOST_ITEMS = 20_000  # that clusters are found from, 200 for each: more take time and hardly move a centre; chosen
-MOST_VALUES = 30_000_000  # of their copies together: 120 MB
-FAR_AWAY = 1e6  # where the centre of an empty cluster is put: nothing is nearest to it
-# 60 of them brought the distance of digits from 23.5 to 12.8, 100 to 6.9; more were not tried (docs/log.md,
-# 2026-11-25).
+MOST_RANK = 40  # principal directions of the copies that separate clusters: the others are mostly detail; chosen
+MOST_ITEMS = 20_000  # items that are clustered, 200 for each cluster: more take time and hardly move a centre; chosen
+MOST_VALUES = 30_000_000  # values of their copies together: 120 MB
+FAR_AWAY = 1e6  # the centre of an empty cluster is put there, so that no item is nearest to it
+# 60 clusters brought the distance of digits from 23.5 to 12.8, 100 to 6.9; more were not tried (docs/log.md, 2026-11-25).
 MOST_CLUSTERS = 100
 ITEMS_PER_CLUSTER = 40  # at least, on average: the first token must be seen often enough to be learned; chosen
-ROWS = 128  # examples that go through a network at a time, where they are small: bounds memory; chosen
-ROW_VALUES = 4_000_000  # their values together at most: 16 MB, and some times as much within the network; chosen
+ROWS = 128  # examples that go through a network at a time, if they are small; bounds memory; chosen
+ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class FsqSampling:
 
 
 class Fsq(Family[Grid, FsqConfig]):
-    """Grids with axes CHW, or CTHW, whose frames are coded one by one."""
+    """Grids with axes CHW; or CTHW, whose frames are coded one by one."""
 
     Config: ClassVar[type] = FsqConfig
     Sampling: ClassVar[type] = FsqSampling
@@ -107,17 +107,17 @@ class Fsq(Family[Grid, FsqConfig]):
     axes: ClassVar[tuple[str, ...] | None] = ("CHW", "CTHW")
     preferred_for: ClassVar[frozenset[str]] = frozenset()
     rationale: ClassVar[str] = "continuous values on a grid, as a row of codes"
-    # What counts is how good items look; with a discriminator the squared error even rises.
+    # The loss does not say how good items look; with a discriminator the squared error even rises.
     early_stopping: ClassVar[bool] = False
     generates: ClassVar[bool] = False
     codec_config: ClassVar[Mapping[str, object] | None] = {}
-    # It has learned long before the family that learns how codes follow each other has.
+    # It needs less training than the family that learns how codes follow each other.
     codec_time_share: ClassVar[float] = 0.2
     latent_spec_type: ClassVar[type] = Tokens
 
     centre: Tensor  # (P,) mean of small copies of items
     basis: Tensor  # (P, R) their principal directions
-    means: Tensor  # (K, R) where each cluster lies in them
+    means: Tensor  # (K, R) coordinates of the centre of each cluster in these directions
 
     def __init__(self, spec: Grid, config: FsqConfig) -> None:
         super().__init__(spec, config)
@@ -143,7 +143,7 @@ class Fsq(Family[Grid, FsqConfig]):
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> FsqConfig:
-        """Few places and few codes: the codec is soon good enough, and what learns the codes is soon too small."""
+        """Few places and few codes: they soon suffice for the codec, while many would need a larger network to learn them."""
         side = max(spec.shape[-2:])
         channel_mults = (1, 2) if side <= 40 else (1, 2, 2)
         return FsqConfig(
@@ -167,7 +167,7 @@ class Fsq(Family[Grid, FsqConfig]):
     # -- clusters -------------------------------------------------------------------------------------------------------
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        """Find the clusters: k-means among principal components of small copies of the items."""
+        """Find the clusters by k-means in the principal components of small copies of the items."""
         num_clusters = self.config.num_clusters
         if not num_clusters:
             return
@@ -183,7 +183,7 @@ class Fsq(Family[Grid, FsqConfig]):
         cluster = kmeans(coordinates, num_clusters, rng)
         counts = torch.bincount(cluster, minlength=num_clusters)[:, None]
         means = torch.zeros(self.means.shape).index_add_(0, cluster, coordinates) / counts.clamp(min=1)
-        means[counts[:, 0] == 0] = FAR_AWAY  # fewer different items than clusters
+        means[counts[:, 0] == 0] = FAR_AWAY  # empty, if there are fewer different items than clusters
         self.centre.copy_(centre)
         self.basis.copy_(basis)
         self.means.copy_(means)
@@ -218,7 +218,7 @@ class Fsq(Family[Grid, FsqConfig]):
             dtype=self._dtype(),
             decay=c.decay,
             ema_width=c.ema_width,
-            momentum=0.8,  # an opponent moves, so that old gradients mislead
+            momentum=0.8,  # the opponent changes, so that old gradients mislead
             betas=(0.0, 0.99),
             grad_clip=0.0,
         )
@@ -241,7 +241,7 @@ class Fsq(Family[Grid, FsqConfig]):
         )
 
     def _autoencoder_loss(self, batch: Batch, context: StepContext) -> Loss:
-        """Squared error in variances of the data, and the discriminator's loss."""
+        """Squared error divided by the variance of the data, plus the adversarial loss."""
         c, dtype, x = self.config, self._dtype(), self._as_frames(batch.x.float())
         reconstruction = self._decode_values(self._encode_values(x, dtype), dtype)
         error = (reconstruction - x).square().flatten(1).mean(1) / self.spec.std**2  # (B * T,)
@@ -271,7 +271,7 @@ class Fsq(Family[Grid, FsqConfig]):
         return Loss(total * len(batch) / size, len(batch), {"sign_accuracy": sign_accuracy})
 
     def _as_frames(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) -> (B * T, C, H, W); what has no frames stays as it is."""
+        """(B, C, T, H, W) -> (B * T, C, H, W); items without frames stay as they are."""
         return x.transpose(1, 2).flatten(0, 1) if x.ndim == 5 else x
 
     def _encode_values(self, x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -290,7 +290,7 @@ class Fsq(Family[Grid, FsqConfig]):
 
     @property
     def latent(self) -> Tokens:
-        """Spec of what `encode` returns, and the token that begins each row, which is never sampled. Clusters come after the codes."""
+        """Spec of the codes that `encode` returns; numbers of clusters come after the codes. The begin token is never sampled."""
         c = self.config
         begin = math.prod(c.levels) + c.num_clusters
         shape = (*self.spec.shape[1:-2], *self.autoencoder.sides)
@@ -313,7 +313,7 @@ class Fsq(Family[Grid, FsqConfig]):
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
-        """(B, *shape) items of codes z (B, L); where a row is shorter, as a draft is, its end is the middle of all levels."""
+        """(B, *shape) items of codes z (B, L). Missing codes at the end of shorter rows (drafts) count as the middle of all levels."""
         dtype = self._dtype()
         return torch.cat([self._decode_codes(codes, dtype) for codes in torch.split(z.to(self.device), self.rows)])
 
@@ -321,7 +321,7 @@ class Fsq(Family[Grid, FsqConfig]):
         shape, last_code = self.latent.shape, math.prod(self.config.levels) - 1
         if self.config.num_clusters:
             codes = codes[:, 1:]
-        # A cluster where a code should be is improbable, not impossible; it counts as the last code.
+        # A cluster in the place of a code is improbable, but not impossible; it counts as the last code.
         values = fsq.codes_to_values(codes.clamp(max=last_code), self.config.levels)  # (B, n, L)
         values = torch.nn.functional.pad(values, (0, math.prod(shape) - values.shape[2]))
         grid = values.view(codes.shape[0], -1, *shape)  # (B, n, h, w) or (B, n, T, h, w)

@@ -1,7 +1,7 @@
-"""The coarse part of an item in closed form: a mixture of Gaussians over few principal components of shrunken items.
+"""The coarse part of an item in closed form: a mixture of Gaussians over a few principal components of shrunken items.
 
-A generator that starts from it has the tones, places and clusters of the data from its first step on, each as often as the
-data has it, and is left to add what is fine.
+A generator that starts from it has the tones, positions and clusters of the data from its first step on, as often as they occur
+in the data, and only has to add fine detail.
 
 Legend for shapes: B items, D values of a shrunken item, R principal components, K components of the mixture.
 """
@@ -19,18 +19,18 @@ from anew.core.random import generator
 from anew.core.specs import Batch
 from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture, sample_components
 
-SMALL_SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
-MOST_ITEMS = 8192  # that it is fitted on: bounds the memory and the time of the fit
-ITEMS_PER_CLUSTER = 32  # on average: fewer do not say how a cluster varies, and 32 did well (docs/log.md, 2026-11-25)
-# More of them cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
+SMALL_SIDE = 32  # items are shrunken to about this side: few principal components have no finer detail
+MOST_ITEMS = 8192  # items to which it is fitted, which bounds the memory and the time of the fit
+ITEMS_PER_CLUSTER = 32  # on average: fewer do not show how a cluster varies, and 32 did well (docs/log.md, 2026-11-25)
+# More clusters cover more and vary less: 128 kept both on small photographs (docs/log.md, 2026-11-25).
 MOST_CLUSTERS = 128
-# Of a class that no item has which the mixture is fitted on: never drawn, but its logarithm is finite.
+# Weight of a class that none of the fitted items has: it is never drawn, but the logarithm of its weight is finite.
 UNSEEN_CLASS_WEIGHT = 1e-6
-FARTHEST = 3.0  # deviations at which the latents found for an item are cut: beyond, the generator was hardly trained
+FARTHEST = 3.0  # latents found for an item are clipped at so many deviations: the generator hardly saw larger ones
 
 
 def suggest_num_clusters(items: int, classes: int) -> int:
-    """Number of clusters that suits so many items: the same number for each class, and at least one."""
+    """Number of clusters that suits so many items: as many for each class, and at least one."""
     per_class = max(1, classes)
     return max(classes, min(MOST_CLUSTERS, items // ITEMS_PER_CLUSTER) // per_class * per_class)
 
@@ -38,12 +38,12 @@ def suggest_num_clusters(items: int, classes: int) -> int:
 class CoarsePrior(nn.Module):
     """A mixture over shrunken items; fitted once and not trained.
 
-    Its components are the clusters, at least one a class, and one of all items, which occurs only where there are no
+    Its components are the clusters, at least one a class, and one component of all items, which is drawn only if there are no
     clusters.
 
     Args:
         shape: (C, H, W) of an item.
-        rank: Number of principal components, at most.
+        rank: Largest number of principal components.
         num_clusters: Number of clusters.
         classes: Number of classes, 0 without labels.
 
@@ -101,7 +101,7 @@ class CoarsePrior(nn.Module):
                 self.weights[first] = UNSEEN_CLASS_WEIGHT
 
     def _subsample(self, sweep: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
-        """Shrunken items and their labels: all, or each second, fourth or so of many, as items may come ordered by class."""
+        """Shrunken items and their labels. Of many, every second, fourth and so on is taken, since items may be ordered by class."""
         items: list[Tensor] = []
         labels: list[Tensor] = []
         stride, n_seen, n_kept = 1, 0, 0
@@ -125,7 +125,7 @@ class CoarsePrior(nn.Module):
         return (self._shrink(x).flatten(1) - self.centre) @ self.basis
 
     def assign(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """(B,) the component whose mean is nearest to each of x (B, *shape), of those of its class where labels are given."""
+        """(B,) the component whose mean is nearest to each of x (B, *shape); with labels, among those of its class."""
         distance = torch.cdist(self._project(x), self.means)  # (B, K)
         distance = distance.masked_fill(self.weights == 0, torch.inf)
         if labels is not None:
@@ -133,18 +133,18 @@ class CoarsePrior(nn.Module):
         return distance.argmin(1)
 
     def sample_components(self, uniform: Tensor, labels: Tensor | None) -> Tensor:
-        """(B,) components as common as in the data, or as in the class of `labels` (B,), below 0 for any; uniform (B,)."""
+        """(B,) components drawn by their frequency in the data, or in the class of `labels` (B,) (below 0: any); uniform: (B,)."""
         return sample_components(self.weights, self.component_class, uniform, labels)
 
     def latents_of(self, x: Tensor, component: Tensor) -> Tensor:
-        """(B, R) the latents whose coarse item lies nearest to x (B, *shape), given its component (B,)."""
+        """(B, R) the latents whose coarse item is nearest to x (B, *shape), given its component (B,)."""
         axes = self.axes[component]
         variances = axes.square().sum(1).clamp(min=1e-12)  # (B, R)
         along = torch.einsum("nr,nrk->nk", self._project(x) - self.means[component], axes) / variances
         return along.clamp(-FARTHEST, FARTHEST)
 
     def forward(self, z: Tensor, component_weights: Tensor) -> Tensor:
-        """Coarse items (B, *shape) from normal numbers z, of which the first R count, and weights of components (B, K)."""
+        """Coarse items (B, *shape) from normal numbers z, of which the first R are used, and weights of components (B, K)."""
         axes = (component_weights @ self.axes.flatten(1)).view(-1, self.rank, self.rank)
         coordinates = component_weights @ self.means + torch.einsum("nk,nrk->nr", z[:, : self.rank], axes)
         small = (self.centre + coordinates @ self.basis.T).view(-1, self.shape[0], *self.small_sides)

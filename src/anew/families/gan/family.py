@@ -1,10 +1,10 @@
-"""A generative adversarial network: one network makes items out of random numbers, another tells them from real ones.
+"""A generative adversarial network: one network makes items out of random numbers, another one distinguishes them from real ones.
 
-The baseline of R3GAN (arXiv 2501.05441): each generated item is judged against a real one, the discriminator's gradient is
-kept small at both, and neither network has a normalisation layer. What is generated starts from a closed form of the data's
-coarse part (`anew.families.gan.coarse_prior`), whose clusters serve both networks as classes: in a run of minutes few items
-are seen, and how often each cluster occurs need not be learned from them. With few items the discriminator sees augmented
-items only, and a controller sets how often (arXiv 2006.06676). A sample is one pass of the averaged generator.
+It follows the baseline of R3GAN (arXiv 2501.05441): each generated item is judged against a real one, the discriminator's gradient
+is kept small at both, and neither network has a normalisation layer. The generator starts from a closed form of the coarse part of
+the data (`anew.families.gan.coarse_prior`), whose clusters serve both networks as classes: a run of minutes sees few items, and the
+frequency of each cluster need not be learned from them. With few items the discriminator only sees augmented items, and a
+controller sets how often (arXiv 2006.06676). A sample takes one pass of the averaged generator.
 
 Legend for shapes: B items, Z latent numbers, K components of the coarse prior.
 """
@@ -42,22 +42,21 @@ from anew.functional.latents import slerp
 from anew.nets.precision import compute_dtype
 from anew.nets.resnet import Discriminator, ResNetGenerator, soft_clamp
 
-# That a generator should see before a larger one is worth it; chosen, diffusion takes 0.15.
+# Examples, for each parameter, before a larger generator is worth it; chosen, diffusion has 0.15.
 EXAMPLES_PER_PARAMETER = 0.25
-# Examples that go through the network at a time: bounds memory, and results depend on it, since sums round by the
+# Examples that go through the network at a time. This bounds memory; results depend on it, since rounding depends on the
 # batch.
 ROWS = 128
-# In which the probability of augmentation could go from 0 to 1: of 10,000 items the 500,000 examples of ADA (arXiv
-# 2006.06676).
+# The probability of augmentation can rise from 0 to 1 in so many epochs: for 10,000 items, the 500,000 examples of ADA
+# (arXiv 2006.06676).
 AUGMENT_EPOCHS = 50
-# Below, the discriminator would know them by heart before the controller reacts, so augmentation begins at .3;
-# chosen.
+# The discriminator would memorize fewer items before the controller reacts, so augmentation begins at .3; chosen.
 FEW_ITEMS = 2000
-# Of the run: before, a generator makes noise that is all alike, which would be taken for a collapse; chosen.
+# Share of the run: before it, the generator's noise has little variety, which would look like a collapse; chosen.
 COLLAPSE_FROM = 0.15
-# For an item, of which the best one stays: a search from one place ends in a poor one at times; chosen.
+# Starts of the search for an item's latents, of which the best is kept: a single search sometimes ends badly; chosen.
 INVERSION_STARTS = 4
-INVERSION_STEPS = 200  # of each: more would be slower; chosen
+INVERSION_STEPS = 200  # steps of each search: more would be slower; chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class GanSampling:
 
 
 class Gan(Family[Grid, GanConfig]):
-    """Two phases a step, the discriminator's first. Row i of all randomness is a function of the example alone."""
+    """Two phases a step, the discriminator's first. The random numbers of row i depend only on the example."""
 
     Config: ClassVar[type] = GanConfig
     Sampling: ClassVar[type] = GanSampling
@@ -113,12 +112,12 @@ class Gan(Family[Grid, GanConfig]):
     learning_exponent: ClassVar[float] = 0.6
     follows_keys: ClassVar[bool] = True
     rationale: ClassVar[str] = "sampling takes one step, the fastest there is"
-    early_stopping: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
+    early_stopping: ClassVar[bool] = False  # the discriminator's loss does not say how good samples are
     interpolates_across_classes: ClassVar[bool] = True
 
     augment_p: Tensor  # () probability of each augmentation
-    sign_accuracy: Tensor  # () running mean of how well pairs are told apart
-    diversity: Tensor  # () running mean of the diversity of what is generated
+    sign_accuracy: Tensor  # () running mean of how well pairs are distinguished
+    diversity: Tensor  # () running mean of the diversity of generated items
 
     def __init__(self, spec: Grid, config: GanConfig) -> None:
         super().__init__(spec, config)
@@ -186,7 +185,7 @@ class Gan(Family[Grid, GanConfig]):
             ema_width=c.ema_width,
             momentum=c.momentum,
             betas=(0.0, 0.99),
-            grad_clip=0.0,  # neither rule looks at the size of gradients
+            grad_clip=0.0,  # neither optimizer depends on the size of gradients
         )
 
     def _discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
@@ -221,7 +220,7 @@ class Gan(Family[Grid, GanConfig]):
         return self.coarse_prior.assign(batch.x, batch.labels if self.spec.classes else None)
 
     def _generate_like(self, component: Tensor, context: StepContext) -> Tensor:
-        """(B, *shape) new items of the components (B,)."""
+        """(B, *shape) new items of these components (B,)."""
         z = context.normal("numbers", (len(component), self.config.latent_dim))
         return self._generate(torch.cat([z, self._one_hot(component)], 1), self._dtype())
 
@@ -255,7 +254,7 @@ class Gan(Family[Grid, GanConfig]):
 
     @torch.no_grad()
     def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(n,) logits of the discriminator for items x (n, *shape), each as one of the component it is assigned to."""
+        """(n,) logits of the discriminator for items x (n, *shape), each with the component that it is assigned to."""
         component = self.coarse_prior.assign(x, labels if self.spec.classes else None)
         logits: Tensor = self.discriminator(x, component, self._dtype())
         return logits
@@ -293,7 +292,7 @@ class Gan(Family[Grid, GanConfig]):
 
     @torch.no_grad()
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
-        """One draft: the items. Components are those that the latents hold."""
+        """One draft: the items. The latents say their components."""
         dtype = self._dtype()
         items = [self._generate(rows, dtype) for rows in torch.split(latents.to(self.device), ROWS)]
         yield torch.cat(items)
@@ -304,8 +303,8 @@ class Gan(Family[Grid, GanConfig]):
         return soft_clamp(x) if self.spec.bounded else x
 
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(n, Z + K) latents, each found by a fixed number of steps down the squared error from the best of a few starts:
-        the item's own component and the latents of its coarse part, and random numbers for the rest."""
+        """(n, Z + K) latents that minimize the squared error, each from the best of a few searches of a fixed number of steps. They
+        start from the item's component, the latents of its coarse part, and random numbers for the rest."""
         rows_at_once = ROWS // INVERSION_STARTS
         labels = None if labels is None or not self.spec.classes else labels.to(self.device)
         latents = []
@@ -333,7 +332,7 @@ class Gan(Family[Grid, GanConfig]):
                 z = z.detach().requires_grad_(True)
                 generated = self._generate(torch.cat([z, component_weights], 1), torch.float32)
                 error = (generated - target).square().flatten(1).sum(1)
-                # Held near where normal numbers lie, so that paths between inverted items stay on known ground.
+                # Kept where normal numbers lie, so that the generator knows the latents on paths between inverted items.
                 prior = 0.001 * size / latent_dim * z.square().sum(1)
                 (grad,) = torch.autograd.grad((error + prior).sum(), z)
             exp_avg.lerp_(grad, 0.1)
@@ -346,7 +345,7 @@ class Gan(Family[Grid, GanConfig]):
         return torch.cat([z, component_weights], 1)[best].detach()
 
     def interpolate(self, start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
-        """Numbers along the sphere, weights of the components along a line."""
+        """Normal numbers along the sphere, and weights of the components along a line."""
         latent_dim = self.config.latent_dim
         weights = torch.lerp(start[None, latent_dim:], end[None, latent_dim:], fractions[:, None])
         return torch.cat([slerp(start[:latent_dim], end[:latent_dim], fractions), weights], 1)
@@ -356,7 +355,7 @@ class Gan(Family[Grid, GanConfig]):
 
 
 def _suggest_patch_size(side: int) -> int:
-    """So that about 40 positions a side remain of large items, and small ones keep their detail."""
+    """A patch size that leaves about 40 positions a side for large items, and the detail of small ones."""
     if side <= 12:
         return 1
     return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))

@@ -31,7 +31,7 @@ def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> Porta
         return x.clamp(-1.0, 1.0) if is_bounded else x
 
     def stages(z: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
-        """The coarse item, the mean size of the features behind each stage, the smallest first, and the item."""
+        """The coarse item, the mean size of the features after each stage (the smallest stage first), and the item."""
         magnitudes: list[Tensor] = []
 
         def keep(stage: nn.Module, inputs: object, output: Tensor) -> None:

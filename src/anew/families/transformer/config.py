@@ -1,4 +1,4 @@
-"""The settings of the Transformer, for training and for sampling."""
+"""Settings of the Transformer, for training and for sampling."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Context mixing together with the network: many kinds of context, long matches and the document so far, and the network as one
-more that is weighed at each question of a token's path. Where that fails, `fixed_share` turns to the network alone or to the
-uniform distribution.
+"""Context mixing together with the network: many kinds of context, long matches and the document so far; the network is one more
+input, weighed at each question of a token's path. If the mixture fails, `fixed_share` turns to the network alone or to the uniform
+distribution.
 
 Legend for shapes: B rows of a batch, L targets of a row, T targets that are read, n samples, V vocabulary, D questions of the
 longest path.
@@ -26,8 +26,10 @@ from anew.functional import token_choice
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.mixer import ContextMixer
 
-MOST_DOCUMENT_TOKENS = 131_072  # of one document that are remembered; then it begins anew. Bounds memory (130 MB)
-FIRST_ROOM = 256  # tokens of a sample before its memory grows, by doubling: most records and replies are shorter
+MOST_DOCUMENT_TOKENS = (
+    131_072  # tokens of one document that are remembered before it starts again; bounds memory (130 MB)
+)
+FIRST_ROOM = 256  # tokens of a sample before its memory is doubled: most records and replies are shorter
 FLOAT_BUFFERS = (
     "curves",
     "hits",
@@ -49,11 +51,11 @@ Tokens = NDArray[np.int32]
 
 
 class Segment(NamedTuple):
-    """Targets that are read one after another, of one document.
+    """Targets of one document, which are read one after another.
 
     Attributes:
-        places: (T,) where they stand among the B * L targets of the batch.
-        opening: The id before the first.
+        places: (T,) their positions among the B * L targets of the batch.
+        opening: The id before the first one.
     """
 
     places: Ints
@@ -64,8 +66,8 @@ class PathLogits(NamedTuple):
     """Logits of the network along the paths of targets.
 
     Attributes:
-        logits: (B * L, D) log odds of the answer 1 of each question.
-        log_probs: (B * L,) of the targets.
+        logits: (B * L, D) log odds of the answer 1 to each question.
+        log_probs: (B * L,) log-probabilities of the targets.
     """
 
     logits: Floats
@@ -76,11 +78,11 @@ class ContextState:
     """State of n samples that are generated together.
 
     Args:
-        mixer: Whose they are.
-        n: How many.
+        mixer: The mixer that generates them.
+        n: Number of samples.
         room: Tokens that they have room for at first.
-        adapts: Whether what is drawn counts as part of the document, as it does where a document is scored. Under settings
-            that cut the distribution a sample would feed on itself, and end in a loop.
+        adapts: Whether drawn tokens count as part of the document, as in scoring. With settings that cut the distribution, a sample
+            would learn from itself, and end in a loop.
     """
 
     def __init__(self, mixer: ContextMixer, n: int, room: int = FIRST_ROOM, adapts: bool = True) -> None:
@@ -91,7 +93,7 @@ class ContextState:
         self._chances: Doubles | None = None
 
     def repeat(self, n: int) -> ContextState:
-        """n samples that have all shown what this one has."""
+        """State of n samples that all continue this one."""
         from anew.estimators.context_mixing.mixer import repeat_joint, repeated_memory
 
         repeated = copy(self)
@@ -100,7 +102,7 @@ class ContextState:
         return repeated
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
-        """ids: (n,) that stand in front, or were drawn."""
+        """Read a token of each sample. ids: (n,), of the prompt or drawn."""
         used, room = int(self.rows.link[0, 0]), self.rows.text.shape[1] - 1
         if used >= room:
             num_counted = None if self.adapts else self._num_counted
@@ -111,23 +113,23 @@ class ContextState:
             self.mark_counted()
 
     def mark_counted(self) -> None:
-        """All that was read so far was given."""
+        """Count all tokens that were read so far as part of the document."""
         self._num_counted = int(self.rows.link[0, 0])
 
     def learn(self, network: Floats, tokens: Ints) -> None:
-        """Let the weights of contexts and network learn from tokens (n,) that come next. network: (n, V) probabilities."""
+        """Let the weights of contexts and network learn from the next tokens (n,). network: (n, V) probabilities."""
         self.mixer.draw(self.rows, self.joint, network, np.zeros(len(tokens), dtype=np.float32), tokens.copy())
 
     def propose(self, shared: Sequence[Floats]) -> None:
-        """Probabilities (n, V) of both together and of the network, and (V,) uniform; kept until `observe`."""
+        """Keep probabilities until `observe`: (n, V) of both together and of the network, and (V,) uniform."""
         self._shared, self._chances = list(shared), None
 
     def propose_drawn(self, chances: Doubles) -> None:
-        """Probabilities (n, E) that the experts gave tokens which were drawn, kept until `observe`."""
+        """Keep the probabilities (n, E) that the experts gave the drawn tokens until `observe`."""
         self._chances = chances
 
     def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
-        """tokens: (n,) that came after the last `propose`."""
+        """Read the tokens (n,) that follow the last `propose`."""
         chances = self._chances
         if chances is None:
             rows = np.arange(len(tokens))
@@ -140,10 +142,10 @@ class ContextState:
 
 
 class ContextHead(nn.Module):
-    """The train part, and what was learned of it, as buffers.
+    """The train part, and what was learned from it, as buffers.
 
     Args:
-        spellings: Bytes of the V tokens; () where they are restored.
+        spellings: Bytes of the V tokens; () if they will be restored.
         vocab_size: V.
         never_targets: Ids that never follow anything.
     """
@@ -158,7 +160,7 @@ class ContextHead(nn.Module):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether a text has been read."""
+        """Whether it was fitted to a text."""
         return "text" in self._buffers
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
@@ -167,7 +169,7 @@ class ContextHead(nn.Module):
         """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`."""
         from anew.estimators.context_mixing.mixer import ContextMixer
 
-        compile_loops()  # all of them now, before what time is left for training is counted
+        compile_loops()  # all of them now, before the time for training is counted
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
         mixer = ContextMixer.fit(self.spellings, text, most_learned)
         self._keep(mixer.arrays())
@@ -181,7 +183,7 @@ class ContextHead(nn.Module):
             self.register_buffer(name, torch.from_numpy(array))
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Empty buffers for a state dict, whose names come without prefix."""
+        """Make empty buffers for a state dict, whose names have no prefix."""
         for name in (*FLOAT_BUFFERS, *OTHER_BUFFERS):
             if name in shapes:
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=OTHER_BUFFERS.get(name, torch.float32)))
@@ -191,7 +193,7 @@ class ContextHead(nn.Module):
         """Check the buffers, which may come from anybody.
 
         Raises:
-            ValueError: They lead outside of each other.
+            ValueError: They are inconsistent.
         """
         if not self.is_fitted:
             return
@@ -210,7 +212,7 @@ class ContextHead(nn.Module):
                 raise ValueError(f"the weights {name} are missing or have another shape")
 
     def clear_cache(self) -> None:
-        """To be called when buffers have changed."""
+        """Must be called after buffers have changed."""
         self._mixer = None
 
     @property
@@ -240,10 +242,10 @@ class ContextHead(nn.Module):
 
         Args:
             ids: (B * L,).
-            segments: What to read, in order.
+            segments: The targets to read, in order.
 
         Returns:
-            (T, D) log odds of each question, and the longest orders (T,) that were seen.
+            (T, D) log odds of each question, and (T,) the longest orders that were seen before.
         """
         parts = [self._read_segment(ids[segment.places], segment.opening) for segment in segments]
         logits, orders = zip(*parts, strict=True)
@@ -283,16 +285,16 @@ class ContextHead(nn.Module):
     # -- one step -------------------------------------------------------------------------------------------------------
 
     def unigram(self) -> Floats:
-        """(V,) how common each token is."""
+        """(V,) frequency of each token."""
         return self.mixer.unigram
 
     def weights_after(self, ids: Ints, logits: Floats, state: ContextState) -> Floats:
         """Probabilities of the next token in each row; the state observes the token afterwards.
 
         Args:
-            ids: (n, t) so far, which the state has read.
-            logits: (n, V) of the network.
-            state: What the rows have shown so far.
+            ids: (n, t) ids so far, which the state has read.
+            logits: (n, V) logits of the network.
+            state: State of the rows.
 
         Returns:
             (n, V) joint probabilities.
@@ -306,15 +308,15 @@ class ContextHead(nn.Module):
     def draw(
         self, ids: Ints, logits: Floats, state: ContextState, uniform: Floats, allowed: Floats | None = None
     ) -> Ints:
-        """Tokens (n,) from the distribution of `weights_after`: one of the experts that share the weight is drawn, then the
-        token from it. The state is to observe them.
+        """Tokens (n,) from the distribution of `weights_after`: first one of the experts is drawn by its weight, then a token from
+        it. The state must observe them afterwards.
 
         Args:
-            ids: (n, t) so far, which the state has read.
-            logits: (n, V) of the network.
-            state: What the rows have shown so far.
-            uniform: (n,) in [0, 1), which decide both.
-            allowed: (n, V) 0 for the tokens that are not drawn, else 1; None for all.
+            ids: (n, t) ids so far, which the state has read.
+            logits: (n, V) logits of the network.
+            state: State of the rows.
+            uniform: (n,) numbers in [0, 1) that decide both.
+            allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
         """
         network = softmax(logits if allowed is None else np.where(allowed > 0, logits, -np.inf))[0]
         edges = np.cumsum(state.share.weights, 1)  # (n, E)
@@ -344,9 +346,9 @@ class ContextHead(nn.Module):
         """State after reading prompts, before the first new token.
 
         Args:
-            ids: (n, t).
-            num_known: The last tokens that the network sees.
-            network_of: Its log-probabilities (rows * (num_known - 1), V) of these but the first, for some rows.
+            ids: (n, t) ids of the prompts.
+            num_known: Number of the last tokens that the network sees.
+            network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
             adapts: See `ContextState`.
         """
         room = max(FIRST_ROOM, min(2 * ids.shape[1], MOST_DOCUMENT_TOKENS))

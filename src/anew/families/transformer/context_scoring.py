@@ -1,4 +1,4 @@
-"""Text under contexts and network together: which targets are read in which order, and what both say of them.
+"""Scores text under contexts and network together: the order in which targets are read, and their probabilities.
 
 Legend for shapes: B rows of a batch, L targets of a row, T targets that are read, V vocabulary.
 """
@@ -17,8 +17,8 @@ from anew.core.specs import Batch
 from anew.core.threads import available_threads, map_in_threads
 from anew.families.transformer.context_head import ContextHead, PathLogits, Segment
 
-MOST_FITTED_TARGETS = 131_072  # held-out targets that weights are fitted on; as many as for the gate, see `family.py`
-# That the network scores at a time: bounds the memory of its log-probabilities (32 MB at 1,024 sub-words).
+MOST_FITTED_TARGETS = 131_072  # held-out targets to which weights are fitted; as many as for the gate, see `family.py`
+# Tokens that the network scores at a time, which bounds the memory of its log-probabilities (32 MB at 1,024 sub-words)
 TOKENS_AT_ONCE = 8192
 LogitsOf = Callable[[Batch], Tensor]  # (B, L, V) of a batch, in fp32
 Ints = NDArray[np.int64]
@@ -43,7 +43,7 @@ def fit_joint(head: ContextHead, sweep: Iterable[Batch], logits_of: LogitsOf) ->
 
 
 def score(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (B * L,) under both together, 0 for what is not read; and under the network alone."""
+    """Log-probabilities (B * L,) under both together (0 for targets that are not read), and under the network alone."""
     network = path_logits(head, batch, logits_of)
     joint = head.joint_log_probs(_targets(batch).astype(np.int32), network, list(segments_of(batch)))
     return torch.from_numpy(joint), torch.from_numpy(network.log_probs)
@@ -78,8 +78,8 @@ def _targets(batch: Batch) -> Ints:
 
 
 def segments_of(batch: Batch) -> Iterator[Segment]:
-    """The targets of a batch in the order in which they are read: those that count, and in front of a row that goes on from
-    no other those before them."""
+    """The targets of a batch in the order in which they are read: all that count and, in a row that does not continue another one,
+    those before them."""
     ids = batch.x.cpu().numpy()
     length = ids.shape[1] - 1
     counts = np.ones((len(ids), length), dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
@@ -90,12 +90,12 @@ def segments_of(batch: Batch) -> Iterator[Segment]:
         counted = np.flatnonzero(counts[row])
         if not len(counted):
             continue
-        goes_on = bool(continues[row]) and bool(places)
-        if not goes_on and places:
+        continues_last = bool(continues[row]) and bool(places)
+        if not continues_last and places:
             yield Segment(np.concatenate(places), opening)
             places = []
-        first = int(counted[0]) if goes_on else 0
-        if not goes_on:
+        first = int(counted[0]) if continues_last else 0
+        if not continues_last:
             opening = int(ids[row, 0])
         places.append(row * length + np.arange(first, int(counted[-1]) + 1))
     if places:

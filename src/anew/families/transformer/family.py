@@ -38,39 +38,39 @@ from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
 from anew.nets.precision import compute_dtype
 
-# Of the smallest size: 8 windows of 128; on proteins batches of 8 and 16 lay within .03 bits
+# At the smallest size: 8 windows of 128; on proteins, batches of 8 and 16 were within .03 bits of each other
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_STEP = 1024
-# Of the tokens a step, by model size: a larger network is trained for longer, where larger batches pay; chosen.
+# Factor of the tokens a step, by model size: a larger network is trained for longer, where larger batches pay; chosen.
 STEP_GROWTH = (1, 2, 2, 4, 4, 4, 4, 8, 16)
-GRID_STEP_GROWTH = (2, 2, 2, 4, 4, 4, 4, 8, 16)  # the same of codes on a grid, whose records are short; chosen
-# A GPU's step takes as long for so many, since small ones leave it idle; chosen, no GPU was measured.
+GRID_STEP_GROWTH = (2, 2, 2, 4, 4, 4, 4, 8, 16)  # the same for codes on a grid, whose records are short; chosen
+# On a GPU a step of so many times the tokens takes as long, since small ones leave it idle; chosen, no GPU was measured.
 CUDA_STEP_GROWTH = 8
 LARGE_SIZES = ((12, 768), (16, 1024), (24, 1280), (28, 1792))  # up to a billion weights, for GPUs
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # layers, width by model size
-GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # where tokens lie on a grid
-CPU_SIZES = 7  # of them are worth measuring on a CPU: the next has 85 million weights; chosen
+GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # for tokens on a grid
+CPU_SIZES = 7  # the first so many are worth measuring on a CPU: the next has 85 million weights; chosen
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
-COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: about a tenth of it
-# Counts of more tokens are too sparse, and too large: sub-words are worse counters from 512 on
+COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: takes about a tenth of it
+# Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
 MOST_NGRAM_VOCAB = 8192
-MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of them: 19 million numbers
-# Times what compiling takes, that training must have to begin with it: else half of the time would be waiting.
+MOST_CONTEXT_VOCAB = 4400  # for every pair of tokens a number is kept: 19 million numbers
+# Training must last so many times as long as compiling: otherwise more than half of the time would be waiting.
 PATIENCE = 2.0
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
-# Held-out targets that the gate is fitted on, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
+# Held-out targets to which the gate is fitted, fewer for a large vocabulary: 16,384 cost .02 bits on clusters of
 # proteins (docs/log.md, 2026-11-25).
 MOST_FITTED_TARGETS = 131_072
 MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together: 64 MB
-# Below that a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
+# With fewer tokens, a smaller network learns more in the time: 4 x 128 beat 4 x 192 on proteins and molecules
 # (docs/log.md, 2026-11-25).
 TOKENS_PER_WEIGHT = 1.5
-USUAL_EPOCHS = 6.0  # where there is no budget: dropout helps from 4 to 6 on (docs/log.md, 2026-11-25)
-# Weights x tokens a second of an ordinary machine: a guess of the passes, which dropout follows from; sizes are
-# timed.
+USUAL_EPOCHS = 6.0  # assumed without a budget: dropout helps from 4 to 6 on (docs/log.md, 2026-11-25)
+# Weights x tokens a second of an ordinary machine, to estimate the epochs, on which dropout depends; sizes are timed
+# instead.
 CUDA_SPEED = 3e11
-CPU_SPEED = 2e10  # the same for one thread, of a core with bf16 products
+CPU_SPEED = 2e10  # the same for one thread of a core with bf16 products
 
 
 class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
@@ -100,7 +100,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
                 f"contexts=true is for running text of at most {MOST_CONTEXT_VOCAB} different tokens, and takes the place of "
                 "ngrams; give ngrams=false with it, or contexts=false"
             )
-        # A label is a token in front; the last id says that none is given.
+        # A label is a token before the others; the last id means that none is given.
         self.num_label_tokens = 1 if spec.classes else 0
         num_label_ids = spec.classes + 1 if spec.classes else 0
         tokens_before_grid = max(0, spec.length - math.prod(spec.shape))
@@ -125,7 +125,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
-        """Few epochs: no regularisation. Many: dropout, weight decay and a wide average of weights, so that more training
+        """With few epochs no regularisation; with many, dropout, weight decay and a wide average of weights, so that more training
         does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
         on_grid = bool(spec.shape)
         layers, width = at_size(GRID_SIZES if on_grid else SIZES, scale.model_size)
@@ -141,12 +141,12 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             batch_size=max(4, min(examples, max(4, scale.items // 8))),
             layers=layers,
             width=width,
-            heads=max(1, width // (64 if spec.packed else 32)),  # whole records gain by more of them, excerpts hardly
+            heads=max(1, width // (64 if spec.packed else 32)),  # whole records gain from more heads, excerpts hardly
             mlp_size=mlp_size,
             dropout=_suggest_dropout(epochs),
             weight_decay=0.0 if epochs < 10 else 0.2,
             ema_width=0.0 if epochs < 2 else 0.05,
-            # Counted contexts are of what came last, not of what lies around on a grid.
+            # Counted contexts are the tokens that came last, not the neighbours on a grid.
             ngrams=spec.vocab <= MOST_NGRAM_VOCAB and not on_grid and not contexts,
             contexts=contexts,
             context_tokens=_within_budget(scale, COUNTED_A_SECOND),
@@ -169,8 +169,8 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @classmethod
     def target_examples(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
-        """About one and a half tokens for each weight of the blocks. Records are shorter than the longest one, which the
-        length is."""
+        """About one and a half tokens for each weight of the blocks. (The spec's length is that of the longest record; most are
+        shorter.)"""
         weights = _block_weights(config.layers, config.width, config.mlp_size)
         mean_length = float(spec.length)
         if not spec.packed and not spec.shape:
@@ -207,11 +207,11 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @property
     def token_mixer(self) -> TokenMixer | None:
-        """The statistical models that are mixed with the network, once they are fitted."""
+        """The statistical models that are mixed with the network; None before they are fitted."""
         return next((head for head in (self.mixer, self.contexts) if head is not None and head.is_fitted), None)
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
-        """Count tokens and their contexts, and keep which records were seen."""
+        """Count tokens and their contexts, and remember the records."""
         if self.known is not None:
             sequences = list(sequences_of(sweep, MOST_COUNTED_TOKENS))
             self.known.fit(sequences)
@@ -233,7 +233,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @torch.inference_mode()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit the gate between the network and what is mixed with it."""
+        """Fit the gate that mixes the network with the statistical models."""
         if self.contexts is not None and self.contexts.is_fitted:
             fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is None or not self.mixer.is_fitted:
@@ -257,7 +257,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return self._network_bits(batch) if part == "network" else self.bits_and_parts(batch)[0]
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
-        """The network alone, which is what loads in a stock class; empty where no counts are mixed with it."""
+        """Bits under the network alone, which is what a stock class can load; empty if no counts are mixed with it."""
         return {"network": self._network_bits(batch)} if self.token_mixer is not None else {}
 
     @property
@@ -279,7 +279,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
 
     @torch.inference_mode()
     def _network_bits(self, batch: Batch) -> Tensor:
-        """(B,) of the counted targets under the network alone."""
+        """(B,) bits of the counted targets under the network alone."""
         nats = torch.cat([self._network_nats(piece) for piece in pieces_of(batch)])
         return _sum_bits(-nats, batch)
 
@@ -301,7 +301,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`; then known records once more."""
+        """Yields (n, t) ids while they grow: the prompt, then new tokens, and `pad` after `end`; then known records are redrawn."""
         sampling, keys = request.sampling_as(TransformerSampling), request.sample_keys(seed)
         if self.known is None or not self.known.is_fitted or not sampling.avoid_known:
             yield from TokenSampler(self, request, sampling, keys)
@@ -343,7 +343,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     # -- network --------------------------------------------------------------------------------------------------------
 
     def _logits(self, batch: Batch, dtype: torch.dtype) -> Tensor:
-        """(B, L, V) for the targets x[:, 1:]."""
+        """(B, L, V) logits for the targets x[:, 1:]."""
         logits: Tensor = self.net(self._input_ids(batch), dtype)
         return logits[:, self.num_label_tokens :, : self.spec.vocab]
 
@@ -351,7 +351,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return self._logits(batch, torch.float32)
 
     def _counted_logits(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Logits (N, V) and targets (N,) of all that counts. Nothing is computed for the padding behind a record."""
+        """Logits (N, V) and targets (N,) of all targets that count. Nothing is computed for the padding after a record."""
         targets = batch.x[:, 1:]
         if batch.mask is None:
             return self._logits(batch, dtype).flatten(0, 1), targets.flatten()
@@ -361,14 +361,14 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return logits[rows.gather(counts.flatten()), : self.spec.vocab], targets[batch.mask > 0]
 
     def _input_ids(self, batch: Batch) -> Tensor:
-        """(B, labels + L) ids: a label's, where there are classes, and those before each target."""
+        """(B, labels + L) ids: that of the label, if there are classes, and those before each target."""
         ids = batch.x[:, :-1]
         if not self.num_label_tokens:
             return ids
         return torch.cat((self.label_ids(batch.labels, len(batch)).to(ids.device)[:, None], ids), 1)
 
     def label_ids(self, labels: Tensor | None, n: int) -> Tensor:
-        """(n,) ids of the tokens that stand for labels; negative or no label: the token for an unknown one."""
+        """(n,) ids of the tokens of labels; a negative or missing label has the token for an unknown one."""
         unknown = self.spec.vocab + self.spec.classes
         if labels is None:
             return torch.full((n,), unknown)
@@ -435,11 +435,9 @@ def _compilation_notes(seconds: float, contexts: bool) -> tuple[str, ...]:
 
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:
     """Tokens that context mixing may take in this time."""
-    return (
-        MOST_COUNTED_TOKENS
-        if scale.seconds is None
-        else min(MOST_COUNTED_TOKENS, round(tokens_a_second * scale.seconds))
-    )
+    if scale.seconds is None:
+        return MOST_COUNTED_TOKENS
+    return min(MOST_COUNTED_TOKENS, round(tokens_a_second * scale.seconds))
 
 
 def _suggest_dropout(epochs: float) -> float:

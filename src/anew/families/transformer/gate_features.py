@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from anew.estimators.kneser_ney import KneserNey
 
-MOST_LOG_ODDS = 30.0  # nats of evidence for a relative: beyond that the probability is 1 in float32
-LOG_ODDS_SCALE = 0.1  # brings them to about the size of the other features
+MOST_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the probability is 1 in float32
+LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 class Distribution(NamedTuple):
-    """Probabilities of what comes next and their logarithms, each (n, V)."""
+    """Probabilities of the next token and their logarithms, each (n, V)."""
 
     probs: Floats
     log_probs: Floats
@@ -36,9 +36,9 @@ class FeatureLayout:
 
     Attributes:
         order: Longest context that is counted.
-        longest: One of order + 1: the longest context that was seen.
+        longest: One-hot, (order + 1): length of the longest context that was seen.
         log_types: Log of the number of different tokens that followed it.
-        backoff: Mass that it leaves to shorter contexts.
+        backoff: Probability that it leaves to shorter contexts.
         network: Entropy of the network's distribution, and its largest probability.
         counts: The same of the counts.
         recent: How well network and counts did on the tokens before.
@@ -109,8 +109,8 @@ def gate_features(
     """(n, F) features of n targets.
 
     Args:
-        layout: Where each feature stands.
-        counts: The counts that contexts are of.
+        layout: Position of each feature.
+        counts: The counts to which contexts belong.
         contexts: (order + 1, n) contexts that `KneserNey.walk` found.
         models: Network, counts and perhaps aligned records.
         recent: (n, S) how well each model did on the tokens before.
@@ -153,7 +153,7 @@ def one_row_of_features(
 ) -> Doubles:
     """(1, F) as `gate_features` gives them, in the order of the layout's fields.
 
-    In plain numbers, of which one array is made at the end: most of a sampler's single step is the cost of calls.
+    Computed with plain numbers, of which one array is made at the end: calls take most of the time of a single sampling step.
     """
     longest = sum(context >= 0 for context in contexts) - 1
     level, context = counts.levels[longest], contexts[longest]

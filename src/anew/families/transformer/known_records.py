@@ -1,9 +1,9 @@
-"""Which whole records were in the training part, so that samples can be other ones.
+"""Remembers which whole records were in the training part, so that samples can differ from them.
 
-Copies of a record stay in one part when the data is split, so a held-out record is never one of the training part. A model
-of the symbols does not know that; drawing such a sample again is to condition on it. It is also what people ask of a list
-of names, molecules or proteins: records that are not there yet. Where most records repeat, as the lines of a log do, those
-that recur are what the data is made of: nothing is kept, and a sample may repeat them.
+Copies of a record stay in one part when the data is split, so a held-out record is never one of the training part. A model of
+the symbols does not know that; redrawing samples that are training records conditions on it. It is also what people expect from a
+list of names, molecules or proteins: new records. If most records repeat, as the lines of a log do, repetition is a property of
+the data: then nothing is kept, and a sample may repeat records.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-# Share of records that occur more than once, up to which samples are to be other ones: in a list of names where 8%
-# do, copies were named (docs/log.md, 2026-11-27).
+# Samples avoid known records up to this share of records that occur more than once: in a list of names with 8%, copies were
+# reported (docs/log.md, 2026-11-27).
 MOST_REPEATED = 0.5
 Ints = NDArray[np.int64]
 
@@ -44,14 +44,14 @@ class KnownRecords(nn.Module):
         return hashes
 
     def fit(self, sequences: Sequence[Ints]) -> None:
-        """Keep the hashes of records, each of ids with begin and end, unless most of them repeat."""
+        """Keep the hashes of records (ids with begin and end), unless most of them repeat."""
         record_hashes = [record_hash for record_hash in map(self.hash_of, sequences) if record_hash is not None]
         unique, counts = np.unique(np.array(record_hashes, dtype=np.int64), return_counts=True)
         if len(unique) and counts[counts > 1].sum() <= MOST_REPEATED * len(record_hashes):
             self.register_buffer("hashes", torch.from_numpy(unique).to(self.get_buffer("place").device))
 
     def hash_of(self, ids: Ints) -> int | None:
-        """Of a whole record, with or without its begin; None where ids are not one: without an end, or read backwards."""
+        """Hash of a whole record, with or without its begin token; None for other ids: without an end, or read backwards."""
         ends = np.flatnonzero(ids == self.end_id)
         if not len(ends):
             return None
@@ -66,7 +66,7 @@ class KnownRecords(nn.Module):
         return np.flatnonzero(known & np.array([h is not None for h in row_hashes], dtype=bool))
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Empty buffers for a state dict, whose names come without prefix."""
+        """Make empty buffers for a state dict, whose names have no prefix."""
         if "hashes" in shapes:
             device = self.get_buffer("place").device
             self.register_buffer("hashes", torch.zeros(shapes["hashes"], dtype=torch.int64, device=device))

@@ -1,7 +1,7 @@
 """The gate that mixes several log-probabilities of the same targets into one.
 
-log p = sum of w_i log p_i - log Z, where the weights w = features . gate are fitted on held-out targets. The likelihood is
-concave in the gate, so Newton's method finds the one optimum in a few steps.
+log p = sum of w_i log p_i - log Z, where the weights w = features . gate are fitted to held-out targets. The likelihood is concave
+in the gate, so that Newton's method finds its only optimum in a few steps.
 
 Legend for shapes: n targets, V vocabulary, F features, S models.
 """
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_NEWTON_STEPS = 12  # the fit mostly ends sooner; this bounds its time where it does not
-SMALLEST_STEP = 1e-3  # of a Newton step, below which its direction is given up: the loss is flat to its last digits
-ENOUGH_PROGRESS = 1e-6  # nats a target, below which the fit ends: a hundredth of what any report shows
+MOST_NEWTON_STEPS = 12  # the fit usually ends sooner; otherwise this bounds its time
+SMALLEST_STEP = 1e-3  # a direction is given up below this share of a Newton step: the loss is flat to its last digits
+ENOUGH_PROGRESS = 1e-6  # nats a target; the fit ends when a step gains less: a hundredth of what any report shows
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,7 +57,7 @@ def softmax(logits: Floats) -> tuple[Floats, Floats]:
 
 
 def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints, ridge: float = 1e-4) -> Doubles:
-    """The gate of highest mean log-likelihood less ridge |gate|^2, by damped Newton steps from equal weights.
+    """The gate that maximizes mean log-likelihood minus ridge |gate|^2, by damped Newton steps from equal weights.
 
     Args:
         features: (n, F); the last one is 1.

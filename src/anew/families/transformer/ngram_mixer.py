@@ -1,6 +1,6 @@
 """The counting head of the Transformer: Kneser-Ney probabilities and, in records of a small alphabet, those of known records
-that lie beside the new one, mixed with the network's by a gate that sees how sure each model is and how well it did on the
-tokens before. Where the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution.
+that are aligned with the new one. A gate mixes them with the network's; it sees how sure each model is and how well it did on the
+tokens before. If the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -26,15 +26,17 @@ from anew.families.transformer.gate_features import Distribution, FeatureLayout,
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
 from anew.functional import token_choice
 
-# Of a token's weight among those before, with every further one: about the last 33 count (docs/log.md, 2026-11-25).
+# The weight of a token falls by this factor with every further one: about the last 33 count (docs/log.md, 2026-11-25).
 RECENT_DECAY = 0.97
-# Tokens' worth of doubt: means over few tokens lie near 0, as the first tokens of a record say little; chosen.
+# Means count so many extra tokens of 0: those over few tokens are near 0, as the first tokens of a record say little; chosen.
 RECENT_PRIOR = 4.0
-WORST_LOG_PROB = -8.0  # nats that one token may count at most, so that features stay in the range of the fit
-# Share of the bits of held-out records that aligned records must save: names lose by them, and a run stores its
-# records (docs/log.md, 2026-11-26).
+WORST_LOG_PROB = (
+    -8.0
+)  # nats at which a token's log-probability is clipped, so that features stay in the range of the fit
+# Share of the bits of held-out records that aligned records must save to be kept: names get worse with them, and a run
+# stores its records (docs/log.md, 2026-11-26).
 MIN_GAIN = 0.005
-VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time: bounds memory (32 MB)
+VALUES_AT_ONCE = 8_388_608  # log-probabilities that are mixed at a time, which bounds memory (32 MB)
 LEVEL_DTYPES = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}  # of the counts; else float32
 RECORD_DTYPES = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_substitution": torch.float32}
 Floats = NDArray[np.float32]
@@ -64,12 +66,12 @@ class GateInputs:
     is_near: Bools | None = None
 
     def rows(self, chosen: Bools | Ints) -> GateInputs:
-        """Of the targets that a mask or indices choose."""
+        """Inputs of the targets that a mask or indices choose."""
         return self._map(lambda name, value: value[:, chosen] if name == "contexts" else value[chosen])
 
     @classmethod
     def concatenate(cls, parts: Sequence[GateInputs]) -> GateInputs:
-        """Of all parts, one behind the other."""
+        """Inputs of all parts, one after another."""
         names = [field.name for field in fields(cls) if getattr(parts[0], field.name) is not None]
         axes = {name: 1 if name == "contexts" else 0 for name in names}
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts], axes[name]) for name in names})
@@ -82,7 +84,7 @@ class GateInputs:
 class RecentScores:
     """Scores of each of S models on the tokens so far in n rows: decayed means of their log-probabilities.
 
-    A record without relatives in the train part, or a text by another hand, shows itself by counts that did badly.
+    A record without relatives in the train part, or a text by another author, is noticed because the counts did badly.
     """
 
     def __init__(self, n: int, num_models: int = 2) -> None:
@@ -94,13 +96,13 @@ class RecentScores:
         return self._sums / (self._weight + RECENT_PRIOR)
 
     def repeat(self, n: int) -> RecentScores:
-        """n rows of what this one row has shown."""
+        """n rows with the scores of this one row."""
         repeated = RecentScores(n, self._sums.shape[1])
         repeated._sums, repeated._weight = self._sums.repeat(n, 0), self._weight
         return repeated
 
     def add(self, *log_probs: NDArray[np.floating]) -> None:
-        """Take the next token of every row; (n,) log-probabilities that each model gave it."""
+        """Add the next token of every row: (n,) log-probabilities that each model gave it."""
         self._sums *= RECENT_DECAY
         for column, model in zip(self._sums.T, log_probs, strict=True):
             column += np.maximum(model, WORST_LOG_PROB)
@@ -118,7 +120,7 @@ class MixerState:
         self._shared: list[Floats] = []
 
     def repeat(self, n: int) -> MixerState:
-        """n rows that have all shown what this one row has."""
+        """State of n rows that all continue this one."""
         repeated = copy(self)
         repeated.recent = self.recent.repeat(n)
         repeated.experts = None if self.experts is None else self.experts.repeat(n)
@@ -126,12 +128,12 @@ class MixerState:
         return repeated
 
     def begin(self, ids: Ints) -> None:
-        """ids: (n,) that stand in front, and are not targets."""
+        """Read a token of each row that is not a target. ids: (n,)."""
         if self.experts is not None:
             self.experts.observe(ids)
 
     def propose(self, log_probs: Sequence[Floats], shared: Sequence[Floats]) -> None:
-        """Propose the next token; kept until `observe` gives the actual one.
+        """Keep probabilities of the next token until `observe` gives the actual one.
 
         Args:
             log_probs: S of (n, V) of network, counts and perhaps aligned records.
@@ -140,7 +142,7 @@ class MixerState:
         self._proposed, self._shared = list(log_probs), list(shared)
 
     def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
-        """tokens: (n,) that came after the last `propose`."""
+        """Read the tokens (n,) that follow the last `propose`."""
         rows = np.arange(len(tokens))
         self.recent.add(*(model[rows, tokens] for model in self._proposed))
         *experts, uniform = self._shared
@@ -155,8 +157,8 @@ class NgramMixer(nn.Module):
     Args:
         vocab_size: V.
         order: Longest context that is counted, in tokens.
-        aligned: Whether known records are looked at side by side.
-        never_targets: Ids that never follow anything, as the begin of a record.
+        aligned: Whether known records are aligned with the new one.
+        never_targets: Ids that never follow anything, such as the begin token of a record.
     """
 
     gate: Tensor  # (F, S)
@@ -198,8 +200,8 @@ class NgramMixer(nn.Module):
         self.clear_cache()
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        """Empty buffers for a state dict, whose names come without prefix."""
-        if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit found no use for aligned records
+        """Make empty buffers for a state dict, whose names have no prefix."""
+        if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit dropped the aligned records
             self._drop_records()
             self.register_buffer("gate", torch.zeros(shapes["gate"], dtype=torch.float64, device=self.gate.device))
         level_arrays = (f"{name}_{k}" for k in range(self.order + 1) for name in ARRAYS)
@@ -213,7 +215,7 @@ class NgramMixer(nn.Module):
         """Check the buffers, which may come from anybody.
 
         Raises:
-            ValueError: They lead outside of each other.
+            ValueError: They are inconsistent.
         """
         if not self.is_fitted:
             return
@@ -227,7 +229,7 @@ class NgramMixer(nn.Module):
                 raise ValueError("the aligned records are inconsistent")
 
     def clear_cache(self) -> None:
-        """To be called when buffers have changed."""
+        """Must be called after buffers have changed."""
         self._counts = self._records = None
 
     @property
@@ -241,14 +243,14 @@ class NgramMixer(nn.Module):
 
     @property
     def records(self) -> AlignmentIndex:
-        """The train part's records, where `aligned`."""
+        """The records of the train part, if `aligned`."""
         if self._records is None:
             ids, lengths, substitution = (self.get_buffer(name).cpu().numpy() for name in RECORD_DTYPES)
             self._records = AlignmentIndex(ids, lengths, self.vocab_size, substitution)
         return self._records
 
     def _drop_records(self) -> None:
-        """Aligned records are of no use."""
+        """Remove the aligned records, which are of no use."""
         for name in RECORD_DTYPES:
             self._buffers.pop(name, None)
         self.aligned, self._records = False, None
@@ -256,12 +258,12 @@ class NgramMixer(nn.Module):
     # -- one step -------------------------------------------------------------------------------------------------------
 
     def last_contexts(self, ids: Ints) -> Ints:
-        """ids: (n, L) -> contexts (order + 1, n) of what follows each row."""
+        """Contexts (order + 1, n) of the token that follows each row of ids (n, L)."""
         recent = ids[:, max(0, ids.shape[1] - self.order) :].tolist()
         return np.array([self.counts.tail(row) for row in recent], dtype=np.int64).T
 
     def unigram(self) -> Floats:
-        """(V,) how common each token is."""
+        """(V,) frequency of each token."""
         return self.counts.unigram
 
     def weights_after(self, ids: Ints, logits: Floats, state: MixerState) -> Floats:
@@ -271,7 +273,7 @@ class NgramMixer(nn.Module):
     def draw(
         self, ids: Ints, logits: Floats, state: MixerState, uniform: Floats, allowed: Floats | None = None
     ) -> Ints:
-        """Tokens (n,) that come next. uniform: (n,) in [0, 1); allowed: (n, V) 0 for the tokens that are not drawn, else 1."""
+        """Draw the next tokens (n,). uniform: (n,) in [0, 1); allowed: (n, V) 0 for tokens that are not drawn, else 1."""
         weights = self.weights_after(ids, logits, state)
         return token_choice.sample_tokens(weights if allowed is None else weights * allowed, uniform)
 
@@ -285,9 +287,9 @@ class NgramMixer(nn.Module):
         """Probabilities of the next token in each row. The state records all models' proposals until `observe` gives the actual token.
 
         Args:
-            contexts: (order + 1, n).
-            logits: (n, V) of the network.
-            state: What the rows have shown so far.
+            contexts: (order + 1, n) contexts of the counts.
+            logits: (n, V) logits of the network.
+            state: State of the rows.
 
         Returns:
             (n, V) joint probabilities.
@@ -309,14 +311,14 @@ class NgramMixer(nn.Module):
     # -- many targets at once -------------------------------------------------------------------------------------------
 
     def contexts(self, ids: Ints) -> Ints:
-        """ids: (B, L) -> contexts (order + 1, B*L) of what follows each id, none across rows."""
+        """Contexts (order + 1, B*L) of the token that follows each id of ids (B, L), none across rows."""
         batch, length = ids.shape
-        # A walk needs a target at each place: a row grows by one, whose value is never looked at.
-        grown = np.zeros((batch, length + 1), dtype=np.int64)
-        grown[:, :-1] = ids
+        # A walk needs a target at each place, so each row gets one more token, whose value is never used.
+        extended = np.zeros((batch, length + 1), dtype=np.int64)
+        extended[:, :-1] = ids
         depth = np.arange(1, length + 1)
         targets = (np.arange(batch)[:, None] * (length + 1) + depth).ravel()
-        return self.counts.walk(grown.ravel(), np.tile(depth, batch), targets)
+        return self.counts.walk(extended.ravel(), np.tile(depth, batch), targets)
 
     def gate_inputs(self, ids: Ints, network: Floats) -> GateInputs:
         """Gate inputs of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities."""
@@ -354,15 +356,15 @@ class NgramMixer(nn.Module):
         return np.stack((of_network, of_counts)).reshape(2, *targets.shape)
 
     def replay(self, ids: Ints, log_probs: Floats, state: MixerState) -> Iterator[tuple[Doubles, Prediction | None]]:
-        """Show the state records token by token.
+        """Let the state read records token by token.
 
         Args:
-            ids: (B, L+1).
-            log_probs: (2, B, L) that network and counts gave the targets ids[:, 1:].
-            state: Of B rows.
+            ids: (B, L+1) ids of the records.
+            log_probs: (2, B, L) log-probabilities that network and counts gave the targets ids[:, 1:].
+            state: State of B rows.
 
         Yields:
-            Before each target, how all models did so far (B, S), and what the experts predict.
+            Before each target, (B, S) how well all models did so far, and what the aligned records predict.
         """
         rows = np.arange(len(ids))
         state.begin(ids[:, 0])
@@ -379,12 +381,12 @@ class NgramMixer(nn.Module):
         """Log-probabilities of targets under the mixture with its floor.
 
         Args:
-            inputs: What the gate sees of B*L targets.
-            targets: (B, L).
-            counts: (B, L) whether a target counts. Those before the last that does are evidence of which expert to trust.
+            inputs: Gate inputs of B*L targets.
+            targets: (B, L) ids.
+            counts: (B, L) whether a target counts. All up to the last one that does show which expert to trust.
 
         Returns:
-            (B, L), 0 behind the last target that counts.
+            (B, L), 0 after the last target that counts.
         """
         needed = np.logical_or.accumulate(counts[:, ::-1], 1)[:, ::-1]
         experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed))
@@ -426,7 +428,7 @@ class NgramMixer(nn.Module):
     # -- the gate -------------------------------------------------------------------------------------------------------
 
     def fit(self, inputs: GateInputs, targets: Ints) -> None:
-        """Set the gate from held-out targets (n,). Aligned records stay where they save MIN_GAIN of the bits."""
+        """Fit the gate to held-out targets (n,). Aligned records are kept if they save MIN_GAIN of the bits."""
         without_records = replace(inputs, recent=inputs.recent[:, :2], aligned=None, log_odds=None, is_near=None)
         gate, loss = self._fit_gate(without_records, targets)
         if self.aligned:
@@ -439,8 +441,8 @@ class NgramMixer(nn.Module):
         self.register_buffer("gate", torch.from_numpy(gate).to(self.gate.device))
 
     def _fit_gate(self, inputs: GateInputs, targets: Ints) -> tuple[Doubles, float]:
-        """A gate and its mean nats. Records that are nearly copies of known ones have no part in it where there are others:
-        they would teach it to draw copies."""
+        """A gate and its mean nats. Records that are nearly copies of known ones are left out, unless there are no others: they
+        would teach it to draw copies."""
         fitted_inputs, fitted_targets = inputs, targets
         if inputs.is_near is not None and not inputs.is_near.all():
             far = np.flatnonzero(~inputs.is_near)
@@ -456,10 +458,10 @@ def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callab
     """State after reading prompts, before the first new token.
 
     Args:
-        mixer: Whose state it will be.
-        ids: (n, t).
-        num_known: The last tokens that the network sees; those before tell nothing.
-        network_of: Its log-probabilities (rows * (num_known - 1), V) of these but the first, for some rows.
+        mixer: The mixer that continues them.
+        ids: (n, t) ids of the prompts.
+        num_known: Number of the last tokens that the network sees; those before are ignored.
+        network_of: Its log-probabilities (rows * (num_known - 1), V) of all of these but the first, for some rows.
     """
     tokens = ids[:, ids.shape[1] - num_known :]
     length = tokens.shape[1] - 1
@@ -487,7 +489,7 @@ def share_after(mixer: NgramMixer, ids: Ints, network: Floats) -> FixedShare:
 
 
 def sequences_of(sweep: Iterable[Batch], max_tokens: int) -> Iterator[Ints]:
-    """Token sequences of a sweep's batches, at most `max_tokens` in all."""
+    """Token sequences of a sweep's batches, at most `max_tokens` in total."""
     remaining = max_tokens
     for batch in sweep:
         lengths = None if batch.mask is None else batch.mask.sum(1).long().tolist()

@@ -1,4 +1,4 @@
-"""A decoder as a graph of one step with a cache, and what a sampler of tokens must know besides.
+"""A decoder as a graph of one step with a cache, and what else a sampler of tokens must know.
 
 Legend for shapes: n samples, L new positions, P positions in the cache, K neighbours on a grid, H heads, D head size.
 """
@@ -21,17 +21,17 @@ from anew.nets.decoder import Decoder, DecoderBlock
 def decoder_sampler(
     net: Decoder, spec: Tokens, first: Tensor | None, sampling: Mapping[str, object], left_behind: tuple[str, ...]
 ) -> PortableSampler:
-    """One token after another.
+    """A sampler that draws one token after another.
 
     Args:
         net: The decoder.
         spec: Its tokens.
-        first: (V,) how common each token is as the first of a text, where none begins it; None: all alike.
+        first: (V,) frequency of each token, from which the first is drawn if no special token begins a text; None: all alike.
         sampling: Temperature, top_k, top_p and min_p.
         left_behind: What else the run samples from.
 
-    The step `tokens` holds ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `label_base`, the id of the
-    first class, which stands in front of the others; `new`, the most tokens, with the prompt where texts are not `packed`;
+    The step `tokens` has ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `label_base`, the id of the first
+    class, since a label comes before the other tokens; `new`, the most tokens (including the prompt, if texts are not `packed`);
     `context`, positions of the graph; `window`, tokens of the run's context, of which the later half is kept when it is full;
     and `offsets` and `prefix` of neighbours on a grid.
     """
@@ -83,7 +83,7 @@ def _graph(net: Decoder, looks_inside: bool = False) -> Graph:
         for layer, block in enumerate(net.blocks):
             assert isinstance(block, DecoderBlock)
             normed = _rms_norm(x)
-            # Few and large products: an interpreter pays for each node. Joined matrices are made once, as they are constants.
+            # Few and large products, since an interpreter takes time for each node. Joined matrices are constants, made once.
             qkv = functional.linear(normed, torch.cat((block.query, block.key, block.value)))
             qkv = qkv.view(ids.shape[0], ids.shape[1], 3, c.num_heads, c.head_dim).permute(2, 0, 3, 1, 4)
             query, key = _rotated(_rms_norm(qkv[:2]), cos, sin).unbind()  # each (n, H, L, D)

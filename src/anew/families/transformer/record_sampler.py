@@ -1,4 +1,4 @@
-"""Sampling of whole records that are not among the known ones.
+"""Samples whole records that are not among the known ones.
 
 Legend for shapes: n samples, L tokens of the longest, k samples that are drawn again.
 """
@@ -17,13 +17,13 @@ from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.known_records import Ints, KnownRecords
 from anew.families.transformer.sampler import SampledFamily, TokenSampler
 
-MOST_ATTEMPTS = 8  # a model that gives a known record still is one that copies, which the copying test should see
+MOST_ATTEMPTS = 8  # a model that still gives a known record is one that copies, which the copying test should see
 
 
 class RecordSampler:
-    """Samples as of `TokenSampler`; those that end as a known record are drawn again, up to MOST_ATTEMPTS times.
+    """Samples as from `TokenSampler`; those that turn out to be known records are drawn again, up to MOST_ATTEMPTS times.
 
-    Iterate for drafts (n, L): all that `TokenSampler` yields, then one after each further attempt.
+    Iterate for drafts (n, L): all drafts of `TokenSampler`, then one after each further attempt.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Sampling of a Transformer: token by token, in NumPy, since a step of a small network is mostly the cost of calls.
+"""Samples from a Transformer token by token, in NumPy, since calls take most of the time of a small network's step.
 
 Legend for shapes: n samples, L tokens so far, V vocabulary.
 """
@@ -23,9 +23,9 @@ from anew.functional import token_choice
 from anew.nets.decoder import Decoder
 from anew.nets.incremental import CachedDecoder, make_incremental
 
-# Random numbers of a sample that are drawn together: a call of PyTorch for each would cost more than the number.
+# Random numbers of a sample that are drawn at once: a call of PyTorch for each would take longer than the number itself.
 UNIFORMS_AT_ONCE = 64
-DEFAULT_NEW_TOKENS = 500  # of a stream of text, where max_tokens is 0: a page of it, in seconds; chosen
+DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
@@ -61,19 +61,20 @@ class SampledFamily(Protocol):
 
 
 class TokenSampler:
-    """n samples that grow together. Sample i depends on keys[i] and on its condition alone. Iterate for drafts (n, t).
+    """n samples that grow together. Sample i depends only on keys[i] and on its condition. Iterate for drafts (n, t).
 
     Args:
         family: The Transformer.
-        request: What is asked for.
+        request: The request.
         sampling: How tokens are chosen.
-        keys: (seed, index) of each sample, which its random numbers follow from.
-        reads_prompt: Whether each token of the prompt makes a draft, so that `weights` are seen before it as well.
-        keeps_weights: Whether `weights` are wanted; it is quicker without.
-        attempt: How many times these samples were drawn before; each time follows from other random numbers.
+        keys: (seed, index) of each sample, which determine its random numbers.
+        reads_prompt: Whether each token of the prompt makes a draft too, so that `weights` before it can be read.
+        keeps_weights: Whether `weights` are needed; sampling is faster without.
+        attempt: How many times these samples were drawn before; each attempt uses other random numbers.
 
     Attributes:
-        weights: (n, V) what the last token of the newest draft was drawn from, before temperature and cuts; rows need not sum to 1.
+        weights: (n, V) proportional to the probabilities from which the last token of the newest draft was drawn, before
+            temperature and cuts.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class TokenSampler:
         special = family.spec.special
         self.end_id = special.get("end")
         self.pad_id = special.get("pad", self.end_id or 0)
-        # In a stream of many documents the end of one is where the next begins.
+        # In running text of many documents, the end token of one also begins the next.
         self.begin_id = special.get("begin", self.end_id)
         attempts = (attempt,) if attempt else ()
         self.sources = [generator(seed, "draw", index, *attempts) for seed, index in keys]
@@ -130,7 +131,7 @@ class TokenSampler:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
             ids[:, place] = tokens
-            yield draft[:, num_hidden : place + 1]  # what it shows is never written again
+            yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
             if self.end_id is not None and has_ended.all():
                 return
 
@@ -152,14 +153,14 @@ class TokenSampler:
         return first_tokens[:, None], 0
 
     def _unigram(self) -> Floats:
-        """(n, V): without a prompt or a token that begins, the first token is sampled by how common it is."""
+        """(n, V) frequencies, from which the first token is sampled if there is neither a prompt nor a begin token."""
         n, vocab_size = self.request.n, self.family.spec.vocab
         if self.mixer is None:
             return np.full((n, vocab_size), 1 / vocab_size, dtype=np.float32)
         return self.mixer.unigram()[None].repeat(n, 0)
 
     def _uniform(self) -> Floats:
-        """(n,) in [0, 1), the next of each sample's own numbers."""
+        """(n,) the next of each sample's own random numbers in [0, 1)."""
         place = self._num_used % UNIFORMS_AT_ONCE
         if place == 0:
             columns = [torch.rand(UNIFORMS_AT_ONCE, generator=source).numpy() for source in self.sources]
@@ -169,7 +170,7 @@ class TokenSampler:
         return row
 
     def _only_allowed(self, probabilities: Floats) -> Floats:
-        """(n, V) without what is not sampled, each row summing to 1."""
+        """(n, V) probabilities of only the allowed tokens; each row sums to 1."""
         if self.allowed is None:
             return probabilities
         kept: Floats = probabilities * self.allowed
@@ -177,7 +178,7 @@ class TokenSampler:
         return kept
 
     def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, prompt_ids: Ints | None) -> Ints:
-        """(n,) tokens that follow ids (n, L): what is known, else what is drawn."""
+        """(n,) tokens that follow ids (n, L): those of the prompt, otherwise drawn ones."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
@@ -192,27 +193,27 @@ class TokenSampler:
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
 
     def _filtered(self, weights: Floats) -> Floats:
-        """(n, V) weights as the settings sharpen and cut them; rows sum to 1 only where they cut."""
+        """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
         if self.is_unfiltered:
             return weights if self.allowed is None else weights * self.allowed
         s = self.sampling
         probabilities = self._only_allowed(weights / weights.sum(1, keepdims=True))
-        # Before the cuts, which count tokens, and after: a high temperature lifts even a zero.
+        # Only allowed tokens before the cuts, which count tokens, and again after: a high temperature raises even a zero.
         filtered: Floats = token_choice.filter_probabilities(
             torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
         ).numpy()
         return self._only_allowed(filtered)
 
     def _mix(self, logits: Floats, ids: Ints) -> Floats:
-        """(n, V) in proportion to the probability by network and counts together."""
+        """(n, V) proportional to the probability under network and counts together."""
         if self.mixer is None:
             return softmax(logits)[0]
         return self.mixer.weights_after(ids, logits, self.state)
 
     def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> Any:
-        """State of the rows before the first new token. ids: (n, t), unread: (n, l) the last of them, labels in front."""
+        """State of the rows before the first new token. ids: (n, t); unread: (n, l) the last of them, after the labels."""
         family, num_labels = self.family, self.family.num_label_tokens
-        if (ids == ids[0]).all() and (unread == unread[0]).all():  # one prompt for all is read once
+        if (ids == ids[0]).all() and (unread == unread[0]).all():  # a prompt that all share is read once
             ids, unread = ids[:1], unread[:1]
 
         def network_of(rows: slice) -> Floats:
@@ -229,7 +230,7 @@ class TokenSampler:
         family = self.family
         if not is_first and decoder.length < family.net.config.context_length:
             return ids[:, -1:]
-        # Dropping only the oldest key is not what was trained.
+        # The oldest keys cannot simply be dropped, since the network was not trained so.
         window = family.spec.length if is_first else max(1, family.spec.length // 2)
         unread = ids[:, -window:]
         decoder.reset()
@@ -240,7 +241,8 @@ class TokenSampler:
 
 
 def allowed_tokens(special: Mapping[str, int], vocab_size: int, prompt: Ints) -> Floats | None:
-    """(n, V) zero for the ids that no text of the train part takes, except for a sample whose own prompt has such; or None."""
+    """(n, V) 0 for ids that never occur in the train part, except in samples whose own prompt has such ids; 1 for all others. None if
+    all are allowed."""
     if "rare" not in special:
         return None
     low = special["rare"]

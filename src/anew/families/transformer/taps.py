@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 class TokenTaps:
-    """The taps of `families.explaining.Attends`, on the ordinary path of the family that this is mixed into."""
+    """The methods of `families.explaining.Attends`, for the Transformer, which inherits from this class."""
 
     net: Decoder
     mixer: NgramMixer | None
@@ -45,17 +45,17 @@ class TokenTaps:
 
     @torch.inference_mode()
     def attention_weights(self, batch: Batch) -> Tensor:
-        """(layers, heads, B, L, L) of the attention over the inputs of a batch, a label in front."""
+        """(layers, heads, B, L, L) attention weights over the inputs of a batch; a label comes first."""
         return self.net.attention_weights(self._input_ids(batch)).transpose(1, 2)
 
     @torch.inference_mode()
     def network_log_probs(self, batch: Batch) -> Tensor:
-        """(B, L) nats that the network alone gave each target."""
+        """(B, L) log-probability of each target in nats under the network alone."""
         return -self._network_nats(batch).view(len(batch), -1)
 
     @torch.inference_mode()
     def log_probs_by_side(self, batch: Batch) -> dict[str, Tensor]:
-        """(B, L) nats of each target by the network, by the counts, and by both together."""
+        """(B, L) log-probability of each target in nats under the network, the counts, and both together."""
         if self.contexts is not None and self.contexts.is_fitted:
             return context_sides(self.contexts, batch, self._fp32_logits)
         if self.mixer is not None and self.mixer.is_fitted:
@@ -67,7 +67,7 @@ class TokenTaps:
 
 
 def mixer_sides(mixer: NgramMixer, inputs: GateInputs, targets: Ints, counts: NDArray[np.bool_]) -> dict[str, Tensor]:
-    """(B, L) nats by side. inputs: what the gate sees of the targets (B, L); counts: (B, L) which of them count."""
+    """(B, L) nats by side. inputs: gate inputs of the targets (B, L); counts: (B, L) which of them count."""
     network, counted = mixer.target_log_probs(inputs.contexts, inputs.network, targets)
     sides = {"network": network, "counts": counted}
     if inputs.aligned is not None:

@@ -1,10 +1,10 @@
-"""A variational autoencoder: one network encodes items as few numbers, another decodes them, and new items form from new
-numbers.
+"""A variational autoencoder: one network encodes items as a few numbers, another one decodes them, so that new numbers make new
+items.
 
-Two scales of latents form a chain z2 -> z1 -> x. The bottom one, z1, is a grid; items are decoded from it alone, so that
-it is the latent of a `Codec`, in which other families can work. The top one, z2, is a vector that says how z1 is
-distributed. What z2 itself looks like is fitted once the networks are trained, since samples from a plain normal
-distribution are where such models fail (`anew.families.vae.prior`).
+Two scales of latents form a chain z2 -> z1 -> x. The bottom one, z1, is a grid from which alone items are decoded, so that it can
+be the latent of a `Codec`, in which other families work. The top one, z2, is a vector that says how z1 is distributed. The
+distribution of z2 is fitted after the networks are trained, since such models fail with samples from a plain normal distribution
+(`anew.families.vae.prior`).
 
 Legend for shapes: B items, K top numbers, c channels, h rows and w columns of bottom latents.
 """
@@ -44,15 +44,15 @@ from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_s
 from anew.nets.autoencoder import Normal, VariationalAutoencoder
 from anew.nets.precision import compute_dtype
 
-EXAMPLES_PER_SQUARE_WIDTH = 110.0  # digits in 5 minutes on one core take width 32
-ROWS = 128  # examples that go through a network at a time, where they are small: bounds memory; chosen
-ROW_VALUES = 4_000_000  # their values together at most: 16 MB, and some times as much within the network; chosen
-DETAIL_ITEMS = 128  # samples, and items, whose detail is compared: bounds the time of calibration; chosen
-# Of the detail of held-out items: what noise adds beyond is noise; gives 0 on digits and 1 on colour, each the better
-# one (docs/log.md, 2026-11-25).
+EXAMPLES_PER_SQUARE_WIDTH = 110.0  # so that width 32 is chosen for digits in 5 minutes on one core
+ROWS = 128  # examples that go through a network at a time, if they are small; bounds memory; chosen
+ROW_VALUES = 4_000_000  # most values of these together: 16 MB, and several times as much within the network; chosen
+DETAIL_ITEMS = 128  # samples, and items, whose detail is compared, which bounds the time of calibration; chosen
+# Share of the detail of held-out items that samples need: detail that the temperature adds beyond it is noise. It gives 0 on
+# digits and 1 on colour, the better one each time (docs/log.md, 2026-11-25).
 ENOUGH_DETAIL = 0.75
-TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)  # that are tried: finer steps would not be seen
-AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this one stands for the choice by detail
+TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)  # temperatures that are tried: finer steps would not be visible
+AUTO_TEMPERATURE = -1.0  # no temperature is negative, so this value means the choice by detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ class VaeSampling:
 class Vae(Family[Grid, VaeConfig]):
     """A two-scale variational autoencoder whose prior is fitted afterwards.
 
-    `bits` is a bound: the negative evidence lower bound under the fitted prior, which samples come from, by one pair of
-    opposite noises that the item itself determines.
+    `bits` is a bound: the negative evidence lower bound under the fitted prior, from which samples are drawn. It is computed with
+    one pair of opposite noises that depend only on the item.
     """
 
     Config: ClassVar[type] = VaeConfig
@@ -129,15 +129,15 @@ class Vae(Family[Grid, VaeConfig]):
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
     preferred_for: ClassVar[frozenset[str]] = frozenset({"latent"})
     rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
-    # The loss weighs divergences less than a bound does, for the sake of samples, whose prior is fitted later.
+    # The loss gives divergences less weight than the bound does, for better samples, whose prior is fitted later.
     early_stopping: ClassVar[bool] = False
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = {"num_clusters": 0}
 
-    centre: Tensor  # (c,) of z1, by channel
-    scale: Tensor  # (c,)
-    temperature: Tensor  # () of samples, where none is asked for
+    centre: Tensor  # (c,) mean of z1, by channel
+    scale: Tensor  # (c,) its standard deviation
+    temperature: Tensor  # () temperature of samples, if none is asked for
 
     def __init__(self, spec: Grid, config: VaeConfig) -> None:
         super().__init__(spec, config)
@@ -197,7 +197,7 @@ class Vae(Family[Grid, VaeConfig]):
         )
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
-        """The negative bound with weighted divergences, in nats a value."""
+        """The negative bound with weighted divergences, in nats for each value of an item."""
         c, dtype = self.config, self._dtype()
         x = batch.x.float()
         bottom, top = self.autoencoder.encode(x, dtype)
@@ -246,7 +246,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     @torch.no_grad()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Measure where bottom latents lie, so that `encode` gives unit deviation, and how much samples should vary."""
+        """Measure the distribution of bottom latents, so that those of `encode` have unit deviation, and choose the temperature."""
         means: list[Tensor] = []
         log_scales: list[Tensor] = []
         items: list[Tensor] = []
@@ -268,7 +268,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     @property
     def latent(self) -> Grid:
-        """Spec of what `encode` returns: the bottom latents, of about unit deviation."""
+        """Spec of the bottom latents that `encode` returns, of about unit deviation."""
         shape = (self.config.latent_channels, *self.autoencoder.sides)
         return Grid(shape, "CHW", self.spec.classes, 1.0, bounded=False)
 

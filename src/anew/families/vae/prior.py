@@ -1,9 +1,9 @@
-"""The prior of top latents: a mixture of Gaussians, fitted in closed form to those of training items once the networks are
+"""The prior of top latents: a mixture of Gaussians, fitted in closed form to those of training items after the networks are
 trained.
 
-Where a VAE puts its items is not a normal distribution, and samples from one are where such models fail. A density that is
-estimated afterwards takes a second, and its samples are nearly as good as reconstructions (Ghosh et al., arXiv 1903.12436,
-section 4).
+The latents of a VAE's items are not normally distributed, so that such models fail with samples from a normal distribution. A
+density that is estimated afterwards takes a second, and its samples are nearly as good as reconstructions (Ghosh et al., arXiv
+1903.12436, section 4).
 
 Legend for shapes: N items, D numbers of a vector, K components of the mixture.
 """
@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from anew.core.random import generator
 from anew.estimators.gaussian_mixture import ANY_CLASS, kmeans, sample_components
 
-# On average. Fewer clusters bring samples less near on three sets of images, more only nearer to training items
-# (docs/log.md, 2026-11-27).
+# On average. With fewer clusters, samples are farther from the data on three sets of images; with more, they only come nearer
+# to training items (docs/log.md, 2026-11-27).
 ITEMS_PER_CLUSTER: Final = 32
-MOST_CLUSTERS: Final = 256  # what 8,192 items bear: about as many as the prior is fitted to
-# That each cluster's covariance is given of what all clusters have in common, as a multiple of the size of a vector. With
-# half as many, samples of digits lay nearer to training items than to held-out ones, as copies do; they were no nearer to
+MOST_CLUSTERS: Final = 256  # enough for 8,192 items, about as many as the prior is fitted to
+# Vectors for which the covariance within all clusters counts in that of each cluster, as a multiple of the size of a vector.
+# With half as many, samples of digits were nearer to training items than to held-out ones, as copies are, and no nearer to
 # the data (docs/log.md, 2026-11-27).
 PSEUDO_ITEMS: Final = 1.0
-SMALLEST_VARIANCE: Final = 1e-6  # keeps a density finite where items do not differ; latents are of about unit size
+SMALLEST_VARIANCE: Final = 1e-6  # keeps a density finite if items do not differ; latents are of about unit size
 
 
 def suggest_num_clusters(items: int, classes: int) -> int:
@@ -36,12 +36,12 @@ def suggest_num_clusters(items: int, classes: int) -> int:
 
 
 class Clusters(NamedTuple):
-    """What Gaussians are made of.
+    """Statistics of clusters, from which Gaussians are made.
 
     Attributes:
-        counts: (k,) vectors of each cluster.
-        means: (k, D).
-        scatters: (k, D, D) sums of the squares of what lies around the means.
+        counts: (k,) number of vectors of each cluster.
+        means: (k, D) mean of each cluster.
+        scatters: (k, D, D) sums of the outer products of deviations from the means.
         within: (D, D) covariance around the means, of all clusters together; shrunk towards equal variances in all
             directions, since few vectors do not vary in all of them.
     """
@@ -71,10 +71,10 @@ def clusters_of(z: Tensor, cluster: Tensor, num_clusters: int) -> Clusters:
     around = z - means[cluster]
     scatters = torch.stack([rows.T @ rows for rows in (around[cluster == k] for k in range(num_clusters))])
     freedom = len(z) - int((counts > 0).sum())
-    if freedom < 1:  # each vector is a cluster of its own, so that nothing is known of what lies within
+    if freedom < 1:  # each vector is a cluster of its own, so that nothing is known of the covariance within
         around, freedom = z - z.mean(0), len(z)
     size = z.shape[1]
-    variance = z.var(0, correction=0).mean()  # of the vectors in a direction, on average
+    variance = z.var(0, correction=0).mean()  # mean variance of a coordinate
     within = (around.T @ around + size * variance * torch.eye(size).double()) / (freedom + size)
     return Clusters(counts, means, scatters, within)
 
@@ -94,12 +94,12 @@ def log_densities(z: Tensor, weights: Tensor, means: Tensor, factors: Tensor) ->
 class MixturePrior(nn.Module):
     """A mixture of Gaussians over vectors; a standard normal distribution until it is fitted. Not trained.
 
-    Its components are the clusters, those of each class apart, and a last one of all vectors, which occurs only where there
+    Its components are the clusters, which each class has of its own, and a last one of all vectors, which is drawn only if there
     are no clusters.
 
     Args:
         size: D.
-        num_clusters: Clusters, at most; 0: one Gaussian.
+        num_clusters: Most clusters; 0: one Gaussian.
         classes: Number of classes, 0 without labels.
     """
 
@@ -119,11 +119,11 @@ class MixturePrior(nn.Module):
         self.register_buffer("component_class", torch.full((num_clusters + 1,), ANY_CLASS))
 
     def fit(self, z: Tensor, labels: Tensor | None) -> None:
-        """Fit the mixture. Where vectors are few, clusters are fewer, too.
+        """Fit the mixture, with fewer clusters for few vectors.
 
         Args:
-            z: (N, D) vectors, in an order of chance.
-            labels: (N,) their classes; None where there are none.
+            z: (N, D) vectors in random order.
+            labels: (N,) their classes; None without classes.
         """
         z = z.double().cpu()
         labels = labels.cpu() if labels is not None and self.classes and self.num_clusters else None
@@ -158,7 +158,7 @@ class MixturePrior(nn.Module):
         return cluster, component_class
 
     def sample_components(self, uniform: Tensor, labels: Tensor | None) -> Tensor:
-        """(n,) components as common as in the data, or as in the class of `labels` (n,), below 0 for any; uniform (n,)."""
+        """(n,) components drawn by their frequency in the data, or in the class of `labels` (n,) (below 0: any); uniform: (n,)."""
         return sample_components(self.weights, self.component_class, uniform, labels)
 
     def forward(self, component_weights: Tensor, noise: Tensor) -> Tensor:
