@@ -1,8 +1,8 @@
-"""Places in known records that lie next to what a new record has shown so far, and what stands next there.
+"""Predicts the next token of a new record from similar places in known records.
 
-An expert follows one place step by step and predicts what stands there, with the trust that its own hits have earned: the
-expert model of Cao, Dix, Allison and Mears, "A simple statistical algorithm for biological sequence compression" (DCC 2007).
-Unlike a counted context it goes on where a token differs: relatives that share every second residue share no six in a row.
+An expert follows one place step by step and predicts the token there, with the trust that its own hits have earned: the expert
+model of Cao, Dix, Allison and Mears, "A simple statistical algorithm for biological sequence compression" (DCC 2007). Unlike a
+counted context, it continues after a different token: relatives that share every second residue never share six in a row.
 
 Legend for shapes: N known tokens, V vocabulary, n rows, E experts of a row, P proposals to a row, B tokens looked back at.
 """
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 # Chosen on a family of proteins (docs/log.md: "Sequences: known records beside a new one"). E and P of 64, B of 32 and a
 # sharpness of 0.5 brought held-out clusters from 2.227 to 2.193 bits.
 EXPERTS = 64  # E
-PROPOSALS = 64  # P: places that a step offers to a row, evenly among all that share its last tokens
-LOOK_BACK = 32  # B: tokens before a proposal that its first score comes from
-SCORE_DECAY = 0.97  # of a score with each token: relatives diverge along the way
-HIT_DECAY = 0.95  # of an expert's hits and tries with each token
+PROPOSALS = 64  # P: places that a step offers to a row, evenly spread over all that share its last tokens
+LOOK_BACK = 32  # B: tokens before a proposal from which its first score is computed
+SCORE_DECAY = 0.97  # factor of a score with each token: relatives diverge along the way
+HIT_DECAY = 0.95  # factor of an expert's hits and tries with each token
 PRIOR_HIT_RATE = 0.45  # hit rate that is expected of a new expert
 PRIOR_TRIES = 2.0  # weight of that expectation, in tries
 # The largest bound without copies among 300 samples; 1.3% were above 95% identity, with 0.60 it was 6%
 MAX_TRUST = 0.55
 SHARPNESS = 0.5  # below 1: experts that follow relatives of one another are not independent evidence
-CHANCE_HITS = 16  # places that may share a context at random: contexts are as long as that takes
-SUBSTITUTION_TOKENS = 50_000  # tokens of records from which substitutions are counted: bounds the time
-SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided as tokens are common
+CHANCE_HITS = 16  # contexts are so long that about so many places share one at random
+SUBSTITUTION_TOKENS = 50_000  # tokens of records from which substitutions are counted, which bounds the time
+SUBSTITUTION_PRIOR = 20.0  # pseudo-counts of substitutions, divided by the frequencies of tokens
 NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
-ROWS = 256  # rows whose proposals are scored together: bounds memory
+ROWS = 256  # rows whose proposals are scored together, which bounds memory
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -45,8 +45,8 @@ class Prediction(NamedTuple):
 
     Attributes:
         probabilities: (n, V), above 0.
-        log_odds: (n,) nats of evidence that a relative is followed, rather than nobody.
-        is_near: (n,) whether it is so near that its experts are trusted as much as any may be.
+        log_odds: (n,) nats of evidence that a relative is followed.
+        is_near: (n,) whether it is so near that its experts have the largest trust allowed.
     """
 
     probabilities: Floats
@@ -55,10 +55,10 @@ class Prediction(NamedTuple):
 
 
 class AlignmentIndex:
-    """Known records, and where each short context of theirs stands.
+    """Known records, and the positions of all their short contexts.
 
     Args:
-        ids: (N,) tokens, one record behind the other.
+        ids: (N,) tokens, one record after another.
         lengths: (records,) tokens of each record.
         vocab_size: V.
         substitution: (V, V) probability of the column's token where the row's token was predicted and another one came; None
@@ -67,8 +67,8 @@ class AlignmentIndex:
     Attributes:
         record: (N,) record of each token.
         depth: (N,) tokens before it in its record.
-        frequencies: (V,) how common each token is.
-        context_length: Last tokens that make a place a proposal.
+        frequencies: (V,) frequency of each token.
+        context_length: Number of last tokens that a proposed place shares.
     """
 
     def __init__(self, ids: Positions, lengths: Ints, vocab_size: int, substitution: Floats | None = None) -> None:
@@ -159,7 +159,7 @@ class AlignmentExperts:
         for first in range(0, n, ROWS):
             self._propose(slice(first, min(first + ROWS, n)))
         log_weights = np.where(self.scores > NO_EXPERT / 2, self.scores * SHARPNESS, NO_EXPERT)  # (n, E)
-        # Nobody is followed with the log weight 0; all are shifted by the largest.
+        # "No expert" has the log weight 0; all log weights are shifted by the largest.
         largest = np.maximum(log_weights.max(1), 0.0)  # (n,)
         weights = np.exp(log_weights - largest[:, None])
         no_expert = np.exp(-largest)  # (n,)
@@ -220,7 +220,7 @@ class AlignmentExperts:
             slots[rows] = np.take_along_axis(np.concatenate((slots[rows], proposed), 1), best, 1)
 
     def _first_scores(self, history: Ints, positions: Positions, is_good: Bools) -> tuple[Floats, Floats, Floats]:
-        """Scores, hits and tries (n, P) of proposals, from the tokens before them; NO_EXPERT where a proposal is not good."""
+        """Scores, hits and tries (n, P) of proposals, from the tokens before them; NO_EXPERT for proposals that are not good."""
         index = self.index
         scores = np.full(positions.shape, NO_EXPERT)
         hits, tries = np.zeros_like(scores), np.zeros_like(scores)
@@ -285,7 +285,7 @@ def _log_gain(is_hit: Bools, predicted: Positions, observed: Ints, trust: Floats
 
 
 def _substitution_rows(counts: Doubles, frequencies: Floats) -> Floats:
-    """(V, V) rows of probabilities from observed counts and how common tokens are, none for the token itself."""
+    """(V, V) rows of probabilities from observed counts and frequencies of tokens; 0 for the token itself."""
     smoothed = counts + SUBSTITUTION_PRIOR * frequencies
     np.fill_diagonal(smoothed, 0.0)
     rows: Floats = (smoothed / np.maximum(smoothed.sum(1, keepdims=True), 1e-30)).astype(np.float32)

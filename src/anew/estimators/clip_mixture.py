@@ -1,8 +1,8 @@
-"""The mixture of Gaussians of `anew.estimators.gaussian_mixture` for clips, whose frames may each carry another noise level.
+"""The mixture of Gaussians of `anew.estimators.gaussian_mixture` for clips, whose frames may have different noise levels.
 
-Given a component, a clip is centre + basis z + e, with z Gaussian and e independent for each value. With one noise level a
-frame the posterior of z has a closed form: what is known of some frames says what the others may be, so that the same
-mixture continues a clip, fills between frames and generates.
+Given a component, a clip is centre + basis z + e, with z Gaussian and e independent for each value. With a noise level for each
+frame, the posterior of z has a closed form: known frames predict the others, so that the same mixture can continue a clip, fill
+gaps between frames and generate.
 
 Legend for shapes: N clips, T frames, D = C T H W values of one clip, R principal components, K mixture components.
 """
@@ -47,7 +47,7 @@ class ClipMixture(GaussianMixture):
 
         Args:
             y: (N, D) noised clips.
-            sigma: (N, T) noise level of each frame, infinite where a frame is unknown.
+            sigma: (N, T) noise level of each frame, infinite for unknown frames.
             component: (N,) component of each clip.
 
         Returns:
@@ -61,7 +61,7 @@ class ClipMixture(GaussianMixture):
         # The posterior precision of z in the component's own axes is the identity plus what the frames tell.
         evidence = (weight @ self.frame_grams.flatten(1)).view(axes.shape)  # (N, R, R)
         precision = axes.mT @ evidence @ axes + torch.eye(axes.shape[2], device=axes.device)
-        root = torch.linalg.cholesky_ex(precision).L  # (N, R, R); not finite where y is not, for whoever trains to see
+        root = torch.linalg.cholesky_ex(precision).L  # (N, R, R); not finite if y is not, so that the trainer notices
         value_weight = self.per_value(weight)  # (N, D)
         weighted = torch.where(value_weight > 0, (y - prior_mean) * value_weight, 0.0) @ self.basis  # (N, R)
         half = torch.linalg.solve_triangular(root, axes.mT, upper=False)  # (N, R, R): its square is the covariance
@@ -80,7 +80,7 @@ class ClipMixture(GaussianMixture):
 
 
 def empty_clip_mixture(shape: tuple[int, ...], rank: int, num_components: int, variance: float) -> ClipMixture:
-    """A mixture as `fit_clip_mixture` gives for clips of shape (C, T, H, W), with nothing in it."""
+    """An empty mixture, with the tensors that `fit_clip_mixture` gives for clips of shape (C, T, H, W)."""
     channels, frames, height, width = shape
     mixture = empty_mixture((channels * frames, height, width), rank, num_components, variance)
     return _with_frames(mixture, frames, torch.zeros(num_components, frames))
@@ -96,7 +96,7 @@ def fit_clip_mixture(
     classes: int,
     rng: torch.Generator,
 ) -> ClipMixture:
-    """A mixture of clips, as `fit_mixture` makes one of pictures.
+    """Fit a mixture to clips, as `fit_mixture` fits one to pictures.
 
     Args:
         x: (N, C, T, H, W) clips.

@@ -337,7 +337,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     @torch.no_grad()
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
-        """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, first_index + i)."""
+        """(n, K + c h w): z2, then deviations of z1 from its mean given z2; row i is a function of (seed, first_index + i)."""
         sampling = request.sampling_as(VaeSampling)
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
@@ -357,7 +357,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     @torch.no_grad()
     def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
-        """One draft, the items; where pixels are to be sampled, their mean is taken."""
+        """One draft: the items. Pixels are means, even if the settings ask for samples."""
         yield self._expected_items(self._bottom_of(latents))
 
     def _bottom_of(self, latents: Tensor) -> Tensor:
@@ -371,7 +371,7 @@ class Vae(Family[Grid, VaeConfig]):
 
     @torch.no_grad()
     def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(n, K + c h w): the means of both scales given x; `generate` leads back to what `decode(encode(x))` is."""
+        """(n, K + c h w): the means of both scales given x, from which `generate` gives `decode(encode(x))`."""
         dtype, latents = self._dtype(), []
         for rows in torch.split(x.to(self.device).float(), self.rows):
             bottom, top = self.autoencoder.encode(rows, dtype)
@@ -420,8 +420,8 @@ def _suggest_patch_size(side: int) -> int:
 
 
 def lowest_temperature(family: Vae, target_detail: float) -> float:
-    """The lowest temperature whose samples have nearly as much detail as the target: each bottom latent varies by itself,
-    which breaks what the top gets right, but where the top knows little, samples are blurs without."""
+    """The lowest temperature whose samples have nearly as much detail as the target. Bottom latents vary independently, which
+    spoils what the top latents get right; but if these say little, samples without such variation are blurred."""
     for temperature in TEMPERATURES[:-1]:
         request = SampleRequest(DETAIL_ITEMS, sampling=VaeSampling(temperature=temperature))
         *_, samples = family.sample(request, 0)

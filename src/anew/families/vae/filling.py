@@ -1,8 +1,8 @@
-"""Part of an item is given and the rest is made anew: a chain in which latents and the rest take turns.
+"""Completes items of which a part is given, by a chain that updates latents and the missing part in turn.
 
-Each sweep reads z2 from the item as it stands; takes z1 of the places that are given from the item, and of the others from what z2
-says of them; decodes, and puts back what is given. This is pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra, arXiv 1401.4082,
-appendix F), with the given places of z1 held as blended latents hold them (arXiv 2206.02779).
+Each sweep encodes z2 from the current item; takes z1 from the item at given places, and from its distribution given z2 elsewhere;
+decodes, and restores the given values. This is pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra, arXiv 1401.4082, appendix F);
+z1 is kept at given places as in blended latents (arXiv 2206.02779).
 
 Legend for shapes: B items, K top numbers, c channels, h rows and w columns of bottom latents.
 """
@@ -20,12 +20,12 @@ from anew.families.known import KnownValues
 from anew.functional.latents import given_places
 from anew.nets.autoencoder import VariationalAutoencoder
 
-# Turns: 12 left an error of 1.04, 30 .96, 60 .88, each at twice the time of the last (docs/log.md, 2026-11-26).
+# Sweeps of the chain: 12 left an error of 1.04, 30 .96, 60 .88, each in twice the time of the last (docs/log.md, 2026-11-26).
 SWEEPS = 30
 
 
 class FillsIn(Protocol):
-    """What is used of the family."""
+    """The part of the family that is used here."""
 
     autoencoder: VariationalAutoencoder
     rows: int
@@ -39,18 +39,18 @@ def filled(
     keys: Sequence[tuple[int, int]],
     dtype: torch.dtype,
 ) -> Iterator[Tensor]:
-    """Drafts with what is given.
+    """Drafts with the known values.
 
     Args:
         family: The VAE.
         x: (B, C, H, W) samples to start from.
-        deviations: (B, c, h, w) of their z1 from what z2 says, in standard deviations.
-        known: What is given of each.
+        deviations: (B, c, h, w) of their z1 from its mean given z2, in standard deviations.
+        known: Known values of each.
         keys: The noise of row i is a function of keys[i].
-        dtype: What is computed in.
+        dtype: Type of the computation.
 
     Yields:
-        (B, C, H, W) after each of SWEEPS turns.
+        (B, C, H, W) after each of SWEEPS sweeps.
     """
     autoencoder = family.autoencoder
     mask, values = known.mask.view_as(x), known.values.view_as(x)
@@ -59,7 +59,7 @@ def filled(
     x = torch.where(mask, values, x)
     for number in range(SWEEPS):
         noise = torch.stack([torch.randn(autoencoder.top_dim, generator=source) for source in sources])
-        noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last turn takes the mean
+        noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last sweep takes the mean
         parts = zip(*(torch.split(rows, family.rows) for rows in (x, places, noise, deviations)), strict=True)
         x = torch.where(mask, values, torch.cat([sweep(autoencoder, y, p, e, d, dtype) for y, p, e, d in parts]))
         yield x
@@ -73,18 +73,18 @@ def sweep(
     deviations: Tensor,
     dtype: torch.dtype,
 ) -> Tensor:
-    """One turn of the chain.
+    """One sweep of the chain.
 
     Args:
         autoencoder: All networks.
-        x: (B, C, H, W) the item as it stands, with what is given.
+        x: (B, C, H, W) the current item, with the given values.
         places: (B, 1, h, w), 1 at places of z1 that are given.
-        noise: (B, K) normal, of z2.
-        deviations: (B, c, h, w) of z1 from what z2 says, in standard deviations.
-        dtype: What is computed in.
+        noise: (B, K) normal numbers for z2.
+        deviations: (B, c, h, w) of z1 from its mean given z2, in standard deviations.
+        dtype: Type of the computation.
 
     Returns:
-        (B, C, H, W) the whole item, in which what is given is to be put back.
+        (B, C, H, W) the whole item; the caller restores the given values.
     """
     bottom, top = autoencoder.encode(x, dtype)
     prior = autoencoder.bottom_prior(top.mean + top.log_scale.exp() * noise, dtype)
