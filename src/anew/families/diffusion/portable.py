@@ -77,8 +77,17 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.normal("renoise", len(sigmas) - 2, *shape),
         portable.run("start", "component", "basis_noise", "residual_noise", out="start"),
     )
-    noises = {"noise": "noise", "renoise": "renoise"}
-    denoising = portable.denoise("denoiser", "start", sigmas, "component", out="x", **noises, eta=ETA, clip=is_bounded)
+    denoising = portable.denoise(
+        "denoiser",
+        "start",
+        sigmas,
+        "component",
+        out="x",
+        noise="noise",
+        renoise="renoise",
+        eta=ETA,
+        clip=is_bounded,
+    )
     if not isinstance(mixture, ClipMixture):
         graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
         return PortableSampler(graphs, (*drawing, denoising))
