@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anew.core.random import generator
+from anew.core.random import generator, normal_rows
 from anew.core.specs import SampleRequest
 from anew.families.known import KnownValues
 
@@ -16,7 +16,7 @@ def drawn_inputs(family: Any, request: SampleRequest, seed: int, given: KnownVal
     """What a portable sampler is given, by name, to make the samples of the family. given: Values that are known."""
     sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
     noise, shape, size = family._noise(sources), family.spec.shape, family.layout.size
-    renoise = [family._normal(sources, size).view(-1, *shape) for _ in range(family.num_drafts(request) - 1)]
+    renoise = [normal_rows(sources, size).view(-1, *shape) for _ in range(family.num_drafts(request) - 1)]
     component = family._choose_component(request, noise["choices"][:, 0], given)
     inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
     inputs |= {"noise": noise["noise"].view(-1, *shape), "renoise": torch.stack(renoise, 1), "component": component}

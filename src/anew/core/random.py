@@ -7,7 +7,7 @@ same numbers for the same example of the same step.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -32,6 +32,11 @@ def key(*parts: int | str | float) -> int:
 def generator(*parts: int | str | float) -> torch.Generator:
     """A CPU generator seeded by `key(*parts)`."""
     return torch.Generator().manual_seed(key(*parts))
+
+
+def normal_rows(sources: Sequence[torch.Generator], count: int) -> Tensor:
+    """(n, count) normal numbers, row i from the i-th of n generators."""
+    return torch.stack([torch.randn(count, generator=source) for source in sources])
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import StepContext, generator
+from anew.core.random import StepContext, generator, normal_rows
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, weights_within
@@ -239,8 +239,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             return denoised if given_values is None else torch.where(given_values.mask, given_values.values, denoised)
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
-        y = start + sigmas[0] * noise["noise"]
-        for denoised in solve(sampling.solver, denoise, y, sigmas, lambda: self._normal(sources, self.layout.size)):
+        y, size = start + sigmas[0] * noise["noise"], self.layout.size
+        for denoised in solve(sampling.solver, denoise, y, sigmas, lambda: normal_rows(sources, size).to(self.device)):
             yield self.to_items(denoised, part_mask)
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
@@ -281,12 +281,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
             "noise": size,
             "choices": self.layout.num_choices,
         }
-        rows = self._normal(sources, sum(counts.values()))
+        rows = normal_rows(sources, sum(counts.values())).to(self.device)
         return dict(zip(counts, torch.split(rows, list(counts.values()), 1), strict=True))
-
-    def _normal(self, sources: Sequence[torch.Generator], count: int) -> Tensor:
-        """(n, count) normal numbers, row i from the i-th source."""
-        return torch.stack([torch.randn(count, generator=source) for source in sources]).to(self.device)
 
     def _choose_component(self, request: SampleRequest, number: Tensor, known_values: KnownValues | None) -> Tensor:
         """(n,) a component for each sample: at random by its weight, or the nearest one if values are known."""

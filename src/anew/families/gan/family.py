@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import StepContext, generator
+from anew.core.random import StepContext, generator, normal_rows
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -280,7 +280,7 @@ class Gan(Family[Grid, GanConfig]):
         sampling = request.sampling_as(GanSampling)
         labels = class_labels(request, self.spec.classes)
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
-        numbers = torch.stack([torch.randn(self.config.latent_dim + 1, generator=source) for source in sources])
+        numbers = normal_rows(sources, self.config.latent_dim + 1)
         z = sampling.truncation * numbers[:, :-1].to(self.device)
         uniform = torch.special.ndtr(numbers[:, -1].double())
         component = self.coarse_prior.sample_components(uniform, labels)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from anew.core.random import StepContext, generator
+from anew.core.random import StepContext, generator, normal_rows
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -342,7 +342,7 @@ class Vae(Family[Grid, VaeConfig]):
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
         sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
-        numbers = torch.stack([torch.randn(1 + size, generator=source) for source in sources])
+        numbers = normal_rows(sources, 1 + size)
         noise = numbers[:, 1:].to(self.device)
         z2 = noise[:, :top_dim]
         labels = class_labels(request, self.spec.classes)

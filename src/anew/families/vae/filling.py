@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from anew.core.random import generator
+from anew.core.random import generator, normal_rows
 from anew.families.known import KnownValues
 from anew.functional.latents import given_places
 from anew.nets.autoencoder import VariationalAutoencoder
@@ -58,7 +58,7 @@ def filled(
     sources = [generator(row_seed, "fill", index) for row_seed, index in keys]
     x = torch.where(mask, values, x)
     for number in range(SWEEPS):
-        noise = torch.stack([torch.randn(autoencoder.top_dim, generator=source) for source in sources])
+        noise = normal_rows(sources, autoencoder.top_dim)
         noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last sweep takes the mean
         parts = zip(*(torch.split(rows, family.rows) for rows in (x, places, noise, deviations)), strict=True)
         x = torch.where(mask, values, torch.cat([sweep(autoencoder, y, p, e, d, dtype) for y, p, e, d in parts]))
