@@ -69,14 +69,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     noise = {"basis_noise": torch.zeros(2, rank), "residual_noise": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
     starting = Graph("start", owner, start, rows | noise, ("start",))
-    drawing = (
-        portable.choose("component", mixture.weights, mixture.component_class, family.any_component),
-        portable.normal("basis_noise", rank),
-        portable.normal("residual_noise", size),
-        portable.normal("noise", *shape),
-        portable.normal("renoise", len(sigmas) - 2, *shape),
-        portable.run("start", "component", "basis_noise", "residual_noise", out="start"),
-    )
+    drawing = _drawing(family, num_renoised=len(sigmas) - 2)
     denoising = portable.denoise(
         "denoiser",
         "start",
@@ -112,3 +105,16 @@ def _denoise_guided(family: PortableDiffusion, y: Tensor, sigma: Tensor, compone
     """(n, D) denoised estimates of y (n, D) at levels (n, F), as in sampling with default settings."""
     denoised = family.denoise_at_once(y, sigma, component)
     return family.autoguide(denoised, y, sigma, DiffusionSampling().autoguidance)
+
+
+def _drawing(family: PortableDiffusion, num_renoised: int) -> tuple[dict[str, object], ...]:
+    """The steps that draw all random values of a sample, and what it starts from. num_renoised: steps that take new noise."""
+    mixture, shape = family.mixture, family.spec.shape
+    return (
+        portable.choose("component", mixture.weights, mixture.component_class, family.any_component),
+        portable.normal("basis_noise", mixture.basis.shape[1]),
+        portable.normal("residual_noise", family.layout.size),
+        portable.normal("noise", *shape),
+        portable.normal("renoise", num_renoised, *shape),
+        portable.run("start", "component", "basis_noise", "residual_noise", out="start"),
+    )
