@@ -27,8 +27,9 @@ from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
+from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
+from anew.families.transformer.ngram_mixer import NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler

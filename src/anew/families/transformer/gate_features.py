@@ -6,10 +6,10 @@ Legend for shapes: n targets, V vocabulary, F features, S models (network, count
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,44 @@ MOST_LOG_ODDS = 30.0  # most nats of evidence for a relative: with more, the pro
 LOG_ODDS_SCALE = 0.1  # scales them to about the size of the other features
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class GateInputs:
+    """Gate inputs of n targets.
+
+    Attributes:
+        contexts: (order + 1, n) contexts of the counts.
+        network: (n, V) log-probabilities of the network.
+        recent: (n, S) how well each model did on the tokens before.
+        aligned: (n, V) log-probabilities of aligned records; None without them, as are the next two.
+        log_odds: (n,) nats of evidence for a relative.
+        is_near: (n,) whether a relative is nearly a copy.
+    """
+
+    contexts: Ints
+    network: Floats
+    recent: Doubles
+    aligned: Floats | None = None
+    log_odds: Floats | None = None
+    is_near: Bools | None = None
+
+    def rows(self, chosen: Bools | Ints) -> GateInputs:
+        """Inputs of the targets that a mask or indices choose."""
+        return self._map(lambda name, value: value[:, chosen] if name == "contexts" else value[chosen])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[GateInputs]) -> GateInputs:
+        """Inputs of all parts, one after another."""
+        names = [field.name for field in fields(cls) if getattr(parts[0], field.name) is not None]
+        axes = {name: 1 if name == "contexts" else 0 for name in names}
+        return cls(**{name: np.concatenate([getattr(p, name) for p in parts], axes[name]) for name in names})
+
+    def _map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> GateInputs:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return GateInputs(**{name: change(name, value) for name, value in values.items() if value is not None})
 
 
 class Distribution(NamedTuple):

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from anew.core.specs import Batch
 from anew.estimators.alignment_experts import AlignmentExperts, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
-from anew.families.transformer.gate_features import Distribution, FeatureLayout, gate_features
+from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
 from anew.functional import token_choice
 
@@ -43,42 +42,6 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class GateInputs:
-    """Gate inputs of n targets.
-
-    Attributes:
-        contexts: (order + 1, n) contexts of the counts.
-        network: (n, V) log-probabilities of the network.
-        recent: (n, S) how well each model did on the tokens before.
-        aligned: (n, V) log-probabilities of aligned records; None without them, as are the next two.
-        log_odds: (n,) nats of evidence for a relative.
-        is_near: (n,) whether a relative is nearly a copy.
-    """
-
-    contexts: Ints
-    network: Floats
-    recent: Doubles
-    aligned: Floats | None = None
-    log_odds: Floats | None = None
-    is_near: Bools | None = None
-
-    def rows(self, chosen: Bools | Ints) -> GateInputs:
-        """Inputs of the targets that a mask or indices choose."""
-        return self._map(lambda name, value: value[:, chosen] if name == "contexts" else value[chosen])
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[GateInputs]) -> GateInputs:
-        """Inputs of all parts, one after another."""
-        names = [field.name for field in fields(cls) if getattr(parts[0], field.name) is not None]
-        axes = {name: 1 if name == "contexts" else 0 for name in names}
-        return cls(**{name: np.concatenate([getattr(p, name) for p in parts], axes[name]) for name in names})
-
-    def _map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> GateInputs:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return GateInputs(**{name: change(name, value) for name, value in values.items() if value is not None})
 
 
 class RecentScores:

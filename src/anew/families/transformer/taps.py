@@ -15,7 +15,8 @@ from torch import Tensor
 from anew.core.specs import Batch
 from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import LogitsOf, path_logits, segments_of
-from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer
+from anew.families.transformer.gate_features import GateInputs
+from anew.families.transformer.ngram_mixer import NgramMixer
 
 if TYPE_CHECKING:
     from anew.nets.decoder import Decoder
