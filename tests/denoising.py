@@ -12,13 +12,13 @@ from anew.core.specs import SampleRequest
 from anew.families.known import KnownValues
 
 
-def drawn_inputs(family: Any, request: SampleRequest, seed: int, given: KnownValues | None = None) -> dict[str, Tensor]:
-    """What a portable sampler is given, by name, to make the samples of the family. given: Values that are known."""
+def drawn_inputs(family: Any, request: SampleRequest, seed: int, known: KnownValues | None = None) -> dict[str, Tensor]:
+    """What a portable sampler is given, by name, to make the samples of the family. known: Values that are given."""
     sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
     noise, shape, size = family._noise(sources), family.spec.shape, family.layout.size
     renoise = [normal_rows(sources, size).view(-1, *shape) for _ in range(family.num_drafts(request) - 1)]
-    component = family._choose_component(request, noise["choices"][:, 0], given)
+    component = family._choose_component(request, noise["choices"][:, 0], known)
     inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
     inputs |= {"noise": noise["noise"].view(-1, *shape), "renoise": torch.stack(renoise, 1), "component": component}
-    parts = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], given)
+    parts = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], known)
     return inputs if parts is None else inputs | {"last": parts.sum(1) - 1}
