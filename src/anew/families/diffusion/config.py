@@ -54,9 +54,10 @@ class DiffusionSampling:
         0, "sampling steps; 0: 12, of clips 8, on latents 4, whose decoder is more tolerant", low=0, high=1000
     )
     solver: str = setting(
-        STOCHASTIC,
-        "solver for the steps from noise level to noise level; sde-multistep adds new noise at each step",
-        choices=(STOCHASTIC, *SOLVERS),
+        "auto",
+        "solver for the steps from noise level to noise level; sde-multistep adds new noise at each step; "
+        "auto: sde-multistep, of clips multistep",
+        choices=("auto", STOCHASTIC, *SOLVERS),
     )
     guidance: float = setting(1.0, "guidance strength of the component or label; 1: no guidance", low=0.0, high=20.0)
     autoguidance: float = setting(

@@ -240,7 +240,8 @@ class Diffusion(Family[Grid, DiffusionConfig]):
 
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
         y, size = start + sigmas[0] * noise["noise"], self.layout.size
-        for denoised in solve(sampling.solver, denoise, y, sigmas, lambda: normal_rows(sources, size).to(self.device)):
+        solver = self.layout.default_solver if sampling.solver == "auto" else sampling.solver
+        for denoised in solve(solver, denoise, y, sigmas, lambda: normal_rows(sources, size).to(self.device)):
             yield self.to_items(denoised, part_mask)
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
@@ -363,7 +364,7 @@ class Diffusion(Family[Grid, DiffusionConfig]):
         sigmas = self._sigmas(sampling, max(FLOW_STEPS, sampling.steps))
         component = torch.full((len(latents),), self.any_component, device=self.device)
         y = self.mixture.unwhiten(latents.to(self.device), sigmas[0], component)
-        solver = SOLVERS.get(sampling.solver, multistep)  # new noise would lead elsewhere each time
+        solver = SOLVERS.get(sampling.solver, multistep)  # without new noise, which would lead elsewhere each time
         for denoised in solver(lambda y, sigma: self.denoise(y, sigma, component), y, sigmas):
             yield self.to_items(denoised)
 

@@ -21,6 +21,7 @@ from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families.base import Scale
 from anew.families.diffusion.config import DiffusionConfig
 from anew.families.known import KnownValues
+from anew.functional.ode import STOCHASTIC
 
 MOST_FIT_VALUES = 48_000_000  # values to which the closed form is fitted, which bounds its memory to 200 MB
 MOST_FIT_EXAMPLES = 10_000  # of small items: more make the fit slow and change it little; chosen
@@ -35,12 +36,14 @@ class Layout(ABC):
         mixture_type: Type of the closed form.
         num_choices: How many random numbers of a sample are choices: of its component, of its length.
         default_steps: Noise levels that a sample passes through.
+        default_solver: Name of the solver that leads from one to the next.
     """
 
     mixture_type: ClassVar[type[GaussianMixture]]
     num_choices: ClassVar[int] = 1
     # With new noise at each, 12 came nearer than 8, and 16 and 24 no nearer (docs/log.md, 2026-11-27).
     default_steps: ClassVar[int] = 12
+    default_solver: ClassVar[str] = STOCHASTIC
 
     def __init__(self, spec: Grid) -> None:
         self.spec = spec

@@ -14,7 +14,7 @@ from anew.families import portable
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.layout import Layout
 from anew.families.portable import Graph, PortableSampler
-from anew.functional.ode import ETA
+from anew.functional.ode import ETA, STOCHASTIC
 
 
 class PortableDiffusion(Protocol):
@@ -69,7 +69,8 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     noise = {"basis_noise": torch.zeros(2, rank), "residual_noise": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
     starting = Graph("start", owner, start, rows | noise, ("start",))
-    drawing = _drawing(family, num_renoised=len(sigmas) - 2)
+    is_stochastic = family.layout.default_solver == STOCHASTIC
+    drawing = _drawing(family, len(sigmas) - 2 if is_stochastic else 0)
     denoising = portable.denoise(
         "denoiser",
         "start",
@@ -77,8 +78,8 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         "component",
         out="x",
         noise="noise",
-        renoise="renoise",
-        eta=ETA,
+        renoise="renoise" if is_stochastic else None,
+        eta=ETA if is_stochastic else 0.0,
         clip=is_bounded,
     )
     if not isinstance(mixture, ClipMixture):
@@ -115,6 +116,6 @@ def _drawing(family: PortableDiffusion, num_renoised: int) -> tuple[dict[str, ob
         portable.normal("basis_noise", mixture.basis.shape[1]),
         portable.normal("residual_noise", family.layout.size),
         portable.normal("noise", *shape),
-        portable.normal("renoise", num_renoised, *shape),
+        *([portable.normal("renoise", num_renoised, *shape)] if num_renoised else []),
         portable.run("start", "component", "basis_noise", "residual_noise", out="start"),
     )
