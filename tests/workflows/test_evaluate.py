@@ -12,22 +12,18 @@ import pytest
 
 import anew
 from anew.core.reporter import SilentReporter
-from anew.data.dataset import Dataset
-from anew.data.types import DataBudget
-from anew.evaluation.audit_schedule import RealItems, samples_needed
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
     Pace,
-    SampleTargets,
     _sampled,
     evaluate_run,
     measure_all,
     page_seconds,
-    sample_targets,
     writing_seconds,
 )
 from anew.workflows.run_report import save_samples
+from anew.workflows.sample_counts import SampleTargets
 from samples import shapes
 from scores import score
 
@@ -110,16 +106,6 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
     samples, notes, _ = _sampled(Timed(10**6), 5000, targets, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
     assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and "for lack of time" in notes[0]
     assert len(samples) >= 40
-
-
-def test_samples_are_ample_where_copies_among_all_real_items_can_be_proven(tmp_path: Path) -> None:
-    size = DataBudget(10.0, 0, 0, 1, "cpu")
-    data = Dataset.open(str(shapes(tmp_path / "data", 400)), seed=0, size=size)
-    data.fit(size)
-    targets = sample_targets(data.spec, data)
-    available = RealItems(data.part_size("train"), 400 - data.part_size("train"))
-    assert targets.least <= targets.ample == max(300, samples_needed(available))
-    data.close()
 
 
 def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:

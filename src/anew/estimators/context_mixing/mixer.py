@@ -229,7 +229,7 @@ class ContextMixer:
 
     def rows(self, n: int, room: int) -> Memory:
         """n empty documents, each for at most `room` tokens."""
-        return repeated_memory(Memory._make(array[None] for array in self.document(room)), n)
+        return select_memory(Memory._make(array[None] for array in self.document(room)), np.zeros(n, dtype=np.int64))
 
     def regrown(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
         """The same rows with room for `room` tokens each; where they do not fit, only the latest half of the room is kept.
@@ -250,7 +250,7 @@ class ContextMixer:
 
     def joints(self, n: int) -> Joint:
         """The weights of n documents that are yet to be read."""
-        return repeat_joint(Joint._make(weights[None] for weights in self.joint), n)
+        return select_joint(Joint._make(weights[None] for weights in self.joint), np.zeros(n, dtype=np.int64))
 
     def document_joint(self) -> Joint:
         """The weights of a document that is yet to be read."""
@@ -324,14 +324,14 @@ class ContextMixer:
         return cls(spellings, arrays["text"], maps, joint)  # type: ignore[arg-type]
 
 
-def repeated_memory(row: Memory, n: int) -> Memory:
-    """n rows that have all read what this one row has."""
-    return Memory._make(array.repeat(n, 0) for array in row)
+def select_memory(rows: Memory, places: Ints) -> Memory:
+    """Rows (k,) of these, by their places; a row may be taken several times."""
+    return Memory._make(array[places] for array in rows)
 
 
-def repeat_joint(row: Joint, n: int) -> Joint:
-    """The weights of n rows that have all learned what this one has."""
-    return Joint._make(weights.repeat(n, 0) for weights in row)
+def select_joint(rows: Joint, places: Ints) -> Joint:
+    """The weights of rows (k,) of these, by their places; a row may be taken several times."""
+    return Joint._make(weights[places] for weights in rows)
 
 
 def joint_of(rows: Joint, row: int) -> Joint:

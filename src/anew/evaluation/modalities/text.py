@@ -15,7 +15,14 @@ from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
-from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, RECORDS, audit_texts, cut_passages
+from anew.evaluation.memorization.item_types import (
+    PASSAGE,
+    PASSAGES,
+    RECORDS,
+    audit_texts,
+    count_passages,
+    cut_passages,
+)
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
 from anew.evaluation.metrics import baselines
@@ -90,7 +97,7 @@ class TextEvaluation(Evaluation[str]):
     def real_items(self, pool: AuditPool[str]) -> RealItems:
         if self.records:
             return super().real_items(pool)
-        return RealItems(*(sum(map(len, texts)) // PASSAGE for texts in (pool.train, pool.held_out)))
+        return RealItems(*map(count_passages, (pool.train, pool.held_out)))
 
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
@@ -128,7 +135,8 @@ class TextEvaluation(Evaluation[str]):
         # A reader notices broken words first, and they take no time. If they came last they could be left out for lack of time,
         # and the report would call the samples close to the data.
         if self._statistics is not None:
-            yield from self._statistics.words(self._part("train", TRAIN_MOST))
+            # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
+            yield from self._statistics.words(self._part("train", TRAINING_MOST if self.records else TRAIN_MOST))
         yield from super().scores()
 
     def modality_metrics(self) -> Iterator[Score]:
@@ -299,8 +307,12 @@ class TextEvaluation(Evaluation[str]):
     def _part(self, part: str, max_characters: int) -> list[str]:
         """Return texts of a part in order, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
+            longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
-            self._texts[part, max_characters] = [] if read is None else read(max_characters)
+            if longer:
+                self._texts[part, max_characters] = beginning(longer[0], max_characters)
+            else:
+                self._texts[part, max_characters] = [] if read is None else read(max_characters)
         return self._texts[part, max_characters]
 
     # ---- generated text compared with held-out text ----
@@ -333,6 +345,16 @@ class TextEvaluation(Evaluation[str]):
         lengths = [len(text) for text in texts]
         rng = np.random.default_rng(self.inputs.seed)
         return texts, random_pieces(test_text, lengths, rng), random_pieces(train_text, lengths, rng)
+
+
+def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
+    """Return the first texts, `max_characters` in all; the last one may be cut."""
+    starts = np.cumsum([0, *map(len, texts)])
+    return [
+        text[: max_characters - start]
+        for text, start in zip(texts, starts.tolist(), strict=False)
+        if start < max_characters
+    ]
 
 
 def edits_caption(edits: int) -> str:
