@@ -50,12 +50,31 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
     heard = Heard()
     inputs = SimpleNamespace(samples=["a", "b"])
     evaluation = SimpleNamespace(
-        inputs=inputs, scores=scores, copy_tests=lambda: iter(()), too_few="", unmeasured=["further figures"]
+        inputs=inputs, answer_scores=scores, copy_tests=lambda: iter(()), too_few="", unmeasured=["further figures"]
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
     assert "Stopped by hand" in copies.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
     assert heard.said[0] == "measuring 2 samples against the data"
+
+
+def test_no_naive_model_takes_time_of_the_copying_test() -> None:
+    evaluation = SimpleNamespace(
+        inputs=SimpleNamespace(samples=["a", "b"]),
+        answer_scores=lambda: iter([score("coverage", 0.5)]),
+        copy_tests=lambda: iter([heard.message("copies")]),
+        further_scores=lambda: iter([score("bits_per_character_xz", 2.0)]),
+        too_few="",
+        unmeasured=[],
+    )
+    heard = Heard()
+    measured = measure_all(evaluation, heard)  # type: ignore[arg-type]
+    assert [s.name for s in measured.scores] == ["coverage", "bits_per_character_xz"]
+    assert [said.split(":")[0].strip() for said in heard.said[-3:]] == [
+        "looking for copies of training items",
+        "copies",
+        "bits_per_character_xz",
+    ]
 
 
 TARGETS = SampleTargets(100, 300)

@@ -24,6 +24,7 @@ from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.report import EvaluationReport
+from anew.evaluation.score import Score
 from anew.families.base import Family
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
@@ -160,8 +161,11 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
     measurements = Measurements()
     reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
-        in_time = _measure_scores(evaluation, measurements, reporter, stop_at)
+        limit = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
+        in_time = _measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
         in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
+        limit = None if stop_at is None else stop_at - time.monotonic()
+        in_time = _measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
         if not in_time:
             measurements.notes.append(
                 "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
@@ -177,13 +181,12 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
 
 
 def _measure_scores(
-    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
+    scores: Iterator[Score], measurements: Measurements, reporter: Reporter, seconds: float | None
 ) -> bool:
-    """Add scores until their share of the time is spent. Returns whether all were computed in time."""
-    seconds = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
+    """Add scores until the seconds are spent; None for no limit. Returns whether all were computed in time."""
     try:
         with hard_stop(seconds):
-            for score in evaluation.scores():
+            for score in scores:
                 measurements.scores.append(score)
                 real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
                 reporter.message(f"  {score.name}: {score.value:.4g}{real}")

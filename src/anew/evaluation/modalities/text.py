@@ -127,17 +127,19 @@ class TextEvaluation(Evaluation[str]):
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()
+
+    def naive_likelihood(self) -> Iterator[Score]:
         yield from self._kneser_ney()
         yield from self._bits_of_parts()
         yield from self._compressors()
 
-    def scores(self) -> Iterator[Score]:
+    def answer_scores(self) -> Iterator[Score]:
         # A reader notices broken words first, and they take no time. If they came last they could be left out for lack of time,
         # and the report would call the samples close to the data.
         if self._statistics is not None:
             # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
             yield from self._statistics.words(self._part("train", TRAINING_MOST if self.records else TRAIN_MOST))
-        yield from super().scores()
+        yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
         if self._statistics is None:
@@ -222,7 +224,8 @@ class TextEvaluation(Evaluation[str]):
         if self.inputs.bits is None:
             return
         begin = self.clock.spent()
-        examples = self.inputs.bits(self._bits_seconds())
+        limit = self.clock.limit
+        examples = self.inputs.bits(None if limit is None else max(min(0.7 * limit, self.clock.remaining(0.85)), 0.0))
         self.scoring_seconds = self.clock.spent() - begin
         if not examples:
             self.skip(f"bits per {self.unit}", "no test text could be scored in the time left")
@@ -241,18 +244,6 @@ class TextEvaluation(Evaluation[str]):
         for name, value in self.inputs.bits_of_parts().items():
             source = f"the model's {name} alone, on the test part"
             yield Score(bits_spec(self.unit, name), value, source=source)
-
-    def _bits_seconds(self) -> float | None:
-        """Return the seconds that scoring may take, so that the counting model has enough time, if it fits at all."""
-        limit = self.clock.limit
-        if limit is None:
-            return None
-        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
-        counting = baselines.kneser_ney_seconds(train, test, ORDER, self.records) if train and test else 0.0
-        seconds = 0.7 * limit
-        if counting < 0.5 * limit:
-            seconds = max(self.clock.remaining(0.85) - counting, 0.4 * limit)
-        return max(min(seconds, self.clock.remaining(0.85)), 0.0)
 
     def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str) -> Score:
         """Return the score of bits per unit of examples (n, 2), with an interval over at most 200 blocks of neighbours."""
