@@ -89,7 +89,7 @@ function toStereo(sound, balance, similarity, bank, item, frames) {
     const total = Math.max(row.reduce((sum, weight) => sum + weight, 0), 1e-12);
     row.forEach((weight, band) => (row[band] = weight / total));
   }
-  const limited = (value) => Math.min(MAX_IMAGE, Math.max(-HALF, value));
+  const limited = (value) => Math.min(MAX_IMAGE, Math.max(-MAX_IMAGE, value));
   const ratio = product(spread, balance.map(limited), bins, bands, frames).map((value) => 10 ** ((value * MAX_BALANCE_DB) / (10 * MAX_IMAGE)));
   const angle = product(spread, similarity.map((value) => MAX_IMAGE - limited(value)), bins, bands, frames).map((value) => (Math.PI / 2) * value);
   const transform = new Fourier(window);
