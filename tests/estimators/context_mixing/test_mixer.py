@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.estimators.context_mixing.joint import JointWeights
-from anew.estimators.context_mixing.mixer import ContextMixer, repeat_memory
+from anew.estimators.context_mixing.mixer import ContextMixer, select_memory
 
 SPELLINGS = (b"a", b"b", b"c", b" ", b"\n", b"ab", b" c", b"\0")
 VOCAB = len(SPELLINGS)
@@ -68,7 +68,7 @@ def test_what_is_drawn_follows_the_distribution(mixer: ContextMixer) -> None:
     rows = mixer.rows(1, 20)
     for token in text(12, seed=7).astype(np.int64):
         mixer.observe(rows, np.array([token]))
-    repeated, probabilities = repeat_memory(rows, n), network(1, 8).repeat(n, 0)
+    repeated, probabilities = select_memory(rows, np.zeros(n, np.int64)), network(1, 8).repeat(n, 0)
     expected = mixer.step(rows, mixer.joints(1), probabilities[:1])[0]
     tokens = np.full(n, -1)
     chances = mixer.draw(

@@ -231,7 +231,7 @@ class ContextMixer:
 
     def rows(self, n: int, room: int) -> Memory:
         """n empty documents, each for at most `room` tokens."""
-        return repeat_memory(Memory._make(array[None] for array in self.document(room)), n)
+        return select_memory(Memory._make(array[None] for array in self.document(room)), np.zeros(n, dtype=np.int64))
 
     def resized(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
         """The same documents with room for `room` tokens each. Where they do not fit, only the last `room` / 2 tokens are kept.
@@ -252,7 +252,7 @@ class ContextMixer:
 
     def joints(self, n: int) -> JointWeights:
         """Weights for n new documents."""
-        return repeat_joint(JointWeights._make(weights[None] for weights in self.joint), n)
+        return select_joint(JointWeights._make(weights[None] for weights in self.joint), np.zeros(n, dtype=np.int64))
 
     def document_joint(self) -> JointWeights:
         """Weights for a new document."""
@@ -332,14 +332,14 @@ class ContextMixer:
         return cls(spellings, arrays["text"], parameters, joint)  # type: ignore[arg-type]
 
 
-def repeat_memory(row: Memory, n: int) -> Memory:
-    """n copies of one document. row: a first axis of 1."""
-    return Memory._make(array.repeat(n, 0) for array in row)
+def select_memory(rows: Memory, places: Ints) -> Memory:
+    """Documents (k,) of these, by their rows; one may be taken several times."""
+    return Memory._make(array[places] for array in rows)
 
 
-def repeat_joint(row: JointWeights, n: int) -> JointWeights:
-    """n copies of the weights of one document. row: a first axis of 1."""
-    return JointWeights._make(weights.repeat(n, 0) for weights in row)
+def select_joint(rows: JointWeights, places: Ints) -> JointWeights:
+    """The weights of documents (k,) of these, by their rows; one may be taken several times."""
+    return JointWeights._make(weights[places] for weights in rows)
 
 
 def joint_of(rows: JointWeights, row: int) -> JointWeights:

@@ -92,14 +92,14 @@ class ContextState:
         self._shared: list[Floats] = []
         self._chances: Doubles | None = None
 
-    def repeat(self, n: int) -> ContextState:
-        """State of n samples that all continue this one."""
-        from anew.estimators.context_mixing.mixer import repeat_joint, repeat_memory
+    def select(self, rows: Ints) -> ContextState:
+        """State of samples (k,) of these, by their numbers; a sample may be taken several times."""
+        from anew.estimators.context_mixing.mixer import select_joint, select_memory
 
-        repeated = copy(self)
-        repeated.share = self.share.repeat(n)
-        repeated.rows, repeated.joint = repeat_memory(self.rows, n), repeat_joint(self.joint, n)
-        return repeated
+        selected = copy(self)
+        selected.share = self.share.select(rows)
+        selected.rows, selected.joint = select_memory(self.rows, rows), select_joint(self.joint, rows)
+        return selected
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
         """Read a token of each sample. ids: (n,), of the prompt or drawn."""
