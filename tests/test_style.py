@@ -25,7 +25,6 @@ ANY = {  # public, with `Any` in its signature, and why
     "families/base.py: ConfigT": "`Family` alone is a family with any settings",
     "families/transformer/sampler.py: TokenMixer.weights_after": "a mixer gets back the state that it made, of a class of its own",
     "families/transformer/sampler.py: TokenMixer.draw": "a mixer gets back the state that it made, of a class of its own",
-    "families/transformer/sampler.py: TokenMixer.read_prompt": "a mixer makes a state of a class of its own",
 }
 BY_NAME = ("Sampler._",)  # methods that a file says by name: `exporting/runtime/sample.py`
 

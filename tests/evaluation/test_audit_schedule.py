@@ -75,6 +75,16 @@ def test_reading_takes_of_the_time_too() -> None:
     assert reals[1] < reals[0] and reals[1] * 1e-3 < 4.0
 
 
+def test_the_first_reading_of_few_items_says_little_of_later_ones() -> None:
+    sizes = []
+    for first in (0.0, 4e-4):
+        schedule = AuditSchedule(1000)
+        schedule.add(AuditSize(64, 128), 0.01, first)
+        schedule.add(AuditSize(1000, 2_400), 0.26, 2e-5)
+        sizes.append(schedule.next(3.0, RealItems(320_000, 35_000), 200_000))
+    assert sizes[0] == sizes[1] is not None
+
+
 def test_samples_that_are_needed_prove_copies_among_all_real_items() -> None:
     needed = samples_needed(AVAILABLE)
     assert 0.1 * evidence(AuditSize(needed, AVAILABLE.total), AVAILABLE) >= LEAST_EVIDENCE

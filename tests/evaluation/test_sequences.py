@@ -105,7 +105,7 @@ def test_figures_of_sequences_have_floors() -> None:
             cluster_text=lambda limit: test,
         )
     )  # fmt: skip
-    scores = scores_of(evaluation.likelihood())
+    scores = scores_of([*evaluation.likelihood(), *evaluation.naive_likelihood()])
     assert scores["bits_per_residue"].value == pytest.approx(150 / 61) == scores["bits_per_residue_clusters"].value
     names = ("uniform", "unigram", "profile", "kneser_ney")
     for name in (*names, "clusters_kneser_ney"):

@@ -12,22 +12,18 @@ import pytest
 
 import anew
 from anew.core.reporter import SilentReporter
-from anew.data.dataset import Dataset
-from anew.data.types import DataBudget
-from anew.evaluation.audit_schedule import RealItems, samples_needed
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
     Pace,
-    SampleTargets,
     _sampled,
     evaluate_run,
     measure_all,
     page_seconds,
-    sample_targets,
     writing_seconds,
 )
 from anew.workflows.run_report import save_samples
+from anew.workflows.sample_counts import SampleTargets
 from samples import shapes
 from scores import score
 
@@ -54,12 +50,31 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
     heard = Heard()
     inputs = SimpleNamespace(samples=["a", "b"])
     evaluation = SimpleNamespace(
-        inputs=inputs, scores=scores, copy_tests=lambda: iter(()), too_few="", unmeasured=["further figures"]
+        inputs=inputs, answer_scores=scores, copy_tests=lambda: iter(()), too_few="", unmeasured=["further figures"]
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
     assert "Stopped by hand" in copies.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
     assert heard.said[0] == "measuring 2 samples against the data"
+
+
+def test_no_naive_model_takes_time_of_the_copying_test() -> None:
+    evaluation = SimpleNamespace(
+        inputs=SimpleNamespace(samples=["a", "b"]),
+        answer_scores=lambda: iter([score("coverage", 0.5)]),
+        copy_tests=lambda: iter([heard.message("copies")]),
+        further_scores=lambda: iter([score("bits_per_character_xz", 2.0)]),
+        too_few="",
+        unmeasured=[],
+    )
+    heard = Heard()
+    measured = measure_all(evaluation, heard)  # type: ignore[arg-type]
+    assert [s.name for s in measured.scores] == ["coverage", "bits_per_character_xz"]
+    assert [said.split(":")[0].strip() for said in heard.said[-3:]] == [
+        "looking for copies of training items",
+        "copies",
+        "bits_per_character_xz",
+    ]
 
 
 TARGETS = SampleTargets(100, 300)
@@ -110,16 +125,6 @@ def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
     samples, notes, _ = _sampled(Timed(10**6), 5000, targets, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
     assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and "for lack of time" in notes[0]
     assert len(samples) >= 40
-
-
-def test_samples_are_ample_where_copies_among_all_real_items_can_be_proven(tmp_path: Path) -> None:
-    size = DataBudget(10.0, 0, 0, 1, "cpu")
-    data = Dataset.open(str(shapes(tmp_path / "data", 400)), seed=0, size=size)
-    data.fit(size)
-    targets = sample_targets(data.spec, data)
-    available = RealItems(data.part_size("train"), 400 - data.part_size("train"))
-    assert targets.least <= targets.ample == max(300, samples_needed(available))
-    data.close()
 
 
 def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:

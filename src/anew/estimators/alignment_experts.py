@@ -146,12 +146,13 @@ class AlignmentExperts:
         self.hits = np.zeros((n, EXPERTS), dtype=np.float32)
         self.tries = np.zeros((n, EXPERTS), dtype=np.float32)
 
-    def repeat(self, n: int) -> AlignmentExperts:
-        """n rows with the state of this single row."""
-        repeated = AlignmentExperts(self.index, n, None)
+    def select(self, rows: Ints) -> AlignmentExperts:
+        """Rows (k,) of these, by their numbers; a row may be taken several times."""
+        excluded = None if self.excluded is None else self.excluded[rows]
+        selected = AlignmentExperts(self.index, len(rows), excluded)
         for name in ("history", "positions", "scores", "hits", "tries"):
-            setattr(repeated, name, getattr(self, name).repeat(n, 0))
-        return repeated
+            setattr(selected, name, getattr(self, name)[rows])
+        return selected
 
     def predict(self) -> Prediction:
         """Predict the next token."""

@@ -78,7 +78,7 @@ class AuditSchedule:
     def add(self, size: AuditSize, seconds: float, reading: float = 0.0) -> None:
         """Record the seconds of an audit, and those of reading each of its real items, which are not part of the former."""
         self._times.append((self._comparisons(*size), max(seconds, 1e-3)))
-        self._reading = max(self._reading, reading)
+        self._reading = reading  # the first, of few items, is mostly fixed
 
     def next(self, seconds: float, available: RealItems, most_real: int) -> AuditSize | None:
         """Return the size of the next audit; None if nothing more is left to compare, or there is no time for much more.

@@ -161,7 +161,12 @@ class Evaluation(ABC, Generic[ItemT]):
         self.skipped.append(f"Not measured: {measure} ({reason}).")
 
     def scores(self) -> Iterator[Score]:
-        """Yield scores as they are ready, those that carry the answers first; stops before the time is spent."""
+        """Yield all scores as they are ready, those that carry the answers first; stops before the time is spent."""
+        yield from self.answer_scores()
+        yield from self.further_scores()
+
+    def answer_scores(self) -> Iterator[Score]:
+        """Yield the scores that carry answers, and the likelihood of the model."""
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
@@ -170,6 +175,11 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from self.modality_metrics()
         self.unmeasured.remove(FURTHER)
         yield from self.likelihood()
+
+    def further_scores(self) -> Iterator[Score]:
+        """Yield what no answer depends on, in all the time that is left: in a short report the copying test comes first."""
+        self.clock = self.total_clock
+        yield from self.naive_likelihood()
         yield from self._gap()
 
     def copy_tests(self) -> Iterator[CopyTestResult]:
@@ -248,6 +258,10 @@ class Evaluation(ABC, Generic[ItemT]):
         low, high = mean_interval(rows, self.inputs.seed)
         source = f"held-out {self.noun}{self.bound}"
         yield Score(bits_spec(self.unit), float(rows.mean()), low=low, high=high, n=len(rows), source=source)
+
+    def naive_likelihood(self) -> Iterator[Score]:
+        """Yield the bits of naive models, which the likelihood of the model is compared with; none by default."""
+        yield from ()
 
     def _gap(self) -> Iterator[Score]:
         """Yield the bits by which training items are predicted better than held-out ones."""

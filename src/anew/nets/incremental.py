@@ -51,6 +51,13 @@ class CachedDecoder:
         """Forget all positions."""
         self.length = 0
 
+    def keep(self, rows: Ints) -> None:
+        """Go on with these sequences (k,) only, by their numbers."""
+        heads = (rows[:, None] * self.net.config.num_heads + np.arange(self.net.config.num_heads)).ravel()
+        places = torch.from_numpy(heads).to(self.keys.device)
+        self.n, self.ids = len(rows), self.ids[rows]
+        self.keys, self.values = self.keys[:, places], self.values[:, places]
+
     def feed(self, ids: Ints) -> Floats:
         """Read what comes next.
 
@@ -122,6 +129,14 @@ class NumpyDecoder(CachedDecoder):
         self.cos_sin = np.tile(cos_sin * scales[:, None], (1, n, 1))  # (L, n*2H, 2D)
         identity = np.eye(c.head_dim, dtype=np.float32)
         self.rotation = np.concatenate((identity, _as_numpy(positions.rotate_half)), 1)  # (D, 2D)
+
+    def keep(self, rows: Ints) -> None:
+        super().keep(rows)
+        self.cos_sin = self.cos_sin[:, : len(rows) * 2 * self.net.config.num_heads]
+        self.layers = [
+            layer._replace(keys=_as_numpy(keys), values=_as_numpy(values))
+            for layer, keys, values in zip(self.layers, self.keys, self.values, strict=True)
+        ]
 
     def feed(self, ids: Ints) -> Floats:
         if ids.shape[1] != 1:

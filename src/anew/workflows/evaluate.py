@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,17 +15,16 @@ from anew.core.threads import stretched, use_threads
 from anew.core.wording import plural
 from anew.core.world import World
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_items, held_out_labels, held_out_size
+from anew.data.held_out import held_out_items, held_out_labels
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
-from anew.evaluation.audit_schedule import RealItems, samples_needed
-from anew.evaluation.base import MAX_SAMPLES, Evaluation, load_evaluation
+from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent, SamplePair
-from anew.evaluation.reporting.grading import ENOUGH
 from anew.evaluation.reporting.report import EvaluationReport
+from anew.evaluation.score import Score
 from anew.families.base import Family
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
@@ -35,13 +33,10 @@ from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.sampling.together import draw_together
 from anew.workflows.run_report import Measurements, warnings, write_run_report
+from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_targets
 
-__all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
+__all__ = ["EvaluationReport", "evaluate_run"]
 
-# A sample of long text is a passage of many characters, and each character is a symbol to draw. So it takes as long as many
-# records or images, and says as much. The number of samples is divided by these; a comparison samples several runs.
-REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
-PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
 POOL_BYTES = 192 * 2**20  # real items that the audit for copies holds; it takes about ten times as much memory
 # Time for the rest of the evaluation once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
@@ -72,7 +67,7 @@ GROWTH = 4  # a chunk has at most this many times the samples of the one before:
 
 def num_saved_samples(model: Model) -> int:
     """Return how many samples a run keeps as files: fewer passages of long text than records."""
-    is_record = isinstance(model.item_spec, Tokens) and not model.item_spec.packed
+    is_record = isinstance(model.item_spec, Tokens) and not is_running_text(model.item_spec)
     return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
@@ -166,8 +161,11 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
     measurements = Measurements()
     reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
-        in_time = _measure_scores(evaluation, measurements, reporter, stop_at)
+        limit = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
+        in_time = _measure_scores(evaluation.answer_scores(), measurements, reporter, limit)
         in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
+        limit = None if stop_at is None else stop_at - time.monotonic()
+        in_time = _measure_scores(evaluation.further_scores(), measurements, reporter, limit) and in_time
         if not in_time:
             measurements.notes.append(
                 "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
@@ -183,13 +181,12 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
 
 
 def _measure_scores(
-    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
+    scores: Iterator[Score], measurements: Measurements, reporter: Reporter, seconds: float | None
 ) -> bool:
-    """Add scores until their share of the time is spent. Returns whether all were computed in time."""
-    seconds = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
+    """Add scores until the seconds are spent; None for no limit. Returns whether all were computed in time."""
     try:
         with hard_stop(seconds):
-            for score in evaluation.scores():
+            for score in scores:
                 measurements.scores.append(score)
                 real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
                 reporter.message(f"  {score.name}: {score.value:.4g}{real}")
@@ -220,42 +217,6 @@ def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = 
     except TimeIsUp:
         pairs = [SamplePair(evaluation.report_item(sample), None) for sample in evaluation.inputs.samples[:BRIEF]]
         return ReportContent(pairs=pairs, explanation="The nearest training items were not searched for: time was up.")
-
-
-def enough_samples(spec: Spec, held_out: int) -> int:
-    """Return the number of samples by which closeness and variety can usually be told.
-
-    Args:
-        spec: Spec of an item. Passages of long text are judged in several pieces each, so fewer are enough.
-        held_out: Number of held-out items to compare with; the result is no larger.
-    """
-    if isinstance(spec, Tokens) and spec.packed:
-        return -(-ENOUGH // PIECES)
-    return min(ENOUGH, held_out)
-
-
-class SampleTargets(NamedTuple):
-    """Numbers of samples that decide what share of the time sampling may take.
-
-    Attributes:
-        least: With fewer samples the answers stay open, so sampling may take MOST_SHARE of the time.
-        ample: With this many the figures compare all they can, and the copying test proves its rates, so sampling goes on
-            within LEAST_SHARE of the time only.
-    """
-
-    least: int
-    ample: int
-
-
-def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
-    """Return the targets of a report on this data."""
-    held_out = held_out_size(data)
-    least = enough_samples(spec, held_out)
-    if isinstance(spec, Tokens) and spec.packed:
-        return SampleTargets(least, MAX_SAMPLES)
-    n_held_out = sum(data.part_size(part) for part in data.held_out()[0])
-    needed = samples_needed(RealItems(data.part_size("train"), n_held_out))
-    return SampleTargets(least, max(ENOUGH, held_out, needed))
 
 
 def _sampled(
@@ -415,7 +376,7 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
 def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
     """Return at most n real items of a run's data, in random order, for the audit for copies."""
     held_out_parts, random = data.held_out()
-    if isinstance(spec, Tokens) and spec.packed:
+    if is_running_text(spec):
         texts: list[DecodedItem] = [*data.text("train")]
         held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
         return AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)

@@ -13,7 +13,6 @@ from torch import Tensor
 from anew.core.specs import Spec, Tokens
 from anew.core.wording import duration
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_size
 from anew.errors import about
 from anew.evaluation.answerable import (
     AuditCosts,
@@ -26,8 +25,9 @@ from anew.evaluation.base import METRICS_SHARE, REPORT_SECONDS, measured_items
 from anew.evaluation.reporting.grading import ENOUGH, LEAST_FOR_GOOD
 from anew.planning.budget import CROWDED, evaluation_slice
 from anew.planning.train_config import TrainConfig
-from anew.workflows.evaluate import MOST_SHARE, REPORT_PASSAGES, SHARE, Pace, enough_samples
-from anew.workflows.report_trials import is_cut, trial_audit, trial_features, trial_sampling
+from anew.workflows.evaluate import MOST_SHARE, SHARE, Pace
+from anew.workflows.report_trials import trial_audit, trial_features, trial_sampling
+from anew.workflows.sample_counts import SampleCounts
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
@@ -50,6 +50,7 @@ class ReportForecast:
         pace: How fast samples are drawn; None if that is not known.
         crowding: How many times longer than on idle cores work takes.
         feature_seconds: Seconds that the features of an item take; 0 if hardly any.
+        pieces: Pieces that a sample is cut into for closeness and variety; below 1 for short documents, which are joined.
     """
 
     audit: AuditCosts | None
@@ -59,6 +60,7 @@ class ReportForecast:
     pace: Pace | None = None
     crowding: float = 1.0
     feature_seconds: float = 0.0
+    pieces: float = 1.0
 
     def describe(self, budget: float) -> str:
         """Return what the report of a budget will be able to answer, as one or more clauses."""
@@ -84,8 +86,7 @@ class ReportForecast:
 
     def _prospects_of(self, n_samples: int, seconds: float = math.inf) -> tuple[Prospect, Prospect | None]:
         """Return the prospects with so many samples, and so many seconds to measure them."""
-        pieces = 1.0 if self.audit is None else self.audit.pieces
-        compared = min(pieces * n_samples, self.held_out, self._measured(seconds))
+        compared = min(self.pieces * n_samples, self.held_out, self._measured(seconds))
         closeness = closeness_prospect(int(compared))
         if closeness == "likely" and self.crowding >= CROWDED:  # scores take longer, too
             closeness = "perhaps"
@@ -187,15 +188,14 @@ def forecast_of_data(
         pace: How fast samples are drawn.
         crowding: How many times longer than on idle cores work takes.
     """
-    n, held_out = (config or TrainConfig()).evaluate_samples, held_out_size(data)
-    audit = trial_audit(data, modality, spec, seed, seconds)
-    cut = is_cut(spec)
+    counts = SampleCounts.of(spec, data)
     return ReportForecast(
-        audit=audit,
-        n_samples=-(-n // REPORT_PASSAGES) if cut else n,
-        min_samples=enough_samples(spec, held_out),
-        held_out=audit.available.held_out if cut and audit is not None else held_out,
+        audit=trial_audit(data, modality, spec, seed, seconds, counts.pieces),
+        n_samples=counts.of_report((config or TrainConfig()).evaluate_samples),
+        min_samples=counts.enough(),
+        held_out=counts.held_out,
         pace=pace,
         crowding=crowding,
         feature_seconds=trial_features(data, modality, spec, seed, seconds),
+        pieces=counts.pieces,
     )

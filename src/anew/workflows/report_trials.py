@@ -19,7 +19,8 @@ from anew.evaluation.base import Evaluation, load_evaluation
 from anew.evaluation.inputs import MAX_POOL, AuditPool, EvaluationInputs
 from anew.evaluation.memorization.item_types import PASSAGE
 from anew.sampling.generator import Generator
-from anew.workflows.evaluate import FIRST_CHUNK, PIECES, Pace, audit_pool, pool_limit
+from anew.workflows.evaluate import FIRST_CHUNK, Pace, audit_pool, pool_limit
+from anew.workflows.sample_counts import is_running_text
 
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
@@ -49,17 +50,20 @@ def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: flo
     return pace
 
 
-def trial_audit(data: Dataset, modality: str, spec: Spec, seed: int, seconds: float) -> AuditCosts | None:
+def trial_audit(
+    data: Dataset, modality: str, spec: Spec, seed: int, seconds: float, pieces: float = 1.0
+) -> AuditCosts | None:
     """Measure what an audit for copies takes, by one or two audits of real items, some of which pose as samples.
 
     Args:
         data, modality, spec, seed: See `forecast_of_data`.
         seconds: Seconds that the audits may take, besides reading some hundred items.
+        pieces: Pieces of PASSAGE characters that a sample of running text has; see `SampleCounts`.
 
     Returns:
         The costs; None for a modality without an audit, and if there are too few items for one.
     """
-    warm_up = _trial(data, modality, spec, WARM_UP, seed)
+    warm_up = _trial(data, modality, spec, WARM_UP, seed, pieces)
     if warm_up is None or warm_up.evaluation.item_type is None:
         return None
     available = warm_up.evaluation.real_items(warm_up.pool)
@@ -68,13 +72,13 @@ def trial_audit(data: Dataset, modality: str, spec: Spec, seed: int, seconds: fl
         most_real=min(available.total, _held_in_memory(warm_up.pool, spec)),
         query_cost=warm_up.evaluation.item_type.query_cost,
         trials=(),
-        pieces=PIECES if is_cut(spec) else 1,
+        pieces=max(1.0, pieces),
     )
     remaining = seconds - (warm_up.seconds(seconds) or seconds)  # the warm-up loads what audits need
     for size in (FIRST_AUDIT, SECOND_AUDIT):
         if costs.trials and remaining < SECOND_PATIENCE * costs.trials[0][1]:
             break
-        trial = _trial(data, modality, spec, size, seed)
+        trial = _trial(data, modality, spec, size, seed, pieces)
         assert trial is not None, "there are as many items as before"
         spent = trial.seconds(remaining)
         if spent is None:
@@ -132,13 +136,13 @@ class AuditTrial:
         return time.monotonic() - begin
 
 
-def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int) -> AuditTrial | None:
+def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int, pieces: float) -> AuditTrial | None:
     """Return a trial of this size, or of as many items as there are; None if there are none."""
     pool = audit_pool(data, spec, size.real + 2 * size.samples, seed)
     if not pool.train:
         return None
-    if is_cut(spec):
-        posing = _passages(pool.train, size.samples)
+    if is_running_text(spec):
+        posing = _passages(pool.train, size.samples, round(pieces * PASSAGE))
     else:
         size = size._replace(real=min(size.real, 2 * (len(pool.train) + len(pool.held_out)) // 3))
         compared = pool.head(size.real)
@@ -148,19 +152,14 @@ def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int)
     return AuditTrial(evaluation, pool, size._replace(samples=len(posing))) if posing and size.real else None
 
 
-def is_cut(spec: Spec) -> bool:
-    """Whether items are long texts, which are compared in passages."""
-    return isinstance(spec, Tokens) and spec.packed
-
-
 def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec) -> int:
     """Return how many real items the audit may hold in memory; all of long text."""
-    return MAX_POOL if is_cut(spec) else pool_limit(pool.train[0])
+    return MAX_POOL if is_running_text(spec) else pool_limit(pool.train[0])
 
 
-def _passages(texts: Sequence[DecodedItem], count: int) -> list[DecodedItem]:
-    """Return passages of training texts, about as long as samples of long text."""
-    width, joined = PIECES * PASSAGE, "\n".join(map(str, texts[:count]))
+def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[DecodedItem]:
+    """Return passages of training texts, of as many characters as samples of running text."""
+    joined = "\n".join(map(str, texts[:count]))
     return [joined[start : start + width] for start in range(0, min(len(joined), count * width), width)]
 
 

@@ -14,7 +14,7 @@ import torch
 from anew.core import settings as cfg
 from anew.core import world as world_of_processes
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import Tokens, spec_to_json
+from anew.core.specs import spec_to_json
 from anew.core.threads import measure_crowding, use_threads
 from anew.core.version import __version__
 from anew.core.world import World
@@ -46,7 +46,7 @@ from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.compilation import apply_compilation, check_compiler, choose_compilation
-from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
+from anew.workflows.evaluate import evaluate_run
 from anew.workflows.film import Film
 from anew.workflows.fit import fit
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
@@ -54,6 +54,7 @@ from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
 from anew.workflows.report_forecast import forecast_of_job
 from anew.workflows.run_copy import share_record, share_trained
+from anew.workflows.sample_counts import SampleCounts
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 
 Cleanup = Literal["nothing", "files", "folder"]
@@ -387,9 +388,7 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
         crowding = max(job.context.crowding, measure_crowding())  # others may have come since the beginning
         remaining = budget - job.context.elapsed() - saving_slice(budget, crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
-    n = job.train_config.evaluate_samples
-    if isinstance(model.item_spec, Tokens) and model.item_spec.packed:
-        n = -(-n // REPORT_PASSAGES)
+    n = SampleCounts.of(model.item_spec, job.data).of_report(job.train_config.evaluate_samples)
     evaluate_run(model, n, seconds=seconds, reporter=job.context.reporter, opened=job.data, crowding=crowding)
     skipped_items.update(job.data)
     scan = job.data.scan

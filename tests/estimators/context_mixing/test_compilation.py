@@ -17,7 +17,14 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
     assert not is_compiled()
     compile_loops()
     assert is_compiled()
-    loops = [reading.read, reading.recall, reading.draw_step, reading.draw_tokens, reading.observe, joint.weigh]
+    loops = [
+        reading.read,
+        reading.recall,
+        reading.next_token_probabilities,
+        reading.draw_tokens,
+        reading.observe,
+        joint.joint_log_probs,
+    ]
     counts = [len(loop.signatures) for loop in loops]  # type: ignore[attr-defined]
     text = np.arange(3000, dtype=np.int32) % 4
     mixer = ContextMixer.fit([b"a", b"b", b"c", b"d"], text, 500)
@@ -26,5 +33,5 @@ def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatc
         rows, mixer.joints(3), np.full((3, 4), 0.25, dtype=np.float32), np.full(3, 0.5, np.float32), np.full(3, -1)
     )
     mixer.observe(rows, np.array([0, 1, 2]))
-    mixer.regrown(rows, 128)
+    mixer.resized(rows, 128)
     assert [len(loop.signatures) for loop in loops] == counts  # type: ignore[attr-defined]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.estimators.context_mixing.joint import Joint
-from anew.estimators.context_mixing.mixer import ContextMixer, repeated_memory
+from anew.estimators.context_mixing.joint import JointWeights
+from anew.estimators.context_mixing.mixer import ContextMixer, select_memory
 
 SPELLINGS = (b"a", b"b", b"c", b" ", b"\n", b"ab", b" c", b"\0")
 VOCAB = len(SPELLINGS)
@@ -25,7 +25,9 @@ def text(n: int, seed: int = 0) -> np.ndarray:
 def mixer() -> ContextMixer:
     fitted = ContextMixer.fit(SPELLINGS, text(3000))
     rng = np.random.default_rng(1)
-    fitted.joint = Joint(*(weights + rng.normal(0, 0.1, weights.shape).astype(np.float32) for weights in fitted.joint))
+    fitted.joint = JointWeights(
+        *(weights + rng.normal(0, 0.1, weights.shape).astype(np.float32) for weights in fitted.joint)
+    )
     return fitted
 
 
@@ -66,7 +68,7 @@ def test_what_is_drawn_follows_the_distribution(mixer: ContextMixer) -> None:
     rows = mixer.rows(1, 20)
     for token in text(12, seed=7).astype(np.int64):
         mixer.observe(rows, np.array([token]))
-    repeated, probabilities = repeated_memory(rows, n), network(1, 8).repeat(n, 0)
+    repeated, probabilities = select_memory(rows, np.zeros(n, np.int64)), network(1, 8).repeat(n, 0)
     expected = mixer.step(rows, mixer.joints(1), probabilities[:1])[0]
     tokens = np.full(n, -1)
     chances = mixer.draw(
@@ -100,14 +102,16 @@ def test_more_room_changes_nothing(mixer: ContextMixer) -> None:
     for token in tokens[:60]:
         for rows in (small, large):
             mixer.observe(rows, np.array([token]))
-    grown = mixer.regrown(small, 128)
+    grown = mixer.resized(small, 128)
     assert np.array_equal(*(mixer.step(rows, mixer.joints(1), network(1)) for rows in (grown, large)))
 
 
 def nats(mixer: ContextMixer, tokens: np.ndarray) -> float:
     contexts, orders = mixer.read(mixer.document(len(tokens)), tokens)
     alone = ContextMixer.restore(SPELLINGS, mixer.arrays())
-    alone.joint = Joint(*(np.tile(np.array([1, 0, 0], np.float32), (len(weights), 1)) for weights in mixer.joint))
+    alone.joint = JointWeights(
+        *(np.tile(np.array([1, 0, 0], np.float32), (len(weights), 1)) for weights in mixer.joint)
+    )
     return float(-alone.log_probs(tokens, contexts, np.zeros_like(contexts), orders, alone.joint, rate=0.0).mean())
 
 

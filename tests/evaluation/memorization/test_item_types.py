@@ -7,7 +7,7 @@ import pytest
 
 from anew.evaluation.memorization import item_types
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.item_types import IMAGES, RECORDS, audit_texts, cut_passages
+from anew.evaluation.memorization.item_types import IMAGES, RECORDS, audit_texts, count_passages, cut_passages
 
 WORDS = [
     f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi", "gra") for b in ("na", "ro", "tis", "vex", "mo", "li")
@@ -93,3 +93,9 @@ def test_edits() -> None:
     text = prose(400, 0)
     other = item_types.edit_text(text, rng)
     assert other != text and abs(len(other) - len(text)) <= 20
+
+
+@pytest.mark.parametrize("lengths", [[0, 1, 20, 255, 256, 257, 300, 511, 512, 900], [3] * 50, [10_000]])
+def test_passages_are_counted_as_they_are_cut(lengths: list[int]) -> None:
+    texts = ["x" * length for length in lengths]
+    assert count_passages(texts) == len(cut_passages(texts))

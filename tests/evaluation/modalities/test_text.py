@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from rapidfuzz.distance import Levenshtein
 
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.metrics.text_statistics import zipf_slope
-from anew.evaluation.modalities.text import EXPORT, random_pieces
+from anew.evaluation.modalities.text import EXPORT, beginning, random_pieces
 from anew.evaluation.score import Score
 
 
@@ -76,6 +77,25 @@ def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Cal
     assert EXPORT(make_inputs(quotes[0], quotes[1], quotes[2])).items("samples", 5) != []
     babble = ["".join(np.random.default_rng(seed).permutation(list(prose(25, seed)))) for seed in range(400)]
     assert by_name(make_inputs(quotes[0], quotes[1], babble))["two_sample_auc"].value > 0.95
+
+
+def test_training_text_is_read_once(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """Lists of hundreds of thousands of records take seconds to read."""
+    inputs, limits = make_inputs(TRAIN, TEST, TRAIN[:30], packed=False), []
+    whole = inputs.train_text
+    assert whole is not None
+
+    def read(limit: int | None) -> list[str]:
+        limits.append(limit)
+        return whole(limit)
+
+    evaluation = EXPORT(replace(inputs, train_text=read))
+    assert list(evaluation.scores()) and len(limits) == 1
+
+
+def test_the_beginning_of_texts() -> None:
+    assert beginning(["abc", "def", "gh"], 5) == ["abc", "de"]
+    assert beginning(["abc", "", "d"], 3) == ["abc"] and beginning(["abc"], 9) == ["abc"] and beginning([], 9) == []
 
 
 def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:

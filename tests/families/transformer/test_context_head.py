@@ -99,7 +99,7 @@ def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_
     logits[:, 10:] += 3.0  # the network would draw them most of the time
 
     def state() -> ContextState:
-        return head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32)).repeat(n)
+        return head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32)).select(np.zeros(n, np.int64))
 
     uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
     drawn = np.bincount(head.draw(ids, logits, state(), uniform, allowed), minlength=12) / n

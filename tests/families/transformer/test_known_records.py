@@ -98,3 +98,13 @@ def test_rows_are_padded_to_the_longest() -> None:
     assert longer.tolist() == [[0, 5, 9], [2, 2, 5]]
     shorter = with_rows(longer, np.array([0]), torch.tensor([[3]]), 9)
     assert shorter.tolist() == [[3, 9, 9], [2, 2, 5]] and draft.tolist() == [[0, 5], [1, 5]]
+
+
+def test_records_are_found_among_rows_of_any_length() -> None:
+    known = KnownRecords(SPECIAL)
+    known.fit(list(RECORDS))
+    others = np.array([[4, a, b, 5] for a in LETTERS for b in LETTERS if (a + b) % 2])
+    rows = np.concatenate((others, RECORDS[::-1], [[4, 1, 2, 3]]))  # the last one has no end
+    assert known.among(rows).tolist() == list(range(len(others), len(others) + len(RECORDS)))
+    shorter = RECORDS[:, 1:]  # without the begin token
+    assert len(known.among(shorter)) == len(RECORDS)

@@ -146,6 +146,8 @@ class InMemoryStore:
         keys = near_duplicates.group_keys(train_items, self.modality)
         sizes = [self.modality.units(item) for item in train_items] if by_size else [1] * len(train_items)
         share = split.held_out_share(len(train_items), split.ENOUGH_ITEMS)
+        if by_size:
+            share = max(share, split.held_out_share(sum(sizes), split.ENOUGH_CHARACTERS))
         relatives = self.modality.sequence_clusters(train_items)
         if relatives is None:
             parts = split.assign_parts(keys, sizes, share, held_out)

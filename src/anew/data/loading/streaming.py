@@ -332,9 +332,11 @@ def _select_items(
     labels: list[NDArray[np.int64]] = []
     for shard in shards:
         keep = np.ones(len(shard.parts), dtype=bool) if part is None else shard.parts == part
-        records: Sequence[Numbers] = shard.values  # type: ignore[assignment]
         if tokens:
-            records = np.split(shard.values, np.cumsum(shard.lengths)[:-1])
-        values += [value for value, is_kept in zip(records, keep, strict=True) if is_kept] if len(keep) else []
+            stops = np.cumsum(shard.lengths)
+            bounds = zip((stops - shard.lengths)[keep].tolist(), stops[keep].tolist(), strict=True)
+            values += [shard.values[start:stop] for start, stop in bounds]
+        else:
+            values += [shard.values[i] for i in np.flatnonzero(keep)]
         labels.append(shard.labels[keep])
     return values, np.concatenate([np.zeros(0, dtype=np.int64), *labels])

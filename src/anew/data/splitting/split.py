@@ -21,7 +21,7 @@ FEW_DOCUMENTS = 50  # of fewer documents spans are held out, since a held-out pa
 SHARE = 0.05  # of the items, for validation and for test; small data hold out more, up to LARGEST_SHARE
 LARGEST_SHARE = 0.10  # a larger share would cost training more than a more certain score is worth
 ENOUGH_ITEMS = 300  # the share grows until a held-out part has so many: enough for a report's answers
-ENOUGH_CHARACTERS = 80_000  # the same for spans, which are compared in pieces of 256: 300 pieces
+ENOUGH_CHARACTERS = 80_000  # the same for running text, which is compared in pieces of 256: 300 pieces
 FEW_TO_JUDGE = 150  # with fewer held-out items a report cannot confirm that samples are as good as real ones
 NEEDED_ITEMS = 150  # least items of validation and of test: together ENOUGH_ITEMS
 # Share to which a part may grow for that: among 500 molecules copies were caught at no rate with a tenth each, 2% with 15% each.

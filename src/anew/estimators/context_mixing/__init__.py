@@ -1,2 +1,2 @@
-"""Context mixing: what followed many kinds of context, weighed by what proved right (Mahoney, "Adaptive weighing of context
-models for lossless data compression", 2005)."""
+"""Context mixing: predictions from many kinds of context, weighted by how well each has predicted so far (Mahoney, "Adaptive weighing
+of context models for lossless data compression", 2005)."""

@@ -24,7 +24,7 @@ class CodeTree(NamedTuple):
         depth: (V,) number of questions on the path of each token.
         bits: (V, D) answers on each path, 0 after its end.
         nodes: (V, D) questions on each path.
-        shared: (V, V) number of answers that two tokens share; of a token with itself, its depth.
+        shared: (V, V) number of first answers that two tokens share; on the diagonal the depth of the token.
         children: (V-1, 2) next question after either answer, or -1 - token at a leaf.
         levels: (V-1,) number of answers before each question.
     """
@@ -38,7 +38,7 @@ class CodeTree(NamedTuple):
 
 
 def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
-    """Build the tree: tokens in the order of their spelling, halved by weight recursively, so that similar spellings are close.
+    """The code tree of a vocabulary: tokens sorted by spelling and halved by weight recursively, so that similar spellings are close.
 
     Args:
         spellings: Spellings of the V tokens, at least two.
@@ -75,7 +75,7 @@ def build_tree(spellings: Sequence[bytes], weights: Doubles) -> CodeTree:
 
 
 def _middle(mass: Doubles, low: int, high: int) -> int:
-    """Cut of low .. high such that both sides weigh about the same. mass: cumulated from the left."""
+    """The index between low and high at which both sides have about the same weight. mass: cumulative weights."""
     half = (mass[low] + mass[high]) / 2
     middle = min(max(int(np.searchsorted(mass, half)), low + 1), high - 1)
     if middle > low + 1 and half - mass[middle - 1] < mass[middle] - half:
@@ -84,7 +84,7 @@ def _middle(mass: Doubles, low: int, high: int) -> int:
 
 
 def _shared_answers(nodes: Nodes, depth: Ints) -> Bytes:
-    """(V, V) see `CodeTree`: two paths share an answer wherever they share the next question."""
+    """`CodeTree.shared`: two paths share an answer wherever they share the question after it."""
     shared = np.zeros((len(depth), len(depth)), dtype=np.uint8)
     for level in range(1, nodes.shape[1]):
         tokens = np.flatnonzero(depth > level)

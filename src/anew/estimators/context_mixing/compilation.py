@@ -1,7 +1,7 @@
-"""Compilation of the loops of context mixing: whether they are compiled on this machine, and compiling all of them at once.
+"""Compiles all loops of context mixing at once, and tells whether that was done on this machine.
 
-Numba compiles a function at its first call, and keeps the machine code on disk. By itself it would compile some of them while
-a report is written, in the report's time.
+Numba compiles a function at its first call, and keeps the machine code on disk. Without this module some loops would be compiled
+while a report is written, and take up the report's time.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 
 from anew.core.machine_code import machine_code_folder
 
-SECONDS = 15.0  # that compiling takes on an idle core, about
-VOCAB, TOKENS = 8, 256  # of the text that the loops are called with: any that reaches all of them
+SECONDS = 15.0  # of compiling on an idle core, about
+VOCAB, TOKENS = 8, 256  # of the text that the loops are called with: any sizes that reach every loop
 
 
 def is_compiled() -> bool:
-    """Whether `compile_loops` was done on this machine, with these files."""
+    """Whether `compile_loops` has run on this machine with the current source files."""
     return _marker().is_file()
 
 
 def compile_loops() -> None:
-    """Call every compiled function that Python calls, with arguments of the usual types; quick where they are compiled."""
+    """Call every loop once with arguments of the usual types, which compiles it; quick where that was done before."""
     from anew.estimators.context_mixing import reading  # not above: it loads Numba
     from anew.estimators.context_mixing.mixer import ContextMixer
 
@@ -46,7 +46,7 @@ def compile_loops() -> None:
     mixer.step(rows, joint, network[:2])
     mixer.draw(rows, joint, network[:2], np.full(2, 0.5, dtype=np.float32), np.array([-1, 1]))
     mixer.observe(rows, np.array([2, 3]))
-    with suppress(OSError):  # without the marker, loops are called again next time
+    with suppress(OSError):  # without the marker, all loops are called again next time
         _marker().parent.mkdir(parents=True, exist_ok=True)
         _marker().touch()
 

@@ -1,4 +1,4 @@
-"""Counts of the symbols that followed each context, in compiled loops: keys of contexts, and a hash table of tallies by key.
+"""Counts of the symbols that followed each context: keys of contexts, and a hash table from keys to tallies. Compiled loops.
 
 A key is a hash of the context of a token, so two contexts may collide: once in 4 billion checks.
 
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from anew.core.compiled import compiled_inner
 
-TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
-KINDS = 16  # C
-MOST_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
-# Offsets in a history (HISTORY,): the last tokens and bytes, the newest first, then hashes of words and the position in the line.
+NUM_TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
+NUM_KINDS = 16  # C
+MAX_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
+# Offsets in a history (HISTORY_SIZE,): the last tokens and bytes, the newest first, then hashes of words and the position in the line.
 TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6
-WORD, WORD_BEFORE, SECOND_BEFORE, FIRST_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
-HISTORY = 19
+WORD, PREVIOUS_WORD, SECOND_LAST_WORD, FIRST_WORD_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
+HISTORY_SIZE = 19
 FEW_COLUMNS = 3  # columns from the line's start that contexts distinguish: indentation and list marks
 NEWLINE, SPACE, APOSTROPHE = 10, 32, 39  # ASCII
 # A, Z, a, z, the first byte beyond ASCII
-FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = 65, 90, 97, 122, 128
+FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_NON_ASCII = 65, 90, 97, 122, 128
 Index = int | np.int64
 Keys = NDArray[np.uint64]
 Ints = NDArray[np.int64]
@@ -38,7 +38,7 @@ class Counts(NamedTuple):
         heads: (H, 4) int32, H a power of two. Of a slot in use: check bits of its key (never 0), where its entries begin or
             its one tally, how many there are and have room (16 bits each), and the symbol that came last.
         entries: (E,) uint32, symbol and tally.
-        used: (2,) entries and slots in use.
+        used: (2,) number of entries and of slots in use.
     """
 
     heads: NDArray[np.int32]
@@ -54,45 +54,45 @@ class Spelling(NamedTuple):
 
 
 @compiled_inner
-def joint_hash(a: np.uint64, b: np.uint64) -> np.uint64:
-    """A hash of both."""
-    h = (a ^ (b + np.uint64(0x7F4A7C15))) * np.uint64(0x9E3779B97F4A7C15)
-    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
-    return h ^ (h >> np.uint64(29))
+def combine_hashes(a: np.uint64, b: np.uint64) -> np.uint64:
+    """One hash of two."""
+    mixed = (a ^ (b + np.uint64(0x7F4A7C15))) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    return mixed ^ (mixed >> np.uint64(29))
 
 
 @compiled_inner
 def context_keys(history: Keys, keys: Keys) -> None:
-    """Fill in the keys (C,) of what follows a history: the last tokens, the last bytes, words, and where the line began."""
+    """Fill `keys` (C,) with those of the current contexts: the last tokens, the last bytes, words, and the start of the line."""
     key = np.uint64(0)
     keys[0] = key
-    for i in range(TOKEN_ORDERS - 1):
-        key = joint_hash(key, history[TOKENS + i])
+    for i in range(NUM_TOKEN_ORDERS - 1):
+        key = combine_hashes(key, history[TOKENS + i])
         keys[1 + i] = key
-    key = joint_hash(joint_hash(np.uint64(7), history[BYTES]), history[BYTES + 1])
+    key = combine_hashes(combine_hashes(np.uint64(7), history[BYTES]), history[BYTES + 1])
     keys[7] = key
-    keys[8] = joint_hash(keys[7], history[BYTES + 2])
-    keys[9] = joint_hash(keys[8], history[BYTES + 3])
+    keys[8] = combine_hashes(keys[7], history[BYTES + 2])
+    keys[9] = combine_hashes(keys[8], history[BYTES + 3])
     word = history[WORD]
     keys[10] = word
-    keys[11] = joint_hash(word, history[WORD_BEFORE])
-    keys[12] = joint_hash(keys[11], history[SECOND_BEFORE])
-    keys[13] = joint_hash(joint_hash(word, np.uint64(5)), history[SECOND_BEFORE])
-    keys[14] = joint_hash(joint_hash(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
-    line = joint_hash(history[FIRST_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
-    keys[15] = joint_hash(joint_hash(word, np.uint64(9)), line)
-    for i in range(KINDS):
-        keys[i] = joint_hash(keys[i], np.uint64(i + 1))
+    keys[11] = combine_hashes(word, history[PREVIOUS_WORD])
+    keys[12] = combine_hashes(keys[11], history[SECOND_LAST_WORD])
+    keys[13] = combine_hashes(combine_hashes(word, np.uint64(5)), history[SECOND_LAST_WORD])
+    keys[14] = combine_hashes(combine_hashes(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
+    line = combine_hashes(history[FIRST_WORD_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
+    keys[15] = combine_hashes(combine_hashes(word, np.uint64(9)), line)
+    for i in range(NUM_KINDS):
+        keys[i] = combine_hashes(keys[i], np.uint64(i + 1))
 
 
 @compiled_inner
 def advance(history: Keys, token: Index, spelling: Spelling) -> None:
-    """Read a token."""
+    """Append a token to the history."""
     for i in range(TOKENS_KEPT - 1, 0, -1):
         history[TOKENS + i] = history[TOKENS + i - 1]
     history[TOKENS] = np.uint64(token + 1)
-    for at in range(spelling.starts[token], spelling.starts[token + 1]):
-        _read_byte(history, np.int64(spelling.bytes[at]))
+    for position in range(spelling.starts[token], spelling.starts[token + 1]):
+        _read_byte(history, np.int64(spelling.bytes[position]))
 
 
 @compiled_inner
@@ -102,27 +102,27 @@ def _read_byte(history: Keys, byte: Index) -> None:
     history[BYTES] = np.uint64(byte + 1)
     if FIRST_UPPER <= byte <= LAST_UPPER:
         byte += FIRST_LOWER - FIRST_UPPER
-    if FIRST_LOWER <= byte <= LAST_LOWER or byte >= FIRST_FOREIGN or byte == APOSTROPHE:
-        history[WORD] = joint_hash(history[WORD], np.uint64(byte))
+    if FIRST_LOWER <= byte <= LAST_LOWER or byte >= FIRST_NON_ASCII or byte == APOSTROPHE:
+        history[WORD] = combine_hashes(history[WORD], np.uint64(byte))
         history[IN_WORD] = np.uint64(1)
     else:
         _end_word(history)
-        history[WORD] = np.uint64(0) if byte == SPACE else joint_hash(np.uint64(11), np.uint64(byte))
+        history[WORD] = np.uint64(0) if byte == SPACE else combine_hashes(np.uint64(11), np.uint64(byte))
     history[COLUMN] += np.uint64(1)
     if byte == NEWLINE:
         history[COLUMN] = np.uint64(0)
-        history[AT_LINE_START], history[FIRST_OF_LINE] = np.uint64(1), np.uint64(1)
+        history[AT_LINE_START], history[FIRST_WORD_OF_LINE] = np.uint64(1), np.uint64(1)
 
 
 @compiled_inner
 def _end_word(history: Keys) -> None:
     if history[IN_WORD] == 0:
         return
-    history[SECOND_BEFORE] = history[WORD_BEFORE]
-    history[WORD_BEFORE] = history[WORD]
+    history[SECOND_LAST_WORD] = history[PREVIOUS_WORD]
+    history[PREVIOUS_WORD] = history[WORD]
     history[IN_WORD] = np.uint64(0)
     if history[AT_LINE_START]:
-        history[FIRST_OF_LINE] = history[WORD]
+        history[FIRST_WORD_OF_LINE] = history[WORD]
         history[AT_LINE_START] = np.uint64(0)
 
 
@@ -140,7 +140,7 @@ def find(heads: NDArray[np.int32], key: np.uint64) -> Index:
 
 
 @compiled_inner
-def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints, spot: Ints) -> Index:
+def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, tallies: Ints, location: Ints) -> Index:
     """Sum the tallies of the symbols that followed a context, by how many answers they share with the next symbol.
 
     Args:
@@ -148,37 +148,37 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints,
         key: Key of the context.
         shared: (V,) number of answers that each symbol shares with the next one.
         depth: Number of answers of the next symbol.
-        at: (D+1,) receives the tallies, by the number of shared answers.
-        spot: (2,) receives the slot, as `find` gives it, and the entry of the next symbol, or -1.
+        tallies: (D+1,) to which the tallies are added, by the number of shared answers.
+        location: (2,) receives the slot, as `find` gives it, and the entry of the next symbol, or -1.
 
     Returns:
         Number of answers that the last symbol shares; -1 where nothing followed.
     """
     slot = find(counts.heads, key)
-    spot[0], spot[1] = slot, -1
+    location[0], location[1] = slot, -1
     if slot < 0:
         return -1
     first, size = counts.heads[slot, 1], counts.heads[slot, 2] & 65535
     recent = np.int64(shared[counts.heads[slot, 3]])
     if size == 1:
-        at[recent] += first
+        tallies[recent] += first
         if recent == depth:
-            spot[1] = 0
+            location[1] = 0
         return recent
     for j in range(first, first + size):
         entry = counts.entries[j]
         num_shared = np.int64(shared[entry & np.uint32(65535)])
-        at[num_shared] += np.int64(entry >> np.uint32(16))
+        tallies[num_shared] += np.int64(entry >> np.uint32(16))
         if num_shared == depth:
-            spot[1] = j
+            location[1] = j
     return recent
 
 
 @compiled_inner
 def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index) -> None:
-    """Count a symbol after a context. slot, entry: As `tally` found them, both -1 where it was not called."""
+    """Count a symbol after a context. slot, entry: as `tally` found them; both -1 if it was not called."""
     if slot < 0:
-        slot = find(counts.heads, key)  # once more: another key may have taken the free one
+        slot = find(counts.heads, key)  # searched again: another key may have taken the free slot meanwhile
     if slot < 0:
         slot = -1 - slot
         counts.used[1] += 1
@@ -189,9 +189,9 @@ def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index
     if entry < 0:
         entry = _entry_of(counts, slot, size, symbol)
     if entry >= 0 and size == 1:
-        counts.heads[slot, 1] = min(counts.heads[slot, 1] + 1, MOST_TALLY)
+        counts.heads[slot, 1] = min(counts.heads[slot, 1] + 1, MAX_TALLY)
     elif entry >= 0:
-        if counts.entries[entry] >> np.uint32(16) < MOST_TALLY:
+        if counts.entries[entry] >> np.uint32(16) < MAX_TALLY:
             counts.entries[entry] += np.uint32(65536)
     else:
         _append(counts, slot, size, room, symbol)
@@ -200,7 +200,7 @@ def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index
 
 @compiled_inner
 def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
-    """The entry of a symbol, 0 for the one that has no entries; -1 where it did not follow yet."""
+    """The entry of a symbol, 0 where it is the only one and its tally is in the head; -1 where it has not followed yet."""
     if size == 1:
         return 0 if counts.heads[slot, 3] == symbol else -1
     first = counts.heads[slot, 1]
@@ -212,7 +212,7 @@ def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
 
 @compiled_inner
 def _append(counts: Counts, slot: Index, size: Index, room: Index, symbol: Index) -> None:
-    """Append a symbol to those of a context; all of them move to a larger place where theirs is full."""
+    """Append a symbol to the entries of a context; where there is no room left, they move to a block twice as large."""
     heads, entries = counts.heads, counts.entries
     if size == room:
         room *= 2

@@ -1,5 +1,5 @@
-"""Contexts and network together: the weights of a sum of their log odds, learned from held-out text and further in each
-document.
+"""Contexts and network together: a weighted sum of their log odds. The weights are fitted to held-out text, and go on learning in
+each document.
 
 Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows.
 """
@@ -15,30 +15,31 @@ from numpy.typing import NDArray
 from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import Index
-from anew.estimators.context_mixing.mixing import ONE, Tables, squash
+from anew.estimators.context_mixing.mixing import ONE, Tables, sigmoid
 
-JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
-LEVELS = 8  # numbers of answers before a question that have weights of their own; chosen
-TRUSTS = 6  # magnitudes of log odds that have weights of their own; chosen
-# Probability of a question below which the network alone answers it: saves time where nothing is gained
-LEAST_REACH = 1e-5
+NUM_JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
+NUM_LEVELS = 8  # depths of a question that have weights of their own; chosen
+NUM_TRUSTS = 6  # magnitudes of log odds that have weights of their own; chosen
+# Probability of reaching a question below which the network alone answers it: the contexts would cost time and gain nothing
+MIN_REACH = 1e-5
 QUARTER = np.float32(0.25)  # weight of each of the four sums
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
-JointRows = tuple[Index, Index, Index, Index]
+WeightRows = tuple[Index, Index, Index, Index]
 JointLogits = tuple[np.float32, np.float32, np.float32, np.float32]
 
 
-class Joint(NamedTuple):
-    """Weights of contexts and network.
+class JointWeights(NamedTuple):
+    """Four sets of weights, whose sums are averaged.
 
     Attributes:
-        by_order: (TOKEN_ORDERS * LEVELS, JOINT_INPUTS) by the longest context that was seen and the answers before.
-        by_trust: (TRUSTS * TRUSTS, JOINT_INPUTS) by how sure both are.
-        by_node: (V-1, JOINT_INPUTS) by the question.
-        by_last: (V+1, JOINT_INPUTS) by the last token + 1, 0 without one.
+        by_order: (NUM_TOKEN_ORDERS * NUM_LEVELS, NUM_JOINT_INPUTS) by the order of the longest context that was seen and the depth
+            of the question.
+        by_trust: (NUM_TRUSTS * NUM_TRUSTS, NUM_JOINT_INPUTS) by how confident contexts and network are.
+        by_node: (V-1, NUM_JOINT_INPUTS) by the question.
+        by_last: (V+1, NUM_JOINT_INPUTS) by the last token + 1, 0 without one.
     """
 
     by_order: Floats
@@ -49,16 +50,16 @@ class Joint(NamedTuple):
 
 @compiled_inner
 def _trust(log_odds: np.float32) -> Index:
-    return min(np.int64(abs(log_odds)), np.int64(TRUSTS - 1))
+    return min(np.int64(abs(log_odds)), np.int64(NUM_TRUSTS - 1))
 
 
 @compiled_inner
 def joint_rows(
     contexts: np.float32, network: np.float32, order: Index, level: Index, node: Index, last: Index
-) -> JointRows:
-    """The rows of all sets of weights."""
-    trust = _trust(contexts) * TRUSTS + _trust(network)
-    return order * LEVELS + min(level, LEVELS - 1), trust, node, last
+) -> WeightRows:
+    """The row of each set of weights that belongs to a question."""
+    trust = _trust(contexts) * NUM_TRUSTS + _trust(network)
+    return order * NUM_LEVELS + min(level, NUM_LEVELS - 1), trust, node, last
 
 
 @compiled_inner
@@ -67,8 +68,8 @@ def _joint_logit(weights: Floats, row: Index, contexts: np.float32, network: np.
 
 
 @compiled_inner
-def joint_logits(joint: Joint, rows: JointRows, contexts: np.float32, network: np.float32) -> JointLogits:
-    """The log odds by each set of weights."""
+def joint_logits(joint: JointWeights, rows: WeightRows, contexts: np.float32, network: np.float32) -> JointLogits:
+    """The log odds under each set of weights."""
     return (
         _joint_logit(joint.by_order, rows[0], contexts, network),
         _joint_logit(joint.by_trust, rows[1], contexts, network),
@@ -79,34 +80,36 @@ def joint_logits(joint: Joint, rows: JointRows, contexts: np.float32, network: n
 
 @compiled_inner
 def mean_logit(logits: JointLogits) -> np.float32:
+    """The mean of the four log odds."""
     return (logits[0] + logits[1] + logits[2] + logits[3]) * QUARTER
 
 
 @compiled_inner
 def learn_joint(
-    joint: Joint,
+    joint: JointWeights,
     table: Floats,
     tree: CodeTree,
     token: Index,
     contexts: Floats,
     network: Floats,
-    statistics: tuple[Index, Index],
+    selectors: tuple[Index, Index],
     count: Index,
     rate: np.float32,
 ) -> None:
     """Update each set of weights by the first `count` answers of a token.
 
-    All answers are learned after the whole token, since `draw_step` computes the probabilities of all tokens before any answer.
+    All answers are learned after the whole token, since `next_token_probabilities` computes the probabilities of all tokens before
+    any answer is known.
     """
-    order, last = statistics
+    order, last = selectors
     for d in range(count):
-        a, b, node = contexts[d], network[d], np.int64(tree.nodes[token, d])
-        rows = joint_rows(a, b, order, np.int64(d), node, last)
-        logits, answer = joint_logits(joint, rows, a, b), np.float32(tree.bits[token, d])
-        _learn_row(joint.by_order, rows[0], a, b, (answer - squash(table, logits[0])) * rate)
-        _learn_row(joint.by_trust, rows[1], a, b, (answer - squash(table, logits[1])) * rate)
-        _learn_row(joint.by_node, rows[2], a, b, (answer - squash(table, logits[2])) * rate)
-        _learn_row(joint.by_last, rows[3], a, b, (answer - squash(table, logits[3])) * rate)
+        context_logit, network_logit, node = contexts[d], network[d], np.int64(tree.nodes[token, d])
+        rows = joint_rows(context_logit, network_logit, order, np.int64(d), node, last)
+        logits, answer = joint_logits(joint, rows, context_logit, network_logit), np.float32(tree.bits[token, d])
+        _learn_row(joint.by_order, rows[0], context_logit, network_logit, (answer - sigmoid(table, logits[0])) * rate)
+        _learn_row(joint.by_trust, rows[1], context_logit, network_logit, (answer - sigmoid(table, logits[1])) * rate)
+        _learn_row(joint.by_node, rows[2], context_logit, network_logit, (answer - sigmoid(table, logits[2])) * rate)
+        _learn_row(joint.by_last, rows[3], context_logit, network_logit, (answer - sigmoid(table, logits[3])) * rate)
 
 
 @compiled_inner
@@ -117,19 +120,19 @@ def _learn_row(weights: Floats, row: Index, contexts: np.float32, network: np.fl
 
 
 @compiled
-def weigh(
+def joint_log_probs(
     ids: Tokens,
     contexts: Floats,
     network: Floats,
     orders: Ints,
     tree: CodeTree,
-    joint: Joint,
+    joint: JointWeights,
     tables: Tables,
-    opening: Index,
+    previous: Index,
     rate: np.float32,
     log_probs: Doubles,
 ) -> None:
-    """Log-probabilities (T,) of a text by contexts and network together; learns where the rate is above 0.
+    """Log-probabilities (T,) of a text under contexts and network together. The weights learn from it where the rate is above 0.
 
     Args:
         ids: (T,).
@@ -138,23 +141,23 @@ def weigh(
         orders: (T,) as `read` gives them.
         tree: The questions.
         joint: Weights.
-        tables: Functions of a few values.
-        opening: The token before the first + 1, 0 without one.
+        tables: Lookup tables.
+        previous: The token before the first + 1, 0 without one.
         rate: Learning rate.
         log_probs: Receives the log-probabilities.
     """
-    table, last = tables.probabilities, np.int64(opening)
+    table, last = tables.probabilities, np.int64(previous)
     for t in range(len(ids)):
         token = np.int64(ids[t])
         reach, num_asked = np.float64(1), np.int64(0)
         for d in range(tree.depth[token]):
-            a, b, node = contexts[t, d], network[t, d], np.int64(tree.nodes[token, d])
-            if reach >= LEAST_REACH:
-                rows = joint_rows(a, b, orders[t], np.int64(d), node, last)
-                p = squash(table, mean_logit(joint_logits(joint, rows, a, b)))
+            context_logit, network_logit, node = contexts[t, d], network[t, d], np.int64(tree.nodes[token, d])
+            if reach >= MIN_REACH:
+                rows = joint_rows(context_logit, network_logit, orders[t], np.int64(d), node, last)
+                p = sigmoid(table, mean_logit(joint_logits(joint, rows, context_logit, network_logit)))
                 num_asked = np.int64(d + 1)
             else:
-                p = squash(table, b)
+                p = sigmoid(table, network_logit)
             reach *= p if tree.bits[token, d] else ONE - p
         if rate > 0:
             learn_joint(joint, table, tree, token, contexts[t], network[t], (orders[t], last), num_asked, rate)
@@ -163,6 +166,6 @@ def weigh(
 
 
 @compiled_inner
-def joint_of(rows: Joint, row: Index) -> Joint:
-    """The weights of one of several rows."""
-    return Joint(rows.by_order[row], rows.by_trust[row], rows.by_node[row], rows.by_last[row])
+def joint_of(rows: JointWeights, row: Index) -> JointWeights:
+    """The weights of one row, not a copy."""
+    return JointWeights(rows.by_order[row], rows.by_trust[row], rows.by_node[row], rows.by_last[row])

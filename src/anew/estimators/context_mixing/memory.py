@@ -1,4 +1,4 @@
-"""Updates of the memory: tallies of contexts, and the text with the longest match."""
+"""Updates of a memory: the tallies of contexts, and the text with its current match."""
 
 from __future__ import annotations
 
@@ -7,33 +7,43 @@ from numpy.typing import NDArray
 
 from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
-from anew.estimators.context_mixing.counts import KINDS, TOKENS, Counts, Index, Keys, Spelling, add, advance, joint_hash
-from anew.estimators.context_mixing.gathering import match
-from anew.estimators.context_mixing.mixing import LEAST_MATCH, LOCAL_KINDS, LONGEST_MATCH, Memory
+from anew.estimators.context_mixing.counts import (
+    NUM_KINDS,
+    TOKENS,
+    Counts,
+    Index,
+    Keys,
+    Spelling,
+    add,
+    advance,
+    combine_hashes,
+)
+from anew.estimators.context_mixing.gathering import current_match
+from anew.estimators.context_mixing.mixing import LOCAL_KINDS, MAX_MATCH, MIN_MATCH, Memory
 
 Ints = NDArray[np.int64]
 
 
 @compiled_inner
-def remember(
-    memory: Memory, base: Memory, keys: Keys, tree: CodeTree, token: Index, spots: Ints, spelling: Spelling
+def read_counted(
+    memory: Memory, base: Memory, keys: Keys, tree: CodeTree, token: Index, locations: Ints, spelling: Spelling
 ) -> None:
-    """Count a token and read it. spots: (C, 2) where its contexts were found, -1 where they were not searched."""
+    """Count a token in its contexts, and read it. locations: (C, 2) where its contexts were found, -1 where they were not searched."""
     counts = Counts(memory.heads, memory.entries, memory.used)
-    for order in range(1, KINDS):
-        add(counts, keys[order], token, spots[order, 0], spots[order, 1])
+    for order in range(1, NUM_KINDS):
+        add(counts, keys[order], token, locations[order, 0], locations[order, 1])
     for d in range(tree.depth[token]):
-        memory.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
-    memory.plain[-1, 0] = token + 1
+        memory.node_tallies[tree.nodes[token, d], tree.bits[token, d]] += 1
+    memory.node_tallies[-1, 0] = token + 1
     advance(memory.history, token, spelling)
-    _follow(memory, base, token, np.int64(1))
+    _append_and_match(memory, base, token, np.int64(1))
 
 
 @compiled_inner
 def read_uncounted(memory: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
-    """Read a token without counting it; it is never matched, either."""
+    """Read a token without counting it; no later text can match it either."""
     advance(memory.history, token, spelling)
-    _follow(memory, base, token, np.int64(0))
+    _append_and_match(memory, base, token, np.int64(0))
 
 
 @compiled_inner
@@ -43,42 +53,42 @@ def count_in_document(document: Memory, keys: Keys, tree: CodeTree, token: Index
     for i in range(1, len(LOCAL_KINDS)):
         add(counts, keys[LOCAL_KINDS[i]], token, np.int64(-1), np.int64(-1))
     for d in range(tree.depth[token]):
-        document.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
-    document.plain[-1, 0] = token + 1
+        document.node_tallies[tree.nodes[token, d], tree.bits[token, d]] += 1
+    document.node_tallies[-1, 0] = token + 1
 
 
 @compiled_inner
-def _follow(memory: Memory, base: Memory, token: Index, is_kept: Index) -> None:
-    """Append a token to the text, and find out what it matches. is_kept: whether it can be matched itself."""
-    link, text = memory.link, memory.text
-    expected, _ = match(memory, base)
-    text[link[0]] = token
-    link[0] += 1
+def _append_and_match(memory: Memory, base: Memory, token: Index, is_kept: Index) -> None:
+    """Append a token to the text, and extend the match or find a new one. is_kept: whether later text can match this place."""
+    match_state, text = memory.match_state, memory.text
+    expected, _ = current_match(memory, base)
+    text[match_state[0]] = token
+    match_state[0] += 1
     if expected == token:
-        link[1] += 1
-        link[2] += 1
+        match_state[1] += 1
+        match_state[2] += 1
     else:
-        link[2] = 0
-    if link[2] and link[1] >= (base.link[0] if link[3] else link[0]):
-        link[2] = 0  # the text ends there
+        match_state[2] = 0
+    if match_state[2] and match_state[1] >= (base.match_state[0] if match_state[3] else match_state[0]):
+        match_state[2] = 0  # the text ends there
     key = np.uint64(1)
-    for i in range(LEAST_MATCH):
-        key = joint_hash(key, memory.history[TOKENS + i])
+    for i in range(MIN_MATCH):
+        key = combine_hashes(key, memory.history[TOKENS + i])
     slot = np.int64(key >> np.uint64(30))
-    own_slot = slot & (len(memory.table) - 1)
-    if link[2] == 0:
-        _seek(memory, memory.text, memory.table[own_slot], np.int64(0))
-    if link[2] == 0:
-        _seek(memory, base.text, base.table[slot & (len(base.table) - 1)], np.int64(1))
+    own_slot = slot & (len(memory.match_table) - 1)
+    if match_state[2] == 0:
+        _start_match(memory, memory.text, memory.match_table[own_slot], np.int64(0))
+    if match_state[2] == 0:
+        _start_match(memory, base.text, base.match_table[slot & (len(base.match_table) - 1)], np.int64(1))
     if is_kept:
-        memory.table[own_slot] = link[0]
+        memory.match_table[own_slot] = match_state[0]
 
 
 @compiled_inner
-def _seek(memory: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
-    """Start a match at a position of a text, where the tokens before it are the same as the last ones read."""
-    length, end = 0, memory.link[0]
-    while length < min(LONGEST_MATCH, position, end) and text[position - 1 - length] == memory.text[end - 1 - length]:
+def _start_match(memory: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
+    """Start a match at a position of a text if the tokens before it equal the last ones read."""
+    length, end = 0, memory.match_state[0]
+    while length < min(MAX_MATCH, position, end) and text[position - 1 - length] == memory.text[end - 1 - length]:
         length += 1
-    if length >= LEAST_MATCH:
-        memory.link[1], memory.link[2], memory.link[3] = position, length, is_base
+    if length >= MIN_MATCH:
+        memory.match_state[1], memory.match_state[2], memory.match_state[3] = position, length, is_base

@@ -158,6 +158,12 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
     return Passages(cut, owners, starts, groups)
 
 
+def count_passages(texts: Sequence[str], width: int = PASSAGE) -> int:
+    """Return the number of passages that `cut_passages` makes."""
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    return int(((lengths > 0) + np.maximum(lengths - SHORTEST, 0) // width).sum())
+
+
 def audit_texts(
     samples: Sequence[str],
     train: Sequence[str],

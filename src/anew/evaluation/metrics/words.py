@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -75,12 +76,21 @@ class Vocabulary:
         self._ids: dict[str, int] = {}
         pairs = []
         for text in texts:
-            ids = np.array(
-                [self._ids.setdefault(word, len(self._ids)) for word in words(text, records)], dtype=np.int64
-            )
-            pairs.append(ids[:-1] << PAIR_BITS | ids[1:])
-        self._runs = {run for word in self._ids for run in runs(word)}
+            ids = [self._ids.setdefault(word, len(self._ids)) for word in words(text, records)]
+            if len(ids) > 1:
+                numbers = np.array(ids, dtype=np.int64)
+                pairs.append(numbers[:-1] << PAIR_BITS | numbers[1:])
         self._pairs = np.unique(np.concatenate([*pairs, np.zeros(0, dtype=np.int64)]))
+
+    @cached_property
+    def _runs(self) -> set[str]:
+        """Letter triples of all words; they take longer than the words themselves."""
+        return {run for word in self._ids for run in runs(word)}
+
+    def known_share(self, texts: Sequence[str]) -> float:
+        """Return the share of the words of texts that are known; 0 without words."""
+        is_known = [word in self._ids for text in texts for word in words(text, self.records)]
+        return sum(is_known) / max(len(is_known), 1)
 
     def counts(self, text: str) -> tuple[int, int, int]:
         """Count the (known, new, broken) words of a text."""
@@ -119,12 +129,14 @@ def runs(word: str) -> list[str]:
 
 def word_scores(samples: Sequence[str], held_out: Sequence[str], vocabulary: Vocabulary, seed: int) -> Iterator[Score]:
     """Yield scores of known, new and broken words of samples; none if the data is not made of words."""
+    if vocabulary.known_share(held_out) < LEAST_KNOWN:
+        return
     counts, real_counts = (
         np.array([vocabulary.counts(text) for text in part], dtype=np.float64).reshape(-1, 3)
         for part in (samples, held_out)
     )  # each (texts, 3)
     n, n_real = counts.sum(), real_counts.sum()
-    if min(n, n_real) < LEAST_WORDS or real_counts[:, 0].sum() < LEAST_KNOWN * n_real:
+    if min(n, n_real) < LEAST_WORDS:
         return
     for column, spec in enumerate((KNOWN_WORDS, NEW_WORDS, BROKEN_WORDS)):
         low, high = ratio_interval(counts[:, column], np.maximum(counts.sum(axis=1), 1e-9), seed)

@@ -65,6 +65,8 @@ class ProteinEvaluation(TextEvaluation):
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()
         yield from self._cluster_bits()
+
+    def naive_likelihood(self) -> Iterator[Score]:
         yield from self._kneser_ney()
         yield from self._frequency_models()
         yield from self._bits_of_parts()

@@ -15,7 +15,14 @@ from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
-from anew.evaluation.memorization.item_types import PASSAGE, PASSAGES, RECORDS, audit_texts, cut_passages
+from anew.evaluation.memorization.item_types import (
+    PASSAGE,
+    PASSAGES,
+    RECORDS,
+    audit_texts,
+    count_passages,
+    cut_passages,
+)
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
 from anew.evaluation.metrics import baselines
@@ -90,7 +97,7 @@ class TextEvaluation(Evaluation[str]):
     def real_items(self, pool: AuditPool[str]) -> RealItems:
         if self.records:
             return super().real_items(pool)
-        return RealItems(*(sum(map(len, texts)) // PASSAGE for texts in (pool.train, pool.held_out)))
+        return RealItems(*map(count_passages, (pool.train, pool.held_out)))
 
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
@@ -120,16 +127,19 @@ class TextEvaluation(Evaluation[str]):
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()
+
+    def naive_likelihood(self) -> Iterator[Score]:
         yield from self._kneser_ney()
         yield from self._bits_of_parts()
         yield from self._compressors()
 
-    def scores(self) -> Iterator[Score]:
+    def answer_scores(self) -> Iterator[Score]:
         # A reader notices broken words first, and they take no time. If they came last they could be left out for lack of time,
         # and the report would call the samples close to the data.
         if self._statistics is not None:
-            yield from self._statistics.words(self._part("train", TRAIN_MOST))
-        yield from super().scores()
+            # Other scores of records need all of them, and reading many short ones takes seconds: they are read once.
+            yield from self._statistics.words(self._part("train", TRAINING_MOST if self.records else TRAIN_MOST))
+        yield from super().answer_scores()
 
     def modality_metrics(self) -> Iterator[Score]:
         if self._statistics is None:
@@ -214,7 +224,8 @@ class TextEvaluation(Evaluation[str]):
         if self.inputs.bits is None:
             return
         begin = self.clock.spent()
-        examples = self.inputs.bits(self._bits_seconds())
+        limit = self.clock.limit
+        examples = self.inputs.bits(None if limit is None else max(min(0.7 * limit, self.clock.remaining(0.85)), 0.0))
         self.scoring_seconds = self.clock.spent() - begin
         if not examples:
             self.skip(f"bits per {self.unit}", "no test text could be scored in the time left")
@@ -233,18 +244,6 @@ class TextEvaluation(Evaluation[str]):
         for name, value in self.inputs.bits_of_parts().items():
             source = f"the model's {name} alone, on the test part"
             yield Score(bits_spec(self.unit, name), value, source=source)
-
-    def _bits_seconds(self) -> float | None:
-        """Return the seconds that scoring may take, so that the counting model has enough time, if it fits at all."""
-        limit = self.clock.limit
-        if limit is None:
-            return None
-        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
-        counting = baselines.kneser_ney_seconds(train, test, ORDER, self.records) if train and test else 0.0
-        seconds = 0.7 * limit
-        if counting < 0.5 * limit:
-            seconds = max(self.clock.remaining(0.85) - counting, 0.4 * limit)
-        return max(min(seconds, self.clock.remaining(0.85)), 0.0)
 
     def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str) -> Score:
         """Return the score of bits per unit of examples (n, 2), with an interval over at most 200 blocks of neighbours."""
@@ -299,8 +298,12 @@ class TextEvaluation(Evaluation[str]):
     def _part(self, part: str, max_characters: int) -> list[str]:
         """Return texts of a part in order, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
+            longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
-            self._texts[part, max_characters] = [] if read is None else read(max_characters)
+            if longer:
+                self._texts[part, max_characters] = beginning(longer[0], max_characters)
+            else:
+                self._texts[part, max_characters] = [] if read is None else read(max_characters)
         return self._texts[part, max_characters]
 
     # ---- generated text compared with held-out text ----
@@ -333,6 +336,16 @@ class TextEvaluation(Evaluation[str]):
         lengths = [len(text) for text in texts]
         rng = np.random.default_rng(self.inputs.seed)
         return texts, random_pieces(test_text, lengths, rng), random_pieces(train_text, lengths, rng)
+
+
+def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
+    """Return the first texts, `max_characters` in all; the last one may be cut."""
+    starts = np.cumsum([0, *map(len, texts)])
+    return [
+        text[: max_characters - start]
+        for text, start in zip(texts, starts.tolist(), strict=False)
+        if start < max_characters
+    ]
 
 
 def edits_caption(edits: int) -> str:

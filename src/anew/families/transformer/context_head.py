@@ -92,21 +92,21 @@ class ContextState:
         self._shared: list[Floats] = []
         self._chances: Doubles | None = None
 
-    def repeat(self, n: int) -> ContextState:
-        """State of n samples that all continue this one."""
-        from anew.estimators.context_mixing.mixer import repeat_joint, repeated_memory
+    def select(self, rows: Ints) -> ContextState:
+        """State of samples (k,) of these, by their numbers; a sample may be taken several times."""
+        from anew.estimators.context_mixing.mixer import select_joint, select_memory
 
-        repeated = copy(self)
-        repeated.share = self.share.repeat(n)
-        repeated.rows, repeated.joint = repeated_memory(self.rows, n), repeat_joint(self.joint, n)
-        return repeated
+        selected = copy(self)
+        selected.share = self.share.select(rows)
+        selected.rows, selected.joint = select_memory(self.rows, rows), select_joint(self.joint, rows)
+        return selected
 
     def begin(self, ids: Ints, is_drawn: bool = False) -> None:
         """Read a token of each sample. ids: (n,), of the prompt or drawn."""
-        used, room = int(self.rows.link[0, 0]), self.rows.text.shape[1] - 1
+        used, room = int(self.rows.match_state[0, 0]), self.rows.text.shape[1] - 1
         if used >= room:
             num_counted = None if self.adapts else self._num_counted
-            self.rows = self.mixer.regrown(self.rows, min(2 * room, MOST_DOCUMENT_TOKENS), num_counted)
+            self.rows = self.mixer.resized(self.rows, min(2 * room, MOST_DOCUMENT_TOKENS), num_counted)
         is_counted = self.adapts or not is_drawn
         self.mixer.observe(self.rows, ids, is_counted)
         if is_counted:
@@ -114,7 +114,7 @@ class ContextState:
 
     def mark_counted(self) -> None:
         """Count all tokens that were read so far as part of the document."""
-        self._num_counted = int(self.rows.link[0, 0])
+        self._num_counted = int(self.rows.match_state[0, 0])
 
     def learn(self, network: Floats, tokens: Ints) -> None:
         """Let the weights of contexts and network learn from the next tokens (n,). network: (n, V) probabilities."""
@@ -165,13 +165,13 @@ class ContextHead(nn.Module):
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
-    def fit(self, sequences: Iterable[Ints], most_learned: int) -> None:
+    def fit(self, sequences: Iterable[Ints], max_learned: int) -> None:
         """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`."""
         from anew.estimators.context_mixing.mixer import ContextMixer
 
         compile_loops()  # all of them now, before the time for training is counted
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
-        mixer = ContextMixer.fit(self.spellings, text, most_learned)
+        mixer = ContextMixer.fit(self.spellings, text, max_learned)
         self._keep(mixer.arrays())
         lengths = [len(spelling) for spelling in self.spellings]
         starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
@@ -197,7 +197,7 @@ class ContextHead(nn.Module):
         """
         if not self.is_fitted:
             return
-        from anew.estimators.context_mixing.mixer import first_joint, first_maps
+        from anew.estimators.context_mixing.mixer import initial_joint, initial_parameters
 
         arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers()}
         starts, text = arrays["spelling_starts"], arrays["text"]
@@ -206,7 +206,10 @@ class ContextHead(nn.Module):
             raise ValueError("the spellings of the tokens are inconsistent")
         if bool((text < 0).any()) or bool((text >= self.vocab_size).any()):
             raise ValueError("the text that was read has other tokens")
-        expected = {**first_maps(self.vocab_size)._asdict(), **_with_prefix(first_joint(self.vocab_size)._asdict())}
+        expected = {
+            **initial_parameters(self.vocab_size)._asdict(),
+            **_with_prefix(initial_joint(self.vocab_size)._asdict()),
+        }
         for name, array in expected.items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ValueError(f"the weights {name} are missing or have another shape")

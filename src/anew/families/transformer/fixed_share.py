@@ -28,6 +28,7 @@ SWITCH_RATE = 0.002
 LEAST_PROBABILITY = 1e-37  # its logarithm is used for a probability that fp32 rounds to zero
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class FixedShare:
@@ -64,11 +65,11 @@ class FixedShare:
         token_log_probs: Doubles = (np.log(total) + largest)[:, 0]
         return token_log_probs
 
-    def repeat(self, n: int) -> FixedShare:
-        """n rows with the weights of this one row."""
-        repeated = FixedShare(n)
-        repeated.weights[:] = self.weights
-        return repeated
+    def select(self, rows: Ints) -> FixedShare:
+        """Rows (k,) of these, by their numbers; a row may be taken several times."""
+        selected = FixedShare(len(rows))
+        selected.weights[:] = self.weights[rows]
+        return selected
 
     def restore_uniform(self) -> None:
         """Give the last expert, the uniform one, its prior weight again.

@@ -62,8 +62,10 @@ class KnownRecords(nn.Module):
     def among(self, rows: Ints) -> Ints:
         """Indices of those rows (n, L) that are training records."""
         row_hashes = [self.hash_of(row) for row in rows]
-        known = np.isin(np.array([h or 0 for h in row_hashes], dtype=np.int64), self.stored())
-        return np.flatnonzero(known & np.array([h is not None for h in row_hashes], dtype=bool))
+        stored, values = self.stored(), np.array([value or 0 for value in row_hashes], dtype=np.int64)
+        places = np.searchsorted(stored, values).clip(max=len(stored) - 1)
+        is_known = stored[places] == values if len(stored) else np.zeros(len(values), dtype=bool)
+        return np.flatnonzero(is_known & np.array([value is not None for value in row_hashes], dtype=bool))
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         """Make empty buffers for a state dict, whose names have no prefix."""

@@ -58,11 +58,11 @@ class RecentScores:
         """(n, S) nats of each model, 0 before the first token."""
         return self._sums / (self._weight + RECENT_PRIOR)
 
-    def repeat(self, n: int) -> RecentScores:
-        """n rows with the scores of this one row."""
-        repeated = RecentScores(n, self._sums.shape[1])
-        repeated._sums, repeated._weight = self._sums.repeat(n, 0), self._weight
-        return repeated
+    def select(self, rows: Ints) -> RecentScores:
+        """Rows (k,) of these, by their numbers; a row may be taken several times."""
+        selected = RecentScores(len(rows), self._sums.shape[1])
+        selected._sums, selected._weight = self._sums[rows], self._weight
+        return selected
 
     def add(self, *log_probs: NDArray[np.floating]) -> None:
         """Add the next token of every row: (n,) log-probabilities that each model gave it."""
@@ -82,13 +82,12 @@ class MixerState:
         self._proposed: list[Floats] = []
         self._shared: list[Floats] = []
 
-    def repeat(self, n: int) -> MixerState:
-        """State of n rows that all continue this one."""
-        repeated = copy(self)
-        repeated.recent = self.recent.repeat(n)
-        repeated.experts = None if self.experts is None else self.experts.repeat(n)
-        repeated.share = self.share.repeat(n)
-        return repeated
+    def select(self, rows: Ints) -> MixerState:
+        """State of rows (k,) of these, by their numbers; a row may be taken several times."""
+        selected = copy(self)
+        selected.recent, selected.share = self.recent.select(rows), self.share.select(rows)
+        selected.experts = None if self.experts is None else self.experts.select(rows)
+        return selected
 
     def begin(self, ids: Ints) -> None:
         """Read a token of each row that is not a target. ids: (n,)."""

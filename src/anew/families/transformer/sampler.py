@@ -25,9 +25,20 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 
 # Random numbers of a sample that are drawn at once: a call of PyTorch for each would take longer than the number itself.
 UNIFORMS_AT_ONCE = 64
+DROPPED_SHARE = (
+    0.25  # ended samples leave the batch once they are this share of it: moving the others takes some ten steps
+)
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+
+
+class RowState(Protocol):
+    """What mixed models keep of n samples that grow together."""
+
+    def select(self, rows: Ints) -> RowState: ...
+
+    def observe(self, tokens: Ints, is_drawn: bool = True) -> None: ...
 
 
 class TokenMixer(Protocol):
@@ -44,7 +55,7 @@ class TokenMixer(Protocol):
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
-    ) -> Any: ...
+    ) -> RowState: ...
 
 
 class SampledFamily(Protocol):
@@ -75,7 +86,10 @@ class TokenSampler:
     Attributes:
         weights: (n, V) proportional to the probabilities from which the last token of the newest draft was drawn, before
             temperature and cuts.
+        state: What the mixed models keep of the samples, once the prompt is read.
     """
+
+    state: RowState
 
     def __init__(
         self,
@@ -102,6 +116,9 @@ class TokenSampler:
         self.is_unfiltered = (s.temperature, s.top_k, s.top_p, s.min_p) == (1.0, 0, 1.0, 0.0)
         self.mixer = family.token_mixer
         self.prompt = self._prompt_ids()
+        self.label_ids: Ints | None = None  # (n,)
+        if family.num_label_tokens:
+            self.label_ids = family.label_ids(request.labels, request.n).cpu().numpy()
         self.allowed = allowed_tokens(special, family.spec.vocab, self.prompt)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -117,7 +134,8 @@ class TokenSampler:
         if not max_tokens:
             max_tokens = DEFAULT_NEW_TOKENS if spec.packed else max(1, spec.length - start.shape[1] + 1)
         ids = np.concatenate((start, np.full((n, max_tokens), self.pad_id, dtype=np.int64)), 1)
-        draft = torch.from_numpy(ids)
+        draft, places = torch.from_numpy(ids.copy()), np.arange(n)  # places: those of the rows of ids in the draft
+        drafted = draft.numpy()
         has_ended = np.zeros(n, dtype=bool)
         decoder = make_incremental(self.family.net, n)
         num_known = start.shape[1]
@@ -130,10 +148,23 @@ class TokenSampler:
             if self.end_id is not None and not is_known:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
-            ids[:, place] = tokens
+            ids[:, place] = drafted[places, place] = tokens
             yield draft[:, num_hidden : place + 1]  # a view, whose values are never changed later
             if self.end_id is not None and has_ended.all():
                 return
+            if not self.keeps_weights and has_ended.sum() >= DROPPED_SHARE * len(has_ended):
+                rows = np.flatnonzero(~has_ended)
+                ids, places, has_ended = ids[rows], places[rows], has_ended[rows]
+                decoder.keep(rows)
+                self._keep(rows)
+
+    def _keep(self, rows: Ints) -> None:
+        """Go on with these samples (k,) only, by their numbers among the present ones."""
+        if self.mixer is not None:
+            self.state = self.state.select(rows)
+        self.sources, self._uniforms = [self.sources[row] for row in rows], self._uniforms[:, rows]
+        self.label_ids = None if self.label_ids is None else self.label_ids[rows]
+        self.allowed = None if self.allowed is None else self.allowed[rows]
 
     def _prompt_ids(self) -> Ints:
         """(n, L) ids that are given."""
@@ -210,7 +241,7 @@ class TokenSampler:
             return softmax(logits)[0]
         return self.mixer.weights_after(ids, logits, self.state)
 
-    def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> Any:
+    def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> RowState:
         """State of the rows before the first new token. ids: (n, t); unread: (n, l) the last of them, after the labels."""
         family, num_labels = self.family, self.family.num_label_tokens
         if (ids == ids[0]).all() and (unread == unread[0]).all():  # a prompt that all share is read once
@@ -223,7 +254,7 @@ class TokenSampler:
             return log_probs
 
         state = mixer.read_prompt(ids, unread.shape[1] - num_labels, network_of, self.is_unfiltered)
-        return state if len(ids) == self.request.n else state.repeat(self.request.n)
+        return state if len(ids) == self.request.n else state.select(np.zeros(self.request.n, dtype=np.int64))
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:
         """(n, l) the tokens that the decoder has not read yet, or the later half of a full window, to start again from."""
@@ -234,10 +265,7 @@ class TokenSampler:
         window = family.spec.length if is_first else max(1, family.spec.length // 2)
         unread = ids[:, -window:]
         decoder.reset()
-        if not family.num_label_tokens:
-            return unread
-        label_ids = family.label_ids(self.request.labels, self.request.n).cpu().numpy()
-        return np.concatenate((label_ids[:, None], unread), 1)
+        return unread if self.label_ids is None else np.concatenate((self.label_ids[:, None], unread), 1)
 
 
 def allowed_tokens(special: Mapping[str, int], vocab_size: int, prompt: Ints) -> Floats | None:

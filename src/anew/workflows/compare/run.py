@@ -12,10 +12,9 @@ from pathlib import Path
 from anew.core import files
 from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import Grid, Tokens
+from anew.core.specs import Grid
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
-from anew.data.held_out import held_out_size
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
@@ -28,7 +27,7 @@ from anew.runs.report_record import record_if_whole
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
-from anew.workflows.evaluate import COMPARISON_PASSAGES
+from anew.workflows.sample_counts import SampleCounts
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command can continue it
 
@@ -201,7 +200,7 @@ def _run_results(
 ) -> list[RunResult]:
     """Sample and measure all runs, at the same number of samples for each."""
     seed = next(iter(records.values())).data.seed
-    results, models, max_samples = [], {}, _sample_count(n, data)
+    results, models, max_samples = [], {}, SampleCounts.of(data.spec, data).of_comparison(n)
     for entry in entries:
         family = records[entry.name].family.name if entry.name in records else entry.family
         result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
@@ -235,13 +234,6 @@ def _copies(folder: Path) -> CopyingSummary | None:
     if copies is None:
         return None
     return CopyingSummary(copies.found, copies.p, copies.share, copies.detection_limit, copies.samples, copies.verdict)
-
-
-def _sample_count(n: int, data: Dataset) -> int:
-    """Return how many samples to draw: n, but no more than held-out items; fewer passages of long text."""
-    if isinstance(data.spec, Tokens) and data.spec.packed:
-        return max(4, n // COMPARISON_PASSAGES)
-    return max(20, min(n, held_out_size(data)))
 
 
 def _written(

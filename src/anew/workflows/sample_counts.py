@@ -1,0 +1,94 @@
+"""Numbers of samples that reports and comparisons draw.
+
+A sample of long text is a passage of many characters, and each character is a symbol to draw. So it takes as long as many records
+or images, and says as much: fewer are drawn. Short documents (quotes, messages) say less each, and take less time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from anew.core.specs import Spec, Tokens
+from anew.data.dataset import Dataset
+from anew.data.held_out import held_out_size
+from anew.evaluation.audit_schedule import RealItems, samples_needed
+from anew.evaluation.base import MAX_SAMPLES
+from anew.evaluation.memorization.item_types import PASSAGE
+from anew.evaluation.reporting.grading import ENOUGH
+
+PIECES = 4  # pieces of a passage that are judged, at least, so that a passage is not one accident alone; chosen
+# The number of samples of running text is divided by these; a comparison samples several runs.
+REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
+MEASURED_CHARACTERS = 400_000  # of held-out text, whose documents say how long samples will be; chosen
+
+
+class SampleTargets(NamedTuple):
+    """Numbers of samples that decide what share of the time sampling may take.
+
+    Attributes:
+        least: With fewer samples the answers stay open, so sampling may take MOST_SHARE of the time.
+        ample: With this many the figures compare all they can, and the copying test proves its rates, so sampling goes on
+            within LEAST_SHARE of the time only.
+    """
+
+    least: int
+    ample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCounts:
+    """What decides how many samples are drawn.
+
+    Attributes:
+        is_text: Whether items are running text, which is compared in pieces of PASSAGE characters, not whole records.
+        held_out: Number of held-out items, or pieces, that samples are compared with for closeness and variety.
+        pieces: Pieces that a sample has: as many as a document on average, at most PIECES; below 1 for short ones. 1 for records.
+    """
+
+    is_text: bool
+    held_out: int
+    pieces: float = 1.0
+
+    @classmethod
+    def of(cls, spec: Spec, data: Dataset) -> SampleCounts:
+        """Return the counts for samples of this spec, and this data."""
+        if not is_running_text(spec):
+            return cls(False, held_out_size(data))
+        lengths = np.array([len(text) for text in data.text("test", MEASURED_CHARACTERS)])
+        pieces = float(np.minimum(lengths / PASSAGE, PIECES).mean()) if len(lengths) else PIECES
+        return cls(True, int(lengths.sum()) // PASSAGE, max(pieces, PIECES / COMPARISON_PASSAGES))
+
+    def enough(self) -> int:
+        """Return the number of samples by which closeness and variety can usually be told: no more than held-out items."""
+        return math.ceil(ENOUGH / self.pieces) if self.is_text else min(ENOUGH, self.held_out)
+
+    def of_report(self, n: int) -> int:
+        """Return how many samples a report draws instead of n: fewer passages of text."""
+        return self._fewer(n, REPORT_PASSAGES)
+
+    def of_comparison(self, n: int) -> int:
+        """Return how many samples a comparison draws instead of n: fewer passages of text, and no more than held-out items."""
+        return max(4, self._fewer(n, COMPARISON_PASSAGES)) if self.is_text else max(20, min(n, self.held_out))
+
+    def _fewer(self, n: int, passages: int) -> int:
+        """Return the number of samples that are as much text as n / passages passages; at most n."""
+        return min(n, math.ceil(n / passages * PIECES / self.pieces)) if self.is_text else n
+
+
+def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
+    """Return the targets of a report on this data."""
+    counts = SampleCounts.of(spec, data)
+    if counts.is_text:
+        return SampleTargets(counts.enough(), MAX_SAMPLES)
+    n_held_out = sum(data.part_size(part) for part in data.held_out()[0])
+    needed = samples_needed(RealItems(data.part_size("train"), n_held_out))
+    return SampleTargets(counts.enough(), max(ENOUGH, counts.held_out, needed))
+
+
+def is_running_text(spec: Spec) -> bool:
+    """Whether items are texts that are compared in passages, not whole records."""
+    return isinstance(spec, Tokens) and spec.packed
