@@ -38,7 +38,7 @@ if (request.texts) {
   for (const index of [...indices, 0, 1, 2]) await engine.handle({ id: 1, what: "sample", n: 1, seed, index }, collect("samples"));
   await engine.handle({ id: 2, what: "walk", seed, from, to, fractions }, collect("walked"));
   for (const [x, y] of places) answer.placed.push(flat([(await engine.handle({ id: 3, what: "place", seed, x, y })).item]));
-  answer.choices = [...indices, 0, 1, 2].map((index) => Object.entries(engine.noises(seed, index, null).known).flatMap(([name, value]) => (["component", "label"].includes(name) ? Array.from(value.values()) : [])));
+  answer.choices = [...indices, 0, 1, 2].map((index) => Object.entries(engine.initialDraws(seed, index, null).known).flatMap(([name, value]) => (["component", "label"].includes(name) ? Array.from(value.values()) : [])));
 } else if (request.matching) {
   const { matched } = await load("pixel_steps");
   answer.values = request.images.map((values) => Array.from(matched(values, request.shape, request.matching)));

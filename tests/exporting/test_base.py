@@ -32,7 +32,7 @@ def test_a_command_writes_a_folder_and_says_what_stays_behind(
     run = text_run("characters")
     assert main(["export", str(run), "--to", "transformers", "--out", str(tmp_path / "deep" / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "6 files" in printed and "left behind: counts of what followed many kinds of context" in printed
+    assert "6 files" in printed and "left out: counts of what followed many kinds of context" in printed
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
     card = (tmp_path / "deep" / "out" / "README.md").read_text()
     assert "| the run, as `anew sample` draws from it | 2.00 |" in card and "| this export | 2.50 |" in card
@@ -43,7 +43,7 @@ def test_a_command_writes_a_folder_and_says_what_stays_behind(
     ("words", "sentence"),
     [
         (["--to", "transformer"], "unknown export target 'transformer'; did you mean 'transformers'?"),
-        (["--to", "transformers", "--number-type", "f8"], "--number-type 'f8' is not one that transformers takes"),
+        (["--to", "transformers", "--number-type", "f8"], "unknown --number-type 'f8' for transformers; "),
         (["--to", "transformers", "--out", "{full}"], "exists and is not empty; give another folder"),
         (["--to", "transformers", "--out", "{file}"], "exists and is not a folder; give another folder"),
         (["--to", "transformers"], "the family 'gan' is not a language model"),

@@ -83,9 +83,9 @@ def test_sub_words_that_would_be_cut_differently_are_refused(
     text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = text_run("sub-words")
-    assert target.different_share(anew.load(run, "cpu").modality.stock_tokenizer(), [ODD]) == 0.0
+    assert target.differing_share(anew.load(run, "cpu").modality.stock_tokenizer(), [ODD]) == 0.0
     monkeypatch.setattr(target, "words", lambda: r"\S+|\s+")  # as if the run had been fitted with another rule
-    with pytest.raises(anew.ConfigError, match=r"llama.cpp would cut \d+.\d% of this run's sub-words differently"):
+    with pytest.raises(anew.ConfigError, match=r"llama.cpp would split \d+.\d% of this run's sub-words differently"):
         anew.export(run, "gguf", tmp_path / "out")
     assert not list(tmp_path.iterdir())
 

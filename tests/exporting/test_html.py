@@ -43,12 +43,12 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 def exported(run: Path, out: Path, number_type: str | None = "f32") -> tuple[anew.Model, Path]:
     """The run in fp32, as pages compute, and its page."""
-    from anew.exporting.sampler import in_fp32
+    from anew.exporting.sampler import set_fp32
 
     model = anew.load(run, "cpu")
-    in_fp32(model.family)
+    set_fp32(model.family)
     if model.codec is not None:
-        in_fp32(model.codec)  # type: ignore[arg-type]
+        set_fp32(model.codec)  # type: ignore[arg-type]
     return model, anew.export(run, "html", out, number_type=number_type).folder
 
 
@@ -409,8 +409,8 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "Left behind: counts of what followed many kinds of context" in text and "No copying found." in text
-    assert "Only the run's network is in here" in text and "2.50 by the network, 2.00 by the whole run." in text
+    assert "Left out: counts of what followed many kinds of context" in text and "No copying found." in text
+    assert "This export holds only the run's network" in text and "2.50 by the network, 2.00 by the whole run." in text
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_bad_places_are_refused(text_run: Callable[[str], Path], tmp_path: Path)
     (tmp_path / "page.html").write_text("mine")
     with pytest.raises(anew.ConfigError, match="exists; give another file"):
         anew.export(run, "html", tmp_path / "page.html")
-    with pytest.raises(anew.ConfigError, match="'f15' is not one that html takes; did you mean 'f16'"):
+    with pytest.raises(anew.ConfigError, match="unknown `number_type` 'f15' for html; did you mean 'f16'"):
         anew.export(run, "html", tmp_path / "other.html", number_type="f15")
     assert (tmp_path / "page.html").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
 

@@ -119,12 +119,12 @@ def test_a_push_that_cannot_be_is_one_sentence(
     text_run: Callable[[str], Path], tmp_path: Path, hub: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, out = text_run("list"), tmp_path / "out"
-    with pytest.raises(anew.ConfigError, match="`push` must be the name of a repository, as owner/name"):
+    with pytest.raises(anew.ConfigError, match="`push` must be the name of a repository, OWNER/NAME"):
         anew.export(run, "hub", out, push="names")
     with pytest.raises(anew.ConfigError, match="`push` uploads a folder for the hub, and transformers makes another"):
         anew.export(run, "transformers", out, push="me/names")
     assert not out.exists() and not hub
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(anew.RunError, match=r"'me/names' was not pushed \(.*the folder .* is whole"):
+    with pytest.raises(anew.RunError, match=r"'me/names' was not pushed \(.*the folder .* is complete"):
         anew.export(run, "hub", out, push="me/names")
     assert (out / "model.safetensors").exists()

@@ -48,12 +48,12 @@ def sampler_of(folder: Path) -> Any:
 
 def exported(run: Path, folder: Path) -> tuple[anew.Model, Any]:
     """The run in fp32, as graphs compute, and the sampler of its export."""
-    from anew.exporting.sampler import in_fp32
+    from anew.exporting.sampler import set_fp32
 
     model = anew.load(run, "cpu")
-    in_fp32(model.family)
+    set_fp32(model.family)
     if model.codec is not None:
-        in_fp32(model.codec)  # type: ignore[arg-type]
+        set_fp32(model.codec)  # type: ignore[arg-type]
     return model, sampler_of(anew.export(run, "onnx", folder).folder)
 
 

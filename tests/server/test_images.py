@@ -191,7 +191,7 @@ GOOD = {"image": png(PICTURE), "mask": png(HALF)}
         ({"image": b"GIF89a"}, "image", "cannot be used"),
         ({"image": b""}, "image", "is empty"),
         ({**GOOD, "mask": b"\x89PNG\r\n\x1a\n" + b"0" * 100}, "mask", "cannot be used"),
-        ({**GOOD, "mask": png(PICTURE)}, "mask", "keeps every pixel"),
+        ({**GOOD, "mask": png(PICTURE)}, "mask", "no pixel is to be filled in"),
         ({**GOOD, "mask": png(HALF[:6])}, "mask", "12x6"),
         ({**GOOD, "image": png(PICTURE[:, :4])}, "image", "4x12"),
         ({**GOOD, "images": b"x"}, "images", "unknown"),

@@ -42,7 +42,7 @@ def test_all_paths_and_fields_are_there(page: str) -> None:
     for path, methods in schema["paths"].items():
         assert all(f"{method.upper()} {path}</code></h2>" in page for method in methods)
     assert "<td><code>temperature</code></td><td>a number from 0.0 to 10.0</td>" in page
-    assert "<td><code>image</code></td><td>a file</td><td>must be there</td>" in page
+    assert "<td><code>image</code></td><td>a file</td><td>required</td>" in page
     assert "<td><code>logit_bias</code></td>" not in page  # what is only accepted in its default does nothing
 
 

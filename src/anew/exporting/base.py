@@ -1,4 +1,4 @@
-"""Interface of export targets, and writing of their folder: complete, or not at all."""
+"""Interface of export targets. An export is written completely, or not at all."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Export:
 
     Attributes:
         target: Name of the target.
-        folder: Where the files are; the file itself where the target is one.
+        folder: The folder of the files; the file itself where the target is a single file.
         files: Their paths, sorted.
-        notes: Sentences for the user, on what the export leaves out.
-        address: Where it was pushed to, None where it was not.
+        notes: Sentences for the user on what the export leaves out.
+        address: Where it was pushed to; None if it was not.
     """
 
     target: str
@@ -50,9 +50,9 @@ class Target(ABC):
 
     Attributes:
         name: Name of the target, that of its file.
-        number_types: How weights may be stored; the first is the default.
+        number_types: Number types in which weights may be stored; the first is the default.
         can_push: Whether `push` uploads the folder.
-        suffix: Ending of the one file that the target is; None where it is a folder.
+        suffix: Ending of the file, where the target is a single file; None where it is a folder.
     """
 
     name: ClassVar[str]
@@ -62,17 +62,17 @@ class Target(ABC):
 
     @classmethod
     def check_packages(cls) -> None:
-        """Raise DataError, which names the extra, where a package is missing."""
+        """Raise DataError, which names the extra to install, if a package is missing."""
         return None
 
     @classmethod
     def check_push(cls, repository: str) -> None:
-        """Raise ConfigError for an invalid repository name, DataError where a package is missing."""
+        """Raise ConfigError for an invalid repository name, DataError if a package is missing."""
         return None
 
     @classmethod
     def push(cls, folder: Path, repository: str) -> str:
-        """Upload a folder that was written, and give the address; RunError where that fails."""
+        """Upload a folder that was written. Returns its address; RunError if the upload fails."""
         raise NotImplementedError
 
     @abstractmethod
@@ -93,19 +93,18 @@ class Target(ABC):
 
 
 def check_number_type(target: type[Target], number_type: str | None) -> str:
-    """The number type of the weights: the requested one, or the target's default."""
+    """The number type of the weights: the requested one, or the target's default. ConfigError if the target does not have it."""
     if number_type is None:
         return target.number_types[0]
     if number_type not in target.number_types:
         raise ConfigError(
-            f"`number_type` {number_type!r} is not one that {target.name} takes"
-            f"{did_you_mean(number_type, target.number_types)}"
+            f"unknown `number_type` {number_type!r} for {target.name}{did_you_mean(number_type, target.number_types)}"
         )
     return number_type
 
 
 def check_new(out: Path, suffix: str | None = None) -> None:
-    """Raise ConfigError where the file exists, or the folder exists and is not empty.
+    """Raise ConfigError if the file exists, or the folder exists and is not empty.
 
     Args:
         out: The folder or file to make.
@@ -124,8 +123,8 @@ def check_new(out: Path, suffix: str | None = None) -> None:
 
 @contextmanager
 def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
-    """A temporary folder next to `out`, which is renamed to `out` at the end, or removed after an error. With a suffix `out` is
-    a file, and the one file of the folder is renamed.
+    """A temporary folder next to `out`, which is renamed to `out` at the end, or removed after an error. With a suffix, `out` is a
+    file, and the only file in the folder is renamed.
 
     Raises:
         ConfigError: `out` holds something.
@@ -147,12 +146,12 @@ def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
         (temporary if suffix is None else next(temporary.iterdir())).rename(out)
         files.sync_folder(out.parent)
     except OSError as error:
-        # A library may raise one without a number, such as NumPy of a file that is cut short.
+        # A library may raise one without an error number, such as NumPy for a truncated file.
         reason = error.strerror or str(error)
         raise RunError(f"cannot write {str(out)!r} ({reason}); free some space or give another folder") from error
     except RunError as error:
-        inside = re.escape(str(temporary)) + ("" if suffix is None else r"[^']*")
-        raise RunError(re.sub(inside, lambda _: str(out), str(error))) from error
+        path_inside = re.escape(str(temporary)) + ("" if suffix is None else r"[^']*")
+        raise RunError(re.sub(path_inside, lambda _: str(out), str(error))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -166,7 +165,7 @@ def export_model(model: Model, target: type[Target], out: Path, number_type: str
 
 
 def load_target(name: str) -> type[Target]:
-    """The export target of this name; ConfigError with the nearest name where there is none."""
+    """The export target of this name; ConfigError, which suggests the nearest name, if there is none."""
     target = registry.load("exporting", name)
     assert issubclass(target, Target)
     return target

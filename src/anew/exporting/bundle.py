@@ -1,4 +1,4 @@
-"""Modules of JavaScript as one script, so that a page needs no other file."""
+"""JavaScript modules as one script, so that a page needs no other file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMMENT = re.compile(r"^\s*//.*\n", re.MULTILINE)
 
 @cache
 def bundle(folder: Path, entry: str) -> str:
-    """The module `entry` and its imports as one script, which defines no name outside itself but one for each module.
+    """The module `entry` and its imports as one script, which defines one global name for each module.
 
     Modules import and export by name, each at the beginning of a line: `import { a } from "./b.js";`, `export function a`.
     """
@@ -24,7 +24,7 @@ def bundle(folder: Path, entry: str) -> str:
 
 
 def variable(module: str) -> str:
-    """The name of what a module exports, in the script."""
+    """The variable of the script that holds what a module exports."""
     return f"${module.replace('-', '_')}"
 
 
@@ -37,7 +37,7 @@ def _collect(folder: Path, name: str, order: list[str]) -> None:
 
 
 def _wrap(source: str, name: str) -> str:
-    """A module as a function that is called once, without its comments."""
+    """A module, without its comments, as a function that is called once."""
     exports = ", ".join(EXPORTED.findall(source))
     source = IMPORT.sub(lambda match: f"const {{{match[1].replace(' as ', ': ')}}} = {variable(match[2])};\n", source)
     source = COMMENT.sub("", EXPORTED.sub("", source))

@@ -1,4 +1,4 @@
-"""README.md of an export: what it is, how it is used, what it leaves out, and its measured figures."""
+"""README.md of an export: what it is, how to use it, what it leaves out, and the figures that were measured."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from anew.runs.report_record import REPORT, ReportRecord, ScoreRecord
 from anew.sampling.model import Model
 
 LIMITS = """\
-The model knows nothing but its training data, including its faults and biases. No licence has been chosen: before sharing,
-set `license` above to what the training data allows."""
+The model has learned from its training data alone, with its faults and biases. No licence has been chosen: before sharing, set
+`license` above to one that the training data allows."""
 
-WHOLE_RUN = "Measured on samples of the whole run, of which a part is left behind here; see below."
+WHOLE_RUN = "Measured on samples of the whole run, of which this export leaves out a part; see below."
 
 
 def read_report(model: Model) -> ReportRecord | None:
-    """The report of the run; None where it was not measured."""
+    """The report of the run; None if the run was not evaluated."""
     folder = model.folder.path
     return report_record.read_record(folder) if (folder / REPORT / "report.json").exists() else None
 
 
 def score_value(report: ReportRecord | None, name: str) -> float | None:
-    """A score of the report, None where it was not measured."""
+    """A score of the report; None if it was not measured."""
     values = [score.value for score in ([] if report is None else report.scores) if score.name == name]
     return next((value for value in values if value is not None), None)
 
 
 def metadata(model: Model, library: str, scores: Sequence[ScoreRecord]) -> str:
-    """The YAML block. scores: of what is in this folder."""
+    """The YAML block of the card. scores: those that hold for this export."""
     record = model.record
     modality = model.item_modality.name
     task = TASKS.get(modality)
@@ -61,22 +61,22 @@ def run_name(model: Model) -> str:
 
 
 def language_model_card(
-    model: Model, library: str, use: str, notes: Sequence[str], left_behind: Sequence[str], context: int
+    model: Model, library: str, use: str, notes: Sequence[str], left_out: Sequence[str], context: int
 ) -> str:
-    """The card of a stock language model.
+    """The card of an export as a stock language model.
 
     Args:
         model: The run.
         library: The library that loads the export.
         use: How to load it, a block of Markdown.
         notes: Sentences on differences from the run.
-        left_behind: Parts that the run samples from besides its network.
-        context: Tokens that the network sees at once.
+        left_out: What the run samples from besides its network.
+        context: Number of tokens that the network sees at once.
     """
     report = read_report(model)
     unit = model.item_modality.unit
     bits = score_value(report, f"bits_per_{unit}")
-    network = score_value(report, f"bits_per_{unit}_network") if left_behind else bits
+    network = score_value(report, f"bits_per_{unit}_network") if left_out else bits
     scores = [] if network is None else [ScoreRecord(name=f"bits_per_{unit}", title=f"Bits per {unit}", value=network)]
     record = model.record
     data = escape(Path(record.data.path).name or "data")
@@ -85,28 +85,26 @@ def language_model_card(
         f"{head}\n# {escape(run_name(model))}\n",
         f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
         f"It has {sum(tensor.numel() for tensor in model.family.parameters()):,} parameters and was trained on contexts of "
-        f"{context} tokens; it does not see further back.\n",
+        f"{context} tokens; it sees no further back.\n",
         f"## Use\n\n{use}\n",
         "## How well it predicts\n",
         _bits_table(unit, bits, network),
         "## What differs from the run\n",
-        *([f"- {note}" for note in notes] or ["Nothing: network and tokenizer are all that the run has."]),
+        *([f"- {note}" for note in notes] or ["Nothing: the run consists of this network and tokenizer."]),
         f"\n## Limits\n\n{LIMITS}\n",
     ]
     return "\n".join(lines)
 
 
-def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_behind: Sequence[str]) -> str:
-    """What the network costs without the rest of the run, one or two plain sentences; empty where the network is all of it."""
-    if not left_behind:
+def cost_of_leaving_out(model: Model, report: ReportRecord | None, left_out: Sequence[str]) -> str:
+    """What it costs to leave out the rest of the run, in one or two sentences; "" if the network is all of it."""
+    if not left_out:
         return ""
     unit = model.item_modality.unit
     bits, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
-    head = (
-        "Only the run's network is in here, without the statistics of the training data that the run also samples from"
-    )
+    head = "This export holds only the run's network, without the statistics of the training data that the run also samples from"
     if bits is None or network is None:
-        return f"{head}. What that costs was not measured."
+        return f"{head}. What this costs was not measured."
     return (
         f"{head}. Bits per {unit} of data that it was not trained on, where fewer are better: {format_number(network)} by the "
         f"network, {format_number(bits)} by the whole run."
@@ -119,36 +117,36 @@ pip install numpy onnxruntime
 python sample.py -n 16 --seed 0 --out samples
 ```
 
-`sample.py` is a page of NumPy; `sampler.json` holds the steps and their numbers. From Python: `Sampler("FOLDER").sample(16)`."""
+`sample.py` is a short NumPy program; `sampler.json` holds the steps and their numbers. From Python: `Sampler("FOLDER").sample(16)`."""
 
 
-def sampler_card(model: Model, graphs: Sequence[str], left_behind: Sequence[str]) -> str:
-    """The card of a folder that samples by itself. left_behind: what the run samples from besides its networks."""
+def sampler_card(model: Model, graphs: Sequence[str], left_out: Sequence[str]) -> str:
+    """The card of an ONNX export with its own sampler. left_out: what the run samples from besides its networks."""
     report = read_report(model)
-    scores = [] if report is None or left_behind else report.scores
-    cost = cost_of_leaving_out(model, report, left_behind)
+    scores = [] if report is None or left_out else report.scores
+    cost = cost_of_leaving_out(model, report, left_out)
     record = model.record
     data, graph_names = escape(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
     lines = [
         f"{metadata(model, 'onnx', scores)}\n# {escape(run_name(model))}\n",
-        f"A {model.family_name} trained from scratch on `{data}` with Anew, as ONNX: {graph_names}. Any number of samples at once.\n",
+        f"A {model.family_name} trained from scratch on `{data}` with Anew, as ONNX: {graph_names}. They take batches of any size.\n",
         f"## Use\n\n{SAMPLER_USE}\n",
         "## How good the samples are\n",
         *([f"{WHOLE_RUN}\n"] if cost else []),
         *measured_lines(report),
         "\n## What differs from the run\n",
         *([f"- {cost}"] if cost else []),
-        *(f"- Left behind: {clause}." for clause in left_behind),
-        "- The random numbers: the same seed gives different samples than in Anew.",
+        *(f"- Left out: {clause}." for clause in left_out),
+        "- Random numbers: the same seed gives other samples than in Anew.",
         f"\n## Limits\n\n{LIMITS}\n",
     ]
     return "\n".join(lines)
 
 
 def measured_lines(report: ReportRecord | None) -> list[str]:
-    """Answers and figures of the run's report, with baselines."""
+    """The answers and figures of the run's report, with baselines."""
     if report is None:
-        return ["Nothing was measured; `anew evaluate` on the run does it."]
+        return ["The run was not evaluated; `anew evaluate` does it."]
     answers = answer_lines(report.verdict)
     rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
     for score in report.scores:
@@ -157,7 +155,7 @@ def measured_lines(report: ReportRecord | None) -> list[str]:
 
 
 def figure_cells(score: ScoreRecord) -> list[str]:
-    """A score and its baselines as text, "" for what was not measured."""
+    """A score and its baselines as text; "" for what was not measured."""
     figures = (score.value, score.real_baseline, score.naive_baseline)
     return ["" if figure is None else format_number(figure) for figure in figures]
 
@@ -165,7 +163,7 @@ def figure_cells(score: ScoreRecord) -> list[str]:
 def _bits_table(unit: str, bits: float | None, network: float | None) -> str:
     if bits is None:
         return f"Bits per {unit} of held-out data were not measured; `anew evaluate` on the run measures them.\n"
-    export = "not measured; `anew evaluate` on the run does it" if network is None else format_number(network)
+    export = "not measured; `anew evaluate` on the run measures it" if network is None else format_number(network)
     return (
         f"| on held-out data, exact | bits per {unit} |\n|---|---|\n"
         f"| the run, as `anew sample` draws from it | {format_number(bits)} |\n"
@@ -174,5 +172,5 @@ def _bits_table(unit: str, bits: float | None, network: float | None) -> str:
 
 
 def json_text(value: object) -> str:
-    """JSON as other programs write it: indented, any characters."""
+    """Indented JSON, with all characters as they are."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,9 +1,9 @@
-"""One GGUF file for llama.cpp and what is built on it. The architecture is `qwen3`; the tokenizer is written by hand.
+"""A GGUF file for llama.cpp and the programs built on it. The architecture is `qwen3`.
 
-llama.cpp splits text into words by one of its built-in regular expressions, before any merge of bytes. Our sub-words use one of
-them. For a run with another rule, as older ones have, the share of differing ids is measured, and the export is refused where it is
-large: the network would read other ids than it was trained on. Vocabularies of characters are written as a unigram tokenizer, whose
-pieces are the characters themselves.
+llama.cpp splits text into words by one of its built-in regular expressions, before it merges bytes. The sub-word tokenizer of Anew
+uses one of them. For older runs, which have another one, the share of differing ids is measured, and the export is refused where it
+is large: the network would read other ids than it was trained on. Vocabularies of characters are written as a unigram tokenizer,
+whose pieces are the characters themselves.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from gguf import GGUFWriter
     from tokenizers import Tokenizer
 
-PRE = "gpt-2"  # llama.cpp's name of the rule of `tokenizer.words`
-MAX_DIFFERENT_SHARE = 0.001  # of the ids that may be split differently; chosen: the network hardly notices
-MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000  # on which the share is measured: enough to see one in a thousand
-BLOCK = 32  # values of a row that q8_0 stores together
-SPACE = "\u2581"  # the space of a unigram vocabulary
-NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # GGUF's types of tokens
-NAMES = {
+PRE_TOKENIZER = "gpt-2"  # llama.cpp's name of the regular expression of `tokenizer.words`
+MAX_DIFFERING_SHARE = 0.001  # of ids that llama.cpp may split differently; chosen: the network hardly notices
+MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000  # on which the share is measured: enough to see one id in a thousand
+BLOCK = 32  # values of a row that share a scale in q8_0
+SPACE = "\u2581"  # a space in a unigram vocabulary
+NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # GGUF's token types
+TENSOR_NAMES = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
     "lm_head": "output",
@@ -62,7 +62,7 @@ llama-completion -m {file} -p "PROMPT" -n 200
 
 
 class Gguf(Target):
-    """NAME.gguf and a card."""
+    """A .gguf file and a card."""
 
     name: ClassVar[str] = "gguf"
     number_types: ClassVar[tuple[str, ...]] = ("f32", "f16", "q8_0")
@@ -78,14 +78,14 @@ class Gguf(Target):
         modality = model.modality
         assert isinstance(modality, Text)  # language_model has checked it
         is_bytes = modality.tokenizer.kind == "bpe"
-        difference = check_words(model, stock) if is_bytes else 0.0
+        differing = check_word_splits(model, stock) if is_bytes else 0.0
         file = folder / f"model-{number_type}.gguf"
         writer = gguf.GGUFWriter(file, "qwen3")
         writer.add_name(run_name(model))
         _add_sizes(writer, stock)
         _add_sampling(writer, model)
         (_add_merges if is_bytes else _add_characters)(writer, stock)
-        _add_special(writer, stock)
+        _add_special_ids(writer, stock)
         file_type = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "q8_0": "MOSTLY_Q8_0"}[number_type]
         writer.add_file_type(gguf.LlamaFileType[file_type])
         for name, tensor in stock.decoder.state.items():
@@ -94,9 +94,9 @@ class Gguf(Target):
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        notes = [*stock.notes, *_gguf_notes(stock, is_bytes, difference)]
+        notes = [*stock.notes, *_gguf_notes(stock, is_bytes, differing)]
         use = USE.format(file=file.name)
-        card = language_model_card(model, "gguf", use, notes, stock.decoder.left_behind, stock.context)
+        card = language_model_card(model, "gguf", use, notes, stock.decoder.left_out, stock.context)
         files.write_text(folder / "README.md", card)
         return notes
 
@@ -117,7 +117,7 @@ def _add_sizes(writer: GGUFWriter, stock: LanguageModel) -> None:
 
 
 def _add_sampling(writer: GGUFWriter, model: Model) -> None:
-    """The run's own sampling, which llama.cpp takes where no other is asked for."""
+    """Add the run's sampling settings, which are llama.cpp's defaults for this file."""
     sampling: Any = model.sampling_config()
     writer.add_sampling_temp(sampling.temperature)
     writer.add_sampling_top_k(sampling.top_k)
@@ -126,16 +126,16 @@ def _add_sampling(writer: GGUFWriter, model: Model) -> None:
 
 
 def _rename(name: str) -> str:
-    """The name of a tensor of `Qwen3ForCausalLM` in llama.cpp."""
+    """llama.cpp's name of a tensor of `Qwen3ForCausalLM`."""
     stem = name.removesuffix(".weight")
-    if stem in NAMES:
-        return f"{NAMES[stem]}.weight"
+    if stem in TENSOR_NAMES:
+        return f"{TENSOR_NAMES[stem]}.weight"
     layer, _, part = stem.removeprefix("model.layers.").partition(".")
-    return f"blk.{layer}.{NAMES[part]}.weight"
+    return f"blk.{layer}.{TENSOR_NAMES[part]}.weight"
 
 
 def _add_tensor(writer: GGUFWriter, name: str, values: NDArray[np.float32], number_type: str) -> None:
-    """Add a tensor: matrices in the number type, vectors in f32; a matrix whose rows are not whole blocks in f16."""
+    """Add a tensor: vectors in f32, matrices in the number type, or in f16 where q8_0 needs rows of whole blocks."""
     import gguf
 
     if values.ndim == 1 or number_type == "f32":
@@ -150,83 +150,82 @@ def _add_tensor(writer: GGUFWriter, name: str, values: NDArray[np.float32], numb
 # ---- tokens ----
 
 
-def _names(stock: LanguageModel) -> list[str]:
+def _token_names(stock: LanguageModel) -> list[str]:
     """The token of each id."""
     size = int(stock.decoder.config["vocab_size"])
     return [str(stock.tokenizer.id_to_token(index)) for index in range(size)]
 
 
-def _special_names(stock: LanguageModel) -> set[str]:
-    """Tokens that stand for no text."""
+def _special_tokens(stock: LanguageModel) -> set[str]:
+    """Names of the tokens that stand for no text."""
     return {token.content for token in stock.tokenizer.get_added_tokens_decoder().values()}
 
 
 def _add_merges(writer: GGUFWriter, stock: LanguageModel) -> None:
-    """Sub-words of bytes."""
-    names, special = _names(stock), _special_names(stock)
+    """Add the tokenizer of a sub-word vocabulary."""
+    names, special = _token_names(stock), _special_tokens(stock)
     merges: Sequence[str | Sequence[str]] = json.loads(stock.tokenizer.to_str())["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(PRE)
+    writer.add_tokenizer_pre(PRE_TOKENIZER)
     writer.add_token_list(names)
     writer.add_token_types([CONTROL if name in special else NORMAL for name in names])
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
 
 
 def _add_characters(writer: GGUFWriter, stock: LanguageModel) -> None:
-    """Characters. A unigram tokenizer reads one that it does not know as the unknown token."""
-    names, special = _names(stock), _special_names(stock)
-    letters = {index: name for index, name in enumerate(names) if name not in special and len(name) == 1}
-    unknown = _unknown(stock, names, letters)
-    types = [NORMAL if index in letters else CONTROL for index in range(len(names))]
+    """Add the tokenizer of a vocabulary of characters; a character that it lacks is read as the unknown token."""
+    names, special = _token_names(stock), _special_tokens(stock)
+    characters = {index: name for index, name in enumerate(names) if name not in special and len(name) == 1}
+    unknown = _unknown_id(stock, names, characters)
+    types = [NORMAL if index in characters else CONTROL for index in range(len(names))]
     types[unknown] = UNKNOWN
     writer.add_tokenizer_model("t5")
     writer.add_tokenizer_pre("default")
     writer.add_token_list([SPACE if name == " " else name for name in names])
-    writer.add_token_scores([-1.0 if index in letters else 0.0 for index in range(len(names))])
+    writer.add_token_scores([-1.0 if index in characters else 0.0 for index in range(len(names))])
     writer.add_token_types(types)
     writer.add_unk_token_id(unknown)
     writer.add_remove_extra_whitespaces(False)
 
 
-def _unknown(stock: LanguageModel, names: Sequence[str], letters: Iterable[int]) -> int:
-    """The id that a character without one is read as."""
+def _unknown_id(stock: LanguageModel, names: Sequence[str], characters: Iterable[int]) -> int:
+    """The id as which a character outside of the vocabulary is read."""
     name = json.loads(stock.tokenizer.to_str())["model"].get("unk_token")
-    return names.index(name) if name in names else min(letters)
+    return names.index(name) if name in names else min(characters)
 
 
-def _add_special(writer: GGUFWriter, stock: LanguageModel) -> None:
+def _add_special_ids(writer: GGUFWriter, stock: LanguageModel) -> None:
     ids = {"bos": stock.begin_id, "eos": stock.end_id, "pad": stock.pad_id}
     for name, index in ids.items():
         if index is not None:
             getattr(writer, f"add_{name}_token_id")(index)
-    puts_begin_in_front = json.loads(stock.tokenizer.to_str())["post_processor"] is not None
-    writer.add_add_bos_token(puts_begin_in_front)
+    prepends_begin = json.loads(stock.tokenizer.to_str())["post_processor"] is not None
+    writer.add_add_bos_token(prepends_begin)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
 
 
-def check_words(model: Model, stock: LanguageModel) -> float:
-    """The share of ids that llama.cpp cuts differently: 0 by the same rule, else measured on samples of the run.
+def check_word_splits(model: Model, stock: LanguageModel) -> float:
+    """The share of ids that llama.cpp splits differently: 0 with the same regular expression, else measured on samples of the run.
 
     Raises:
-        ConfigError: It is more than MAX_DIFFERENT_SHARE.
+        ConfigError: The share is above MAX_DIFFERING_SHARE.
     """
-    if _rule(stock.tokenizer) == words():
+    if _word_pattern(stock.tokenizer) == words():
         return 0.0
     is_packed = isinstance(model.spec, Tokens) and model.spec.packed
     texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
-    share = different_share(stock.tokenizer, [str(text) for text in texts])
-    if share > MAX_DIFFERENT_SHARE:
+    share = differing_share(stock.tokenizer, [str(text) for text in texts])
+    if share > MAX_DIFFERING_SHARE:
         raise ConfigError(
-            f"llama.cpp would cut {share:.1%} of this run's sub-words differently (at most {MAX_DIFFERENT_SHARE:.1%} is allowed), so that "
-            "its network would read ids that it was not trained on; it was trained by an older version of Anew, so train again, or "
-            "export to transformers"
+            f"llama.cpp would split {share:.1%} of this run's sub-words differently (at most {MAX_DIFFERING_SHARE:.1%} is allowed), since "
+            "the run was trained by an older version of Anew; train again, or export to transformers"
         )
     return share
 
 
-def different_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
-    """The share of ids that stand elsewhere where words are cut as llama.cpp does."""
+def differing_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
+    """The share of ids that change where words are split as llama.cpp does."""
     from tokenizers import Tokenizer
 
     state = json.loads(tokenizer.to_str())
@@ -234,33 +233,33 @@ def different_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
     exported = Tokenizer.from_str(json.dumps(state))
     total = different = 0
     for text in texts:
-        own_places = _places(tokenizer, text)
-        total += len(own_places)
-        different += len(own_places - _places(exported, text))
+        own_spans = _id_spans(tokenizer, text)
+        total += len(own_spans)
+        different += len(own_spans - _id_spans(exported, text))
     return different / max(1, total)
 
 
-def _rule(tokenizer: Tokenizer) -> object:
-    """The regular expression of a tokenizer's words."""
+def _word_pattern(tokenizer: Tokenizer) -> object:
+    """The regular expression by which a tokenizer splits words."""
     state = json.loads(tokenizer.to_str())
     return state["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
 
 
-def _places(tokenizer: Tokenizer, text: str) -> set[tuple[int, int, int]]:
-    """Ids with where each begins and ends."""
+def _id_spans(tokenizer: Tokenizer, text: str) -> set[tuple[int, int, int]]:
+    """The ids of a text, each with its start and end."""
     encoding = tokenizer.encode(text, add_special_tokens=False)
     return {(index, *span) for index, span in zip(encoding.ids, encoding.offsets, strict=True)}
 
 
-def _gguf_notes(stock: LanguageModel, is_bytes: bool, difference: float) -> list[str]:
+def _gguf_notes(stock: LanguageModel, is_bytes: bool, differing: float) -> list[str]:
     notes = []
-    if difference:
-        notes.append(f"llama.cpp cuts words by another rule: {difference:.2%} of ids differ on samples of the run")
+    if differing:
+        notes.append(f"llama.cpp splits words by another rule: {differing:.2%} of ids differ on samples of the run")
     if not is_bytes:
-        notes.append("characters without a token that stand side by side are read as one of them")
+        notes.append("neighbouring characters outside of the vocabulary are read as a single unknown token")
     if stock.never_sampled:
         notes.append(
-            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never does; the network gives them almost no weight"
+            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never samples; the network gives them almost no probability"
         )
     return notes
 

@@ -1,21 +1,22 @@
-"""Graphs that a small interpreter runs: core ATen operators as JSON, tensors as one block of bytes.
+"""Graphs for a small interpreter: core ATen operators as JSON, and their tensors as one block of bytes.
 
-A container is an object of JSON:
+A container is a JSON object:
 
 - `format`: 1.
-- `tensors`: each with `shape`, `type` (how its bytes are stored: f32, f16, q8_0, i32 or bool) and `at` (where they begin in the
-  block). q8_0 is that of GGUF: 32 values share a scale, an f16 in front of 32 signed bytes; the last block is filled up with zeros.
+- `tensors`: each with `shape`, `type` (how it is stored: f32, f16, q8_0, i32 or bool) and `at` (where its bytes begin in the
+  block). q8_0 is that of GGUF: 32 values share a scale, an f16 in front of 32 signed bytes; the last block is padded with zeros.
 - `graphs`: by name, each with
 
     - `inputs`: their names, in order;
-    - `constants`: from values of the graph to indices of `tensors`;
-    - `nodes`: `[operator, out, type, arguments]` in an order in which they can run. `operator` is a name of PyTorch
-      (`aten.add.Tensor`, `operator.mul`), `out` the name of what it gives (a list where it gives several), `type` f32, i32 or bool, null
+    - `constants`: from names of values to indices into `tensors`;
+    - `nodes`: `[operator, out, type, arguments]` in an order in which they can run. `operator` is PyTorch's name
+      (`aten.add.Tensor`, `operator.mul`), `out` the name of its output (a list if it has several), `type` f32, i32 or bool, null
       for a number;
-    - `outputs`: from names to values.
+    - `outputs`: from names of outputs to names of values.
 
-Arguments stand in the order of the operator's schema, defaults filled in, without layout, device, memory format and the like. A text
-that begins with % is the name of a value; "Infinity", "-Infinity" and "NaN" are numbers; whatever else is itself. Integers have 32 bits.
+Arguments are in the order of the operator's schema, with defaults filled in, and without layout, device, memory format and the like.
+A string that begins with % is the name of a value; "Infinity", "-Infinity" and "NaN" are numbers; anything else is itself. Integers
+have 32 bits.
 """
 
 from __future__ import annotations
@@ -48,24 +49,26 @@ WEB = Path(__file__).parent / "web"
 TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
 NUMBER_TYPES = ("f16", "f32", "q8_0")  # how weights may be stored
 BLOCK = 32  # values of q8_0 that share a scale
-MIN_ROUNDED_VALUES = 1024  # smaller tensors are stored in f32: biases, gains, variances weigh little
-MAX_F16_ERROR = (
-    1e-3  # relative error above which a tensor is stored in f32: only overflow or tiny values bring f16 there
+MIN_ROUNDED_VALUES = (
+    1024  # smaller tensors, such as biases, gains and variances, are stored in f32: they take little space
 )
-ALIGNMENT = 4  # bytes: views of JavaScript on f32 need it
-CHECKS = ("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range")
-DROPPED = ("layout", "device", "pin_memory", "memory_format", "non_blocking", "dtype_layout")
+MAX_F16_ERROR = (
+    1e-3  # relative error above which a tensor is stored in f32: in f16 only overflow or tiny values reach it
+)
+ALIGNMENT = 4  # bytes: JavaScript's views on f32 need it
+ASSERTIONS = ("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range")
+DROPPED_ARGUMENTS = ("layout", "device", "pin_memory", "memory_format", "non_blocking", "dtype_layout")
 OPERATORS_IN_SOURCE = re.compile(r'^\s*"((?:aten|operator)\.[\w.]+)":', re.MULTILINE)
 
 
 def operators() -> frozenset[str]:
-    """Names of the operators that the interpreter knows: the keys of its tables."""
+    """Names of the operators that the interpreter has: the keys of its tables."""
     sources = (path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.js")))
     return frozenset(name for source in sources for name in OPERATORS_IN_SOURCE.findall(source))
 
 
 class TracedFunction(nn.Module):
-    """A function as a module, with the parameters that it uses."""
+    """A function as a module with the parameters that it uses."""
 
     def __init__(self, owner: nn.Module, function: Callable[..., object]) -> None:
         super().__init__()
@@ -77,7 +80,7 @@ class TracedFunction(nn.Module):
 
 
 def export_program(graph: Graph) -> ExportedProgram:
-    """The graph by `torch.export`, its axes open. Raises whatever PyTorch raises."""
+    """The graph as a program of `torch.export`, with dynamic axes. Raises whatever PyTorch raises."""
     module = TracedFunction(graph.owner, graph.function).eval()
     axes = {name: torch.export.Dim(name) for input_name in graph.inputs for name in graph.axes(input_name).values()}
     dynamic = tuple({axis: axes[name] for axis, name in graph.axes(input_name).items()} for input_name in graph.inputs)
@@ -86,7 +89,7 @@ def export_program(graph: Graph) -> ExportedProgram:
 
 @dataclass
 class Container:
-    """Graphs and the tensors that they share, see the module.
+    """Graphs and the tensors that they share; see the module.
 
     Args:
         number_type: How weights are stored, one of `NUMBER_TYPES`.
@@ -100,7 +103,7 @@ class Container:
     indices: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, graph: Graph) -> None:
-        """Lower a graph and keep it.
+        """Lower a graph and add it.
 
         Raises:
             ConfigError: PyTorch cannot export it, or it needs an operator that the interpreter does not have.
@@ -109,7 +112,7 @@ class Container:
         with _quiet(), torch.no_grad():
             try:
                 program = export_program(graph).run_decompositions()
-            except Exception as error:  # whatever a network of any family may run into there
+            except Exception as error:  # a family's network may fail in any way here
                 reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), "")
                 raise ConfigError(
                     f"the network {graph.name!r} cannot be exported ({reason[:200] or type(error).__name__})"
@@ -118,13 +121,13 @@ class Container:
         missing = sorted(lowered.operators() - implemented)
         if missing:
             raise ConfigError(
-                f"the network {graph.name!r} needs the operator {missing[0]}, which the interpreter in pages does not have"
+                f"the network {graph.name!r} needs the operator {missing[0]}, which the interpreter of the page does not have"
             )
         constants = {name: self.add_tensor(tensor) for name, tensor in lowered.constants().items()}
         self.graphs[graph.name] = lowered.to_json(constants)
 
     def add_tensor(self, tensor: Tensor) -> int:
-        """Index of a tensor, which is stored once however often it is given."""
+        """The index of a tensor; equal tensors are stored once."""
         tensor = tensor.detach().cpu().contiguous()
         stored_type, data = _to_stored(tensor, self.number_type)
         digest = hashlib.sha256(f"{stored_type}{tuple(tensor.shape)}".encode() + data).digest()
@@ -141,13 +144,13 @@ class Container:
         return b"".join(self.blocks)
 
     def to_json(self) -> dict[str, object]:
-        """JSON values of everything but the block."""
+        """The container without its block, as JSON values."""
         return {"format": FORMAT, "tensors": self.tensors, "graphs": self.graphs}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress the exporter's own output, which it also prints where it fails."""
+    """Suppress the exporter's own output, which it prints even where it fails."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.disable()
@@ -187,18 +190,20 @@ def _to_q8_0(values: NDArray[np.float32]) -> bytes:
 
 
 class _Lowering:
-    """A program of `torch.export` as JSON, without checks and unused nodes."""
+    """A program of `torch.export` as JSON, without assertions and unused nodes."""
 
     def __init__(self, program: ExportedProgram, graph: Graph) -> None:
         self.program, self.graph = program, graph
         outputs: Any = next(node for node in program.graph.nodes if node.op == "output").args[0]
-        output_kinds = [spec.kind for spec in program.graph_signature.output_specs]  # tokens of checks are outputs too
+        output_kinds = [
+            spec.kind for spec in program.graph_signature.output_specs
+        ]  # the tokens of assertions are outputs too
         self.outputs: list[Node] = [
             node
             for node, output_kind in zip(outputs, output_kinds, strict=True)
             if output_kind == OutputKind.USER_OUTPUT
         ]
-        calls = [node for node in program.graph.nodes if node.op == "call_function" and not _is_check(node)]
+        calls = [node for node in program.graph.nodes if node.op == "call_function" and not _is_assertion(node)]
         used = set(self.outputs)
         for node in reversed(calls):
             if node in used:
@@ -208,10 +213,10 @@ class _Lowering:
         self.used = used
 
     def operators(self) -> set[str]:
-        return {_operator(node) for node in self.calls if node.target is not operator.getitem}
+        return {_operator_name(node) for node in self.calls if node.target is not operator.getitem}
 
     def constants(self) -> dict[str, Tensor]:
-        """Tensors of the values that no input gives."""
+        """Parameters, buffers and constants by the names of their values."""
         signature, values = self.program.graph_signature, {}
         names = (
             signature.inputs_to_parameters | signature.inputs_to_buffers | signature.inputs_to_lifted_tensor_constants
@@ -224,8 +229,8 @@ class _Lowering:
         return values
 
     def to_json(self, constants: Mapping[str, int]) -> dict[str, object]:
-        """The graph; constants: indices of tensors by value."""
-        numbers = _Numbers()
+        """The graph as JSON values. constants: indices of tensors by the names of their values."""
+        numbers = _ValueNumbers()
         user_inputs = self.program.graph_signature.user_inputs
         return {
             "inputs": [f"%{numbers[str(name)]}" for name in user_inputs],
@@ -236,18 +241,18 @@ class _Lowering:
             },
         }
 
-    def _nodes(self, numbers: _Numbers) -> Iterable[list[object]]:
+    def _nodes(self, numbers: _ValueNumbers) -> Iterable[list[object]]:
         for node in self.calls:
             if node.target is operator.getitem:
-                continue  # named by the node that gives several
+                continue  # its output is named by the node with several outputs
             value = node.meta["val"]
             arguments = [_argument(argument, numbers) for argument in _positional(node)]
             has_parts = isinstance(value, list | tuple)
             out = self._parts(node, len(value), numbers) if has_parts else f"%{numbers[node.name]}"
-            yield [_operator(node), out, _type(value[0] if has_parts else value), arguments]
+            yield [_operator_name(node), out, _type_or_none(value[0] if has_parts else value), arguments]
 
-    def _parts(self, node: Node, count: int, numbers: _Numbers) -> list[str | None]:
-        """Names of the outputs of a node, None for unused ones."""
+    def _parts(self, node: Node, count: int, numbers: _ValueNumbers) -> list[str | None]:
+        """Names of the outputs of a node; None for unused ones."""
         parts: list[str | None] = [None] * count
         for user in node.users:
             if user.target is operator.getitem and user in self.used:
@@ -255,32 +260,32 @@ class _Lowering:
         return parts
 
 
-class _Numbers(dict[str, int]):
-    """Short names of values, in the order of their first use."""
+class _ValueNumbers(dict[str, int]):
+    """Numbers of values, in the order of their first use, as short names."""
 
     def __missing__(self, name: str) -> int:
         self[name] = len(self)
         return self[name]
 
 
-def _is_check(node: Node) -> bool:
-    return any(check in str(node.target) for check in CHECKS)
+def _is_assertion(node: Node) -> bool:
+    return any(assertion in str(node.target) for assertion in ASSERTIONS)
 
 
-def _operator(node: Node) -> str:
+def _operator_name(node: Node) -> str:
     target = node.target
-    is_of_python = getattr(target, "__module__", "") == "_operator"
-    return f"operator.{getattr(target, '__name__', '')}" if is_of_python else str(target)
+    is_python_operator = getattr(target, "__module__", "") == "_operator"
+    return f"operator.{getattr(target, '__name__', '')}" if is_python_operator else str(target)
 
 
 def _positional(node: Node) -> list[object]:
-    """All arguments in the order of the schema, without those that say nothing here."""
+    """All arguments in the order of the schema, without those that have no meaning here."""
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         return list(node.args)
     values: list[object] = []
     for index, parameter in enumerate(schema.arguments):
-        if parameter.name in DROPPED:
+        if parameter.name in DROPPED_ARGUMENTS:
             continue
         if index < len(node.args) and not parameter.kwarg_only:
             values.append(node.args[index])
@@ -291,7 +296,7 @@ def _positional(node: Node) -> list[object]:
     return values
 
 
-def _argument(value: object, numbers: _Numbers) -> object:
+def _argument(value: object, numbers: _ValueNumbers) -> object:
     """JSON of an argument."""
     if isinstance(value, Node):
         return f"%{numbers[value.name]}"
@@ -312,5 +317,5 @@ def _type_name(dtype: torch.dtype) -> str:
     return TYPES[dtype]
 
 
-def _type(value: object) -> str | None:
+def _type_or_none(value: object) -> str | None:
     return _type_name(value.dtype) if isinstance(value, Tensor) else None

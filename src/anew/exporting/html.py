@@ -1,4 +1,4 @@
-"""One page that makes new data in any browser, without a network: weights, interpreter and all that is shown are inside."""
+"""One HTML file that generates new data in any browser, offline: it holds the weights, an interpreter, and all that it shows."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from anew.exporting.base import Target
 from anew.exporting.bundle import bundle, variable
 from anew.exporting.card import WHOLE_RUN, cost_of_leaving_out, figure_cells, read_report, run_name
 from anew.exporting.graph import NUMBER_TYPES, WEB, Container
-from anew.exporting.sampler import item_format, labels, whole_sampler
+from anew.exporting.sampler import class_labels, item_format, whole_sampler
 from anew.families.portable import PortableSampler
 from anew.sampling.model import Model
 
 PAGE = WEB / "page"
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; style-src 'unsafe-inline'; "
     "img-src data: blob:; media-src data: blob:"
 )
-NOUNS = {"protein": "sequences", "molecule": "molecules", "code": "code", "text": "text", "image": "pictures"}
-NOUNS |= {"audio": "sounds", "video": "clips"}
+PLURALS = {"protein": "sequences", "molecule": "molecules", "code": "code", "text": "text", "image": "images"}
+PLURALS |= {"audio": "sounds", "video": "clips"}
 
 
 class Html(Target):
@@ -48,19 +48,25 @@ class Html(Target):
         program = {
             "container": container.to_json(),
             "steps": sampler.steps,
-            "labels": labels(model),
-            "item": _item(model),
+            "labels": class_labels(model),
+            "item": _item_description(model),
             "about": _about(model, sampler, number_type),
         }
         files.write_text(folder / f"page{self.suffix}", page(run_name(model), program, container.block()))
-        return [f"left behind: {clause}" for clause in sampler.left_behind]
+        return [f"left out: {clause}" for clause in sampler.left_out]
 
 
 def page(name: str, program: Mapping[str, object], block: bytes) -> str:
-    """The page of a run of this name: its program, whose container's tensors lie in a block of bytes."""
+    """The page as HTML.
+
+    Args:
+        name: Name of the run.
+        program: Its program, see `Html.write`.
+        block: Bytes of the tensors of the program's container.
+    """
     engine = f"{bundle(WEB, 'worker')}if (typeof document === 'undefined') {variable('worker')}.serve(self);\n"
     values = {
-        "policy": POLICY,
+        "policy": CONTENT_SECURITY_POLICY,
         "title": html.escape(f"{name}, made with Anew"),
         "style": (PAGE / "page.css").read_text(encoding="utf-8"),
         "body": (PAGE / "body.html").read_text(encoding="utf-8"),
@@ -79,24 +85,24 @@ def page(name: str, program: Mapping[str, object], block: bytes) -> str:
 
 
 def _json_text(value: object) -> str:
-    """JSON that may stand in an element `script`: names and labels in it may be a stranger's."""
+    """JSON that is safe in a `script` element: names and labels in it may come from anybody."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _script_text(text: str) -> str:
-    """Our own JavaScript, so that it may stand in an element `script`: outside of strings neither mark is found in it."""
+    """Our own JavaScript, made safe in a `script` element: outside of strings it has neither `</` nor `<!--`."""
     return text.replace("</", "<\\/").replace("<!--", "<\\!--")
 
 
-def _item(model: Model) -> dict[str, object]:
-    """Description of a sample for the page, and the numbers that write it."""
+def _item_description(model: Model) -> dict[str, object]:
+    """Description of a sample for the page, with all that is needed to write it to a file."""
     modality = model.item_modality
     if not isinstance(modality, Text) or not isinstance(model.item_spec, Tokens):
         return {**item_format(model), "name": modality.name, "shape": list(model.item_spec.shape)}
     return {
         "kind": "text",
         "name": modality.name,
-        "tokenizer": _tokenizer(modality),
+        "tokenizer": _tokenizer_data(modality),
         "special": model.item_spec.special,
         "upper": isinstance(modality, Protein),
         "suffix": modality.save_item("").suffix,
@@ -105,8 +111,8 @@ def _item(model: Model) -> dict[str, object]:
     }
 
 
-def _tokenizer(modality: Text) -> dict[str, object]:
-    """Tokenizer data with which the page reads and writes the ids of a text."""
+def _tokenizer_data(modality: Text) -> dict[str, object]:
+    """Data of the tokenizer, with which the page encodes and decodes text."""
     tokenizer = modality.tokenizer
     if not isinstance(tokenizer, SubWords):
         letters = tokenizer.state()["letters"]
@@ -125,19 +131,19 @@ def _tokenizer(modality: Text) -> dict[str, object]:
 
 
 def _about(model: Model, sampler: PortableSampler, number_type: str) -> dict[str, object]:
-    """The card: what it is, what was measured, and what differs from the run."""
+    """Contents of the page's tab About: what the model is, what was measured, and what differs from the run."""
     report = read_report(model)
     verdict = {} if report is None else report.verdict
-    cost = cost_of_leaving_out(model, report, sampler.left_behind)
-    differences = [f"Left behind: {clause}." for clause in sampler.left_behind]
+    cost = cost_of_leaving_out(model, report, sampler.left_out)
+    differences = [f"Left out: {clause}." for clause in sampler.left_out]
     if number_type != "f32":
         differences.append(f"Weights are rounded to {number_type}.")
-    differences.append("The random numbers: the same seed gives different samples than in Anew.")
+    differences.append("Random numbers: the same seed gives other samples than in Anew.")
     modality = model.item_modality.name
     return {
         "name": run_name(model),
         "family": model.family_name.removesuffix(".py"),
-        "makes": NOUNS.get(modality, "data"),
+        "makes": PLURALS.get(modality, "data"),
         "data": Path(model.record.data.path).name or "data",
         "parameters": sum(tensor.numel() for tensor in model.family.parameters()),
         "alone": cost,

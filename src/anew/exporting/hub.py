@@ -1,4 +1,4 @@
-"""A folder that is ready to be shared on a model hub: the run without what only its owner needs, and a card with its figures."""
+"""A folder for a model hub: the run without what only its owner needs, and a card with its figures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from anew.runs.tensors import write_tensors
 from anew.sampling.model import Model
 from anew.sampling.restore import newest_weights
 
-# Copied as far as a run has them.
+# Copied where the run has them.
 COPIED_FILES = (CODEC_WEIGHTS, "tokenizer.json", OWN_FAMILY, "report/report.html", "report/report.json")
-SAMPLES = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}")  # final ones; previews have other names
-PICTURES = (".png", ".gif", ".jpg")
-MAX_EXCERPT = 1000  # characters of a text on the card
+SAMPLE_NAME = re.compile(
+    r"(\d{4,}(-[\w-]+)?|samples|final)\.\w{1,8}"
+)  # names of final samples; previews during training have others
+IMAGE_SUFFIXES = (".png", ".gif", ".jpg")
+MAX_EXCERPT = 1000  # characters of sample texts on the card
 MAX_FILE_BYTES = 2**34  # largest file that is copied: larger than any run writes
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-GENERATED = """
+USE = """
 import anew
 
 model = anew.load("FOLDER"{trust})
@@ -48,17 +50,17 @@ class Hub(Target):
         weights, _, notes = newest_weights(model.folder, model.record.status)
         write_tensors(folder / WEIGHTS, weights)
         files.write_json(folder / CONFIG, _without_paths(model.record))
-        for name in (*COPIED_FILES, *_samples(run)):
+        for name in (*COPIED_FILES, *_sample_files(run)):
             if (run / name).exists():
                 (folder / name).parent.mkdir(exist_ok=True)
                 files.write(folder / name, files.read(run / name, MAX_FILE_BYTES))
         files.write_text(folder / "README.md", _card(model))
-        return [*notes, "no licence is chosen: set `license` in README.md to what the training data allows"]
+        return [*notes, "no licence is chosen: set `license` in README.md to one that the training data allows"]
 
     @classmethod
     def check_push(cls, repository: str) -> None:
         if not REPOSITORY.fullmatch(repository):
-            raise ConfigError(f"`push` must be the name of a repository, as owner/name (got {repository!r:.60})")
+            raise ConfigError(f"`push` must be the name of a repository, OWNER/NAME (got {repository!r:.60})")
         require("huggingface_hub", extra="hub", purpose="a push to the hub")
 
     @classmethod
@@ -72,16 +74,16 @@ class Hub(Target):
             api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a model trained with Anew")
         except LocalTokenNotFoundError:
             raise RunError("you are not logged in to the hub; run `hf auth login`, or set HF_TOKEN") from None
-        except Exception as error:  # of the library, of the network, or the hub's answer
+        except Exception as error:  # the library, the connection or the hub may fail in any way
             raise RunError(
-                f"{repository!r} was not pushed ({files.clause(error)}); the folder {str(folder)!r} is whole, push it again "
-                "with `hf upload`"
+                f"{repository!r} was not pushed ({files.clause(error)}); the folder {str(folder)!r} is complete; upload it with "
+                "`hf upload`"
             ) from error
         return str(address)
 
 
 def _without_paths(record: RunRecord) -> dict[str, object]:
-    """Contents of config.json without the folders of its owner's machine."""
+    """Contents of config.json without paths of its owner's machine."""
     origin = record.request.plan_from
     request = replace(
         record.request,
@@ -92,11 +94,11 @@ def _without_paths(record: RunRecord) -> dict[str, object]:
     return record.model_copy(update={"request": request, "data": data}).to_json()
 
 
-def _samples(source: Path) -> Iterator[str]:
-    """Names of final samples."""
-    folder = source / "samples"
+def _sample_files(run: Path) -> Iterator[str]:
+    """Paths of final samples in the run."""
+    folder = run / "samples"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if SAMPLES.fullmatch(path.name):
+        if SAMPLE_NAME.fullmatch(path.name):
             yield f"samples/{path.name}"
 
 
@@ -110,25 +112,25 @@ def _card(model: Model) -> str:
     return "\n".join(
         [
             f"{metadata(model, 'anew', [] if report is None else report.scores)}\n# {escape(run_name(model))}\n",
-            f"A {escape(model.family_name)} that makes new {escape(model.item_modality.name)} data, trained from scratch on `{data}` "
+            f"A {escape(model.family_name)} that generates new {escape(model.item_modality.name)} data, trained from scratch on `{data}` "
             f"with Anew. It has {parameters:,} parameters.\n",
             *_sample_lines(model.folder.path),
-            f"## Use\n\n```python{GENERATED.format(trust=trust)}```\n",
+            f"## Use\n\n```python{USE.format(trust=trust)}```\n",
             "## How close, how varied, how new\n",
             *measured_lines(report),
-            "\nOn data that was held out from training. *Real data*: training items scored as if they were samples. *Naive*: a "
+            "\nMeasured on held-out data. *Real data*: training items scored as if they were samples. *Naive*: a "
             "generator that knows next to nothing.",
             f"\n## Limits\n\n{LIMITS}\n{keeps_records}",
         ]
     )
 
 
-def _sample_lines(source: Path) -> list[str]:
-    """The sheet of samples as a picture, or the beginning of the first text."""
-    for name in (f"final{suffix}" for suffix in PICTURES):
-        if (source / "samples" / name).is_file():
+def _sample_lines(run: Path) -> list[str]:
+    """The image sheet of samples, or the beginning of the sample texts."""
+    for name in (f"final{suffix}" for suffix in IMAGE_SUFFIXES):
+        if (run / "samples" / name).is_file():
             return [f"![samples](samples/{name})\n"]
-    text = source / "samples" / "final.txt"
+    text = run / "samples" / "final.txt"
     if not text.is_file():
         return []
     excerpt = files.read(text, MAX_FILE_BYTES)[: 4 * MAX_EXCERPT].decode("utf-8", "replace")[:MAX_EXCERPT]

@@ -1,4 +1,4 @@
-"""A run over text or sequences as others load it: a stock network, a tokenizer, and the ids that matter to a sampler."""
+"""A run over text or sequences in the parts that other libraries load: a stock network, a tokenizer, and special ids."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class LanguageModel:
 
     Attributes:
         decoder: The network.
-        tokenizer: A `tokenizers.Tokenizer`. It prepends the begin token to a text, except where there are labels.
-        begin_id: The begin token, None where a text begins with its first character.
-        end_id: The end token, None without one.
-        pad_id: The padding after the end of shorter samples, None without one.
+        tokenizer: A `tokenizers.Tokenizer`. It prepends the begin token to a text, unless the run has labels.
+        begin_id: The begin token; None if a text begins with its first character.
+        end_id: The end token; None without one.
+        pad_id: The token that pads samples after their end; None without one.
         never_sampled: Ids that the run never samples, such as those of labels.
-        context: Tokens that the network was trained on at once.
-        notes: Sentences on what differs from the run.
+        context: Number of tokens that the network was trained on at once.
+        notes: Clauses on what differs from the run.
     """
 
     decoder: StockDecoder
@@ -46,7 +46,7 @@ class LanguageModel:
     notes: tuple[str, ...]
 
     def token(self, index: int | None) -> str | None:
-        """The name of an id."""
+        """The token of an id; None for None."""
         return None if index is None else str(self.tokenizer.id_to_token(index))
 
 
@@ -54,19 +54,21 @@ def language_model(model: Model) -> LanguageModel:
     """The run as a stock language model.
 
     Raises:
-        ConfigError: It is not one.
+        ConfigError: The run has no stock network, or no tokenizer for it.
     """
     decoder = model.family.stock_decoder()
     modality, spec = model.modality, model.spec
     if not isinstance(modality, Text) or not isinstance(spec, Tokens):
-        raise ConfigError(f"{model.modality.name} data has no tokenizer that other programs could use; use onnx")
+        raise ConfigError(
+            f"{model.modality.name} data has no tokenizer that other programs could use; export to onnx instead"
+        )
     special = spec.special
     begin_id, end_id = special.get("begin", special.get("end")), special.get("end")
     num_ids = int(decoder.config["vocab_size"])
     labels = range(spec.vocab, num_ids)
     tokenizer = _tokenizer(modality, model.labels[: spec.classes] if labels else (), begin_id)
     if tokenizer.get_vocab_size() != num_ids:
-        raise ConfigError(f"the tokenizer has {tokenizer.get_vocab_size()} ids and the network {num_ids}; train again")
+        raise ConfigError(f"the tokenizer has {tokenizer.get_vocab_size()} ids, and the network {num_ids}; train again")
     return LanguageModel(
         decoder,
         tokenizer,
@@ -76,7 +78,7 @@ def language_model(model: Model) -> LanguageModel:
         (*_rare_ids(spec), *labels),
         int(decoder.config["max_position_embeddings"]),
         (
-            *(f"left behind: {clause}" for clause in decoder.left_behind),
+            *(f"left out: {clause}" for clause in decoder.left_out),
             *_tokenizer_notes(modality),
             *_prompt_notes(modality, model.labels if labels else ()),
         ),
@@ -84,7 +86,7 @@ def language_model(model: Model) -> LanguageModel:
 
 
 def _tokenizer(modality: Text, labels: Sequence[str], begin_id: int | None) -> Tokenizer:
-    """The run's tokenizer, with tokens of labels behind its own."""
+    """The run's tokenizer, with the tokens of labels after its own."""
     from tokenizers import AddedToken, Regex, decoders, processors
 
     tokenizer = modality.stock_tokenizer()
@@ -103,7 +105,7 @@ def _tokenizer(modality: Text, labels: Sequence[str], begin_id: int | None) -> T
 
 
 def _rare_ids(spec: Tokens) -> range:
-    """Ids that the run never samples, see `Tokens.special`."""
+    """Ids that the run never samples; see `Tokens.special`."""
     if "rare" not in spec.special:
         return range(0)
     low = spec.special["rare"]
@@ -114,8 +116,8 @@ def _tokenizer_notes(modality: Text) -> list[str]:
     if not isinstance(modality.tokenizer, Characters):
         return []
     return [
-        f"the tokenizer knows {len(modality.tokenizer.letters)} characters; any other is read as one token {ESCAPE} and comes "
-        "back as U+FFFD, where Anew spells it out"
+        f"the tokenizer has {len(modality.tokenizer.letters)} characters; any other becomes the token {ESCAPE} and is decoded as "
+        "U+FFFD, where Anew keeps it"
     ]
 
 
@@ -123,12 +125,12 @@ def _prompt_notes(modality: Text, labels: Sequence[str]) -> list[str]:
     notes = []
     if labels:
         notes.append(
-            f"begin each prompt with the token of a label and the token that begins, as in `{_label_token(0, labels[0])}"
+            f"begin each prompt with the token of a label and the begin token, as in `{_label_token(0, labels[0])}"
             f"{modality.special_names['begin']}`; the tokenizer adds neither"
         )
     if "back" in modality.spec.special:
         notes.append(
-            f"the run learned both directions; `{modality.special_names['back']}` begins a sequence from its last residue"
+            f"the run learned both directions; `{modality.special_names['back']}` begins a sequence that is generated from its last residue"
         )
     return notes
 
@@ -138,5 +140,5 @@ def _label_token(index: int, name: str) -> str:
 
 
 def tokenizer_json(tokenizer: Tokenizer) -> str:
-    """tokenizer.json."""
+    """Contents of tokenizer.json."""
     return json.dumps(json.loads(tokenizer.to_str()), indent=1, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""A folder that samples with NumPy and ONNX Runtime alone: a graph a network, the steps between them, and a program of a page."""
+"""A folder that samples with NumPy and ONNX Runtime alone: a graph for each network, the steps between them, and a short program."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, sampler_card
 from anew.exporting.graph import export_program
-from anew.exporting.sampler import item_format, labels, whole_sampler
+from anew.exporting.sampler import class_labels, item_format, whole_sampler
 from anew.families.portable import Graph
 from anew.sampling.model import Model
 
 FORMAT = 1  # of sampler.json
-MAX_BYTES = 2**31 - 1  # that a file of protocol buffers can have
+MAX_BYTES = 2**31 - 1  # of a file of protocol buffers
 RUNTIME = Path(__file__).parent / "runtime"
 
 
@@ -42,7 +42,7 @@ class Onnx(Target):
         item = item_format(model)
         program = {
             "format": FORMAT,
-            "labels": labels(model),
+            "labels": class_labels(model),
             "steps": sampler.steps,
             "item": item,
         }
@@ -52,9 +52,9 @@ class Onnx(Target):
             files.write(folder / "sound.py", (RUNTIME / "sound.py").read_bytes())
         if item.get("matching"):
             files.write(folder / "pixel_steps.py", Path(pixel_steps.__file__).read_bytes())
-        card = sampler_card(model, [graph.name for graph in sampler.graphs], sampler.left_behind)
+        card = sampler_card(model, [graph.name for graph in sampler.graphs], sampler.left_out)
         files.write_text(folder / "README.md", card)
-        return [f"left behind: {clause}" for clause in sampler.left_behind]
+        return [f"left out: {clause}" for clause in sampler.left_out]
 
 
 def to_onnx(graph: Graph) -> bytes:
@@ -68,10 +68,10 @@ def to_onnx(graph: Graph) -> bytes:
     from anew.exporting.onnx_algebra import TRANSLATIONS
 
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+        warnings.simplefilter("ignore")  # the exporter warns about its own code
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         try:
-            # Exported here: `torch.onnx.export` would fall back to a graph of fixed size, and say nothing.
+            # Exported here: `torch.onnx.export` would silently fall back to a graph of fixed size.
             program = torch.onnx.export(
                 export_program(graph),
                 input_names=list(graph.inputs),
@@ -80,13 +80,15 @@ def to_onnx(graph: Graph) -> bytes:
                 verbose=False,
                 custom_translation_table=TRANSLATIONS,
             )
-        except Exception as error:  # whatever a network of any family may run into there
+        except Exception as error:  # a family's network may fail in any way here
             reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise ConfigError(f"the network {graph.name!r} cannot be written as ONNX ({reason[:200]})") from error
     assert program is not None
     data: bytes = program.model_proto.SerializeToString()
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"the network {graph.name!r} has over 2 GB, more than a file of ONNX may hold")
+        raise ConfigError(
+            f"the network {graph.name!r} is larger than 2 GB, the most that an ONNX file can hold; export a smaller run"
+        )
     onnx.checker.check_model(data, full_check=True)
     return data
 

@@ -1,9 +1,9 @@
 # mypy: ignore-errors
 # In onnxscript Python is the notation of a graph: its types are not those of the values.
-"""Systems of linear equations in ONNX, which has no operator for them: blocks of columns, each in a loop, and products between the
-blocks (Golub and Van Loan, Matrix Computations, algorithms 3.1.3 and 4.2.5).
+"""Systems of linear equations in ONNX, which has no operator for them: a loop over the columns of each block, and matrix products
+between blocks (Golub and Van Loan, Matrix Computations, algorithms 3.1.3 and 4.2.5).
 
-Imported where onnxscript is there. Legend for shapes: N systems, R equations, B columns of a block, S columns of a right side.
+Needs onnxscript. Legend for shapes: N systems, R equations, B columns of a block, S columns of a right side.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from onnxscript import FLOAT, script
 from onnxscript import opset18 as op
 
-BLOCK = 16  # columns: loops over more cost more than products, and loops over fewer are more nodes
+BLOCK = 16  # columns: longer loops cost more than products, and shorter ones make more nodes
 
 
 @script()
@@ -50,7 +50,7 @@ def solved_block(root: FLOAT, right: FLOAT) -> FLOAT:
 
 
 def cholesky(matrices, upper=False, check_errors=False):
-    """The lower factors (N, R, R) of positive definite matrices (N, R, R), and a number that nobody reads."""
+    """The lower factors (N, R, R) of positive definite matrices (N, R, R), and a second output that nothing uses."""
     if upper:
         raise NotImplementedError("upper factors of Cholesky's decomposition")
     size, remaining, panels = matrices.shape[-1], matrices, []
@@ -86,7 +86,7 @@ def _cut(x, rows, columns):
 
 
 def _restore_shape(x, rows, columns):
-    """The checker of ONNX does not look into loops: type and shape are said again."""
+    """x with its type and shape, which ONNX's checker cannot infer from a loop."""
     return op.Reshape(op.Cast(x, to=1), [-1, rows, columns])
 
 

@@ -1,4 +1,4 @@
-"""Data of a run for exports with a sampler of their own: graphs, steps, classes, and the format of an item."""
+"""Data for exports with their own sampler: graphs, steps, classes, and the format of an item."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from anew.sampling.model import Model
 
 
 def whole_sampler(model: Model) -> PortableSampler:
-    """The steps up to an item: those of the family, and the codec's."""
-    in_fp32(model.family)
+    """The steps up to an item: those of the family, then the codec's."""
+    set_fp32(model.family)
     sampler = model.family.portable_sampler()
-    sampler = replace(sampler, steps=tuple({**step, **_own_sampling(model, step)} for step in sampler.steps))
+    sampler = replace(sampler, steps=tuple({**step, **_modality_sampling(model, step)} for step in sampler.steps))
     codec = model.codec
     if codec is None:
         return sampler
     if not isinstance(codec, Family):
-        raise ConfigError("the codec of this run provides no graph, so the run cannot be exported as graphs")
-    in_fp32(codec)
+        raise ConfigError("the codec of this run cannot be exported as a graph; export to hub instead")
+    set_fp32(codec)
     decoder = codec.portable_decoder()
     last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")
     steps = (*sampler.steps, last)
     views = (codec.portable_encoder(),) if isinstance(model.spec, Grid) and model.family.fills_in else ()
-    return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_behind, views)
+    return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_out, views)
 
 
-def _own_sampling(model: Model, step: Mapping[str, object]) -> dict[str, object]:
-    """The settings of a step that suit the data better than the family's defaults."""
+def _modality_sampling(model: Model, step: Mapping[str, object]) -> dict[str, object]:
+    """Settings of a step in which the modality's defaults differ from the family's."""
     defaults = model.modality.traits.default_sampling if step["step"] == "tokens" else {}
     return {name: value for name, value in defaults.items() if name in step}
 
 
-def in_fp32(family: Family) -> None:
-    """Set a family to fp32, whatever its setting: other machines may not support the number type of this one."""
+def set_fp32(family: Family) -> None:
+    """Set the precision of a family to fp32: other machines may not support that of this one."""
     config = family.config
     if is_dataclass(config) and not isinstance(config, type) and "precision" in {f.name for f in fields(config)}:
         family.config = replace(config, precision="fp32")
 
 
-def labels(model: Model) -> dict[str, object] | None:
-    """Names of the classes and how common they are; None without classes."""
+def class_labels(model: Model) -> dict[str, object] | None:
+    """Names and frequencies of the classes; None without classes."""
     return {"names": model.labels, "shares": model.label_shares} if model.spec.classes else None
 
 
 def item_format(model: Model) -> dict[str, object]:
-    """Format of a sample, and the numbers that write it."""
+    """Format of a sample, with all that is needed to write it to a file."""
     modality = model.item_modality
     if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
-        return {"kind": "text", "tokens": _tokens(modality), "skip": sorted(set(model.item_spec.special.values()))}
+        return {"kind": "text", "tokens": _token_texts(modality), "skip": sorted(set(model.item_spec.special.values()))}
     if isinstance(modality, Image):
         return {"kind": "image", "matching": modality.matching.model_dump(mode="json")["steps"]}
     if isinstance(modality, Video):
@@ -68,8 +68,8 @@ def item_format(model: Model) -> dict[str, object]:
     return {"kind": "array"}
 
 
-def _tokens(modality: Text) -> list[str]:
-    """The text of each id, its bytes as characters 0 to 255."""
+def _token_texts(modality: Text) -> list[str]:
+    """The text of each id, its bytes as the characters 0 to 255."""
     tokenizer = modality.tokenizer
     if isinstance(tokenizer, SubWords):
         return [piece.decode("latin-1") for piece in tokenizer.pieces]

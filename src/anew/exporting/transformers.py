@@ -1,4 +1,4 @@
-"""A folder that `transformers` loads without code of ours, and with it vLLM, SGLang and others."""
+"""A folder that `transformers`, vLLM, SGLang and others load without code of Anew."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Transformers(Target):
         files.write_text(folder / "tokenizer_config.json", json_text(_tokenizer_config(stock)))
         weights = {tensor_name: tensor.to(dtype) for tensor_name, tensor in stock.decoder.state.items()}
         write_tensors(folder / "model.safetensors", weights)
-        card = language_model_card(model, "transformers", USE, stock.notes, stock.decoder.left_behind, stock.context)
+        card = language_model_card(model, "transformers", USE, stock.notes, stock.decoder.left_out, stock.context)
         files.write_text(folder / "README.md", card)
         return list(stock.notes)
 
 
 def _generation_config(model: Model, stock: LanguageModel) -> dict[str, object]:
-    """Sampling as the run does it where nothing else is said."""
+    """Contents of generation_config.json: the run's own sampling settings."""
     sampling = to_json(model.sampling_config())
     config: dict[str, object] = {"do_sample": True, "max_length": stock.context}
     config |= {name: sampling[name] for name in ("temperature", "top_k", "top_p", "min_p") if name in sampling}

@@ -17,12 +17,12 @@ class StockDecoder:
     Attributes:
         state: Weights by the names of `transformers.Qwen3ForCausalLM`; without `lm_head.weight` if it equals the embedding.
         config: Contents of its config.json. Ids after the spec's vocabulary are those of labels, the last one of no label.
-        left_behind: What else the family samples from, but the class cannot hold; one clause each.
+        left_out: What else the family samples from, but the class cannot hold; one clause each.
     """
 
     state: Mapping[str, Tensor]
     config: Qwen3Config
-    left_behind: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ class PortableSampler:
     Attributes:
         graphs: All graphs, even if no step runs them.
         steps: Steps in order; the result of the last one is the sample.
-        left_behind: What else the family samples from; one clause each.
+        left_out: What else the family samples from; one clause each.
         views: Graphs that a page knows by name: "inside" of a decoder and "stages" of a generator show what happens there; "fill" of a
             VAE and "encoder" of a codec keep given parts of an item.
     """
 
     graphs: tuple[Graph, ...]
     steps: tuple[Mapping[str, object], ...]
-    left_behind: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     views: tuple[Graph, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Answers in progress: the client is watched, the time is measured and limited, and works are cancelled at the end."""
+"""Answers in progress: watch the client, measure and limit the time, and cancel what is left at the end."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from anew.server.limits import Limits
 from anew.server.metrics import Metrics, RequestClock
 from anew.server.work import Work
 
-DISCONNECT_POLL_SECONDS = 0.25  # between checks whether the client is still connected
-CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; nobody reads it
+DISCONNECT_POLL_SECONDS = 0.25  # between two checks whether the client is still connected
+CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody receives it
 Json = Mapping[str, object]
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,14 @@ class Service:
     chats: bool = False
 
     @asynccontextmanager
-    async def place(self, request: Request, entry: CatalogEntry, works: Sequence[Work]) -> AsyncIterator[RequestClock]:
-        """A context in which works are awaited, as long as there is time and the client is connected; then they are cancelled.
+    async def in_progress(
+        self, request: Request, entry: CatalogEntry, works: Sequence[Work]
+    ) -> AsyncIterator[RequestClock]:
+        """A context in which to await works. It ends when the time is up or the client disconnects, and cancels the works.
 
         Raises:
-            ApiError: 504; the time is up.
-            ClientGoneError: The client went away.
+            ApiError: 504 the time is up.
+            ClientGoneError: The client has disconnected.
         """
 
         async def watch() -> None:
@@ -78,9 +80,9 @@ class Service:
         works: Sequence[Work],
         make: Callable[[RequestClock], Awaitable[Response]],
     ) -> Response:
-        """The answer that `make` gives once works are done, in one piece."""
+        """The response that `make` returns once the works are finished."""
         try:
-            async with self.place(request, entry, works) as clock:
+            async with self.in_progress(request, entry, works) as clock:
                 return await make(clock)
         except ClientGoneError:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -93,11 +95,11 @@ class Service:
         make: Callable[[RequestClock], AsyncIterator[Json]],
         ends_with_done: bool = True,
     ) -> Response:
-        """Server-sent events of what `make` yields; an error is the last of them. A value with a "type" is an event of it."""
+        """A response of server-sent events: the values that `make` yields, where an error is the last. A "type" names the event."""
 
         async def events() -> AsyncIterator[str]:
             try:
-                async with self.place(request, entry, works) as clock:
+                async with self.in_progress(request, entry, works) as clock:
                     async for value in make(clock):
                         yield _event(value)
             except ApiError as error:

@@ -1,4 +1,4 @@
-"""A server as an ASGI app: its state paths (health, models, metrics) and errors. The other modules add their paths."""
+"""The server as an ASGI app: paths for its state (health, models, metrics), and errors. Other modules add their own paths."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
         catalog: Its models.
         limits: Its limits.
         host: The address that it listens on.
-        keys: Bearer keys; none: no key is needed.
+        keys: Bearer keys, one of which each request must send; none: no key is needed.
         chats: Whether the last message of a chat is taken as a prompt.
     """
 
@@ -46,13 +46,13 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
         yield
         await run_in_threadpool(catalog.stop)
 
-    # FastAPI's own pages load their scripts from elsewhere: /docs is made here.
+    # FastAPI's own pages load scripts from other sites, so /docs is made here.
     app = FastAPI(title=TITLE, version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _bug)
+    app.add_exception_handler(Exception, _internal_error)
     service = Service(catalog, limits, Metrics(catalog.counts), chats)
-    _add_facts(app, service)
+    _add_state_routes(app, service)
     add_text_routes(app, service)
     add_image_routes(app, service)
     add_item_routes(app, service)
@@ -61,8 +61,8 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], c
     return app
 
 
-def _add_facts(app: FastAPI, service: Service) -> None:
-    @app.get("/health", summary="Whether the server answers", **route_schema(None))
+def _add_state_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/health", summary="Whether the server is up", **route_schema(None))
     @app.get("/v1/health", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "ok"})
@@ -72,11 +72,11 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         names = [entry.name for entry in service.catalog.entries]
         return HTMLResponse(reference_page(cast(ApiSchema, app.openapi()), names, str(request.base_url).rstrip("/")))
 
-    @app.get("/metrics", summary="What the server counts, for Prometheus", **route_schema(None, "text/plain"))
+    @app.get("/metrics", summary="Metrics for Prometheus", **route_schema(None, "text/plain"))
     async def metrics() -> Response:
         return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})
 
-    @app.get("/v1/models", summary="The models", **route_schema(None))
+    @app.get("/v1/models", summary="All models", **route_schema(None))
     async def models() -> Response:
         return JSONResponse({"object": "list", "data": [entry.to_json() for entry in service.catalog.entries]})
 
@@ -94,12 +94,15 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer to requests that the router refuses."""
+    """Answer a request that the router refuses."""
     assert isinstance(error, HTTPException)
-    messages = {404: "unknown path; /docs and /openapi.json list all of them", 405: "this path takes another method"}
+    messages = {
+        404: "unknown path; /docs and /openapi.json list all of them",
+        405: "this path does not take this method; see /docs",
+    }
     message = messages.get(error.status_code, str(error.detail))
     return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
 
 
-async def _bug(request: Request, error: Exception) -> Response:
+async def _internal_error(request: Request, error: Exception) -> Response:
     return error_response(ApiError(500, "this is a bug in Anew; the log of the server has its traceback"))

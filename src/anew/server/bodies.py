@@ -1,4 +1,4 @@
-"""The bodies of requests: each field with its range. What does not fit is answered with 400, never converted."""
+"""The bodies of requests: each field with its range. A value that does not fit is answered with 400, never converted."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from anew.server.limits import (
 from anew.server.schemas import FieldSchema, body_schema
 
 B = TypeVar("B", bound=BaseModel)
-MAX_TOKEN_ID = 2**24  # above any vocabulary; the model checks its own
-Prompt = str | list[int]  # a text, or the ids of one
+MAX_TOKEN_ID = 2**24  # above any vocabulary; that of the model is checked later
+Prompt = str | list[int]  # a text or its token ids
 
 
 def _is_ids(value: object) -> bool:
@@ -38,7 +38,7 @@ def _prompts(value: object) -> list[Prompt]:
         if _is_ids(value):
             return [value]
         if len(value) > MAX_PROMPTS:
-            raise ValueError(f"it may hold at most {MAX_PROMPTS} prompts")
+            raise ValueError(f"give at most {MAX_PROMPTS} prompts")
         if all(isinstance(prompt, str) for prompt in value) or all(_is_ids(prompt) for prompt in value):
             return value
     raise ValueError("give a string, a list of strings, a list of token ids, or a list of such lists")
@@ -49,17 +49,17 @@ def _stops(value: object) -> tuple[str, ...]:
     if stops is None:
         return ()
     if not isinstance(stops, list) or len(stops) > MAX_STOPS:
-        raise ValueError(f"give a string, or a list of at most {MAX_STOPS}")
+        raise ValueError(f"give a string, or a list of at most {MAX_STOPS} strings")
     if not all(isinstance(stop, str) and 0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
-        raise ValueError(f"each must be a string of 1 to {MAX_STOP_LENGTH} characters")
+        raise ValueError(f"each stop must be a string of 1 to {MAX_STOP_LENGTH} characters")
     return tuple(stops)
 
 
-def _zero(value: object) -> None:
-    """Accept only the default of a field of OpenAI's that has no effect here."""
+def _only_default(value: object) -> None:
+    """Accept a field of OpenAI's that is not supported here only with its default."""
     if value is None or (isinstance(value, bool | int | float | dict) and not value):
         return
-    raise ValueError("this server does not have it; leave it out")
+    raise ValueError("this server does not support it; leave it out")
 
 
 Count = Annotated[int, Strict()]
@@ -68,11 +68,11 @@ Flag = Annotated[bool, Strict()]
 Label = Annotated[str, Strict(), Field(min_length=1, max_length=300)]
 Tokens = Annotated[int, Strict(), Field(ge=0, le=MAX_NEW_TOKENS)]
 Temperature = Annotated[Number, Field(ge=0.0, le=10.0)]
-Share = Annotated[Number, Field(ge=0.0, le=1.0)]
+Probability = Annotated[Number, Field(ge=0.0, le=1.0)]
 TopK = Annotated[Count, Field(ge=-1, le=MAX_TOKEN_ID)]
 Seed = Annotated[Count, Field(ge=0, le=MAX_INT)]
 Rows = Annotated[Count, Field(ge=1, le=MAX_ROWS)]
-Absent = Annotated[None, PlainValidator(_zero), WithJsonSchema({"type": "null"})]
+Unsupported = Annotated[None, PlainValidator(_only_default), WithJsonSchema({"type": "null"})]
 Prompts = Annotated[
     list[Prompt],
     PlainValidator(_prompts),
@@ -94,7 +94,7 @@ Stops = Annotated[
 
 
 class Body(BaseModel):
-    """An object with these fields and no others."""
+    """Fields common to all requests; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -108,7 +108,7 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     include_usage: Flag = False
-    include_obfuscation: Absent = None
+    include_obfuscation: Unsupported = None
 
 
 class TextBody(Body):
@@ -116,18 +116,18 @@ class TextBody(Body):
 
     max_tokens: Tokens | None = None
     temperature: Temperature | None = None
-    top_p: Share | None = None
+    top_p: Probability | None = None
     top_k: TopK | None = None
-    min_p: Share | None = None
+    min_p: Probability | None = None
     seed: Seed | None = None
     n: Rows | None = None
     stop: Stops = ()
     stream: Flag | None = None
     stream_options: StreamOptions | None = None
     label: Label | None = None
-    frequency_penalty: Absent = None
-    presence_penalty: Absent = None
-    logit_bias: Absent = None
+    frequency_penalty: Unsupported = None
+    presence_penalty: Unsupported = None
+    logit_bias: Unsupported = None
 
 
 class CompletionBody(TextBody):
@@ -141,7 +141,7 @@ class CompletionBody(TextBody):
 
 
 class MessagePart(BaseModel):
-    """A part of a message; others than text have no place in a prompt."""
+    """A part of a message. Only text can be part of a prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -160,7 +160,7 @@ class Message(BaseModel):
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The text of all parts."""
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
 
 
@@ -171,11 +171,11 @@ class ChatBody(TextBody):
     max_completion_tokens: Tokens | None = None
     logprobs: Flag | None = None
     top_logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
-    store: Absent = None
+    store: Unsupported = None
 
 
 class ScoreBody(Body):
-    """Body of `POST /v1/score`: texts, or files of a grid as base64."""
+    """Body of `POST /v1/score`. input: texts, or for images, sound and clips files as base64."""
 
     input: (
         Annotated[str, Strict()]
@@ -184,20 +184,20 @@ class ScoreBody(Body):
 
 
 def parse(body: type[B], data: bytes) -> B:
-    """A body from its bytes; ApiError 400 names the first fault."""
+    """A body from its bytes; ApiError 400, which names the first invalid field."""
     try:
         return body.model_validate_json(data)
     except ValidationError as error:
         raise from_validation(error) from None
     except (RecursionError, ValueError):  # nested too deep, or not UTF-8
-        raise bad_request("the body is not JSON that can be read") from None
+        raise bad_request("the body is not valid JSON; send an object in UTF-8") from None
 
 
 def parse_form(body: type[B], fields: Mapping[str, str]) -> B:
-    """A body from the fields of a form, which are strings: numbers, true and false, and objects are written as in JSON.
+    """A body from the fields of a form, which are strings; numbers, booleans and objects in them are read as JSON.
 
     Raises:
-        ApiError: 400; names the first fault.
+        ApiError: 400, which names the first invalid field.
     """
     schemas = body_schema(body).get("properties", {})
     values = {

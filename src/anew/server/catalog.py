@@ -1,4 +1,4 @@
-"""The runs that a server offers, by name. The data that checking a request needs stays in memory when a model is unloaded."""
+"""The runs that a server offers, by name. What checking a request needs stays in memory when a model is unloaded."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from anew.server.worker import ModelWorker
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A run as requests see it.
+    """One served run.
 
     Attributes:
         name: Name of the model.
         created: Seconds since 1970.
         family: Name of its family.
-        modality: Modality of its items, without any codec.
-        spec: Spec of an item.
+        modality: Modality of its items, as before any codec.
+        spec: Spec of an item, as before any codec.
         labels: Names of its classes.
         sampling: Class of its sampling settings.
         num_parameters: Number of parameters of its family.
         num_bytes: Size of its weights.
-        grows_tokens: Whether it continues texts.
-        follows_keys: Whether samples of several seeds are drawn as one batch.
-        fills_in: Whether it keeps given pixels.
-        is_scored: Whether items have a likelihood.
-        max_rows: Samples that are drawn as one batch at most.
+        continues_text: Whether it continues texts.
+        follows_keys: Whether samples of different seeds can be drawn as one batch.
+        fills_in: Whether it can keep given pixels.
+        has_likelihood: Whether items have a likelihood.
+        max_rows: Largest number of samples in a batch.
         worker: Its thread.
     """
 
@@ -52,20 +52,20 @@ class CatalogEntry:
     sampling: type
     num_parameters: int
     num_bytes: int
-    grows_tokens: bool
+    continues_text: bool
     follows_keys: bool
     fills_in: bool
-    is_scored: bool
+    has_likelihood: bool
     max_rows: int
     worker: ModelWorker
 
     @property
-    def kind(self) -> str:
-        """The output of the model: "text", or the modality of a grid."""
+    def output(self) -> str:
+        """What the model generates: "text", or the modality of a grid."""
         return "text" if isinstance(self.spec, Tokens) else self.modality.name
 
     def to_json(self) -> dict[str, object]:
-        """The entry of `/v1/models`, with the fields of OpenAI and of llama.cpp."""
+        """The model's entry in `/v1/models`, with the fields of OpenAI and of llama.cpp."""
         name = self.modality.name
         meta: dict[str, object] = {
             "modality": name,
@@ -74,7 +74,7 @@ class CatalogEntry:
             "size": self.num_bytes,
             "labels": list(self.labels),
             "fills_in": self.fills_in,
-            "has_likelihood": self.is_scored,
+            "has_likelihood": self.has_likelihood,
             "loaded": self.worker.is_loaded,
         }
         if isinstance(self.spec, Tokens):
@@ -86,13 +86,13 @@ class CatalogEntry:
             "object": "model",
             "created": self.created,
             "owned_by": "anew",
-            "architecture": {"input_modalities": [self.kind], "output_modalities": [self.kind]},
+            "architecture": {"input_modalities": [self.output], "output_modalities": [self.output]},
             "meta": meta,
         }
 
 
 class Catalog:
-    """All runs of a server. Opening loads each once, so that damaged runs are reported before the server starts.
+    """All runs of a server. Each is loaded once, so that damaged runs are reported before the server starts.
 
     Args:
         runs: Their folders.
@@ -101,7 +101,7 @@ class Catalog:
         limits: Limits of the server.
 
     Raises:
-        ConfigError: Two have one name.
+        ConfigError: Two folders have the same name.
         RunError: A run is damaged or not finished.
     """
 
@@ -110,7 +110,9 @@ class Catalog:
         for run in runs:
             name = run.resolve().name
             if name in folders:
-                raise ConfigError(f"two of `runs` are called {name!r}, the name that requests give; rename one folder")
+                raise ConfigError(
+                    f"two of `runs` are called {name!r}, and requests choose a model by this name; rename one folder"
+                )
             folders[name] = _open_finished(run)
         self._entries: dict[str, CatalogEntry] = {}
         for name, folder in folders.items():
@@ -118,42 +120,40 @@ class Catalog:
 
     @property
     def entries(self) -> list[CatalogEntry]:
-        """All, in the order in which they were given."""
+        """All models, in the order in which they were given."""
         return list(self._entries.values())
 
     def entry(self, name: str) -> CatalogEntry:
-        """The run of this name; ApiError 404."""
+        """The model of this name; ApiError 404 if there is none."""
         if name not in self._entries:
             message = f"unknown model {name[:60]!r}{did_you_mean(name[:60], self._entries)}"
             raise ApiError(404, message, param="model", code="model_not_found")
         return self._entries[name]
 
     def text_entry(self, name: str) -> CatalogEntry:
-        """The run of this name, which must continue texts; ApiError 404 or 400."""
+        """The model of this name; ApiError 404 if there is none, 400 if it does not continue texts."""
         entry = self.entry(name)
-        if not entry.grows_tokens:
-            message = f"the model {name!r} makes {entry.modality.traits.plural} by {entry.family} and continues no text"
+        if not entry.continues_text:
+            message = f"the model {name!r} ({entry.family}) generates {entry.modality.traits.plural}, and does not continue text"
             raise ApiError(400, message, param="model")
         return entry
 
     def item_entry(self, name: str, output: str) -> CatalogEntry:
-        """The run of this name, which must generate such items; ApiError 404 or 400."""
+        """The model of this name; ApiError 404 if there is none, 400 if it does not generate `output`."""
         entry = self.entry(name)
-        if entry.kind != output:
-            message = (
-                f"the model {name!r} makes {entry.modality.traits.plural}, which have another path; see /v1/models"
-            )
+        if entry.output != output:
+            message = f"the model {name!r} generates {entry.modality.traits.plural}, which have another path; see /docs"
             raise ApiError(400, message, param="model")
         return entry
 
     def names(self, output: str = "") -> list[str]:
-        """Names of the models that make such items, "text" for those that continue texts; "" for all."""
+        """Names of the models that generate `output`; "text": those that continue texts; "": all."""
         if output == "text":
-            return [entry.name for entry in self.entries if entry.grows_tokens]
-        return [entry.name for entry in self.entries if output in ("", entry.kind)]
+            return [entry.name for entry in self.entries if entry.continues_text]
+        return [entry.name for entry in self.entries if output in ("", entry.output)]
 
     def counts(self) -> list[tuple[str, int, int, bool]]:
-        """Name of each model, its running and waiting works, and whether it is in memory."""
+        """Name, running and waiting works of each model, and whether it is in memory."""
         return [(entry.name, *entry.worker.counts(), entry.worker.is_loaded) for entry in self.entries]
 
     def stop(self) -> None:
@@ -170,7 +170,7 @@ def _open_finished(run: Path) -> RunFolder:
 
 
 def _max_rows(spec: Spec) -> int:
-    """Samples of one batch, fewer where each is large."""
+    """Largest number of samples in a batch: fewer where each is large."""
     return MAX_ROWS if isinstance(spec, Tokens) else min(MAX_ROWS, max(1, ROW_VALUES // math.prod(spec.shape)))
 
 
@@ -191,10 +191,10 @@ def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: 
         sampling=type(model.family).Sampling,
         num_parameters=sum(parameter.numel() for parameter in model.family.parameters()),
         num_bytes=sum(tensor.nbytes for tensor in tensors),
-        grows_tokens=is_text and isinstance(model.family, SamplesTokens),
+        continues_text=is_text and isinstance(model.family, SamplesTokens),
         follows_keys=model.family.follows_keys,
         fills_in=model.fills_in,
-        is_scored=has_likelihood(model),
+        has_likelihood=has_likelihood(model),
         max_rows=_max_rows(model.item_spec),
         worker=ModelWorker(name, load, limits, model),
     )

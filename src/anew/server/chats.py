@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: the last message of a user as a prompt, for programs that know nothing else."""
+"""`POST /v1/chat/completions`: the last message of the user as a prompt, for programs that support only chats."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from anew.server.completions import Answer, Json
 from anew.server.faults import bad_request
 from anew.server.text_work import FinishReason, TextRequest, TokenLogProb
 
-CHAT_TOKENS = 256  # new tokens where a chat gives no number; chosen: OpenAI's is unlimited
+CHAT_TOKENS = 256  # new tokens if a chat sets no maximum; chosen, as OpenAI has no limit
 
 
 def completion_of(body: ChatBody) -> CompletionBody:
-    """The completion that a chat stands for; ApiError 400."""
+    """The request for a completion that a chat amounts to; ApiError 400 if it does not fit."""
     messages = [message.text for message in body.messages if message.role == "user"]
     if not messages:
-        raise bad_request("messages must hold one of the role user; it is the prompt", "messages")
+        raise bad_request("messages must hold one with the role user, which is the prompt", "messages")
     if body.top_logprobs is not None and not body.logprobs:
-        raise bad_request("top_logprobs goes with logprobs=true", "top_logprobs")
+        raise bad_request("top_logprobs needs logprobs=true", "top_logprobs")
     maxima = (body.max_tokens, body.max_completion_tokens)
     if None not in maxima and maxima[0] != maxima[1]:
-        raise bad_request("max_tokens and max_completion_tokens differ; give one", "max_tokens")
+        raise bad_request("max_tokens and max_completion_tokens differ; give only one of them", "max_tokens")
     max_tokens = next((number for number in maxima if number is not None), CHAT_TOKENS)
     shared_fields = (
         "model",
@@ -46,7 +46,7 @@ def completion_of(body: ChatBody) -> CompletionBody:
 
 
 class ChatAnswer(Answer):
-    """A completion in the shape of a chat."""
+    """A completion in the format of a chat."""
 
     def __init__(self, body: CompletionBody, entry: CatalogEntry, requests: Sequence[TextRequest]) -> None:
         super().__init__(body, entry, requests)
@@ -59,16 +59,18 @@ class ChatAnswer(Answer):
     def _choice(
         self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
     ) -> Json:
-        choices = None if self.body.logprobs is None else {"content": list(map(_token, log_probs)), "refusal": None}
+        log_probs_json = (
+            None if self.body.logprobs is None else {"content": list(map(_token_json, log_probs)), "refusal": None}
+        )
         role = {"role": "assistant"} if not offset else {}
         message: Json = {**role, "content": text}
         if not self.body.stream:
             message["refusal"] = None
         name = "delta" if self.body.stream else "message"
-        return {"index": index, name: message, "logprobs": choices, "finish_reason": reason}
+        return {"index": index, name: message, "logprobs": log_probs_json, "finish_reason": reason}
 
 
-def _token(token: TokenLogProb) -> Json:
+def _token_json(token: TokenLogProb) -> Json:
     top = [_with_bytes(text, log_prob) for text, log_prob in token.top.items()]
     return {**_with_bytes(token.text, token.log_prob), "top_logprobs": top}
 

@@ -26,16 +26,16 @@ Json = dict[str, object]
 
 
 def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
-    """The text requests of each prompt of a body. Slow for long prompts, so not for the event loop.
+    """The text request of each prompt of a body. Slow for long prompts, so not for the event loop.
 
     Raises:
-        ApiError: 400; the body does not fit the model, or asks for too much.
+        ApiError: 400 the body does not fit the model, or asks for too much.
     """
     n = body.n or 1
     if body.best_of not in (None, n):
-        raise bad_request("best_of must be n: all samples are returned; leave it out", "best_of")
+        raise bad_request("best_of must equal n, since all samples are returned; leave it out", "best_of")
     if body.stream_options is not None and not body.stream:
-        raise bad_request("stream_options is for stream=true; leave it out", "stream_options")
+        raise bad_request("stream_options needs stream=true; leave it out", "stream_options")
     if n * len(body.prompt) > MAX_ROWS:
         raise bad_request(
             f"n times the number of prompts may be at most {MAX_ROWS} (got {n * len(body.prompt)}); send several requests",
@@ -43,7 +43,7 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
         )
     max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
     if max_tokens == 0 and not body.echo:
-        raise bad_request("max_tokens may be 0 with echo=true only; give at least 1", "max_tokens")
+        raise bad_request("max_tokens may be 0 only with echo=true; give at least 1", "max_tokens")
     try:
         sampling = sampling_config(entry.sampling, entry.modality.traits, _settings(body))
     except ConfigError as error:
@@ -52,14 +52,14 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
     prompts = [_prompt_ids(prompt, body.suffix, entry) for prompt in body.prompt]
     _check_size(prompts, n, max_tokens)
     seed = secrets.randbits(62) if body.seed is None else body.seed
-    num_opening = len(_prompt_ids("", None, entry)) if not body.suffix else 0
+    num_begin_tokens = len(_prompt_ids("", None, entry)) if not body.suffix else 0
     return [
         TextRequest(
             first_index=number * n,
             n=n,
             seed=seed,
             prompt=ids,
-            num_opening=num_opening,
+            num_begin_tokens=num_begin_tokens,
             label=body.label,
             max_tokens=max_tokens,
             stops=body.stop,
@@ -73,7 +73,7 @@ def requests_of(body: CompletionBody, entry: CatalogEntry) -> list[TextRequest]:
 
 
 def _settings(body: CompletionBody) -> dict[str, object]:
-    """The sampling settings that were given; the others keep what suits the data."""
+    """The sampling settings that the body sets; the others keep the defaults of the data."""
     top_k = None if body.top_k is None else max(body.top_k, 0)
     settings = {"temperature": body.temperature, "top_p": body.top_p, "top_k": top_k, "min_p": body.min_p}
     return {name: value for name, value in settings.items() if value is not None}
@@ -94,14 +94,14 @@ def _check_size(prompts: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], n
     total = n * sum(len(ids) + max_tokens for ids in prompts)
     if total > MAX_TOKENS:
         raise bad_request(
-            f"the request takes {total:,} tokens, n times those of prompts and continuations, and may take {MAX_TOKENS:,}; "
-            "give a shorter prompt, fewer max_tokens or a smaller n",
+            f"the request needs {total:,} tokens, n times those of prompts and continuations, and the limit is {MAX_TOKENS:,}; "
+            "send a shorter prompt, or reduce max_tokens or n",
             "max_tokens",
         )
 
 
 def _prompt_ids(prompt: Prompt, suffix: str | None, entry: CatalogEntry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(L,) ids to start from."""
+    """(L,) the ids that a sample starts from, begin tokens included."""
     try:
         if isinstance(prompt, str):
             condition = condition_from_prompt(entry.modality, prompt, suffix)
@@ -109,7 +109,7 @@ def _prompt_ids(prompt: Prompt, suffix: str | None, entry: CatalogEntry) -> np.n
             ids: np.ndarray[tuple[int], np.dtype[np.int64]] = condition.x.numpy()
             return ids
         if suffix:
-            raise bad_request("a suffix goes with a prompt of text, not of token ids", "suffix")
+            raise bad_request("a suffix needs a prompt of text, not of token ids", "suffix")
         opening = _prompt_ids("", None, entry)
     except ConfigError as error:
         raise from_config_error(
@@ -117,7 +117,7 @@ def _prompt_ids(prompt: Prompt, suffix: str | None, entry: CatalogEntry) -> np.n
         ) from None
     num_ids = _text_of(entry).tokenizer.size
     if max(prompt, default=0) >= num_ids:
-        raise bad_request(f"token ids of this model are 0 to {num_ids - 1} (got {max(prompt)})", "prompt")
+        raise bad_request(f"token ids of this model are from 0 to {num_ids - 1} (got {max(prompt)})", "prompt")
     return np.concatenate([opening, np.array(prompt, dtype=np.int64)])
 
 
@@ -131,7 +131,7 @@ def _text_of(entry: CatalogEntry) -> Text:
 
 @dataclass(slots=True)
 class Choice:
-    """One sample of an answer, as far as it is here."""
+    """One sample of an answer, as far as it has been generated."""
 
     text: str = ""
     log_probs: list[TokenLogProb] = field(default_factory=list)
@@ -151,7 +151,7 @@ class Answer:
     Args:
         body: The request.
         entry: The model.
-        requests: Requests of its prompts, as `requests_of` gives them.
+        requests: Requests of its prompts, see `requests_of`.
     """
 
     def __init__(self, body: CompletionBody, entry: CatalogEntry, requests: Sequence[TextRequest]) -> None:
@@ -165,16 +165,16 @@ class Answer:
 
     @property
     def object_name(self) -> str:
-        """OpenAI's name for such an answer."""
+        """OpenAI's name of the answer's type."""
         return "text_completion"
 
     async def pieces(self, clock: RequestClock) -> AsyncIterator[TextPiece]:
-        """Pieces as they come, until each choice has its last."""
+        """Pieces as they arrive, until every choice has its last one."""
         missing = self.num_choices
         while missing:
             piece = await self.channel.get()
             assert isinstance(piece, TextPiece)
-            clock.piece()
+            clock.on_piece()
             missing -= piece.finish_reason is not None
             self.choices[piece.index].add(piece)
             yield piece
@@ -193,7 +193,7 @@ class Answer:
         return self._answer(choices) | {"usage": self.usage()}
 
     async def chunks(self, clock: RequestClock) -> AsyncIterator[Json]:
-        """The answer piece by piece, then the usage where the request asks for it."""
+        """The answer piece by piece, then the usage if the request asks for it."""
         sent = [0] * self.num_choices
         async for piece in self.pieces(clock):
             echo = self._echo(piece.index) if not sent[piece.index] else ""
@@ -205,13 +205,13 @@ class Answer:
             yield self._answer([]) | {"usage": self.usage()}
 
     def usage(self) -> Json:
-        """Tokens of prompts and of continuations."""
+        """Numbers of tokens of prompts and of continuations."""
         prompt, completion = self._num_tokens()
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
     def _num_tokens(self) -> tuple[int, int]:
         return (
-            sum(len(r.prompt) - r.num_opening for r in self.requests),
+            sum(len(r.prompt) - r.num_begin_tokens for r in self.requests),
             sum(choice.num_tokens for choice in self.choices),
         )
 
@@ -225,7 +225,7 @@ class Answer:
         }
 
     def _echo(self, index: int) -> str:
-        """The prompt, where the request asks for it before its continuation, else ""."""
+        """The prompt, if the request asks for it before its continuation, else ""."""
         if not self.body.echo:
             return ""
         prompt = self.body.prompt[index // (self.body.n or 1)]
@@ -234,12 +234,12 @@ class Answer:
     def _choice(
         self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
     ) -> Json:
-        choices = None if self.body.logprobs is None else _log_probs(log_probs, offset)
-        return {"index": index, "text": text, "logprobs": choices, "finish_reason": reason}
+        log_probs_json = None if self.body.logprobs is None else _log_probs(log_probs, offset)
+        return {"index": index, "text": text, "logprobs": log_probs_json, "finish_reason": reason}
 
 
 def _log_probs(tokens: Iterable[TokenLogProb], offset: int) -> Json:
-    """OpenAI's four lists. offset: where the first token stands in the text of the choice."""
+    """OpenAI's four lists of log-probabilities. offset: of the first token in the text of the choice."""
     tokens = list(tokens)
     offsets = []
     for token in tokens:

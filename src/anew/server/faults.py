@@ -1,4 +1,4 @@
-"""Errors of requests, in the one shape that OpenAI's clients read."""
+"""Errors of requests, in the format of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class ApiError(Exception):
 
     Args:
         status: HTTP status.
-        message: One sentence, without anything of this machine.
+        message: One sentence, without paths or other details of this machine.
         param: The field that is wrong.
-        code: A word for programs.
-        headers: Headers of the answer.
+        code: A code for programs.
+        headers: Headers of the response.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class ApiError(Exception):
         self.status, self.param, self.code, self.headers = status, param, code, headers or {}
 
     def body(self) -> dict[str, ErrorBody]:
-        """The answer as JSON values."""
+        """The body of the response, as JSON values."""
         name = TYPES.get(self.status, "server_error")
         return {"error": {"message": str(self), "type": name, "param": self.param, "code": self.code}}
 
 
 def bad_request(message: str, param: str | None = None) -> ApiError:
-    """The request cannot be carried out as it is."""
+    """An error 400. param: the field that is wrong."""
     return ApiError(400, message, param=param)
 
 
 def from_validation(error: ValidationError) -> ApiError:
-    """The first fault of a body."""
+    """An error 400 for the first invalid field of a body."""
     fault = error.errors(include_url=False)[0]
     if fault["type"] == "json_invalid":
         return bad_request(f"the body is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')[:200]}")
@@ -77,7 +77,7 @@ def from_validation(error: ValidationError) -> ApiError:
 
 
 def from_config_error(error: ConfigError, param: str | None = None) -> ApiError:
-    """An answer for an error of the library; its arguments are renamed to the fields of a request."""
+    """An error 400 for an error of the library. param: the field that is wrong; None: the argument that the message names."""
     message = str(error)
     named = re.match(r"`?(\w+)`?=|.*?`(\w+)`", message)
     return bad_request(message, param or (named and (named[1] or named[2])) or None)

@@ -1,4 +1,4 @@
-"""Access control: Host and Origin against pages of other sites, a bearer key, a body of bounded size that arrives in time."""
+"""Access control: Host and Origin headers, a bearer key, and limits on the size and the duration of bodies."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from anew.errors import shorten
 from anew.server.faults import ApiError, bad_request
 from anew.server.limits import Limits
 
-OPEN_PATHS = ("/health", "/v1/health")  # for load balancers, which have no key
-MAX_FILES, MAX_FIELDS = 4, 40  # of a form: more than any path has
-# Slowest rate of a body of any length, and for how many seconds in all it may fall behind that.
-MIN_BYTES_PER_SECOND, MAX_HALT_SECONDS = 2**14, 20.0
+OPEN_PATHS = ("/health", "/v1/health")  # need no key: load balancers have none
+MAX_FILES, MAX_FIELDS = 4, 40  # of a form: more than any path takes
+# Slowest rate of a body of unlimited length, and by how many seconds it may fall behind that rate.
+MIN_BYTES_PER_SECOND, MAX_LAG_SECONDS = 2**14, 20.0
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -38,14 +38,14 @@ def is_loopback(host: str) -> bool:
 
 
 def check_names(headers: Headers, host: str) -> None:
-    """Refuse requests that the page of another site makes a browser send, by its own name (DNS rebinding) or Origin.
+    """Refuse requests that a page of another site makes a browser send: by the Host header (DNS rebinding) and by Origin.
 
     Args:
         headers: Headers of the request.
         host: The address that the server listens on.
 
     Raises:
-        ApiError: 400 where there is no Host; 403 where Host or Origin are of another site.
+        ApiError: 400 there is no valid Host header; 403 Host or Origin name another site.
     """
     hosts = headers.getlist("host")
     if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
@@ -54,16 +54,16 @@ def check_names(headers: Headers, host: str) -> None:
         raise ApiError(403, "this server answers only to the names of this machine; use 127.0.0.1 or localhost")
     origin = headers.get("origin")
     if origin is not None and _host_of(origin) != hosts[0].lower():
-        raise ApiError(403, "requests from pages of other sites are refused (Origin)")
+        raise ApiError(403, "requests from pages of other sites are refused (Origin header)")
 
 
 class Guard:
-    """Lets requests through to the app, or answers them itself.
+    """Passes allowed requests to the app, and answers others with an error.
 
     Args:
         app: The guarded app.
         host: The address that the server listens on.
-        keys: Bearer keys, one of which a request must give; none: no key is needed.
+        keys: Bearer keys, one of which each request must send; none: no key is needed.
     """
 
     def __init__(self, app: ASGIApp, host: str, keys: Sequence[str]) -> None:
@@ -94,13 +94,13 @@ class Guard:
     def _has_key(self, values: Sequence[str]) -> bool:
         scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
         sent_key = key.strip().encode("utf-8", "surrogateescape")
-        # All are compared, each in constant time: how long it takes says nothing of any.
+        # All keys are compared, each in constant time, so that the duration reveals nothing.
         matches = [hmac.compare_digest(sent_key, allowed) for allowed in self.keys]
         return scheme.lower() == "bearer" and any(matches)
 
 
 def _host_name(host: str) -> str | None:
-    """The name in a Host header without the port, or None where it is none."""
+    """The name in a Host header, without the port; None if the header is malformed."""
     try:
         parts = urlsplit(f"//{host}")
         _ = parts.port
@@ -110,7 +110,7 @@ def _host_name(host: str) -> str | None:
 
 
 def _host_of(origin: str) -> str:
-    """Host and port of an Origin header, or "" where it is none."""
+    """Host and port of an Origin header; "" if it is malformed."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -118,28 +118,28 @@ def _host_of(origin: str) -> str:
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """The answer that an error is."""
+    """The response for an error."""
     return JSONResponse(error.body(), error.status, error.headers)
 
 
 async def json_body(request: Request, limits: Limits) -> bytes:
-    """The body of a request that says it is JSON.
+    """The bytes of a JSON body.
 
     Raises:
-        ApiError: 400 it is something else; 413 it is too large; 408 it does not arrive in time.
+        ApiError: 400 its Content-Type is another; 413 it is too large; 408 it does not arrive in time.
     """
-    if _media(request) != "application/json":
+    if _media_type(request) != "application/json":
         raise bad_request("the body must be JSON; send `Content-Type: application/json`")
     return await _body(request, limits.body_bytes, limits)
 
 
 async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Fields and files of a form.
+    """Fields and files of a form, by name.
 
     Raises:
         ApiError: As `json_body`.
     """
-    if _media(request) != "multipart/form-data":
+    if _media_type(request) != "multipart/form-data":
         raise bad_request("the body must be a form with files; send `Content-Type: multipart/form-data`")
     data = await _body(request, limits.upload_bytes, limits)
 
@@ -153,22 +153,22 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
         return await _parts(await parser.parse())
     except ApiError:
         raise
-    except Exception as error:  # damaged forms make the parser raise almost anything
+    except Exception as error:  # the parser raises almost anything for a damaged form
         raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
     finally:
-        # Files of a part that was cut off are in no form, and only the parser knows them.
+        # Files of an incomplete part are in no form, so only the parser can close them.
         for file in getattr(parser, "_files_to_close_on_error", ()):
             file.close()
 
 
 async def _parts(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Fields and files by name; ApiError 400 where one was sent twice."""
+    """Fields and files by name; ApiError 400 if one was sent twice."""
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
     for name, value in form.multi_items():
         name = name.removesuffix("[]")  # how clients name one of several files
         if name in fields or name in files:
-            raise bad_request(f"{shorten(name)} was sent twice; send one", name[:60])
+            raise bad_request(f"{shorten(name)} was sent twice; send it once", name[:60])
         if isinstance(value, str):
             fields[name] = value
         else:
@@ -176,7 +176,7 @@ async def _parts(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
     return fields, files
 
 
-def _media(request: Request) -> str:
+def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -187,9 +187,11 @@ async def _body(request: Request, max_bytes: int, limits: Limits) -> bytes:
         async with asyncio.timeout(limits.body_seconds):
             return await _read(request, max_bytes)
     except TimeoutError:
-        raise ApiError(408, f"the body did not arrive within {limits.body_seconds:g} s") from None
+        raise ApiError(
+            408, f"the body did not arrive within {limits.body_seconds:g} s; send it again, or send less"
+        ) from None
     except ClientDisconnect:
-        raise bad_request("the client went away") from None
+        raise bad_request("the client disconnected") from None
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
@@ -201,13 +203,13 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 
 async def stream_body(request: Request) -> AsyncGenerator[bytes, None]:
-    """A body of any length, piece by piece. It may fall MAX_HALT_SECONDS behind MIN_BYTES_PER_SECOND; only the time of waiting
-    for the client counts.
+    """A body of unlimited length, piece by piece. It may fall MAX_LAG_SECONDS behind MIN_BYTES_PER_SECOND; only the time spent
+    waiting for the client counts.
 
     Raises:
-        ApiError: 408 it does not keep up; 400 the client went away.
+        ApiError: 408 it falls behind; 400 the client has disconnected.
     """
-    pieces, allowance = request.stream(), MAX_HALT_SECONDS
+    pieces, allowance = request.stream(), MAX_LAG_SECONDS
     while True:
         begin = time.monotonic()
         try:
@@ -216,11 +218,11 @@ async def stream_body(request: Request) -> AsyncGenerator[bytes, None]:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise ApiError(408, f"the body came to a halt for {MAX_HALT_SECONDS:g} s; send it again") from None
+            raise ApiError(408, f"the body arrived too slowly, by {MAX_LAG_SECONDS:g} s; send it again") from None
         except ClientDisconnect:
-            raise bad_request("the client went away") from None
+            raise bad_request("the client disconnected") from None
         waited = time.monotonic() - begin
-        allowance = min(MAX_HALT_SECONDS, allowance + len(piece) / MIN_BYTES_PER_SECOND - waited)
+        allowance = min(MAX_LAG_SECONDS, allowance + len(piece) / MIN_BYTES_PER_SECOND - waited)
         yield piece
 
 

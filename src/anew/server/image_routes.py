@@ -1,4 +1,4 @@
-"""Paths of pictures: new ones, and parts of given ones made anew."""
+"""Paths for images: new ones, and given ones with a part filled in."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ from anew.server.metrics import RequestClock
 from anew.server.schemas import EVENTS, JSON, route_schema
 from anew.server.work import Channel
 
-NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients want to see the field
+NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients expect the field
 
 
 def add_image_routes(app: FastAPI, service: Service) -> None:
-    """Add them to an app."""
+    """Add the paths to an app."""
 
     names = service.catalog.names("image")
 
-    @app.post("/v1/images/generations", summary="Make pictures", **route_schema(ImageBody, JSON, EVENTS, models=names))
+    @app.post(
+        "/v1/images/generations", summary="Generate images", **route_schema(ImageBody, JSON, EVENTS, models=names)
+    )
     async def generations(request: Request) -> Response:
         body = parse(ImageBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "image")
-        return await _pictures(service, request, "image_generation", entry, body, _request(body, entry))
+        return await _image_response(service, request, "image_generation", entry, body, _request(body, entry))
 
     @app.post(
         "/v1/images/edits",
-        summary="Make parts of a picture anew",
+        summary="Fill in a part of an image",
         **route_schema(ImageBody, JSON, EVENTS, models=names, forms=("image", "mask")),
     )
     async def edits(request: Request) -> Response:
@@ -49,11 +51,11 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
         body = parse_form(ImageBody, fields)
         entry = service.catalog.item_entry(body.model, "image")
         if unknown := sorted(set(files) - {"image", "mask"}):
-            raise bad_request(f"the file {unknown[0][:60]} is unknown; send image and mask", unknown[0][:60])
+            raise bad_request(f"unknown file {unknown[0][:60]}; send image and mask", unknown[0][:60])
         if "image" not in files:
-            raise bad_request("image is missing; send it as a file of the form", "image")
+            raise bad_request("image is missing; send it as a file in the form", "image")
         if not entry.fills_in:
-            message = f"the family {entry.family} of this model keeps no given pixels; ask a model of diffusion or vae"
+            message = f"this model ({entry.family}) cannot keep given pixels; use a model of diffusion or vae"
             raise bad_request(message, "model")
         sample_request = _request(body, entry)
         condition = await run_in_threadpool(condition_from_files, entry, files["image"], files.get("mask"))
@@ -65,19 +67,19 @@ def add_image_routes(app: FastAPI, service: Service) -> None:
             condition=condition,
             num_partials=sample_request.num_partials,
         )
-        return await _pictures(service, request, "image_edit", entry, body, sample_request)
+        return await _image_response(service, request, "image_edit", entry, body, sample_request)
 
 
 def _request(body: ImageBody, entry: CatalogEntry) -> ItemRequest:
-    """The checked request of a body."""
+    """The checked item request of a body."""
     check_size(entry, body.size)
     if body.partial_images and not body.stream:
-        raise bad_request("partial_images is for stream=true; leave it out", "partial_images")
+        raise bad_request("partial_images needs stream=true; leave it out", "partial_images")
     label = class_of(entry, {"prompt": body.prompt, "label": body.label})
     return item_request(body, entry, body.n or 1, label=label, num_partials=body.partial_images or 0)
 
 
-async def _pictures(
+async def _image_response(
     service: Service,
     request: Request,
     event_name: str,
@@ -85,7 +87,7 @@ async def _pictures(
     body: ImageBody,
     sample_request: ItemRequest,
 ) -> Response:
-    """The answer, whole or as a stream of events."""
+    """The response, whole or as a stream of events."""
     works = works_of(sample_request, entry, Channel())
     entry.worker.submit(works[:1])
     if body.stream:
@@ -101,13 +103,13 @@ async def _pictures(
             {"b64_json": _base64(artifact), "label": label, "index": index}
             for index, (artifact, label) in enumerate(zip(samples.artifacts, samples.labels, strict=True))
         ]
-        facts = {
+        common = {
             "created": int(time.time()),
             "size": size_of(entry),
             "output_format": "png",
             "seed": sample_request.seed,
         }
-        return JSONResponse({**facts, "data": data})
+        return JSONResponse({**common, "data": data})
 
     return await service.answer(request, entry, works, whole)
 
@@ -115,20 +117,20 @@ async def _pictures(
 async def _events(
     event_name: str, works: list[ItemWork], entry: CatalogEntry, clock: RequestClock
 ) -> AsyncIterator[dict[str, object]]:
-    """Partial pictures, then those that are done."""
-    facts: dict[str, object] = {
+    """Events of partial images, then of finished ones."""
+    common: dict[str, object] = {
         "size": size_of(entry),
         "quality": "auto",
         "background": "auto",
         "output_format": "png",
     }
     async for event in sample_events(works, entry, clock):
-        is_done = isinstance(event, FinishedSamples)
-        name = f"{event_name}.{'completed' if is_done else 'partial_image'}"
+        is_finished = isinstance(event, FinishedSamples)
+        name = f"{event_name}.{'completed' if is_finished else 'partial_image'}"
         details = {"usage": NO_TOKENS} if isinstance(event, FinishedSamples) else {"partial_image_index": event.number}
         for offset, artifact in enumerate(event.samples.artifacts):
-            picture = {"b64_json": _base64(artifact), "index": event.first_index + offset}
-            yield {"type": name, "created_at": int(time.time()), **picture, **facts, **details}
+            image = {"b64_json": _base64(artifact), "index": event.first_index + offset}
+            yield {"type": name, "created_at": int(time.time()), **image, **common, **details}
 
 
 def _base64(artifact: Artifact) -> str:

@@ -1,4 +1,4 @@
-"""The bodies of requests for items: pictures, sound, clips, and files of any kind."""
+"""The bodies of requests for items: images, sound, clips, and files of any kind."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from anew.core.settings import MAX_INT
-from anew.server.bodies import Absent, Body, Count, Flag, Label, Number, Seed
+from anew.server.bodies import Body, Count, Flag, Label, Number, Seed, Unsupported
 from anew.server.limits import MAX_PARTIAL_IMAGES, MAX_ROWS, MAX_SAMPLES
 
 Auto = Literal["auto"]
-Line = Annotated[str, Strict(), Field(max_length=2000)]
-Long = Annotated[str, Strict(), Field(max_length=200_000)]
+ShortText = Annotated[str, Strict(), Field(max_length=2000)]
+LongText = Annotated[str, Strict(), Field(max_length=200_000)]
 SettingValue = Annotated[str, Strict(), Field(max_length=100)] | Flag | Count | Number
 SettingName = Annotated[str, Strict(), Field(pattern="^[a-z_]{1,60}$")]
 
 
 class ItemsBody(Body):
-    """Fields common to requests for items; none of them is OpenAI's."""
+    """Fields common to requests for items. They are not OpenAI's."""
 
     seed: Seed | None = None
     label: Label | None = None
-    num_inference_steps: Annotated[Count, Field(ge=1, le=1000)] | None = None  # another name of the setting `steps`
+    num_inference_steps: Annotated[Count, Field(ge=1, le=1000)] | None = None  # another name for the setting `steps`
     guidance_scale: Annotated[Number, Field(ge=0.0, le=20.0)] | None = None  # and of `guidance`
     settings: dict[SettingName, SettingValue] = Field(default_factory=dict, max_length=30)
 
     def all_settings(self) -> dict[str, object]:
-        """The sampling settings that were given, by the names of the family."""
+        """The sampling settings that the body sets, by the family's names."""
         named = {"steps": self.num_inference_steps, "guidance": self.guidance_scale}
         return {name: value for name, value in named.items() if value is not None} | dict(self.settings)
 
@@ -35,7 +35,7 @@ class ItemsBody(Body):
 class ImageBody(ItemsBody):
     """Body of `POST /v1/images/generations`, and the form fields of `POST /v1/images/edits`."""
 
-    prompt: Line = ""
+    prompt: ShortText = ""
     n: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
     size: Annotated[str, Strict(), Field(pattern=r"^(auto|\d{1,5}x\d{1,5})$")] | None = None
     response_format: Literal["b64_json"] | None = None
@@ -47,27 +47,27 @@ class ImageBody(ItemsBody):
     background: Auto | None = None
     moderation: Auto | None = None
     output_compression: Literal[100] | None = None
-    negative_prompt: Absent = None
-    input_fidelity: Absent = None
+    negative_prompt: Unsupported = None
+    input_fidelity: Unsupported = None
 
 
 class AudioBody(ItemsBody):
     """Body of `POST /v1/audio/generate` and its alias `POST /v1/audio/speech`."""
 
-    input: Line = ""
-    voice: Line | None = None
+    input: ShortText = ""
+    voice: ShortText | None = None
     response_format: Literal["wav", "flac"] | None = None
     stream_format: Literal["audio"] | None = None
     speed: Annotated[Number, Field(ge=1.0, le=1.0)] | None = None
-    instructions: Absent = None
+    instructions: Unsupported = None
 
 
 class VideoBody(ItemsBody):
     """Body of `POST /v1/videos`."""
 
-    prompt: Line = ""
+    prompt: ShortText = ""
     size: Annotated[str, Strict(), Field(pattern=r"^(auto|\d{1,5}x\d{1,5})$")] | None = None
-    seconds: Absent = None
+    seconds: Unsupported = None
 
 
 class SamplesBody(ItemsBody):
@@ -75,6 +75,6 @@ class SamplesBody(ItemsBody):
 
     n: Annotated[Count, Field(ge=1, le=MAX_SAMPLES)] = 16
     first_index: Annotated[Count, Field(ge=0, le=MAX_INT - MAX_SAMPLES)] = 0
-    prompt: Long | None = None
-    suffix: Long | None = None
+    prompt: LongText | None = None
+    suffix: LongText | None = None
     stop: Annotated[str, Strict(), Field(min_length=1, max_length=256)] | None = None

@@ -1,4 +1,4 @@
-"""Paths of sound, and of files of any kind in a zip."""
+"""Paths for sound, and for files of any kind in a zip."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from anew.server.work import Channel
 
 
 def add_item_routes(app: FastAPI, service: Service) -> None:
-    """Add them to an app."""
+    """Add the paths to an app."""
     sounds = route_schema(AudioBody, "audio/wav", "audio/flac", models=service.catalog.names("audio"))
     files = route_schema(SamplesBody, "application/zip", models=service.catalog.names())
 
-    @app.post("/v1/audio/generate", summary="Make sound", **sounds)
-    @app.post("/v1/audio/speech", summary="Make sound, under OpenAI's name", **sounds)
+    @app.post("/v1/audio/generate", summary="Generate a sound", **sounds)
+    @app.post("/v1/audio/speech", summary="Generate a sound, under OpenAI's name", **sounds)
     async def sound(request: Request) -> Response:
         body = parse(AudioBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "audio")
@@ -46,7 +46,7 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
 
         return await service.answer(request, entry, works, whole)
 
-    @app.post("/v1/samples", summary="Make files of any kind, in a zip", **files)
+    @app.post("/v1/samples", summary="Generate samples of any kind, as files in a zip", **files)
     async def samples(request: Request) -> Response:
         body = parse(SamplesBody, await json_body(request, service.limits))
         entry = service.catalog.entry(body.model)
@@ -65,7 +65,7 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
 
 
 def _sound_file(samples: Samples, entry: CatalogEntry, file_format: str | None) -> tuple[bytes, str]:
-    """A file of the first sample, and its format: that of the run where no other is asked for."""
+    """The first sample as a file, and its format. file_format: None takes that of the run."""
     artifact = samples.artifact(0)
     media_format = artifact.media.partition("/")[2]
     if file_format in (None, media_format):

@@ -1,4 +1,4 @@
-"""Samples of any kind as whole items: those of several requests are drawn as one batch, and drafts are shown on the way."""
+"""Samples of any kind. Those of several requests are drawn as one batch, and drafts of them can be sent on the way."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class ItemRequest:
 
     Attributes:
         first_index: Index of the first sample.
-        n: Samples.
-        seed: Seed of the samples.
+        n: Number of samples.
+        seed: Random seed.
         label: Class of the samples; None draws each with its share in the data.
         condition: Condition of each sample, None without one.
         sampling: The family's sampling settings.
         stop: String before which each text ends.
         prompt: Beginning of each text, as it was sent.
         suffix: End of each text.
-        num_partials: Drafts to show before the samples.
-        follows_keys: Whether it may be drawn together with requests of other seeds.
+        num_partials: Number of drafts to send before the samples.
+        follows_keys: Whether it can be drawn as one batch with requests of other seeds.
     """
 
     first_index: int
@@ -54,7 +54,7 @@ class ItemRequest:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A partial result: its number, from 0, and the samples as they are so far."""
+    """A partial result: its number, from 0, and the unfinished samples."""
 
     number: int
     first_index: int
@@ -63,14 +63,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class FinishedSamples:
-    """The samples of one work, with their files made."""
+    """The samples of one work, with their files."""
 
     first_index: int
     samples: Samples
 
 
 class ItemWork(Work):
-    """The samples of one request, or some of them."""
+    """The samples of a request, or some of them."""
 
     def __init__(self, request: ItemRequest, channel: Channel[object], max_rows: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class ItemWork(Work):
             _draw(model, [work for work in group if isinstance(work, ItemWork)])
 
     def partials_at(self, num_drafts: int) -> list[int]:
-        """After which drafts, counted from 1, partial results are shown: at even distances."""
+        """After which drafts, counted from 1, partial results are sent: evenly spaced."""
         num_partials = self.request.num_partials
         return sorted(
             {max(1, num_drafts * part // (num_partials + 1)) for part in range(1, num_partials + 1)} - {num_drafts}
@@ -111,12 +111,12 @@ def _draw(model: Model, works: Sequence[ItemWork]) -> None:
         if not work.channel.is_cancelled:
             samples = _samples(model, work, request, last[rows], rows)
             samples.origins = _origins(model, work.request)
-            _ = samples.artifacts  # made here, not in the event loop
+            _ = samples.artifacts  # writes the files here, not in the event loop
             work.channel.put(FinishedSamples(work.request.first_index, samples))
 
 
 def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
-    """The request of all works together, as one batch."""
+    """One sample request for all works."""
     requests = [work.request for work in works]
     labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
     keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
@@ -149,7 +149,7 @@ def _joint_condition(requests: Sequence[ItemRequest]) -> Condition | None:
 
 
 def _rows_of_works(works: Sequence[ItemWork]) -> list[tuple[ItemWork, slice]]:
-    """Each work with its rows of the batch."""
+    """Each work with its rows in the batch."""
     parts, start = [], 0
     for work in works:
         parts.append((work, slice(start, start + work.size)))
@@ -160,27 +160,27 @@ def _rows_of_works(works: Sequence[ItemWork]) -> list[tuple[ItemWork, slice]]:
 def _send_drafts(
     model: Model, works: Sequence[ItemWork], request: SampleRequest, draft: Tensor, number: int, num_drafts: int
 ) -> None:
-    """Send a draft to the works that show a partial result at this point."""
+    """Send a draft to the works that want a partial result at this point."""
     for work, rows in _rows_of_works(works):
-        places = work.partials_at(num_drafts)
-        if number in places and not work.channel.is_cancelled:
+        draft_numbers = work.partials_at(num_drafts)
+        if number in draft_numbers and not work.channel.is_cancelled:
             samples = _samples(model, work, request, draft[rows], rows)
             _ = samples.artifacts
-            work.channel.put(Draft(places.index(number), work.request.first_index, samples))
+            work.channel.put(Draft(draft_numbers.index(number), work.request.first_index, samples))
 
 
 def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
     """Rows of the batch as items."""
     labels = None if request.labels is None else request.labels[rows]
-    known = work.request.condition
-    condition = None if known is None else replace(known, items=known)
-    part = replace(request, n=len(x), labels=labels, condition=condition)
-    items = model.decode_items(x.cpu(), part, work.request.stop)
+    request_condition = work.request.condition
+    condition = None if request_condition is None else replace(request_condition, items=request_condition)
+    row_request = replace(request, n=len(x), labels=labels, condition=condition)
+    items = model.decode_items(x.cpu(), row_request, work.request.stop)
     return Samples(items, model.label_names(labels, len(items)), model.item_modality)
 
 
 def _origins(model: Model, request: ItemRequest) -> list[Origin]:
-    """Origins of the samples, as if the request had been drawn alone."""
+    """Origins of the samples, as if the request was drawn alone."""
     is_text = request.prompt is not None or request.suffix is not None
     is_given = request.condition is not None and not is_text
     common = request_origin(

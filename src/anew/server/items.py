@@ -1,4 +1,4 @@
-"""Works of a model for a body that requests items."""
+"""From a body that requests items to works of a model, and to their samples."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from anew.server.limits import MAX_TOKENS, MAX_VALUES
 from anew.server.metrics import RequestClock
 from anew.server.work import Channel
 
-DEFAULT_MAX_TOKENS = 500  # tokens of a sample of running text, where no number is given
-ANY = ("", "any", "auto")  # names of no class that ask for each with its share in the data
+DEFAULT_MAX_TOKENS = 500  # of a sample of running text, if no maximum is given
+ANY = ("", "any", "auto")  # instead of a class: each with its share in the data
 
 
 def item_request(
@@ -38,23 +38,23 @@ def item_request(
     Args:
         body: The body.
         entry: The model.
-        n: Samples.
-        label: Class of the samples, as `class_of` gives it.
+        n: Number of samples.
+        label: Class of the samples, see `class_of`.
         condition: Condition of each sample.
-        num_partials: Drafts to show.
+        num_partials: Number of drafts to send.
 
     Raises:
-        ApiError: 400; the body does not fit the model, or asks for too much.
+        ApiError: 400 the body does not fit the model, or asks for too much.
     """
     try:
         sampling = sampling_config(entry.sampling, entry.modality.traits, body.all_settings())
     except ConfigError as error:
         raise from_config_error(error, "settings") from None
-    values = n * _values_of_one(entry, sampling)
+    values = n * _values_per_sample(entry, sampling)
     limit = MAX_TOKENS if isinstance(entry.spec, Tokens) else MAX_VALUES
     if values > limit:
         raise bad_request(
-            f"the request takes {values:,} values, n times those of one sample, and may take {limit:,}; ask for less",
+            f"the request needs {values:,} values, n times those of one sample, and the limit is {limit:,}; ask for less",
             "n",
         )
     seed = secrets.randbits(53) if body.seed is None else body.seed  # 53 bits: JSON keeps them exactly
@@ -75,8 +75,8 @@ def item_request(
     )
 
 
-def _values_of_one(entry: CatalogEntry, sampling: object) -> int:
-    """Tokens, or values of a grid, of one sample at most."""
+def _values_per_sample(entry: CatalogEntry, sampling: object) -> int:
+    """Largest number of tokens, or of values of a grid, of one sample."""
     if isinstance(entry.spec, Tokens):
         return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, DEFAULT_MAX_TOKENS)
     frames = int(getattr(sampling, "frames", 0))
@@ -86,17 +86,21 @@ def _values_of_one(entry: CatalogEntry, sampling: object) -> int:
 
 
 def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None:
-    """The class that one of these fields names; None where none does.
+    """The class that one of these fields names; None if none does.
+
+    Args:
+        entry: The model.
+        names: Values of the fields that may name a class.
 
     Raises:
-        ApiError: 400; there is no such class, or two fields name two.
+        ApiError: 400 there is no such class, or two fields name different ones.
     """
     chosen = {
         field: name for field, name in names.items() if name is not None and (name in entry.labels or name not in ANY)
     }
     for field, name in chosen.items():
         if not entry.spec.classes:
-            message = f"this model has no labels, so that {field} cannot choose one; leave it empty"
+            message = f"this model has no labels, so {field} cannot choose one; leave it empty"
             raise bad_request(message, field)
         if name not in entry.labels:
             labels = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")
@@ -106,37 +110,37 @@ def class_of(entry: CatalogEntry, names: Mapping[str, str | None]) -> str | None
                 field,
             )
     if len(set(chosen.values())) > 1:
-        raise bad_request(f"{' and '.join(chosen)} name two labels; give one", next(iter(chosen)))
+        raise bad_request(f"{' and '.join(chosen)} name different labels; give one", next(iter(chosen)))
     return next(iter(chosen.values()), None)
 
 
 def check_size(entry: CatalogEntry, size: str | None) -> None:
-    """ApiError 400 where another size is asked for than the model makes."""
+    """Raise ApiError 400 if the size is not that of the model's items."""
     assert isinstance(entry.spec, Grid)
     if size not in (None, "auto", size_of(entry)):
-        raise bad_request(f"this model makes {size_of(entry)} (got {size}); leave size out", "size")
+        raise bad_request(f"size must be {size_of(entry)} for this model (got {size}); leave it out", "size")
 
 
 def size_of(entry: CatalogEntry) -> str:
-    """Width and height of what a model makes, as OpenAI writes them."""
+    """Width and height of the model's items, as OpenAI writes them."""
     assert isinstance(entry.spec, Grid)
     height, width = entry.spec.shape[-2:]
     return f"{width}x{height}"
 
 
 def prompt_condition(body: SamplesBody, entry: CatalogEntry) -> Condition | None:
-    """The condition from prompt and suffix of a text; None for other modalities.
+    """The condition from the prompt and suffix of a text; None for other modalities.
 
     Raises:
-        ApiError: 400; the model takes none, or not this one.
+        ApiError: 400 the model takes no prompt, or not this one.
     """
     for field in ("prompt", "suffix", "stop"):
         if getattr(body, field) and not isinstance(entry.spec, Tokens):
             raise bad_request(
-                f"this model makes {entry.modality.traits.plural}, without a {field}; leave it out", field
+                f"this model generates {entry.modality.traits.plural}, which take no {field}; leave it out", field
             )
     if not isinstance(entry.spec, Tokens):
-        return None  # a prompt of clips is a path elsewhere, which no request may name
+        return None  # elsewhere a prompt of clips is a path, and no request may name paths
     try:
         check_stop(entry.modality, body.stop)
         return condition_from_prompt(entry.modality, body.prompt, body.suffix)
@@ -145,7 +149,7 @@ def prompt_condition(body: SamplesBody, entry: CatalogEntry) -> Condition | None
 
 
 def works_of(request: ItemRequest, entry: CatalogEntry, channel: Channel[object]) -> list[ItemWork]:
-    """The request in parts that are drawn one after another."""
+    """The request in parts of at most `max_rows` samples."""
     starts = range(0, request.n, entry.max_rows)
     parts = [
         replace(request, first_index=request.first_index + start, n=min(entry.max_rows, request.n - start))
@@ -157,16 +161,16 @@ def works_of(request: ItemRequest, entry: CatalogEntry, channel: Channel[object]
 async def sample_events(
     works: Sequence[ItemWork], entry: CatalogEntry, clock: RequestClock
 ) -> AsyncIterator[Draft | FinishedSamples]:
-    """Drafts and finished samples. The caller submits the first work, where a full queue is an answer; the others follow in
-    turn, so that requests of other clients come between them."""
+    """Drafts and finished samples. The caller submits the first work, which a full queue refuses. The others are submitted one after
+    another, so that requests of other clients are served in between."""
     for number, work in enumerate(works):
         if number:
-            entry.worker.submit([work], goes_on=True)
+            entry.worker.submit([work], is_continuation=True)
         event: object = None
         while not isinstance(event, FinishedSamples):
             event = await work.channel.get()
             assert isinstance(event, Draft | FinishedSamples)
-            clock.piece()
+            clock.on_piece()
             yield event
         clock.samples += len(event.samples)
     clock.reason = "stop"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Chosen so that no request takes minutes or gigabytes on a CPU; those with OpenAI's name are OpenAI's own.
-MAX_ROWS = 64  # samples of one request, which are drawn as one batch
+# Chosen such that no request takes minutes or gigabytes on a CPU; those marked as OpenAI's are its own.
+MAX_ROWS = 64  # samples of one request for texts or images, and of one batch
 MAX_PROMPTS = 64  # of one request: each has at least one row
 MAX_NEW_TOKENS = 32_768  # of one sample
 MAX_TOKENS = 262_144  # of one request: samples times the tokens of prompt and continuation
-# Values of grids that are drawn as one batch: a step then ends soon enough for a client that went away.
+# Values of grids in one batch: a step then ends soon enough after a client has disconnected.
 ROW_VALUES = 2**20
 MAX_VALUES = 2**25  # of one request: samples times the values of one
-MAX_SAMPLES = 1_000  # of one request for files; `first_index` continues the series
+MAX_SAMPLES = 1_000  # of one request for files; `first_index` gives further ones
 MAX_PARTIAL_IMAGES = 3  # OpenAI's
 MAX_SCORED = 262_144  # characters, or values, of one request
 MAX_SCORED_ITEMS = 256  # of one request
-MAX_MESSAGES = 256  # of a chat, of which only the last one is used
+MAX_MESSAGES = 256  # of a chat, of which only the user's last one is used
 MAX_STOPS = 4  # OpenAI's
 MAX_STOP_LENGTH = 256  # characters
 MAX_LOG_PROBS = 20  # OpenAI's
@@ -34,7 +34,7 @@ class Limits:
         jobs: Videos that may be in progress or kept; more are answered with 429 until one is deleted.
         job_seconds: Seconds for which a finished video is kept.
         request_seconds: Seconds in which a request must be answered, waiting included.
-        idle_seconds: Seconds without a request after which a model is unloaded; None: never.
+        idle_seconds: Seconds without a request after which a model is unloaded; None never unloads it.
         stop_seconds: Seconds that running requests have to finish when the server stops.
     """
 

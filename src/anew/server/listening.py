@@ -1,4 +1,4 @@
-"""A socket on this machine and uvicorn on it, for whatever answers over HTTP. Without PyTorch."""
+"""A listening socket, and uvicorn on it, for the server and the Studio. Does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from anew.errors import ConfigError
 
 BACKLOG = 2048  # connections that wait to be accepted: uvicorn's default
-HEAD_SECONDS = 20.0  # in which the head of a request must arrive
-UNREAD_SECONDS = 60.0  # without reading, after which the connection of a client is ended
+HEAD_SECONDS = 20.0  # within which the head of a request must arrive
+UNREAD_SECONDS = 60.0  # in which a client reads nothing, after which its connection is closed
 INTERRUPT_SECONDS = (
-    0.2  # until an interrupted cell ends: a thread that waits for ever hears of no signal on some systems
+    0.2  # between two checks for an interrupt: on some systems no signal reaches a thread that waits without a limit
 )
-MAX_CONNECTIONS = 512  # at a time: each takes a file descriptor, of which a process may have 1,024 by default
+MAX_CONNECTIONS = 512  # at a time: each takes a file descriptor, of which a process has 1,024 by default
 
 
 class PunctualProtocol(H11Protocol):
-    """HTTP with limits on connections that uvicorn lacks: on clients that send the head of a request bit by bit, do not read
-    the answer, or open too many connections."""
+    """HTTP with limits that uvicorn lacks: on clients that send the head of a request too slowly, do not read the response, or open
+    too many connections."""
 
-    _late: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
             return
-        transport.set_write_buffer_limits(high=0)  # all that is not sent yet counts as waiting
+        transport.set_write_buffer_limits(high=0)  # whatever is not sent yet counts as unread
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -51,7 +51,7 @@ class PunctualProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer bytes that are not HTTP. In the middle of a request, its own answer is cancelled."""
+        """Answer bytes that are not HTTP. In the middle of a request, its own response is cancelled."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
@@ -70,20 +70,20 @@ class PunctualProtocol(H11Protocol):
         super().resume_writing()
 
     def _watch_reading(self, num_unread: int) -> None:
-        self._unread = self.loop.call_later(UNREAD_SECONDS, self._give_up, num_unread)
+        self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self._give_up, num_unread)
 
     def _give_up(self, num_unread: int) -> None:
-        """End the connection unless the client has read some of the bytes meanwhile."""
+        """Close the connection unless the client has read some of the bytes meanwhile."""
         still_unread = self.transport.get_write_buffer_size()
         if still_unread < num_unread:
             self._watch_reading(still_unread)
         else:
-            self.transport.abort()  # closing would wait for them to be read
+            self.transport.abort()  # `close` would wait for the client to read them
 
     def _stop_watching(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     @property
     def _is_answering(self) -> bool:
@@ -92,54 +92,54 @@ class PunctualProtocol(H11Protocol):
     def _await_head(self) -> None:
         if self._is_answering:
             self._stop_waiting()
-        elif self._late is None:
-            self._late = self.loop.call_later(HEAD_SECONDS, self._close)
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._close)
 
     def _stop_waiting(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _close(self) -> None:
-        self._late = None
+        self._head_timer = None
         if not self._is_answering:
             self.transport.close()
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn says more than that requests are cut off when the server stops, as open pages always are."""
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's log says more than that open requests are cancelled when the server stops."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, asyncio.CancelledError) and not str(record.msg).startswith("Cancel ")
 
 
 class Server(uvicorn.Server):
-    """uvicorn that shuts down on Ctrl-C or SIGTERM and returns normally."""
+    """uvicorn that shuts down on Ctrl-C or SIGTERM and then returns normally."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        logging.getLogger("uvicorn.error").addFilter(_is_news)
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals inside; uvicorn would raise them again afterwards."""
+        """A context that handles signals; uvicorn's own would raise them again afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def run_until_stopped(self, listener: socket.socket) -> None:
-        """Answer until Ctrl-C, SIGTERM, or, in a notebook, until the cell is interrupted."""
+        """Serve until Ctrl-C, SIGTERM, or, in a notebook, until the cell is interrupted."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             self.run(sockets=[listener])
             return
-        # The loop of a notebook runs in this thread, and no second one can.
+        # The event loop of a notebook runs in this thread, where no second one can run.
         ended = threading.Event()
 
         def answer() -> None:
@@ -151,7 +151,9 @@ class Server(uvicorn.Server):
         threading.Thread(target=answer, name="anew-server", daemon=True).start()
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                while not ended.wait(INTERRUPT_SECONDS):  # not Thread.join: interrupted, it takes the thread for ended
+                while not ended.wait(
+                    INTERRUPT_SECONDS
+                ):  # not Thread.join: after an interrupt it takes the thread for ended
                     pass
         finally:
             self.should_exit = True
@@ -159,7 +161,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; ConfigError where it cannot."""
+    """A socket that listens on this address; ConfigError if that is impossible."""
     try:
         family, socket_type, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket_type, protocol)

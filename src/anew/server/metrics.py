@@ -1,4 +1,4 @@
-"""Metrics of a server as Prometheus text, under vLLM's names, so that its dashboards work unchanged."""
+"""Metrics of the server in Prometheus' text format, under vLLM's names, so that its dashboards work unchanged."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 Counts = Callable[[], Iterable[tuple[str, int, int, bool]]]
-"""Gives for each model its name, running and waiting requests, and whether it is in memory."""
+"""Returns name, running and waiting works of each model, and whether it is in memory."""
 MODEL = "model_name"  # vLLM's label
-# Bounds of the buckets, those of vLLM, so that its dashboards fit.
+# Bounds of the buckets, those of vLLM.
 SECONDS = (
     0.001,
     0.005,
@@ -41,38 +41,36 @@ class RequestClock:
     """The time of one request, from when its works are queued.
 
     Attributes:
-        first: Seconds until the first piece of the answer, None before.
-        reason: Why it ended, for the counter; None counts as no success.
+        first_piece_seconds: Seconds until the first piece of the answer; None before.
+        reason: Why it ended, for the counter; None if it did not succeed.
     """
 
     def __init__(self) -> None:
-        self.begun = time.monotonic()
-        self.first: float | None = None
+        self.began_at = time.monotonic()
+        self.first_piece_seconds: float | None = None
         self.reason: str | None = None
         self.prompt_tokens = self.new_tokens = self.samples = 0
 
     @property
     def seconds(self) -> float:
         """Seconds since it began."""
-        return time.monotonic() - self.begun
+        return time.monotonic() - self.began_at
 
-    def piece(self) -> None:
-        """A piece of the answer is here."""
-        if self.first is None:
-            self.first = self.seconds
+    def on_piece(self) -> None:
+        """Note that a piece of the answer has arrived."""
+        if self.first_piece_seconds is None:
+            self.first_piece_seconds = self.seconds
 
 
 class _Queues(Collector):
-    """Gauges, read at the moment of asking."""
+    """Gauges, which are read when they are asked for."""
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        running = GaugeMetricFamily(
-            "vllm:num_requests_running", "Parts of requests that are carried out", labels=[MODEL]
-        )
-        waiting = GaugeMetricFamily("vllm:num_requests_waiting", "Parts of requests that wait", labels=[MODEL])
+        running = GaugeMetricFamily("vllm:num_requests_running", "Parts of requests in progress", labels=[MODEL])
+        waiting = GaugeMetricFamily("vllm:num_requests_waiting", "Parts of requests that are waiting", labels=[MODEL])
         loaded = GaugeMetricFamily("anew:model_loaded", "Whether the model is in memory", labels=[MODEL])
         for name, num_running, num_waiting, is_loaded in self.counts():
             running.add_metric([name], num_running)
@@ -82,20 +80,20 @@ class _Queues(Collector):
 
 
 class Metrics:
-    """The figures of one server.
+    """All metrics of a server.
 
     Args:
-        counts: Gives the running and waiting works of each model.
+        counts: Returns the running and waiting works of each model.
     """
 
     def __init__(self, counts: Counts) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_Queues(counts))
-        self._first = self._histogram("vllm:time_to_first_token_seconds", "Until the first piece of an answer")
-        self._whole = self._histogram("vllm:e2e_request_latency_seconds", "Until the end of an answer")
+        self._first = self._histogram("vllm:time_to_first_token_seconds", "Seconds until the first piece of an answer")
+        self._whole = self._histogram("vllm:e2e_request_latency_seconds", "Seconds until the end of an answer")
         self._prompt = self._counter("vllm:prompt_tokens", "Tokens of prompts")
         self._new = self._counter("vllm:generation_tokens", "New tokens")
-        self._samples = self._counter("anew:samples", "New items of any kind")
+        self._samples = self._counter("anew:samples", "Samples of any kind")
         self._success = self._counter("vllm:request_success", "Requests that were answered", "finished_reason")
 
     def _histogram(self, name: str, meaning: str) -> Histogram:
@@ -106,7 +104,7 @@ class Metrics:
 
     @contextmanager
     def clock(self, model: str) -> Iterator[RequestClock]:
-        """The clock of a request to this model; its figures are counted at the end, whether or not the request succeeded."""
+        """A context with the clock of a request, which is counted at the end, whether or not the request succeeded."""
         clock = RequestClock()
         try:
             yield clock
@@ -117,12 +115,12 @@ class Metrics:
         self._prompt.labels(model).inc(clock.prompt_tokens)
         self._new.labels(model).inc(clock.new_tokens)
         self._samples.labels(model).inc(clock.samples)
-        if clock.first is not None:
-            self._first.labels(model).observe(clock.first)
+        if clock.first_piece_seconds is not None:
+            self._first.labels(model).observe(clock.first_piece_seconds)
         if clock.reason is not None:
             self._whole.labels(model).observe(clock.seconds)
             self._success.labels(model, clock.reason).inc()
 
     def text(self) -> bytes:
-        """All figures in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""The reference page of all paths and fields, rendered from the schema; FastAPI's own pages load scripts from other sites."""
+"""The page /docs, which lists all paths and fields of the schema. FastAPI's own page loads scripts from other sites."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jinja2 import Environment
 from anew.server.schemas import FORM, JSON, MEANINGS, ApiSchema, FieldSchema
 
 TEMPLATE = Path(__file__).with_name("reference.html")
-MAX_LISTED_VALUES = 12  # values of a choice that a line lists
+MAX_LISTED_VALUES = 12  # values of a field that a line lists
 EXAMPLES: Mapping[str, object] = {
     "prompt": "Once ",
     "max_tokens": 100,
     "messages": [{"role": "user", "content": "Once "}],
     "input": "A text to measure",
     "n": 2,
-}  # what a request may say, by the name of the field
+}  # examples of values, by the name of the field
 EXAMPLE_FIELDS: Mapping[str, Sequence[str]] = {
     "/v1/completions": ("prompt", "max_tokens"),
     "/v1/chat/completions": ("messages", "max_tokens"),
@@ -31,16 +31,16 @@ EXAMPLE_FIELDS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FieldLine:
-    """A field of a body, in words."""
+    """A field of a body, as the page describes it."""
 
     name: str
-    takes: str
+    values: str
     default: str
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A path, in words."""
+    """A path, as the page describes it."""
 
     method: str
     path: str
@@ -52,7 +52,7 @@ class Operation:
 
     @property
     def anchor(self) -> str:
-        """Its place on the page."""
+        """Its anchor on the page."""
         return f"{self.method}{self.path}".lower().replace("/", "-").strip("{}")
 
 
@@ -60,9 +60,9 @@ def reference_page(schema: ApiSchema, models: Sequence[str], address: str) -> st
     """The page as HTML.
 
     Args:
-        schema: OpenAPI's, of this server.
+        schema: OpenAPI description of the server.
         models: Names of the models.
-        address: Address of this server, for examples.
+        address: Address of the server, for examples.
     """
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         TEMPLATE.read_text(encoding="utf-8")
@@ -100,20 +100,20 @@ def _command(path: str, model: str, address: str) -> str:
 
 
 def _is_taken(field: FieldSchema) -> bool:
-    """Whether it takes more than null, which stands for what this server does not have."""
+    """Whether a field takes anything but null; others are not supported by this server."""
     return any(part.get("type") != "null" for part in field.get("anyOf", [field]))
 
 
 def _field(name: str, field: FieldSchema, is_required: bool) -> FieldLine:
     parts = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
-    takes = " or ".join(dict.fromkeys(_takes(part) for part in parts))
+    values = " or ".join(dict.fromkeys(_takes(part) for part in parts))
     default = field.get("default")
-    default_text = "must be there" if is_required else "" if default in (None, "", []) else json.dumps(default)
-    return FieldLine(name, takes, default_text)
+    default_text = "required" if is_required else "" if default in (None, "", []) else json.dumps(default)
+    return FieldLine(name, values, default_text)
 
 
 def _takes(part: FieldSchema) -> str:
-    """Values that a field takes, in words."""
+    """Description of the values that a field takes."""
     if "enum" in part or "const" in part:
         choices = part.get("enum", [part.get("const")])
         more = f" and {len(choices) - MAX_LISTED_VALUES} more" if len(choices) > MAX_LISTED_VALUES else ""

@@ -1,4 +1,4 @@
-"""A server from its start to its end: a socket, the models, uvicorn, signals."""
+"""The server from start to end: socket, models, uvicorn, signals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run_server(
     on_ready: Callable[[str, list[str]], None],
     chats: bool = False,
 ) -> None:
-    """Serve until a signal comes; see `anew.api.serve`."""
+    """Serve until Ctrl-C or SIGTERM; see `anew.api.serve`."""
     if not is_loopback(host) and not keys:
         raise ConfigError(
             f"`host` {host!r} accepts requests from other machines; give `api_key`, or 127.0.0.1 for this machine alone"

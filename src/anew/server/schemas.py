@@ -1,4 +1,4 @@
-"""Schemas of bodies and answers for the reference page; handlers read bodies themselves, so these are written by hand."""
+"""OpenAPI schemas of bodies and responses. Handlers read bodies themselves, so FastAPI cannot derive the schemas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anew.core.json_values import JsonValue
 
 
 class FieldSchema(TypedDict, total=False):
-    """A JSON Schema, as far as pydantic writes it for bodies."""
+    """A JSON Schema, with the keys that pydantic uses for bodies."""
 
     type: str | list[str]
     format: str
@@ -35,7 +35,7 @@ class MediaSchema(TypedDict):
 
 
 class BodySchema(TypedDict, total=False):
-    """What is sent or answered, by media type."""
+    """A request or a response, by media type."""
 
     description: str
     required: bool
@@ -51,14 +51,14 @@ class OperationSchema(TypedDict, total=False):
 
 
 class ApiInfo(TypedDict):
-    """What the API is called."""
+    """Title and version of the API."""
 
     title: str
     version: str
 
 
 class ApiSchema(TypedDict):
-    """OpenAPI's description of a server, as far as FastAPI writes it. paths: operations by path and method."""
+    """OpenAPI's description of a server, with the keys that FastAPI uses. paths: operations by path and method."""
 
     info: ApiInfo
     paths: dict[str, dict[str, OperationSchema]]
@@ -87,17 +87,17 @@ ERROR: FieldSchema = {
     },
 }
 MEANINGS = {
-    "400": "the request does not fit; `param` names the field",
+    "400": "the request is invalid; `param` names the field",
     "401": "the key is missing or wrong",
-    "403": "another site, or another name of this machine",
+    "403": "the Host or Origin header names another site",
     "404": "not found",
-    "405": "this path takes another method",
+    "405": "this path does not take this method",
     "408": "the body did not arrive in time",
     "413": "the body is too large",
-    "429": "too much waits already; `Retry-After` says when to come back",
-    "499": "the client went away",
-    "503": "too little memory, or the server stops",
-    "504": "it took too long",
+    "429": "the queue is full; `Retry-After` says when to try again",
+    "499": "the client disconnected",
+    "503": "not enough memory, or the server is stopping",
+    "504": "the answer took too long",
 }
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -111,9 +111,9 @@ def route_schema(
 
     Args:
         body: Class of the body; None: no body.
-        medias: Media types of the answer, JSON where none is given.
+        medias: Media types of the response; none: JSON.
         models: Names of the models that may be asked; none: any.
-        forms: Names of files, where the body is a form; the first is required.
+        forms: Names of files, if the body is a form; the first is required.
     """
     errors: dict[str, BodySchema] = {
         code: {"description": meaning, "content": {JSON: {"schema": ERROR}}} for code, meaning in MEANINGS.items()
@@ -136,12 +136,12 @@ def route_schema(
 
 
 def body_schema(body: type[BaseModel]) -> FieldSchema:
-    """The schema of a body, without references."""
+    """The JSON Schema of a body, without references."""
     return cast(FieldSchema, _inline(body.model_json_schema()))
 
 
 def _exact(bound: JsonValue) -> JsonValue:
-    """A bound that the page's floating-point numbers hold, just below one that they do not."""
+    """The bound, or the largest float below it if it is not a float itself: JSON readers use floats."""
     if isinstance(bound, int) and int(float(bound)) > bound:
         return int(math.nextafter(float(bound), 0.0))
     return bound

@@ -1,4 +1,4 @@
-"""`POST /v1/score`: how likely given texts, or files of a grid, are under a model."""
+"""`POST /v1/score`: how likely texts, or files of images, sound and clips, are under a model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ItemBits:
 
 
 class ScoreWork(Work):
-    """Items, scored one after another, so that a client that goes away is noticed between two."""
+    """Items to score, one after another, so that a disconnected client is noticed between two."""
 
     def __init__(self, items: Sequence[str | bytes], channel: Channel[object]) -> None:
         super().__init__()
@@ -50,25 +50,29 @@ class ScoreWork(Work):
 
 
 def items_of(body: ScoreBody, entry: CatalogEntry) -> list[str | bytes]:
-    """Items to score; ApiError 400."""
-    if not entry.is_scored:
-        raise bad_request(f"the model {entry.name!r} has no likelihood, so that nothing can be scored", "model")
+    """The items of a body; ApiError 400 if they do not fit the model."""
+    if not entry.has_likelihood:
+        raise bad_request(
+            f"the model {entry.name!r} ({entry.family}) has no likelihood, so it cannot score items", "model"
+        )
     texts = [body.input] if isinstance(body.input, str) else body.input
     if any(not text for text in texts):
         raise bad_request("input must not be empty", "input")
     if isinstance(entry.spec, Tokens):
         if sum(map(len, texts)) > MAX_SCORED:
-            raise bad_request(f"input may hold {MAX_SCORED:,} characters in all; send several requests", "input")
+            raise bad_request(
+                f"input may have at most {MAX_SCORED:,} characters in all; send several requests", "input"
+            )
         return list(texts)
     try:
         return [base64.b64decode(text, validate=True) for text in texts]
     except (binascii.Error, ValueError):
-        message = f"this model makes {entry.modality.traits.plural}: input must be files as base64"
+        message = f"this model scores {entry.modality.traits.plural}: input must hold files as base64"
         raise bad_request(message, "input") from None
 
 
 async def score_answer(work: ScoreWork, entry: CatalogEntry) -> dict[str, object]:
-    """The answer once all items are scored."""
+    """The answer, once all items are scored."""
     data: list[dict[str, object]] = []
     bits = units = 0.0
     while len(data) < len(work.items):

@@ -1,4 +1,4 @@
-"""Paths of what continues or measures text: completions, chats, scores."""
+"""Paths that continue or score text: completions, chats, scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from anew.server.work import Channel
 
 
 def add_text_routes(app: FastAPI, service: Service) -> None:
-    """Add them to an app."""
+    """Add the paths to an app."""
 
     texts = service.catalog.names("text")
 
@@ -28,7 +28,9 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     async def completions(request: Request) -> Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(body.model)
-        return await _text(service, request, Answer(body, entry, await run_in_threadpool(requests_of, body, entry)))
+        return await _text_response(
+            service, request, Answer(body, entry, await run_in_threadpool(requests_of, body, entry))
+        )
 
     @app.post(
         "/v1/chat/completions",
@@ -40,12 +42,14 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         entry = service.catalog.text_entry(chat.model)
         if not service.chats:
             message = (
-                "this model continues texts and learned no chat; ask /v1/completions, "
-                "or have the server started with the option chat=plain, which takes the last message as a prompt"
+                "this model continues texts and has not learned to chat; use /v1/completions, or start the server with chat=plain, "
+                "which takes the last message as a prompt"
             )
             raise ApiError(400, message, code="no_chat_template")
         body = completion_of(chat)
-        return await _text(service, request, ChatAnswer(body, entry, await run_in_threadpool(requests_of, body, entry)))
+        return await _text_response(
+            service, request, ChatAnswer(body, entry, await run_in_threadpool(requests_of, body, entry))
+        )
 
     @app.post(
         "/v1/score",
@@ -66,8 +70,8 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         return await service.answer(request, entry, [work], whole)
 
 
-async def _text(service: Service, request: Request, answer: Answer) -> Response:
-    """The answer, whole or as a stream."""
+async def _text_response(service: Service, request: Request, answer: Answer) -> Response:
+    """The response, whole or as a stream."""
     answer.entry.worker.submit(answer.works)
     if answer.body.stream:
         return service.stream(request, answer.entry, answer.works, answer.chunks)

@@ -1,4 +1,4 @@
-"""Samples of text for completions: rows of several requests grow together, and each is sent as it is asked for."""
+"""Samples of text for completions. Those of several requests grow as one batch, and each is sent as its request asks for."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from anew.server.work import Channel, Work, threads_for
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SECONDS_BETWEEN_PIECES = 0.03  # of a stream: shorter than anybody sees; each piece decodes the text again
+SECONDS_BETWEEN_PIECES = 0.03  # of a stream: shorter than a reader notices; each piece decodes the text again
 FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogProb:
-    """One token: its text, its log-probability (None: nothing came before it), and the most probable ones."""
+    """A token: its text, its log-probability (None for the first one), and the most probable alternatives."""
 
     text: str
     log_prob: float | None
@@ -36,7 +36,7 @@ class TokenLogProb:
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """New text of one sample; the last piece of a sample has a reason and counts its tokens."""
+    """New text of a sample. The last piece has a reason and the number of tokens."""
 
     index: int
     text: str
@@ -51,24 +51,24 @@ class TextRequest:
 
     Attributes:
         first_index: Index of the first sample among the choices of the answer.
-        n: Samples.
-        seed: Seed of the samples; sample j of the answer has the index j.
-        prompt: (L,) ids that each sample starts from, including the token that begins a record.
-        num_opening: How many of them are no text of the prompt.
+        n: Number of samples.
+        seed: Random seed; sample j of the answer has the index j.
+        prompt: (L,) ids that each sample starts from, including begin tokens.
+        num_begin_tokens: Number of these begin tokens.
         label: Class of the samples; None draws each with its share in the data.
-        max_tokens: New tokens, 0 for none: only the prompt is measured.
+        max_tokens: Most new tokens; 0 only measures the prompt.
         stops: Strings before which new text ends.
         sampling: The family's sampling settings.
-        num_log_probs: Most probable tokens to name for each; None: no log-probabilities.
-        reads_prompt: Whether log-probabilities are of the prompt as well.
-        streams: Whether pieces are sent while they form.
+        num_log_probs: Number of alternatives to name for each token; None: no log-probabilities.
+        reads_prompt: Whether to give log-probabilities of the prompt as well.
+        streams: Whether to send text while it grows.
     """
 
     first_index: int
     n: int
     seed: int
     prompt: NDArray[np.int64]
-    num_opening: int
+    num_begin_tokens: int
     label: str | None
     max_tokens: int
     stops: tuple[str, ...]
@@ -91,11 +91,11 @@ class TextWork(Work):
 
     def run(self, model: Model, group: Sequence[Work]) -> None:
         with threads_for(model):
-            _grow(model, [work for work in group if isinstance(work, TextWork)])
+            _draw(model, [work for work in group if isinstance(work, TextWork)])
 
 
-def _grow(model: Model, works: Sequence[TextWork]) -> None:
-    """Draw the samples of these works, and send each as it is asked for."""
+def _draw(model: Model, works: Sequence[TextWork]) -> None:
+    """Draw the samples of these works as one batch, and send them."""
     rows = [GrowingText(model, work, number) for work in works for number in range(work.size)]
     for draft in _drafts(model, works):
         for number, row in enumerate(rows):
@@ -108,7 +108,7 @@ def _grow(model: Model, works: Sequence[TextWork]) -> None:
 
 
 def _drafts(model: Model, works: Sequence[TextWork]) -> Iterator[TokenDraft]:
-    """Drafts of all samples of these works, one row a sample."""
+    """Drafts of all samples of these works, one row for each."""
     family = model.family
     assert isinstance(family, SamplesTokens)
     requests = [work.request for work in works]
@@ -145,19 +145,19 @@ class GrowingText:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more of it is wanted."""
+        """Whether no more of it is needed."""
         return self._finished or self.channel.is_cancelled
 
     @property
     def num_new(self) -> int:
-        """Tokens that were drawn."""
+        """Number of new tokens so far."""
         return len(self.ids) - len(self.prompt)
 
     def read(self, draft: TokenDraft, number: int) -> None:
-        """Read the newest tokens of row `number` of a draft."""
+        """Read the new tokens in row `number` of a draft."""
         row = draft.ids[number]
         if self.request.num_log_probs is not None:
-            self._note_log_probs(row, draft.weights[number])
+            self._append_log_probs(row, draft.weights[number])
         if len(row) <= len(self.prompt):  # the prompt is being read
             if len(row) == len(self.prompt) and not self.request.max_tokens:
                 self.finish()
@@ -167,10 +167,10 @@ class GrowingText:
         if has_ended or self.num_new >= self.request.max_tokens:
             self.finish("stop" if has_ended else "length")
         elif self.request.stops or self.can_stream:
-            self._look()
+            self._send_or_stop()
 
-    def _look(self) -> None:
-        """Search for a stop, and send the text that no further token can change, from time to time."""
+    def _send_or_stop(self) -> None:
+        """From time to time, search for a stop and send the text that no further token can change."""
         now = time.monotonic()
         is_due = self.can_stream and now - self.sent_at >= SECONDS_BETWEEN_PIECES
         if not is_due and not (self.request.stops and self.num_new % STOP_CHECK_STEPS == 0):
@@ -179,7 +179,7 @@ class GrowingText:
         if was_stopped:
             self.finish("stop")
         elif is_due:
-            self._send(text[: _num_certain(text, self.request.stops)])
+            self._send(text[: _num_final(text, self.request.stops)])
             self.sent_at = now
 
     def finish(self, reason: FinishReason = "length") -> None:
@@ -193,14 +193,14 @@ class GrowingText:
         self._send(text, "stop" if was_stopped else reason)
 
     def _drop_after_stop(self) -> None:
-        """Leave out the tokens after the one that completed a stop: how many they are follows from when it was looked for."""
+        """Drop the tokens after the one that completed a stop: how many there are depends on when it was searched for."""
         while self.num_new > 1 and self._text(self.ids[:-1])[1]:
             token = self.ids.pop()
             if self.log_probs and 0 <= token < self.num_ids:
                 self.log_probs.pop()
 
     def _text(self, ids: list[int] | None = None) -> tuple[str, bool]:
-        """The new text up to a stop, and whether there was one. ids: of fewer tokens than there are."""
+        """The new text up to a stop, and whether there was one. ids: None: all."""
         text = self.modality.continuation(self.ids if ids is None else ids, self.prompt)
         if self.modality.grows_forwards(self.prompt):
             starts = [start for stop in self.request.stops if (start := text.find(stop)) >= 0]
@@ -216,16 +216,16 @@ class GrowingText:
         log_probs, self.log_probs = tuple(self.log_probs), []
         self.channel.put(TextPiece(self.index, new, log_probs, reason, self.num_new))
 
-    def _note_log_probs(self, row: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
-        """Append log-probabilities of the tokens since the last draft; only the newest token has weights."""
-        opening = self.request.num_opening
-        new = [(place, int(row[place])) for place in range(max(self.num_read, opening), len(row))]
+    def _append_log_probs(self, row: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
+        """Append the log-probabilities of the tokens since the last draft. Only the newest token has weights."""
+        num_begin = self.request.num_begin_tokens
+        new = [(position, int(row[position])) for position in range(max(self.num_read, num_begin), len(row))]
         self.num_read = len(row)
-        for place, token in new:
-            if not 0 <= token < self.num_ids:  # a token without a text: the end of a record
+        for position, token in new:
+            if not 0 <= token < self.num_ids:  # a token without text, such as the end token
                 continue
-            is_weighed = place == len(row) - 1 and place > 0
-            self.log_probs.append(self._log_prob(token, weights if is_weighed else None))
+            has_weights = position == len(row) - 1 and position > 0
+            self.log_probs.append(self._log_prob(token, weights if has_weights else None))
 
     def _log_prob(self, token: int, weights: NDArray[np.float32] | None) -> TokenLogProb:
         text = self.modality.tokenizer.decode([token])
@@ -236,16 +236,16 @@ class GrowingText:
         num_top = min(self.request.num_log_probs or 0, self.num_ids)
         best = np.argsort(-log_probs[: self.num_ids], kind="stable")[:num_top].tolist()
         top: dict[str, float] = {}
-        for index in best:  # several bytes of a character have one text: the most probable one counts
+        for index in best:  # several bytes of a character have the same text: keep the most probable one
             top.setdefault(self.modality.tokenizer.decode([index]), float(log_probs[index]))
         return TokenLogProb(text, float(log_probs[token]), top)
 
 
-def _num_certain(text: str, stops: Sequence[str]) -> int:
-    """Number of characters that no further token can change: no unfinished character, no beginning of a stop."""
-    certain = len(text.rstrip("\ufffd"))
+def _num_final(text: str, stops: Sequence[str]) -> int:
+    """Number of first characters that no further token can change: not an incomplete character, nor the beginning of a stop."""
+    num_final = len(text.rstrip("\ufffd"))
     for stop in stops:
-        longest = min(len(stop) - 1, certain)
-        overlaps = (size for size in range(longest, 0, -1) if text[:certain].endswith(stop[:size]))
-        certain -= next(overlaps, 0)
-    return certain
+        longest = min(len(stop) - 1, num_final)
+        overlaps = (size for size in range(longest, 0, -1) if text[:num_final].endswith(stop[:size]))
+        num_final -= next(overlaps, 0)
+    return num_final

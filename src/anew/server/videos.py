@@ -1,4 +1,4 @@
-"""Clips as jobs: created, polled while they are in progress, fetched, and deleted."""
+"""Paths for clips, which are made as jobs: created, polled while in progress, fetched, and deleted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROGRESS_DRAFTS = 8  # updates of the progress of a job; chosen
 
 @dataclass(slots=True)
 class VideoJob:
-    """One clip that is made.
+    """A clip that is being generated.
 
     Attributes:
         id: Its id for clients.
@@ -39,9 +39,9 @@ class VideoJob:
         works: Its works.
         created: Seconds since 1970.
         progress: Percent.
-        clip: The file, None until it is finished.
-        error: Why it failed, None otherwise.
-        ended: `time.monotonic()` when it ended, None before.
+        clip: The file; None until it is finished.
+        error: Why it failed; None otherwise.
+        ended: `time.monotonic()` when it ended; None before.
         task: The task that runs it.
     """
 
@@ -58,20 +58,20 @@ class VideoJob:
 
     @property
     def status(self) -> str:
-        """Status by OpenAI's names."""
+        """Status, under OpenAI's names."""
         if self.error is not None:
             return "failed"
         return "completed" if self.clip is not None else "in_progress" if self.progress else "queued"
 
-    def move(self, event: Draft | FinishedSamples) -> None:
-        """Update the progress by an event."""
+    def update(self, event: Draft | FinishedSamples) -> None:
+        """Update the progress after an event."""
         if isinstance(event, FinishedSamples):
             self.clip, self.progress = event.samples.artifact(0), 100
         else:
             self.progress = round(100 * (event.number + 1) / (PROGRESS_DRAFTS + 1))
 
     def to_json(self) -> dict[str, object]:
-        """The JSON values that clients get."""
+        """The job as clients see it, as JSON values."""
         return {
             "id": self.id,
             "object": "video",
@@ -101,26 +101,26 @@ class Jobs:
         return self.service.limits
 
     def all(self) -> Iterable[VideoJob]:
-        """Videos that are being made or kept, newest first."""
-        self._forget_old()
+        """All jobs that are in progress or kept, newest first."""
+        self._delete_expired()
         return reversed(self._jobs.values())
 
     def job(self, id: str) -> VideoJob:
-        """ApiError 404 where there is none."""
-        self._forget_old()
+        """The job of this id; ApiError 404 if there is none."""
+        self._delete_expired()
         if id not in self._jobs:
-            raise ApiError(404, "there is no such video; it may have been forgotten", code="video_not_found")
+            raise ApiError(404, "there is no such video; it may have expired", code="video_not_found")
         return self._jobs[id]
 
     def begin(self, body: VideoBody, entry: CatalogEntry) -> VideoJob:
-        """Start to make a clip.
+        """Start to generate a clip.
 
         Raises:
-            ApiError: 400, the body does not fit; 429, there are too many jobs, or the queue is full.
+            ApiError: 400 the body does not fit; 429 there are too many jobs, or the queue is full.
         """
-        self._forget_old()
+        self._delete_expired()
         if len(self._jobs) >= self._limits.jobs:
-            message = f"{self._limits.jobs} videos are made or kept already; delete one, or try again later"
+            message = f"{self._limits.jobs} videos are in progress or kept, which is the limit; delete one, or try again later"
             raise ApiError(429, message, code="too_many_videos", headers={"Retry-After": "30"})
         check_size(entry, body.size)
         label = class_of(entry, {"prompt": body.prompt, "label": body.label})
@@ -133,7 +133,7 @@ class Jobs:
         return job
 
     def delete(self, id: str) -> VideoJob:
-        """Forget a job, finished or not."""
+        """Delete a job, finished or not."""
         job = self.job(id)
         job.entry.worker.cancel(job.works)
         if job.task is not None:
@@ -144,22 +144,22 @@ class Jobs:
         try:
             with self.service.metrics.clock(job.entry.name) as clock:
                 async for event in sample_events(job.works, job.entry, clock):
-                    job.move(event)
+                    job.update(event)
         except ApiError as error:
             job.error = error
         finally:
             job.ended = time.monotonic()
 
-    def _forget_old(self) -> None:
+    def _delete_expired(self) -> None:
         oldest = time.monotonic() - self._limits.job_seconds
         self._jobs = {id: job for id, job in self._jobs.items() if job.ended is None or job.ended > oldest}
 
 
 def add_video_routes(app: FastAPI, service: Service) -> None:
-    """Add them to an app."""
+    """Add the paths to an app."""
     jobs, names = Jobs(service), service.catalog.names("video")
 
-    @app.post("/v1/videos", summary="Begin to make a clip", **route_schema(VideoBody, models=names))
+    @app.post("/v1/videos", summary="Start to generate a clip", **route_schema(VideoBody, models=names))
     async def begin(request: Request) -> Response:
         if request.headers.get("content-type", "").startswith("multipart/"):
             fields, files = await form_body(request, service.limits)
@@ -169,13 +169,13 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
         entry = service.catalog.item_entry(body.model, "video")
         return JSONResponse(jobs.begin(body, entry).to_json())
 
-    @app.get("/v1/videos", summary="Clips that are made or kept", **route_schema(None))
+    @app.get("/v1/videos", summary="Clips in progress or kept", **route_schema(None))
     async def listed() -> Response:
         data = [job.to_json() for job in jobs.all()]
         return JSONResponse({"object": "list", "data": data, "has_more": False})
 
-    @app.get("/v1/videos/{id}", summary="How far a clip is", **route_schema(None))
-    async def look(id: str) -> Response:
+    @app.get("/v1/videos/{id}", summary="Status of a clip", **route_schema(None))
+    async def status(id: str) -> Response:
         return JSONResponse(jobs.job(id).to_json())
 
     @app.get("/v1/videos/{id}/content", summary="The file of a clip", **route_schema(None, "video/mp4"))
@@ -185,6 +185,6 @@ def add_video_routes(app: FastAPI, service: Service) -> None:
             raise job.error or ApiError(400, f"the video is not ready: it is {job.status}", code="video_not_ready")
         return Response(job.clip.data, media_type=job.clip.media)
 
-    @app.delete("/v1/videos/{id}", summary="Forget a clip", **route_schema(None))
+    @app.delete("/v1/videos/{id}", summary="Delete a clip", **route_schema(None))
     async def delete(id: str) -> Response:
         return JSONResponse({"id": jobs.delete(id).id, "object": "video.deleted", "deleted": True})

@@ -18,7 +18,7 @@ E = TypeVar("E")
 
 
 class Channel(Generic[E]):
-    """Events of one request, from the thread of its model to the event loop. Make it in the event loop."""
+    """Events of one request, from the thread of its model to the event loop, in which it must be created."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -31,7 +31,7 @@ class Channel(Generic[E]):
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
     async def get(self) -> E:
-        """The next event; raises what the thread ended with."""
+        """The next event; an exception that was sent is raised."""
         event = await self._events.get()
         if isinstance(event, Exception):
             raise event
@@ -43,13 +43,13 @@ class Channel(Generic[E]):
 
 
 class Work(ABC):
-    """A part of a request that one model carries out.
+    """A part of a request, to be done by the thread of one model.
 
     Attributes:
-        channel: Where its events go.
-        size: Samples in it.
-        max_rows: Samples that are drawn as one batch at most.
-        began: `time.monotonic()` when it was made.
+        channel: Receives its events.
+        size: Number of samples.
+        max_rows: Largest number of samples in a batch.
+        began: `time.monotonic()` when it was created.
     """
 
     channel: Channel[object]
@@ -61,11 +61,11 @@ class Work(ABC):
 
     @abstractmethod
     def batch_key(self) -> Hashable:
-        """Works of one key may be carried out together; None: this one alone."""
+        """Works with the same key can be done as one batch; None: this one only alone."""
 
     @abstractmethod
     def run(self, model: Model, group: Sequence[Work]) -> None:
-        """Carry out the works of `group`, of which this is the first, and send their events. Looks at `channel.is_cancelled`."""
+        """Do the works of `group`, of which this is the first, and send their events. Stops when `channel.is_cancelled`."""
 
     def fail(self, error: Exception) -> None:
         """End the request with an error."""
@@ -73,6 +73,6 @@ class Work(ABC):
 
 
 def threads_for(model: Model) -> contextlib.AbstractContextManager[None]:
-    """On a CPU a decoder works in one thread: its steps are many small products."""
+    """A context for sampling: one thread for tokens on a CPU, since their steps are many small matrix products."""
     is_small = isinstance(model.spec, Tokens) and model.device.type == "cpu"
     return one_thread() if is_small else contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""One thread for each model: it loads the run when first needed, runs works in order, and unloads the model when idle."""
+"""The thread of a model: it loads the model when it is needed, does works in order, and unloads the model when idle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from anew.server.faults import ApiError, from_config_error
 from anew.server.limits import MAX_ROWS, Limits
 from anew.server.work import Work
 
-GATHER_SECONDS = 0.004  # that a work waits for others to be batched with: less than a step of most models
+GATHER_SECONDS = 0.004  # for which a work waits for others to be batched with: less than a step of most models
 STOPPING = "the server is stopping; try again later"
 
 
@@ -26,9 +26,9 @@ class ModelWorker:
 
     Args:
         name: Name of the model, for logs.
-        load: Gives the model.
+        load: Loads the model.
         limits: Limits of the server.
-        model: The model, where it is loaded already.
+        model: The model, if it is loaded already.
     """
 
     def __init__(self, name: str, load: Callable[[], Model], limits: Limits, model: Model | None = None) -> None:
@@ -38,7 +38,7 @@ class ModelWorker:
         self._num_running = 0
         self._seconds_per_group = 1.0
         self._changed = threading.Condition()
-        self._stop_reason = ""  # while empty, it takes works
+        self._stop_reason = ""  # not empty once it is to stop
         self._thread = threading.Thread(target=self._serve, name=f"anew-{name}", daemon=True)
         self._thread.start()
 
@@ -48,25 +48,25 @@ class ModelWorker:
         return self._model is not None
 
     def counts(self) -> tuple[int, int]:
-        """Works that are carried out, and works that wait."""
+        """Numbers of works in progress and of works that are waiting."""
         with self._changed:
             return self._num_running, len(self._pending)
 
-    def submit(self, works: Sequence[Work], goes_on: bool = False) -> None:
-        """Take works of one request into the queue.
+    def submit(self, works: Sequence[Work], is_continuation: bool = False) -> None:
+        """Add works of one request to the queue.
 
         Args:
             works: The works.
-            goes_on: Whether they continue a request that was accepted before, which a full queue must not refuse.
+            is_continuation: Whether the request was accepted before, so that a full queue must not refuse it.
 
         Raises:
-            ApiError: 429, the queue is full; 503, it was stopped.
+            ApiError: 429 the queue is full; 503 the thread was stopped.
         """
         with self._changed:
             self._drop_cancelled()
             if self._stop_reason:
                 raise ApiError(503, self._stop_reason)
-            if not goes_on and len(self._pending) + len(works) > self.limits.queue:
+            if not is_continuation and len(self._pending) + len(works) > self.limits.queue:
                 raise self._queue_is_full()
             self._pending.extend(works)
             self._changed.notify_all()
@@ -77,17 +77,17 @@ class ModelWorker:
         return ApiError(429, message, code="queue_full", headers={"Retry-After": str(seconds)})
 
     def cancel(self, works: Sequence[Work]) -> None:
-        """Cancel works; those in the queue leave it at once."""
+        """Cancel works, and remove them from the queue."""
         for work in works:
             work.channel.cancel()
         with self._changed:
             self._drop_cancelled()
 
     def stop(self, reason: str = STOPPING) -> None:
-        """End the thread; what waits, and what still comes, is answered with 503.
+        """End the thread. Works that are waiting or submitted later are answered with 503.
 
         Args:
-            reason: The sentence of that answer.
+            reason: Message of that error.
         """
         with self._changed:
             self._stop_reason = reason
@@ -105,12 +105,12 @@ class ModelWorker:
             if group is None:
                 break
             if group:
-                self._carry_out(group)
+                self._run_group(group)
         for work in self._pending:
             work.fail(ApiError(503, self._stop_reason))
 
     def _next_group(self) -> list[Work] | None:
-        """The first work and those that can be carried out with it; [] to look again, None where the thread is to end."""
+        """The first work and those that can be batched with it; [] if there is none; None if the thread is to end."""
         with self._changed:
             if not self._pending and not self._stop_reason:
                 was_changed = self._changed.wait(self.limits.idle_seconds if self.is_loaded else None)
@@ -144,23 +144,23 @@ class ModelWorker:
         self._pending = waiting
         return group
 
-    def _carry_out(self, group: Sequence[Work]) -> None:
+    def _run_group(self, group: Sequence[Work]) -> None:
         begin = time.monotonic()
         try:
             if self._model is None:
                 self._model = self._load()
             group[0].run(self._model, group)
-        except Exception as error:  # whatever it is, clients get an answer and the thread goes on
-            fault = self._as_fault(error)
+        except Exception as error:  # whatever it is, clients get an answer and the thread continues
+            api_error = self._to_api_error(error)
             for work in group:
-                work.fail(fault)
+                work.fail(api_error)
         finally:
             with self._changed:
                 self._num_running = 0
                 self._seconds_per_group += 0.3 * (time.monotonic() - begin - self._seconds_per_group)
 
-    def _as_fault(self, error: Exception) -> ApiError:
-        """The error that the client gets; anything that may name paths stays in the log."""
+    def _to_api_error(self, error: Exception) -> ApiError:
+        """The error for the client. Messages that may name paths go to the log only."""
         if isinstance(error, ApiError):
             return error
         if isinstance(error, ConfigError):

@@ -1,1 +1,1 @@
-"""Programs that are copied into exports. They need NumPy and ONNX Runtime, and nothing of this package."""
+"""Programs that are copied into exports. They need NumPy and ONNX Runtime alone, and import nothing of this package."""

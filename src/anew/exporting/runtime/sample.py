@@ -1,6 +1,6 @@
-"""Samples of the network in this folder: python sample.py -n 16 --seed 0 --out samples
+"""Samples from the networks in this folder: python sample.py -n 16 --seed 0 --out samples
 
-Needs numpy and onnxruntime. sampler.json says which graphs run in which order; each row of a value belongs to a sample.
+Needs numpy and onnxruntime. sampler.json holds the steps; each row of a value belongs to a sample.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.number]
 Values = dict[str, Array]
 Step = Mapping[str, Any]  # of sampler.json
-STEPS = ("normal", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # kinds, each a method
+STEPS = ("normal", "choose", "choose_row", "one_hot", "run", "denoise", "tokens")  # each is a method
 
 
 class Sampler:
-    """The sampler in a folder. `Sampler(".").sample(16)` gives (n, ...) numbers or ids."""
+    """The sampler in a folder. `Sampler(".").sample(16)` returns (n, ...) numbers or ids."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -51,8 +51,8 @@ class Sampler:
         Args:
             n: Number of samples.
             seed: Seed of the random numbers.
-            label: Class of all samples; None: drawn with the shares of the data.
-            known: Values by name that are given, not drawn.
+            label: Class of all samples; None draws one for each, with its share in the data.
+            known: Values by name that are given instead of drawn.
             tokens: Sampling settings of tokens, see `_tokens`.
 
         Returns:
@@ -71,8 +71,8 @@ class Sampler:
             if step["step"] not in STEPS:
                 raise ValueError(f"sampler.json has an unknown step {step['step']!r}")
             if step["out"] not in values:
-                step_values = getattr(self, f"_{step['step']}")(step, n, values, rng, **tokens)
-                values[step["out"]] = step_values
+                value = getattr(self, f"_{step['step']}")(step, n, values, rng, **tokens)
+                values[step["out"]] = value
         return values[self.program["steps"][-1]["out"]]
 
     def _normal(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
@@ -82,14 +82,14 @@ class Sampler:
         weights = np.tile(np.array(step["weights"]), (n, 1))
         if "classes" in values:
             weights *= np.array(step["classes"]) == values["classes"][:, None]
-        total = weights.cumsum(1)
-        index = (rng.random((n, 1)) * total[:, -1:] >= total).sum(1)
-        return np.where(total[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), int(step["otherwise"]))
+        cumulative = weights.cumsum(1)
+        index = (rng.random((n, 1)) * cumulative[:, -1:] >= cumulative).sum(1)
+        return np.where(cumulative[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), int(step["otherwise"]))
 
     def _choose_row(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
-        total = np.array(step["table"])[values[step["row"]]].cumsum(1)
-        index = (rng.random((n, 1)) * total[:, -1:] >= total).sum(1)
-        return np.asarray(np.minimum(index, total.shape[1] - 1))
+        cumulative = np.array(step["table"])[values[step["row"]]].cumsum(1)
+        index = (rng.random((n, 1)) * cumulative[:, -1:] >= cumulative).sum(1)
+        return np.asarray(np.minimum(index, cumulative.shape[1] - 1))
 
     def _one_hot(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         return np.asarray(np.eye(step["size"], dtype=np.float32)[values[step["index"]]])
@@ -99,49 +99,56 @@ class Sampler:
 
     def _denoise(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
         """DPM-Solver++ 2M, or with new noise at each step SDE-DPM-Solver++ 2M (arXiv 2211.01095)."""
-        sigmas, y = np.array(step["sigmas"], np.float32), values[step["state"]] * np.float32(step["scale"])
+        sigmas, state = np.array(step["sigmas"], np.float32), values[step["state"]] * np.float32(step["scale"])
         if step["noise"] is not None:
-            y = y + sigmas[0] * values[step["noise"]]
+            state = state + sigmas[0] * values[step["noise"]]
         renoise = None if step["renoise"] is None else values[step["renoise"]]
         inputs = [values[name] for name in step["inputs"]]
-        denoised = before = y
+        denoised = previous = state
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-            before, denoised = denoised, self.run(step["graph"], y, np.full(n, sigma, np.float32), *inputs)[0]
+            previous, denoised = denoised, self.run(step["graph"], state, np.full(n, sigma, np.float32), *inputs)[0]
             extrapolated = denoised
             if i > 0 and sigma_next > 0:
                 ratio = np.log(sigma / sigma_next) / np.log(sigmas[i - 1] / sigma)
-                extrapolated = denoised + np.float32(0.5) * ratio * (denoised - before)
-            y = extrapolated + (sigma_next / sigma) ** np.float32(1.0 + step["eta"]) * (y - extrapolated)
+                extrapolated = denoised + np.float32(0.5) * ratio * (denoised - previous)
+            state = extrapolated + (sigma_next / sigma) ** np.float32(1.0 + step["eta"]) * (state - extrapolated)
             if renoise is not None and sigma_next > 0:
-                y = y + sigma_next * np.sqrt(1 - (sigma_next / sigma) ** np.float32(2.0 * step["eta"])) * renoise[:, i]
+                state = (
+                    state
+                    + sigma_next * np.sqrt(1 - (sigma_next / sigma) ** np.float32(2.0 * step["eta"])) * renoise[:, i]
+                )
         return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
     def _tokens(self, step: Step, n: int, values: Values, rng: np.random.Generator, **tokens: float) -> Array:
-        """Ids (n, L), one after another. tokens: `new`, temperature, top_k, top_p and min_p in place of the run's."""
+        """Ids (n, L), one after another. tokens: `new`, temperature, top_k, top_p and min_p, in place of the run's."""
         step = {**step, **tokens}
         uniforms = iter(values["uniform"]) if "uniform" in values else (rng.random(n) for _ in iter(int, 1))
         ids = values.get("prompt", np.zeros((n, 0), np.int64))
-        hidden = 0 if step["begin"] is None else 1
-        if hidden:
+        num_begin = 0 if step["begin"] is None else 1
+        if num_begin:
             ids = np.concatenate([np.full((n, 1), step["begin"]), ids], 1)
         elif not ids.shape[1]:
             ids = _draw(np.tile(_drop_never_sampled(np.array(step["first"]), step), (n, 1)), next(uniforms))[:, None]
         label = np.zeros((n, 0), np.int64)
         if step["label_base"] is not None:
             label = step["label_base"] + values["classes"][:, None]
-        read, keep, has_ended = None, step["window"], np.zeros(n, bool)
+        read, num_kept, has_ended = None, step["window"], np.zeros(n, bool)
         for _ in range(step["new"] if step["packed"] else max(1, step["new"] + 1 - ids.shape[1])):
-            if read is None or read.shape[1] >= step["context"]:  # start again from the later half of a full window
-                fed, read, keep = np.concatenate([label, ids[:, -keep:]], 1), label[:, :0], max(1, step["window"] // 2)
+            if read is None or read.shape[1] >= step["context"]:  # start again from the second half of a full window
+                inputs, read, num_kept = (
+                    np.concatenate([label, ids[:, -num_kept:]], 1),
+                    label[:, :0],
+                    max(1, step["window"] // 2),
+                )
                 layers, heads, size = step["cache"]
                 cache = [np.zeros((layers, n, heads, 0, size), np.float32)] * 2
             else:
-                fed = np.concatenate([read, ids[:, -1:]], 1)
-            positions = np.arange(read.shape[1], fed.shape[1])
+                inputs = np.concatenate([read, ids[:, -1:]], 1)
+            positions = np.arange(read.shape[1], inputs.shape[1])
             indices = [self._neighbour(positions, offset, step["prefix"]) for offset in step["offsets"]]
-            neighbours = [np.stack([fed[:, index] for index in indices], 1)] if indices else []
-            logits, *cache = self.run(step["graph"], fed[:, positions], positions, *cache, *neighbours)
-            read = fed
+            neighbours = [np.stack([inputs[:, index] for index in indices], 1)] if indices else []
+            logits, *cache = self.run(step["graph"], inputs[:, positions], positions, *cache, *neighbours)
+            read = inputs
             new = _draw(_filter(logits[:, : step["vocab"]], step), next(uniforms))
             if step["end"] is not None:
                 new = np.where(has_ended, step["pad"], new)
@@ -149,14 +156,14 @@ class Sampler:
             ids = np.concatenate([ids, new[:, None]], 1)
             if has_ended.all():
                 break
-        return ids[:, hidden:]
+        return ids[:, num_begin:]
 
     @staticmethod
     def _neighbour(positions: Array, offset: int, prefix: int) -> Array:
         return np.asarray(np.minimum(np.maximum(positions + 1 - offset, prefix - 1), positions))
 
     def save(self, samples: Array, out: str | Path) -> list[Path]:
-        """Each sample as a file: PNG, WAV or text, clips as a folder of PNG frames, whatever else as .npy."""
+        """Write each sample as a file: PNG, WAV or text, clips as folders of PNG frames, anything else as .npy."""
         folder, item = Path(out), self.program["item"]
         folder.mkdir(parents=True, exist_ok=True)
         if item["kind"] == "sound":
@@ -166,10 +173,10 @@ class Sampler:
         if item.get("matching"):
             from pixel_steps import matched  # type: ignore[import-not-found]  # next to this file where it is needed
 
-            pictures = samples if samples.ndim == 4 else samples.swapaxes(1, 2).reshape(-1, *samples[0][:, 0].shape)
-            pictures = matched((np.nan_to_num(pictures) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
-            shape = (len(samples), samples.shape[2], *pictures.shape[1:])  # (n, T, C, H, W) of clips
-            samples = pictures if samples.ndim == 4 else pictures.reshape(shape).swapaxes(1, 2)
+            images = samples if samples.ndim == 4 else samples.swapaxes(1, 2).reshape(-1, *samples[0][:, 0].shape)
+            images = matched((np.nan_to_num(images) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
+            shape = (len(samples), samples.shape[2], *images.shape[1:])  # (n, T, C, H, W) of clips
+            samples = images if samples.ndim == 4 else images.reshape(shape).swapaxes(1, 2)
         if item["kind"] == "image":
             return _write_files(folder, ".png", [png(image) for image in samples])
         if item["kind"] == "text":
@@ -182,7 +189,7 @@ class Sampler:
 
 
 def _drop_never_sampled(weights: Array, step: Step) -> Array:
-    """Weights without the ids that are never sampled, rows summing to 1."""
+    """Weights without the ids that are never sampled; each row sums to 1."""
     weights[..., step["never"]] = 0.0
     return np.asarray(weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30))
 
@@ -207,9 +214,9 @@ def _filter(logits: Array, step: Step) -> Array:
 
 
 def _draw(weights: Array, uniform: Array) -> Array:
-    """(n,) index drawn in each row: the first whose cumulated share exceeds its uniform number (n,)."""
-    total = weights.cumsum(1)
-    index, last = (total <= uniform[:, None] * total[:, -1:]).sum(1), (total < total[:, -1:]).sum(1)
+    """(n,) an index for each row: the first whose cumulative share exceeds the row's uniform number."""
+    cumulative = weights.cumsum(1)
+    index, last = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(1), (cumulative < cumulative[:, -1:]).sum(1)
     return np.asarray(np.minimum(index, last))
 
 
@@ -222,7 +229,7 @@ def _write_files(folder: Path, suffix: str, contents: Sequence[bytes]) -> list[P
 
 
 def text(ids: Array, item: Step) -> bytes:
-    """UTF-8 of the ids of one sample."""
+    """The text of the ids of one sample, in UTF-8."""
     pieces: list[str] = item["tokens"]
     return "".join(pieces[i] for i in ids if i < len(pieces) and i not in item["skip"]).encode("latin-1")
 
@@ -230,7 +237,7 @@ def text(ids: Array, item: Step) -> bytes:
 def png(image: Array) -> bytes:
     """An image (C, H, W) in [-1, 1] as the bytes of a PNG."""
     unit = np.clip((np.nan_to_num(image) + 1.0) * 0.5, 0.0, 1.0)
-    if len(unit) == 4:  # colour comes multiplied by alpha
+    if len(unit) == 4:  # colours are multiplied by alpha
         alpha = np.rint(unit[3:] * 255.0) / 255.0
         colour = np.where(alpha > 0, unit[:3] / np.maximum(alpha, 1 / 255), 0.0)
         unit = np.concatenate([np.minimum(colour, 1.0), alpha])
@@ -248,10 +255,10 @@ def png(image: Array) -> bytes:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Samples of the network in this folder.")
+    parser = argparse.ArgumentParser(description="Samples from the networks in this folder.")
     parser.add_argument("-n", type=int, default=16, help="how many samples (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument("--label", help="a class (default: as common as in the data)")
+    parser.add_argument("--label", help="class of all samples (default: each with its share in the data)")
     parser.add_argument("--out", default="samples", help="output folder (default: samples)")
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the program's own folder out

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.number]
 Scale = Mapping[str, Any]  # the numbers of sampler.json
-# The same numbers as those of Anew, which the grids were made with.
+# Constants of Anew, with which the grids were computed.
 LOWEST_HZ = 30.0  # where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions finite
-LEVEL = 1e-5  # neighbours that differ by less are level: rounding makes no peaks
-BLEND = 0.15  # width of the transition from tones to noise, as a share of its frequency
+FLAT = 1e-5  # neighbours that differ by a smaller share count as equal: rounding makes no peaks
+BLEND = 0.15  # width of the transition from tones to noise, relative to its frequency
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
 MAX_IMAGE = 0.5  # largest value of a stereo image
 MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
@@ -27,40 +27,40 @@ DELAY_SECONDS = 0.012  # of the side signal, which makes channels differ
 
 
 def waves(samples: Array, item: Scale) -> list[Array]:
-    """Grids (n, 1 or 3, M, T) in [-1, 1] -> (N,) or (N, 2) each. item: the numbers of sampler.json."""
+    """The waveforms (N,), or (N, 2) of stereo, of grids (n, 1 or 3, M, T) in [-1, 1]. item: of sampler.json."""
     bank = mel_bank(item["rate"], item["window"], item["bands"])
     sounds = []
     for grid in np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0):
         unit = grid[0].copy()  # (M, T)
-        audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # behind the last of these frames is silence
+        audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # after the last of these frames is silence
         unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
         magnitude = from_mel(bands, bank)
-        sound = sound_of(magnitude, item) / item["gain"]
+        sound = waveform(magnitude, item) / item["gain"]
         if len(grid) == 3:
             sound = to_stereo(sound, grid[1:], bank, item)
-        peak = item["peak"] if item.get("levels") is None else level_of(unit, item["levels"], item["peak"])
+        peak = item["peak"] if item.get("levels") is None else peak_level(unit, item["levels"], item["peak"])
         sound = fade_ends(sound, item["fade"])
         highest = max(np.abs(sound).max(), TINY)
         sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
 
 
-def level_of(unit: Array, levels: Scale, peak: float) -> float:
-    """The largest value of a sample (M, T), by which samples are as loud as the data."""
+def peak_level(unit: Array, levels: Scale, peak: float) -> float:
+    """The peak of the waveform of a grid (M, T), chosen such that samples are as loud as the data."""
     total = float(np.concatenate([unit.mean(1), unit.max(1)]) @ levels["weights"])
     decibels = float(np.interp(total, levels["sums"], levels["decibels"]))
     return float(min(peak * 10.0 ** (decibels / 20.0), 1.0))
 
 
 def fade_ends(sound: Array, edge: int) -> Array:
-    """(N,) or (N, 2) with both ends brought to zero within `edge` samples."""
+    """A waveform (N,) or (N, 2) that fades in and out within `edge` samples."""
     ramp = np.minimum(np.arange(len(sound)) / edge, 1.0)
     return np.asarray(sound * (ramp * ramp[::-1]).reshape(-1, *[1] * (sound.ndim - 1)))
 
 
-def sound_of(magnitude: Array, item: Scale) -> Array:
-    """(N,) of magnitudes (F, T): steady tones below `noise_from`, noise above it."""
+def waveform(magnitude: Array, item: Scale) -> Array:
+    """A waveform (N,) with magnitudes (F, T): steady tones below `noise_from`, noise above it."""
     share = np.zeros((len(magnitude), 1))
     if item["noise_from"] is not None:
         hertz = np.arange(len(magnitude)) * (item["rate"] / item["window"])
@@ -74,7 +74,7 @@ def sound_of(magnitude: Array, item: Scale) -> Array:
 
 
 def to_stereo(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
-    """(N, 2) of a sound (N,) and its stereo image (2, M, T): how much louder the left channel is, and how similar both are."""
+    """(N, 2) from mono (N,) and a stereo image (2, M, T): how much louder the left channel is, and how similar both are."""
     lag = min(round(DELAY_SECONDS * item["rate"]), len(sound) - 1)
     delayed = np.concatenate([np.zeros(lag), sound])[: len(sound)]
     spread = (bank / np.maximum(bank.sum(0), 1e-12)).T  # (F, M)
@@ -87,7 +87,7 @@ def to_stereo(sound: Array, image: Array, bank: Array, item: Scale) -> Array:
 
 
 def mel_bank(rate: int, window: int, bands: int) -> Array:
-    """(M, F) triangles, even on the mel scale; each sums to one, and none is narrower than two bins."""
+    """(M, F) triangles, evenly spaced on the mel scale; each sums to 1 and is at least two bins wide."""
     lowest, top = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (LOWEST_HZ, rate / 2))
     points = 700.0 * (10.0 ** (np.linspace(lowest, top, bands + 2) / 2595.0) - 1.0)
     low, centre, high = points[:-2, None], points[1:-1, None], points[2:, None]
@@ -98,7 +98,7 @@ def mel_bank(rate: int, window: int, bands: int) -> Array:
 
 
 def from_mel(mel: Array, bank: Array, rounds: int = 10) -> Array:
-    """(M, T) -> (F, T) magnitudes whose bands are near (multiplicative updates of Lee and Seung 1999, divergence)."""
+    """Magnitudes (F, T) whose mel bands are close to (M, T) (multiplicative updates of Lee and Seung 1999, divergence)."""
     weight = np.maximum(bank.sum(0)[:, None], TINY)
     magnitude: Array = (bank.T @ mel) / weight
     for _ in range(rounds):
@@ -107,33 +107,35 @@ def from_mel(mel: Array, bank: Array, rounds: int = 10) -> Array:
 
 
 def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
-    """(F, T) phases in which every peak is a steady tone (Beauregard, Harish and Wyse 2015)."""
-    bins, count = magnitude.shape
-    place, before, phase = np.arange(bins), np.zeros(bins), np.empty_like(magnitude)
-    for frame in range(count):
-        wide = np.pad(magnitude[:, frame], 1)
-        low, middle, high = wide[:-2], wide[1:-1], wide[2:]
-        peak = (middle > low * (1.0 + LEVEL)) & (middle >= high * (1.0 - LEVEL))
-        bend = low - 2 * middle + high
-        is_bent = np.abs(bend) > TINY
-        offset = np.clip(np.where(is_bent, 0.5 * (low - high) / np.where(is_bent, bend, 1.0), 0.0), -0.5, 0.5)
-        turned = before + hop * 2 * math.pi * (place + offset) / window
-        left = np.maximum.accumulate(np.where(peak, place, -2 * bins))
-        right = np.minimum.accumulate(np.where(peak, place, 2 * bins)[::-1])[::-1]
-        near = np.clip(np.where(place - left <= right - place, left, right), 0, bins - 1)
-        before = turned[near]
-        phase[:, frame] = before + math.pi * (place - near)  # a Hann window turns neighbouring bins by half a turn
+    """Phases (F, T) in which every peak is a steady tone (Beauregard, Harish and Wyse 2015)."""
+    bins, num_frames = magnitude.shape
+    positions, previous_phase, phase = np.arange(bins), np.zeros(bins), np.empty_like(magnitude)
+    for frame in range(num_frames):
+        padded = np.pad(magnitude[:, frame], 1)
+        low, middle, high = padded[:-2], padded[1:-1], padded[2:]
+        peak = (middle > low * (1.0 + FLAT)) & (middle >= high * (1.0 - FLAT))
+        curvature = low - 2 * middle + high
+        is_curved = np.abs(curvature) > TINY
+        offset = np.clip(np.where(is_curved, 0.5 * (low - high) / np.where(is_curved, curvature, 1.0), 0.0), -0.5, 0.5)
+        advanced = previous_phase + hop * 2 * math.pi * (positions + offset) / window
+        left = np.maximum.accumulate(np.where(peak, positions, -2 * bins))
+        right = np.minimum.accumulate(np.where(peak, positions, 2 * bins)[::-1])[::-1]
+        nearest = np.clip(np.where(positions - left <= right - positions, left, right), 0, bins - 1)
+        previous_phase = advanced[nearest]
+        phase[:, frame] = previous_phase + math.pi * (
+            positions - nearest
+        )  # under a Hann window neighbouring bins differ by half a turn
     return phase
 
 
 def griffin_lim(magnitude: Array, phase: Array, item: Scale) -> Array:
-    """(N,) a signal whose magnitudes come near, from a first phase."""
-    turn, last = np.exp(1j * phase), None
+    """A waveform (N,) whose magnitudes are close to those given, from an initial phase."""
+    rotation, last = np.exp(1j * phase), None
     for _ in range(item["rounds"]):
-        real = stft(istft(magnitude * turn, item), item)
+        real = stft(istft(magnitude * rotation, item), item)
         extrapolated = real if last is None else real + MOMENTUM * (real - last)
-        turn, last = extrapolated / np.maximum(np.abs(extrapolated), TINY), real
-    return istft(magnitude * turn, item)
+        rotation, last = extrapolated / np.maximum(np.abs(extrapolated), TINY), real
+    return istft(magnitude * rotation, item)
 
 
 def _hann(size: int) -> Array:
@@ -141,7 +143,7 @@ def _hann(size: int) -> Array:
 
 
 def stft(sound: Array, item: Scale) -> Array:
-    """(N,) -> (F, T) complex."""
+    """Short-time Fourier transform: (N,) -> (F, T), complex."""
     size, hop = item["window"], item["hop"]
     edge = (size - hop) // 2
     padded = np.pad(sound, (edge, size - hop - edge))
@@ -150,7 +152,7 @@ def stft(sound: Array, item: Scale) -> Array:
 
 
 def istft(spectrum: Array, item: Scale) -> Array:
-    """(F, T) complex -> (N,): the least-squares inverse (Griffin and Lim 1984)."""
+    """Least-squares inverse of `stft`: (F, T), complex -> (N,) (Griffin and Lim 1984)."""
     size, hop, length = item["window"], item["hop"], item["length"]
     window, count = _hann(size), spectrum.shape[1]
     pieces = np.fft.irfft(spectrum, size, axis=0).T * window  # (T, size)
@@ -163,7 +165,7 @@ def istft(spectrum: Array, item: Scale) -> Array:
 
 
 def wav(sound: Array, rate: int) -> bytes:
-    """A WAV of 16 bits; sound: (N,) or (N, 2)."""
+    """A 16-bit WAV file of a waveform (N,) or (N, 2)."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(sound.ndim)

@@ -1,7 +1,7 @@
-// Two functions of WebAssembly with vectors of four numbers, written byte by byte: the inner loops of a matrix product.
+// A WebAssembly module, written byte by byte, with two functions on vectors of four numbers: the inner loops of a matrix product.
 //
 // product4(a, b, c, blocks, k, panels): A in blocks of 4 rows, each (k, 4); B in panels of 8 columns, each (k, 8); C (4 blocks, 8 panels)
-// by rows. product1(a, b, c, k, panels): one row of A (k). All arguments are integers; a, b and c are addresses in bytes.
+// in row-major order. product1(a, b, c, k, panels): one row of A (k). All arguments are integers; a, b and c are addresses in bytes.
 
 const VOID = 0x40;
 const I32 = 0x7f;

@@ -1,8 +1,8 @@
-// Operators on each value by itself. Loops are written out one by one: a loop that takes a function would not be compiled for it.
+// Elementwise operators. Each loop is written out: one shared loop that takes a function would not be compiled for that function.
 
-import { Tensor, broadcastShape, eachRow, memoryOrder, sizeOf, walk } from "./tensor.js";
+import { Tensor, broadcastShape, eachRow, memoryOrder, sizeOf, loopsOver } from "./tensor.js";
 
-// o: data that is written from i on, in steps of s; a, b: what is read, from j and k on, in steps of t and u; n: how many.
+// o: output, written from i on in steps of s; a, b: inputs, read from j and k on in steps of t and u; n: number of values.
 const BINARY = {
   add: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] + b[k]; },
   sub: (o, i, s, a, j, t, b, k, u, n) => { for (; n > 0; n--, i += s, j += t, k += u) o[i] = a[j] - b[k]; },
@@ -72,7 +72,7 @@ function geluTanh(x) {
   return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
 }
 
-// Error function: a series where it converges quickly, a continued fraction beyond. To about 1e-13.
+// The error function, to about 1e-13: a series where it converges quickly, a continued fraction beyond.
 export function erf(x) {
   const size = Math.abs(x);
   if (size > 6) return Math.sign(x);
@@ -90,7 +90,7 @@ export function erf(x) {
   return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * (size + fraction)));
 }
 
-// Whether values fill their memory without gaps, in any order of axes.
+// Whether the values of a tensor fill a stretch of memory without gaps, in any order of axes.
 function isDense(x) {
   if (x.isContiguous()) return true;
   let step = 1;
@@ -102,7 +102,7 @@ function isDense(x) {
   return true;
 }
 
-// A new tensor that lies in memory as `like` does, which has its shape.
+// A new tensor with the shape and the memory layout of `like`.
 function emptyLike(type, like) {
   if (like.isContiguous()) return Tensor.empty(type, like.shape);
   const strides = new Array(like.shape.length);
@@ -127,21 +127,22 @@ function sameStrides(a, b) {
   return a.shape.every((extent, axis) => extent === 1 || a.strides[axis] === b.strides[axis]);
 }
 
-const SCALARS = new Map(); // tensors of numbers, which stand in graphs and come again and again
-const MOST_SCALARS = 1000;
+const SCALARS = new Map(); // tensors of the numbers in graphs, which are used again and again
+const MAX_SCALARS = 1000;
 
 function asTensor(value, type) {
   if (value instanceof Tensor) return value;
   const own = type === "i32" && Number.isInteger(value) ? "i32" : "f32";
   const key = own === "i32" ? `${value}i` : value;
   if (!SCALARS.has(key)) {
-    if (SCALARS.size > MOST_SCALARS) SCALARS.clear();
+    if (SCALARS.size > MAX_SCALARS) SCALARS.clear();
     SCALARS.set(key, Tensor.full(own, [], Number(value)));
   }
   return SCALARS.get(key);
 }
 
-// How far apart the values of an operand lie that need no walk: 1 where it has this shape and no gaps, 0 where it is one number, else -1.
+// The step between the values of an operand in a plain loop: 1 where it has this shape and is contiguous, 0 where it is one number; -1
+// where it needs more than a plain loop.
 function plainStep(x, shape) {
   if (x.size === 1) return 0;
   if (x.shape.length !== shape.length) return -1;
@@ -149,7 +150,7 @@ function plainStep(x, shape) {
   return x.isContiguous() ? 1 : -1;
 }
 
-// Operands of different shapes, and where the result lies in memory.
+// Operands, broadcast to one shape, and an empty tensor for the result.
 function operands(values, type) {
   const tensors = values.map((value) => asTensor(value, values.find((v) => v instanceof Tensor)?.type ?? type));
   const shape = broadcastShape(tensors.map((x) => x.shape));
@@ -175,7 +176,7 @@ function binary(loop, a, b, type) {
     loop(out.data, 0, 1, left.data, left.offset, 1, right.data, right.offset, 1, out.size);
     return out;
   }
-  const plan = walk(out.shape, [out, left, right], memoryOrder(out));
+  const plan = loopsOver(out.shape, [out, left, right], memoryOrder(out));
   const depth = plan.extents.length - 1;
   const [s, t, u] = plan.steps.map((steps) => steps[depth]);
   eachRow(plan, [out.offset, left.offset, right.offset], (at, n) => {
@@ -191,8 +192,8 @@ function scaled(value, alpha, type) {
 
 function where(condition, a, b, type) {
   const { out, views } = operands([condition, a, b], type);
-  // The condition would give its own memory order to the result, which is as good as any.
-  const plan = walk(out.shape, [out, ...views], memoryOrder(out));
+  // The result may take the memory layout of the condition, which is as good as any.
+  const plan = loopsOver(out.shape, [out, ...views], memoryOrder(out));
   const depth = plan.extents.length - 1;
   const [s, t, u, v] = plan.steps.map((steps) => steps[depth]);
   const [c, x, y] = views.map((view) => view.data);

@@ -1,4 +1,5 @@
-// What a page asks for: samples with their drafts, what may come next in a text, walks. It answers by messages, and stops between drafts.
+// Answers the requests of a page: samples with their drafts, next tokens of a text, walks, views of the network. A request can be
+// cancelled between drafts.
 
 import { Container, fromBase64 } from "./graph.js";
 import { kernelName } from "./kernels.js";
@@ -8,26 +9,26 @@ import { Sampler } from "./sampler.js";
 import { waveOf } from "./sound.js";
 import { Tensor } from "./tensor.js";
 import { makeTokenizer } from "./tokenizer.js";
-import { TokenStream, filtered } from "./tokens.js";
+import { TokenStream, drawIndex, filtered } from "./tokens.js";
 
-const MOST_AT_ONCE = 4; // samples that form side by side
-const SHOWN_TOKENS = 20; // of those that may come next
-const SWEEPS = 30; // of the chain in which a VAE fills in, as in families/vae/filling.py
+const MAX_BATCH = 4; // samples that are drawn at once
+const SHOWN_TOKENS = 20; // candidates for the next token
+const SWEEPS = 30; // of the Markov chain by which a VAE fills in, as in families/vae/filling.py
 
 const REQUESTS = ["load", "sample", "next", "walk", "film", "inside", "stages", "place"];
-const LONGEST_BREATH = 30; // milliseconds of work after which messages are looked at
+const MAX_BUSY_MS = 30; // of work, after which messages are received
 
-let lastBreath = 0;
+let receivedAt = 0;
 
-// Lets messages in, now and then: each time costs some milliseconds.
-async function breath() {
-  if (Date.now() - lastBreath < LONGEST_BREATH) return;
+// Let messages in, such as a cancellation; not at each draft, since it costs some milliseconds.
+async function receiveMessages() {
+  if (Date.now() - receivedAt < MAX_BUSY_MS) return;
   await new Promise((resolve) => setTimeout(resolve));
-  lastBreath = Date.now();
+  receivedAt = Date.now();
 }
 
 export class Engine {
-  // program: JSON of the page; tensors: its block in base64.
+  // program: the page's program; tensors: the block of its container, in base64.
   constructor(program, tensors) {
     this.program = program;
     this.container = new Container(program.container, fromBase64(tensors));
@@ -43,9 +44,9 @@ export class Engine {
     this.cancelled.add(id);
   }
 
-  // Runs a request {id, what, ...}; `answer` is called with what is there so far, and the promise holds the last answer.
+  // Run a request {id, what, ...}. `answer` is called with partial results; the promise resolves to the final one.
   async handle(request, answer) {
-    if (!REQUESTS.includes(request.what)) throw new Error(`nobody can ${request.what}`);
+    if (!REQUESTS.includes(request.what)) throw new Error(`unknown request ${request.what}`);
     return this[request.what](request, answer);
   }
 
@@ -54,18 +55,18 @@ export class Engine {
     return { kernel: kernelName() };
   }
 
-  // Samples one after another, the first alone so that it is there soon. n, seed, label, index of the first; prompt and settings of texts.
-  // fill: {values, mask, parts, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
-  // suffix: what a text stands in front of; the answers then hold the prompt and what is new.
+  // n samples, in batches; the first one alone, so that it shows soon. index: of the first sample; prompt, suffix, settings: of texts. With a
+  // suffix, which the text precedes, the answers hold the prompt and the new text. fill: {values, mask, parts, seed, index} of a sample of
+  // which a part is given; new samples keep the component that it was drawn from. known: values that are given instead of drawn.
   async sample({ id, n, seed, index = 0, label = null, prompt = "", suffix = "", settings = {}, fill = null, known = null }, answer) {
     if (fill && this.has("fill")) return this.sweep({ id, seed, index, label, fill }, answer);
-    const ownFill = fill && this.has("encoder") ? this.inLatents(fill) : fill;
+    const samplerFill = fill && this.has("encoder") ? this.fillOfLatents(fill) : fill;
     const prefix = this.tokenizer ? this.promptIds(prompt, suffix) : [];
     const before = suffix ? prompt : null;
     let made = 0;
     while (made < n && !this.cancelled.has(id)) {
-      const count = Math.min(made === 0 ? 1 : MOST_AT_ONCE, n - made);
-      const options = { n: count, seed, index: index + made, label, fill: ownFill, tokens: { prompt: prefix, ...settings } };
+      const count = Math.min(made === 0 ? 1 : MAX_BATCH, n - made);
+      const options = { n: count, seed, index: index + made, label, fill: samplerFill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
       if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
       if (fill?.parts) options.known.given = Tensor.from("f32", [fill.parts.length], fill.parts).expand([count, fill.parts.length]).contiguous();
@@ -77,7 +78,7 @@ export class Engine {
           answer({ index: made, items: this.items(draft, fill, before), isLast: draft.isLast, progress: draft.progress });
           shownAt = now;
         }
-        await breath();
+        await receiveMessages();
       }
       made += count;
     }
@@ -89,23 +90,23 @@ export class Engine {
     return graph in this.program.container.graphs;
   }
 
-  // What is given of an item, as latents: those around which all is given. The item gets the rest back when it was decoded.
-  inLatents({ values, mask }) {
+  // The given part of an item as latents: those whose pixels are all given. The other given pixels are restored after decoding.
+  fillOfLatents({ values, mask }) {
     const { latents, places } = this.encoded({ values, mask });
     const channels = latents.shape[1];
     return { values: latents.values(), mask: Uint8Array.from({ length: channels * places.length }, (_, i) => places[i % places.length]) };
   }
 
-  // An item as latents (1, c, h, w), and 1 for each place of them around which all is given.
+  // An item as latents (1, c, h, w), and (h, w) 1 where all pixels of a latent are given.
   encoded({ values, mask }) {
     const { shape } = this.item;
     const { latents } = this.container.run("encoder", Tensor.from("f32", [1, ...shape], values));
     return { latents, places: givenPlaces(mask, shape, latents.shape.slice(2)) };
   }
 
-  // A sample of a VAE of which a part is given: latents and the rest take turns.
+  // A sample of a VAE of which a part is given: latents and missing pixels are drawn in turn.
   async sweep({ id, seed, index, label, fill }, answer) {
-    const { known } = this.noises(seed, index, label);
+    const { known } = this.initialDraws(seed, index, label);
     const { shape } = this.item;
     let { x } = [...this.sampler.sample({ n: 1, seed, index, label, known })].at(-1);
     const { latents, places } = this.encoded(fill);
@@ -118,13 +119,13 @@ export class Engine {
       const inputs = [new Tensor(whole, [1, ...shape]), given, new Tensor(noise, known.noise.shape), known.deviations];
       x = this.container.run("fill", ...inputs).filled;
       answer({ index: 0, items: this.items({ x, isLast }, fill), isLast, progress: turn / SWEEPS });
-      await breath();
+      await receiveMessages();
     }
     this.cancelled.delete(id);
     return { made: 1 };
   }
 
-  // The items of a draft: texts, or arrays of numbers.
+  // The items of a draft: {text}, or {shape, values}, finished sound also {wave}.
   items({ x, isLast }, fill = null, before = null) {
     if (this.tokenizer) return x.rows.map((ids) => ({ text: before === null ? this.text(ids) : before + this.middle(ids) }));
     if (!(x instanceof Tensor)) return [];
@@ -141,7 +142,7 @@ export class Engine {
     });
   }
 
-  // Ids of a beginning; with a suffix those of a gap as the run lays it out, where what does not fit in the window comes first.
+  // Ids of a prompt. With a suffix, those of fill-in-the-middle as the run lays them out: what does not fit in the window comes first.
   promptIds(prompt, suffix = "") {
     const prefix = this.tokenizer.encode(this.item.upper ? prompt.toUpperCase() : prompt);
     if (!suffix) return prefix;
@@ -155,14 +156,14 @@ export class Engine {
     return [...far, fim_prefix, ...prefix.slice(cut), fim_suffix, ...tail.slice(0, near), fim_middle];
   }
 
-  // What was drawn in a gap.
+  // The text that was drawn between prompt and suffix.
   middle(ids) {
     const drawn = ids.slice(ids.lastIndexOf(this.item.special.fim_middle) + 1);
     const end = drawn.indexOf(this.item.special.end);
     return this.tokenizer.decode((end < 0 ? drawn : drawn.slice(0, end)).filter((id) => id < this.item.tokenizer.size));
   }
 
-  // As the run decodes: what begins is left out, and the first end ends.
+  // The text of ids, as the run decodes it: without begin tokens, up to the first end token.
   text(ids) {
     const { special, tokenizer } = this.item;
     const size = tokenizer.size;
@@ -172,7 +173,7 @@ export class Engine {
     return this.tokenizer.decode(ids.slice(start, end < 0 ? undefined : end).filter((id) => id < size));
   }
 
-  // The tokens that may follow a text, the most probable first, and by what they are drawn at these settings.
+  // Candidates for the next token, the most probable first: their probability, and their share after the sampling settings.
   async next({ prompt, suffix = "", label = null, settings = {} }) {
     const { step } = this;
     const ids = this.promptIds(prompt, suffix);
@@ -187,49 +188,49 @@ export class Engine {
       probabilities = filtered(logits, { ...step, temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
     }
     const logits = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
-    const drawnBy = filtered(logits, { ...step, ...settings });
+    const drawShares = filtered(logits, { ...step, ...settings });
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
     const tokens = order.slice(0, SHOWN_TOKENS).map((token) => ({
       id: token,
       piece: token === this.item.special.end ? null : this.tokenizer.piece(token),
       probability: probabilities[token],
-      share: drawnBy[token],
+      share: drawShares[token],
     }));
     return { tokens };
   }
 
-  // A cache that has read all but the last of these ids: the one that is there, where they go on from it.
+  // A token stream that has read all but the last of these ids: the previous one if they continue it, else a new one.
   streamOf(rows, labels) {
     const before = this.stream;
     const ids = rows[0];
-    const goesOn =
+    const continues =
       before && before.label === labels?.[0] && before.ids.length === ids.length - 1 && before.ids.every((id, i) => id === ids[i]);
-    const stream = goesOn ? before.stream : new TokenStream(this.container, this.step, 1, labels);
+    const stream = continues ? before.stream : new TokenStream(this.container, this.step, 1, labels);
     this.stream = { stream, ids, label: labels?.[0] };
     return stream;
   }
 
-  // Samples between two of them: their normal numbers go along a great circle, whatever is chosen stays that of the first.
+  // Samples between two samples: their normal numbers are interpolated spherically, their choices blended.
   async walk({ id, from, to, frames, seed, label = null, fractions = null }, answer) {
-    const ends = [from, to].map((index) => this.noises(seed, index, label));
+    const ends = [from, to].map((index) => this.initialDraws(seed, index, label));
     const shares = fractions ?? Array.from({ length: frames }, (_, i) => i / (frames - 1));
     for (const [place, share] of shares.entries()) {
       if (this.cancelled.has(id)) break;
-      const { known, blend } = joined(ends, [1 - share, share]);
-      for (const name of ends[0].normals) known[name] = between(ends[0].known[name], ends[1].known[name], share);
+      const { known, blend } = blendedChoices(ends, [1 - share, share]);
+      for (const name of ends[0].normals) known[name] = slerp(ends[0].known[name], ends[1].known[name], share);
       let last = null;
       for (const draft of this.sampler.sample({ n: 1, seed, index: from, label, known, blend })) {
         last = draft;
         if (this.cancelled.has(id)) break;
       }
       answer({ place, items: this.items(last), isLast: true, progress: (place + 1) / shares.length });
-      await breath();
+      await receiveMessages();
     }
     this.cancelled.delete(id);
     return {};
   }
 
-  // Each step of one sample: what the network is given, and what it makes of it.
+  // Each step of one sample: the noisy input of the network, and its estimate of the clean sample.
   async film({ id, seed, index = 0, label = null }, answer) {
     let place = 0;
     for (const draft of this.sampler.sample({ n: 1, seed, index, label })) {
@@ -237,20 +238,20 @@ export class Engine {
       if (!draft.noisy) continue;
       const [noisy, clean] = [draft.noisy, draft.estimate].map((x) => this.items({ x, isLast: false })[0]);
       answer({ place: place++, noisy, clean, sigma: draft.sigma });
-      await breath();
+      await receiveMessages();
     }
     this.cancelled.delete(id);
     return {};
   }
 
-  // What happens in the network while it reads a text: attention of each layer and head, the probability of each token, and what would
-  // come next if the network ended behind each layer.
-  async inside({ prompt, label = null, most = 48 }) {
+  // The network while it reads a text: attention of each layer and head, the probability of each token, and the most probable next tokens
+  // if the network ended after each layer.
+  async inside({ prompt, label = null, maxTokens = 48 }) {
     const { step } = this;
-    const ids = [...(step.begin === null ? [] : [step.begin]), ...this.promptIds(prompt).slice(0, most)];
+    const ids = [...(step.begin === null ? [] : [step.begin]), ...this.promptIds(prompt).slice(0, maxTokens)];
     const stream = new TokenStream(this.container, step, 1, this.program.labels ? [label ?? 0] : null);
     const skip = stream.prefix.length;
-    const { attention, lens, logits } = stream.look([ids], "inside");
+    const { attention, lens, logits } = stream.readAll([ids], "inside");
     const [layers, , heads, length] = attention.shape;
     const vocab = logits.shape[2];
     const all = logits.values();
@@ -270,9 +271,9 @@ export class Engine {
     return order.slice(0, count).map((token) => ({ piece: token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token), share: shares[token] }));
   }
 
-  // The pictures inside a generator on its way from numbers to a sample, each stretched to its own range but for the last one.
+  // The stages of a generator from random numbers to a sample, as images. Those between the first and the last are scaled to [-1, 1].
   async stages({ seed, index = 0, label = null }) {
-    const { known } = this.noises(seed, index, label);
+    const { known } = this.initialDraws(seed, index, label);
     const step = this.program.steps.at(-1);
     const outputs = this.container.run("stages", ...step.inputs.map((name) => known[name]));
     const names = Object.keys(outputs);
@@ -280,36 +281,36 @@ export class Engine {
       stages: names.map((name, i) => {
         const x = outputs[name];
         const values = x.values().slice();
-        return { name, shape: x.shape.slice(1), values: i === 0 || i === names.length - 1 ? values : stretched(values) };
+        return { name, shape: x.shape.slice(1), values: i === 0 || i === names.length - 1 ? values : rescaled(values) };
       }),
     };
   }
 
-  // A sample at a place of a map: what three samples were drawn from, joined by x and y from 0 to 1.
+  // The sample at a position of a map through three samples. x, y: from 0 to 1.
   async place({ seed, x, y, label = null }) {
-    const [origin, right, down] = [0, 1, 2].map((index) => this.noises(seed, index, label));
-    const { known, blend } = joined([origin, right, down], [(1 - x) * (1 - y), x, (1 - x) * y]);
+    const [origin, right, down] = [0, 1, 2].map((index) => this.initialDraws(seed, index, label));
+    const { known, blend } = blendedChoices([origin, right, down], [(1 - x) * (1 - y), x, (1 - x) * y]);
     for (const name of origin.normals) {
-      known[name] = between(between(origin.known[name], right.known[name], x), between(down.known[name], right.known[name], x), y);
+      known[name] = slerp(slerp(origin.known[name], right.known[name], x), slerp(down.known[name], right.known[name], x), y);
     }
     const last = [...this.sampler.sample({ n: 1, seed, index: 0, label, known, blend })].at(-1);
     return { item: this.items(last)[0] };
   }
 
-  // What a sample chose, for n samples: its class, its component.
+  // The choices of a sample, such as its class and component, repeated for n samples.
   chosen(seed, index, label, n) {
-    const { known, normals } = this.noises(seed, index, label);
+    const { known, normals } = this.initialDraws(seed, index, label);
     const choices = Object.entries(known).filter(([name]) => !normals.includes(name));
     const repeated = ([name, value]) => [name, value instanceof Tensor ? value.expand([n]).contiguous() : new Array(n).fill(value[0])];
     return Object.fromEntries(choices.map(repeated));
   }
 
-  // The values that sampling draws for a sample before any network runs, by name.
-  noises(seed, index, label) {
+  // The values that are drawn for a sample before any network runs, by name.
+  initialDraws(seed, index, label) {
     const sources = [new Random(seed, index)];
     const { labels, steps } = this.program;
     const values = {};
-    if (labels) values.classes = [label ?? drawnLabel(labels.shares, sources[0].uniform())];
+    if (labels) values.classes = [label ?? drawIndex(labels.shares, sources[0].uniform())];
     const normals = [];
     for (const step of steps) {
       if (step.step === "normal") normals.push(step.out);
@@ -320,7 +321,7 @@ export class Engine {
   }
 }
 
-// 1 for each place of latents all of whose pixels are given. mask: 1 for each value (C, H, W) that is.
+// (h, w) 1 for each latent all of whose pixels are given. mask: (C, H, W) 1 for each given value.
 function givenPlaces(mask, [channels, height, width], [rows, columns]) {
   const area = height * width;
   const isGiven = (i) => Array.from({ length: channels }, (_, c) => mask[c * area + i]).every(Boolean);
@@ -333,7 +334,8 @@ function givenPlaces(mask, [channels, height, width], [rows, columns]) {
   });
 }
 
-function stretched(values) {
+// Values scaled to [-1, 1].
+function rescaled(values) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) {
     low = Math.min(low, value);
@@ -342,19 +344,9 @@ function stretched(values) {
   return values.map((value) => (2 * (value - low)) / Math.max(high - low, 1e-9) - 1);
 }
 
-function drawnLabel(shares, uniform) {
-  const total = shares.reduce((a, b) => a + b, 0);
-  let sum = 0;
-  for (let i = 0; i < shares.length; i++) {
-    sum += shares[i];
-    if (sum > uniform * total) return i;
-  }
-  return shares.length - 1;
-}
-
-// What several samples chose, joined by weights that sum to 1: what the heaviest one chose, and, where they chose differently, the `blend` of
-// `Sampler.sample`. Rows of `one_hot` follow from it. ends: of `noises`.
-function joined(ends, weights) {
+// The choices of several samples, with weights that sum to 1: those of the sample with the largest weight, and, where choices differ, the
+// `blend` of `Sampler.sample`. Outputs of `one_hot` are left out: they follow from choices. ends: as `initialDraws` returns them.
+function blendedChoices(ends, weights) {
   const present = ends.map((end, k) => ({ ...end, weight: weights[k] })).filter(({ weight }) => weight > 0);
   const heaviest = present.reduce((best, end) => (end.weight > best.weight ? end : best));
   const valueOf = (value) => (value instanceof Tensor ? value.values()[0] : value[0]);
@@ -365,7 +357,8 @@ function joined(ends, weights) {
   return { known: picked(heaviest.known, choices), blend: different.length ? blend : null };
 }
 
-function between(a, b, share) {
+// Spherical interpolation. share: 0 at a, 1 at b.
+function slerp(a, b, share) {
   const [x, y] = [a.values(), b.values()];
   let [dot, xx, yy] = [0, 0, 0];
   for (let i = 0; i < x.length; i++) {

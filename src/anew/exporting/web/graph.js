@@ -12,7 +12,7 @@ const FORMAT = 1;
 const BLOCK = 32; // values of q8_0 that share a scale
 const NUMBERS = { Infinity, "-Infinity": -Infinity, NaN };
 
-// A number of 16 bits (IEEE 754, binary16).
+// A 16-bit float (IEEE 754, binary16).
 export function fromHalf(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
@@ -24,11 +24,13 @@ export function fromHalf(bits) {
 
 let halves = null;
 
+// All 16-bit floats, by their bits.
 function tableOfHalves() {
   halves ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => fromHalf(bits));
   return halves;
 }
 
+// A tensor of the container. at: its first byte in the block.
 function stored({ shape, type, at }, block) {
   const size = sizeOf(shape);
   const start = block.byteOffset + at;
@@ -51,7 +53,7 @@ function stored({ shape, type, at }, block) {
   return new Tensor(new Values(block.buffer.slice(start, start + size * Values.BYTES_PER_ELEMENT)), shape);
 }
 
-// The bytes of a text in base64.
+// The bytes of a base64 text.
 export function fromBase64(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
   const out = new Uint8Array(Math.floor((text.length * 3) / 4) - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0));
@@ -63,28 +65,28 @@ export function fromBase64(text) {
   return out;
 }
 
-// A value has a place in an array instead of its name: a step of a decoder is hundreds of small nodes.
+// Values have a slot in an array instead of a name, which is faster: a step of a decoder is hundreds of small nodes.
 class Graph {
   constructor(json, tensors) {
-    this.places = new Map();
-    this.inputs = json.inputs.map((name) => this.place(name));
-    this.outputs = Object.entries(json.outputs).map(([name, value]) => [name, this.place(value)]);
+    this.slots = new Map();
+    this.inputs = json.inputs.map((name) => this.slotOf(name));
+    this.outputs = Object.entries(json.outputs).map(([name, value]) => [name, this.slotOf(value)]);
     this.constants = [];
     const isKnown = new Set();
     for (const [name, index] of Object.entries(json.constants)) {
-      const at = this.place(name);
+      const at = this.slotOf(name);
       markConstant((this.constants[at] = tensors(index)));
       isKnown.add(at);
     }
     this.nodes = [];
     for (const [operator, out, type, args] of json.nodes) {
       const run = OPERATORS[operator];
-      if (!run) throw new Error(`the operator ${operator} is not known`);
-      const outs = [out].flat().map((name) => (name === null ? -1 : this.place(name)));
-      const node = { run, type, isSeveral: Array.isArray(out), outs, args: args.map((value) => this.argument(value)), last: [] };
+      if (!run) throw new Error(`the operator ${operator} is not supported`);
+      const outs = [out].flat().map((name) => (name === null ? -1 : this.slotOf(name)));
+      const node = { run, type, hasManyOutputs: Array.isArray(out), outs, args: args.map((value) => this.argument(value)), last: [] };
       // What depends on nothing but constants is computed once.
-      if (placesIn(node.args).every((at) => isKnown.has(at))) {
-        keep(node, this.constants);
+      if (slotsIn(node.args).every((at) => isKnown.has(at))) {
+        runNode(node, this.constants);
         for (const at of outs) if (at >= 0 && this.constants[at] instanceof Tensor) markConstant(this.constants[at]);
         for (const at of outs) isKnown.add(at);
       } else this.nodes.push(node);
@@ -92,25 +94,25 @@ class Graph {
     this.findLastUses();
   }
 
-  place(name) {
-    if (!this.places.has(name)) this.places.set(name, this.places.size);
-    return this.places.get(name);
+  slotOf(name) {
+    if (!this.slots.has(name)) this.slots.set(name, this.slots.size);
+    return this.slots.get(name);
   }
 
   argument(value) {
     if (Array.isArray(value)) {
       const items = value.map((item) => this.argument(item));
-      return placesIn(items).length ? items : new Literal(items.map((item) => item.value));
+      return slotsIn(items).length ? items : new Literal(items.map((item) => item.value));
     }
-    if (typeof value === "string" && value.startsWith("%")) return this.place(value);
+    if (typeof value === "string" && value.startsWith("%")) return this.slotOf(value);
     return new Literal(typeof value === "string" && value in NUMBERS ? NUMBERS[value] : value);
   }
 
-  // Values are let go behind the last node that uses them.
+  // Values are released after the last node that uses them.
   findLastUses() {
     const used = new Set(this.outputs.map(([, at]) => at));
     for (const node of this.nodes.toReversed()) {
-      for (const at of placesIn(node.args)) {
+      for (const at of slotsIn(node.args)) {
         if (!used.has(at)) node.last.push(at);
         used.add(at);
       }
@@ -118,45 +120,45 @@ class Graph {
     this.constants.forEach((_, at) => used.has(at) || (this.constants[at] = undefined));
   }
 
-  // inputs: tensors in order. Gives tensors by the names of the outputs.
+  // Outputs by name. inputs: tensors in order.
   run(inputs) {
     const values = this.constants.slice();
     this.inputs.forEach((at, i) => (values[at] = inputs[i]));
     for (const node of this.nodes) {
-      keep(node, values);
+      runNode(node, values);
       for (const at of node.last) values[at] = undefined;
     }
     return Object.fromEntries(this.outputs.map(([name, at]) => [name, values[at]]));
   }
 }
 
-// An argument that is no value of the graph. Those are their places, lists of arguments are arrays.
+// An argument that is not a value of the graph. Other arguments are slots, or arrays of arguments.
 class Literal {
   constructor(value) {
     this.value = value;
   }
 }
 
-function keep({ run, type, isSeveral, outs, args }, values) {
-  const result = run(type, ...args.map((value) => resolved(value, values)));
-  if (isSeveral) outs.forEach((at, i) => at >= 0 && (values[at] = result[i]));
+function runNode({ run, type, hasManyOutputs, outs, args }, values) {
+  const result = run(type, ...args.map((value) => resolve(value, values)));
+  if (hasManyOutputs) outs.forEach((at, i) => at >= 0 && (values[at] = result[i]));
   else values[outs[0]] = result;
 }
 
-function placesIn(value) {
-  if (Array.isArray(value)) return value.flatMap(placesIn);
+function slotsIn(value) {
+  if (Array.isArray(value)) return value.flatMap(slotsIn);
   return value instanceof Literal ? [] : [value];
 }
 
-function resolved(value, values) {
+function resolve(value, values) {
   if (typeof value === "number") return values[value];
-  return value instanceof Literal ? value.value : value.map((item) => resolved(item, values));
+  return value instanceof Literal ? value.value : value.map((item) => resolve(item, values));
 }
 
 export class Container {
-  // json: an object of the format; block: the bytes of its tensors.
+  // json: a container, see graph.py; block: the bytes of its tensors.
   constructor(json, block) {
-    if (json.format !== FORMAT) throw new Error(`the format is ${json.format}, and this page reads ${FORMAT}`);
+    if (json.format !== FORMAT) throw new Error(`the format ${json.format} is not supported; this page reads ${FORMAT}`);
     this.json = json;
     this.block = block.byteOffset % 4 ? block.slice() : block;
     this.tensors = new Map();
@@ -174,7 +176,7 @@ export class Container {
     return this.graphs.get(name);
   }
 
-  // All outputs of a graph.
+  // The outputs of a graph, by name.
   run(name, ...inputs) {
     return this.graph(name).run(inputs);
   }

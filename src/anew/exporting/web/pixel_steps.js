@@ -1,9 +1,10 @@
-// The steps that give samples the values of real pixels: alpha, specks, flat colours, palettes (as data/formats/pixel_steps.py).
-// Levels lie from 0 to 255, colour multiplied by alpha, as (C, H, W). A curve is a pair of lists of distances, before and after.
+// Steps that match the pixel values of samples to those of the data: alpha, specks, flat colours, palettes (as in
+// data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
+// before and after.
 
 const EVEN = 4; // squared distance under which neighbours count alike
 
-// Values (C, H, W) in [-1, 1] after all steps, each by its name `step` and its numbers.
+// Values (C, H, W) in [-1, 1] after all steps. steps: each with its name under `step`, and its numbers.
 export function matched(values, shape, steps) {
   if (!steps?.length) return values;
   let levels = Float32Array.from(values, (value) => Math.min(255, Math.max(0, (value + 1) * 127.5)));
@@ -29,7 +30,7 @@ export function matchedFrames(values, shape, steps) {
   return out;
 }
 
-// Distances after a curve, which makes none larger.
+// A distance after a curve, never larger than before.
 function shrink(distance, [before, after]) {
   if (distance <= before[0]) return Math.min(after[0], distance);
   if (distance >= before.at(-1)) return Math.min(after.at(-1), distance);

@@ -1,12 +1,12 @@
-// Matrix products and convolutions, the latter as products of patches.
+// Matrix products, and convolutions as matrix products of patches.
 
 import { multiply, pack } from "./kernels.js";
 import { Tensor } from "./tensor.js";
 
-const PACKED = new WeakMap(); // of constants, which are multiplied by again and again
+const PACKED = new WeakMap(); // constants, laid out for products
 const constants = new WeakSet();
 
-// Say that a tensor's values never change, so that what is computed of them may be kept.
+// Mark a tensor as constant, so that what is computed from it may be cached.
 export function markConstant(tensor) {
   constants.add(tensor);
 }
@@ -17,7 +17,7 @@ function packed(b, k, n, offset, rowStep, columnStep) {
   return PACKED.get(b);
 }
 
-// out (m, n) = A (m, k) B + bias, all by their data, offsets and steps.
+// out (m, n) = A (m, k) B + bias. a, out: tensors, from an offset on; matrix: B, packed.
 function product(m, a, offset, rowStep, columnStep, matrix, out, at, bias) {
   const { k, n } = matrix;
   const data = a.data;
@@ -71,7 +71,7 @@ function batchedProduct(a, b) {
   return out;
 }
 
-// Of small matrices, and of few rows: laying out B would cost more than the product.
+// For small matrices and few rows, where laying out B would cost more than the product.
 function plainProduct(a, from, b, other, out, at, m, n, k) {
   const [, rowStep, columnStep] = a.strides;
   const [, innerStep, outerStep] = b.strides;
@@ -97,14 +97,14 @@ function plainProduct(a, from, b, other, out, at, m, n, k) {
 }
 
 function biased(bias, a, b, beta, alpha) {
-  if (beta !== 1 || alpha !== 1) throw new Error("addmm is known with beta and alpha of 1 only");
+  if (beta !== 1 || alpha !== 1) throw new Error("addmm is supported with beta and alpha of 1 only");
   if (bias.shape.length === 1 && bias.shape[0] === b.shape[1]) return matrixProduct(a, b, bias.contiguous().offset ? new Tensor(bias.values().slice(), bias.shape) : bias.contiguous());
-  throw new Error("addmm is known with a bias for each column only");
+  throw new Error("addmm is supported with a bias for each column only");
 }
 
 // ---- convolutions ----
 
-// Weights (outputs, inputs, rows, columns) of one group as B (rows * columns * inputs, outputs): patches of channels_last inputs.
+// The kernel (outputs, inputs, rows, columns) of one group as B (rows * columns * inputs, outputs), for patches of channels_last inputs.
 const KERNELS = new WeakMap();
 
 function kernelMatrix(weight, group, outputs) {
@@ -112,19 +112,20 @@ function kernelMatrix(weight, group, outputs) {
   if (kept?.has(group)) return kept.get(group);
   const [, inputs, rows, columns] = weight.shape;
   const k = rows * columns * inputs;
-  const laidOut = new Float32Array(k * outputs);
+  const rowsOfB = new Float32Array(k * outputs);
   const data = weight.values();
   const first = group * outputs;
   for (let output = 0; output < outputs; output++)
     for (let input = 0; input < inputs; input++)
       for (let place = 0; place < rows * columns; place++)
-        laidOut[(place * inputs + input) * outputs + output] = data[((first + output) * inputs + input) * rows * columns + place];
-  const matrix = pack(k, outputs, laidOut, 0, outputs, 1, kept !== null);
+        rowsOfB[(place * inputs + input) * outputs + output] = data[((first + output) * inputs + input) * rows * columns + place];
+  const matrix = pack(k, outputs, rowsOfB, 0, outputs, 1, kept !== null);
   if (kept) KERNELS.set(weight, kept.set(group, matrix));
   return matrix;
 }
 
-// x (n, channels, rows, columns), weight (outputs, channels / groups, rows, columns), lists for rows and columns -> channels_last.
+// x (n, channels, rows, columns), weight (outputs, channels / groups, rows, columns); stride, padding, dilation: for rows and columns. The
+// result is channels_last.
 function convolve2d(x, weight, bias, stride, padding, dilation, groups) {
   const [n, , height, width] = x.shape;
   const [totalOutputs, inputs, kernelRows, kernelColumns] = weight.shape;
@@ -136,10 +137,10 @@ function convolve2d(x, weight, bias, stride, padding, dilation, groups) {
   const channels = source.shape[3];
   const data = source.data;
   const to = out.data;
-  const shift = bias?.values();
+  const biases = bias?.values();
   for (let group = 0; group < groups; group++) {
     const matrix = kernelMatrix(weight, group, outputs);
-    // step: how far the values of a patch lie apart, 1 or 4 where four patches are interleaved.
+    // step: between the values of a patch: 1, or 4 where four patches are interleaved.
     const fill = (target, place, position, step) => {
       const column = position % columns;
       const row = ((position - column) / columns) % rows;
@@ -162,27 +163,27 @@ function convolve2d(x, weight, bias, stride, padding, dilation, groups) {
     };
     const write = (from, place, position) => {
       const o = position * totalOutputs + group * outputs;
-      for (let c = 0; c < outputs; c++) to[o + c] = from[place + c] + (shift ? shift[group * outputs + c] : 0);
+      for (let c = 0; c < outputs; c++) to[o + c] = from[place + c] + (biases ? biases[group * outputs + c] : 0);
     };
     multiply(n * rows * columns, matrix, fillBlock, (target, place, position) => fill(target, place, position, 1), write);
   }
   return out.permute([0, 3, 1, 2]);
 }
 
-// A transposed convolution is one of the input with zeros between its values and of the kernel turned round.
+// A transposed convolution is a convolution of the input, with zeros between its values, by the flipped kernel.
 function transposed2d(x, weight, bias, stride, padding, dilation, outputPadding, groups) {
   const [n, channels, height, width] = x.shape;
   const [inputs, perGroup, kernelRows, kernelColumns] = weight.shape;
   const before = [0, 1].map((axis) => dilation[axis] * (weight.shape[2 + axis] - 1) - padding[axis]);
-  if (before.some((edge) => edge < 0)) throw new Error("a transposed convolution with more padding than its kernel");
+  if (before.some((edge) => edge < 0)) throw new Error("transposed convolutions with more padding than their kernel are not supported");
   const sides = [height, width].map((side, axis) => (side - 1) * stride[axis] + 1 + 2 * before[axis] + outputPadding[axis]);
-  const wide = Tensor.empty("f32", [n, channels, ...sides]);
+  const dilated = Tensor.empty("f32", [n, channels, ...sides]);
   const from = x.values();
   for (let item = 0, i = 0; item < n * channels; item++)
     for (let row = 0; row < height; row++)
       for (let column = 0; column < width; column++, i++)
-        wide.data[(item * sides[0] + before[0] + row * stride[0]) * sides[1] + before[1] + column * stride[1]] = from[i];
-  const turned = Tensor.empty("f32", [perGroup * groups, inputs / groups, kernelRows, kernelColumns]);
+        dilated.data[(item * sides[0] + before[0] + row * stride[0]) * sides[1] + before[1] + column * stride[1]] = from[i];
+  const flipped = Tensor.empty("f32", [perGroup * groups, inputs / groups, kernelRows, kernelColumns]);
   const values = weight.values();
   const area = kernelRows * kernelColumns;
   for (let input = 0; input < inputs; input++) {
@@ -190,34 +191,34 @@ function transposed2d(x, weight, bias, stride, padding, dilation, outputPadding,
     for (let output = 0; output < perGroup; output++)
       for (let place = 0; place < area; place++) {
         const target = (group * perGroup + output) * (inputs / groups) + (input % (inputs / groups));
-        turned.data[target * area + area - 1 - place] = values[(input * perGroup + output) * area + place];
+        flipped.data[target * area + area - 1 - place] = values[(input * perGroup + output) * area + place];
       }
   }
-  return convolve2d(wide, turned, bias, [1, 1], [0, 0], dilation, groups);
+  return convolve2d(dilated, flipped, bias, [1, 1], [0, 0], dilation, groups);
 }
 
 function convolution(x, weight, bias, stride, padding, dilation, isTransposed, outputPadding, groups) {
-  if (x.shape.length === 5) throw new Error("convolutions over three axes are not known");
-  const isLine = x.shape.length === 3;
-  const wide = (list, neutral) => (list.length === 1 ? [neutral, list[0]] : list);
-  const items = isLine ? x.reshape([x.shape[0], x.shape[1], 1, x.shape[2]]) : x;
+  if (x.shape.length === 5) throw new Error("convolutions over three axes are not supported");
+  const isOneDimensional = x.shape.length === 3;
+  const pairOf = (list, neutral) => (list.length === 1 ? [neutral, list[0]] : list);
+  const items = isOneDimensional ? x.reshape([x.shape[0], x.shape[1], 1, x.shape[2]]) : x;
   let kernel = weight;
-  if (isLine) {
+  if (isOneDimensional) {
     kernel = weight.reshape([weight.shape[0], weight.shape[1], 1, weight.shape[2]]);
     if (constants.has(weight)) {
-      if (!LINES.has(weight)) LINES.set(weight, kernel);
-      kernel = LINES.get(weight);
+      if (!KERNELS_1D.has(weight)) KERNELS_1D.set(weight, kernel);
+      kernel = KERNELS_1D.get(weight);
       markConstant(kernel);
     }
   }
-  const lists = [wide(stride, 1), wide(padding, 0), wide(dilation, 1)];
+  const lists = [pairOf(stride, 1), pairOf(padding, 0), pairOf(dilation, 1)];
   const out = isTransposed
-    ? transposed2d(items, kernel, bias, ...lists, wide(outputPadding, 0), groups)
+    ? transposed2d(items, kernel, bias, ...lists, pairOf(outputPadding, 0), groups)
     : convolve2d(items, kernel, bias, ...lists, groups);
-  return isLine ? out.reshape([out.shape[0], out.shape[1], out.shape[3]]) : out;
+  return isOneDimensional ? out.reshape([out.shape[0], out.shape[1], out.shape[3]]) : out;
 }
 
-const LINES = new WeakMap(); // kernels of one axis as such of two
+const KERNELS_1D = new WeakMap(); // constant kernels over one axis, as kernels over two
 
 export const PRODUCTS = {
   "aten.mm.default": (type, a, b) => matrixProduct(a, b),

@@ -1,5 +1,5 @@
-// Random numbers that are a function of a seed and the index of a sample: xoshiro128** (Blackman and Vigna 2018), whose state of four
-// numbers of 32 bits comes from splitmix32 of both. Uniform numbers take the upper 24 bits; normal ones come in pairs by Box and Muller.
+// Random numbers as a function of a seed and the index of a sample: xoshiro128** (Blackman and Vigna 2018), whose state of four
+// 32-bit numbers comes from splitmix32 of both. Uniform numbers take the upper 24 bits; normal ones come in pairs by Box and Muller.
 
 function splitmix(state) {
   let now = state >>> 0;

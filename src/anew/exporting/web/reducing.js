@@ -1,15 +1,15 @@
-// Operators that join values: sums, norms, softmax, pooling, resizing, and systems of equations.
+// Operators that combine values: reductions, softmax, normalisation, pooling, resizing, and systems of linear equations.
 
 import { Tensor, sizeOf, wrapAxis } from "./tensor.js";
 
-// x with the axes to be joined at the end, side by side: rows of `n` values. kept: the shape of the result.
+// x as rows of `n` values, which are to be reduced over `axes`, and the shape of the result.
 function rowsOf(x, axes, keepsAxes) {
   const rank = x.shape.length;
-  const joined = axes === null || axes === undefined || axes.length === 0 ? x.shape.map((_, axis) => axis) : axes.map((axis) => wrapAxis(axis, rank));
-  const rest = x.shape.map((_, axis) => axis).filter((axis) => !joined.includes(axis));
-  const whole = x.permute([...rest, ...joined]).contiguous();
-  const shape = keepsAxes ? x.shape.map((extent, axis) => (joined.includes(axis) ? 1 : extent)) : rest.map((axis) => x.shape[axis]);
-  return { data: whole.data, offset: whole.offset, n: sizeOf(joined.map((axis) => x.shape[axis])), shape };
+  const reducedAxes = axes === null || axes === undefined || axes.length === 0 ? x.shape.map((_, axis) => axis) : axes.map((axis) => wrapAxis(axis, rank));
+  const rest = x.shape.map((_, axis) => axis).filter((axis) => !reducedAxes.includes(axis));
+  const whole = x.permute([...rest, ...reducedAxes]).contiguous();
+  const shape = keepsAxes ? x.shape.map((extent, axis) => (reducedAxes.includes(axis) ? 1 : extent)) : rest.map((axis) => x.shape[axis]);
+  return { data: whole.data, offset: whole.offset, n: sizeOf(reducedAxes.map((axis) => x.shape[axis])), shape };
 }
 
 function reduced(type, x, axes, keepsAxes, join) {
@@ -26,18 +26,18 @@ function sum(data, at, n) {
 }
 
 function largest(data, at, n) {
-  let most = -Infinity;
-  for (const end = at + n; at < end; at++) if (data[at] > most || Number.isNaN(data[at])) most = data[at];
-  return most;
+  let highest = -Infinity;
+  for (const end = at + n; at < end; at++) if (data[at] > highest || Number.isNaN(data[at])) highest = data[at];
+  return highest;
 }
 
 function smallest(data, at, n) {
-  let least = Infinity;
-  for (const end = at + n; at < end; at++) if (data[at] < least) least = data[at];
-  return least;
+  let lowest = Infinity;
+  for (const end = at + n; at < end; at++) if (data[at] < lowest) lowest = data[at];
+  return lowest;
 }
 
-function place(data, at, n, isBetter) {
+function argBest(data, at, n, isBetter) {
   let best = 0;
   for (let i = 1; i < n; i++) if (isBetter(data[at + i], data[at + best])) best = i;
   return best;
@@ -65,7 +65,7 @@ function anyOf(data, at, n) {
   return 0;
 }
 
-// Along one axis, the others staying: rows are read, worked on in place by `change`, and laid back.
+// Apply `change(from, i, to, o, n)` to each row along one axis.
 function alongAxis(type, x, axis, change) {
   const at = wrapAxis(axis, x.shape.length);
   const order = [...x.shape.map((_, other) => other).filter((other) => other !== at), at];
@@ -74,23 +74,23 @@ function alongAxis(type, x, axis, change) {
   const values = moved.contiguous();
   const n = x.shape[at];
   for (let row = 0; row < out.data.length; row += n) change(values.data, values.offset + row, out.data, row, n);
-  const back = order.map((_, place_) => order.indexOf(place_));
+  const back = order.map((_, axis_) => order.indexOf(axis_));
   return out.permute(back);
 }
 
 function softmaxRow(from, i, to, o, n) {
-  const most = largest(from, i, n);
+  const highest = largest(from, i, n);
   let total = 0;
-  for (let k = 0; k < n; k++) total += to[o + k] = Math.exp(from[i + k] - most);
+  for (let k = 0; k < n; k++) total += to[o + k] = Math.exp(from[i + k] - highest);
   const scale = 1 / total;
   for (let k = 0; k < n; k++) to[o + k] *= scale;
 }
 
 function logSoftmaxRow(from, i, to, o, n) {
-  const most = largest(from, i, n);
+  const highest = largest(from, i, n);
   let total = 0;
-  for (let k = 0; k < n; k++) total += Math.exp(from[i + k] - most);
-  const shift = most + Math.log(total);
+  for (let k = 0; k < n; k++) total += Math.exp(from[i + k] - highest);
+  const shift = highest + Math.log(total);
   for (let k = 0; k < n; k++) to[o + k] = from[i + k] - shift;
 }
 
@@ -112,9 +112,9 @@ function layerNorm(x, shape, weight, bias, epsilon) {
   for (let row = 0; row < count; row++) {
     const at = rows.offset + row * n;
     const mean = sum(from, at, n) / n;
-    let spread = 0;
-    for (let i = at; i < at + n; i++) spread += (from[i] - mean) * (from[i] - mean);
-    const scale = 1 / Math.sqrt(spread / n + epsilon);
+    let squares = 0;
+    for (let i = at; i < at + n; i++) squares += (from[i] - mean) * (from[i] - mean);
+    const scale = 1 / Math.sqrt(squares / n + epsilon);
     const o = row * n;
     for (let i = 0; i < n; i++) {
       const value = (from[at + i] - mean) * scale;
@@ -139,11 +139,11 @@ function groupNorm(x, weight, bias, n, channels, area, groups, epsilon) {
   return [new Tensor(data, x.shape), means.reshape([n, groups]), scales.reshape([n, groups])];
 }
 
-function batchNorm(x, weight, bias, mean, spread, epsilon) {
+function batchNorm(x, weight, bias, means, variances, epsilon) {
   const out = new Tensor(x.values().slice(), x.shape);
   const channels = x.shape[1];
   const area = sizeOf(x.shape.slice(2));
-  const [m, v, w, b] = [mean, spread, weight, bias].map((tensor) => tensor?.values());
+  const [m, v, w, b] = [means, variances, weight, bias].map((tensor) => tensor?.values());
   for (let i = 0; i < out.data.length; i++) {
     const c = Math.floor(i / area) % channels;
     out.data[i] = ((out.data[i] - m[c]) / Math.sqrt(v[c] + epsilon)) * (w ? w[c] : 1) + (b ? b[c] : 0);
@@ -153,7 +153,7 @@ function batchNorm(x, weight, bias, mean, spread, epsilon) {
 
 const pairOf = (list) => (list.length === 1 ? [list[0], list[0]] : list);
 
-// Windows of (n, c, h, w): `join(values, count, area)` of those inside.
+// Pooling of (n, c, h, w): values inside a window are combined by `join` from `start` on; finish(value, values inside, window area).
 function pooled(x, kernel, stride, padding, isCeiling, start, join, finish) {
   const [n, c, h, w] = x.shape;
   const [kernelRows, kernelColumns] = pairOf(kernel);
@@ -213,7 +213,7 @@ function newSides(x, size, scales) {
 function nearest(x, size, scales) {
   const [n, c, h, w] = x.shape;
   const [rows, columns] = newSides(x, size, scales);
-  const out = Tensor.empty("f32", [n, rows, columns, c]); // channels last, as convolutions want them
+  const out = Tensor.empty("f32", [n, rows, columns, c]); // channels_last, as convolutions need them
   const [down, across] = scales ? [1 / scales[0], 1 / scales[1]] : [h / rows, w / columns];
   const source = x.permute([0, 2, 3, 1]).contiguous();
   let o = 0;
@@ -232,14 +232,14 @@ function bilinear(x, size, alignsCorners, scales) {
   const [rows, columns] = newSides(x, size, scales);
   const out = Tensor.empty("f32", [n, c, rows, columns]);
   const data = x.values();
-  const places = (count, side, scale) =>
+  const positions = (count, side, scale) =>
     Array.from({ length: count }, (_, i) => {
       const ratio = alignsCorners ? (count > 1 ? (side - 1) / (count - 1) : 0) : scale ? 1 / scale : side / count;
       const at = Math.max(0, alignsCorners ? i * ratio : (i + 0.5) * ratio - 0.5);
       const low = Math.min(Math.floor(at), side - 1);
       return [low, Math.min(low + 1, side - 1), at - low];
     });
-  const [ys, xs] = [places(rows, h, scales?.[0]), places(columns, w, scales?.[1])];
+  const [ys, xs] = [positions(rows, h, scales?.[0]), positions(columns, w, scales?.[1])];
   let o = 0;
   for (let item = 0; item < n * c; item++)
     for (const [top, bottom, down] of ys)
@@ -252,7 +252,7 @@ function bilinear(x, size, alignsCorners, scales) {
   return out;
 }
 
-// ---- systems of equations: matrices (..., n, n), lower triangles ----
+// ---- systems of linear equations: matrices (..., n, n) ----
 
 function cholesky(x) {
   const n = x.shape.at(-1);
@@ -272,7 +272,7 @@ function cholesky(x) {
 }
 
 function solveTriangular(a, b, isUpper, isLeft, isUnit) {
-  if (!isLeft) throw new Error("a triangular system from the right is not known");
+  if (!isLeft) throw new Error("triangular systems from the right are not supported");
   const n = a.shape.at(-1);
   const m = b.shape.at(-1);
   const lead = b.shape.slice(0, -2);
@@ -311,8 +311,8 @@ export const REDUCING = {
   "aten.linalg_vector_norm.default": (type, x, order, axes, keeps) => reduced(type, x, axes, keeps, (d, at, n) => norm(d, at, n, Number(order))),
   "aten.amax.default": (type, x, axes, keeps) => reduced(type, x, axes, keeps, largest),
   "aten.amin.default": (type, x, axes, keeps) => reduced(type, x, axes, keeps, smallest),
-  "aten.argmax.default": (type, x, axis, keeps) => reduced(type, x, axisList(axis), keeps, (d, at, n) => place(d, at, n, bigger)),
-  "aten.argmin.default": (type, x, axis, keeps) => reduced(type, x, axisList(axis), keeps, (d, at, n) => place(d, at, n, (a, b) => a < b)),
+  "aten.argmax.default": (type, x, axis, keeps) => reduced(type, x, axisList(axis), keeps, (d, at, n) => argBest(d, at, n, bigger)),
+  "aten.argmin.default": (type, x, axis, keeps) => reduced(type, x, axisList(axis), keeps, (d, at, n) => argBest(d, at, n, (a, b) => a < b)),
   "aten.any.default": (type, x) => reduced(type, x, null, false, anyOf),
   "aten.any.dim": (type, x, axis, keeps) => reduced(type, x, [axis], keeps, anyOf),
   "aten.any.dims": (type, x, axes, keeps) => reduced(type, x, axes, keeps, anyOf),

@@ -1,11 +1,11 @@
-// Runs the steps of a program: from random numbers to samples. Each row of a value belongs to a sample, and sample i is a function of the
-// seed and i alone.
+// Runs the steps of a program, from random numbers to samples. Each row of a value belongs to a sample. Sample i depends only on the seed
+// and on i.
 
 import { Random } from "./random.js";
 import { Tensor } from "./tensor.js";
-import { drawn, grow } from "./tokens.js";
+import { drawIndex, grow } from "./tokens.js";
 
-const DRAFTS = 4; // of samples that a network makes of latents
+const DRAFTS = 4; // that are decoded, of samples that a network turns from latents into items
 
 const first = (outputs) => Object.values(outputs)[0];
 
@@ -17,13 +17,13 @@ export class Sampler {
   }
 
   // Yields {x, isLast, progress} drafts; x is a tensor, or {rows} of ids.
-  // n samples from `index` on; label: a class, null takes each as common as in the data; known: values that are not drawn; tokens: settings
-  // of texts, with `prompt`; blend: between samples that chose differently, what each of them chose, with weights that sum to 1.
+  // n samples from `index` on; label: a class, null draws each with its share in the data; known: values that are given instead of drawn;
+  // tokens: sampling settings of texts, and `prompt`; blend: [{weight, values}] of samples with different choices, to interpolate them.
   *sample({ n = 1, seed = 0, index = 0, label = null, known = {}, tokens = {}, fill = null, blend = null }) {
     const sources = Array.from({ length: n }, (_, i) => new Random(seed, index + i));
     const values = { ...known };
     const { labels, steps } = this.program;
-    if (labels && !values.classes) values.classes = sources.map((source) => label ?? drawn(labels.shares, source.uniform()));
+    if (labels && !values.classes) values.classes = sources.map((source) => label ?? drawIndex(labels.shares, source.uniform()));
     const context = { n, sources, values, tokens, fill, blend };
     for (const step of steps) {
       const isLast = step === steps.at(-1);
@@ -31,7 +31,7 @@ export class Sampler {
       if (step.step === "denoise" || step.step === "tokens") {
         for (const draft of step.step === "denoise" ? this.denoise(step, context) : this.tokens(step, context)) {
           values[step.out] = draft.x;
-          const x = isLast ? draft.x : this.rest(step, draft, context);
+          const x = isLast ? draft.x : this.decodedDraft(step, draft, context);
           if (x || draft.noisy) yield { ...draft, x: x ?? draft.x, isHidden: !x, isLast: false };
         }
       } else values[step.out] = this[step.step](step, context);
@@ -39,8 +39,8 @@ export class Sampler {
     yield { x: values[steps.at(-1).out], isLast: true, progress: 1 };
   }
 
-  // What a draft of numbers would be as a sample, now and then: the graphs that come behind it, which may take a while.
-  rest(step, draft, { values, blend }) {
+  // A draft after the remaining graphs, which may take a while: only a few times per sample, else null.
+  decodedDraft(step, draft, { values, blend }) {
     if (!(draft.x instanceof Tensor) || Math.floor(draft.progress * DRAFTS) === Math.floor(draft.before * DRAFTS)) return null;
     const later = this.program.steps.slice(this.program.steps.indexOf(step) + 1);
     if (!later.every((each) => each.step === "run")) return null;
@@ -62,14 +62,14 @@ export class Sampler {
     const picked = sources.map((source, row) => {
       const weights = step.weights.map((weight, k) => (!values.classes || step.classes[k] === values.classes[row] ? weight : 0));
       const uniform = source.uniform();
-      return weights.some((weight) => weight > 0) ? drawn(weights, uniform) : step.otherwise;
+      return weights.some((weight) => weight > 0) ? drawIndex(weights, uniform) : step.otherwise;
     });
     return Tensor.from("i32", [n], picked);
   }
 
   choose_row(step, { n, sources, values }) {
     const rows = values[step.row].values();
-    return Tensor.from("i32", [n], sources.map((source, i) => drawn(step.table[rows[i]], source.uniform())));
+    return Tensor.from("i32", [n], sources.map((source, i) => drawIndex(step.table[rows[i]], source.uniform())));
   }
 
   one_hot(step, context) {
@@ -85,36 +85,36 @@ export class Sampler {
     return blended(step.inputs, context, (values) => first(this.container.run(step.graph, ...step.inputs.map((name) => asTensor(values[name])))));
   }
 
-  // DPM-Solver++ 2M, or with new noise at each step SDE-DPM-Solver++ 2M (arXiv 2211.01095). fill: {values, mask} of what is given, as flat arrays; with `parts`, 1 for each part
-  // of a sample that is given as a whole, the network sees these without noise.
+  // DPM-Solver++ 2M, or with new noise at each step SDE-DPM-Solver++ 2M (arXiv 2211.01095). fill: {values, mask}, flat arrays, of the
+  // given part; with `parts`, 1 for each part of a sample that is given as a whole, the network sees these parts without noise.
   *denoise(step, { n, values, fill, blend }) {
     const { sigmas } = step;
     let y = values[step.state].values().map((value) => value * step.scale);
     const shape = values[step.state].shape;
-    if (fill) y = kept(y, fill);
+    if (fill) y = withGiven(y, fill);
     if (step.noise !== null) {
       const noise = values[step.noise].values();
       y = y.map((value, i) => value + sigmas[0] * noise[i]);
     }
-    const denoisedBy = (seen, sigma) =>
+    const denoisedBy = (input, sigma) =>
       blended(step.inputs, { values, blend }, (chosen) => {
         const inputs = step.inputs.map((name) => asTensor(chosen[name]));
-        return first(this.container.run(step.graph, new Tensor(seen, shape), Tensor.full("f32", [n], sigma), ...inputs));
+        return first(this.container.run(step.graph, new Tensor(input, shape), Tensor.full("f32", [n], sigma), ...inputs));
       });
     const renoise = step.renoise === null ? null : values[step.renoise].values();
     const size = y.length / n;
     let before = null;
     for (let i = 0; i + 1 < sigmas.length; i++) {
       const [sigma, next] = [sigmas[i], sigmas[i + 1]];
-      const seen = fill?.parts ? kept(y, fill) : y;
-      let denoised = denoisedBy(seen, sigma).values();
-      if (fill) denoised = kept(denoised, fill);
+      const input = fill?.parts ? withGiven(y, fill) : y;
+      let denoised = denoisedBy(input, sigma).values();
+      if (fill) denoised = withGiven(denoised, fill);
       const weight = before && next > 0 ? (0.5 * Math.log(sigma / next)) / Math.log(sigmas[i - 1] / sigma) : 0;
       const ratio = (next / sigma) ** (1 + step.eta);
       const now = new Float32Array(y.length);
       for (let k = 0; k < now.length; k++) {
-        const ahead = weight ? denoised[k] + weight * (denoised[k] - before[k]) : denoised[k];
-        now[k] = ahead + ratio * (y[k] - ahead);
+        const extrapolated = weight ? denoised[k] + weight * (denoised[k] - before[k]) : denoised[k];
+        now[k] = extrapolated + ratio * (y[k] - extrapolated);
       }
       if (renoise && next > 0) {
         const added = next * Math.sqrt(1 - (next / sigma) ** (2 * step.eta));
@@ -133,13 +133,13 @@ export class Sampler {
   *tokens(step, { sources, values, tokens }) {
     const { prompt = [], ...settings } = tokens;
     const options = { sources, labels: values.classes ?? null, prompt, settings, uniforms: values.uniform ?? null };
-    const most = settings.new ?? step.new;
+    const maxTokens = settings.new ?? step.new;
     let count = 0;
-    for (const { rows } of grow(this.container, step, options)) yield { x: { rows }, progress: Math.min(1, ++count / most) };
+    for (const { rows } of grow(this.container, step, options)) yield { x: { rows }, progress: Math.min(1, ++count / maxTokens) };
   }
 }
 
-// What is computed of values; where it takes some that several samples chose differently, the weighted sum of what each of them gives.
+// compute(values); where it needs values that differ between the samples of a blend, the weighted sum over these samples.
 function blended(names, { values, blend }, compute) {
   if (!blend || !names.some((name) => name in blend[0].values)) return compute(values);
   const outputs = blend.map((end) => compute({ ...values, ...end.values }));
@@ -148,7 +148,8 @@ function blended(names, { values, blend }, compute) {
   return new Tensor(sum, outputs[0].shape);
 }
 
-function kept(data, { values, mask }) {
+// Data with the given values in their places.
+function withGiven(data, { values, mask }) {
   const size = values.length;
   return data.map((value, i) => (mask[i % size] ? values[i % size] : value));
 }

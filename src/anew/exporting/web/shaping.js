@@ -1,4 +1,4 @@
-// Operators that make, move and pick values without computing with them.
+// Operators that create, move and select values without computing with them.
 
 import { Tensor, copyInto, sizeOf, wrapAxis } from "./tensor.js";
 
@@ -24,8 +24,8 @@ function slice(x, axis = 0, start = 0, end = null, step = 1) {
 
 function select(x, axis, index) {
   const at = wrapAxis(axis, x.shape.length);
-  const place = wrapAxis(index, x.shape[at]);
-  return x.view(x.shape.toSpliced(at, 1), x.strides.toSpliced(at, 1), x.offset + place * x.strides[at]);
+  const position = wrapAxis(index, x.shape[at]);
+  return x.view(x.shape.toSpliced(at, 1), x.strides.toSpliced(at, 1), x.offset + position * x.strides[at]);
 }
 
 function split(x, sizes, axis) {
@@ -44,7 +44,7 @@ function concatenate(type, parts, axis = 0) {
   const total = present.reduce((sum, part) => sum + part.shape[at], 0);
   const shape = present[0].shape.with(at, total);
   const out = Tensor.empty(type, shape);
-  // Where channels lie last in memory they stay so: the convolution behind takes them as they are.
+  // channels_last parts give a channels_last result, which the next convolution takes without a copy.
   if (shape.length === 4 && present.every((part) => part.strides[1] === 1 && part.shape[1] > 1)) {
     const [, c, h, w] = shape;
     out.strides = [h * w * c, 1, w * c, c];
@@ -86,10 +86,10 @@ function pad(type, x, edges, value) {
   return out;
 }
 
-// x[..., indices, ...]: null takes an axis whole; the index tensors are broadcast together.
+// x[..., indices, ...]: null selects a whole axis; the index tensors are broadcast.
 function index(type, x, indices) {
   const picked = indices.map((tensor, axis) => ({ tensor, axis })).filter(({ tensor }) => tensor !== null);
-  if (picked.some(({ tensor }) => tensor.type === "bool")) throw new Error("picking by a mask is not known");
+  if (picked.some(({ tensor }) => tensor.type === "bool")) throw new Error("indexing by a mask is not supported");
   const rank = Math.max(...picked.map(({ tensor }) => tensor.shape.length));
   const shape = new Array(rank).fill(1);
   for (const { tensor } of picked)
@@ -97,11 +97,11 @@ function index(type, x, indices) {
       if (extent !== 1) shape[rank - tensor.shape.length + axis] = extent;
     });
   const axes = picked.map(({ axis }) => axis);
-  const places = picked.map(({ tensor }) => tensor.expand(shape).values());
-  const isTogether = axes.every((axis, i) => i === 0 || axis === axes[i - 1] + 1);
+  const positions = picked.map(({ tensor }) => tensor.expand(shape).values());
+  const areAdjacent = axes.every((axis, i) => i === 0 || axis === axes[i - 1] + 1);
   const rest = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
-  const front = isTogether ? rest.filter((axis) => axis < axes[0]) : [];
-  const back = isTogether ? rest.filter((axis) => axis > axes[0]) : rest;
+  const front = areAdjacent ? rest.filter((axis) => axis < axes[0]) : [];
+  const back = areAdjacent ? rest.filter((axis) => axis > axes[0]) : rest;
   const pick = (list, of) => list.map((axis) => of[axis]);
   const out = Tensor.empty(type, [...pick(front, x.shape), ...shape, ...pick(back, x.shape)]);
   const count = sizeOf(shape);
@@ -109,7 +109,7 @@ function index(type, x, indices) {
   const steps = [...front.map(() => 0), ...back.map(() => 0)];
   for (let i = 0; i < count; i++) {
     let offset = x.offset;
-    places.forEach((values, p) => {
+    positions.forEach((values, p) => {
       offset += wrapAxis(values[i], x.shape[axes[p]]) * x.strides[axes[p]];
     });
     const source = new Tensor(x.data, [...pick(front, x.shape), ...pick(back, x.shape)], [...pick(front, x.strides), ...pick(back, x.strides)], offset);
@@ -121,16 +121,16 @@ function index(type, x, indices) {
   return out;
 }
 
-function gather(type, x, axis, places) {
+function gather(type, x, axis, indices) {
   const at = wrapAxis(axis, x.shape.length);
-  const out = Tensor.empty(type, places.shape);
-  const values = places.values();
-  const counter = new Array(places.shape.length).fill(0);
+  const out = Tensor.empty(type, indices.shape);
+  const values = indices.values();
+  const counter = new Array(indices.shape.length).fill(0);
   for (let i = 0; i < values.length; i++) {
     let offset = x.offset;
     for (let k = 0; k < counter.length; k++) offset += (k === at ? values[i] : counter[k]) * x.strides[k];
     out.data[i] = x.data[offset];
-    for (let k = counter.length - 1; k >= 0 && ++counter[k] === places.shape[k]; k--) counter[k] = 0;
+    for (let k = counter.length - 1; k >= 0 && ++counter[k] === indices.shape[k]; k--) counter[k] = 0;
   }
   return out;
 }
@@ -147,7 +147,7 @@ function flip(type, x, axes) {
   return whole;
 }
 
-// The diagonal of two axes, as a view with it as the last axis.
+// The diagonal of two axes, as the last axis of a view.
 function diagonal(x, offset, first, second) {
   const [a, b] = [wrapAxis(first, x.shape.length), wrapAxis(second, x.shape.length)];
   const [down, right] = [Math.max(0, -offset), Math.max(0, offset)];
@@ -178,7 +178,7 @@ export const SHAPING = {
   "aten.unsqueeze.default": (type, x, axis) => unsqueeze(x, axis),
   "aten.squeeze.dims": (type, x, axes) => dropAxes(x, axes),
   "aten.slice.Tensor": (type, x, axis, start, end, step) => slice(x, axis, start, end, step),
-  "aten.select.int": (type, x, axis, place) => select(x, axis, place),
+  "aten.select.int": (type, x, axis, index) => select(x, axis, index),
   "aten.split_with_sizes.default": (type, x, sizes, axis) => split(x, sizes, axis),
   "aten.cat.default": (type, parts, axis) => concatenate(type, parts, axis),
   "aten.full.default": (type, shape, value) => Tensor.full(type, shape, Number(value)),
@@ -187,9 +187,9 @@ export const SHAPING = {
   "aten.arange.start_step": (type, start, end, step) => arange(type, start, end, step),
   "aten.constant_pad_nd.default": (type, x, edges, value) => pad(type, x, edges, value),
   "aten.index.Tensor": (type, x, indices) => index(type, x, indices),
-  "aten.index_select.default": (type, x, axis, places) => index(type, x, [...new Array(wrapAxis(axis, x.shape.length)).fill(null), places]),
+  "aten.index_select.default": (type, x, axis, indices) => index(type, x, [...new Array(wrapAxis(axis, x.shape.length)).fill(null), indices]),
   "aten.embedding.default": (type, table, ids) => index(type, table, [ids]),
-  "aten.gather.default": (type, x, axis, places) => gather(type, x, axis, places),
+  "aten.gather.default": (type, x, axis, indices) => gather(type, x, axis, indices),
   "aten.flip.default": (type, x, axes) => flip(type, x, axes),
   "aten.diagonal.default": (type, x, offset, first, second) => diagonal(x, offset, first, second),
   "aten.diagonal_scatter.default": (type, ...rest) => scatterDiagonal(type, ...rest),

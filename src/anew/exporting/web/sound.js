@@ -1,19 +1,20 @@
-// From log-mel grids to sound: magnitudes of all frequencies, a phase in which tones go on, then Griffin-Lim.
-// Legend: N samples, F frequencies (window / 2 + 1), M mel bands, T frames. Matrices lie by rows.
+// Sound from log-mel grids: magnitudes of all frequencies, phases of steady tones, then Griffin-Lim.
+// Legend: N samples, F frequencies (window / 2 + 1), M mel bands, T frames. Matrices are in row-major order.
 
 import { Random } from "./random.js";
 
-const LOWEST = 30; // Hz where the first mel band begins
+const LOWEST_HZ = 30; // where the first mel band begins
 const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
-const TINY = 1e-8;
-const LEVEL = 1e-5; // neighbours that differ by less are level: rounding makes no peaks
-const BLEND = 0.15; // of a frequency, within which tones below give way to noise above
-const NEXT_TO_ALL = 1e-3; // share of tones that is not heard
-const HALF = 0.5; // largest value of a stereo image
-const BALANCE = 20; // decibels between two channels that are HALF in a grid
-const DELAY = 0.012; // seconds by which the part lags that makes channels differ
+const TINY = 1e-8; // keeps divisions finite
+const FLAT = 1e-5; // neighbours that differ by a smaller share count as equal: rounding makes no peaks
+const BLEND = 0.15; // width of the transition from tones to noise, relative to its frequency
+const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not needed
+const MAX_IMAGE = 0.5; // largest value of a stereo image
+const MAX_BALANCE_DB = 20; // level difference of two channels that MAX_IMAGE stands for
+const DELAY_SECONDS = 0.012; // of the side signal, which makes channels differ
 
-// A grid (1 or 3, M, T) in [-1, 1] -> Float32Array: (N), or (N, 2) of stereo. item: rate, channels, window, hop, bands, length, depth, top, gain,
+// The waveform of a grid (1 or 3, M, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
+// item: rate, channels, window, hop, bands, length, depth, top, gain,
 // peak, levels, rounds, tail, fade, noise_from.
 export function waveOf(grid, item) {
   const channels = item.channels ?? 1; // older exports hold mono sound
@@ -21,33 +22,33 @@ export function waveOf(grid, item) {
   const all = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
   const area = item.bands * frames;
   const units = all.subarray(0, area);
-  let heard = 0; // frames up to the last one that is: behind it is silence
+  let audibleFrames = 0; // frames up to the last audible one: after it is silence
   units.forEach((unit, i) => {
-    if (unit > item.tail + 1e-4) heard = Math.max(heard, (i % frames) + 1);
+    if (unit > item.tail + 1e-4) audibleFrames = Math.max(audibleFrames, (i % frames) + 1);
   });
   const bands = units.map((unit, i) => {
-    return unit <= -1 || i % frames >= heard ? 0 : 10 ** (((unit - 1) * (item.depth / 2) + item.top) / 20);
+    return unit <= -1 || i % frames >= audibleFrames ? 0 : 10 ** (((unit - 1) * (item.depth / 2) + item.top) / 20);
   });
   const bank = melBank(item);
   const magnitude = fromMel(bands, bank, item, frames);
-  const mono = soundOf(magnitude, item, frames);
-  const whole = channels === 2 ? placed(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
+  const mono = waveform(magnitude, item, frames);
+  const whole = channels === 2 ? toStereo(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
   const last = whole.length / channels - 1;
-  const ramp = (i) => Math.min(i / item.fade, 1); // a sample that begins loud would click
+  const ramp = (i) => Math.min(i / item.fade, 1); // without it a loud beginning would click
   const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
-  let most = TINY;
-  for (const value of sound) most = Math.max(most, Math.abs(value / item.gain));
-  const peak = item.levels ? peakOf(units, heard, item, frames) : item.peak; // older exports have one peak for all
-  const scale = peak === null ? 1 / Math.max(most, 1) : peak / most;
+  let highest = TINY;
+  for (const value of sound) highest = Math.max(highest, Math.abs(value / item.gain));
+  const peak = item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak; // older exports have one peak for all
+  const scale = peak === null ? 1 / Math.max(highest, 1) : peak / highest;
   return Float32Array.from(sound, (value) => (value / item.gain) * scale);
 }
 
-// The largest value of a sample (M, T), by which samples are as loud as the data; behind `heard` frames is silence.
-function peakOf(units, heard, { bands, levels, peak }, frames) {
+// The peak of the waveform of a grid (M, T), chosen such that samples are as loud as the data. audibleFrames: silence follows.
+function peakLevel(units, audibleFrames, { bands, levels, peak }, frames) {
   const { weights, sums, decibels } = levels;
   let total = 0;
   for (let band = 0; band < bands; band++) {
-    const row = units.subarray(band * frames, (band + 1) * frames).map((unit, frame) => (frame < heard ? unit : -1));
+    const row = units.subarray(band * frames, (band + 1) * frames).map((unit, frame) => (frame < audibleFrames ? unit : -1));
     total += weights[band] * (row.reduce((sum, unit) => sum + unit, 0) / frames) + weights[bands + band] * Math.max(...row);
   }
   const right = sums.findIndex((sum) => sum > total);
@@ -57,11 +58,11 @@ function peakOf(units, heard, { bands, levels, peak }, frames) {
   return Math.min(peak * 10 ** ((decibels[right - 1] + part * (decibels[right] - decibels[right - 1])) / 20), 1);
 }
 
-// (N) of magnitudes (F, T): tones that go on below `noise_from`, noise above it.
-function soundOf(magnitude, item, frames) {
+// A waveform (N) with magnitudes (F, T): steady tones below `noise_from`, noise above it.
+function waveform(magnitude, item, frames) {
   const { window, rate, noise_from: edge, length } = item;
   const share = Float64Array.from({ length: window / 2 + 1 }, (_, bin) => (edge === null ? 0 : 1 / (1 + Math.exp((edge - (bin * rate) / window) / (BLEND * edge)))));
-  const bins = share.reduce((count, part) => count + (part < 1 - NEXT_TO_ALL ? 1 : 0), 0);
+  const bins = share.reduce((count, part) => count + (part < 1 - INAUDIBLE_SHARE ? 1 : 0), 0);
   const phase = new Float64Array(magnitude.length);
   phase.set(steadyPhase(magnitude.subarray(0, bins * frames), item, frames, bins));
   const partOf = (value, i) => share[Math.floor(i / frames)] * value;
@@ -75,10 +76,10 @@ function soundOf(magnitude, item, frames) {
   return istft(scaled(real), scaled(imaginary), item, frames, transform).map((value, i) => value + tones[i]);
 }
 
-// (N, 2) of a sound (N) and its stereo image: how much louder the left channel is, and how alike both are, (M, T) each.
-function placed(sound, balance, alike, bank, item, frames) {
+// (N, 2) from mono (N) and a stereo image: how much louder the left channel is, and how similar both are, (M, T) each.
+function toStereo(sound, balance, similarity, bank, item, frames) {
   const { window, length, bands } = item;
-  const lag = Math.min(Math.round(DELAY * item.rate), length - 1);
+  const lag = Math.min(Math.round(DELAY_SECONDS * item.rate), length - 1);
   const delayed = new Float64Array(length);
   delayed.set(sound.subarray(0, length - lag), lag);
   const bins = window / 2 + 1;
@@ -88,27 +89,27 @@ function placed(sound, balance, alike, bank, item, frames) {
     const total = Math.max(row.reduce((sum, weight) => sum + weight, 0), 1e-12);
     row.forEach((weight, band) => (row[band] = weight / total));
   }
-  const limited = (value) => Math.min(HALF, Math.max(-HALF, value));
-  const ratio = product(spread, balance.map(limited), bins, bands, frames).map((value) => 10 ** ((value * BALANCE) / (10 * HALF)));
-  const angle = product(spread, alike.map((value) => HALF - limited(value)), bins, bands, frames).map((value) => (Math.PI / 2) * value);
+  const limited = (value) => Math.min(MAX_IMAGE, Math.max(-MAX_IMAGE, value));
+  const ratio = product(spread, balance.map(limited), bins, bands, frames).map((value) => 10 ** ((value * MAX_BALANCE_DB) / (10 * MAX_IMAGE)));
+  const angle = product(spread, similarity.map((value) => MAX_IMAGE - limited(value)), bins, bands, frames).map((value) => (Math.PI / 2) * value);
   const transform = new Fourier(window);
-  const main = stft(sound, item, frames, transform);
-  const apart = stft(delayed, item, frames, transform);
-  const side = (sign, gain) => {
+  const middle = stft(sound, item, frames, transform);
+  const side = stft(delayed, item, frames, transform);
+  const channel = (sign, gain) => {
     const [real, imaginary] = [0, 1].map((part) =>
-      main[part].map((value, i) => gain(ratio[i]) * (value * Math.cos(angle[i]) + sign * apart[part][i] * Math.sin(angle[i]))),
+      middle[part].map((value, i) => gain(ratio[i]) * (value * Math.cos(angle[i]) + sign * side[part][i] * Math.sin(angle[i]))),
     );
     return istft(real, imaginary, item, frames, transform);
   };
-  const left = side(1, (r) => Math.sqrt((2 * r) / (1 + r)));
-  const right = side(-1, (r) => Math.sqrt(2 / (1 + r)));
+  const left = channel(1, (r) => Math.sqrt((2 * r) / (1 + r)));
+  const right = channel(-1, (r) => Math.sqrt(2 / (1 + r)));
   return Float64Array.from({ length: 2 * length }, (_, i) => (i % 2 ? right : left)[i >> 1]);
 }
 
-// (M, F) triangles, even on the mel scale; each sums to one, and none is narrower than two bins.
+// (M, F) triangles, evenly spaced on the mel scale; each sums to 1 and is at least two bins wide.
 function melBank({ rate, window, bands }) {
   const mel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
-  const [lowest, top] = [mel(LOWEST), mel(rate / 2)];
+  const [lowest, top] = [mel(LOWEST_HZ), mel(rate / 2)];
   const points = Array.from({ length: bands + 2 }, (_, i) => 700 * (10 ** ((lowest + ((top - lowest) * i) / (bands + 1)) / 2595) - 1));
   const count = window / 2 + 1;
   const bank = new Float64Array(bands * count);
@@ -134,7 +135,7 @@ function transposed(a, rows, columns) {
   return out;
 }
 
-// (m, k) times (k, n); zeros of the first, of which a bank is full, are passed over.
+// (m, k) times (k, n). Zeros of the first are skipped: a mel bank is mostly zeros.
 function product(a, b, m, k, n) {
   const out = new Float64Array(m * n);
   for (let i = 0; i < m; i++)
@@ -146,7 +147,7 @@ function product(a, b, m, k, n) {
   return out;
 }
 
-// (M, T) -> (F, T) magnitudes whose bands are near (multiplicative updates of Lee and Seung 1999, divergence).
+// Magnitudes (F, T) whose mel bands are close to (M, T) (multiplicative updates of Lee and Seung 1999, divergence).
 function fromMel(mel, bank, { bands, window }, frames, rounds = 10) {
   const count = window / 2 + 1;
   const spread = transposed(bank, bands, count);
@@ -161,28 +162,28 @@ function fromMel(mel, bank, { bands, window }, frames, rounds = 10) {
   return magnitude;
 }
 
-// (F, T) a phase in which every peak goes on as a steady tone (Beauregard, Harish and Wyse 2015).
+// Phases (F, T) in which every peak is a steady tone (Beauregard, Harish and Wyse 2015).
 function steadyPhase(magnitude, { window, hop }, frames, bins) {
   const phase = new Float64Array(bins * frames);
   let before = new Float64Array(bins);
   for (let frame = 0; frame < frames; frame++) {
     const at = (bin) => (bin < 0 || bin >= bins ? 0 : magnitude[bin * frames + frame]);
-    const turned = new Float64Array(bins);
+    const advanced = new Float64Array(bins);
     const left = new Int32Array(bins);
     const right = new Int32Array(bins);
-    const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) * (1 + LEVEL) && at(bin) >= at(bin + 1) * (1 - LEVEL));
+    const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) * (1 + FLAT) && at(bin) >= at(bin + 1) * (1 - FLAT));
     for (let bin = 0; bin < bins; bin++) {
-      const bend = at(bin - 1) - 2 * at(bin) + at(bin + 1);
-      const shift = Math.abs(bend) > TINY ? (0.5 * (at(bin - 1) - at(bin + 1))) / bend : 0;
-      turned[bin] = before[bin] + (hop * 2 * Math.PI * (bin + Math.min(0.5, Math.max(-0.5, shift)))) / window;
+      const curvature = at(bin - 1) - 2 * at(bin) + at(bin + 1);
+      const shift = Math.abs(curvature) > TINY ? (0.5 * (at(bin - 1) - at(bin + 1))) / curvature : 0;
+      advanced[bin] = before[bin] + (hop * 2 * Math.PI * (bin + Math.min(0.5, Math.max(-0.5, shift)))) / window;
       left[bin] = isPeak[bin] ? bin : bin ? left[bin - 1] : -2 * bins;
     }
     for (let bin = bins - 1; bin >= 0; bin--) right[bin] = isPeak[bin] ? bin : bin < bins - 1 ? right[bin + 1] : 2 * bins;
     const now = new Float64Array(bins);
     for (let bin = 0; bin < bins; bin++) {
       const near = Math.min(bins - 1, Math.max(0, bin - left[bin] <= right[bin] - bin ? left[bin] : right[bin]));
-      now[bin] = turned[near];
-      phase[bin * frames + frame] = now[bin] + Math.PI * (bin - near); // a Hann window turns neighbouring bins by half a turn
+      now[bin] = advanced[near];
+      phase[bin * frames + frame] = now[bin] + Math.PI * (bin - near); // under a Hann window neighbouring bins differ by half a turn
     }
     before = now;
   }
@@ -210,7 +211,7 @@ function griffinLim(magnitude, phase, item, frames) {
   return joined();
 }
 
-// Fourier transforms of one size: by halves where it is a power of two, else term by term.
+// Fourier transforms of one size: fast ones where it is a power of two, else by the definition.
 class Fourier {
   constructor(size) {
     this.size = size;
@@ -220,10 +221,10 @@ class Fourier {
     this.window = Float64Array.from({ length: size }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size));
   }
 
-  // In place; direction -1 from values to frequencies, 1 back, without a scale.
+  // Transform in place. direction: -1 from values to frequencies, 1 back, without scaling.
   run(real, imaginary, direction) {
     const { size, cosines, sines } = this;
-    if (!this.isPower) return this.slowly(real, imaginary, direction);
+    if (!this.isPower) return this.runDirectly(real, imaginary, direction);
     for (let i = 1, j = 0; i < size; i++) {
       let bit = size >> 1;
       for (; j & bit; bit >>= 1) j ^= bit;
@@ -250,7 +251,7 @@ class Fourier {
     }
   }
 
-  slowly(real, imaginary, direction) {
+  runDirectly(real, imaginary, direction) {
     const { size, cosines, sines } = this;
     const [a, b] = [real.slice(), imaginary.slice()];
     for (let k = 0; k < size; k++) {
@@ -264,7 +265,7 @@ class Fourier {
   }
 }
 
-// (N) -> (F, T) real and imaginary.
+// Short-time Fourier transform: (N) -> real and imaginary parts (F, T).
 function stft(sound, { window, hop }, frames, transform) {
   const bins = window / 2 + 1;
   const edge = Math.floor((window - hop) / 2);
@@ -282,7 +283,7 @@ function stft(sound, { window, hop }, frames, transform) {
   return [real, imaginary];
 }
 
-// (F, T) -> (N): the least-squares inverse (Griffin and Lim 1984).
+// Least-squares inverse of `stft` (Griffin and Lim 1984).
 function istft(real, imaginary, { window, hop, length }, frames, transform) {
   const bins = window / 2 + 1;
   const edge = Math.floor((window - hop) / 2);

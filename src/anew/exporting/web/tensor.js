@@ -1,4 +1,4 @@
-// Tensors with strides, as in PyTorch: views share their data, and whoever needs rows side by side asks for `contiguous`.
+// Tensors with strides, as in PyTorch: views share their data, and `contiguous` copies where it must.
 
 export const ARRAYS = { f32: Float32Array, i32: Int32Array, bool: Uint8Array };
 
@@ -23,7 +23,7 @@ export function rowMajor(shape) {
 }
 
 export class Tensor {
-  // data: a typed array; shape, strides: numbers an axis; offset: where the first value lies.
+  // data: a typed array; shape, strides: one number per axis; offset: of the first value.
   constructor(data, shape, strides = rowMajor(shape), offset = 0) {
     this.data = data;
     this.shape = shape;
@@ -53,7 +53,7 @@ export class Tensor {
     return sizeOf(this.shape);
   }
 
-  // Whether values lie side by side in the order of the axes.
+  // Whether values are adjacent in memory, in the order of the axes.
   isContiguous() {
     let step = 1;
     for (let axis = this.shape.length - 1; axis >= 0; axis--) {
@@ -67,7 +67,7 @@ export class Tensor {
     return this.isContiguous() ? this : copied(this);
   }
 
-  // The values in the order of the axes, as an array of their own or a part of the data.
+  // The values in the order of the axes, as a view of the data or as a copy.
   values() {
     const whole = this.contiguous();
     return whole.data.subarray(whole.offset, whole.offset + whole.size);
@@ -81,7 +81,7 @@ export class Tensor {
     return this.view(axes.map((axis) => this.shape[axis]), axes.map((axis) => this.strides[axis]));
   }
 
-  // The same values in another shape: a view where strides allow, else a copy.
+  // The same values in another shape: a view where strides allow it, else a copy.
   reshape(shape) {
     const known = shape.reduce((size, extent) => (extent < 0 ? size : size * extent), 1);
     const whole = shape.map((extent) => (extent < 0 ? this.size / known : extent));
@@ -102,7 +102,7 @@ export class Tensor {
   }
 }
 
-// Strides of a view in another shape, or null: axes that merge must lie side by side.
+// Strides of a view in another shape; null where there is none, as axes that merge are not adjacent in memory.
 function viewStrides(x, shape) {
   if (x.isContiguous()) return rowMajor(shape);
   const extents = [];
@@ -118,7 +118,7 @@ function viewStrides(x, shape) {
   for (let own = extents.length - 1; own >= 0; own--) {
     let extent = extents[own];
     let last = own;
-    // Merge as many axes as lie side by side, then cut the block into the axes of the new shape.
+    // Merge as many axes as are adjacent, then split the block into the axes of the new shape.
     while (last > 0 && steps[last - 1] === steps[last] * extents[last]) extent *= extents[--last];
     let step = steps[own];
     while (extent > 1) {
@@ -134,8 +134,8 @@ function viewStrides(x, shape) {
   return strides;
 }
 
-// Axes that can be run through as one are joined. tensors: all of the same shape (views by `expand`), walked in the order of `order`.
-export function walk(shape, tensors, order) {
+// Loops over tensors of one shape, in the order of `order`; axes that can be traversed as one are merged.
+export function loopsOver(shape, tensors, order) {
   const extents = [];
   const steps = tensors.map(() => []);
   for (const axis of order) {
@@ -158,7 +158,7 @@ export function walk(shape, tensors, order) {
   return { extents, steps };
 }
 
-// Calls `row(offsets, n)` for each innermost run of values; offsets is reused.
+// Call `row(offsets, n)` for each innermost loop of n values. The array `offsets` is reused.
 export function eachRow({ extents, steps }, offsets, row) {
   const depth = extents.length - 1;
   const inner = extents[depth];
@@ -179,7 +179,7 @@ export function eachRow({ extents, steps }, offsets, row) {
   }
 }
 
-// The axes from the one with the largest step to the one with the smallest, so that memory is walked in order.
+// The axes by falling strides, so that memory is traversed in order.
 export function memoryOrder(x) {
   const axes = x.shape.map((_, axis) => axis);
   return axes.sort((a, b) => x.strides[b] - x.strides[a] || a - b);
@@ -191,10 +191,10 @@ export function copied(x, type = x.type) {
   return out;
 }
 
-// Copies x into `out` of the same shape.
+// Copy x into `out`, of the same shape.
 export function copyInto(out, x) {
   const order = x.shape.map((_, axis) => axis);
-  const plan = walk(x.shape, [out, x], order);
+  const plan = loopsOver(x.shape, [out, x], order);
   const depth = plan.extents.length - 1;
   const a = plan.steps[0][depth];
   const b = plan.steps[1][depth];

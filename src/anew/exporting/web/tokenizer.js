@@ -1,4 +1,4 @@
-// Text and ids: single characters, or sub-words of bytes (BPE). settings: as the page's item has them.
+// Tokenizers: of characters, or of sub-words of bytes (BPE). settings: `tokenizer` of the program's item.
 
 const HEX = 6; // digits of an escaped character
 
@@ -6,9 +6,9 @@ export function makeTokenizer(settings) {
   return settings.kind === "bpe" ? new SubWords(settings) : new Characters(settings);
 }
 
-// Ids are the characters by code point; any other is an escape and six hexadecimal digits.
+// Each letter has an id. Any other character is an escape and six hexadecimal digits.
 class Characters {
-  // unknown: the letter that any other is read as, where none is escaped.
+  // unknown: the letter as which any other character is read, instead of an escape.
   constructor({ letters, unknown }) {
     this.letters = [...letters];
     this.unknown = unknown ?? null;
@@ -46,21 +46,22 @@ class Characters {
     return text;
   }
 
-  // One token as it is shown alone.
+  // The text of one token, to be shown alone.
   piece(id) {
     return id < this.escape ? this.letters[id] : id === this.escape ? "\ufffd" : "";
   }
 }
 
 class SubWords {
-  // pieces: bytes of each id as characters 0 to 255; merges: pairs of ids; words: pieces that no id runs over, a regular expression.
+  // pieces: the bytes of each id, as the characters 0 to 255; merges: pairs of ids; words: a regular expression of words, within which
+  // bytes are merged.
   constructor({ pieces, merges, words }) {
     this.pieces = pieces;
     this.split = new RegExp(words, "gu");
     const ids = new Map(pieces.map((piece, id) => [piece, id]));
     this.bytes = Array.from({ length: 256 }, (_, byte) => ids.get(String.fromCharCode(byte)));
     this.ranks = new Map(merges.map(([a, b], rank) => [a * pieces.length + b, { rank, id: ids.get(pieces[a] + pieces[b]) }]));
-    this.known = new Map();
+    this.cache = new Map();
     this.encoder = new TextEncoder();
     this.decoder = new TextDecoder();
   }
@@ -70,7 +71,7 @@ class SubWords {
   }
 
   word(word) {
-    if (!this.known.has(word)) {
+    if (!this.cache.has(word)) {
       const ids = [...this.encoder.encode(word)].map((byte) => this.bytes[byte]);
       for (;;) {
         let best = null;
@@ -81,9 +82,9 @@ class SubWords {
         if (best === null) break;
         ids.splice(best.at, 2, best.id);
       }
-      this.known.set(word, ids);
+      this.cache.set(word, ids);
     }
-    return this.known.get(word);
+    return this.cache.get(word);
   }
 
   decode(ids) {

@@ -1,13 +1,13 @@
-// Tokens one after another: what a network expects next, and how one of it is taken.
+// Tokens one after another: the network's logits, and the choice of the next token.
 
 import { Tensor } from "./tensor.js";
 
-// Weights after temperature, top-k, min-p and top-p; the most probable token always stays. They sum to 1. settings: as the step has them.
+// Probabilities after temperature, top-k, min-p and top-p; the most probable token always stays. settings: as in the step.
 export function filtered(logits, settings) {
   const weights = new Float64Array(logits);
-  let most = -Infinity;
-  for (let i = 0; i < weights.length; i++) if (weights[i] > most) most = weights[i];
-  for (let i = 0; i < weights.length; i++) weights[i] = Math.exp(weights[i] - most);
+  let highest = -Infinity;
+  for (let i = 0; i < weights.length; i++) if (weights[i] > highest) highest = weights[i];
+  for (let i = 0; i < weights.length; i++) weights[i] = Math.exp(weights[i] - highest);
   for (const id of settings.never) weights[id] = 0;
   normalise(weights);
   let best = 0;
@@ -47,8 +47,8 @@ function normalise(weights) {
   return weights;
 }
 
-// The first index whose cumulated weight exceeds the uniform number.
-export function drawn(weights, uniform) {
+// The first index whose cumulative share exceeds the uniform number.
+export function drawIndex(weights, uniform) {
   let total = 0;
   for (const weight of weights) total += weight;
   let sum = 0;
@@ -61,16 +61,16 @@ export function drawn(weights, uniform) {
   return last;
 }
 
-// n texts that grow together: the network's cache, which starts again from the later half of a full window.
+// n texts that grow together, with the network's cache, which starts again from the second half of a full window.
 export class TokenStream {
-  // step: of the kind `tokens`; labels: a class for each text, or null.
+  // step: a step `tokens`; labels: a class for each text, or null.
   constructor(container, step, n, labels) {
     this.container = container;
     this.step = step;
     this.n = n;
     this.prefix = step.label_base === null ? [] : labels.map((label) => step.label_base + label);
-    this.keep = step.window;
-    this.read = null; // ids in the cache, for each text
+    this.numKept = step.window;
+    this.read = null; // ids in the cache, of each text
   }
 
   clearCache() {
@@ -78,79 +78,79 @@ export class TokenStream {
     this.cache = [0, 1].map(() => Tensor.empty("f32", [layers, this.n, heads, 0, size]));
   }
 
-  // The outputs of another graph that reads whole texts, which no cache holds.
-  look(rows, graph) {
+  // The outputs of another graph, which reads whole texts without a cache.
+  readAll(rows, graph) {
     this.clearCache();
-    const fed = rows.map((ids, row) => [...this.prefix.slice(row, row + 1), ...ids]);
-    return this.container.run(graph, ...this.inputs(fed, 0));
+    const inputIds = rows.map((ids, row) => [...this.prefix.slice(row, row + 1), ...ids]);
+    return this.container.run(graph, ...this.inputs(inputIds, 0));
   }
 
-  inputs(fed, start) {
-    const length = fed[0].length - start;
-    const ids = Tensor.from("i32", [this.n, length], fed.flatMap((row) => row.slice(start)));
+  inputs(inputIds, start) {
+    const length = inputIds[0].length - start;
+    const ids = Tensor.from("i32", [this.n, length], inputIds.flatMap((row) => row.slice(start)));
     const positions = Tensor.from("i32", [length], Array.from({ length }, (_, i) => start + i));
     const inputs = [ids, positions, ...this.cache];
-    if (this.step.offsets.length) inputs.push(this.neighbours(fed, start, length));
+    if (this.step.offsets.length) inputs.push(this.neighbours(inputIds, start, length));
     return inputs;
   }
 
-  // rows: all ids of each text, one more than last time. Gives the outputs of the graph for the token behind them.
+  // The outputs of the graph for the next token. rows: all ids of each text, one more than in the last call.
   next(rows, graph = this.step.graph) {
     const { step } = this;
-    let fed;
+    let inputIds;
     let start = 0;
     if (this.read === null || this.read[0].length >= step.context) {
-      fed = rows.map((ids, row) => [...this.prefix.slice(row, row + 1), ...ids.slice(-this.keep)]);
-      this.keep = Math.max(1, Math.floor(step.window / 2));
+      inputIds = rows.map((ids, row) => [...this.prefix.slice(row, row + 1), ...ids.slice(-this.numKept)]);
+      this.numKept = Math.max(1, Math.floor(step.window / 2));
       this.clearCache();
     } else {
-      fed = this.read.map((ids, row) => [...ids, rows[row].at(-1)]);
+      inputIds = this.read.map((ids, row) => [...ids, rows[row].at(-1)]);
       start = this.read[0].length;
     }
-    const outputs = this.container.run(graph, ...this.inputs(fed, start));
+    const outputs = this.container.run(graph, ...this.inputs(inputIds, start));
     this.cache = [outputs.all_keys, outputs.all_values];
-    this.read = fed;
+    this.read = inputIds;
     return outputs;
   }
 
-  neighbours(fed, start, length) {
+  neighbours(inputIds, start, length) {
     const { offsets, prefix } = this.step;
     const place = (position, offset) => Math.min(Math.max(position + 1 - offset, prefix - 1), position);
-    const values = fed.flatMap((row) => offsets.flatMap((offset) => Array.from({ length }, (_, i) => row[place(start + i, offset)])));
+    const values = inputIds.flatMap((row) => offsets.flatMap((offset) => Array.from({ length }, (_, i) => row[place(start + i, offset)])));
     return Tensor.from("i32", [this.n, offsets.length, length], values);
   }
 }
 
-// Ids of n texts as they grow: yields {rows, logits}. sources: random numbers of each; settings: in place of those of the step.
+// Yields {rows, logits}, the ids of n texts as they grow. sources: random numbers of each; settings: replace those of the step.
 export function* grow(container, step, { sources, labels = null, prompt = [], settings = {}, uniforms = null }) {
-  const chosen = { ...step, ...settings };
+  const applied = { ...step, ...settings };
   const n = sources.length;
-  const hidden = step.begin === null ? 0 : 1;
-  let turn = 0;
-  const uniform = (row) => (uniforms ? uniforms[turn][row] : sources[row].uniform());
+  const numBegin = step.begin === null ? 0 : 1;
+  let position = 0;
+  const uniform = (row) => (uniforms ? uniforms[position][row] : sources[row].uniform());
   let rows = sources.map(() => [...prompt]);
-  if (hidden) rows = rows.map((ids) => [step.begin, ...ids]);
+  if (numBegin) rows = rows.map((ids) => [step.begin, ...ids]);
   else if (!prompt.length) {
     const weights = Float64Array.from(step.first);
     for (const id of step.never) weights[id] = 0;
-    rows = rows.map((_, row) => [drawn(weights, uniform(row))]);
-    turn++;
+    rows = rows.map((_, row) => [drawIndex(weights, uniform(row))]);
+    position++;
   }
   const stream = new TokenStream(container, step, n, labels);
   const hasEnded = new Array(n).fill(false);
-  const most = step.packed ? chosen.new : Math.max(1, Math.min(chosen.new, step.new + 1 - rows[0].length));
-  for (let count = 0; count < most; count++, turn++) {
+  const maxTokens = step.packed ? applied.new : Math.max(1, Math.min(applied.new, step.new + 1 - rows[0].length));
+  for (let count = 0; count < maxTokens; count++, position++) {
     const { logits } = stream.next(rows);
     const values = logits.values();
     const vocab = logits.shape[1];
     rows = rows.map((ids, row) => {
-      const weights = filtered(values.subarray(row * vocab, row * vocab + step.vocab), chosen);
-      const id = drawn(weights, uniform(row));
+      const weights = filtered(values.subarray(row * vocab, row * vocab + step.vocab), applied);
+      const id = drawIndex(weights, uniform(row));
       const taken = hasEnded[row] ? step.pad : id;
       if (step.end !== null && taken === step.end) hasEnded[row] = true;
       return [...ids, taken];
     });
-    yield { rows: rows.map((ids) => ids.slice(hidden)), logits };
+    yield { rows: rows.map((ids) => ids.slice(numBegin)), logits };
     if (step.end !== null && hasEnded.every(Boolean)) return;
   }
 }

@@ -1,4 +1,4 @@
-// An engine that is spoken to by messages: in a worker, so that the page stays awake, or in the page itself where no worker can be had.
+// An engine behind messages: in a worker, so that the page stays responsive, or in the page itself where there can be no worker.
 
 import { Engine } from "./engine.js";
 

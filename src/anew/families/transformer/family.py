@@ -331,7 +331,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        return StockDecoder(state, config, left_behind(self))
+        return StockDecoder(state, config, parts_left_out(self))
 
     def portable_sampler(self) -> PortableSampler:
         first = None
@@ -339,7 +339,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
             first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"], sampling["avoid_known"]
-        return decoder_sampler(self.net, self.spec, first, sampling, left_behind(self))
+        return decoder_sampler(self.net, self.spec, first, sampling, parts_left_out(self))
 
     # -- network --------------------------------------------------------------------------------------------------------
 
@@ -376,7 +376,7 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
 
 
-def left_behind(family: Transformer) -> tuple[str, ...]:
+def parts_left_out(family: Transformer) -> tuple[str, ...]:
     """Parts of the model that the network alone lacks, as exports name them."""
     if family.contexts is not None and family.contexts.is_fitted:
         return ("counts of what followed many kinds of context, in the training text and in the text so far",)

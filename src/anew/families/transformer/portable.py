@@ -19,7 +19,7 @@ from anew.nets.decoder import Decoder, DecoderBlock
 
 
 def decoder_sampler(
-    net: Decoder, spec: Tokens, first: Tensor | None, sampling: Mapping[str, object], left_behind: tuple[str, ...]
+    net: Decoder, spec: Tokens, first: Tensor | None, sampling: Mapping[str, object], left_out: tuple[str, ...]
 ) -> PortableSampler:
     """A sampler that draws one token after another.
 
@@ -28,7 +28,7 @@ def decoder_sampler(
         spec: Its tokens.
         first: (V,) frequency of each token, from which the first is drawn if no special token begins a text; None: all alike.
         sampling: Temperature, top_k, top_p and min_p.
-        left_behind: What else the run samples from.
+        left_out: What else the run samples from.
 
     The step `tokens` has ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `label_base`, the id of the first
     class, since a label comes before the other tokens; `new`, the most tokens (including the prompt, if texts are not `packed`);
@@ -61,7 +61,7 @@ def decoder_sampler(
         "prefix": c.num_prefix,
         **sampling,
     }
-    return PortableSampler((_graph(net),), (step,), left_behind, views=(_graph(net, looks_inside=True),))
+    return PortableSampler((_graph(net),), (step,), left_out, views=(_graph(net, looks_inside=True),))
 
 
 def _graph(net: Decoder, looks_inside: bool = False) -> Graph:

@@ -1,11 +1,11 @@
-// What the model is, and what was measured of it.
+// The tab About: what the model is, and what was measured.
 
 import { $, element } from "./elements.js";
 
-const FAMILIES = { gan: "A GAN", vae: "A VAE", diffusion: "A diffusion model", transformer: "A transformer" };
+const FAMILIES = { gan: "A GAN", vae: "A VAE", diffusion: "A diffusion model", transformer: "A Transformer" };
 
 const LEGEND =
-  "The figures of the run, on data that was kept from training. Real data: items of the training data, measured as if they had been made. Naive: a generator that knows next to nothing.";
+  "The figures of the run, measured on held-out data. Real data: training items, measured as if they were samples. Naive: a generator that knows next to nothing.";
 
 export function describe({ about, item }) {
   const { name, family, makes, data, parameters } = about;
@@ -13,13 +13,13 @@ export function describe({ about, item }) {
   const what = FAMILIES[family] ?? "A model";
   $("eyebrow").textContent = `${what} for ${makes}`;
   $("name").textContent = name;
-  $("lede").textContent = `It was trained from scratch on ${data}, and makes new ${makes} here, on your device. Nothing leaves it.`;
+  $("lede").textContent = `It was trained from scratch on ${data}, and generates new ${makes} here. Nothing leaves your device.`;
   $("alone").textContent = about.alone;
   $("alone").hidden = !about.alone;
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
   const parts = [
     element("h2", {}, "What it is"),
-    element("p", { class: "explained" }, `${what} with ${parameters.toLocaleString("en")} numbers that were learned from ${data} and nothing else. It knows what is in that data, with its faults, and nothing beyond it.`),
+    element("p", { class: "explained" }, `${what} with ${parameters.toLocaleString("en")} parameters, which were learned from ${data} alone. It knows what is in that data, with its faults, and nothing else.`),
     element("h2", {}, "How good it is"),
   ];
   if (about.whole_run && about.answers.length) parts.push(element("p", { class: "explained" }, about.whole_run));

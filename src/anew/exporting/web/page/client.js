@@ -1,4 +1,4 @@
-// Speaks to the engine: in a worker made of a Blob, or in the page where no worker can be had.
+// Sends requests to the engine, which runs in a worker made from a Blob, or in the page where there can be no worker.
 
 const text = (id) => document.getElementById(id).textContent;
 
@@ -43,7 +43,7 @@ export class Client {
     }
   }
 
-  // {promise, cancel}; onDraft is called with what is there so far.
+  // Returns {promise, cancel}. onDraft is called with partial results.
   ask(what, options = {}, onDraft = null) {
     const id = ++this.number;
     const promise = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, onDraft }));

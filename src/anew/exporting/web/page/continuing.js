@@ -1,12 +1,12 @@
-// A text that goes on: what the network expects next, to see and to choose.
+// The tab Continue: the tokens that the network expects next, to see and to choose from.
 
 import { $, element, say } from "./elements.js";
 import { tokenSliders } from "./making.js";
-import { save } from "./pictures.js";
+import { save } from "./media.js";
 
-const MORE = 120; // tokens that "go on" writes
+const NEW_TOKENS = 120; // of running text that "Continue" writes
 
-// A token as it can be seen: spaces and line ends are marked.
+// The text of a token with spaces and line ends made visible.
 export function visible(piece) {
   return piece === null ? "end" : piece.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥") || "·";
 }
@@ -41,13 +41,13 @@ export class Continuing {
 
   async refresh() {
     try {
-      const asked = { prompt: $("prompt").value, suffix: $("suffix").value, label: this.making.label, settings: this.settings() };
-      const turn = (this.turn = (this.turn ?? 0) + 1);
-      const { tokens } = await this.client.ask("next", asked).promise;
-      if (turn !== this.turn) return;
+      const request = { prompt: $("prompt").value, suffix: $("suffix").value, label: this.making.label, settings: this.settings() };
+      const number = (this.number = (this.number ?? 0) + 1);
+      const { tokens } = await this.client.ask("next", request).promise;
+      if (number !== this.number) return;
       this.tokens = tokens;
       $("tokens").replaceChildren(...tokens.map((token) => this.row(token)));
-      document.body.dataset.next = turn;
+      document.body.dataset.next = number;
     } catch (error) {
       say("continue-status", error.message, true);
     }
@@ -85,8 +85,8 @@ export class Continuing {
 
   async write() {
     $("write-stop").hidden = false;
-    const asked = { n: 1, seed: this.seed++, label: this.making.label, prompt: $("prompt").value, suffix: $("suffix").value, settings: { ...this.settings(), new: this.program.item.packed ? MORE : 1e6 } };
-    this.request = this.client.ask("sample", asked, ({ items }) => {
+    const request = { n: 1, seed: this.seed++, label: this.making.label, prompt: $("prompt").value, suffix: $("suffix").value, settings: { ...this.settings(), new: this.program.item.packed ? NEW_TOKENS : 1e6 } };
+    this.request = this.client.ask("sample", request, ({ items }) => {
       $("prompt").value = items[0].text;
       $("prompt").scrollTop = $("prompt").scrollHeight;
     });

@@ -1,15 +1,15 @@
-// Part of a picture is painted over and made anew.
+// The tab Fill in for images: a part is painted over and filled in.
 
 import { $, number, say } from "./elements.js";
-import { draw, pixels, savePicture } from "./pictures.js";
+import { draw, pixels, saveImage } from "./media.js";
 
 const REASONS = {
-  latents: "This model works on a smaller code, and the page has nothing that turns a picture into that code, so no part of one can be kept.",
-  tokens: "This model makes what is seen as a row of codes, from the first to the last, so it cannot keep what stands anywhere in it. Diffusion and VAEs can.",
-  generator: "This model makes the whole at once out of a few numbers, and nothing in it leads from a picture back to these numbers, so no part of one can be kept. Diffusion and VAEs can.",
+  latents: "This model works on latents, and the page has no encoder that turns an image into latents. So it cannot keep a part of an image.",
+  tokens: "This model generates a row of codes, from the first to the last, and cannot keep some of them as they are. Diffusion models and VAEs can keep a part of an image.",
+  generator: "This model generates the whole sample in one step from random numbers, and has no way back from a sample to these numbers. So it cannot keep a part of one. Diffusion models and VAEs can.",
 };
 
-// Why this model fills nothing in, in place of the tools.
+// Show why this model cannot fill in, in place of the tools.
 export function explainFilling({ steps }) {
   const has = (name) => steps.some((step) => step.step === name);
   const reason = has("tokens") ? "tokens" : has("denoise") ? "latents" : "generator";
@@ -25,7 +25,7 @@ export class Filling {
     this.making = making;
     this.seed = 1;
     [this.channels, this.height, this.width] = program.item.shape;
-    this.open_ = new Uint8Array(this.height * this.width); // 1 where it is made anew
+    this.painted = new Uint8Array(this.height * this.width); // 1 where it is filled in
     this.listen();
   }
 
@@ -47,12 +47,12 @@ export class Filling {
     $("half-right").addEventListener("click", () => this.mark((column) => column >= this.width / 2));
     $("half-bottom").addEventListener("click", () => this.mark((_, row) => row >= this.height / 2));
     $("clear").addEventListener("click", () => {
-      this.open_.fill(0);
+      this.painted.fill(0);
       this.show();
     });
     $("fill-index").addEventListener("change", () => this.load());
     $("fill-go").addEventListener("click", () => this.fill());
-    $("fill-save").addEventListener("click", () => savePicture($("filled"), "filled.png"));
+    $("fill-save").addEventListener("click", () => saveImage($("filled"), "filled.png"));
   }
 
   open() {
@@ -61,15 +61,15 @@ export class Filling {
 
   mark(isInside) {
     for (let row = 0; row < this.height; row++)
-      for (let column = 0; column < this.width; column++) if (isInside(column, row)) this.open_[row * this.width + column] = 1;
+      for (let column = 0; column < this.width; column++) if (isInside(column, row)) this.painted[row * this.width + column] = 1;
     this.show();
   }
 
   async load() {
-    say("fill-status", "Making the sample…");
+    say("fill-status", "Generating the sample…");
     this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
-    const asked = { n: 1, ...this.origin };
-    await this.client.ask("sample", asked, ({ items, isLast }) => {
+    const request = { n: 1, ...this.origin };
+    await this.client.ask("sample", request, ({ items, isLast }) => {
       if (isLast) this.values = items[0].values;
     }).promise;
     say("fill-status", "");
@@ -79,25 +79,25 @@ export class Filling {
   show() {
     if (!this.values) return;
     const levels = pixels(this.values, [this.channels, this.height, this.width]);
-    this.open_.forEach((isOpen, i) => {
-      if (isOpen) levels.set([214, 120, 70, 255], 4 * i);
+    this.painted.forEach((isPainted, i) => {
+      if (isPainted) levels.set([214, 120, 70, 255], 4 * i);
     });
     draw($("paint"), levels, this.width, this.height);
   }
 
   async fill() {
     if (!this.values) return;
-    if (!this.open_.some(Boolean)) return say("fill-status", "Paint over a part first.");
+    if (!this.painted.some(Boolean)) return say("fill-status", "Paint over a part first.");
     const area = this.height * this.width;
-    const mask = Uint8Array.from({ length: this.values.length }, (_, i) => 1 - this.open_[i % area]);
+    const mask = Uint8Array.from({ length: this.values.length }, (_, i) => 1 - this.painted[i % area]);
     const { seed, index, label } = this.origin;
-    const asked = { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, seed, index } };
+    const request = { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, seed, index } };
     say("fill-status", "Filling in…");
-    await this.client.ask("sample", asked, ({ items }) => {
+    await this.client.ask("sample", request, ({ items }) => {
       draw($("filled"), pixels(items[0].values, [this.channels, this.height, this.width]), this.width, this.height);
     }).promise;
     $("fill-save").hidden = false;
     document.body.dataset.filled = this.seed;
-    return say("fill-status", "Press again for another one.");
+    return say("fill-status", "Press Fill in again for another one.");
   }
 }

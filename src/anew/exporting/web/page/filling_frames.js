@@ -1,4 +1,4 @@
-// Frames of a clip are kept, at its beginning and its end, and those between are made anew.
+// The tab Fill in for clips: frames at the beginning and at the end are kept, and those between are filled in.
 
 import { $, element, number, say } from "./elements.js";
 import { Sample } from "./samples.js";
@@ -6,8 +6,8 @@ import { Sample } from "./samples.js";
 export class FillingFrames {
   constructor(program, client, making) {
     Object.assign(this, { program, client, making, seed: 1 });
-    [this.channels, this.frames, ...this.sides] = program.item.shape;
-    const most = this.frames - 1;
+    [this.channels, this.frames, ...this.size] = program.item.shape;
+    const maxKept = this.frames - 1;
     const field = (name, id, high, value) => element("label", { class: "field" }, name, element("input", { id, type: "number", min: 0, max: high, value, inputmode: "numeric" }));
     this.pair = element("div", { class: "pair" });
     $("panel-fill").replaceChildren(
@@ -16,8 +16,8 @@ export class FillingFrames {
         "div",
         { class: "controls" },
         field("Sample", "fill-index", 99999, 0),
-        field("First frames", "keep-first", most, Math.ceil(this.frames / 4)),
-        field("Last frames", "keep-last", most, Math.floor(this.frames / 4)),
+        field("First frames", "keep-first", maxKept, Math.ceil(this.frames / 4)),
+        field("Last frames", "keep-last", maxKept, Math.floor(this.frames / 4)),
         element("span", { class: "buttons" }, element("button", { class: "primary", id: "fill-go", type: "button", onclick: () => this.fill() }, "Fill in")),
       ),
       element("p", { class: "status", id: "fill-status", role: "status", "aria-live": "polite" }),
@@ -36,7 +36,7 @@ export class FillingFrames {
   }
 
   async load() {
-    say("fill-status", "Making the sample…");
+    say("fill-status", "Generating the sample…");
     this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
     const given = new Sample(this.program.item, this.origin.index, this.origin.seed);
     this.pair.replaceChildren(this.figure(given, "Given"));
@@ -50,9 +50,9 @@ export class FillingFrames {
   async fill() {
     if (!this.values) return;
     const [first, last] = [number("keep-first"), number("keep-last")];
-    if (first + last >= this.frames) return say("fill-status", `The clip has ${this.frames} frames: keep fewer of them.`, true);
+    if (first + last >= this.frames) return say("fill-status", `The clip has ${this.frames} frames; keep fewer than that.`, true);
     const parts = Array.from({ length: this.frames }, (_, i) => (i < first || i >= this.frames - last ? 1 : 0));
-    const area = this.sides[0] * this.sides[1];
+    const area = this.size[0] * this.size[1];
     const mask = Uint8Array.from({ length: this.values.length }, (_, i) => parts[Math.floor(i / area) % this.frames]);
     const { seed, index, label } = this.origin;
     const made = new Sample(this.program.item, index, 1000 + this.seed);
@@ -60,6 +60,6 @@ export class FillingFrames {
     say("fill-status", "Filling in…");
     await this.client.ask("sample", { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, parts, seed, index } }, ({ items, isLast }) => made.show(items[0], isLast)).promise;
     document.body.dataset.filled = this.seed;
-    return say("fill-status", "Press again for another one.");
+    return say("fill-status", "Press Fill in again for another one.");
   }
 }

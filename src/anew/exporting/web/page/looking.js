@@ -1,12 +1,12 @@
-// What happens inside the network, on the model itself.
+// The tab Look inside: what happens in the network.
 
 import { visible } from "./continuing.js";
 import { $, element } from "./elements.js";
-import { draw, framesOf } from "./pictures.js";
+import { draw, framesOf } from "./media.js";
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 
-function picture(content, kind) {
+function canvasOf(content, kind) {
   const canvas = element("canvas", { class: "picture" });
   const { frames, width, height } = framesOf(content, kind);
   draw(canvas, frames[0], width, height);
@@ -24,9 +24,9 @@ export function viewsOf({ item, steps, container }) {
   const denoisesLast = isGrid && steps.filter((step) => step.step === "denoise").some((step) => steps.slice(steps.indexOf(step) + 1).every((later) => later.graph === "holder"));
   const views = [];
   if (item.kind === "text" && container.graphs.inside) views.push(Reading);
-  if (denoisesLast) views.push(Film);
+  if (denoisesLast) views.push(Denoising);
   if (isGrid && container.graphs.stages && last === "run") views.push(Stages);
-  if (isGrid && item.kind !== "sound" && !denoisesLast && last === "run" && steps.some((step) => step.step === "normal") && !steps.some((step) => step.step === "tokens")) views.push(Map2d);
+  if (isGrid && item.kind !== "sound" && !denoisesLast && last === "run" && steps.some((step) => step.step === "normal") && !steps.some((step) => step.step === "tokens")) views.push(SampleMap);
   return views;
 }
 
@@ -41,10 +41,10 @@ export class Looking {
   }
 }
 
-// From noise to a sample: what goes into the network at each step, and what it makes of it.
-class Film {
+// From noise to a sample: the noisy input of the network at each step, and its guess of the clean sample.
+class Denoising {
   constructor(program, client, making) {
-    Object.assign(this, { program, client, making, places: [] });
+    Object.assign(this, { program, client, making, steps: [] });
     this.index = index();
     this.slider = element("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Step" });
     this.slider.addEventListener("input", () => this.show(Number(this.slider.value)));
@@ -56,9 +56,9 @@ class Film {
       {},
       element("h2", {}, "From noise to a sample"),
       sentences(
-        "The model starts from pure noise: the first picture.",
-        "At each step the network says what it believes lies under the noise, the second picture, and a little of the noise is taken away.",
-        "First it knows no more than the average of many samples; the details come last.",
+        "A sample starts as pure noise.",
+        "At each step the network guesses the clean sample behind the noise, and a little of the noise is removed.",
+        "At first it can only guess an average of many samples; the details come last.",
       ),
       element("div", { class: "controls" }, field("Sample", this.index), element("label", { class: "field" }, "Step", this.slider)),
       this.pair,
@@ -67,33 +67,33 @@ class Film {
   }
 
   open() {
-    if (!this.places.length) this.load();
+    if (!this.steps.length) this.load();
   }
 
   async load() {
-    this.places = [];
+    this.steps = [];
     this.strip.replaceChildren();
-    const asked = { seed: Number($("seed").value), index: Number(this.index.value), label: this.making.label };
-    await this.client.ask("film", asked, (place) => {
-      this.places.push(place);
-      this.slider.max = this.places.length - 1;
-      this.strip.append(element("figure", {}, picture(place.clean, this.program.item.kind), element("figcaption", {}, `noise ${place.sigma.toPrecision(2)}`)));
-      this.show(this.places.length - 1);
+    const request = { seed: Number($("seed").value), index: Number(this.index.value), label: this.making.label };
+    await this.client.ask("film", request, (step) => {
+      this.steps.push(step);
+      this.slider.max = this.steps.length - 1;
+      this.strip.append(element("figure", {}, canvasOf(step.clean, this.program.item.kind), element("figcaption", {}, `noise ${step.sigma.toPrecision(2)}`)));
+      this.show(this.steps.length - 1);
     }).promise;
-    this.slider.value = this.places.length - 1;
-    document.body.dataset.looked = this.places.length;
+    this.slider.value = this.steps.length - 1;
+    document.body.dataset.looked = this.steps.length;
   }
 
   show(at) {
-    const { noisy, clean, sigma } = this.places[at];
+    const { noisy, clean, sigma } = this.steps[at];
     const scale = Math.max(1, sigma);
     const dimmed = { ...noisy, values: noisy.values.map((value) => value / scale) };
-    const shown = (content, caption) => element("figure", {}, picture(content, this.program.item.kind), element("figcaption", {}, caption));
-    this.pair.replaceChildren(shown(dimmed, `Given: noise of ${sigma.toPrecision(2)}`), shown(clean, "What the network believes lies under it"));
+    const shown = (content, caption) => element("figure", {}, canvasOf(content, this.program.item.kind), element("figcaption", {}, caption));
+    this.pair.replaceChildren(shown(dimmed, `Input, at noise ${sigma.toPrecision(2)}`), shown(clean, "The network's guess of the clean sample"));
   }
 }
 
-// A generator, size by size.
+// The stages of a generator.
 class Stages {
   constructor(program, client, making) {
     Object.assign(this, { program, client, making });
@@ -105,9 +105,9 @@ class Stages {
       {},
       element("h2", {}, "The generator, stage by stage"),
       sentences(
-        "A coarse picture is drawn from what was counted in the data; the network then works on it at growing sizes.",
-        "Between them you see where it is busy: bright places are those where its features are strong.",
-        "At the end stands the sample.",
+        "The first image is coarse, and drawn from statistics of the data; the network refines it at growing sizes.",
+        "The images between show where the network is active: its features are strong where they are bright.",
+        "The last image is the sample.",
       ),
       element("div", { class: "controls" }, field("Sample", this.index)),
       this.strip,
@@ -115,19 +115,19 @@ class Stages {
   }
 
   async open() {
-    const asked = { seed: Number($("seed").value), index: Number(this.index.value), label: this.making.label };
-    const { stages } = await this.client.ask("stages", asked).promise;
+    const request = { seed: Number($("seed").value), index: Number(this.index.value), label: this.making.label };
+    const { stages } = await this.client.ask("stages", request).promise;
     const figures = stages.map((stage, i) => {
       const caption = i === 0 ? "coarse" : i === stages.length - 1 ? "the sample" : `stage ${i}, ${stage.shape.at(-2)} × ${stage.shape.at(-1)}`;
-      return element("figure", {}, picture(stage, i === 0 || i === stages.length - 1 ? this.program.item.kind : "image"), element("figcaption", {}, caption));
+      return element("figure", {}, canvasOf(stage, i === 0 || i === stages.length - 1 ? this.program.item.kind : "image"), element("figcaption", {}, caption));
     });
     this.strip.replaceChildren(...figures);
     document.body.dataset.looked = stages.length;
   }
 }
 
-// A plane through three samples, to drag through.
-class Map2d {
+// A map: the plane through three samples, to drag through.
+class SampleMap {
   constructor(program, client, making) {
     Object.assign(this, { program, client, making, side: 7, isMade: false, waiting: null });
     this.dot = element("span", { class: "dot" });
@@ -140,11 +140,11 @@ class Map2d {
     this.root = element(
       "div",
       {},
-      element("h2", {}, "A map of what it can make"),
+      element("h2", {}, "A map of samples"),
       sentences(
-        "The network turns a list of numbers into a sample, and similar lists into similar samples.",
-        "This map is a flat piece of that space, laid through three samples in its corners.",
-        "Drag through it: nothing jumps, and between two samples lie others that are just as possible.",
+        "The network turns a list of random numbers into a sample, and similar lists into similar samples.",
+        "This map is a plane in the space of these numbers, through three samples, which are in three of its corners.",
+        "Drag through it: samples change smoothly, and all between the corners are samples, too.",
       ),
       element("div", { class: "pair" }, this.pad, this.view),
     );
@@ -158,7 +158,7 @@ class Map2d {
     await this.go();
     for (let row = 0; row < this.side; row++)
       for (let column = 0; column < this.side; column++) {
-        const canvas = picture(await this.sample((column + 0.5) / this.side, (row + 0.5) / this.side), this.program.item.kind);
+        const canvas = canvasOf(await this.sample((column + 0.5) / this.side, (row + 0.5) / this.side), this.program.item.kind);
         canvas.style.cssText = `left: ${column * part}%; top: ${row * part}%; width: ${part}%; height: ${part}%`;
         this.dot.before(canvas);
       }
@@ -185,21 +185,21 @@ class Map2d {
     this.go();
   }
 
-  // The newest place counts; those between are left out while one is made.
+  // Show the sample at the newest position; positions that come while one is generated are skipped.
   async go() {
     [this.dot.style.left, this.dot.style.top] = this.at.map((value) => `${100 * value}%`);
     if (this.waiting) return;
     for (;;) {
       const at = this.at;
       this.waiting = this.sample(...at);
-      this.view.replaceChildren(picture(await this.waiting, this.program.item.kind));
+      this.view.replaceChildren(canvasOf(await this.waiting, this.program.item.kind));
       if (at === this.at) break;
     }
     this.waiting = null;
   }
 }
 
-// How a text is read: where each head looks, how probable each token was, what forms from layer to layer.
+// How a Transformer reads a text: attention of each head, probability of each token, predictions after each layer.
 class Reading {
   constructor(program, client, making) {
     Object.assign(this, { program, client, making, at: null });
@@ -221,24 +221,24 @@ class Reading {
       element("label", { class: "field wide" }, "A text to read (its first 48 tokens)", this.prompt),
       element("h2", {}, "Where it looked"),
       sentences(
-        "To say what comes next, the network looks back at earlier tokens, with several heads in each layer.",
-        "Choose a token: the stronger the colour of another one, the more the head looked at it from there.",
-        "That is where it looked, not why.",
+        "To predict the next token, the network looks back at earlier tokens, with several attention heads in each layer.",
+        "Choose a token: the stronger the colour of another token, the more the head looked at it from there.",
+        "This shows where it looked, not why.",
       ),
       element("div", { class: "controls" }, field("Layer", this.layer), field("Head", this.head)),
       this.attention,
       element("h2", {}, "What surprised it"),
       sentences(
-        "Before each token the network had a probability for it.",
-        "The stronger its colour, the less it was expected.",
-        "Where a word is pale behind its first letters, the network knew how it would end.",
+        "The network gave each token a probability before it read it.",
+        "The stronger the colour, the less probable the token was.",
+        "Where a word is pale after its first letters, the network knew how it would end.",
       ),
       this.surprise,
       element("h2", {}, "How the next token forms"),
       sentences(
-        "Each layer changes a list of numbers a little, and the last one is turned into probabilities.",
-        "Here every layer's list is turned into them as if it were the last.",
-        "You see when the answer appears, and which ones it pushes aside.",
+        "Each layer changes a vector a little, and the last vector is turned into probabilities.",
+        "Here the vector after each layer is turned into probabilities, as if it were the last.",
+        "You see after which layer the prediction appears, and which others it replaces.",
       ),
       this.forming,
     );
@@ -266,7 +266,7 @@ class Reading {
     document.body.dataset.looked = inside.length;
   }
 
-  // How much each token was looked at from the chosen one, by the chosen layer and head.
+  // The attention of the chosen token to each token, in the chosen layer and head.
   weights() {
     const { heads, length, attention } = this.inside;
     const layer = Number(this.layer.value);
@@ -282,9 +282,9 @@ class Reading {
 
   showAttention() {
     const weights = this.weights();
-    const most = Math.max(...weights);
+    const highest = Math.max(...weights);
     const words = weights.map((weight, place) =>
-      this.word(place, weight / most, percent(weight), {
+      this.word(place, weight / highest, percent(weight), {
         "aria-pressed": place === this.at ? "true" : "false",
         onclick: () => {
           this.at = place;

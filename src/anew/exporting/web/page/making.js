@@ -1,20 +1,20 @@
-// New samples, which show as they form.
+// The tab Generate: new samples, shown while they form.
 
 import { $, number, say, slider } from "./elements.js";
 import { Sample, saveAll } from "./samples.js";
 
-const SHORT = 40; // characters of a text that many stand side by side of
+const SHORT = 40; // characters of texts below which many are shown side by side
 
-// Sliders of how tokens are chosen; gives the settings. step: the program's step of tokens.
+// Add sliders for the choice of tokens. Returns a function that gives their settings. step: the program's step `tokens`.
 export function tokenSliders(step, place, changed = () => {}) {
   const temperature = slider("Temperature", { min: 0, max: 2, step: 0.05, value: step.temperature }, (value) => (value ? value.toFixed(2) : "0, always the most probable"));
-  const most = Math.min(100, step.vocab);
-  const start = step.top_k && step.top_k < most ? step.top_k : most;
-  const top = slider("Choose among", { min: 1, max: most, step: 1, value: start }, (value) => (value === most ? "all tokens" : `${value} token${value > 1 ? "s" : ""}`));
+  const maxTop = Math.min(100, step.vocab);
+  const start = step.top_k && step.top_k < maxTop ? step.top_k : maxTop;
+  const top = slider("Choose among", { min: 1, max: maxTop, step: 1, value: start }, (value) => (value === maxTop ? "all tokens" : `${value} token${value > 1 ? "s" : ""}`));
   place.append(temperature.field, top.field);
   place.hidden = false;
   for (const { input } of [temperature, top]) input.addEventListener("change", changed);
-  return () => ({ temperature: temperature.value(), top_k: top.value() === most ? 0 : top.value() });
+  return () => ({ temperature: temperature.value(), top_k: top.value() === maxTop ? 0 : top.value() });
 }
 
 export class Making {
@@ -22,7 +22,7 @@ export class Making {
     this.program = program;
     this.client = client;
     this.samples = [];
-    this.made = null; // what was asked for last
+    this.lastRequest = null; // as JSON
     const { item, labels, steps } = program;
     this.step = item.kind === "text" ? steps.find((step) => step.step === "tokens") : null;
     $("grid").classList.toggle("texts", item.kind === "text");
@@ -47,20 +47,20 @@ export class Making {
 
   async make() {
     this.request?.cancel();
-    const asked = { n: number("count"), seed: number("seed"), label: this.label, settings: this.settings?.() ?? {} };
-    // Asked for the same once more, new ones are meant.
-    if (this.made === JSON.stringify(asked)) $("seed").value = asked.seed = asked.seed + 1;
-    this.made = JSON.stringify(asked);
-    this.seed = asked.seed;
+    const wanted = { n: number("count"), seed: number("seed"), label: this.label, settings: this.settings?.() ?? {} };
+    // The same request once more means new samples.
+    if (this.lastRequest === JSON.stringify(wanted)) $("seed").value = wanted.seed = wanted.seed + 1;
+    this.lastRequest = JSON.stringify(wanted);
+    this.seed = wanted.seed;
     const { item } = this.program;
-    const samples = Array.from({ length: asked.n }, (_, index) => new Sample(item, index, asked.seed));
+    const samples = Array.from({ length: wanted.n }, (_, index) => new Sample(item, index, wanted.seed));
     this.samples = samples;
     $("grid").replaceChildren();
     $("stop").hidden = false;
     $("save-all").hidden = true;
     const started = performance.now();
     let first = null;
-    const request = this.client.ask("sample", asked, ({ index, items, isLast, progress }) => {
+    const request = this.client.ask("sample", wanted, ({ index, items, isLast, progress }) => {
       if (this.request !== request) return;
       items.forEach((content, i) => {
         const sample = samples[index + i];
@@ -69,7 +69,7 @@ export class Making {
       });
       if (isLast && first === null && item.kind === "text") $("grid").classList.toggle("short", items[0].text.length < SHORT);
       if (isLast) first ??= performance.now() - started;
-      this.progress((index + items.length * (isLast ? 1 : progress)) / asked.n, isLast ? index + items.length : index, asked.n);
+      this.progress((index + items.length * (isLast ? 1 : progress)) / wanted.n, isLast ? index + items.length : index, wanted.n);
     });
     this.request = request;
     try {
@@ -77,7 +77,7 @@ export class Making {
       if (this.request !== request) return;
       const seconds = (performance.now() - started) / 1000;
       document.body.dataset.first = first ?? "";
-      say("status", `${made} made in ${seconds.toFixed(1)} s, on this device. Seed ${asked.seed}.`);
+      say("status", `${made} generated in ${seconds.toFixed(1)} s on this device, with seed ${wanted.seed}.`);
     } catch (error) {
       say("status", `This browser cannot run the model (${error.message}).`, true);
     }
@@ -89,6 +89,6 @@ export class Making {
   progress(share, made, n) {
     $("bar").firstElementChild.style.width = `${100 * share}%`;
     $("bar").setAttribute("aria-valuenow", Math.round(100 * share));
-    say("status", share < 1 ? `${made} of ${n} made…` : "");
+    say("status", share < 1 ? `${made} of ${n} generated…` : "");
   }
 }

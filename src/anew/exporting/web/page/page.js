@@ -1,4 +1,4 @@
-// The page: what there is to do, and who does it.
+// The page: its tabs, and the module behind each.
 
 import { describe } from "./about.js";
 import { Client } from "./client.js";
@@ -24,7 +24,7 @@ const canFill = item.kind === "image" && keepsPixels;
 const isSeen = ["image", "clip"].includes(item.kind);
 const fillsFrames = steps.some((step) => step.out === "given");
 const VIEWS = [
-  ["make", "Make", true, null],
+  ["make", "Generate", true, null],
   ["continue", "Continue", item.kind === "text", () => new Continuing(program, client, making)],
   ["walk", "Walk", !has("tokens") && has("normal"), () => new Walking(program, client, making)],
   ["fill", "Fill in", isSeen, () => makeFilling()],

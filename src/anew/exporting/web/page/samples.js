@@ -1,10 +1,10 @@
-// One sample as it is shown, while it forms and when it is done.
+// One sample on the page, while it forms and when it is finished.
 
 import { element } from "./elements.js";
-import { draw, framesOf, gif, save, savePicture, wav } from "./pictures.js";
+import { draw, framesOf, gif, save, saveImage, wav } from "./media.js";
 
 export class Sample {
-  // item: of the program; index: of the sample; seed: it follows from.
+  // item: of the program; index, seed: of the sample.
   constructor(item, index, seed) {
     this.item = item;
     this.index = index;
@@ -18,14 +18,14 @@ export class Sample {
   show(content, isLast) {
     this.content = content;
     if (this.item.kind === "text") this.body.textContent = content.text;
-    else this.showPicture(isLast);
+    else this.showFrames(isLast);
     if (!isLast) return;
     this.root.classList.remove("forming");
     this.save.hidden = false;
     if (content.wave) this.addPlayer();
   }
 
-  showPicture(isLast) {
+  showFrames(isLast) {
     const { frames, width, height } = framesOf(this.content, this.item.kind);
     clearInterval(this.timer);
     draw(this.body, frames[0], width, height);
@@ -50,11 +50,11 @@ export class Sample {
     else if (kind === "clip") {
       const { frames, width, height } = framesOf(this.content, kind);
       save(gif(frames, width, height, Math.round(100 / (this.item.rate ?? 8))), `${this.name}.gif`);
-    } else savePicture(this.body, `${this.name}.png`);
+    } else saveImage(this.body, `${this.name}.png`);
   }
 }
 
-// All samples as one file: a sheet, a text; or one file each.
+// Save all samples: texts and images in one file, others in one file each.
 export function saveAll(samples, item, seed) {
   const done = samples.filter((sample) => !sample.save.hidden);
   if (item.kind === "text") {
@@ -67,6 +67,6 @@ export function saveAll(samples, item, seed) {
     const sheet = element("canvas", { width: columns * (width + 2), height: Math.ceil(done.length / columns) * (height + 2) });
     const context = sheet.getContext("2d");
     done.forEach(({ body }, i) => context.drawImage(body, (i % columns) * (width + 2), Math.floor(i / columns) * (height + 2)));
-    savePicture(sheet, `samples-${seed}.png`);
+    saveImage(sheet, `samples-${seed}.png`);
   } else done.forEach((sample) => sample.download());
 }

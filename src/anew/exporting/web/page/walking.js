@@ -1,7 +1,7 @@
-// From one sample to another.
+// The tab Walk: from one sample to another.
 
 import { $, number, say } from "./elements.js";
-import { framesOf, gif, save } from "./pictures.js";
+import { framesOf, gif, save } from "./media.js";
 import { Sample } from "./samples.js";
 
 const FRAMES = 25;
@@ -29,14 +29,14 @@ export class Walking {
     this.items = [];
     $("walk-save").hidden = true;
     $("walk-place").disabled = false;
-    const asked = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.making.label };
-    this.sample = new Sample(this.program.item, asked.from, asked.seed);
+    const wanted = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.making.label };
+    this.sample = new Sample(this.program.item, wanted.from, wanted.seed);
     $("walk-view").replaceChildren(this.sample.root);
     const order = Array.from({ length: FRAMES }, (_, i) => i).sort((a, b) => coarseness(a) - coarseness(b));
-    const request = this.client.ask("walk", { ...asked, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ place, items }) => {
+    const request = this.client.ask("walk", { ...wanted, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ place, items }) => {
       if (this.request !== request) return;
       [this.items[order[place]]] = items;
-      say("walk-status", `${place + 1} of ${FRAMES} places made…`);
+      say("walk-status", `${place + 1} of ${FRAMES} frames generated…`);
       this.show(Number($("walk-place").value));
     });
     this.request = request;
@@ -51,11 +51,11 @@ export class Walking {
     }
   }
 
-  // The made place that is nearest.
+  // Show the nearest frame that has been generated.
   show(place) {
-    const made = this.items.map((_, i) => i).filter((i) => this.items[i]);
-    if (!made.length) return;
-    const nearest = made.reduce((best, i) => (Math.abs(i - place) < Math.abs(best - place) ? i : best));
+    const generated = this.items.map((_, i) => i).filter((i) => this.items[i]);
+    if (!generated.length) return;
+    const nearest = generated.reduce((best, i) => (Math.abs(i - place) < Math.abs(best - place) ? i : best));
     this.sample.root.querySelector("audio")?.remove();
     this.sample.show(this.items[nearest], true);
     this.sample.save.hidden = true;
@@ -63,13 +63,13 @@ export class Walking {
 
   save() {
     const kind = this.program.item.kind === "clip" ? "image" : this.program.item.kind;
-    const pictures = this.items.map((item) => framesOf(item, this.program.item.kind).frames[0]);
+    const frames = this.items.map((item) => framesOf(item, this.program.item.kind).frames[0]);
     const { width, height } = framesOf(this.items[0], this.program.item.kind);
-    save(gif([...pictures, ...pictures.toReversed()], width, height, 8), `walk-${kind}.gif`);
+    save(gif([...frames, ...frames.toReversed()], width, height, 8), `walk-${kind}.gif`);
   }
 }
 
-// Ends first, then the middle, then the places between: what is coarse comes before what is fine.
+// The order of frames: first both ends, then the middle, then those between, from coarse to fine.
 function coarseness(place) {
   if (place === 0 || place === FRAMES - 1) return 0;
   let step = (FRAMES - 1) / 2;

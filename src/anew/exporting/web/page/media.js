@@ -1,6 +1,6 @@
-// Numbers as pictures, and pictures, animations and sounds as files.
+// Values as pixels, and images, animations and sounds as files.
 
-// Levels 0..255 (height * width * 4) of one picture (C, H, W) in [-1, 1]. offset: where it begins; step: between its channels.
+// RGBA levels, 0 to 255, of one image (C, H, W) in [-1, 1]. offset: of its first value; step: between its channels.
 export function pixels(values, [channels, height, width], offset = 0, step = height * width) {
   const out = new Uint8ClampedArray(height * width * 4);
   const unit = (channel, i) => Math.min(1, Math.max(0, ((values[offset + channel * step + i] || 0) + 1) / 2));
@@ -8,7 +8,7 @@ export function pixels(values, [channels, height, width], offset = 0, step = hei
     const alpha = channels === 4 ? Math.round(unit(3, i) * 255) / 255 : 1;
     for (let k = 0; k < 3; k++) {
       const level = unit(channels < 3 ? 0 : k, i);
-      // Colour comes multiplied by alpha.
+      // Colours are multiplied by alpha.
       out[4 * i + k] = Math.round(255 * (channels === 4 ? (alpha > 0 ? Math.min(1, level / Math.max(alpha, 1 / 255)) : 0) : level));
     }
     out[4 * i + 3] = Math.round(alpha * 255);
@@ -21,7 +21,7 @@ export function draw(canvas, levels, width, height) {
   canvas.getContext("2d").putImageData(new ImageData(levels, width, height), 0, 0);
 }
 
-// The frames of an item: [levels], width, height. A sound shows its grid, low bands at the bottom.
+// The frames of an item as {frames, width, height}. A sound shows its spectrogram, low bands at the bottom.
 export function framesOf({ shape, values }, kind) {
   if (kind === "clip") {
     const [channels, frames, height, width] = shape;
@@ -31,9 +31,9 @@ export function framesOf({ shape, values }, kind) {
   }
   const [channels, height, width] = shape.length === 3 ? shape : [1, 1, values.length];
   if (kind !== "sound") return { frames: [pixels(values, [channels, height, width])], width, height };
-  const turned = new Float32Array(values.length);
-  for (let row = 0; row < height; row++) turned.set(values.subarray(row * width, (row + 1) * width), (height - 1 - row) * width);
-  return { frames: [pixels(turned, [1, height, width])], width, height };
+  const flipped = new Float32Array(values.length);
+  for (let row = 0; row < height; row++) flipped.set(values.subarray(row * width, (row + 1) * width), (height - 1 - row) * width);
+  return { frames: [pixels(flipped, [1, height, width])], width, height };
 }
 
 export function save(blob, name) {
@@ -44,11 +44,11 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-export function savePicture(canvas, name) {
+export function saveImage(canvas, name) {
   canvas.toBlob((blob) => save(blob, name), "image/png");
 }
 
-// A WAV of 16 bits. samples: (N), or (N, 2) where there are two channels.
+// A 16-bit WAV file. samples: (N), or (N, 2) of two channels.
 export function wav(samples, rate, channels = 1) {
   const bytes = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const word = (at, letters) => [...letters].forEach((letter, i) => bytes.setUint8(at + i, letter.charCodeAt(0)));
@@ -68,7 +68,7 @@ export function wav(samples, rate, channels = 1) {
   return new Blob([bytes.buffer], { type: "audio/wav" });
 }
 
-// An animation that repeats. frames: levels each; delay: hundredths of a second. Small pictures are enlarged.
+// A GIF that repeats. frames: RGBA levels of each; delay: hundredths of a second. Small frames are enlarged.
 export function gif(frames, width, height, delay) {
   const scale = Math.max(1, Math.round(128 / Math.max(width, height)));
   const [wide, high] = [width * scale, height * scale];
@@ -104,7 +104,7 @@ export function gif(frames, width, height, delay) {
   return new Blob([new Uint8Array(bytes)], { type: "image/gif" });
 }
 
-// 256 greys where there is no colour, else 6 x 7 x 6 colours and the greys between.
+// A palette: 256 greys if no frame has colour, else 6 x 7 x 6 colours.
 function paletteOf(frames) {
   const isGrey = frames.every((levels) => levels.every((level, i) => i % 4 === 3 || level === levels[i - (i % 4)]));
   if (isGrey) return { colours: Array.from({ length: 256 }, (_, level) => [level, level, level]), index: (r) => r };
@@ -115,7 +115,7 @@ function paletteOf(frames) {
   return { colours, index: (r, g, b) => Math.round(r / 51) * 42 + Math.round(g / 42.5) * 6 + Math.round(b / 51) };
 }
 
-// LZW as GIF has it, codes of 9 bits and more.
+// LZW compression of GIF, with codes of 9 to 12 bits.
 function compressed(indices) {
   const out = [];
   let [buffer, filled] = [0, 0];
