@@ -152,7 +152,7 @@ def test_what_anew_sees(tmp_path: Path) -> None:
 
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
     items = data_report.report(str(tones(tmp_path / "tones", 40)), None)["sheet"]
-    assert isinstance(items, list) and len(items) == data_report.SHOWN_SOUNDS and items[0]["kind"] == "sound"
+    assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["kind"] == "sound"
 
 
 @pytest.mark.parametrize(
