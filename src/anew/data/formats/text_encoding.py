@@ -28,7 +28,7 @@ def looks_like_text(head: bytes) -> bool:
 
 
 def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
-    """Return the text of a file, and the encoding it was read in. is_complete: False if data may end inside a character.
+    """The text of a file, and the encoding it was read in. is_complete: False if data may end inside a character.
 
     The encoding is UTF-8 or what a byte order mark says; otherwise Windows-1252, or Latin-1 for bytes that this does not define.
     If some lines have letters in UTF-8 and others are not UTF-8, each line is read by itself (MIXED).
@@ -54,7 +54,7 @@ def decode_text(data: bytes, is_complete: bool = True) -> tuple[str, str]:
 
 
 def count_guessed_lines(data: bytes) -> int:
-    """Return the number of lines that are not UTF-8."""
+    """The number of lines that are not UTF-8."""
     return sum(not _is_utf8(line) for line in data.splitlines())
 
 
