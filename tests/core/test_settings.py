@@ -25,6 +25,7 @@ class Inner:
     mults: tuple[int, ...] = setting((1, 2), "mults")
     few: int | None = setting(None, "few")
     free: float = setting(0.0, "without bounds")
+    even: str = setting("", "a text of even length", why_not=lambda text: "it is odd" if len(text) % 2 else None)
 
 
 def test_text_becomes_the_fields_type() -> None:
@@ -37,6 +38,7 @@ def test_text_becomes_the_fields_type() -> None:
     ("name", "text", "message"),
     [
         ("widht", "3", "did you mean 'width'"),
+        ("even", "abc", "even='abc' is not allowed; it is odd"),
         ("width", "0", "at least 1 and at most 64 channels"),
         ("width", "wide", "a whole number"),
         ("width", "1.5", "a whole number"),

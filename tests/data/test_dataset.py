@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.languages import JAPANESE, OLD_ENCODINGS, RUSSIAN, SPANISH
 
 from anew.core.data_record import DataRecord
 from anew.data.dataset import Dataset, check_present
@@ -209,6 +210,81 @@ def test_mixed_encodings_are_read_and_said(tmp_path: Path) -> None:
     assert sum(len("".join(data.text(part))) for part in ("train", "validation", "test")) == 3 * len(text)
     assert any("not UTF-8" in note and "b.txt" in note for note in data.scan.notes)
     assert data.scan.refused == 1 and data.scan.refusals[0].name == "d.txt"
+
+
+def whole_text(data: Dataset) -> str:
+    return "".join(text for part in ("train", "validation", "test") for text in data.text(part))
+
+
+@pytest.mark.parametrize(("text", "encoding"), OLD_ENCODINGS)
+@pytest.mark.parametrize("streams", [False, True])
+def test_text_in_any_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, encoding: str, streams: bool
+) -> None:
+    """Read whole or in spans, also by a run that is opened again."""
+    (tmp_path / "data").mkdir()
+    lines = [f"{number}. {line}\n" for number in range(300) for line in text.splitlines()]
+    (tmp_path / "data" / "a.txt").write_bytes("".join(lines).encode(encoding))
+    if streams:
+        monkeypatch.setattr("anew.data.sources.folder.WHOLE_BYTES", 1000)
+        monkeypatch.setattr("anew.data.sources.open.WHOLE_BYTES", 1000)
+        monkeypatch.setattr("anew.data.sources.folder.SHARD_BYTES", 4000)
+    settings = {"layout": "document"}
+    data = opened(tmp_path / "data", settings=settings, cache=tmp_path)
+    assert set(whole_text(data).splitlines(keepends=True)) <= set(lines)
+    assert any("1 file is not UTF-8; read as" in note for note in data.scan.notes)
+    data.modality.save(tmp_path)
+    monkeypatch.setattr("anew.data.formats.encoding_recognition.scores", lambda sample: {})  # what was chosen is kept
+    assert whole_text(Dataset.reopen(data.state(), tmp_path)) == whole_text(data)
+
+
+def test_an_encoding_that_is_asked_for_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes((RUSSIAN * 50).encode("koi8-r"))
+    data = opened(tmp_path / "a.txt", settings={"encoding": "cp1251", "layout": "document"})
+    garbage = RUSSIAN.encode("koi8-r").decode("cp1251")
+    assert garbage.splitlines()[0] in whole_text(data)
+    data.modality.save(tmp_path)
+    assert whole_text(Dataset.reopen(data.state(), tmp_path)) == whole_text(data)
+    (tmp_path / "samples.txt").write_text(RUSSIAN * 50, encoding="utf-8")  # what Anew writes is UTF-8
+    other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "samples.txt"))
+    assert RUSSIAN.splitlines()[0] in "".join(other.text("all"))
+
+
+def test_other_data_may_be_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes((RUSSIAN * 50).encode("koi8-r"))
+    (tmp_path / "b.txt").write_bytes((RUSSIAN * 50).encode("cp1251"))
+    data = opened(tmp_path / "a.txt", settings={"layout": "document"})
+    data.modality.save(tmp_path)
+    other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "b.txt"))
+    assert RUSSIAN.splitlines()[0] in "".join(other.text("all"))
+
+
+def test_older_runs_read_windows_1252(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes((SPANISH * 50).encode("cp1252"))
+    data = opened(tmp_path / "a.txt", settings={"layout": "document"})
+    data.modality.save(tmp_path)
+    state = data.state()
+    learned = {name: value for name, value in state.learned.items() if name != "files"}
+    config = {name: value for name, value in state.config.items() if name != "encoding"}
+    again = Dataset.reopen(state.model_copy(update={"learned": learned, "config": config}), tmp_path)
+    assert whole_text(again) == whole_text(data)
+
+
+def test_files_in_another_encoding_than_asked_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes((JAPANESE * 50).encode("euc_jp"))
+    (tmp_path / "b.txt").write_bytes((RUSSIAN * 50).encode("koi8-r"))
+    data = opened(tmp_path, settings={"encoding": "euc-jp", "layout": "document"})
+    assert [(item.name, item.reason.partition(",")[0]) for item in data.scan.refusals] == [("b.txt", "is not EUC-JP")]
+    with pytest.raises(ConfigError, match="encoding='utf-16' is not allowed"):
+        opened(tmp_path, settings={"encoding": "utf-16"})
+
+
+def test_programs_in_any_encoding(tmp_path: Path) -> None:
+    for number in range(20):
+        source = "".join(f"# {line}\nx{number} = {number}\n" for line in RUSSIAN.splitlines() * 3)
+        (tmp_path / f"{number}.py").write_bytes(source.encode("cp1251"))
+    data = opened(tmp_path)
+    assert data.modality.name == "code" and RUSSIAN.splitlines()[0] in whole_text(data)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, SupportsIndex, TypeAlias, TypeVar, cast
 
@@ -39,6 +39,7 @@ class Setting:
         low: Least number, inclusive.
         high: Largest number, inclusive.
         choices: The texts allowed; empty: any.
+        why_not: Says why a text is not allowed, one clause; None: it is. Without it, any is.
     """
 
     help: str
@@ -46,6 +47,7 @@ class Setting:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    why_not: Callable[[str], str | None] | None = None
 
     def check(self, name: str, value: object) -> None:
         """Raise ConfigError where the value, or one in a tuple of them, is not allowed."""
@@ -55,6 +57,9 @@ class Setting:
             return
         if self.choices and value not in self.choices:
             raise ConfigError(f"{name}={value!r} is not allowed{did_you_mean(str(value), self.choices)}")
+        reason = self.why_not(value) if self.why_not and isinstance(value, str) else None
+        if reason is not None:
+            raise ConfigError(f"{name}={shorten(value)} is not allowed; {reason}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         if isinstance(value, float) and not math.isfinite(value):  # NaN is neither below nor above a bound
@@ -81,9 +86,10 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    why_not: Callable[[str], str | None] | None = None,
 ) -> V:
     """A dataclass field that is a setting, which type checkers take for its default; the arguments are those of `Setting`."""
-    return field(default=default, metadata={"setting": Setting(help, unit, low, high, choices)})
+    return field(default=default, metadata={"setting": Setting(help, unit, low, high, choices, why_not)})
 
 
 def settings_of(cls: type) -> dict[str, Setting]:

@@ -86,14 +86,15 @@ class Dataset:
         own_settings = settings(chosen.modality) if callable(settings) else settings
         instance = owner(configs.from_json(owner.Config, dict(own_settings or {})))
         data = cls(chosen, instance, seed, cache)
-        data._survey(fresh=True, budget=size)
+        data._survey(new_files=True, fresh=True, budget=size)
         data._divide(fresh=True)
         return data
 
-    def _survey(self, fresh: bool, budget: DataBudget | None = None) -> None:
+    def _survey(self, new_files: bool, fresh: bool = False, budget: DataBudget | None = None) -> None:
         """Read a sample of the items: refuse a source without usable ones, and let the modality inspect it.
 
         Args:
+            new_files: Whether the files are others than those that the modality was fitted to.
             fresh: Whether the data is new, not that of a saved run.
             budget: The budget, if it is known.
         """
@@ -103,6 +104,8 @@ class Dataset:
             refused = [*refused, *chosen.source.refusals]
             reasons = f": {name_reasons(refused)}" if refused else ""
             raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{reasons}")
+        if new_files:
+            modality.survey(sample)
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if budget is not None:
             budget = replace(budget, items=items, bytes=size)
@@ -356,17 +359,19 @@ class Dataset:
         """
         columns = ColumnChoice.of(state.config, is_needed=False)
         chosen = detect_modality(path, state.modality, samples, columns=columns)
-        data = cls._restored(chosen, state, folder, generated=samples)
+        data = cls._restored(chosen, state, folder, new_files=True, generated=samples)
         data._all = True
         data._opened_store = InMemoryStore(chosen.source, chosen.shards, data.modality, data.seed, undivided=True)
         data._encode()
         return data
 
     @classmethod
-    def _restored(cls, chosen: SelectedData, state: DataRecord, folder: Path, *, generated: bool = False) -> Dataset:
+    def _restored(
+        cls, chosen: SelectedData, state: DataRecord, folder: Path, *, new_files: bool = False, generated: bool = False
+    ) -> Dataset:
         modality = restore_item_modality(state, folder, generated=generated)
         data = cls(chosen, modality, state.seed, None)
-        data._survey(fresh=False)
+        data._survey(new_files)
         data._spec = modality.spec
         data.scan.labels = tuple(state.labels)
         return data

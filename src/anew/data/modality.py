@@ -83,7 +83,7 @@ class ModalityTraits:
 
 
 class Modality(ABC):
-    """One kind of item. Methods are called in this order: `inspect`, `fit`, then `encode` and `decode`.
+    """One kind of item. Methods are called in this order: `survey`, `inspect`, `fit`, then `encode` and `decode`.
 
     `inspect` decides what an item is, `fit` learns vocabulary, shape and scale. `state` and `save` keep their results in the
     run folder; `restore` takes the place of both when a run is opened again.
@@ -153,6 +153,10 @@ class Modality(ABC):
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         """Settings that read real items in the shape of samples, if that is smaller than their own."""
         return {}
+
+    def survey(self, sample: Sequence[Item]) -> None:
+        """Decide from a sample, before `inspect`, how files are read (in which encoding); also for other data than a run's own."""
+        return None
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         """Decide what an item is (a file of lines may be a list of records), before anything is split.

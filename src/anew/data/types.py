@@ -85,6 +85,7 @@ class Item:
         begins: False if it is a piece of a longer text with more before it.
         ends: False if it is a piece of a longer text with more after it.
         group: The recording that it was cut out of together with others; such records stay in one part of the split.
+        sample: Of a span that is not UTF-8, lines beyond ASCII from all over the file, which tell its encoding.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Item:
     begins: bool = True
     ends: bool = True
     group: str | None = None
+    sample: bytes | None = None
 
     @property
     def text(self) -> str:
@@ -121,7 +123,7 @@ class Item:
         return 0 if isinstance(self.data, FileSlice) else len(self.data)
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        return Item, (self.name, self.data, self.label, self.begins, self.ends, self.group)
+        return Item, (self.name, self.data, self.label, self.begins, self.ends, self.group, self.sample)
 
 
 @dataclass(frozen=True, slots=True)

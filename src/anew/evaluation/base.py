@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
+from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, with_limit
@@ -40,6 +42,9 @@ from anew.evaluation.score import Score
 SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
 # Share of the time for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
 FEATURES_SHARE = 0.2
+# Share of the time for metrics in which sets of features are compared, and the seconds that this takes for 1,000 items of each
+# set on an idle core, measured; they rise with the square of the items.
+FIGURES_SHARE, THOUSAND_SECONDS = 0.3, 1.6
 METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the copying test and the report's items
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
@@ -90,6 +95,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.skipped: list[str] = []
         self.unmeasured = [FURTHER]
         self.too_few = ""
+        self._crowding = CrowdingMeter()
         self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
         self._embedder: Embedder[ItemT] | None = None
@@ -329,6 +335,8 @@ class Evaluation(ABC, Generic[ItemT]):
         embed(fitted)
         seconds_per_item = (time.monotonic() - start) / len(fitted)
         affordable = measured_items(self.clock.remaining, seconds_per_item)
+        if self.clock.limit is not None and n > QUICK:
+            affordable = min(affordable, comparable_items(self.clock.limit, self._crowding.read()))
         if affordable >= n:
             return embed, n
         n = max(min(n, 2 * MIN_ITEMS), int(affordable))
@@ -397,6 +405,16 @@ def measured_items(remaining: Callable[[float], float], seconds_per_item: float)
     in_half = remaining(0.5) / (SETS * seconds_per_item)
     in_feature_time = remaining(FEATURES_SHARE) / (SETS * seconds_per_item)
     return max(min(in_half, QUICK), in_feature_time)
+
+
+def comparable_items(seconds: float, crowding: float) -> float:
+    """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least QUICK.
+
+    Args:
+        seconds: Seconds for all metrics.
+        crowding: How many times longer than on idle cores work takes.
+    """
+    return max(QUICK, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
 
 
 def too_few_of(name: str, n: int) -> str:

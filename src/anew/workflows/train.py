@@ -15,7 +15,7 @@ from anew.core import settings as cfg
 from anew.core import world as world_of_processes
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import spec_to_json
-from anew.core.threads import measure_crowding, use_threads
+from anew.core.threads import CrowdingMeter, measure_crowding, use_threads
 from anew.core.version import __version__
 from anew.core.world import World
 from anew.data.dataset import Dataset
@@ -116,6 +116,7 @@ def _begin(
     Returns:
         The training; the checkpoint of the winning pilot, None without pilots; the report of skipped items.
     """
+    meter = CrowdingMeter()
     # Refuses unknown settings before any data is read.
     cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_family))
     train_config = train_config_of(request)
@@ -125,6 +126,7 @@ def _begin(
     _check_same_request(context.world, request, folder)
     pilots.clear(folder)
     data = open_data(request, context)
+    context = replace(context, crowding=context.world.broadcast(meter.read()))
     _check_same_data(context.world, data)
     skipped_items = SkippedItemsReport(reporter)
     skipped_items.update(data)

@@ -1,4 +1,4 @@
-"""Encodings, lists or documents, records and streams."""
+"""Lists or documents, records and streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from anew.data.dataset import Dataset
 from anew.data.formats.line_records import records, why_document
-from anew.data.formats.text_encoding import decode_text, looks_like_text
 from anew.data.modalities.text import Text, TextConfig, choose_tokens
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
@@ -24,51 +23,6 @@ def names(n: int = 400) -> str:
         for i, (a, b) in enumerate((a, b) for a in "abcdefghijklmnopqrst" for b in "aeiouxyzlm" * 2)
         if i < n
     )
-
-
-@pytest.mark.parametrize(
-    ("data", "text", "encoding"),
-    [
-        ("naïve €".encode(), "naïve €", "utf-8"),
-        ("naïve".encode("utf-8-sig"), "naïve", "utf-8"),
-        ("naïve €".encode("utf-16"), "naïve €", "utf-16-le"),
-        ("naïve €".encode("cp1252"), "naïve €", "cp1252"),
-        ("naïve €\nb\n".encode() + b"d\xe9j\xe0 vu\r\n", "naïve €\nb\ndéjà vu\r\n", "utf-8 and cp1252"),
-        (b"a\x81b", "a\x81b", "latin-1"),
-        (b"one\r\ntwo\r\n", "one\r\ntwo\r\n", "utf-8"),
-    ],
-)
-def test_encodings(data: bytes, text: str, encoding: str) -> None:
-    assert decode_text(data) == (text, encoding)
-
-
-def test_what_was_guessed_is_said() -> None:
-    modality = Text(TextConfig())
-    legacy, mixed = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
-    for name, data in (("a.txt", legacy), ("b.txt", legacy), ("c.txt", mixed), ("d.txt", "naïve".encode("utf-16"))):
-        for _ in range(2):
-            modality.read(Item(name, data))
-    assert modality.remarks() == [
-        "2 files are not UTF-8; read as Windows-1252: a.txt, b.txt (if they are in another encoding, convert them to UTF-8)",
-        "1 file is UTF-8 in part only; 2 lines that are not were read as Windows-1252: c.txt",
-    ]
-
-
-def test_emphasis_by_overstriking_is_text() -> None:
-    head = b"".join(b"_\b%c" % letter for letter in b"NAME") + b" of a page\n\x1b[1mbold\x1b[0m\n"
-    assert looks_like_text(head) and decode_text(head + b"d\xe9j\xe0\n")[1] == "cp1252"
-    assert not looks_like_text(bytes(range(1, 8)) + head)
-
-
-@pytest.mark.parametrize("data", [b"\x00\x01\x02" * 100, bytes(range(1, 9)) * 50 + b"\xff\xfe\xfd"])
-def test_binary_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="binary"):
-        decode_text(data)
-    assert "binary" in (Text(TextConfig()).validate_header(Item("x", data)) or "")
-
-
-def test_a_head_may_stop_inside_a_character() -> None:
-    assert decode_text("é".encode()[:1], is_complete=False) == ("", "utf-8")
 
 
 def test_what_is_a_list() -> None:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.languages import OLD_ENCODINGS
 
 from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.file_names import label_of, part_of, parts_of, suffix_of
+from anew.data.formats.text_decoder import TextDecoder
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
@@ -126,6 +128,24 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     assert "".join(decode_text(item.data)[0] for item in items) == text  # type: ignore[union-attr]
     assert [item.begins for item in items if isinstance(item, Item)].count(True) == 1
     assert isinstance(items[-1], Item) and items[-1].ends
+
+
+@pytest.mark.parametrize(("text", "encoding"), OLD_ENCODINGS)
+@pytest.mark.parametrize("line_end", ["\n", " "])
+def test_spans_of_any_encoding_hold_whole_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, encoding: str, line_end: str
+) -> None:
+    whole = "".join(text.replace("\n", line_end) for _ in range(60))
+    (tmp_path / "big.txt").write_bytes(whole.encode(encoding))
+    for name in ("WHOLE_BYTES", "SHARD_BYTES", "MAX_LINE_SEARCH"):
+        monkeypatch.setattr(folder, name, 1000)
+    size = (tmp_path / "big.txt").stat().st_size
+    reader = folder.open_reader([File("big.txt", size, 0)], tmp_path, KINDS)
+    items = [item for shard in reader.shards("text") for item in reader.read(shard) if isinstance(item, Item)]
+    assert len(items) > 5
+    decoder = TextDecoder("auto")
+    decoder.survey(item.sample for item in items[:1] if item.sample is not None)
+    assert "".join(decoder.decode(item.name, item.content, item.sample) for item in items) == whole
 
 
 def test_image_blocks_mix_the_classes(tmp_path: Path) -> None:

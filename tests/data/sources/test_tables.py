@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.languages import OLD_ENCODINGS, RUSSIAN
 
 from anew.data import limits
 from anew.data.dataset import Dataset
@@ -23,7 +24,7 @@ from anew.data.sources.columns import ColumnChoice, Columns, TablePlace, choose,
 from anew.data.sources.listing import File
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
 from anew.data.types import DataBudget, Item, SkippedItem
-from anew.errors import DataError
+from anew.errors import ConfigError, DataError
 
 TEXTS = [
     "first",
@@ -155,6 +156,35 @@ def test_old_encodings_are_read_and_utf16_is_refused(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.csv": "text,n\nZürich,1\n".encode("cp1252"), "b.csv": "text\nx\n".encode("utf-16")})
     assert texts(opened) == ["Zürich"]
     assert "UTF-16" in opened.refusals[0].reason
+
+
+@pytest.mark.parametrize(("text", "encoding"), OLD_ENCODINGS)
+def test_tables_in_any_encoding(tmp_path: Path, text: str, encoding: str) -> None:
+    rows = [line for line in text.splitlines() if line.isprintable()]
+    quoted = "text|n\n" + "".join(f'"{row}\n{row}"|1\n' for row in rows)
+    opened = reader(tmp_path, {"a.csv": quoted.encode(encoding)})
+    assert texts(opened) == [f"{row}\n{row}" for row in rows]
+    assert "1 file is not UTF-8; read as" in opened.notes[-1] and "a.csv" in opened.notes[-1]
+
+
+def test_spans_of_a_table_have_its_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 1000)
+    monkeypatch.setattr("anew.data.sources.tables.SHARD_BYTES", 1000, raising=False)
+    rows = [f"{number} {line}" for number in range(50) for line in RUSSIAN.splitlines()]
+    opened = reader(tmp_path, {"a.tsv": ("text\tn\n" + "".join(f"{row}\t1\n" for row in rows)).encode("cp866")})
+    assert len(opened.shards("text")) > 10 and texts(opened) == rows
+
+
+def test_the_encoding_of_tables_can_be_given(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text,n\nЧай,1\n".encode("koi8-r"))
+    files = [File("a.csv", (tmp_path / "a.csv").stat().st_size, 1)]
+    opened = open_reader(files, tmp_path, {}, ColumnChoice.of({"text.encoding": "koi8-r"}))
+    assert texts(opened) == ["Чай"]
+    assert opened.notes[-1] == "1 file is not UTF-8; read as KOI8-R, as asked: a.csv"
+    opened = open_reader(files, tmp_path, {}, ColumnChoice.of({"encoding": "euc-jp"}))
+    assert "is not EUC-JP" in opened.refusals[0].reason
+    with pytest.raises(ConfigError, match="encoding='koi8-rr' is not allowed; did you mean 'koi8-r'"):
+        ColumnChoice.of({"encoding": "koi8-rr"})
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"text,n\n", b"\x00\xff\x00\xff" * 50])

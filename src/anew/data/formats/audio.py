@@ -58,13 +58,19 @@ class _SharedFile(threading.local):
 _OPEN = _SharedFile()
 
 
+@atexit.register
+def _close_shared() -> None:
+    """Close this thread's file: soundfile complains of one that is still open when Python ends."""
+    if _OPEN.file is not None:
+        _OPEN.file.close()
+        _OPEN.clip = _OPEN.file = None
+
+
 @contextmanager
 def _open_shared(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
     """Like `_open_file`, but the file stays open until this thread reads another recording. clip: identity of the recording."""
     if _OPEN.clip != clip:
-        if _OPEN.file is not None:
-            _OPEN.file.close()
-        _OPEN.clip = _OPEN.file = None
+        _close_shared()
         with _readable_errors():
             _OPEN.file = _soundfile(data)
         _OPEN.clip = clip

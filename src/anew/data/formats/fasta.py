@@ -148,13 +148,13 @@ def to_fasta(records: Iterable[FastaRecord]) -> str:
 
 def decode_file(data: bytes) -> str:
     """The text of a file, compressed by gzip or not, in any encoding. Raises ValueError (one clause)."""
-    return decode_text(inflate(data))[0]
+    return decode_text(inflate(data)).text
 
 
 def looks_like(head: bytes) -> bool:
     """Whether a file that begins with `head` looks like FASTA: headers, each followed by lines of residues only."""
     try:
-        text = decode_text(head, is_complete=False)[0]
+        text = decode_text(head, is_complete=False).text
     except ValueError:
         return False
     lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]

@@ -45,7 +45,7 @@ def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> 
         return ""
     for name, seconds in BUDGETS:
         if seconds > budget.seconds and affords(replace(budget, seconds=seconds)):
-            return f", a budget of {name} all"
+            return f", and a budget of {name} keeps all"
     return ""
 
 

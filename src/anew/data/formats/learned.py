@@ -64,9 +64,15 @@ class _Sequences(Record):
 
 
 class LearnedText(_Sequences):
-    """See `Text.state`. tokens: the state of a `TextTokenizer`."""
+    """See `Text.state`. tokens: the state of a `TextTokenizer`; files: that of a `TextDecoder`."""
+
+    class LearnedDecoder(Record):
+        encoding: Text = "cp1252"
+        is_sure: Flag = False
+        agree: Flag = True  # older runs read every file that is not UTF-8 as Windows-1252
 
     tokens: dict[str, object]
+    files: LearnedDecoder = LearnedDecoder()
 
 
 class LearnedProtein(_Sequences):

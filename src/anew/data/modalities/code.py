@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
+from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch, Tokens
@@ -50,6 +51,9 @@ class CodeConfig:
     context: int = setting(0, "context length in tokens; 0: chosen by budget and data", unit="tokens", low=0, high=8192)
     fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
+    )
+    encoding: str = setting(
+        AUTO, "encoding of files that are not UTF-8, such as koi8-r; auto: recognised", why_not=why_not_encoding
     )
 
 

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from anew.core import files
 from anew.core.arrays import Integers, Numbers, Values
+from anew.core.encodings import AUTO, why_not_encoding
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, record_jar, tokenizer
+from anew.data.formats.encoding_recognition import sample_lines
 from anew.data.formats.gzip_files import inflate, inflate_head, is_packed
-from anew.data.formats.text_encoding import MIXED, count_guessed_lines, decode_text, looks_like_text
+from anew.data.formats.text_decoder import TextDecoder
+from anew.data.formats.text_encoding import decode_text, is_unicode, looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
 from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -45,6 +48,9 @@ class TextConfig:
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
     text_column: str = setting("", "table column of the text; empty: found by its name")
+    encoding: str = setting(
+        AUTO, "encoding of files that are not UTF-8, such as koi8-r; auto: recognised", why_not=why_not_encoding
+    )
 
 
 class TokenSettings(Protocol):
@@ -125,12 +131,15 @@ class Text(Modality):
         self.layout: Layout = "document"
         self.tokenizer: tokenizer.TextTokenizer
         self._widths: NDArray[np.float32]
-        # Files that are not UTF-8: number of such lines in each span, or {} if the whole file is not
-        self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}
+        self._decoder = TextDecoder(getattr(config, "encoding", None))  # molecules have no such setting: they are ASCII
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
         return TEXT_CONFIDENCE if looks_like_text(head) else 0.0
+
+    def survey(self, sample: Sequence[Item]) -> None:
+        first_items = {item.name: item for item in reversed(sample) if isinstance(item.data, bytes)}
+        self._decoder.survey(map(_lines_of, first_items.values()))
 
     def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         assert isinstance(self.config, TextConfig), "a subclass with other settings has an `inspect` of its own"
@@ -169,16 +178,10 @@ class Text(Modality):
             return None
 
     def read(self, item: Item) -> str:
-        """The item's text. Raises ValueError (one clause) if it is binary."""
+        """The item's text. Raises ValueError (one clause) if it is binary, or not in the encoding that is asked for."""
         if isinstance(item.data, str):
             return tokenizer.clean(item.data)
-        data = inflate(item.content)
-        text, encoding = decode_text(data)
-        if encoding == MIXED:  # a large file comes in spans, each of which may be read more than once
-            self._guessed.setdefault(item.name, {})[len(data), data[:64]] = count_guessed_lines(data)
-        elif encoding in ("cp1252", "latin-1"):
-            self._guessed.setdefault(item.name, {})
-        return text
+        return self._decoder.decode(item.name, inflate(item.content), item.sample)
 
     def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
@@ -205,7 +208,7 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        return _encoding_notes(self._guessed)
+        return self._decoder.notes()
 
     # ---- learning the tokens ----
 
@@ -374,11 +377,13 @@ class Text(Modality):
             "tokens": self.tokenizer.state(),
             "length": spec.length,
             "many": "end" in spec.special,
+            "files": self._decoder.state(),
         }
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
         record = learned.read(learned.LearnedText, state)
         self.layout = record.layout
+        self._decoder.restore(record.files.encoding, record.files.is_sure, record.files.agree)
         self.tokenizer = tokenizer.restore_tokenizer(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
 
@@ -391,31 +396,15 @@ class Text(Modality):
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
 
 
-def _encoding_notes(guessed: Mapping[str, Mapping[tuple[int, bytes], int]]) -> list[str]:
-    """Sentences on files that are not UTF-8.
-
-    Args:
-        guessed: By file: number of such lines in each span, {} if the whole file is not UTF-8.
-    """
-    not_utf8 = sorted(name for name, lines in guessed.items() if not lines)
-    partly_utf8 = sorted(name for name, lines in guessed.items() if lines)
-    notes = []
-    if not_utf8:
-        notes.append(
-            f"{_files_are(not_utf8)} not UTF-8; read as Windows-1252: {', '.join(not_utf8[:3])} (if they are in another encoding, "
-            "convert them to UTF-8)"
-        )
-    if partly_utf8:
-        lines = sum(sum(guessed[name].values()) for name in partly_utf8)
-        notes.append(
-            f"{_files_are(partly_utf8)} UTF-8 in part only; {lines} lines that are not were read as Windows-1252: "
-            f"{', '.join(partly_utf8[:3])}"
-        )
-    return notes
-
-
-def _files_are(names: Sequence[str]) -> str:
-    return "1 file is" if len(names) == 1 else f"{len(names)} files are"
+def _lines_of(item: Item) -> bytes:
+    """Lines beyond ASCII from all over the file of an item; none of a file that is UTF-8 or damaged."""
+    if item.sample is not None:
+        return item.sample
+    try:
+        data = inflate(item.content)
+    except ValueError:  # it is refused when it is read
+        return b""
+    return b"" if is_unicode(data) else sample_lines(lambda start, stop: data[start:stop], len(data))
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:

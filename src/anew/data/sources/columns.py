@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anew.core.encodings import AUTO, why_not_encoding
 from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import pixels
 from anew.data.formats.reading import read_whole, too_large
 from anew.data.types import Item, SkippedItem
-from anew.errors import DataError, did_you_mean, shorten
+from anew.errors import ConfigError, DataError, did_you_mean, shorten
 
 # Names of columns for each role; the first that a table has is taken
 TEXT = ("text", "content", "document", "sentence", "article")
@@ -40,9 +41,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """The columns that the user names for each role; with "" the column is chosen by its name.
+    """The columns that the user names for each role, and the encoding of tables; with "" a column is chosen by its name.
 
     Attributes:
+        encoding: Encoding of tables that are not UTF-8; "auto": it is recognised.
         is_needed: Whether data without a named column is refused; otherwise its columns are chosen by their names.
     """
 
@@ -50,13 +52,20 @@ class ColumnChoice:
     image: str = ""
     label: str = ""
     is_needed: bool = True
+    encoding: str = AUTO
 
     @classmethod
     def of(cls, settings: Mapping[str, object], is_needed: bool = True) -> ColumnChoice:
-        """The choice in settings by name: `text_column`, `image_column` and `label_column`."""
+        """The choice in settings by name: `text_column`, `image_column`, `label_column` and `encoding`.
+
+        Raises ConfigError if there is no such encoding."""
         named = {name.rpartition(".")[2]: value for name, value in settings.items()}
         roles = {role: named.get(f"{role}_column") for role in ROLES}
-        return cls(**{role: str(name) for role, name in roles.items() if name}, is_needed=is_needed)
+        encoding = str(named.get("encoding", AUTO))
+        if reason := why_not_encoding(encoding):
+            raise ConfigError(f"encoding={shorten(encoding)} is not allowed; {reason}")
+        texts = {role: str(name) for role, name in roles.items() if name}
+        return cls(**texts, is_needed=is_needed, encoding=encoding)
 
     def named(self) -> dict[str, str]:
         """The columns that are given, by the name of their setting."""

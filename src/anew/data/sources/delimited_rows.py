@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from anew.core.encodings import AUTO
 from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import by_range
+from anew.data.formats.encoding_recognition import sample_file
+from anew.data.formats.text_decoder import TextDecoder
 from anew.data.sources.base import SHARD_BYTES
 
 MAX_SCANNED_BYTES = (
@@ -53,9 +56,13 @@ class DelimitedFile:
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, name: str = "", decoder: TextDecoder | None = None) -> None:
+        """name: the file, for sentences; decoder: reads what is not UTF-8, by default in the encoding that it recognises."""
         self.path = path
         self.size = size
+        self._name = name or path.name
+        self._decoder = decoder or TextDecoder(AUTO)
+        self._sample: bytes | None = None
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
         quote = b'"' if self._is_csv else None
         with by_range.open_file(path, SHARD_BYTES) as stream:
@@ -66,10 +73,11 @@ class DelimitedFile:
             raise ValueError("it is UTF-16; save it as UTF-8")
         if not start.strip():
             raise ValueError("it is empty")
-        self._delimiter = _delimiter(start, suffix_of(path.name))
+        text = self._decode(start, True)
+        self._delimiter = _delimiter(text, suffix_of(path.name))
         self._header: list[str] = []
         if self._is_csv:
-            self._header = [name.strip() for name in next(self._csv(_decode(start, True)), [])]
+            self._header = [name.strip() for name in next(self._csv(text), [])]
             if len(self._header) > limits.ROWS.cells:
                 raise ValueError(f"it has {len(self._header):,} columns; at most {limits.ROWS.cells:,} are read")
         self.exact = len(start) >= size
@@ -127,8 +135,16 @@ class DelimitedFile:
         return csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
 
     def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, object] | Broken]:
-        text = _decode(data, first)
+        text = self._decode(data, first)
         yield from self._parse_csv(text, first) if self._is_csv else _parse_json(text)
+
+    def _decode(self, data: bytes, first: bool) -> str:
+        try:
+            return data.decode("utf-8-sig" if first else "utf-8")
+        except UnicodeDecodeError:
+            if self._sample is None:
+                self._sample = sample_file(self.path)
+            return self._decoder.decode_other(self._name, data, self._sample)
 
     def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, object] | Broken]:
         rows = self._csv(text)
@@ -148,13 +164,6 @@ def _too_long_reason() -> str:
     return f"a row is longer than {limits.size(limits.ROWS.row)} (a missing closing quote?)"
 
 
-def _decode(data: bytes, first: bool) -> str:
-    try:
-        return data.decode("utf-8-sig" if first else "utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")  # the encoding of spreadsheets that do not write UTF-8
-
-
 def _parse_json(text: str) -> Iterator[dict[str, object] | Broken]:
     for line in text.split("\n"):  # not splitlines: JSON text may hold other line separators
         if not line.strip():
@@ -167,10 +176,10 @@ def _parse_json(text: str) -> Iterator[dict[str, object] | Broken]:
         yield row if isinstance(row, dict) else Broken("the line is not a JSON object")
 
 
-def _delimiter(start: bytes, suffix: str) -> str:
+def _delimiter(text: str, suffix: str) -> str:
     if suffix == ".tsv":
         return "\t"
-    line = start.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
+    line = text.split("\n", 1)[0]
     return max(_DELIMITERS, key=line.count)
 
 

@@ -4,6 +4,7 @@ Shards hold shuffled whole files, spans of large text files, or slices of files 
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import itertools
 import re
@@ -16,7 +17,9 @@ from anew.data import limits
 from anew.data.file_names import is_packed, label_of, parts_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
+from anew.data.formats.encoding_recognition import find_break, sample_file
 from anew.data.formats.reading import read_whole, too_large
+from anew.data.formats.text_encoding import is_unicode
 from anew.data.limits import WHOLE_BYTES, WHOLE_ITEMS
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
@@ -83,6 +86,7 @@ class FolderReader:
         self._owners = modalities
         self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
+        self._samples: dict[str, bytes] = {}  # of large text files, see `Item.sample`
         self.labels: tuple[str, ...] | None = ()
         sorted_files = sort_files(files, root, modalities, requested)
         self._files = sorted_files.files
@@ -162,6 +166,7 @@ class FolderReader:
         path, start, stop, record = place
         try:
             data, last = _read_span(self._root / path, start, stop, record, self._starts[path])
+            sample = None if is_unicode(data) else self._sample_of(path)
         except OSError as error:
             yield SkippedItem(path, f"cannot be read ({error.strerror})")
             return
@@ -169,7 +174,13 @@ class FolderReader:
             yield SkippedItem(path, str(error))
             return
         if data:
-            yield Item(path, data, self._label(path), begins=start == 0, ends=last)
+            yield Item(path, data, self._label(path), begins=start == 0, ends=last, sample=sample)
+
+    def _sample_of(self, path: str) -> bytes:
+        """Lines beyond ASCII from all over a file. Raises OSError."""
+        if path not in self._samples:
+            self._samples[path] = sample_file(self._root / path)
+        return self._samples[path]
 
     def _file_slice(self, part: _FilePart) -> Item | SkippedItem:
         file_slice = FileSlice(self._root / part.path, part.number, part.of)
@@ -301,7 +312,20 @@ def _line_start(stream: IO[bytes], at: int, line_end: bytes) -> int:
         index = data.find(line_end, index + 1)
     if index >= 0:
         return base + index + width
+    if width > 1:
+        return base + width
     skip = 1
-    while width == 1 and skip < len(data) and data[skip] & 0xC0 == 0x80:
+    while skip < len(data) and data[skip] & 0xC0 == 0x80:
         skip += 1
-    return base + (skip if width == 1 else width)
+    if _is_utf8_from(data[skip:]):
+        return base + skip
+    return base + (find_break(data, 1) or skip)
+
+
+def _is_utf8_from(data: bytes) -> bool:
+    """Whether bytes are UTF-8; the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from typing import cast
 from anew.data.file_names import part_of, suffix_of
 from anew.data.formats import by_range
 from anew.data.formats.by_range import Range
+from anew.data.formats.text_decoder import TextDecoder
 from anew.data.modality import Modality
 from anew.data.sources.base import Shard
 from anew.data.sources.columns import (
@@ -39,6 +40,7 @@ class TableReader:
         self.refusals: list[SkippedItem] = []
         self._root = root
         self._choice = choice or ColumnChoice()
+        self._decoder = TextDecoder(self._choice.encoding)
         columns_of_all: dict[str, None] = {}
         self._tables: dict[str, tuple[File, DelimitedFile | ParquetFile, Columns]] = {}
         self.counts: dict[str, int] = {}
@@ -64,10 +66,11 @@ class TableReader:
             tuple(sorted(set().union(*sets))) if len(sets) == len(label_sets) else None
         )
         self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()})
+        self.notes += self._decoder.notes()
 
     def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
         try:
-            return _open_table(self._root / file.path, file.bytes, self._choice)
+            return _open_table(self._root / file.path, file.bytes, self._choice, file.path, self._decoder)
         except (OSError, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
             self.refusals.append(SkippedItem(file.path, reason))
@@ -131,14 +134,14 @@ class TableReader:
 
 
 def _open_table(
-    path: Path, size: int, choice: ColumnChoice | None = None
+    path: Path, size: int, choice: ColumnChoice | None = None, name: str = "", decoder: TextDecoder | None = None
 ) -> tuple[DelimitedFile | ParquetFile, Columns]:
     if suffix_of(path.name) == ".parquet":
         parquet = ParquetFile(path)
         columns = choose(parquet.columns, parquet.samples, choice=choice)
         names = parquet.class_names.get(columns.label or "", ())
         return parquet, choose(parquet.columns, parquet.samples, names, choice)
-    rows = DelimitedFile(path, size)
+    rows = DelimitedFile(path, size, name, decoder)
     return rows, choose(rows.columns, rows.samples, choice=choice)
 
 

@@ -265,8 +265,8 @@ class CopyTestResult:
             )
         if self.method == "shifted":
             return (
-                "No sign of copying, but the test cannot prove it: the held-out items are not a random draw from the source "
-                "of the training items. Give all items in one folder, and a random part is held out."
+                "No sign of copying, but the test cannot prove it: held-out and training items differ even where nothing was "
+                "copied. It needs held-out items that are a random draw: give all items in one folder, or more recordings."
             )
         if self.detection_limit is not None:
             return f"No copying found; this test would catch {percent(self.detection_limit)} copies or more."
