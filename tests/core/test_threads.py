@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from anew.core.threads import ThreadTuner, choose_thread_count, map_in_threads, measure_crowding, one_thread, stretched
+from anew.core import threads as threads_module
+from anew.core.threads import (
+    CrowdingMeter,
+    ThreadTuner,
+    choose_thread_count,
+    map_in_threads,
+    measure_crowding,
+    one_thread,
+    stretched,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +71,20 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
 
 def test_crowding_is_at_least_one() -> None:
     assert measure_crowding(0.01) >= 1.0
+
+
+def test_a_meter_counts_turns_of_others_and_no_waiting_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads_module, "SCHEDULE", tmp_path / "schedstat")
+    monkeypatch.setattr(threads_module, "measure_crowding", lambda: 7.0)
+    assert CrowdingMeter().read() == 7.0  # not Linux
+    (tmp_path / "schedstat").write_text("5000000000 9000000000 12\n")
+    meter = CrowdingMeter()
+    (tmp_path / "schedstat").write_text("5100000000 9000000000 13\n")
+    assert meter.read() == 7.0  # too short
+    (tmp_path / "schedstat").write_text("7000000000 13000000000 90\n")
+    assert meter.read() == 3.0  # 2 s on a core, 4 s in the queue
 
 
 def test_what_takes_longer_on_crowded_cores_is_kept_within_limits() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from anew.core.specs import Batch, Grid, Tokens
+from anew.training.progress import TimeProgress
 from anew.workflows import previews
 from anew.workflows.previews import Previews, collapse, pooled
 from anew.workflows.run_report import warnings
@@ -70,7 +72,7 @@ def job(generated: torch.Tensor, spec: Any, path: Path) -> Any:
     return SimpleNamespace(
         train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record=record, asked=requested,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
-        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32), rebuilt=lambda weights: LATENTS,
+        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32, progress=None), rebuilt=lambda weights: LATENTS,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
         model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode(generated[:n]))),
     )  # fmt: skip
@@ -104,6 +106,18 @@ def test_a_collapse_is_reported_late_enough_in_training(tmp_path: Path, monkeypa
 def test_text_is_not_judged(tmp_path: Path, monkeypatch: Any) -> None:
     warnings, training_job = warnings_of(noise(16, 1, 0.004), TEXT, AT, tmp_path, monkeypatch)
     assert not any(warnings) and not training_job.asked
+
+
+def test_slow_samples_are_given_up(tmp_path: Path, monkeypatch: Any) -> None:
+    """On crowded cores little time may be left for training, and samples would take all of it."""
+    training_job, begin = job(noise(16, 1), GRID, tmp_path), time.monotonic()
+    training_job.model.generate_samples = lambda n, seed: time.sleep(60)
+    training_job.trainer.progress = TimeProgress(5.0)
+    monkeypatch.setattr(previews, "Generator", lambda family, modality, labels, label_shares: training_job.model)
+    preview = Previews(training_job, training_job.trainer)
+    for step, progress in AT:
+        assert preview(SimpleNamespace(step=step, progress=progress)) is None  # type: ignore[arg-type]
+    assert 0.4 < time.monotonic() - begin < 5.0 and preview.cost > 0.4  # one of them was begun
 
 
 def test_the_report_says_the_last_warning(tmp_path: Path) -> None:

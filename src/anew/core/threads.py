@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,10 @@ from threadpoolctl import ThreadpoolController
 T = TypeVar("T")
 R = TypeVar("R")
 
+SCHEDULE = Path(
+    "/proc/thread-self/schedstat"
+)  # Linux: nanoseconds of this thread on a core and in the queue, and its turns
+LEAST_METERED = 0.5  # seconds on a core: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
 
@@ -85,8 +90,34 @@ def _blas_libraries() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+class CrowdingMeter:
+    """Slowdown of this thread by other programs since the meter was made.
+
+    It is the time on a core and in the queue for one, over the time on a core, as Linux counts them: waiting for files is no part.
+    """
+
+    def __init__(self) -> None:
+        self._on_core, self._queued = _schedule()
+
+    def read(self) -> float:
+        """At least 1 (idle cores). Measured now if the meter has hardly run, or the system does not count the times."""
+        on_core, queued = _schedule()
+        if on_core - self._on_core < LEAST_METERED:
+            return measure_crowding()
+        return 1.0 + (queued - self._queued) / (on_core - self._on_core)
+
+
+def _schedule() -> tuple[float, float]:
+    """Seconds that this thread was on a core, and waited for one; zeros if the system does not say."""
+    try:
+        on_core, queued, _ = map(int, SCHEDULE.read_text().split())
+    except (OSError, ValueError):
+        return 0.0, 0.0
+    return on_core / 1e9, queued / 1e9
+
+
 def measure_crowding(cpu_seconds: float = 0.1) -> float:
-    """Slowdown of single-threaded work by other programs, at least 1 (idle cores).
+    """Slowdown of single-threaded work by other programs at this moment, at least 1 (idle cores).
 
     Args:
         cpu_seconds: Seconds of processor time that are spent on measuring.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from anew.core import registry
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
+from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, with_limit
@@ -40,6 +42,9 @@ from anew.evaluation.score import Score
 SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
 # Share of the time for metrics, for features: with half of it, figures that people see first (sharpness, colours) were cut off.
 FEATURES_SHARE = 0.2
+# Share of the time for metrics in which sets of features are compared, and the seconds that this takes for 1,000 items of each
+# set on an idle core, measured; they rise with the square of the items.
+FIGURES_SHARE, THOUSAND_SECONDS = 0.3, 1.6
 METRICS_SHARE = 0.6  # of the time, for metrics; chosen: the rest is for the copying test and the report's items
 MAX_SAMPLES = 10_000  # samples that are measured at most: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared; chosen
@@ -90,6 +95,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.skipped: list[str] = []
         self.unmeasured = [FURTHER]
         self.too_few = ""
+        self._crowding = CrowdingMeter()
         self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
         self._embedder: Embedder[ItemT] | None = None
@@ -100,14 +106,14 @@ class Evaluation(ABC, Generic[ItemT]):
 
     @abstractmethod
     def embedder(self, train: Sequence[ItemT]) -> Embedder[ItemT]:
-        """Return the function from items to features (n, d), with centre and scale fitted to some training items."""
+        """The function from items to features (n, d), with centre and scale fitted to some training items."""
 
     def probe_embedder(self) -> Embedder[ItemT] | None:
-        """Return a function from items to features (n, d) that separate classes better than those of `embedder`, if any."""
+        """A function from items to features (n, d) that separate classes better than those of `embedder`, if any."""
         return None
 
     def naive(self, train: Sequence[ItemT], n: int, rng: np.random.Generator) -> list[ItemT]:
-        """Return n samples of a generator that learned next to nothing (noise, bigrams); none by default."""
+        """n samples of a generator that learned next to nothing (noise, bigrams); none by default."""
         return []
 
     def modality_metrics(self) -> Iterator[Score]:
@@ -116,7 +122,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     @abstractmethod
     def report_content(self) -> ReportContent:
-        """Return the items that the report shows: samples, the nearest training item of each, and `closest_pairs`."""
+        """The items that the report shows: samples, the nearest training item of each, and `closest_pairs`."""
 
     def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
         """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`."""
@@ -124,12 +130,12 @@ class Evaluation(ABC, Generic[ItemT]):
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
     def report_item(self, item: ItemT) -> ReportItem:
-        """Return an item as the page shows it: its picture, or its text."""
+        """An item as the page shows it: its picture, or its text."""
         picture = None if self.inputs.modality is None else self.inputs.modality.picture(item)
         return ReportItem(text=str(item)) if picture is None else ReportItem(sheet.png(sheet.shrink(picture)))
 
     def items(self, part: str, n: int) -> list[ItemT]:
-        """Return n items of "samples", "train" or "test", or all if there are fewer; real items in random order."""
+        """n items of "samples", "train" or "test", or all if there are fewer; real items in random order."""
         if part == "samples":
             return self.inputs.samples[:n]
         items = (self.inputs.train if part == "train" else self.inputs.test)(n)
@@ -195,15 +201,15 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
 
     def audit_seconds(self) -> float:
-        """Return the seconds that are left for the copying test; infinite without a limit."""
+        """The seconds that are left for the copying test; infinite without a limit."""
         return max(self.total_clock.remaining(), 0.0)
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
-        """Return the number of real items in a pool, as the audit counts them."""
+        """The number of real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
     def real_items(self, pool: AuditPool[ItemT]) -> RealItems:
-        """Return the numbers of all real items, those of a pool and further ones, as the audit counts them."""
+        """The numbers of all real items, those of a pool and further ones, as the audit counts them."""
         return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
     def run_audit(
@@ -311,7 +317,7 @@ class Evaluation(ABC, Generic[ItemT]):
         return replace(self._feature_sets({name: features for name, (features, _) in both.items()}), detail=detail)
 
     def _feature_sets(self, rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
-        """Return features (n, d) of the sets, given by their names, as FeatureSets."""
+        """Features (n, d) of the sets, given by their names, as FeatureSets."""
         return FeatureSets(
             samples=rows["samples"],
             held_out=rows["test"],
@@ -322,13 +328,15 @@ class Evaluation(ABC, Generic[ItemT]):
         )
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
-        """Return the fitted embedder, and how many items of each set there is time for."""
+        """The fitted embedder, and how many items of each set there is time for."""
         fitted = train[: EMBEDDER_ITEMS if self.clock.remaining() > 4.0 else EMBEDDER_ITEMS // 4]
         embed = self.embedder(fitted)
         start = time.monotonic()  # after fitting, which loads what features need and takes no longer for more items
         embed(fitted)
         seconds_per_item = (time.monotonic() - start) / len(fitted)
         affordable = measured_items(self.clock.remaining, seconds_per_item)
+        if self.clock.limit is not None and n > QUICK:
+            affordable = min(affordable, comparable_items(self.clock.limit, self._crowding.read()))
         if affordable >= n:
             return embed, n
         n = max(min(n, 2 * MIN_ITEMS), int(affordable))
@@ -375,7 +383,7 @@ class Evaluation(ABC, Generic[ItemT]):
         ).scores()
 
     def _affordable_probe(self, embed: Embedder[ItemT]) -> int:
-        """Return how many training items there is time for in a probe."""
+        """How many training items there is time for in a probe."""
         limit, begin = self.clock.limit, time.monotonic()
         trial = self._probe_items[:TRIAL_ITEMS]
         embed(trial)
@@ -385,7 +393,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
 
 def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
-    """Return how many items of each set there is time to measure.
+    """How many items of each set there is time to measure.
 
     Up to QUICK items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
     metrics of more items take longer, too.
@@ -399,8 +407,18 @@ def measured_items(remaining: Callable[[float], float], seconds_per_item: float)
     return max(min(in_half, QUICK), in_feature_time)
 
 
+def comparable_items(seconds: float, crowding: float) -> float:
+    """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least QUICK.
+
+    Args:
+        seconds: Seconds for all metrics.
+        crowding: How many times longer than on idle cores work takes.
+    """
+    return max(QUICK, 1000.0 * math.sqrt(FIGURES_SHARE * seconds / (THOUSAND_SECONDS * crowding)))
+
+
 def too_few_of(name: str, n: int) -> str:
-    """Return a clause that says that n items are too few, which are called `name` (plural)."""
+    """A clause that says that n items are too few, which are called `name` (plural)."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
     return f"{counted} too few; at least {MIN_ITEMS} are needed"
 
@@ -408,7 +426,7 @@ def too_few_of(name: str, n: int) -> str:
 def class_numbers(
     labels_of: Callable[[int], tuple[Sequence[str], Integers]], counts: tuple[int, int], seed: int
 ) -> NDArray[np.intp] | None:
-    """Return the class numbers of the items of a part, in the order of `Evaluation.items`.
+    """The class numbers of the items of a part, in the order of `Evaluation.items`.
 
     Args:
         labels_of: Returns class names and class numbers of n items.
@@ -425,7 +443,7 @@ def class_numbers(
 
 
 def load_evaluation(modality: str) -> type[Evaluation[DecodedItem]]:
-    """Return the evaluation class of a modality, by the modality's name. Raises ConfigError if there is none."""
+    """The evaluation class of a modality, by the modality's name. Raises ConfigError if there is none."""
     evaluation = registry.load("evaluation", modality)
     assert issubclass(evaluation, Evaluation)
     return evaluation

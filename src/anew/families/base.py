@@ -51,6 +51,7 @@ class Scale:
         device: Type of the device that it will run on, e.g. "cpu".
         threads: Threads that it will have there.
         compile_seconds: Seconds to compile loops that it would use; 0 if they are already compiled.
+        crowding: How many times longer than on idle cores work takes there.
     """
 
     items: int
@@ -60,6 +61,7 @@ class Scale:
     device: str = "cpu"
     threads: int = 1
     compile_seconds: float = 0.0
+    crowding: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from anew.errors import about
 from anew.families.base import Family, Scale
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
-from anew.planning.budget import evaluation_slice, largest_affordable
+from anew.planning.budget import CROWDED, evaluation_slice, largest_affordable
 from anew.planning.build import agreed_config, build_family, count_parameters
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData
@@ -30,7 +30,7 @@ LEAST_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers fo
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
-    """Return the scale from which a family derives its sizes."""
+    """The scale from which a family derives its sizes."""
     return Scale(
         items=data.train_items,
         units=data.train_units,
@@ -38,6 +38,7 @@ def scale_of(data: TrainingData, context: RunContext, seconds: float | None, mod
         model_size=model_size,
         device=context.world.device.type,
         threads=context.world.minimum(torch.get_num_threads()),
+        crowding=context.crowding if context.crowding >= CROWDED else 1.0,
     )
 
 
@@ -135,7 +136,7 @@ def _epochs(steps: int | None, batch_size: int, data: TrainingData) -> float | N
 
 
 def _calibration_units(budget: float | None, chosen: Candidate | None, data: TrainingData) -> float:
-    """Return the units of validation data that calibration may read in a fiftieth of the budget.
+    """The units of validation data that calibration may read in a fiftieth of the budget.
 
     Its rate is taken to be a third of the training rate: a forward pass in full precision, and the counts.
     """

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.specs import Grid, Tokens
 from anew.data.types import DecodedItem
 from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
 from anew.sampling.generator import Generator
+from anew.training.progress import TimeProgress
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.job import TrainingJob
 from anew.workflows.latents import FEW_ITEMS, latent_batches
@@ -21,12 +23,17 @@ from anew.workflows.latents import FEW_ITEMS, latent_batches
 SAMPLES, TEXTS = 16, 2  # samples of a preview; texts are fewer: all are drawn while training waits
 JUDGED_FROM = 0.35  # progress in each phase before samples are judged: earlier, all may be the same blur; chosen
 JUDGED_STEPS = 200  # steps before samples are judged: earlier, weights have hardly moved; chosen
+TOTAL_SHARE, MOST_SHARE = (
+    0.01,
+    0.1,
+)  # shares of the training time: for all previews, and for one before it is given up; chosen
 ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to compare with
 
 
 class Previews:
-    """Writes samples of the averaged weights into `samples/` while training, as long as their cost stays under 1%.
+    """Writes samples of the averaged weights into `samples/` while training, as long as their cost stays under TOTAL_SHARE.
 
+    A preview that would take MOST_SHARE of a time-limited training is given up: on crowded cores little time may be left for it.
     Called after each step; returns a warning if the samples have collapsed.
     """
 
@@ -41,26 +48,34 @@ class Previews:
         if self.points == 0 or result.progress * (self.points + 1) < self.num_drawn + 1:
             return None
         self.num_drawn = int(result.progress * (self.points + 1))
-        total = self.job.plan.train_s
-        is_costly = total is not None and self.cost > total / 100
+        progress = self.trainer.progress
+        total = progress.seconds if isinstance(progress, TimeProgress) else None
+        is_costly = total is not None and self.cost > TOTAL_SHARE * total
         if self.job.world.broadcast(is_costly):
             return None
-        start = time.monotonic()
+        start, warning = time.monotonic(), None
         # A whole copy on one process: sharded weights cannot be sampled from.
         weights = self.trainer.weights()
-        warning = None
         if self.job.world.is_main:
-            record = self.job.record
-            family = self.job.rebuilt(weights)
-            with torch.no_grad():
-                family.fit_latents(latent_batches(self.job, FEW_ITEMS))
-            model = Generator(family, self.job.data.modality, record.data.labels, record.label_shares)
-            n = TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES
-            samples = model.generate_samples(n, self.job.plan.seed)
-            samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}")
-            warning = self._collapse(model, samples, result) if self._judged(result) else None
+            try:
+                with hard_stop(None if total is None else MOST_SHARE * total):
+                    warning = self._draw(weights, result)
+            except TimeIsUp:
+                pass
         self.cost += time.monotonic() - start
         return warning
+
+    def _draw(self, weights: Mapping[str, Tensor], result: StepResult) -> str | None:
+        """Write samples of these weights; return a warning if they have collapsed."""
+        record = self.job.record
+        family = self.job.rebuilt(weights)
+        with torch.no_grad():
+            family.fit_latents(latent_batches(self.job, FEW_ITEMS))
+        model = Generator(family, self.job.data.modality, record.data.labels, record.label_shares)
+        n = TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES
+        samples = model.generate_samples(n, self.job.plan.seed)
+        samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}")
+        return self._collapse(model, samples, result) if self._judged(result) else None
 
     def _judged(self, result: StepResult) -> bool:
         """Whether training is far enough to judge samples: in all phases, since any may be the one that makes them varied."""
@@ -68,7 +83,7 @@ class Previews:
         return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 
     def _collapse(self, model: Generator, samples: Sequence[DecodedItem], result: StepResult) -> str | None:
-        """Return a warning if samples are far less varied than as many training items, taken from the last step."""
+        """A warning if samples are far less varied than as many training items, taken from the last step."""
         if not isinstance(model.item_spec, Grid):
             return None
         data, trainer = self.job.data, self.trainer
@@ -92,7 +107,7 @@ def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
 
 
 def collapse(generated: Tensor, real: Tensor) -> str | None:
-    """Return a warning if generated items (n, C, H, W) have less than COLLAPSED of the variety of real ones, else None."""
+    """A warning if generated items (n, C, H, W) have less than COLLAPSED of the variety of real ones, else None."""
     if len(generated) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
         return None
     share = float(diversity_ratio(generated, real))

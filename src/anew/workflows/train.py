@@ -15,7 +15,7 @@ from anew.core import settings as cfg
 from anew.core import world as world_of_processes
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import spec_to_json
-from anew.core.threads import measure_crowding, use_threads
+from anew.core.threads import CrowdingMeter, measure_crowding, use_threads
 from anew.core.version import __version__
 from anew.core.world import World
 from anew.data.dataset import Dataset
@@ -116,6 +116,7 @@ def _begin(
     Returns:
         The training; the checkpoint of the winning pilot, None without pilots; the report of skipped items.
     """
+    meter = CrowdingMeter()
     # Refuses unknown settings before any data is read.
     cfg.route_settings(request.settings, setting_owners(request.family, request.modality, user_family))
     train_config = train_config_of(request)
@@ -125,6 +126,7 @@ def _begin(
     _check_same_request(context.world, request, folder)
     pilots.clear(folder)
     data = open_data(request, context)
+    context = replace(context, crowding=context.world.broadcast(meter.read()))
     _check_same_data(context.world, data)
     skipped_items = SkippedItemsReport(reporter)
     skipped_items.update(data)
@@ -146,7 +148,7 @@ def _begin(
 def _context(
     train_config: TrainConfig, reporter: Reporter, started: float, user_family: type[Family] | None
 ) -> RunContext:
-    """Return the context of a training. Refuses processes with different versions."""
+    """The context of a training. Refuses processes with different versions."""
     world = world_of_processes.init().on(train_config.device)
     world.check_same("the version of anew", __version__, SAME_COMMAND)
     world.check_same("the version of PyTorch", torch.__version__, SAME_COMMAND)
@@ -297,7 +299,7 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
 
 
 def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
-    """Return a sentence on where a run continues and, if it is given more, about how many steps it will have in all."""
+    """A sentence on where a run continues and, if it is given more, about how many steps it will have in all."""
     last = events_file.last_step(job.folder.path)
     seconds = float(last.get("seconds") or 0.0)
     if not is_given_more or not seconds:

@@ -20,7 +20,7 @@ def remarks(sizes: list[int], seconds: float | None, **settings: object) -> str:
 @pytest.mark.parametrize("sizes", [[72] * 8, [40] * 6 + [48] * 2])
 def test_the_budget_that_keeps_images_whole_is_named(sizes: list[int]) -> None:
     note = remarks(sizes, 60.0)
-    assert f"size={sizes[0]} keeps more, a budget of " in note
+    assert f"size={sizes[0]} keeps more, and a budget of " in note
     named = note.partition("a budget of ")[2].split()[0]
     seconds = float(named[:-1]) * {"m": 60.0, "h": 3600.0}[named[-1]]
     assert "keeps more" not in remarks(sizes, seconds)  # what is named is enough

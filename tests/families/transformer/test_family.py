@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -227,6 +228,13 @@ def test_context_mixing_is_compiled_only_in_a_budget_that_has_the_time(
     config = Transformer.suggest(spec, scale)
     assert config.contexts == contexts and config.ngrams != contexts
     assert "".join(Transformer.plan_notes(spec, scale, config)).startswith(note)
+
+
+def test_on_crowded_cores_less_text_is_counted() -> None:
+    spec = Tokens(vocab=4, length=16, spellings=(b"a", b"b", b"c", b"d"))
+    scale = Scale(items=3000, units=1e6, seconds=20.0)
+    idle, crowded = (Transformer.suggest(spec, replace(scale, crowding=crowding)) for crowding in (1.0, 4.0))
+    assert crowded.context_tokens == idle.context_tokens // 4 and crowded.context_learned == idle.context_learned // 4
 
 
 def test_a_width_that_does_not_fit_the_heads_is_refused() -> None:

@@ -21,6 +21,7 @@ from torch import nn
 from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
+from anew.families.transformer.sampler import RowState
 from anew.functional import token_choice
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ class ContextHead(nn.Module):
         """(V,) frequency of each token."""
         return self.mixer.unigram
 
-    def weights_after(self, ids: Ints, logits: Floats, state: ContextState) -> Floats:
+    def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
         """Probabilities of the next token in each row; the state observes the token afterwards.
 
         Args:
@@ -302,15 +303,14 @@ class ContextHead(nn.Module):
         Returns:
             (n, V) joint probabilities.
         """
+        assert isinstance(state, ContextState)
         network = softmax(logits)[0]
         mixed = self.mixer.step(state.rows, state.joint, network)
         experts = [mixed, network, self.uniform]
         state.propose(experts)
         return state.share.mix(experts)
 
-    def draw(
-        self, ids: Ints, logits: Floats, state: ContextState, uniform: Floats, allowed: Floats | None = None
-    ) -> Ints:
+    def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
         """Tokens (n,) from the distribution of `weights_after`: first one of the experts is drawn by its weight, then a token from
         it. The state must observe them afterwards.
 
@@ -321,6 +321,7 @@ class ContextHead(nn.Module):
             uniform: (n,) numbers in [0, 1) that decide both.
             allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
         """
+        assert isinstance(state, ContextState)
         network = softmax(logits if allowed is None else np.where(allowed > 0, logits, -np.inf))[0]
         edges = np.cumsum(state.share.weights, 1)  # (n, E)
         edges /= edges[:, -1:]

@@ -422,7 +422,7 @@ def _can_mix_contexts(spec: Tokens) -> bool:
 
 
 def _has_time_to_compile(scale: Scale) -> bool:
-    return scale.seconds is None or scale.seconds >= PATIENCE * scale.compile_seconds
+    return scale.seconds is None or scale.seconds >= PATIENCE * scale.compile_seconds * scale.crowding
 
 
 def _compilation_notes(seconds: float, contexts: bool) -> tuple[str, ...]:
@@ -438,7 +438,7 @@ def _within_budget(scale: Scale, tokens_a_second: float) -> int:
     """Tokens that context mixing may take in this time."""
     if scale.seconds is None:
         return MOST_COUNTED_TOKENS
-    return min(MOST_COUNTED_TOKENS, round(tokens_a_second * scale.seconds))
+    return min(MOST_COUNTED_TOKENS, round(tokens_a_second * scale.seconds / scale.crowding))
 
 
 def _suggest_dropout(epochs: float) -> float:
