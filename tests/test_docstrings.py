@@ -103,3 +103,12 @@ def test_arguments_that_are_described_exist() -> None:
             names = set(described_names(ast.get_docstring(function) or "")) - parameters
             stale += [f"{path.name}:{function.lineno} {function.name}: {name}" for name in names]
     assert not stale
+
+
+def test_results_are_noun_phrases() -> None:
+    verbal = []
+    for path in sorted(Path(anew.__file__).parent.rglob("*.py")):
+        for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
+            if re.match(r"Returns?\b", ast.get_docstring(function) or ""):
+                verbal.append(f"{path.name}:{function.lineno} {function.name}")
+    assert not verbal

@@ -23,8 +23,6 @@ ANY = {  # public, with `Any` in its signature, and why
     "exporting/runtime/sound.py: Scale": "runs without Anew; numbers of sampler.json, which Anew wrote",
     "families/base.py: SpecT": "`Family` alone is a family of any spec",
     "families/base.py: ConfigT": "`Family` alone is a family with any settings",
-    "families/transformer/sampler.py: TokenMixer.weights_after": "a mixer gets back the state that it made, of a class of its own",
-    "families/transformer/sampler.py: TokenMixer.draw": "a mixer gets back the state that it made, of a class of its own",
 }
 BY_NAME = ("Sampler._",)  # methods that a file says by name: `exporting/runtime/sample.py`
 

@@ -115,7 +115,7 @@ class FullDisk:
         self.left, self.tries, self.states = let_through, tries, list[str]()
         self.write = JobStore.write
         monkeypatch.setattr(JobStore, "write", lambda store, job: self(store, job))
-        monkeypatch.setattr(runner, "SECONDS_WITHOUT_ROOM", 0.01)
+        monkeypatch.setattr(runner, "FULL_DISK_RETRY_SECONDS", 0.01)
 
     def __call__(self, store: JobStore, job: Job) -> None:
         self.left -= 1
@@ -162,7 +162,9 @@ def test_a_queue_whose_folder_is_gone_is_not_waited_for(tmp_path: Path, monkeypa
 def test_a_full_disk_is_said_of_what_waits_and_of_what_ended(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anew.studio_app.runner.begin", lambda root: subprocess.Popen([sys.executable, "-c", ""]))
+    monkeypatch.setattr(
+        "anew.studio_app.runner.start_runner", lambda root: subprocess.Popen([sys.executable, "-c", ""])
+    )
     run = write_run(tmp_path / "runs" / "old", root / "runs" / "shapes", 5)
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"status": "training"}))
@@ -183,6 +185,6 @@ def test_a_full_disk_is_said_of_what_waits_and_of_what_ended(
         assert roomy["runs/none"][0] == "preparing"
         monkeypatch.setattr(run_summary, "NOTE_BYTES", 1 << 60)
         full = said()
-        assert full["runs/new"] == ("queued", "The disk is full. It starts once there is room; free some space.")
+        assert full["runs/new"] == ("queued", "The disk is full. It starts once you free some space.")
         assert full["runs/old"][0] == "stopped" and "the disk is full. Free some space" in full["runs/old"][1]
         assert full["runs/none"][0] == "failed"

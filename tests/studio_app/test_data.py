@@ -90,14 +90,14 @@ def test_uploads_stay_out_of_a_link(target: str, tmp_path: Path) -> None:
 def test_a_body_that_comes_to_a_halt_is_cut_off(
     path: str, framing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_HALT_SECONDS", 0.3)
+    monkeypatch.setattr(guard, "MAX_LAG_SECONDS", 0.3)
     (tmp_path / "uploads" / "u").mkdir(parents=True)
     app = make_app(Studio(StartFolder(tmp_path), []), "127.0.0.1", 8686, TOKEN)
     with answering(app) as address, socket.create_connection(address, 30) as slow:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nX-Anew-Studio: 1\r\n{framing}\r\n\r\n"
         slow.sendall(head.encode() + b"5\r\nabcde\r\n")
         answer = b"".join(iter(lambda: slow.recv(2**16), b""))
-        assert answer.startswith(b"HTTP/1.1 408 ") and b"came to a halt" in answer
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"too slowly" in answer
         assert list((tmp_path / "uploads" / "u").iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_what_anew_sees(tmp_path: Path) -> None:
 
 def test_of_sounds_a_few_are_shown(tmp_path: Path) -> None:
     items = data_report.report(str(tones(tmp_path / "tones", 40)), None)["sheet"]
-    assert isinstance(items, list) and len(items) == data_report.SHOWN_SOUNDS and items[0]["kind"] == "sound"
+    assert isinstance(items, list) and len(items) == data_report.NUM_SOUNDS and items[0]["kind"] == "sound"
 
 
 @pytest.mark.parametrize(

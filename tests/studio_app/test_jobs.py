@@ -70,10 +70,10 @@ def test_a_runner_goes_on_when_its_studio_ends_and_another_waits_for_what_runs(s
     )
     with store.changing():
         store.write(job)
-    watcher = runner.begin(tmp_path)
+    watcher = runner.start_runner(tmp_path)
     until(store.has_runner)
     assert os.getsid(watcher.pid) == watcher.pid  # a signal to the terminal does not reach it
-    second = runner.begin(tmp_path)
+    second = runner.start_runner(tmp_path)
     assert second.wait(30) == 0  # one is enough
     assert store.all()[0].state == "running" and store.stop(job)
     assert process.wait(30) == -signal.SIGTERM
@@ -95,7 +95,9 @@ def test_damaged_jobs_are_none(store: JobStore) -> None:
 @pytest.fixture
 def start(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A start folder with a run whose queue nobody works through."""
-    monkeypatch.setattr("anew.studio_app.runner.begin", lambda root: subprocess.Popen([sys.executable, "-c", ""]))
+    monkeypatch.setattr(
+        "anew.studio_app.runner.start_runner", lambda root: subprocess.Popen([sys.executable, "-c", ""])
+    )
     write_run(tmp_path / "runs" / "old", root / "runs" / "shapes", 30)
     (tmp_path / "data").symlink_to(root / "shapes")
     (tmp_path / "names.txt").write_text((root / "names.txt").read_text())
@@ -128,14 +130,14 @@ def test_a_training_is_queued_as_the_command_of_a_user(start: Path) -> None:
     ("body", "sentence"),
     [
         ({"data": "nowhere"}, "does not exist"),
-        ({"data": "../x"}, "lies outside"),
-        ({"data": "data"}, "lies outside"),  # a link that leads out
+        ({"data": "../x"}, "is outside"),
+        ({"data": "data"}, "is outside"),  # a link that leads out
         ({"data": "names.txt", "budget": "soon"}, "soon"),
         ({"data": "names.txt", "budget": "1m", "steps": 5}, "mutually exclusive"),
         ({"data": "names.txt", "family": "gna"}, "did you mean 'gan'"),
         ({"data": "names.txt", "settings": {"wdith": "3"}}, "did you mean 'width'"),
         ({"data": "names.txt", "settings": {"transformer.width": "-3"}}, "out of range"),
-        ({"data": "names.txt", "family": "evil.py"}, "is code, which the Studio does not run"),
+        ({"data": "names.txt", "family": "evil.py"}, "is Python code, which the Studio does not run"),
         ({"data": "names.txt", "seed": -1}, "seed"),
         ({"data": "names.txt", "seed": "1"}, "seed"),
         ({"data": "names.txt", "shell": "rm"}, "shell"),
@@ -189,7 +191,7 @@ def test_a_queue_that_came_with_a_folder_is_not_carried_out(start: Path, tmp_pat
     for identity in (None, "", "x" * 64):
         if identity is not None:
             (start / STATE / "identity").write_text(identity)
-        with pytest.raises(ConfigError, match="stranger's commands; delete it"), client_of(start):
+        with pytest.raises(ConfigError, match="commands of somebody else; delete it"), client_of(start):
             pass
     shutil.rmtree(start / STATE)
     shutil.move(tmp_path / "own", start / STATE)
@@ -201,7 +203,7 @@ def test_what_is_carried_out_does_not_import_from_the_start_folder(store: JobSto
     for name in ("json", "argparse", "anew", "filelock", "random"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a stranger’s code was run')")
     store.add("example", "a", ["example", "names", "a"])
-    assert runner.begin(tmp_path).wait(60) == 0
+    assert runner.start_runner(tmp_path).wait(60) == 0
     assert store.all()[0].exit == 0
 
 

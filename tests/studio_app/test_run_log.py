@@ -100,7 +100,7 @@ def test_a_log_of_any_size_takes_bounded_memory(tmp_path: Path, monkeypatch: pyt
     log = RunLog(path)
     log.refresh()
     assert len(log.curves) == run_log.MAX_CURVES and len(log.warnings) == run_log.MAX_WARNINGS
-    assert len(log.seconds.steps) <= 104 and log.last["step"] == 4999 and len(log._rest) <= events.LINE
+    assert len(log.seconds.steps) <= 104 and log.last["step"] == 4999 and len(log._incomplete) <= events.LINE
 
 
 def test_of_a_long_log_pieces_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,7 @@ class Dataset:
         return self._ready().train_units
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        """Return rows of a step's global batch, which depend only on the arguments and the seed.
+        """Rows of a step's global batch, which depend only on the arguments and the seed.
 
         Each epoch visits every example once in a new order.
 
@@ -231,7 +231,7 @@ class Dataset:
     def scoring(
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
     ) -> Iterator[Batch]:
-        """Return batches for scoring, in which every target of the part counts exactly once.
+        """Batches for scoring, in which every target of the part counts exactly once.
 
         Windows of packed text overlap, so that targets have context; the mask marks those that count. `Batch.units` are the
         characters of the counted targets. Over the part they sum to its characters, with one for each line end of a list.
@@ -245,24 +245,24 @@ class Dataset:
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
     def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
-        """Return n random items (all, if fewer) as from `modality.decode`; for packed text, excerpts of `length` tokens."""
+        """n random items (all, if fewer) as from `modality.decode`; for packed text, excerpts of `length` tokens."""
         rows = self.stored_rows(part, n, seed)
         if isinstance(rows, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in rows]
         return list(self.modality.to_items(rows))
 
     def stored_rows(self, part: str, n: int, seed: int = 0) -> Numbers | list[Numbers]:
-        """Return the items of `items` as `modality.batch` takes them; for packed text, a list."""
+        """The items of `items` as `modality.batch` takes them; for packed text, a list."""
         return self._ready().rows(self._number(part), n).samples(n, seed)
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
-        """Return (class names, (n,) class numbers) of the items that `items` returns for the same arguments."""
+        """(class names, (n,) class numbers) of the items that `items` returns for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
         numbers = np.zeros(rows.count, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
         return list(self.scan.labels), numbers[np.sort(permutation(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
-        """Return documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
+        """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
         texts: list[str] = []
         remaining = DEFAULT_TEXT_LIMIT if limit is None else limit
         for item in self._ready().text(self._number(part), remaining):
@@ -275,7 +275,7 @@ class Dataset:
         return texts
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
-        """Return the held-out parts for the copying test.
+        """The held-out parts for the copying test.
 
         Returns:
             Names of the parts that were split off, or else of the user's own; whether items were held out one by one at random.
@@ -289,18 +289,18 @@ class Dataset:
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def twins(self, items: Sequence[DecodedItem]) -> list[int]:
-        """Return an integer for each decoded item, which near-duplicates share; among many items, only exact duplicates."""
+        """An integer for each decoded item, which near-duplicates share; among many items, only exact duplicates."""
         records = [Item("", item) for item in items]
         if len(records) <= MAX_COMPARED_ITEMS:
             return near_duplicates.group_keys(records, self.modality)
         return list(map(near_duplicates.exact_key, records))
 
     def part_size(self, part: str) -> int:
-        """Return the number of examples in a part."""
+        """The number of examples in a part."""
         return self._ready().rows(self._number(part)).count
 
     def label_shares(self) -> list[float]:
-        """Return the share of each class in the train part; empty without classes."""
+        """The share of each class in the train part; empty without classes."""
         counts = self._ready().label_counts()
         total = sum(counts.values())
         return [counts[i] / total for i in range(self.spec.classes)] if total else []
@@ -308,7 +308,7 @@ class Dataset:
     # ---- keeping ----
 
     def state(self) -> DataRecord:
-        """Return the state that `reopen` needs."""
+        """The state that `reopen` needs."""
         scan, size = self.scan, self._size
         return DataRecord(
             path=str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
@@ -377,7 +377,7 @@ class Dataset:
         return data
 
     def records(self) -> list[EncodedRecord]:
-        """Return every usable record of data that `open_like` opened."""
+        """Every usable record of data that `open_like` opened."""
         if not self._all or not isinstance(self._store, InMemoryStore):
             raise DataError("only data opened with `open_like` has its records in memory; open it that way")
         return self._store.encoded_records(self.scan.labels if self.spec.classes else ())

@@ -30,7 +30,7 @@ _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or 
 
 
 def suffix_of(path: str) -> str:
-    """Return the suffix in lower case with its dot, or ""; a suffix of compression includes the one before it: ".tar.gz"."""
+    """The suffix in lower case with its dot, or ""; a suffix of compression includes the one before it: ".tar.gz"."""
     # Plain string work: a path object for each of 200,000 files would take seconds.
     name = path[path.rfind("/") + 1 :].lower()
     dot = name.rfind(".")
@@ -43,7 +43,7 @@ def suffix_of(path: str) -> str:
 
 
 def unpacked(suffix: str) -> str:
-    """Return a suffix without that of gzip: ".txt.gz" -> ".txt"."""
+    """A suffix without that of gzip: ".txt.gz" -> ".txt"."""
     return suffix.removesuffix(".gz")
 
 
@@ -53,7 +53,7 @@ def is_packed(path: str) -> bool:
 
 
 def part_of(path: str) -> str | None:
-    """Return the part that a relative path names, or None.
+    """The part that a relative path names, or None.
 
     A part is named by a folder (`train/`, `val/`, `test/`), or by a file stem that is such a word or begins or ends with one
     (`test.txt`, `train-00000-of-00002.parquet`, `names_valid.csv`). A program `test.py` names no part, nor does a folder `test`
@@ -71,7 +71,7 @@ def part_of(path: str) -> str | None:
 
 
 def parts_of(paths: Collection[str]) -> dict[str, str | None]:
-    """Return the part of each file of a folder, by its path.
+    """The part of each file of a folder, by its path.
 
     If no path names the train part, a folder `test` of programs holds tests of the others, and among many files, a name like
     `coin_test.png` is a coincidence.
@@ -96,7 +96,7 @@ def _part_of_folder(folder: str) -> str | None:
 
 
 def label_of(path: str) -> str | None:
-    """Return the class that a relative path names: its last folder that is not a part; None at the top level."""
+    """The class that a relative path names: its last folder that is not a part; None at the top level."""
     return _label_of_folder(path[: path.rfind("/") + 1])
 
 

@@ -42,7 +42,7 @@ class AuditCosts:
 
 
 def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.inf) -> Prospect:
-    """Return whether an audit of so many samples can tell, within the seconds, if there are copies."""
+    """Whether an audit of so many samples can tell, within the seconds, if there are copies."""
     nats = RATES[-1] * costs.pieces * _evidence(costs, n_samples, seconds)
     is_known = costs.is_whole or math.isinf(seconds)
     if nats >= AMPLE * LEAST_EVIDENCE and is_known:
@@ -51,20 +51,20 @@ def novelty_prospect(costs: AuditCosts, n_samples: int, seconds: float = math.in
 
 
 def closeness_prospect(compared: int) -> Prospect:
-    """Return whether closeness and variety can be told by so many samples and as many held-out items."""
+    """Whether closeness and variety can be told by so many samples and as many held-out items."""
     if compared >= ENOUGH:
         return "likely"
     return "perhaps" if compared >= LEAST_FOR_GOOD else "unlikely"
 
 
 def held_out_needed(costs: AuditCosts, n_samples: int) -> int:
-    """Return how many of all real items must be held out so that an audit of so many samples could prove anything."""
+    """How many of all real items must be held out so that an audit of so many samples could prove anything."""
     share = 1.0 - math.exp(-LEAST_EVIDENCE / max(RATES[-1] * costs.pieces * n_samples, 1e-9))
     return math.ceil(share * costs.available.total)
 
 
 def _evidence(costs: AuditCosts, n_samples: int, seconds: float) -> float:
-    """Return the evidence in nats of the last audit for which there is time; see `audit_schedule.evidence`."""
+    """The evidence in nats of the last audit for which there is time; see `audit_schedule.evidence`."""
     if not n_samples or not costs.available.held_out:
         return 0.0
     if math.isinf(seconds):

@@ -56,7 +56,7 @@ class RealItems(NamedTuple):
         return self.train + self.held_out
 
     def part(self, n: int) -> RealItems:
-        """Return how many of each an audit of n items takes; see `AuditPool.head`."""
+        """How many of each an audit of n items takes; see `AuditPool.head`."""
         held_out = min(self.held_out, max(n // 2, n - self.train))
         return RealItems(min(self.train, n - held_out), held_out)
 
@@ -81,7 +81,7 @@ class AuditSchedule:
         self._reading = reading  # the first, of few items, is mostly fixed
 
     def next(self, seconds: float, available: RealItems, most_real: int) -> AuditSize | None:
-        """Return the size of the next audit; None if nothing more is left to compare, or there is no time for much more.
+        """The size of the next audit; None if nothing more is left to compare, or there is no time for much more.
 
         Args:
             seconds: Time left.
@@ -112,7 +112,7 @@ class AuditSchedule:
         return self.seconds(AuditSize(samples, real)) + self._reading * real
 
     def _costs(self) -> tuple[float, float]:
-        """Return the fixed seconds of an audit, and the seconds of each comparison, from the last two audits."""
+        """The fixed seconds of an audit, and the seconds of each comparison, from the last two audits."""
         pairs, spent = self._times[-1]
         if len(self._times) == 1:
             return 0.0, LATER * spent / pairs
@@ -124,7 +124,7 @@ class AuditSchedule:
 
 
 def sample_counts(n_samples: int) -> list[int]:
-    """Return the numbers of samples that are considered, rising up to all of them."""
+    """The numbers of samples that are considered, rising up to all of them."""
     counts = [n_samples]
     while counts[-1] > FIRST_AUDIT.samples:
         counts.append(max(int(counts[-1] / SAMPLES_STEP), FIRST_AUDIT.samples))
@@ -132,7 +132,7 @@ def sample_counts(n_samples: int) -> list[int]:
 
 
 def evidence(size: AuditSize, available: RealItems) -> float:
-    """Return the evidence of the scan in nats if all samples were copies.
+    """The evidence of the scan in nats if all samples were copies.
 
     Each copy that can be seen contributes -log of the probability that the item nearest by chance is a training item. 10% of
     copies give a tenth of it. Without held-out items, the number of copies that can be seen is returned.
@@ -145,25 +145,25 @@ def evidence(size: AuditSize, available: RealItems) -> float:
 
 
 def _worth(size: AuditSize, available: RealItems) -> tuple[float, int, float]:
-    """Return a sort key that rises with what an audit can prove."""
+    """A sort key that rises with what an audit can prove."""
     nats = evidence(size, available)
     return min(RATES[-1] * nats, PLANNED * LEAST_EVIDENCE), available.part(size.real).train, nats
 
 
 def samples_needed(available: RealItems) -> int:
-    """Return how many samples an audit of all real items needs to prove the highest planted rate; 0 if no number suffices."""
+    """How many samples an audit of all real items needs to prove the highest planted rate; 0 if no number suffices."""
     nats = RATES[-1] * evidence(AuditSize(1, available.total), available)
     return math.ceil(MARGIN * LEAST_EVIDENCE / nats) if nats > 0.0 else 0
 
 
 def comparisons(samples: int, real: int, query_cost: int = 0) -> float:
-    """Return the number of comparisons of a brief audit, up to a factor; real items that pose as samples are included."""
+    """The number of comparisons of a brief audit, up to a factor; real items that pose as samples are included."""
     queries = samples + min(MOST_CONTROLS, real // 4) + min(stand_ins(samples), real)
     return queries * (real + query_cost) + ITEM_SHARE * query_cost * real
 
 
 def largest_within(seconds: float, max_count: int, seconds_of: Callable[[int], float]) -> int:
-    """Return the largest count for which there is time; 0 if even one takes longer.
+    """The largest count for which there is time; 0 if even one takes longer.
 
     Args:
         seconds: Seconds available.

@@ -77,5 +77,5 @@ def audits_in_time(
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
-    """Return the result, marked as limited by "time" or "memory" if not all training items were compared."""
+    """The result, marked as limited by "time" or "memory" if not all training items were compared."""
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")

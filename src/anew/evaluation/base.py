@@ -106,14 +106,14 @@ class Evaluation(ABC, Generic[ItemT]):
 
     @abstractmethod
     def embedder(self, train: Sequence[ItemT]) -> Embedder[ItemT]:
-        """Return the function from items to features (n, d), with centre and scale fitted to some training items."""
+        """The function from items to features (n, d), with centre and scale fitted to some training items."""
 
     def probe_embedder(self) -> Embedder[ItemT] | None:
-        """Return a function from items to features (n, d) that separate classes better than those of `embedder`, if any."""
+        """A function from items to features (n, d) that separate classes better than those of `embedder`, if any."""
         return None
 
     def naive(self, train: Sequence[ItemT], n: int, rng: np.random.Generator) -> list[ItemT]:
-        """Return n samples of a generator that learned next to nothing (noise, bigrams); none by default."""
+        """n samples of a generator that learned next to nothing (noise, bigrams); none by default."""
         return []
 
     def modality_metrics(self) -> Iterator[Score]:
@@ -122,7 +122,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     @abstractmethod
     def report_content(self) -> ReportContent:
-        """Return the items that the report shows: samples, the nearest training item of each, and `closest_pairs`."""
+        """The items that the report shows: samples, the nearest training item of each, and `closest_pairs`."""
 
     def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
         """Show a suspicious sample next to its nearest training item, whose nearest real item is at the distance `usual`."""
@@ -130,12 +130,12 @@ class Evaluation(ABC, Generic[ItemT]):
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
     def report_item(self, item: ItemT) -> ReportItem:
-        """Return an item as the page shows it: its picture, or its text."""
+        """An item as the page shows it: its picture, or its text."""
         picture = None if self.inputs.modality is None else self.inputs.modality.picture(item)
         return ReportItem(text=str(item)) if picture is None else ReportItem(sheet.png(sheet.shrink(picture)))
 
     def items(self, part: str, n: int) -> list[ItemT]:
-        """Return n items of "samples", "train" or "test", or all if there are fewer; real items in random order."""
+        """n items of "samples", "train" or "test", or all if there are fewer; real items in random order."""
         if part == "samples":
             return self.inputs.samples[:n]
         items = (self.inputs.train if part == "train" else self.inputs.test)(n)
@@ -201,15 +201,15 @@ class Evaluation(ABC, Generic[ItemT]):
         yield from audits_in_time(self, self.inputs.pool, self.item_type.query_cost, n_all)
 
     def audit_seconds(self) -> float:
-        """Return the seconds that are left for the copying test; infinite without a limit."""
+        """The seconds that are left for the copying test; infinite without a limit."""
         return max(self.total_clock.remaining(), 0.0)
 
     def pool_size(self, pool: AuditPool[ItemT]) -> int:
-        """Return the number of real items in a pool, as the audit counts them."""
+        """The number of real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
     def real_items(self, pool: AuditPool[ItemT]) -> RealItems:
-        """Return the numbers of all real items, those of a pool and further ones, as the audit counts them."""
+        """The numbers of all real items, those of a pool and further ones, as the audit counts them."""
         return RealItems(pool.n_train_total, max(pool.n_held_out_total, len(pool.held_out)))
 
     def run_audit(
@@ -317,7 +317,7 @@ class Evaluation(ABC, Generic[ItemT]):
         return replace(self._feature_sets({name: features for name, (features, _) in both.items()}), detail=detail)
 
     def _feature_sets(self, rows: Mapping[str, Numbers], description: str = "") -> FeatureSets:
-        """Return features (n, d) of the sets, given by their names, as FeatureSets."""
+        """Features (n, d) of the sets, given by their names, as FeatureSets."""
         return FeatureSets(
             samples=rows["samples"],
             held_out=rows["test"],
@@ -328,7 +328,7 @@ class Evaluation(ABC, Generic[ItemT]):
         )
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
-        """Return the fitted embedder, and how many items of each set there is time for."""
+        """The fitted embedder, and how many items of each set there is time for."""
         fitted = train[: EMBEDDER_ITEMS if self.clock.remaining() > 4.0 else EMBEDDER_ITEMS // 4]
         embed = self.embedder(fitted)
         start = time.monotonic()  # after fitting, which loads what features need and takes no longer for more items
@@ -383,7 +383,7 @@ class Evaluation(ABC, Generic[ItemT]):
         ).scores()
 
     def _affordable_probe(self, embed: Embedder[ItemT]) -> int:
-        """Return how many training items there is time for in a probe."""
+        """How many training items there is time for in a probe."""
         limit, begin = self.clock.limit, time.monotonic()
         trial = self._probe_items[:TRIAL_ITEMS]
         embed(trial)
@@ -393,7 +393,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
 
 def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:
-    """Return how many items of each set there is time to measure.
+    """How many items of each set there is time to measure.
 
     Up to QUICK items, features may take half of the time. For more they may take only FEATURES_SHARE of it, since other
     metrics of more items take longer, too.
@@ -408,7 +408,7 @@ def measured_items(remaining: Callable[[float], float], seconds_per_item: float)
 
 
 def comparable_items(seconds: float, crowding: float) -> float:
-    """Return how many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least QUICK.
+    """How many items of each set can be compared in FIGURES_SHARE of the seconds for metrics; at least QUICK.
 
     Args:
         seconds: Seconds for all metrics.
@@ -418,7 +418,7 @@ def comparable_items(seconds: float, crowding: float) -> float:
 
 
 def too_few_of(name: str, n: int) -> str:
-    """Return a clause that says that n items are too few, which are called `name` (plural)."""
+    """A clause that says that n items are too few, which are called `name` (plural)."""
     counted = f"{n:,} {name.removesuffix('s')} is" if n == 1 else f"{n:,} {name} are"
     return f"{counted} too few; at least {MIN_ITEMS} are needed"
 
@@ -426,7 +426,7 @@ def too_few_of(name: str, n: int) -> str:
 def class_numbers(
     labels_of: Callable[[int], tuple[Sequence[str], Integers]], counts: tuple[int, int], seed: int
 ) -> NDArray[np.intp] | None:
-    """Return the class numbers of the items of a part, in the order of `Evaluation.items`.
+    """The class numbers of the items of a part, in the order of `Evaluation.items`.
 
     Args:
         labels_of: Returns class names and class numbers of n items.
@@ -443,7 +443,7 @@ def class_numbers(
 
 
 def load_evaluation(modality: str) -> type[Evaluation[DecodedItem]]:
-    """Return the evaluation class of a modality, by the modality's name. Raises ConfigError if there is none."""
+    """The evaluation class of a modality, by the modality's name. Raises ConfigError if there is none."""
     evaluation = registry.load("evaluation", modality)
     assert issubclass(evaluation, Evaluation)
     return evaluation

@@ -43,7 +43,7 @@ def distance_score(
     minimum: float = -np.inf,
     repeats: int = RESAMPLES,
 ) -> Score:
-    """Return the score of a distance between samples and held-out items, with interval and baselines.
+    """The score of a distance between samples and held-out items, with interval and baselines.
 
     Args:
         spec: The metric.

@@ -13,13 +13,13 @@ from anew.evaluation.score import MetricSpec
 
 
 def figure_names() -> set[str]:
-    """Return the names of metrics at the top level of modules, and of bits per unit with their reference rows."""
+    """The names of metrics at the top level of modules, and of bits per unit with their reference rows."""
     bits_names = {bits_spec(unit, reference).name for unit in UNITS for reference in ("", *REFERENCES)}
     return bits_names | {spec.name for spec in _specs()}
 
 
 def figure_titles() -> dict[str, str]:
-    """Return the names of metrics at the top level of modules, by their titles in reports in lower case."""
+    """The names of metrics at the top level of modules, by their titles in reports in lower case."""
     return {spec.title.lower(): spec.name for spec in _specs()}
 
 

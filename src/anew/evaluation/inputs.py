@@ -41,7 +41,7 @@ class AuditPool(Generic[ItemT]):
     n_held_out_total: int = 0
 
     def head(self, max_items: int) -> AuditPool[ItemT]:
-        """Return the first items, about `max_items`: at most half of them held out, unless there are few training items."""
+        """The first items, about `max_items`: at most half of them held out, unless there are few training items."""
         n_held_out = min(len(self.held_out), max(max_items // 2, max_items - len(self.train)))
         n_train = min(len(self.train), max_items - n_held_out)
         if n_train == len(self.train) and n_held_out == len(self.held_out):

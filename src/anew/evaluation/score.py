@@ -151,7 +151,7 @@ class Score:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def to_json(self) -> dict[str, object]:
-        """Return the object for report.json; values that are not finite become null, as JSON has no such numbers."""
+        """The object for report.json; values that are not finite become null, as JSON has no such numbers."""
         numbers: dict[str, float | None] = {
             "value": self.value,
             "low": self.low,

@@ -171,7 +171,7 @@ def _seconds_of_next(steps: Iterator[StepResult]) -> float:
 
 
 def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World) -> int:
-    """Return how many rows have saved activations that take at most a third of the free memory, measured on a few rows.
+    """How many rows have saved activations that take at most a third of the free memory, measured on a few rows.
 
     The process with the least memory decides; 0 if it does not hold one row.
     """
@@ -193,7 +193,7 @@ def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World)
 
 
 def largest_micro_batch(batch_size: int, most_rows: int, world: World) -> int:
-    """Return a process's rows of a batch, halved (rounded up) until they are at most `most_rows`, and at least 1."""
+    """A process's rows of a batch, halved (rounded up) until they are at most `most_rows`, and at least 1."""
     micro_batch = world.largest_share(batch_size)
     while micro_batch > 1 and micro_batch > most_rows:
         micro_batch = -(-micro_batch // 2)

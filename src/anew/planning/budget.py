@@ -19,7 +19,7 @@ LEAST_TRAINING = 1.0  # seconds: less would be hardly one step
 
 
 def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
-    """Return the seconds of a budget that are kept for the report.
+    """The seconds of a budget that are kept for the report.
 
     These are 7 s and a fifteenth of the budget (below a minute 5 s and a tenth), at most 10 minutes; on crowded cores
     longer by the factor `crowding`, up to a quarter of the budget.
@@ -28,7 +28,7 @@ def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
 
 
 def saving_slice(budget: float, crowding: float = 1.0) -> float:
-    """Return the seconds kept for writing the final files and ending the process.
+    """The seconds kept for writing the final files and ending the process.
 
     On crowded cores they are longer by the factor `crowding`, up to a twelfth of the budget.
     """
@@ -36,14 +36,14 @@ def saving_slice(budget: float, crowding: float = 1.0) -> float:
 
 
 def calibration_slice(budget: float) -> float:
-    """Return the seconds kept for choosing the weights and for fitting what needs validation data at the end."""
+    """The seconds kept for choosing the weights and for fitting what needs validation data at the end."""
     return min(30.0, 0.02 * budget + min(1.0, budget / 60))
 
 
 def training_seconds(
     request: Request, config: TrainConfig, context: RunContext, minimum: float | None = None
 ) -> float | None:
-    """Return the seconds that a request leaves for training from now on; None if it counts steps.
+    """The seconds that a request leaves for training from now on; None if it counts steps.
 
     Args:
         request: Holds the budget.
@@ -60,7 +60,7 @@ def training_seconds(
 
 
 def time_to_train(budget: float, context: RunContext, minimum: float | None = None) -> float:
-    """Return the seconds of a budget that are left for training, the same on all processes; see `training_seconds`.
+    """The seconds of a budget that are left for training, the same on all processes; see `training_seconds`.
 
     With a minimum, training takes place whatever is left, and the report gives up to half of its time to it.
     """
@@ -76,13 +76,13 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
 
 
 def _reserved(budget: float, context: RunContext) -> float:
-    """Return the seconds kept for all that follows training."""
+    """The seconds kept for all that follows training."""
     crowding = context.crowding
     return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget)
 
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
-    """Return the error for a budget that leaves no time to train; it names a budget that would be enough."""
+    """The error for a budget that leaves no time to train; it names a budget that would be enough."""
     needed = budget
     while needed - elapsed - _reserved(needed, context) < 2.0:
         needed += 1.0
@@ -134,7 +134,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
 
 
 def largest_affordable(candidates: Sequence[Candidate]) -> Candidate:
-    """Return the largest candidate that sees as many examples as it should, else the smallest.
+    """The largest candidate that sees as many examples as it should, else the smallest.
 
     Args:
         candidates: At least one, smallest first.

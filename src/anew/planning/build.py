@@ -74,7 +74,7 @@ def build_family(
 def suggest_config(
     family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object]
 ) -> FamilyConfig:
-    """Return the family's Config at this scale, with the user's settings in place of its own."""
+    """The family's Config at this scale, with the user's settings in place of its own."""
     config: FamilyConfig = family_class.suggest(spec, scale)
     return dataclasses.replace(config, **overrides) if overrides else config
 
@@ -82,7 +82,7 @@ def suggest_config(
 def agreed_config(
     family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object], world: World
 ) -> FamilyConfig:
-    """Return the Config that is suggested on the main process, on all processes: suggestions may differ by machine."""
+    """The Config that is suggested on the main process, on all processes: suggestions may differ by machine."""
     config = suggest_config(family_class, spec, scale, overrides)
     if world.size == 1:
         return config
@@ -91,5 +91,5 @@ def agreed_config(
 
 
 def count_parameters(family: Family) -> int:
-    """Return how many numbers are learned by gradients."""
+    """How many numbers are learned by gradients."""
     return sum(parameter.numel() for parameter in family.parameters())

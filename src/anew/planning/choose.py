@@ -33,7 +33,7 @@ def choose_family(
     description: str = "this data",
     user_family: type[Family] | None = None,
 ) -> FamilyChoice:
-    """Return the family that was requested, if it can learn the data or its latents, or else the one that suits the data.
+    """The family that was requested, if it can learn the data or its latents, or else the one that suits the data.
 
     Only one family takes discrete data, whatever is preferred; continuous data has one for each preference.
 
@@ -60,7 +60,7 @@ def choose_family(
 
 
 def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice]:
-    """Return families whose samples were best on some dataset that was measured, those first that won most often.
+    """Families whose samples were best on some dataset that was measured, those first that won most often.
 
     The list is empty if the preference, or the kind of data, decides the family.
     """
@@ -73,7 +73,7 @@ def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice
 def choose_families(
     data: TrainingData, request: Request, config: TrainConfig, user_family: type[Family] | None
 ) -> list[FamilyChoice]:
-    """Return the families that could be best for a request, the likeliest first; a single one if it was requested.
+    """The families that could be best for a request, the likeliest first; a single one if it was requested.
 
     Raises:
         ConfigError: No family fits, or the one requested does not.
@@ -120,7 +120,7 @@ def _all_families() -> dict[str, type[Family]]:
 
 
 def family_by_name(name: str, user_family: type[Family] | None = None) -> type[Family]:
-    """Return the family of this name; for `family.py`, the class that was loaded from the user's file."""
+    """The family of this name; for `family.py`, the class that was loaded from the user's file."""
     if name == OWN_FAMILY and user_family is not None:
         return user_family
     return load_family(name)
@@ -130,12 +130,12 @@ def family_by_name(name: str, user_family: type[Family] | None = None) -> type[F
 
 
 def codec_families() -> dict[str, type[Family]]:
-    """Return the families that can serve as a codec, by name."""
+    """The families that can serve as a codec, by name."""
     return {name: family for name, family in _all_families().items() if family.codec_config is not None}
 
 
 def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
-    """Return the names of codecs that turn data of this spec into something that a family takes.
+    """The names of codecs that turn data of this spec into something that a family takes.
 
     The list is empty for a family that has latents of its own.
     """
@@ -148,7 +148,7 @@ def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
 def choose_codec(
     data: TrainingData, family: FamilyChoice, space: str, seconds: float | None, replayed: bool | None
 ) -> str | None:
-    """Return the name of the codec whose latents a family works on; None if it works on the data itself.
+    """The name of the codec whose latents a family works on; None if it works on the data itself.
 
     A family that does not take the data as it is always works on latents, whatever `space` is.
 
@@ -180,7 +180,7 @@ def choose_codec(
 
 
 def _only_codec(codecs: Sequence[str], family: FamilyChoice) -> str:
-    """Return the single codec between data and a family. Raises ConfigError if there are two: nothing says which is meant."""
+    """The single codec between data and a family. Raises ConfigError if there are two: nothing says which is meant."""
     if len(codecs) > 1:
         raise ConfigError(
             f"the codecs {' and '.join(codecs)} both make what the family {family.name!r} takes of this data; only one codec may "
@@ -203,7 +203,7 @@ def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:
 def setting_owners(
     family: str | None, modality: str | None, user_family: type[Family] | None = None
 ) -> dict[str, type]:
-    """Return the Config classes whose settings a request may name before the data is read, by owner.
+    """The Config classes whose settings a request may name before the data is read, by owner.
 
     These are all families, or all modalities, if the name is not given.
     """
@@ -216,7 +216,7 @@ def setting_owners(
 
 
 def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> dict[str, object]:
-    """Return the typed values of those settings that an owner has, which are written as `name` or `owner.name`."""
+    """The typed values of those settings that an owner has, which are written as `name` or `owner.name`."""
     values: dict[str, object] = {}
     for full_name, text in settings.items():
         prefix, _, name = full_name.rpartition(".")
@@ -226,7 +226,7 @@ def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> 
 
 
 def train_config_of(request: Request) -> TrainConfig:
-    """Return the training settings of a request."""
+    """The training settings of a request."""
     return cfg.from_json(TrainConfig, settings_of(request.settings, "train", TrainConfig))
 
 

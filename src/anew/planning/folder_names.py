@@ -8,12 +8,12 @@ from anew.core import arguments
 
 
 def default_run(data: str | Path) -> Path:
-    """Return an unused folder for a new run on the data: runs/NAME-N."""
+    """An unused folder for a new run on the data: runs/NAME-N."""
     return _unused_folder(arguments.stem(Path(data)) or "data")
 
 
 def default_report(samples: Path) -> Path:
-    """Return an unused folder for a report on samples made elsewhere: runs/NAME-report-N."""
+    """An unused folder for a report on samples made elsewhere: runs/NAME-report-N."""
     return _unused_folder(f"{arguments.stem(samples) or 'samples'}-report")
 
 

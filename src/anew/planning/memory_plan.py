@@ -18,7 +18,7 @@ MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each pa
 
 
 def choose_parallel(setting: str, family: Family, world: World) -> tuple[Parallel, str]:
-    """Return how processes share a model, and a sentence that says why ("" for a single process).
+    """How processes share a model, and a sentence that says why ("" for a single process).
 
     Args:
         setting: What the user asked for: "auto", "ddp" or "fsdp".
@@ -50,14 +50,14 @@ def has_room(family: Family, world: World) -> bool:
 
 
 def copied_bytes(family: Family) -> int:
-    """Return the bytes that a process allocates under DDP by the end of its first step, without weights and activations."""
+    """The bytes that a process allocates under DDP by the end of its first step, without weights and activations."""
     phases = family.phases()
     has_average = max(phase.optimizer.ema_width for phase in phases) > 0
     return sum(_copied_bytes(phase, has_average) for phase in phases)
 
 
 def _copied_bytes(phase: Phase, has_average: bool) -> int:
-    """Return the bytes of one phase: gradients (DDP's buckets are their storage), the moments, the average."""
+    """The bytes of one phase: gradients (DDP's buckets are their storage), the moments, the average."""
     total = 0
     for name, parameter in phase.module.named_parameters():
         group = next(group for group in phase.optimizer.groups if group.match(name, parameter))

@@ -26,12 +26,12 @@ LEAST_PROGRESS = 0.02
 
 
 def pilot_seconds(budget: float) -> float:
-    """Return the seconds of a budget for all pilots together; 0 if it is too small for pilots."""
+    """The seconds of a budget for all pilots together; 0 if it is too small for pilots."""
     return min(MOST_SECONDS, PILOT_SHARE * budget) if budget >= LEAST_BUDGET else 0.0
 
 
 def expected_distance(family_class: type[Family], distance: float, real: float, progress: float) -> float:
-    """Return the Fréchet distance that is expected at the end of a training.
+    """The Fréchet distance that is expected at the end of a training.
 
     The excess over the distance of real items is assumed to fall as a power of the progress. The exponent of each family was
     measured over several datasets (docs/log.md): a fast learner is ahead early on.
@@ -51,17 +51,17 @@ def can_tell(pilots: Sequence[Pilot]) -> bool:
 
 
 def num_rounds(pilots: int) -> int:
-    """Return the rounds of successive halving (arXiv 1502.07943) until one of so many pilots is left."""
+    """The rounds of successive halving (arXiv 1502.07943) until one of so many pilots is left."""
     return max(1, math.ceil(math.log2(pilots)))
 
 
 def num_kept(pilots: int) -> int:
-    """Return how many of so many pilots a round keeps."""
+    """How many of so many pilots a round keeps."""
     return -(-pilots // 2)
 
 
 def describe_trying(families: Sequence[str]) -> str:
-    """Return a sentence on the families that a large enough budget would try first; "" if there is no choice."""
+    """A sentence on the families that a large enough budget would try first; "" if there is no choice."""
     if len(families) < 2:
         return ""
     return (
@@ -71,7 +71,7 @@ def describe_trying(families: Sequence[str]) -> str:
 
 
 def describe_pilots(pilots: Sequence[Pilot]) -> str:
-    """Return sentences that say what was tried and why the first pilot continued; "" without pilots.
+    """Sentences that say what was tried and why the first pilot continued; "" without pilots.
 
     Args:
         pilots: The winner first.

@@ -30,7 +30,7 @@ LEAST_CALIBRATION_UNITS = 4_000.0  # with fewer, a gate of some dozen numbers fo
 
 
 def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
-    """Return the scale from which a family derives its sizes."""
+    """The scale from which a family derives its sizes."""
     return Scale(
         items=data.train_items,
         units=data.train_units,
@@ -136,7 +136,7 @@ def _epochs(steps: int | None, batch_size: int, data: TrainingData) -> float | N
 
 
 def _calibration_units(budget: float | None, chosen: Candidate | None, data: TrainingData) -> float:
-    """Return the units of validation data that calibration may read in a fiftieth of the budget.
+    """The units of validation data that calibration may read in a fiftieth of the budget.
 
     Its rate is taken to be a third of the training rate: a forward pass in full precision, and the counts.
     """

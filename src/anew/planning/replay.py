@@ -67,7 +67,7 @@ def fetch_plan(address: str) -> None:
 
 
 def replay_request(request: Request, plan: Path | str) -> Request:
-    """Return the request that replays the plan of a run on the data of `request`; everything else comes from that run.
+    """The request that replays the plan of a run on the data of `request`; everything else comes from that run.
 
     No code of that run is executed: a family of the user's own must be given again.
 
@@ -101,7 +101,7 @@ def replay_request(request: Request, plan: Path | str) -> Request:
 
 
 def _conflicts(request: Request, is_code: bool) -> list[str]:
-    """Return the names of what the request sets although the plan decides it."""
+    """The names of what the request sets although the plan decides it."""
     values = {
         "budget": request.budget is not None,
         "steps": request.steps is not None,
@@ -119,7 +119,7 @@ def _without_owner(setting: str) -> str:
 
 
 def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan, FamilyConfig]:
-    """Return the plan of a run, with as many steps as it logged and without a time limit, and the Config of its family.
+    """The plan of a run, with as many steps as it logged and without a time limit, and the Config of its family.
 
     Raises:
         RunError: The plan was made for data of another spec.

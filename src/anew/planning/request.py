@@ -64,7 +64,7 @@ def make_request(
 
 
 def check_request(request: Request) -> Request:
-    """Return the request. Raises ConfigError if it asks for things that exclude each other."""
+    """The request. Raises ConfigError if it asks for things that exclude each other."""
     if request.budget is not None and request.steps is not None:
         raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
     if trains_by_seconds(request) and request.steps is not None:
@@ -73,7 +73,7 @@ def check_request(request: Request) -> Request:
 
 
 def check_steps(steps: int | None) -> int | None:
-    """Return a number of steps, or None. Raises ConfigError if it is out of range."""
+    """A number of steps, or None. Raises ConfigError if it is out of range."""
     return None if steps is None else check_int("steps", steps, 1, MOST_STEPS)
 
 
@@ -83,7 +83,7 @@ def trains_by_seconds(request: Request) -> bool:
 
 
 def user_file(family: str | None) -> Path | None:
-    """Return the user's own file if the family is one, else None.
+    """The user's own file if the family is one, else None.
 
     Raises:
         ConfigError: There is no such file.
@@ -102,7 +102,7 @@ def is_there(path: Path) -> bool:
 
 
 def resolve_data(data: str | Path) -> str:
-    """Return the absolute path or the address of the data, so that `resume` can be called from any folder.
+    """The absolute path or the address of the data, so that `resume` can be called from any folder.
 
     Raises:
         DataError: The data does not exist, and is not the name of a dataset of the hub.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def condition_from_prompt(modality: Modality, prompt: object, suffix: object) -> Condition | None:
-    """Return the condition for the given beginning and end of samples, in the values of a run.
+    """The condition for the given beginning and end of samples, in the values of a run.
 
     Args:
         modality: The kind of data as the family sees it.
@@ -40,7 +40,7 @@ def condition_from_prompt(modality: Modality, prompt: object, suffix: object) ->
 
 
 def check_stop(modality: Modality, stop: object) -> str | None:
-    """Return the text before which samples end; None if there is none. Raises ConfigError if it cannot be used."""
+    """The text before which samples end; None if there is none. Raises ConfigError if it cannot be used."""
     if stop is None:
         return None
     plain: Modality = modality.base
@@ -52,7 +52,7 @@ def check_stop(modality: Modality, stop: object) -> str | None:
 
 
 def class_index(names: list[str], label: object) -> int:
-    """Return the index in `names` of a class, given by its name, or by its index if no class has a number as its name."""
+    """The index in `names` of a class, given by its name, or by its index if no class has a number as its name."""
     if str(label) in names:
         return names.index(str(label))
     if isinstance(label, SupportsIndex) and not any(map(str.isdecimal, names)):

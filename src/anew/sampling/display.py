@@ -18,14 +18,14 @@ def model_line(generator: Generator, record: RunRecord, folder: Path) -> str:
 
 
 def model_html(generator: Generator, record: RunRecord, folder: Path, notes: Sequence[str]) -> str:
-    """Return an HTML table of facts about a model, with the notes below."""
+    """An HTML table of facts about a model, with the notes below."""
     facts = model_facts(generator, record, folder).items()
     rows = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in facts)
     return f"<table>{rows}</table>{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
 
 
 def model_facts(generator: Generator, record: RunRecord, folder: Path) -> dict[str, str]:
-    """Return facts about a model that users want to see first, by name."""
+    """Facts about a model that users want to see first, by name."""
     spec = generator.item_spec
     size = f"up to {spec.length} tokens" if isinstance(spec, Tokens) else " x ".join(map(str, spec.shape))
     parameters = sum(parameter.numel() for parameter in generator.family.parameters())

@@ -75,7 +75,7 @@ def request_origin(
     stop: str | None = None,
     is_given: bool = False,
 ) -> Origin:
-    """Return the origin that all samples of a request have in common, which their files record.
+    """The origin that all samples of a request have in common, which their files record.
 
     Args:
         generator: The generator.
@@ -98,7 +98,7 @@ def request_origin(
 
 
 def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
-    """Return the range (start, stop) of a share; shares consist of whole batches if there are enough batches.
+    """The range (start, stop) of a share; shares consist of whole batches if there are enough batches.
 
     Raises:
         ConfigError: The share is not one of 1/K to K/K, or holds no sample.
@@ -117,7 +117,7 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
 
 
 def unusual_settings(generator: Generator, sampling: DataclassInstance) -> dict[str, SettingValue]:
-    """Return the sampling settings that differ from those that are usual for this data."""
+    """The sampling settings that differ from those that are usual for this data."""
     usual, chosen = cfg.to_json(generator.sampling_config()), cfg.to_json(sampling)
     return {name: value for name, value in chosen.items() if value != usual[name]}  # type: ignore[misc]
 

@@ -30,7 +30,7 @@ STOP_CHECK_STEPS = 16  # drafts after which the stop text is searched: decoding 
 def sampling_config(
     owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None
 ) -> DataclassInstance:
-    """Return the sampling settings of a family (`owner` is its `Sampling`) for data with these traits."""
+    """The sampling settings of a family (`owner` is its `Sampling`) for data with these traits."""
     values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
     return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
@@ -86,7 +86,7 @@ class Generator:
         return type(self.family).__name__.lower()
 
     def sampling_config(self, settings: Mapping[str, object] | None = None) -> DataclassInstance:
-        """Return the family's `Sampling` with these settings, and those that suit the data for all others.
+        """The family's `Sampling` with these settings, and those that suit the data for all others.
 
         Args:
             settings: Values, or texts that are parsed, by name.
@@ -100,7 +100,7 @@ class Generator:
         return sampling_config(type(self.family).Sampling, self.modality.traits, settings)
 
     def sample_labels(self, n: int, seed: int, label: str | int | None = None, first_index: int = 0) -> Tensor | None:
-        """Return the classes of samples.
+        """The classes of samples.
 
         Args:
             n: Number of samples.
@@ -133,7 +133,7 @@ class Generator:
         sampling: object = None,
         first_index: int = 0,
     ) -> SampleRequest:
-        """Return the request to the family.
+        """The request to the family.
 
         Args:
             n: Number of samples.
@@ -254,7 +254,7 @@ class Generator:
         return self.item_modality.keep_known(items, condition)
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
-        """Return the names of classes.
+        """The names of classes.
 
         Args:
             labels: (n,) class numbers; None without classes.

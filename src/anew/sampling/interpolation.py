@@ -73,7 +73,7 @@ class Walk:
         return paths
 
     def strip(self, columns: int = STRIP_COLUMNS) -> bytes:
-        """Return a picture with a row of evenly spaced frames for each stretch between two stops.
+        """A picture with a row of evenly spaced frames for each stretch between two stops.
 
         Args:
             columns: Most frames in a row; given items are shown next to it.
@@ -96,7 +96,7 @@ class Walk:
         return sheet([first, *cells, last], columns=width + 2, labels=["given", *fractions, "given"])
 
     def gif(self) -> bytes:
-        """Return the frames, forwards and backwards, as an animated GIF that loops."""
+        """The frames, forwards and backwards, as an animated GIF that loops."""
         from anew.evaluation.reporting.sheet import rgb, zoom
 
         pictures = self.frames.pictures() or []
@@ -124,7 +124,7 @@ def latent_walk(
     ends: tuple[GivenItem, GivenItem] | None,
     sampling: Mapping[str, SettingValue],
 ) -> Walk:
-    """Return a walk; for the arguments see `Model.walk`."""
+    """A walk; for the arguments see `Model.walk`."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
         raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {shorten(ends)})")
     n = _frame_count(n, 2 if ends else stops)
@@ -156,7 +156,7 @@ def latent_walk(
 
 
 def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) -> list[list[DecodedItem]]:
-    """Return walks between pairs of samples, both of one class if there are classes.
+    """Walks between pairs of samples, both of one class if there are classes.
 
     Args:
         generator: The generator.
@@ -181,7 +181,7 @@ def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) 
 
 
 def _frame_count(n: int, stops: int) -> int:
-    """Return n if it is a number of frames with one for each stop, else raise ConfigError."""
+    """n, if it is a number of frames with one for each stop; raises ConfigError otherwise."""
     stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, 1, MAX_FRAMES)
     if n < stops:
         raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MAX_FRAMES:,}")
@@ -189,7 +189,7 @@ def _frame_count(n: int, stops: int) -> int:
 
 
 def _walk_label(generator: Generator, seed: int, label: str | int | None) -> Tensor | None:
-    """Return the class (1,) of the whole walk: the requested one, or one that is drawn if the family needs one.
+    """The class (1,) of the whole walk: the requested one, or one that is drawn if the family needs one.
 
     Returns None if the walk is free.
     """
@@ -198,7 +198,7 @@ def _walk_label(generator: Generator, seed: int, label: str | int | None) -> Ten
 
 
 def _points_along(family: Family, latents: Tensor, n: int) -> Tensor:
-    """Return points (n, K) at equal distances along the way through the stops (stops, K)."""
+    """Points (n, K) at equal distances along the way through the stops (stops, K)."""
     position = torch.linspace(0, len(latents) - 1, n, dtype=torch.float64)  # (n,)
     stretch = position.floor().long().clamp(max=len(latents) - 2)  # (n,)
     parts = [

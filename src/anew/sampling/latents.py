@@ -27,12 +27,12 @@ ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlic
 
 
 def item_values(generator: Generator, item: object) -> Tensor:
-    """Return an item (a path, the bytes of a file, or an array) as the family sees it, (1, *shape)."""
+    """An item (a path, the bytes of a file, or an array) as the family sees it, (1, *shape)."""
     return values_of(generator.modality, item)
 
 
 def values_of(modality: Modality, item: object) -> Tensor:
-    """Return an item in the values of this modality, (1, *shape), which are latents if it has a codec."""
+    """An item in the values of this modality, (1, *shape), which are latents if it has a codec."""
     row = _encoded_row(modality, item)
     values: Tensor = modality.batch(row[None], None, None).x
     return values.float() if values.is_floating_point() else values
@@ -65,7 +65,7 @@ def _plain_data(item: bytes | bytearray | memoryview | Numbers | FileSlice) -> I
 
 
 def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
-    """Return the value of `Item.data` for a file."""
+    """The value of `Item.data` for a file."""
     if not modality.traits.reads_file_slices:
         return path.read_bytes()
     path.stat()  # a missing file is reported here, by its name
@@ -73,7 +73,7 @@ def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
 
 
 def condition_from_mask(generator: Generator, condition: object) -> Condition:
-    """Return the condition that keeps a part of an item.
+    """The condition that keeps a part of an item.
 
     Args:
         generator: The generator whose samples are conditioned.
@@ -106,7 +106,7 @@ def condition_from_mask(generator: Generator, condition: object) -> Condition:
 
 
 def in_own_values(generator: Generator, condition: Condition) -> Condition:
-    """Return a condition on items in the values that the family draws.
+    """A condition on items in the values that the family draws.
 
     Latents are kept if everything around them is given. The rest of what is given is put back into the items after they are
     decoded, as in blended latent diffusion (arXiv 2206.02779).
@@ -126,7 +126,7 @@ def in_own_values(generator: Generator, condition: Condition) -> Condition:
 
 
 def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:
-    """Return a given mask as a float32 tensor of any shape. Raises ConfigError if it is not an array of numbers."""
+    """A given mask as a float32 tensor of any shape. Raises ConfigError if it is not an array of numbers."""
     try:
         # np.array copies: from_numpy does not take negative strides.
         values = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
@@ -158,7 +158,7 @@ def decode_latents(generator: Generator, latents: object) -> Samples:
 
 
 def _checked_latents(codec: Codec, latents: object) -> Tensor:
-    """Return latents (n, *latent) as float32, or codes as integers. Raises ConfigError if they do not fit the codec."""
+    """Latents (n, *latent) as float32, or codes as integers. Raises ConfigError if they do not fit the codec."""
     spec = codec.latent
     shape = (spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape)
     expected = f"give (n, {', '.join(map(str, shape))})"
@@ -179,7 +179,7 @@ def _checked_latents(codec: Codec, latents: object) -> Tensor:
 
 
 def _codec(generator: Generator) -> Codec:
-    """Return the codec of a run, or its family if that is one. Raises ConfigError if there is none."""
+    """The codec of a run, or its family if that is one. Raises ConfigError if there is none."""
     if generator.codec is not None:
         return generator.codec
     family = generator.family

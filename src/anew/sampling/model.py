@@ -199,7 +199,7 @@ class Model(Generator):
         ends: tuple[GivenItem, GivenItem] | None = None,
         **sampling: SettingValue,
     ) -> Walk:
-        """Return the frames of a walk through the latent space that samples start from.
+        """The frames of a walk through the latent space that samples start from.
 
         Args:
             n: Number of frames.
@@ -218,7 +218,7 @@ class Model(Generator):
         return latent_walk(self, n, stops=stops, seed=seed, label=label, ends=ends, sampling=sampling)
 
     def _condition(self, prompt: object, suffix: object, condition: object) -> Condition | None:
-        """Return the condition of samples in the values of the run; None if there is none."""
+        """The condition of samples in the values of the run; None if there is none."""
         from_prompt = condition_from_prompt(self.modality, prompt, suffix)
         if condition is None:
             return from_prompt
@@ -229,7 +229,7 @@ class Model(Generator):
     # -- latents --------------------------------------------------------------------------------------------------------
 
     def encode(self, items: Sequence[GivenItem]) -> Tensor:
-        """Return the latents of items, for vae and for runs on latents or codes.
+        """The latents of items, for vae and for runs on latents or codes.
 
         Args:
             items: Paths, bytes of files, or uint8 arrays.
@@ -243,7 +243,7 @@ class Model(Generator):
         return encode_items(self, items)
 
     def decode(self, latents: Tensor) -> Samples:
-        """Return the items that latents stand for.
+        """The items that latents stand for.
 
         Args:
             latents: (n, *latent) or (n, L), as from `encode`.
@@ -314,7 +314,7 @@ class Model(Generator):
     def bits(
         self, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
     ) -> list[tuple[float, float]]:
-        """Return the bits of each example.
+        """The bits of each example.
 
         Args:
             batches: Batches, as from `Dataset.scoring`.
@@ -330,7 +330,7 @@ class Model(Generator):
         return bits_of_batches(self, batches, seconds, part)
 
     def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Return the bits that each part of a mixed model (network, n-gram counts) would need alone.
+        """The bits that each part of a mixed model (network, n-gram counts) would need alone.
 
         Args:
             batches: Batches, as from `Dataset.scoring`.

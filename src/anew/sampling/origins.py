@@ -66,12 +66,12 @@ class Origin:
     version: str = __version__
 
     def to_json(self) -> dict[str, object]:
-        """Return the values that are not defaults, as JSON values."""
+        """The values that are not defaults, as JSON values."""
         values = dataclasses.asdict(self).items()
         return {name: value for name, value in values if value is not None and value is not False}
 
     def to_comment(self) -> str:
-        """Return the comment for a file, one line of ASCII."""
+        """The comment for a file, one line of ASCII."""
         return MARK + json.dumps(self.to_json(), separators=(",", ":"))
 
 
@@ -93,7 +93,7 @@ class _StoredOrigin(Record):
 
 
 def from_comment(comment: str) -> Origin | None:
-    """Return the origin in a comment; None if there is none. Raises ValueError (one clause) if it is damaged."""
+    """The origin in a comment; None if there is none. Raises ValueError (one clause) if it is damaged."""
     _, mark, text = comment.partition(MARK)
     if not mark:
         return None
@@ -105,7 +105,7 @@ def from_comment(comment: str) -> Origin | None:
 
 
 def from_json(value: object) -> Origin:
-    """Return the origin in JSON values of an untrusted file. Raises ValueError (one clause) if they are damaged."""
+    """The origin in JSON values of an untrusted file. Raises ValueError (one clause) if they are damaged."""
     stored = checked(_StoredOrigin, value, "its origin")
     first, count = stored.batch
     if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
@@ -114,7 +114,7 @@ def from_json(value: object) -> Origin:
 
 
 def origins_in(path: Path) -> list[Origin]:
-    """Return the origins of the samples in a file that this package wrote: one, or one for each record.
+    """The origins of the samples in a file that this package wrote: one, or one for each record.
 
     Raises:
         ConfigError: The file cannot be read, or has no record of its origin.
@@ -139,7 +139,7 @@ def origins_in(path: Path) -> list[Origin]:
 
 
 def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None) -> tuple[str, bytes]:
-    """Return name and content of a file with the origins of samples in other files. It is hidden, so it is not read as data.
+    """Name and content of a file with the origins of samples in other files. It is hidden, so it is not read as data.
 
     Args:
         origins: Origins of the samples of each file, by its name.
@@ -150,7 +150,7 @@ def side_file(origins: Mapping[str, Sequence[Origin]], first: int | None = None)
 
 
 def _origins_beside(path: Path) -> list[Origin | None]:
-    """Return the origins of a file's samples from the `side_file` next to it; empty if there is none."""
+    """The origins of a file's samples from the `side_file` next to it; empty if there is none."""
     for side_file in sorted(path.parent.glob(f"{SIDE}*.json")):
         try:
             values = files.read_json(side_file, MOST_SIDE_BYTES, MOST_SIDE_MEMORY)
@@ -162,13 +162,13 @@ def _origins_beside(path: Path) -> list[Origin | None]:
 
 
 def _comments(_: None, data: bytes) -> list[str] | None:
-    """Return the beginnings of comments that hold an origin; None for a format without comments. Raises ValueError (one clause)."""
+    """The beginnings of comments that hold an origin; None for a format without comments. Raises ValueError (one clause)."""
     comments = _all_comments(data)
     return None if comments is None else [text[:LONGEST_COMMENT] for text in comments if MARK in text]
 
 
 def _all_comments(data: bytes) -> Sequence[str] | None:
-    """Return the comments of a file, whose format is known by its content; None for a format without comments."""
+    """The comments of a file, whose format is known by its content; None for a format without comments."""
     if data[:4] in (b"RIFF", b"fLaC"):
         return [audio.read_comment(data)]
     if data[4:8] == b"ftyp":
@@ -181,7 +181,7 @@ def _all_comments(data: bytes) -> Sequence[str] | None:
 
 
 def weights_digest(modules: Sequence[nn.Module]) -> str:
-    """Return a short digest of all weights and buffers."""
+    """A short digest of all weights and buffers."""
     digest = hashlib.blake2b(digest_size=8)
     for module in modules:
         for name, tensor in sorted(module.state_dict().items()):
@@ -191,7 +191,7 @@ def weights_digest(modules: Sequence[nn.Module]) -> str:
 
 
 def one_run(origins: Sequence[Origin], path: Path) -> str:
-    """Return the name of the run that all origins share. Raises ConfigError if they are of several runs."""
+    """The name of the run that all origins share. Raises ConfigError if they are of several runs."""
     names = {origin.run for origin in origins}
     if len(names) > 1:
         raise ConfigError(f"{str(path)!r} holds samples of several runs ({shorten(sorted(names))}); give one")

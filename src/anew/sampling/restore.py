@@ -30,13 +30,13 @@ CODE_BYTES = 16 * 2**20  # largest family.py that is read: no program of one fil
 
 
 def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
-    """Return the family class of a run. If it is code in the run folder, that runs only if it is trusted."""
+    """The family class of a run. If it is code in the run folder, that runs only if it is trusted."""
     path = trusted_family_file(name, folder, trust_code)
     return load_family(str(name)) if path is None else load_family_file(path)
 
 
 def trusted_family_file(name: str | None, folder: Path, trust_code: bool) -> Path | None:
-    """Return the path of the trusted `family.py` of a run; None for a built-in family.
+    """The path of the trusted `family.py` of a run; None for a built-in family.
 
     Raises:
         RunError: The user does not trust the code.
@@ -93,7 +93,7 @@ def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Fami
 
 
 def as_codec(family: Family, folder: Path) -> Codec:
-    """Return the family as a codec. Raises RunError if it is not one, which means that the run in the folder was edited."""
+    """The family as a codec. Raises RunError if it is not one, which means that the run in the folder was edited."""
     if family.codec_config is None or not isinstance(family, Codec):
         raise RunError(f"{str(folder / CONFIG)!r} was edited: its codec's family is not a codec; restore it")
     return family
@@ -111,7 +111,7 @@ def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> M
 
 
 def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], Path, list[str]]:
-    """Return the weights to sample from: those of a finished training, else of the newest checkpoint.
+    """The weights to sample from: those of a finished training, else of the newest checkpoint.
 
     Returns:
         The state of the family, the file it is from, and sentences on what the user should know.
@@ -143,7 +143,7 @@ def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], P
 
 
 def checkpoint_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Return the state of the family in a whole checkpoint, with averages in place of weights, as in `Trainer.weights`."""
+    """The state of the family in a whole checkpoint, with averages in place of weights, as in `Trainer.weights`."""
     weights: dict[str, Tensor] = {}
     for part in ("weights/", "average/"):
         weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}
@@ -151,7 +151,7 @@ def checkpoint_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collection[str]) -> dict[str, Tensor]:
-    """Return what is fitted only at the end of a training (the prior of a VAE) as it was fitted for the newest snapshot.
+    """What is fitted only at the end of a training (the prior of a VAE) as it was fitted for the newest snapshot.
 
     It is what the snapshot has besides averaged weights. Without a snapshot, samples come from an unfitted prior.
     """
@@ -167,7 +167,7 @@ def _fitted_so_far(run: Path, weights: Mapping[str, Tensor], averaged: Collectio
 
 
 def earlier_weights(run: Path, step: int, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Path]:
-    """Return the weights of a snapshot; what it does not contain (counts, measurements) is taken from `weights`.
+    """The weights of a snapshot; what it does not contain (counts, measurements) is taken from `weights`.
 
     Returns:
         The state of the family, and the file of the snapshot.

@@ -80,7 +80,7 @@ class Samples(Sequence[DecodedItem]):
         return f"Samples({len(self):,} items, {self.modality.name!r}, {size})"
 
     def head(self, n: int) -> Samples:
-        """Return the first samples.
+        """The first samples.
 
         Args:
             n: Number of samples; all, if there are fewer.
@@ -91,7 +91,7 @@ class Samples(Sequence[DecodedItem]):
         return self[: check_int("n", n)]
 
     def artifact(self, index: int) -> Artifact:
-        """Return a sample as an ordinary file, which is made once.
+        """A sample as an ordinary file, which is made once.
 
         Args:
             index: Index of the sample, from 0.
@@ -110,7 +110,7 @@ class Samples(Sequence[DecodedItem]):
         return [self.artifact(index) for index in range(len(self))]
 
     def pictures(self) -> list[Numbers] | None:
-        """Return a picture of each sample, (H, W) or (H, W, C) uint8; None for data that has no pictures, such as text."""
+        """A picture of each sample, (H, W) or (H, W, C) uint8; None for data that has no pictures, such as text."""
         pictures = self.modality.pictures(self._items)
         return None if self._items and not pictures else pictures
 
@@ -167,7 +167,7 @@ class Samples(Sequence[DecodedItem]):
         return max(4, len(str((self.total or len(self)) - 1)))
 
     def _stem(self, index: int) -> str:
-        """Return the name of a sample's files without suffix."""
+        """The name of a sample's files without suffix."""
         number, label = f"{self.first + index:0{self._digits}d}", self.labels[index]
         return number if label is None else f"{number}-{_safe_name(label)}"
 
@@ -219,7 +219,7 @@ class Samples(Sequence[DecodedItem]):
         return [files.write_inside(target, name, data) for name, data in written.items()]
 
     def enlarged(self, scale: int) -> Samples:
-        """Return samples in which each pixel becomes a square of `scale` x `scale` pixels, without new colours.
+        """Samples in which each pixel becomes a square of `scale` x `scale` pixels, without new colours.
 
         Args:
             scale: Factor, 1 to 64.

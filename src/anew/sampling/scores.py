@@ -47,7 +47,7 @@ class Likelihood:
         return -self.bits * math.log(2.0)
 
     def figures(self, unit: str) -> dict[str, object]:
-        """Return the figures as JSON values, with names that contain the unit."""
+        """The figures as JSON values, with names that contain the unit."""
         counted: dict[str, object] = {"tokens": self.tokens} if self.tokens else {}
         per_token = {"bits_per_token": self.bits_per_token} if self.tokens else {}
         measured = {"log_likelihood": self.log_likelihood, "bits": self.bits}
@@ -131,7 +131,7 @@ class Scores:
         return -self.bits * math.log(2.0)
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON values, with names that contain the unit: `bits_per_character`, `characters`, ..."""
+        """JSON values, with names that contain the unit: `bits_per_character`, `characters`, ..."""
         name = f"bits_per_{self.unit}"
         parts = {f"{name}_{part}": value for part, value in self.bits_per_unit_by_part.items()}
         tokens = {"tokens": self.tokens} if self.tokens else {}
@@ -142,7 +142,7 @@ class Scores:
         return {**totals, **scores, "bound": self.bound, "skipped": self.skipped, "notes": list(self.notes)}
 
     def to_csv(self) -> str:
-        """Return a CSV table with one row per record: its place, tokens and units, log-likelihood in nats, and bits.
+        """A CSV table with one row per record: its place, tokens and units, log-likelihood in nats, and bits.
 
         Raises:
             ConfigError: The scores were not kept per record.
@@ -179,7 +179,7 @@ class Scores:
 
 
 def _cell(value: object) -> object:
-    """Return a value for a cell. Names come from the data, so those that look like a formula are quoted to be safe."""
+    """A value for a cell. Names come from the data, so those that look like a formula are quoted to be safe."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
@@ -204,7 +204,7 @@ def new_csv_file(path: str | Path) -> Path:
 
 
 def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
-    """Return the sums over each file, in natural order: 2 before 10."""
+    """The sums over each file, in natural order: 2 before 10."""
     records: dict[str, list[ItemScore]] = {}
     for item in items:
         records.setdefault(item.file, []).append(item)
@@ -221,5 +221,5 @@ def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Return a sort key for names in natural order, where numbers are compared by their values."""
+    """A sort key for names in natural order, where numbers are compared by their values."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -56,7 +56,7 @@ def has_likelihood(generator: Generator) -> bool:
 def bits_of_batches(
     generator: Generator, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
 ) -> list[tuple[float, float]]:
-    """Return the bits of each example.
+    """The bits of each example.
 
     Args:
         generator: The model.
@@ -87,7 +87,7 @@ def bits_of_batches(
 
 @torch.no_grad()
 def bits_per_unit_by_part(generator: Generator, batches: Iterable[Batch]) -> dict[str, float]:
-    """Return the bits per unit of each part of a mixed model alone; empty if the model is not mixed."""
+    """The bits per unit of each part of a mixed model alone; empty if the model is not mixed."""
     bits: dict[str, float] = {}
     units = 0.0
     for batch in _checked_batches(batches):
@@ -162,7 +162,7 @@ def score_items(generator: Generator, items: Sequence[object], reporter: Reporte
 def _score_records(
     generator: Generator, records: Sequence[EncodedRecord], reporter: Reporter | None
 ) -> tuple[list[ItemScore], dict[str, float]]:
-    """Return the score of each record, and the bits of all of them under parts of the model alone."""
+    """The score of each record, and the bits of all of them under parts of the model alone."""
     reporter = reporter or SilentReporter()
     has_tokens = isinstance(generator.spec, Tokens)
     sums = np.zeros((len(records), 3))  # bits, units and tokens of each record
@@ -189,7 +189,7 @@ def _score_records(
 def _score_batch(
     generator: Generator, owned: tuple[NDArray[np.int64], Batch]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, float]]:
-    """Return the record of each row (B,), its bits, units and tokens (B, 3), and the bits of all under parts of the model."""
+    """The record of each row (B,), its bits, units and tokens (B, 3), and the bits of all under parts of the model."""
     owners, batch = owned
     views = [view.to(generator.device) for view in generator.modality.orderings(batch)]
     bits, parts = zip(*(generator.family.bits_and_parts(view) for view in views), strict=True)

@@ -19,7 +19,7 @@ Draw = Callable[[int, int], Samples]  # (number of samples, index of the first) 
 
 
 def whole_batches(n: int) -> list[tuple[int, int]]:
-    """Return (size, index of the first sample) of each batch of n samples, as a single process draws them."""
+    """(size, index of the first sample) of each batch of n samples, as a single process draws them."""
     return [(min(SAMPLE_BATCH, n - first), first) for first in range(0, n, SAMPLE_BATCH)]
 
 

@@ -1,4 +1,4 @@
-"""The Studio: one local page on which a newcomer drops in data, watches a model learn and plays with it.
+"""The Studio: a local web page on which to train models on one's own data, watch them learn, and try them out.
 
-It reads run folders and starts commands; a training is a process of its own. Nothing here is imported before it is opened.
+It reads run folders and starts commands; each training run is a process of its own. Nothing here is imported before the Studio opens.
 """

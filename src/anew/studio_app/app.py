@@ -1,4 +1,4 @@
-"""The routes of the Studio that show runs, and the app of all of them."""
+"""The Studio as an ASGI app, with the routes that show runs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from anew.studio_app.studio import Studio
 STATIC = Path(__file__).parent / "static"
 SAMPLE_FILE = re.compile(r"[^/\\\0]{1,255}\.(png|txt)")
 MEDIA = {"png": "image/png", "txt": "text/plain; charset=utf-8"}
-# Of a file that is sent: sheets and reports of our own are smaller; a stranger's may be of any size.
+# Largest files that are sent: those of Anew are smaller, but a run of somebody else may hold any.
 SHEET_BYTES, REPORT_BYTES = 32 * 2**20, 256 * 2**20
 
 
 class _Static(StaticFiles):
-    """Files of the page. The browser asks each time whether they changed."""
+    """Files of the page. Browsers check each time whether they have changed."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         answer = await super().get_response(path, scope)
@@ -47,10 +47,10 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     """The Studio as an ASGI app.
 
     Args:
-        studio: What it shows.
+        studio: Its state.
         host: The address that it listens on.
         port: Its port.
-        token: The secret of its address.
+        token: Token of its address.
     """
 
     @asynccontextmanager
@@ -111,7 +111,7 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
         path, name = await run_in_threadpool(studio.run, _name(request, "run")), _name(request, "file")
         match = SAMPLE_FILE.fullmatch(name)
         if match is None:
-            raise bad_request("this is not the name of a sheet of samples")
+            raise bad_request("this is not the file name of a sample sheet")
         return await run_in_threadpool(_file, path / "samples", name, SHEET_BYTES, MEDIA[match[1]])
 
     @app.get("/api/report")
@@ -127,12 +127,12 @@ def _add_runs(app: FastAPI, studio: Studio) -> None:
 def _name(request: Request, field: str) -> str:
     value = request.query_params.get(field, "")
     if not value:
-        raise bad_request(f"{field!r} is missing in the address")
+        raise bad_request(f"the parameter {field!r} is missing in the address")
     return value
 
 
 def _file(folder: Path, name: str, max_bytes: int, media: str) -> Response:
-    """An ordinary file of a run."""
+    """A regular file of a run; ApiError 404 if there is none."""
     files.check_folder(folder)
     if not (folder / name).exists():
         raise ApiError(404, f"there is no {name} in this run")
@@ -140,14 +140,14 @@ def _file(folder: Path, name: str, max_bytes: int, media: str) -> Response:
 
 
 def _report(folder: Path, name: str) -> Response:
-    """A page that lies in a run, as one that may do nothing."""
+    """A page of a run, with scripts and requests disabled."""
     answer = _file(folder, name, REPORT_BYTES, "text/html; charset=utf-8")
     answer.headers["content-security-policy"] = REPORT_POLICY
     return answer
 
 
 async def _changes(studio: Studio) -> AsyncIterator[str]:
-    """Server-sent events: names of runs that changed. The first says that the stream is open."""
+    """Server-sent events with the names of runs that changed. The first event says that the stream is open."""
     yield "retry: 1000\nevent: open\ndata: {}\n\n"
     async for names in studio.watcher.changes():
         yield ": alive\n\n" if names is None else f"event: changed\ndata: {json.dumps(names)}\n\n"

@@ -1,4 +1,4 @@
-"""Commands that pages ask for, checked, as words for the queue: the same that a user would type."""
+"""Commands that pages ask for: checked, and added to the queue as a user would type them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from anew.studio_app.jobs import Job
 from anew.studio_app.studio import Studio
 
 RUNS = "runs"  # folder of new runs below the start folder
-MOST_COMPARED = 20  # a comparison trains or measures each of them; chosen
+MAX_COMPARED = 20  # runs of a comparison, each of which is measured; chosen
 
 
 def train(
@@ -35,23 +35,23 @@ def train(
     seed: int,
     settings: Mapping[str, str],
 ) -> Job:
-    """Put a training into the queue.
+    """Add a training run to the queue.
 
     Args:
-        studio: Whose queue.
+        studio: The Studio.
         data: Name of a file or folder below the start folder.
         budget, steps, family, modality, prefer, seed, settings: As in `anew.train`.
 
     Raises:
-        UserError: Something cannot be used.
-        ApiError: The data lies outside.
+        UserError: An argument is invalid.
+        ApiError: The data is outside of the start folder.
     """
-    place = studio.folder.path(data)
-    if not place.exists():
+    path = studio.folder.path(data)
+    if not path.exists():
         raise ConfigError(f"{data!r} does not exist; choose other data")
     _check_no_code(family)
     make_request(
-        place,
+        path,
         budget=budget,
         steps=steps,
         family=family,
@@ -63,8 +63,8 @@ def train(
     from anew.planning.choose import setting_owners  # PyTorch: only now is it needed
 
     cfg.route_settings(settings, setting_owners(family, modality))
-    run = new_folder(studio, arguments.stem(place) or "data")
-    words = ["train", str(place), "--run", run, "--seed", str(seed), "--prefer", prefer]
+    run = new_folder(studio, arguments.stem(path) or "data")
+    words = ["train", str(path), "--run", run, "--seed", str(seed), "--prefer", prefer]
     options = {"--budget": budget, "--steps": steps, "--family": family, "--modality": modality}
     for option, value in options.items():
         words += [] if value is None else [f"{option}={value}"]
@@ -74,7 +74,7 @@ def train(
 
 
 def new_folder(studio: Studio, stem: str) -> str:
-    """The name of a folder below runs/ that neither is there nor will be made by a command that waits."""
+    """The name of a folder below runs/ that neither exists nor is the output of a queued command."""
     taken = {job.run for job in studio.jobs.all()}
     number = 1
     while (name := f"{RUNS}/{stem}-{number}") in taken or (studio.folder.root / name).exists():
@@ -82,14 +82,14 @@ def new_folder(studio: Studio, stem: str) -> str:
     return name
 
 
-def again(studio: Studio, name: str, seed: int) -> Job:
-    """The training of a run once more, with another seed."""
+def train_again(studio: Studio, name: str, seed: int) -> Job:
+    """Add the same training run with another seed to the queue."""
     run = studio.run(name)
     record = studio_record(run)
     request = record.request
     for family in (request.family, record.family.name):
         _check_no_code(family)
-    words = ["train", _as_operand(request.data), "--seed", str(seed), "--prefer", request.prefer]
+    words = ["train", _as_positional(request.data), "--seed", str(seed), "--prefer", request.prefer]
     options = {
         "--budget": None if request.budget is None else f"{request.budget:g}s",
         "--steps": request.steps,
@@ -106,15 +106,15 @@ def again(studio: Studio, name: str, seed: int) -> Job:
 
 
 def _check_no_code(family: str | None) -> None:
-    """ConfigError where a family is Python code: pages start none, since a run, or an uploaded file, may be a stranger's."""
+    """Raise ConfigError for a family that is Python code: a run or an uploaded file may come from somebody else."""
     if family is not None and family.endswith(".py"):
         raise ConfigError(
-            "the family is code, which the Studio does not run; read it, then use `anew train --family FILE.py` in a terminal"
+            "the family is Python code, which the Studio does not run; check it, then use `anew train --family FILE.py` in a terminal"
         )
 
 
-def _as_operand(data: str) -> str:
-    """A path or an address of a run's record, as an argument that is not taken for an option."""
+def _as_positional(data: str) -> str:
+    """The data of a run's record, as an argument that cannot be taken for an option."""
     return os.path.join(os.curdir, data) if data.startswith("-") else data
 
 
@@ -122,7 +122,7 @@ def studio_record(run: Path) -> RunRecord:
     """The record of a run that has a plan.
 
     Raises:
-        ApiError: It has none.
+        ApiError: The run has none.
     """
     record = run_summary.read_record(run)
     if isinstance(record, RunRecord):
@@ -131,7 +131,7 @@ def studio_record(run: Path) -> RunRecord:
 
 
 def resume(studio: Studio, name: str, budget: str | None) -> Job:
-    """Put the rest of a run, or more of it, into the queue."""
+    """Add the rest of a run to the queue, or with a budget more training of it."""
     run = studio.run(name)
     check_idle(studio, name, run)
     words = ["resume", str(run)]
@@ -141,16 +141,19 @@ def resume(studio: Studio, name: str, budget: str | None) -> Job:
 
 
 def stop(studio: Studio, name: str) -> None:
-    """Take the newest command of a run out of the queue, or ask it to save and end."""
+    """Remove the newest command of a run from the queue, or ask it to save and stop."""
     job = studio.job_of(name)
     if job is not None and job.state == "queued":
         studio.jobs.remove(job)
     elif job is None or not studio.jobs.stop(job):
-        raise ApiError(400, "the Studio did not start it, or it has ended; stop it with Ctrl-C where it was started")
+        raise ApiError(
+            400,
+            "the Studio did not start this run, or it has ended; stop it with Ctrl-C in the terminal where it was started",
+        )
 
 
 def discard(studio: Studio, name: str) -> None:
-    """Delete a run, and forget the commands that wrote it."""
+    """Delete a run and the commands of the queue that wrote it."""
     path = studio.folder.path(name)
     if path.exists():
         run = studio.run(name)
@@ -162,19 +165,19 @@ def discard(studio: Studio, name: str) -> None:
 
 
 def compare(studio: Studio, names: Sequence[str]) -> Job:
-    """Put a comparison of finished runs into the queue."""
-    if not 2 <= len(set(names)) <= MOST_COMPARED:
-        raise ConfigError(f"`runs` must name 2 to {MOST_COMPARED} runs (got {len(set(names))})")
+    """Add a comparison of finished runs to the queue."""
+    if not 2 <= len(set(names)) <= MAX_COMPARED:
+        raise ConfigError(f"`runs` must name 2 to {MAX_COMPARED} runs (got {len(set(names))})")
     runs = [str(studio.run(name)) for name in names]
     out = new_folder(studio, "compare")
     return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *runs])
 
 
 def check_idle(studio: Studio, name: str, run: Path) -> None:
-    """Refuse what would meet another writer of a run.
+    """Check that no command writes a run, or will.
 
     Raises:
-        ApiError: One is at work, or will be.
+        ApiError: A command is running on it, or queued for it.
     """
     job = studio.job_of(name)
     if lock.is_held(run) or (job is not None and (job.state == "queued" or job.is_alive)):

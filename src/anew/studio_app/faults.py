@@ -1,4 +1,4 @@
-"""Errors of the Studio: one sentence, which the page shows as it is."""
+"""Errors of the Studio: one sentence each, which the page shows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from anew.server.guard import error_response
 
 
 def add_faults(app: FastAPI) -> None:
-    """Answer errors of these kinds."""
+    """Add handlers for all errors."""
     app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(AnewError, _refusal)
+    app.add_exception_handler(AnewError, _anew_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OSError, _system_error)
-    app.add_exception_handler(Exception, _bug)
+    app.add_exception_handler(Exception, _internal_error)
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
@@ -28,31 +28,35 @@ async def _api_error(request: Request, error: Exception) -> Response:
     return error_response(error)
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    """A sentence of the library; whoever reads it sits at this machine."""
+async def _anew_error(request: Request, error: Exception) -> Response:
+    """An error of the library. Its message may name paths, since the user is on this machine."""
     return error_response(bad_request(str(error)))
 
 
 def full_disk(error: OSError) -> ApiError | None:
-    """What is said where the disk is full; None where the error is another one."""
+    """The error for a full disk; None if `error` is another one."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
-    return ApiError(413, "the disk is full, or your share of it; free some space and try again; nothing was lost")
+    return ApiError(
+        413, "the disk is full, or your quota is used up; nothing was lost, so free some space and try again"
+    )
 
 
 async def _system_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)
-    fault = full_disk(error)
-    if fault is None:
+    full_disk_error = full_disk(error)
+    if full_disk_error is None:
         raise error
-    return error_response(fault)
+    return error_response(full_disk_error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    messages = {404: "unknown address", 405: "this address takes another method"}
+    messages = {404: "unknown path", 405: "this path does not take this method"}
     return error_response(ApiError(error.status_code, messages.get(error.status_code, str(error.detail))))
 
 
-async def _bug(request: Request, error: Exception) -> Response:
-    return error_response(ApiError(500, "this is a bug in Anew; the terminal of the Studio has its traceback"))
+async def _internal_error(request: Request, error: Exception) -> Response:
+    return error_response(
+        ApiError(500, "this is a bug in Anew; the terminal in which the Studio runs shows its traceback")
+    )

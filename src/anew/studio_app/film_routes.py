@@ -1,4 +1,4 @@
-"""Routes of the Studio that show the film of a training, and the lines of our source behind what is shown."""
+"""Routes of the Studio for the film of a training run, its copying test, and excerpts of source code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def add_film(app: FastAPI, studio: Studio) -> None:
         except ApiError as error:
             if error.status != 404:
                 raise
-            return JSONResponse({"steps": [], "weights": []})  # a job that waits, or has just begun, has no folder yet
+            return JSONResponse(
+                {"steps": [], "weights": []}
+            )  # a job that is queued, or has just begun, has no folder yet
         kept = [asdict(snapshot) for snapshot in await run_in_threadpool(snapshots.snapshots, path)]
         return JSONResponse({"steps": await run_in_threadpool(film.frames, path), "weights": kept})
 
@@ -52,5 +54,5 @@ def add_film(app: FastAPI, studio: Studio) -> None:
     async def source(request: Request) -> Response:
         name = request.query_params.get("name", "")
         if name not in SOURCES:
-            raise ApiError(404, "unknown passage of the source")
+            raise ApiError(404, "unknown excerpt of the source code")
         return JSONResponse(await run_in_threadpool(source_lines, name))

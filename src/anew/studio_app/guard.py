@@ -1,4 +1,4 @@
-"""Who may use the Studio: this machine's names, the token of the address, and pages of the Studio itself."""
+"""Access control of the Studio: names of this machine only, the token of the address, and requests from its own pages only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from anew.server.faults import ApiError
 from anew.server.guard import check_names, error_response
 
-OWN_HEADER = "x-anew-studio"  # pages of other sites cannot send it without being allowed to
-YEAR_SECONDS = 365 * 86400  # a page that is opened again within a year needs no new address
+OWN_HEADER = "x-anew-studio"  # pages of other sites cannot send it without permission (CORS)
+YEAR_SECONDS = 365 * 86400  # lifetime of the cookie: a page that is opened again within a year needs no token
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "connect-src 'self'; worker-src 'self'; frame-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -24,25 +24,25 @@ POLICY = (
 REPORT_POLICY = (
     "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'"
-)  # of pages that lie in run folders, which may be a stranger's: no script runs, and nothing is fetched
+)  # of pages in run folders, which may come from somebody else: no script runs, and nothing is fetched
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-LOCKED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Anew Studio</title>
-<h1>This page needs its key</h1><p>Open the whole address that the terminal shows; it ends with <code>?token=...</code>.</p>"""
+LOCKED_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Anew Studio</title>
+<h1>This page needs a token</h1><p>Open the full address that the terminal shows; it ends with <code>?token=...</code>.</p>"""
 
 
 class StudioGuard:
-    """Lets requests through to the app, or answers them itself.
+    """Passes allowed requests to the app, and answers others with an error.
 
     Args:
-        app: What is guarded.
+        app: The guarded app.
         host: The address that the Studio listens on.
-        port: Its port: cookies of other ports of this machine have other names.
-        token: The secret of the address.
+        port: Its port, which is part of the cookie's name: browsers share cookies between ports.
+        token: Token of the address.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int, token: str) -> None:
@@ -66,24 +66,24 @@ class StudioGuard:
         await self.app(scope, receive, _with_headers(send))
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
-        """An answer without the app; None where the app is to answer."""
+        """A response without the app; None if the app is to respond."""
         is_page = scope["method"] == "GET" and scope["path"] == "/"
         if is_page and (query := parse_qsl(scope["query_string"].decode("latin-1"))):
             token = next((value for name, value in query if name == "token"), "")
             if self._is_token(token):
-                return self._let_in(query)
-        if not self._is_known(headers):
+                return self._redirect_with_cookie(query)
+        if not self._is_authenticated(headers):
             if is_page:
-                return HTMLResponse(LOCKED, 401)
-            raise ApiError(401, "the token is missing or wrong; open the address that the terminal shows")
+                return HTMLResponse(LOCKED_PAGE, 401)
+            raise ApiError(401, "the token is missing or wrong; open the full address that the terminal shows")
         if scope["method"] not in ("GET", "HEAD") and OWN_HEADER not in headers:
-            raise ApiError(403, "only pages of the Studio may change something")
+            raise ApiError(403, "changes are accepted from pages of the Studio only")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_page:
             raise ApiError(403, "requests from pages of other sites are refused")
         return None
 
-    def _let_in(self, query: Sequence[tuple[str, str]]) -> Response:
-        """The same page without the token in its address, which would stay in the history."""
+    def _redirect_with_cookie(self, query: Sequence[tuple[str, str]]) -> Response:
+        """A redirect that sets the cookie, and removes the token from the address, which would stay in the history."""
         query_left = urlencode([(name, value) for name, value in query if name != "token"])
         answer = RedirectResponse(f"/?{query_left}" if query_left else "/", 303, {"cache-control": "no-store"})
         answer.set_cookie(
@@ -91,7 +91,7 @@ class StudioGuard:
         )
         return answer
 
-    def _is_known(self, headers: Headers) -> bool:
+    def _is_authenticated(self, headers: Headers) -> bool:
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(key):
             return True
@@ -106,7 +106,7 @@ class StudioGuard:
 
 
 def _with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
@@ -115,4 +115,4 @@ def _with_headers(send: Send) -> Send:
             headers.setdefault("cache-control", "no-store")
         await send(message)
 
-    return sending
+    return send_with_headers

@@ -1,4 +1,4 @@
-"""Routes of the Studio that show how a model works."""
+"""Routes of the Studio for the views of how a model works."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from anew.server.work import Channel
 from anew.studio_app.insight_work import DiscriminatorWork, FieldWork, NoiseWork
 from anew.studio_app.job_routes import LIMITS, RunBody
 from anew.studio_app.latent_work import MapWork, PlaceWork, SoftnessWork
-from anew.studio_app.play_streams import MakeWork, WishBody, player_of, stream
+from anew.studio_app.play_streams import MakeWork, SampleOptionsBody, player_of, stream
 from anew.studio_app.play_work import PlayWork
 from anew.studio_app.players import Player, Players
 from anew.studio_app.sentence_work import SentenceWork
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]
-MAX_STEP = 10**15  # file names of weights have as many digits
+MAX_STEP = 10**15  # the most that file names of weights have digits for
 
 
 class StepBody(RunBody):
-    """step: one whose weights were kept, and answer; None: the newest."""
+    """step: A step whose weights were kept, and are used; None: the newest."""
 
     step: Annotated[int, Strict(), Field(ge=0, le=MAX_STEP)] | None = None
 
@@ -36,18 +36,18 @@ class StepBody(RunBody):
 BodyT = TypeVar("BodyT", bound=StepBody)
 
 
-class AskBody(StepBody, WishBody):
-    """A wish to a model as it is or was."""
+class StepOptionsBody(StepBody, SampleOptionsBody):
+    """Sample options for a model at a step."""
 
 
 class PlacesBody(StepBody):
-    """places: on the map of latents, in deviations from its middle."""
+    """places: Positions on the map of latents, in standard deviations from its centre."""
 
     places: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=MAX_ROWS)]
 
 
-class NoiseBody(AskBody):
-    """each_label: one start with each label."""
+class NoiseBody(StepOptionsBody):
+    """each_label: Whether to show one starting point with each label."""
 
     each_label: Annotated[bool, Strict()] = False
 
@@ -60,27 +60,35 @@ def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
             body = parse(body_type, await json_body(request, LIMITS))
             make = work_of(body)
 
-            def made(player: Player, channel: Channel[object]) -> PlayWork:
+            def make_at_step(player: Player, channel: Channel[object]) -> PlayWork:
                 work = make(player, channel)
                 work.step = body.step
                 return work
 
-            return stream(await player_of(studio, players, body.run), made)
+            return stream(await player_of(studio, players, body.run), make_at_step)
 
         app.add_api_route(path, answer, methods=["POST"])
 
     add(
         "/noise",
         NoiseBody,
-        lambda body: lambda player, channel: NoiseWork(player, channel, body.wish(1), body.each_label),
+        lambda body: lambda player, channel: NoiseWork(player, channel, body.options(1), body.each_label),
     )
     add("/field", StepBody, lambda body: FieldWork)
-    add("/sentence", AskBody, lambda body: lambda player, channel: SentenceWork(player, channel, body.wish(1)))
-    add("/softness", AskBody, lambda body: lambda player, channel: SoftnessWork(player, channel, body.wish(1)))
+    add(
+        "/sentence",
+        StepOptionsBody,
+        lambda body: lambda player, channel: SentenceWork(player, channel, body.options(1)),
+    )
+    add(
+        "/softness",
+        StepOptionsBody,
+        lambda body: lambda player, channel: SoftnessWork(player, channel, body.options(1)),
+    )
     add(
         "/discriminator",
-        AskBody,
-        lambda body: lambda player, channel: DiscriminatorWork(player, channel, body.wish(1)),
+        StepOptionsBody,
+        lambda body: lambda player, channel: DiscriminatorWork(player, channel, body.options(1)),
     )
     add("/map", StepBody, lambda body: MapWork)
     add("/place", PlacesBody, lambda body: lambda player, channel: PlaceWork(player, channel, body.places))

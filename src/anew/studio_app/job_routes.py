@@ -1,4 +1,4 @@
-"""Routes of the Studio that start and end commands."""
+"""Routes of the Studio that start and stop commands."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Seed = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
 
 
 class StudioBody(BaseModel):
-    """An object with these fields and no others."""
+    """A body that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TrainBody(StudioBody):
-    """Of a new training; fields as in `anew.train`."""
+    """A new training run; fields as in `anew.train`."""
 
     data: ShortText
     budget: ShortText | None = None
@@ -43,25 +43,25 @@ class TrainBody(StudioBody):
 
 
 class RunBody(StudioBody):
-    """A body that names a run alone."""
+    """run: Name of a run."""
 
     run: ShortText
 
 
 class ResumeBody(RunBody):
-    """budget: additional time."""
+    """budget: Additional time."""
 
     budget: ShortText | None = None
 
 
 class AgainBody(RunBody):
-    """seed: of the new run."""
+    """seed: Seed of the new run."""
 
     seed: Seed
 
 
 class CompareBody(StudioBody):
-    """runs: names."""
+    """runs: Names of runs."""
 
     runs: list[ShortText]
 
@@ -94,7 +94,7 @@ def add_jobs(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/again")
     async def again(request: Request) -> Response:
         body = parse(AgainBody, await json_body(request, LIMITS))
-        return _queued(await run_in_threadpool(commands.again, studio, body.run, body.seed))
+        return _queued(await run_in_threadpool(commands.train_again, studio, body.run, body.seed))
 
     @app.post("/api/stop")
     async def stop(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Commands that the Studio was asked for, as files: a queue that outlives the Studio and the page."""
+"""The queue of commands, as files, so that it outlives the Studio and the page."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from anew.core.schema import Name, NotNegative, Record, Text, Whole, checked
 from anew.errors import RunError, printable
 
 QUEUE_LOCK, RUNNER_LOCK = "queue.lock", "runner.lock"
-LOCK_SECONDS = 10.0  # the queue is locked for moments, so whoever waits longer should hear of it
-LAST_WORDS_BYTES = 6000  # of the log of a job, which end with the sentence that says why it failed
-FILE_BYTES = 2**20  # of the file of a job, which holds one command
-SAME_PROCESS_SECONDS = 1.0  # the start of a process is read with this precision
+LOCK_SECONDS = 10.0  # the queue is locked for moments only, so a longer wait is an error
+LAST_WORDS_BYTES = 6000  # of the end of a job's log, which says why it failed
+FILE_BYTES = 2**20  # of a job's file, which holds one command
+SAME_PROCESS_SECONDS = 1.0  # precision to which the start time of a process is known
 
 
 class Job(Record):
     """A command of the queue.
 
     Attributes:
-        id: Its place in the order of asking.
-        verb: "train", "resume", "compare".
+        id: Its number, in the order of the queue.
+        verb: "train", "resume" or "compare".
         run: Name of the folder that it writes, below the start folder.
         words: Its arguments, the verb first.
         queued_at, began_at, ended_at: Seconds since 1970.
-        state: Where it is.
-        pid, pid_since: Its process, and when that began.
-        exit: Its exit code; None where nobody was there to see it.
+        state: State in the queue.
+        pid, pid_since: Its process, and the start time of that.
+        exit: Its exit code; None if no runner saw its end.
     """
 
     id: Whole
@@ -53,7 +53,7 @@ class Job(Record):
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process is running."""
         if self.state != "running" or self.pid is None or self.pid_since is None:
             return False
         try:
@@ -76,11 +76,11 @@ class JobStore:
         self._read: dict[str, tuple[int, Job]] = {}  # by file name, with its time of change
 
     def prepare(self) -> None:
-        """Make the folder."""
+        """Create the folder."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def all(self) -> list[Job]:
-        """All jobs in the order of asking; a damaged file is none."""
+        """All jobs in the order of the queue; damaged files are ignored."""
         jobs: dict[str, tuple[int, Job]] = {}
         try:
             entries = [entry for entry in os.scandir(self.folder) if entry.name.endswith(".json")]
@@ -102,20 +102,20 @@ class JobStore:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Nobody else changes the queue meanwhile.
+        """A context with the lock of the queue.
 
         Raises:
-            RunError: Somebody does not let go of it.
+            RunError: Another process keeps the lock.
         """
         try:
             with FileLock(self.folder / QUEUE_LOCK, timeout=LOCK_SECONDS):
                 self._read = {}
                 yield
         except Timeout:
-            raise RunError("the queue is in use by another process that does not end; try again") from None
+            raise RunError("the queue is locked by another process; try again") from None
 
     def add(self, verb: str, run: str, words: Sequence[str]) -> Job:
-        """Put a command at the end of the queue."""
+        """Add a command to the end of the queue."""
         with self.changing():
             number = max((job.id for job in self.all()), default=0) + 1
             job = Job(id=number, verb=verb, run=run, words=list(words), queued_at=time.time())
@@ -123,11 +123,11 @@ class JobStore:
         return job
 
     def write(self, job: Job) -> None:
-        """Keep a job as it is now; inside `changing`."""
+        """Write the file of a job; inside `changing`."""
         files.write_json(self.folder / f"{job.id:06d}.json", job.model_dump())
 
     def remove(self, job: Job) -> None:
-        """Forget a job that is not running, and what it said."""
+        """Delete a job that is not running, and its log."""
         with self.changing():
             current = next((candidate for candidate in self.all() if candidate.id == job.id), None)
             if current is not None and current.state != "running":
@@ -135,11 +135,11 @@ class JobStore:
                     (self.folder / f"{job.id:06d}{suffix}").unlink(missing_ok=True)
 
     def log_path(self, job: Job) -> Path:
-        """Path of the job's output."""
+        """Path of the job's log."""
         return self.folder / f"{job.id:06d}.log"
 
     def last_words(self, job: Job) -> list[str]:
-        """The last lines that it printed."""
+        """The last lines of the job's log."""
         try:
             files.check_regular(self.log_path(job))
             with open(self.log_path(job), "rb") as file:
@@ -151,14 +151,14 @@ class JobStore:
         return [printable(line) for line in (lines[1:] if size > LAST_WORDS_BYTES else lines)]
 
     def stop(self, job: Job) -> bool:
-        """Ask the job's process to save and end; whether it is there."""
+        """Ask the job's process to save and stop. Returns whether it is running."""
         if not job.is_alive or job.pid is None:
             return False
         os.kill(job.pid, signal.SIGTERM)
         return True
 
     def has_runner(self) -> bool:
-        """Whether a process works through the queue."""
+        """Whether a runner works through the queue."""
         lock = FileLock(self.folder / RUNNER_LOCK, timeout=0)
         try:
             lock.acquire()

@@ -1,4 +1,4 @@
-"""Origin of a file that Anew made: its run in this Studio, and the request."""
+"""Origin of a file that Anew generated: its run in this Studio, and the request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from anew.studio_app.studio import Studio
 
 
 def origin_of(studio: Studio, data: bytes) -> dict[str, object]:
-    """The recorded origin of a file, as JSON values, with the runs of this Studio that have the name it gives.
+    """The origin that is recorded in a file, as JSON values, with the runs of this Studio that have its run's name.
 
     Raises:
-        ApiError: 400 it says nothing.
+        ApiError: 400 the file records none.
     """
-    with tempfile.TemporaryDirectory(prefix="anew-") as place:
-        path = Path(place) / "the file"
+    with tempfile.TemporaryDirectory(prefix="anew-") as temporary:
+        path = Path(temporary) / "the file"
         path.write_bytes(data)
         try:
             origin = origins_in(path)[0]

@@ -1,7 +1,7 @@
-"""Many small files in one request: a request for each would take longer than the files.
+"""Parcels: many small files in one request, since a request for each would take longer than the files.
 
-A parcel is files one after another, each as the length of its path (4 bytes), its size (8 bytes), the path in UTF-8, and its
-bytes; numbers are little-endian.
+Files follow one another, each as the length of its path (4 bytes), its size (8 bytes), the path in UTF-8, and its contents. Numbers
+are little-endian.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ from anew.studio_app.uploads import target_of, writing
 
 HEAD = struct.Struct("<IQ")
 MAX_PATH = 4_000  # bytes of a path
-MAX_BYTES = 2**20  # of a file: it is in memory before it is written; larger ones come alone; chosen
-WRITTEN_BYTES, WRITTEN_FILES = 8 * 2**20, 512  # written at a time: bounds memory; chosen
+MAX_BYTES = 2**20  # of a file, which is in memory before it is written; larger ones are sent alone; chosen
+WRITTEN_BYTES, WRITTEN_FILES = 8 * 2**20, 512  # that are written at a time, which bounds memory; chosen
 
 
 class _Pieces:
-    """Exact numbers of bytes from pieces as they arrive."""
+    """Reads exact numbers of bytes from pieces as they arrive."""
 
     def __init__(self, pieces: AsyncIterator[bytes]) -> None:
-        self._pieces, self._left = pieces, bytearray()
+        self._pieces, self._unread = pieces, bytearray()
 
     async def is_at_end(self) -> bool:
-        """Whether nothing comes any more."""
-        while not self._left:
+        """Whether all bytes were read."""
+        while not self._unread:
             piece = await anext(self._pieces, None)
             if piece is None:
                 return True
-            self._left += piece
+            self._unread += piece
         return False
 
     async def take(self, count: int) -> bytes:
-        """The next so many bytes."""
-        while len(self._left) < count:
+        """The next `count` bytes."""
+        while len(self._unread) < count:
             piece = await anext(self._pieces, None)
             if piece is None:
-                raise ApiError(400, "some of the files did not arrive whole; drop them again")
-            self._left += piece
-        taken = bytes(self._left[:count])
-        del self._left[:count]
+                raise ApiError(400, "some of the files did not arrive completely; drop them again")
+            self._unread += piece
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
         return taken
 
 
 async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator[bytes]) -> int:
-    """Write the files of a parcel as they arrive, each whole or not at all; how many they are.
+    """Write the files of a parcel as they arrive, each completely or not at all. Returns their number.
 
     Args:
-        folder: Of the Studio.
+        folder: The start folder.
         upload: Name of the upload that they belong to.
         pieces: The bytes of the parcel.
 
     Raises:
-        ApiError: A path leads out of the upload, a file is too large, the disk is full, or the parcel is not whole.
+        ApiError: A path leads out of the upload, a file is too large, the disk is full, or the parcel is incomplete.
     """
     reader, count = _Pieces(pieces), 0
     waiting: list[tuple[str, bytes]] = []
@@ -65,7 +65,8 @@ async def receive_parcel(folder: StartFolder, upload: str, pieces: AsyncIterator
         path_length, size = HEAD.unpack(await reader.take(HEAD.size))
         if path_length > MAX_PATH or size > MAX_BYTES:
             raise ApiError(
-                413, f"a file of a parcel may have {MAX_BYTES:,} bytes and a path of {MAX_PATH:,}; send it alone"
+                413,
+                f"a file of a parcel may have at most {MAX_BYTES:,} bytes, and a path of {MAX_PATH:,}; send it alone",
             )
         path = (await reader.take(path_length)).decode("utf-8", "replace")
         waiting.append((path, await reader.take(size)))

@@ -1,4 +1,4 @@
-"""The part of the Studio that plays with models, made when a page first asks for it: it takes PyTorch, and the first page does not."""
+"""The part of the Studio that uses models. It is created at its first request, since it imports PyTorch, which other pages do not need."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from anew.studio_app.studio import Studio
 
 
 class PlayApp:
-    """An ASGI app that is made at its first request.
+    """An ASGI app that is created at its first request.
 
     Args:
-        studio: Whose runs are played with.
+        studio: The Studio.
     """
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._app: ASGIApp | None = None
-        self._making = asyncio.Lock()
+        self._creating = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._making:
+        async with self._creating:
             if self._app is None:
-                self._app = await run_in_threadpool(self._make)
+                self._app = await run_in_threadpool(self._create)
         await self._app(scope, receive, send)
 
-    def _make(self) -> ASGIApp:
+    def _create(self) -> ASGIApp:
         from anew.studio_app.insight_routes import add_insights
         from anew.studio_app.play_routes import add_play
         from anew.studio_app.players import Players

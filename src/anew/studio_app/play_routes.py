@@ -1,4 +1,4 @@
-"""Routes of the Studio for playing with a model. What takes a while is answered as a stream of events."""
+"""Routes of the Studio for trying out a model. Most of them answer with a stream of events."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ from anew.server.limits import MAX_ROWS
 from anew.server.work import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
 from anew.studio_app.origins import origin_of
-from anew.studio_app.play_streams import MAX_PROMPT, WishBody, player_of, stream, work_events
+from anew.studio_app.play_streams import MAX_PROMPT, SampleOptionsBody, player_of, stream, work_events
 from anew.studio_app.play_work import (
     AboutWork,
     NearestWork,
     PlayWork,
+    SampleOptions,
     SampleWork,
     TokenWork,
     WalkWork,
-    Wish,
-    can_fill_in,
+    fill_in_mode,
 )
 from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
-# Of one request, frames of a walk, samples that it passes through: what one waits for at a page; chosen.
+# Tokens of a request; frames of a walk; samples that it passes through: no more than a user waits for; chosen.
 MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
-MAX_ORIGIN_BYTES = 64 * 2**20  # of a file that is asked where it comes from: a sample, not a film; it is held in memory
+MAX_ORIGIN_BYTES = 64 * 2**20  # of a file whose origin is looked up, which is held in memory
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 
-class SampleBody(WishBody):
-    """made, index: a sample to keep a part of; mask: base64 of a byte a pixel, not 0 where it is kept; or anew: the stretch
-    of its time that is made anew, as shares of its length. suffix: what a program ends with."""
+class SampleBody(SampleOptionsBody):
+    """made, index: A sample of which to keep a part. mask: Base64 of one byte per pixel, not 0 where it is kept. anew: Instead of a
+    mask, the stretch of time to fill in, as shares of the length. suffix: End of a program."""
 
     n: Count = 9
     made: ShortText | None = None
@@ -66,25 +66,25 @@ class SampleBody(WishBody):
     anew: tuple[Share, Share] | None = None
     suffix: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
 
-    def wish(self, n: int) -> Wish:
-        return dataclasses.replace(super().wish(n), suffix=self.suffix)
+    def options(self, n: int) -> SampleOptions:
+        return dataclasses.replace(super().options(n), suffix=self.suffix)
 
 
-class TokensBody(WishBody):
-    """max_tokens: new ones."""
+class TokensBody(SampleOptionsBody):
+    """max_tokens: Largest number of new tokens."""
 
     max_tokens: Annotated[int, Strict(), Field(ge=1, le=MAX_TOKENS)] = 100
 
 
-class WalkBody(WishBody):
-    """n: frames; stops: samples on the way."""
+class WalkBody(SampleOptionsBody):
+    """n: Number of frames. stops: Number of samples on the way."""
 
     n: Annotated[int, Strict(), Field(ge=2, le=MAX_FRAMES)] = 48
     stops: Annotated[int, Strict(), Field(ge=2, le=MAX_STOPS)] = 4
 
 
 class NearestBody(RunBody):
-    """made, index: a sample."""
+    """made, index: A sample."""
 
     made: ShortText
     index: Annotated[int, Strict(), Field(ge=0)] = 0
@@ -104,14 +104,14 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
         body = parse(SampleBody, await json_body(request, LIMITS))
         player = await player_of(studio, players, body.run)
         kept = None if body.made is None else (lambda model: _kept(player, body, model))
-        return stream(player, lambda player, channel: SampleWork(player, channel, body.wish(body.n), kept))
+        return stream(player, lambda player, channel: SampleWork(player, channel, body.options(body.n), kept))
 
     @app.post("/tokens")
     async def tokens(request: Request) -> Response:
         body = parse(TokensBody, await json_body(request, LIMITS))
         return stream(
             await player_of(studio, players, body.run),
-            lambda player, channel: TokenWork(player, channel, body.wish(1), body.max_tokens),
+            lambda player, channel: TokenWork(player, channel, body.options(1), body.max_tokens),
         )
 
     @app.post("/walk")
@@ -119,7 +119,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
         body = parse(WalkBody, await json_body(request, LIMITS))
         return stream(
             await player_of(studio, players, body.run),
-            lambda player, channel: WalkWork(player, channel, body.wish(body.n), body.stops),
+            lambda player, channel: WalkWork(player, channel, body.options(body.n), body.stops),
         )
 
     @app.post("/nearest")
@@ -153,24 +153,24 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
 
 
 async def _small_file(request: Request) -> bytes:
-    """The bytes of a file that is sent as it is."""
+    """The bytes of a file that is the whole body."""
     parts, size = [], 0
     async for chunk in stream_body(request):
         size += len(chunk)
         if size > MAX_ORIGIN_BYTES:
-            raise bad_request(f"the file is larger than {MAX_ORIGIN_BYTES:,} bytes; give one sample")
+            raise bad_request(f"the file is larger than {MAX_ORIGIN_BYTES:,} bytes; drop a single sample")
         parts.append(chunk)
     return b"".join(parts)
 
 
 def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]] | Condition:
-    """A sample that was made, and what of it is kept."""
+    """A sample, and the part of it that is kept."""
     item = player.made(body.made or "", body.index)[body.index]
     if isinstance(item, str):
         raise bad_request("text has no part to fill in")
     if body.anew is not None:
         values = player.values(body.made or "")
-        assert values is not None, "samples of the page are kept with their values"
+        assert values is not None, "samples that were drawn for the page have their values"
         return _outside_stretch(body.anew, values[body.index].float(), model)
     try:
         mask = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
@@ -183,18 +183,18 @@ def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDAr
 
 def _outside_stretch(stretch: tuple[float, float], x: Tensor, model: Model) -> Condition:
     """Mask of everything outside a stretch of time of a clip x (C, T, H, W) or a sound x (C, bands, T)."""
-    filling = can_fill_in(model)
-    if filling not in ("ends", "stretch"):
+    mode = fill_in_mode(model)
+    if mode not in ("ends", "stretch"):
         raise bad_request("this model cannot fill in a stretch of time", "anew")
-    frames = x.shape[1] if filling == "ends" else x.shape[2]
+    frames = x.shape[1] if mode == "ends" else x.shape[2]
     first, stop = round(stretch[0] * frames), round(stretch[1] * frames)
     if first >= stop:
-        raise bad_request("the stretch to fill in holds no frame; make it longer", "anew")
+        raise bad_request("the stretch to fill in is shorter than a frame; make it longer", "anew")
     if stop - first >= frames:
         raise bad_request("the stretch to fill in is the whole sample; keep a part of it", "anew")
-    place = torch.arange(frames)
-    kept = ((place < first) | (place >= stop)).float()
-    mask = kept[:, None, None] if filling == "ends" else kept
+    positions = torch.arange(frames)
+    kept = ((positions < first) | (positions >= stop)).float()
+    mask = kept[:, None, None] if mode == "ends" else kept
     return Condition(x, mask.expand(x.shape[1:])[None])
 
 
@@ -203,13 +203,13 @@ def _download(data: bytes, media: str, name: str) -> Response:
 
 
 def _zip(samples: Samples) -> bytes:
-    """The files that `Samples.save` writes, in one."""
+    """The files that `Samples.save` writes, in a zip."""
     buffer = io.BytesIO()
     with (
-        tempfile.TemporaryDirectory(prefix="anew-") as place,
+        tempfile.TemporaryDirectory(prefix="anew-") as temporary,
         zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        samples.save(place)
-        for path in sorted(Path(place).iterdir()):
+        samples.save(temporary)
+        for path in sorted(Path(temporary).iterdir()):
             archive.write(path, path.name)
     return buffer.getvalue()

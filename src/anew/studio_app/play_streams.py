@@ -1,4 +1,4 @@
-"""Helpers shared by the play routes: the model of a run, wishes, and works answered as streams of events."""
+"""Shared by the routes that use models: the model of a run, sample options, and works as streams of events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anew.errors import AnewError
 from anew.server.faults import ApiError, bad_request
 from anew.server.work import Channel
 from anew.studio_app.job_routes import RunBody, Seed, ShortText
-from anew.studio_app.play_work import PlayWork, Wish
+from anew.studio_app.play_work import PlayWork, SampleOptions
 from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
@@ -22,26 +22,26 @@ MAX_PROMPT = 20_000  # characters: several times what a model sees at once
 MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 
-class WishBody(RunBody):
-    """Fields common to all wishes."""
+class SampleOptionsBody(RunBody):
+    """Sample options of a request."""
 
     seed: Seed = 0
     label: ShortText | None = None
     prompt: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
     settings: dict[ShortText, Annotated[str, Strict(), Field(max_length=200)]] = Field(default_factory=dict)
 
-    def wish(self, n: int) -> Wish:
-        """For n samples."""
-        return Wish(n, self.seed, self.label, self.prompt, self.settings)
+    def options(self, n: int) -> SampleOptions:
+        """The options for n samples."""
+        return SampleOptions(n, self.seed, self.label, self.prompt, self.settings)
 
 
 async def player_of(studio: Studio, players: Players, name: str) -> Player:
-    """The model of a run by its name."""
+    """The model of the run of this name."""
     return await run_in_threadpool(lambda: players.player(studio.run(name)))
 
 
 async def work_events(player: Player, make: MakeWork) -> AsyncIterator[dict[str, object]]:
-    """Events of a work until its end; it is cancelled when nobody listens any more."""
+    """Events of a work until its end. The work is cancelled when the iteration stops."""
     channel: Channel[object] = Channel()
     work = make(player, channel)
     player.worker.submit([work])
@@ -57,10 +57,11 @@ async def work_events(player: Player, make: MakeWork) -> AsyncIterator[dict[str,
 
 
 def stream(player: Player, make: MakeWork) -> Response:
-    return StreamingResponse(_texts(player, make), media_type="text/event-stream")
+    """A response that streams the events of a work."""
+    return StreamingResponse(_server_sent_events(player, make), media_type="text/event-stream")
 
 
-async def _texts(player: Player, make: MakeWork) -> AsyncIterator[str]:
+async def _server_sent_events(player: Player, make: MakeWork) -> AsyncIterator[str]:
     """The events as server-sent events; an error is the last of them."""
     try:
         async for event in work_events(player, make):

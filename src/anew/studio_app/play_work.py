@@ -1,4 +1,4 @@
-"""Works of the play page on a model; events go to the page as they come."""
+"""Works of the page Play. They run in the thread of a model, and send events to the page."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ from anew.server.faults import ApiError
 from anew.server.work import Channel, Work
 from anew.studio_app.faults import full_disk
 from anew.studio_app.players import Player
-from anew.studio_app.shown_items import data_address, shown_items
+from anew.studio_app.shown_items import data_url, shown_items
 from anew.workflows.evaluate import evaluation_inputs
 
-SECONDS_BETWEEN_DRAFTS = 0.1  # the eye follows ten drafts a second; more would cost the page
-CUTS = ("temperature", "top_k", "top_p", "min_p")  # settings that change what a token is drawn from
-MAX_TOP = 8  # alternatives that are named for a token: the rest are hardly ever drawn; chosen
-NEAREST_SECONDS = 60.0  # for the search for the nearest training items, at most: someone waits for it; chosen
+SECONDS_BETWEEN_DRAFTS = 0.1  # ten drafts a second look continuous; more would slow the page down
+CUTOFFS = ("temperature", "top_k", "top_p", "min_p")  # settings that change the distribution of a token
+MAX_TOP = 8  # alternatives that are shown for a token: others are hardly ever drawn; chosen
+NEAREST_SECONDS = 60.0  # limit of the search for the nearest training item, for which the user waits; chosen
 EXAMPLE_CHARACTERS = 60  # of the prompt that the page suggests: one line
 Json = dict[str, object]
 
 
 class PlayWork(Work):
-    """One request of a page, carried out alone. Subclasses say how in `events`.
+    """A request of a page, which is not batched with others. Subclasses implement `events`.
 
     Args:
-        player: Whose model.
-        channel: Where events go; None is the last of them.
+        player: The model.
+        channel: Receives events; {"end": True} is the last one.
 
     Attributes:
-        step: A step whose weights answer, in place of the newest.
+        step: A step whose weights are used; None: the newest.
     """
 
     def __init__(self, player: Player, channel: Channel[object]) -> None:
@@ -84,17 +84,17 @@ class PlayWork(Work):
         """Events for the page, in order."""
 
 
-# Modalities whose items, and what lies between noise and them, have a picture.
-PICTURED = ("image", "audio", "video")
+# Modalities whose items, drafts included, can be shown as images.
+VIEWABLE = ("image", "audio", "video")
 
 
-def can_be_explained(model: Model) -> str:
-    """The view into a model that exists: "sentence", "noise", "discriminator", "map"; "" without one."""
+def insight_view(model: Model) -> str:
+    """The view of how a model works: "sentence", "noise", "discriminator" or "map"; "" if there is none."""
     family = model.family
     if model.codec is None and isinstance(family, Attends) and isinstance(model.item_modality, Text):
         return "sentence"
-    is_pictured = isinstance(model.item_spec, Grid) and model.item_modality.name in PICTURED
-    if is_pictured and isinstance(family, Denoises):  # on latents, too, which the codec decodes to be shown
+    is_pictured = isinstance(model.item_spec, Grid) and model.item_modality.name in VIEWABLE
+    if is_pictured and isinstance(family, Denoises):  # also on latents, which the codec decodes
         return "noise"
     if not is_pictured or model.codec is not None:
         return ""
@@ -104,9 +104,9 @@ def can_be_explained(model: Model) -> str:
     return "map" if has_map else ""
 
 
-def can_fill_in(model: Model) -> str:
-    """The part of an item that may be given so that the rest is made: "paint" a part of a picture away, "ends" of a clip, a "stretch
-    of a sound; "" where nothing."""
+def fill_in_mode(model: Model) -> str:
+    """How a part of an item can be filled in: "paint" over an image, between the "ends" of a clip, or a "stretch" of sound; "" if it
+    cannot."""
     spec = model.item_spec
     if not isinstance(spec, Grid) or not model.fills_in:
         return ""
@@ -132,29 +132,29 @@ class AboutWork(PlayWork):
             "prompts": is_text,
             "gap": isinstance(modality, Code) and modality.takes_suffix and model.codec is None,
             "tokens": is_text and isinstance(model.family, SamplesTokens),
-            "fills": can_fill_in(model),
+            "fills": fill_in_mode(model),
             "walks": type(model.family).generate is not Family.generate
             and not isinstance(spec, Tokens)
             and modality.name == "image",
-            "insight": can_be_explained(model),
+            "insight": insight_view(model),
             "latents": model.codec is not None,
             "weights": model.identity[1],
             "unfinished": not (self.player.run / WEIGHTS).is_file(),
             "has_film": bool(film.frames(self.player.run)),
-            "example": (_example(self.player.run) or _drawn_text(model)) if is_text else "",
+            "example": (_example(self.player.run) or _sampled_text(model)) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }
 
 
 def _example(run: Path) -> str:
-    """The beginning of the text that the run's film reads."""
+    """The beginning of the text that the run's film shows."""
     tokens = film.scene_facts(run).get("tokens")
     texts = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
     return "".join(texts).strip()[:EXAMPLE_CHARACTERS]
 
 
-def _drawn_text(model: Model) -> str:
-    """The beginning of a text of the model itself: what there is to read where no film was kept."""
+def _sampled_text(model: Model) -> str:
+    """The beginning of a sample, for runs without a film."""
     family, modality = model.family, model.item_modality
     if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
         return ""
@@ -167,8 +167,8 @@ def _drawn_text(model: Model) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Samples that a page asks for; fields as in `Model.sample`."""
+class SampleOptions:
+    """Options of samples; fields as in `Model.sample`."""
 
     n: int
     seed: int
@@ -182,39 +182,39 @@ class SampleWork(PlayWork):
     """Samples, with their drafts.
 
     Args:
-        player: Whose model.
-        channel: Where events go.
-        wish: What is wanted.
-        condition: Gives what is kept of an item; None keeps nothing.
+        player: The model.
+        channel: Receives events.
+        options: Sample options.
+        condition: Returns the part of an item that is kept; None keeps nothing.
     """
 
     def __init__(
         self,
         player: Player,
         channel: Channel[object],
-        wish: Wish,
+        options: SampleOptions,
         condition: Callable[[Model], tuple[Numbers, NDArray[np.bool_]] | Condition] | None = None,
     ) -> None:
         super().__init__(player, channel)
-        self.wish, self.condition = wish, condition
+        self.options, self.condition = options, condition
 
     def events(self, model: Model) -> Iterator[Json]:
-        wish = self.wish
-        condition = condition_from_prompt(model.modality, wish.prompt, wish.suffix)
+        options = self.options
+        condition = condition_from_prompt(model.modality, options.prompt, options.suffix)
         if self.condition is not None:
             if condition is not None:
-                raise ConfigError("a sample that is filled in takes no prompt; leave `prompt` and `suffix` out")
+                raise ConfigError("filling in takes no prompt; leave `prompt` and `suffix` out")
             condition = condition_from_mask(model, self.condition(model))
-        sampling = model.sampling_config(wish.settings)
-        request = model.request(wish.n, wish.seed, label=wish.label, condition=condition, sampling=sampling)
-        labels = model.label_names(request.labels, wish.n)
+        sampling = model.sampling_config(options.settings)
+        request = model.request(options.n, options.seed, label=options.label, condition=condition, sampling=sampling)
+        labels = model.label_names(request.labels, options.n)
         is_given = self.condition is not None
         origin = request_origin(
-            model, model.identity, wish.seed, wish.label, wish.prompt, wish.suffix, is_given=is_given
+            model, model.identity, options.seed, options.label, options.prompt, options.suffix, is_given=is_given
         )
-        origin = replace(origin, batch=(0, wish.n), settings=unusual_settings(model, sampling) or None)
+        origin = replace(origin, batch=(0, options.n), settings=unusual_settings(model, sampling) or None)
         shown_at, last, count = 0.0, None, 0
-        for count, draft in enumerate(model.family.sample(request, wish.seed), 1):
+        for count, draft in enumerate(model.family.sample(request, options.seed), 1):
             last = draft
             if self.channel.is_cancelled:
                 return
@@ -235,37 +235,37 @@ class SampleWork(PlayWork):
 
 
 class TokenWork(PlayWork):
-    """A text that grows token by token, with the probability of each and its alternatives.
+    """A text token by token, with the probability of each and its alternatives.
 
     Args:
-        player: Whose model.
-        channel: Where events go.
-        wish: What is wanted; one sample.
-        max_tokens: New tokens at most.
+        player: The model.
+        channel: Receives events.
+        options: Sample options, for one sample.
+        max_tokens: Largest number of new tokens.
     """
 
-    def __init__(self, player: Player, channel: Channel[object], wish: Wish, max_tokens: int) -> None:
+    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions, max_tokens: int) -> None:
         super().__init__(player, channel)
-        self.wish, self.max_tokens = wish, max_tokens
+        self.options, self.max_tokens = options, max_tokens
 
     def events(self, model: Model) -> Iterator[Json]:
         family, modality = model.family, model.item_modality
         if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
             raise ConfigError("this model does not generate text token by token")
-        wish = self.wish
-        sampling = model.sampling_config({**wish.settings, "max_tokens": str(self.max_tokens)})
-        condition = condition_from_prompt(model.modality, wish.prompt or "", None)
-        request = model.request(1, wish.seed, label=wish.label, condition=condition, sampling=sampling)
+        options = self.options
+        sampling = model.sampling_config({**options.settings, "max_tokens": str(self.max_tokens)})
+        condition = condition_from_prompt(model.modality, options.prompt or "", None)
+        request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
         end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
-        cuts = {name: getattr(sampling, name) for name in CUTS if hasattr(sampling, name)}
+        cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
         num_read = 0
         num_prompt = 0 if condition is None else int(torch.as_tensor(condition.x).shape[-1])
-        for draft in family.sample_tokens(request, [(wish.seed, 0)], reads_prompt=True):
+        for draft in family.sample_tokens(request, [(options.seed, 0)], reads_prompt=True):
             row, weights = draft.ids[0], draft.weights[0]
             if len(row) <= num_read:
                 continue
             num_read = len(row)
-            yield token_event(modality, int(row[-1]), weights, end_id, cuts) | {"given": len(row) <= num_prompt}
+            yield token_event(modality, int(row[-1]), weights, end_id, cutoffs) | {"given": len(row) <= num_prompt}
 
 
 def token_event(
@@ -273,12 +273,12 @@ def token_event(
     token: int,
     weights: NDArray[np.float32],
     end_id: int,
-    cuts: Mapping[str, float],
+    cutoffs: Mapping[str, float],
     max_tokens: int = MAX_TOP,
 ) -> Json:
-    """A token with its probability and the most probable ones, each also with what is left of it after temperature and cuts."""
+    """A token and the most probable alternatives, each with its probability before and after temperature and cutoffs."""
     probabilities = weights.astype(np.float64) / max(float(weights.sum(dtype=np.float64)), 1e-300)
-    drawn_from = filter_probabilities(torch.from_numpy(probabilities)[None], **cuts)[0]  # type: ignore[arg-type]
+    drawn_from = filter_probabilities(torch.from_numpy(probabilities)[None], **cutoffs)[0]  # type: ignore[arg-type]
     drawn_from = drawn_from / drawn_from.sum()
     best = np.argsort(-probabilities, kind="stable")[:max_tokens].tolist()
     entropy = -float((probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum())
@@ -304,22 +304,23 @@ def token_event(
 
 
 def token_text(modality: Text, token: int, end_id: int) -> str:
+    """The text of a token; "" for the end token and others without text."""
     if token == end_id or not 0 <= token < modality.tokenizer.size:
         return ""
     return str(modality.tokenizer.decode([token]))
 
 
 class WalkWork(PlayWork):
-    """Frames of a walk between samples."""
+    """Frames of a walk from sample to sample."""
 
-    def __init__(self, player: Player, channel: Channel[object], wish: Wish, stops: int) -> None:
+    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions, stops: int) -> None:
         super().__init__(player, channel)
-        self.wish, self.stops = wish, stops
+        self.options, self.stops = options, stops
 
     def events(self, model: Model) -> Iterator[Json]:
-        wish = self.wish
-        settings: dict[str, Any] = dict(wish.settings)
-        walk = model.walk(wish.n, stops=self.stops, seed=wish.seed, label=wish.label, **settings)
+        options = self.options
+        settings: dict[str, Any] = dict(options.settings)
+        walk = model.walk(options.n, stops=self.stops, seed=options.seed, label=options.label, **settings)
         yield {"items": shown_items(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
 
 
@@ -335,16 +336,16 @@ class NearestWork(PlayWork):
         data = Dataset.reopen(model.record.data, model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
-            owner = load_evaluation(data.modality.base.name)
-            content = owner(inputs).report_content()
+            evaluation_class = load_evaluation(data.modality.base.name)
+            content = evaluation_class(inputs).report_content()
         finally:
             data.close()
         if not content.pairs:
             raise ConfigError("there is no training item to compare with")
         pair = content.pairs[0]
-        nearest = None if pair.nearest is None else _shown(pair.nearest)
+        nearest = None if pair.nearest is None else _item_json(pair.nearest)
         yield {
-            "sample": _shown(pair.sample),
+            "sample": _item_json(pair.sample),
             "nearest": nearest,
             "caption": pair.caption,
             "close": pair.close,
@@ -352,10 +353,10 @@ class NearestWork(PlayWork):
         }
 
 
-def _shown(item: ReportItem) -> Json:
+def _item_json(item: ReportItem) -> Json:
     return {
-        "picture": None if item.picture is None else data_address("image/png", item.picture),
-        "media": None if item.media is None else data_address(item.media_type, item.media),
+        "picture": None if item.picture is None else data_url("image/png", item.picture),
+        "media": None if item.media is None else data_url(item.media_type, item.media),
         "is_video": item.is_video,
         "text": None if item.text is None else list(item.marked),
     }

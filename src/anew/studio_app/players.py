@@ -1,4 +1,4 @@
-"""Models in memory, for pages to play with: a thread each, the few that were used last, each as its weights are now."""
+"""Models in memory for the page Play: those that were used last, each in its own thread and with the current weights."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from anew.studio_app.watcher import Signature
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PLAYERS = 3  # models that stay in memory, each with all of its weights; chosen
-MAX_MADE = 12  # sets of samples that stay in memory, of each model: those that a page may still ask for; chosen
+MAX_PLAYERS = 3  # models that stay in memory; chosen
+MAX_MADE = 12  # sets of samples of each model that stay in memory, as pages may still ask for them; chosen
 CHANGED = "the weights of this run have just been changed or deleted; try again"
-CROWDED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others were asked for meanwhile; try again"
+CROWDED = f"the Studio keeps {MAX_PLAYERS} models in memory, and others have been used meanwhile; try again"
 LIMITS = Limits(queue=16, idle_seconds=300.0, stop_seconds=2.0)
 
 
 @dataclass(slots=True)
 class Player:
-    """A model and what it has made.
+    """A model and its samples.
 
     Attributes:
-        run: Its folder.
+        run: Folder of its run.
         stamp: Signature of its weights when it was loaded.
         worker: Its thread.
-        notes: What was found out about the model and is asked for again.
+        cache: Results that several requests need, by name.
     """
 
     run: Path
     stamp: Signature
     worker: ModelWorker
-    notes: dict[str, object] = field(default_factory=dict)
+    cache: dict[str, object] = field(default_factory=dict)
     _made: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
     _values: dict[str, Tensor] = field(default_factory=dict)
     _count: int = 0
-    # The last model of earlier weights, for as long as that of the newest stays in memory.
+    # The last model with earlier weights, by the model with the newest weights, with which it leaves memory.
     _earlier: weakref.WeakKeyDictionary[Model, tuple[int, Model]] = field(default_factory=weakref.WeakKeyDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, samples: Samples, values: Tensor | None = None) -> str:
-        """Remember samples, perhaps with their values in the model (n, *shape), for what starts from them; their name."""
+        """Keep samples, and their values in the model (n, *shape) if given, for later requests. Returns their name."""
         with self._lock:
             self._count += 1
             name = f"made-{self._count}"
@@ -63,8 +63,7 @@ class Player:
             return name
 
     def model_at(self, model: Model, step: int | None) -> Model:
-        """The model with the weights that were kept at a step; the given one, of the newest weights, where none is meant.
-        Called in the thread of the model."""
+        """The model with the weights that were kept at a step; for None `model`, which has the newest. Called in the model's thread."""
         if step is None:
             return model
         kept = self._earlier.get(model)
@@ -74,15 +73,15 @@ class Player:
         return kept[1]
 
     def values(self, name: str) -> Tensor | None:
-        """(n, *shape) the values of samples in the model, where they were kept."""
+        """(n, *shape) values of samples in the model; None if they were not kept."""
         with self._lock:
             return self._values.get(name)
 
     def made(self, name: str, index: int = 0) -> Samples:
-        """Samples by their name, where `index` is one of them.
+        """Samples by their name. index: one that they must have.
 
         Raises:
-            ApiError: 404 they are forgotten.
+            ApiError: 404 they are no longer in memory.
         """
         with self._lock:
             samples = self._made.get(name)
@@ -92,14 +91,14 @@ class Player:
 
 
 class Players:
-    """The models that were used last. Thread-safe."""
+    """The models in memory. Thread-safe."""
 
     def __init__(self) -> None:
         self._players: OrderedDict[Path, Player] = OrderedDict()
         self._lock = threading.Lock()
 
     def player(self, run: Path) -> Player:
-        """The model of a run as its weights are now; nothing is loaded before it is asked for something."""
+        """The model of a run with its current weights, which are loaded at the first work."""
         stamp = _weights_stamp(run)
         ended: list[tuple[Player, str]] = []
         with self._lock:
@@ -128,12 +127,12 @@ class Players:
 def _load(run: Path) -> Model:
     try:
         return Model(RunFolder.open(run), "auto")
-    except UserError as error:  # it is the user's own: whoever asks may read why
+    except UserError as error:  # the user may read why
         raise ApiError(400, str(error)) from None
 
 
 def _weights_stamp(run: Path) -> Signature:
-    """Changes when the run has other weights: of a training that goes on, those of its checkpoints."""
+    """A signature that changes with the weights of a run, or while it trains with its checkpoints."""
     values: list[object] = []
     for path in (run / "model.safetensors", run / "checkpoints"):
         try:

@@ -1,4 +1,4 @@
-"""Four families on one cloud, as lines of JSON on standard output: `python -m anew.studio_app.race_process SECONDS SEED`."""
+"""Trains four families on one cloud of points, and prints lines of JSON: `python -m anew.studio_app.race_process SECONDS SEED`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 
 from anew.core.threads import use_threads
 from anew.evaluation.reporting.sheet import sheet
-from anew.studio_app.shown_items import data_address
+from anew.studio_app.shown_items import data_url
 from anew.workflows.race import RaceReport, cloud, race
 
-NICE = 5  # trainings of one's own come first
-PICTURES = 12  # of a report: one row
-CLOUD = 400  # points of the data that are shown: their shape is seen, and each still is a point; chosen
+NICENESS = 5  # training runs have priority
+NUM_IMAGES = 12  # of a report
+NUM_POINTS = 400  # of the data that are shown: enough to see their shape; chosen
 
 
 def event(report: RaceReport) -> dict[str, object]:
     """A report as JSON values."""
-    levels = report.pictures[:PICTURES].add(1).mul(127.5).clamp(0, 255).round().byte().numpy()
+    levels = report.pictures[:NUM_IMAGES].add(1).mul(127.5).clamp(0, 255).round().byte().numpy()
     return {
         "family": report.family,
         "step": report.step,
         "seconds": round(report.seconds, 2),
         "points": np.round(report.points.numpy().astype(float), 4).tolist(),
-        "sheet": data_address("image/png", sheet(list(levels), columns=6, gap=2, min_side=32)),
+        "sheet": data_url("image/png", sheet(list(levels), columns=6, gap=2, min_side=32)),
         "inside": round(report.inside, 4),
         "covered": round(report.covered, 4),
         "is_last": report.is_last,
@@ -34,11 +34,11 @@ def event(report: RaceReport) -> dict[str, object]:
 
 
 def main(seconds: str, seed: str) -> int:
-    """Print the cloud, then a line a report."""
+    """Print the cloud, then one line for each report."""
     if hasattr(os, "nice"):
-        os.nice(NICE)
+        os.nice(NICENESS)
     use_threads()
-    points = cloud(CLOUD, int(seed))
+    points = cloud(NUM_POINTS, int(seed))
     print(json.dumps({"cloud": np.round(points.numpy().astype(float), 4).tolist()}), flush=True)
     for report in race(float(seconds), int(seed)):
         print(json.dumps(event(report)), flush=True)

@@ -1,4 +1,4 @@
-"""The route of the Studio on which four families learn one cloud side by side."""
+"""The route of the page Which is which, on which four families learn one cloud of points side by side."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.studio_app.job_routes import LIMITS, Seed, StudioBody
 
-# Of a race, which takes one core, and bytes of a line of its report, which holds pictures; chosen.
+# Of a race, which takes one core; and bytes of a line of its report, which holds images; chosen.
 MAX_SECONDS, MAX_LINE = 600.0, 4 * 2**20
-AT_ONCE = asyncio.Semaphore(1)  # one race: two would share the cores, and show neither family as it is
+ONE_RACE = asyncio.Semaphore(1)  # at a time: two would share the cores, and show no family as it is
 
 
 class RaceBody(StudioBody):
-    """seconds: of training of all families together."""
+    """seconds: Training time of all families together."""
 
     seconds: Annotated[float, Field(ge=1.0, le=MAX_SECONDS, allow_inf_nan=False)] = 60.0
     seed: Seed = 0
@@ -39,10 +39,10 @@ def add_race(app: FastAPI) -> None:
 
 
 async def _lines(body: RaceBody) -> AsyncIterator[str]:
-    """Lines of the process, as server-sent events; it ends when the page goes away."""
-    if AT_ONCE.locked():
+    """Lines of the process as server-sent events. The process is killed when the page disconnects."""
+    if ONE_RACE.locked():
         yield f"data: {json.dumps({'waiting': True})}\n\n"
-    async with AT_ONCE:
+    async with ONE_RACE:
         process = await asyncio.create_subprocess_exec(
             *own_command("anew.studio_app.race_process", str(body.seconds), str(body.seed)),
             stdin=asyncio.subprocess.DEVNULL,
@@ -54,7 +54,7 @@ async def _lines(body: RaceBody) -> AsyncIterator[str]:
             async for line in process.stdout:
                 yield f"data: {line.decode().strip()}\n\n"
             failed = await process.wait() != 0
-            message = {"error": {"message": "training ended early; the terminal of the Studio says why"}}
+            message = {"error": {"message": "training failed; the terminal in which the Studio runs says why"}}
             yield f"data: {json.dumps(message if failed else {'end': True})}\n\n"
         finally:
             if process.returncode is None:

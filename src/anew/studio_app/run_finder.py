@@ -1,4 +1,4 @@
-"""Runs below a folder, found again and again at the cost of a few looks: a folder is listed only when its names changed."""
+"""Finds the runs below a folder. Repeated searches are cheap: a folder is listed again only when its entries changed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from anew.runs.paths import CONFIG
 from anew.workflows.inspect_run import is_run
 
-# Folders below the start: `runs/`, a project's folder, and a comparison within; deeper ones would be mostly data.
+# Levels of folders below the root: `runs/`, a project, a comparison; deeper folders are mostly data.
 DEPTH = 3
-MAX_ENTRIES = 20_000  # names of one folder that are looked at: a folder of more is data
-MAX_FOLDERS = 5_000  # that are looked into: a home folder has more, and the page waits for the list; chosen
+MAX_ENTRIES = 20_000  # of a folder that are read: a larger folder holds data
+MAX_FOLDERS = 5_000  # that are searched: a home folder has more, and the page waits for the list; chosen
 
 
 @dataclass(slots=True)
 class _FolderContents:
-    """Contents of a folder when its time of change was `stamp`."""
+    """Contents of a folder whose modification time was `stamp`."""
 
     stamp: int
     folders: list[str]
@@ -41,9 +41,9 @@ class RunFinder:
         """The folders of all runs, sorted by name."""
         runs: list[Path] = []
         listings: dict[str, _FolderContents] = {}
-        todo = [(str(self.root), 0)]
-        while todo and len(listings) < MAX_FOLDERS:
-            folder, depth = todo.pop()
+        pending = [(str(self.root), 0)]
+        while pending and len(listings) < MAX_FOLDERS:
+            folder, depth = pending.pop()
             listing = self._listing(folder)
             if listing is None:
                 continue
@@ -51,13 +51,13 @@ class RunFinder:
             if listing.has_config and self._holds_run(folder):
                 runs.append(Path(folder))
             elif depth < DEPTH:
-                todo += [(os.path.join(folder, name), depth + 1) for name in listing.folders]
+                pending += [(os.path.join(folder, name), depth + 1) for name in listing.folders]
         self._listings = listings
         self._is_run = {folder: value for folder, value in self._is_run.items() if folder in listings}
         return sorted(runs)
 
     def _listing(self, folder: str) -> _FolderContents | None:
-        """Contents of a folder; None where it is gone."""
+        """Contents of a folder; None if it cannot be read."""
         try:
             stamp = os.stat(folder).st_mtime_ns
             cached = self._listings.get(folder)

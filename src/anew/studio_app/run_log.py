@@ -1,4 +1,4 @@
-"""events.jsonl of a run, followed while it grows: what was added is read, not all of it again."""
+"""Follows events.jsonl of a run while it grows: only new lines are read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ from anew.errors import RunError
 from anew.runs import events
 
 PIECE = 2**20  # bytes that are read at a time
-MAX_POINTS = 2**19  # of a curve in memory; of a longer one only part of the points stays
-MAX_CURVES = 64  # a stranger's log may have any number of names (docs/log.md, 2026-11-27)
-MAX_WARNINGS = 1000  # the last ones stay
-NOT_DRAWN = ("event", "time", "step", "progress", "examples", "seconds", "phase")  # fields of a step that are no curve
-# Of all steps, the part that the smoothed curve is a mean over: its shape stays at any length; chosen.
+MAX_POINTS = 2**19  # of a curve in memory; longer ones are thinned
+MAX_CURVES = 64  # a log of somebody else may have any number of names (docs/log.md, 2026-11-27)
+MAX_WARNINGS = 1000  # that are kept, the last ones
+FIELDS_WITHOUT_CURVE = (
+    "event",
+    "time",
+    "step",
+    "progress",
+    "examples",
+    "seconds",
+    "phase",
+)  # fields of a step without a curve
+# The smoothed curve averages over this part of all steps, a fortieth, so its shape is the same at any length; chosen.
 SMOOTHED_SHARE = 40
 RATE_STEPS = 50  # steps that the rate is averaged over, as in the terminal (`cli/progress.py`)
 
@@ -40,14 +48,14 @@ class Curve:
         self.steps.append(step)
         self.values.append(value)
 
-    def cut(self, step: int) -> None:
-        """Forget what lies behind a step."""
+    def drop_after(self, step: int) -> None:
+        """Remove the points after a step."""
         while self.steps and self.steps[-1] > step:
             self.steps.pop()
             self.values.pop()
 
     def thinned(self, max_points: int) -> tuple[list[int], list[float]]:
-        """At most about `max_points` of the points, each one of the log: the least and the largest of every stretch, and the last."""
+        """About `max_points` of the points at most: the smallest and the largest of every stretch, and the last."""
         count = len(self.steps)
         if count <= max_points:
             return list(self.steps), list(self.values)
@@ -57,11 +65,11 @@ class Curve:
         for start, end in itertools.pairwise(edges):
             part = values[start:end]
             kept |= {int(start + part.argmin()), int(start + part.argmax())}
-        places = sorted(kept)
-        return [self.steps[place] for place in places], [self.values[place] for place in places]
+        indices = sorted(kept)
+        return [self.steps[index] for index in indices], [self.values[index] for index in indices]
 
     def smoothed(self, max_points: int) -> tuple[list[int], list[float]]:
-        """At most about `max_points` points of the exponential average over a fortieth of the steps, without a bias at the start."""
+        """About `max_points` points, at most, of the bias-corrected exponential moving average over a fortieth of the steps."""
         decay = 1.0 - 1.0 / max(1.0, len(self.values) / SMOOTHED_SHARE)
         average, weight = 0.0, 0.0
         averages = array("d")
@@ -70,30 +78,30 @@ class Curve:
             weight = decay * weight + (1.0 - decay)
             averages.append(average / weight)
         count = len(averages)
-        places = sorted({*range(0, count, max(1, count // max_points)), *([count - 1] if count else [])})
-        return [self.steps[place] for place in places], [averages[place] for place in places]
+        indices = sorted({*range(0, count, max(1, count // max_points)), *([count - 1] if count else [])})
+        return [self.steps[index] for index in indices], [averages[index] for index in indices]
 
 
 class RunLog:
-    """The events of one training so far.
+    """The events of a training run so far.
 
     Args:
         path: Path of events.jsonl.
 
     Attributes:
-        curves: Numbers of the steps by name, and "validation".
+        curves: Curves by name: numbers of the steps, and "validation".
         seconds: Seconds of training, by step.
-        last: The newest step as it is in the log; empty before the first.
-        warnings: Step and text of each.
-        stages: Names of events besides steps that have been, such as "report".
+        last: The last step event; empty before the first.
+        warnings: Step and text of each warning.
+        stages: Names of all events so far, such as "report".
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
-        self._inode, self._offset, self._rest = 0, 0, b""
+    def _reset(self) -> None:
+        self._inode, self._offset, self._incomplete = 0, 0, b""
         self.curves: dict[str, Curve] = {}
         self.seconds = Curve()
         self.last = events.Event()
@@ -102,79 +110,79 @@ class RunLog:
         self._recent: list[tuple[float, int]] = []  # (seconds of training, examples)
 
     def refresh(self) -> None:
-        """Read what was added, or evenly spaced pieces of it where it is very much. A file that was replaced, as by a resumed
-        training, is read anew."""
+        """Read the new lines, or evenly spaced pieces if there are very many. A file that was replaced, as by a resumed run, is read
+        again from the start."""
         try:
             files.check_regular(self.path, events.BYTES)
             with open(self.path, "rb") as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self._offset:
-                    self._forget()
+                    self._reset()
                     self._inode = status.st_ino
-                self._read_on(file, status.st_size)
-        except (RunError, OSError):  # missing: nothing was logged yet, or the run is gone
+                self._read_from_offset(file, status.st_size)
+        except (RunError, OSError):  # nothing was logged yet, or the run was deleted
             if self._inode:
-                self._forget()
+                self._reset()
 
-    def _read_on(self, file: BinaryIO, size: int) -> None:
+    def _read_from_offset(self, file: BinaryIO, size: int) -> None:
         if size - self._offset > events.SPREAD:
             for piece in events.pieces(file, self._offset, size, events.SPREAD):
-                self._rest = b""  # half a line, whose other half is left out
-                self._take_piece(piece)
+                self._incomplete = b""  # part of a line, whose other part is skipped
+                self._add_piece(piece)
             self._offset = size
         file.seek(self._offset)
         while piece := file.read(PIECE):
-            self._take_piece(piece)
+            self._add_piece(piece)
 
-    def _take_piece(self, piece: bytes) -> None:
+    def _add_piece(self, piece: bytes) -> None:
         self._offset += len(piece)
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) > events.LINE:  # longer than any event: what is left of it will be none either
-            self._rest = self._rest[:1]
+        *lines, self._incomplete = (self._incomplete + piece).split(b"\n")
+        if len(self._incomplete) > events.LINE:  # longer than any event: the rest of the line is not one either
+            self._incomplete = self._incomplete[:1]
         for line in lines:
-            self._take(line)
+            self._add_line(line)
 
-    def _take(self, line: bytes) -> None:
+    def _add_line(self, line: bytes) -> None:
         event = events.parse(line) if line.strip() else None
         if event is None:
             return
         if len(self.stages) < MAX_CURVES:
             self.stages.add(event["event"])
         if event["event"] == "step":
-            self._take_step(event)
+            self._add_step(event)
         elif event["event"] == "validation" and event["loss"] is not None:
-            self._add("validation", event["step"], event["loss"])
+            self._add_point("validation", event["step"], event["loss"])
         elif event["event"] == "warning":
-            self._warn(event["step"], event["text"])
+            self._add_warning(event["step"], event["text"])
         elif event["event"] == "non_finite" and isinstance(event.get("back_to"), int):
             back_to = event["back_to"]
-            self._warn(event.get("step", 0), f"the loss was not finite; went back to step {back_to:,}")
+            self._add_warning(event.get("step", 0), f"the loss was not finite; went back to step {back_to:,}")
             for curve in (*self.curves.values(), self.seconds):
-                curve.cut(back_to)
+                curve.drop_after(back_to)
 
-    def _take_step(self, event: events.Event) -> None:
+    def _add_step(self, event: events.Event) -> None:
         self.last = event
         step = event["step"]
         for name, value in event.items():
-            if name not in NOT_DRAWN and isinstance(value, int | float):
-                self._add(name, step, value)
+            if name not in FIELDS_WITHOUT_CURVE and isinstance(value, int | float):
+                self._add_point(name, step, value)
         seconds = event.get("seconds")
         if isinstance(seconds, int | float):
             self.seconds.add(step, float(seconds))
             self._recent.append((float(seconds), int(event.get("examples", 0))))
             del self._recent[:-RATE_STEPS]
 
-    def _add(self, name: str, step: int, value: float) -> None:
+    def _add_point(self, name: str, step: int, value: float) -> None:
         if name in self.curves or len(self.curves) < MAX_CURVES:
             self.curves.setdefault(name, Curve()).add(step, float(value))
 
-    def _warn(self, step: int, text: str) -> None:
+    def _add_warning(self, step: int, text: str) -> None:
         self.warnings.append((step, text))
         del self.warnings[:-MAX_WARNINGS]
 
     @property
     def examples_per_second(self) -> float | None:
-        """Of the last steps; None before there are two."""
+        """Training rate over the last steps; None before there are two."""
         if len(self._recent) < 2:
             return None
         (first_time, first), (last_time, last) = self._recent[0], self._recent[-1]

@@ -1,4 +1,4 @@
-"""Contents of a run's page: its plan, curves, samples through time, warnings and last words."""
+"""Contents of a run's page: plan, curves, samples over time, warnings."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from anew.studio_app import run_summary
 from anew.studio_app.jobs import Job
 from anew.studio_app.run_log import RunLog
 
-MAX_LOGS = 12  # that stay in memory: each open page watches one; chosen
-CURVE_POINTS = 900  # of a curve at most: about one for each pixel of a wide page
+MAX_LOGS = 12  # that stay in memory: each open page follows one; chosen
+CURVE_POINTS = 900  # of a curve at most: about one for each pixel of a wide window
 TREND_POINTS = 300  # of the smoothed curve, which has no detail to lose
-# Of samples during training, the latest ones: each is a place of the slider, which has some hundred pixels.
-SHOWN_SHEETS = 400
+# Sheets of samples during training, the latest ones: each is a position of the slider, which has some hundred pixels.
+MAX_SHEETS = 400
 
 
 class RunLogs:
-    """Logs of the runs that were looked at last. Thread-safe."""
+    """Logs of the runs that were shown last. Thread-safe."""
 
     def __init__(self) -> None:
         self._logs: OrderedDict[Path, RunLog] = OrderedDict()
         self._lock = threading.Lock()
 
     def curves(self, run: Path, points: int = CURVE_POINTS) -> list[dict[str, object]]:
-        """The curves of a run's trainings, its own first, as JSON values.
+        """The curves of a run, its codec and its pilots, as JSON values.
 
         Args:
-            run: Its folder.
-            points: Of each curve, at most about.
+            run: Folder of the run.
+            points: About the largest number of points of each curve.
         """
         with self._lock:
             return [
@@ -53,7 +53,7 @@ class RunLogs:
         return curves
 
     def live(self, run: Path) -> dict[str, object]:
-        """The newest numbers of a run's own training, as the log has them."""
+        """The newest figures of a run, as JSON values."""
         with self._lock:
             log = self._refreshed(run)
             validation = log.curves.get("validation")
@@ -74,7 +74,7 @@ class RunLogs:
 
 
 def _trainings(run: Path) -> list[tuple[str, Path]]:
-    """(title, folder) of the trainings in a run: its own, that of its codec, and those of families that were tried."""
+    """(title, folder) of the training runs in a run: its own, that of its codec, and its pilots."""
     trainings = [("", run), ("codec", run / "codec")]
     pilots = run / "pilots"
     if pilots.is_dir() and not pilots.is_symlink():
@@ -83,19 +83,19 @@ def _trainings(run: Path) -> list[tuple[str, Path]]:
 
 
 def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, object]:
-    """All that the page of a run shows besides the curves, as JSON values.
+    """Contents of a run's page besides the curves, as JSON values.
 
     Args:
         name: Name of the run.
         run: Its folder.
-        job: The newest job that writes it.
+        job: The newest job that writes it; None without one.
         logs: Logs of all runs.
     """
     value = run_summary.summary(name, run, job) | logs.live(run)
     sheets = run_summary.sheets(run)
     final = run_summary.final_sheet(run)
     value |= {
-        "sheets": [{"step": step, "file": file} for step, file in sheets[-SHOWN_SHEETS:]],
+        "sheets": [{"step": step, "file": file} for step, file in sheets[-MAX_SHEETS:]],
         "final": final,
         "has_report": (run / "report" / "report.html").is_file(),
         "has_weights": (run / "model.safetensors").is_file() or _has_checkpoint(run),

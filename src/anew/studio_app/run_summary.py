@@ -1,4 +1,4 @@
-"""Summary of a run for the page: its state in one word and one sentence, its progress, and its outputs."""
+"""Summary of a run for the page: state, progress and outputs."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ from anew.studio_app.jobs import Job
 
 State = Literal[
     "queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"
-]  # "stopped": nobody saw its end; "failed": its command ended with an error
-TAIL_BYTES = 32 * 1024  # of the log, in which its last events stand: a list of many runs must not read their logs
-STOPPED_EXITS = (0, 75, -signal.SIGTERM)  # of a command that ended as it was asked to; the last: before it could listen
-NOTE_BYTES = 2**16  # the file of a job has some hundreds, and disks have blocks of up to 64 kB
-_SHEET = re.compile(r"step-(\d{1,15})\.(png|txt)")
+]  # "stopped": its process ended unobserved; "failed": its command ended with an error
+TAIL_BYTES = 32 * 1024  # of the log, which hold its last events: a list of many runs must not read whole logs
+STOPPED_EXITS = (
+    0,
+    75,
+    -signal.SIGTERM,
+)  # of a command that was asked to stop; the last one before it could handle the signal
+NOTE_BYTES = 2**16  # for the file of a job, which has some hundreds, on disks with blocks of up to 64 kB
+_SHEET_NAME = re.compile(r"step-(\d{1,15})\.(png|txt)")
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run's state.
+    """The state of a run.
 
     Attributes:
-        name: One word.
-        sentence: What it means here.
+        name: Its name.
+        sentence: Explanation for the user.
     """
 
     name: State
@@ -44,7 +48,7 @@ class RunState:
 
 
 def read_record(run: Path) -> Begun | RunRecord | str:
-    """Contents of config.json, or a sentence on why it cannot be read."""
+    """Contents of config.json, or the reason why it cannot be read."""
     try:
         return RunFolder.open(run).read()
     except AnewError as error:
@@ -52,19 +56,24 @@ def read_record(run: Path) -> Begun | RunRecord | str:
 
 
 def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> RunState:
-    """In which state a run is.
+    """The state of a run.
 
     Args:
         run: Its folder.
-        record: As `read_record` gives it.
-        job: The newest job of the Studio that writes it; None where there is none.
+        record: Its record, see `read_record`.
+        job: The newest job of the Studio that writes it; None without one.
     """
     if isinstance(record, str):
         return RunState("damaged", record)
     if job is not None and job.state == "queued":
-        return RunState("queued", _waiting(run))
+        return RunState("queued", _queued_sentence(run))
     is_held = lock.is_held(run)
-    if job is not None and job.is_alive and not is_held and not (record.status == "finished" and _wrote(job, run)):
+    if (
+        job is not None
+        and job.is_alive
+        and not is_held
+        and not (record.status == "finished" and _has_written(job, run))
+    ):
         return RunState("preparing", "Starting.")
     if is_held:
         if record.status == "begun":
@@ -74,37 +83,40 @@ def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> Run
         return RunState("measuring", "Sampling and measuring.")
     if record.status == "finished":
         return RunState("finished", "Finished.")
-    return _ended_early(run, record, job)
+    return _unfinished_state(run, record, job)
 
 
-def _wrote(job: Job, run: Path) -> bool:
-    """Whether the record of the run is newer than the job, whose process then lets go of the run and is about to end."""
+def _has_written(job: Job, run: Path) -> bool:
+    """Whether the job has written the run's record. Its process has then released the run, and is about to end."""
     try:
         return job.began_at is not None and (run / CONFIG).stat().st_mtime >= job.began_at
     except OSError:
         return False
 
 
-def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunState:
-    """Of a run that is not finished and that nobody works on."""
+def _unfinished_state(run: Path, record: Begun | RunRecord, job: Job | None) -> RunState:
+    """The state of an unfinished run that no process works on."""
     code = None if job is None else job.exit
-    if job is not None and job.state == "running" and _is_full(run):  # how it ended is noted once there is room
+    if job is not None and job.state == "running" and _disk_is_full(run):  # how it ended is recorded once there is room
         return RunState(
-            "stopped", "Its process ended, and the disk is full. Free some space; what was saved can be resumed."
+            "stopped",
+            "Its process ended, and the disk is full. Free some space, then resume it from its last checkpoint.",
         )
     if code is not None and code not in STOPPED_EXITS:
         ending = f"It ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
-        return RunState("failed", f"{ending}. The end of its output is below; what was saved can be resumed.")
+        return RunState(
+            "failed", f"{ending}. The end of its output is below. Resume continues from the last checkpoint."
+        )
     was_killed = code is None and (run / lock.NAME).exists()
     if was_killed:
-        return RunState("stopped", "Its process ended without saying why. What was saved can be resumed.")
+        return RunState("stopped", "Its process ended unexpectedly. Resume continues from the last checkpoint.")
     if record.status == "trained":
-        return RunState("paused", "Trained, not measured yet. Resume measures it.")
+        return RunState("paused", "Trained, but not measured yet. Resume measures it.")
     return RunState("paused", "Stopped and saved. Resume continues from there.")
 
 
 def last_step(run: Path) -> events.Event:
-    """The newest step in events.jsonl, from its end alone; empty where there is none."""
+    """The last step in events.jsonl, of which only the end is read; empty if there is none."""
     path = run / events.NAME
     try:
         files.check_regular(path)
@@ -114,7 +126,7 @@ def last_step(run: Path) -> events.Event:
             lines = file.read(TAIL_BYTES).split(b"\n")
     except (OSError, RunError):
         return events.Event()
-    for line in reversed(lines[:-1]):  # what stands behind the last line break is not whole yet
+    for line in reversed(lines[:-1]):  # what follows the last line break is incomplete
         event = events.parse(line) if line else None
         if event is not None and event["event"] == "step":
             return event
@@ -122,11 +134,11 @@ def last_step(run: Path) -> events.Event:
 
 
 def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | None:
-    """Until the run is finished, about; None where it cannot be known yet.
+    """Estimated seconds until the run is finished; None if it is not known yet.
 
     Args:
         record: Record of the run.
-        step: Its newest step.
+        step: Its last step.
         now: Seconds since 1970.
     """
     seconds, progress = step.get("seconds"), step.get("progress")
@@ -138,28 +150,28 @@ def seconds_left(record: RunRecord, step: events.Event, now: float) -> float | N
 
 
 def sheets(run: Path) -> list[tuple[int, str]]:
-    """(step, file name) of the samples that were drawn while training, in the order of steps."""
+    """(step, file name) of the sample sheets that were drawn during training, in the order of steps."""
     try:
         names = os.listdir(run / "samples")
     except OSError:
         return []
-    numbered = [(int(match[1]), name) for name in names if (match := _SHEET.fullmatch(name))]
+    numbered = [(int(match[1]), name) for name in names if (match := _SHEET_NAME.fullmatch(name))]
     return sorted(numbered)
 
 
 def final_sheet(run: Path) -> str | None:
-    """The file name of the sheet of final samples."""
+    """The file name of the sheet of final samples; None without one."""
     return next((name for name in ("final.png", "final.txt") if (run / "samples" / name).is_file()), None)
 
 
 def grades(run: Path) -> dict[str, str]:
-    """The three answers of the report; empty without one."""
+    """The three grades of the report; empty without a report."""
     report = record_if_whole(run)
     return {} if report is None else report.grades
 
 
 def copying_test(run: Path) -> dict[str, object]:
-    """Result of the report's copying test, with its picture; empty without one."""
+    """The result of the report's copying test, with the data of its chart; empty without one."""
     report = record_if_whole(run)
     copies = None if report is None else report.copies
     fields = {
@@ -222,12 +234,12 @@ def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
 
 
 def queued_summary(job: Job, root: Path) -> dict[str, object]:
-    """The same of a job whose run does not exist: it waits, or could not be begun. root: the start folder."""
+    """The entry of a job whose run does not exist: it is queued, or could not be started. root: the start folder."""
     is_waiting = job.state == "queued"
-    is_beginning = job.state == "running" and not _is_full(root)  # on a full disk no end is noted
+    is_beginning = job.state == "running" and not _disk_is_full(root)  # on a full disk its end cannot be recorded
     state = "queued" if is_waiting else "preparing" if job.is_alive or is_beginning else "failed"
     sentences = {
-        "queued": _waiting(root),
+        "queued": _queued_sentence(root),
         "preparing": "Starting.",
         "failed": "It could not be started. The end of its output says why.",
     }
@@ -245,15 +257,15 @@ def queued_summary(job: Job, root: Path) -> dict[str, object]:
     }
 
 
-def _waiting(folder: Path) -> str:
-    """Why a command does not run yet."""
-    if _is_full(folder):
-        return "The disk is full. It starts once there is room; free some space."
+def _queued_sentence(folder: Path) -> str:
+    """The sentence on why a command does not run yet."""
+    if _disk_is_full(folder):
+        return "The disk is full. It starts once you free some space."
     return "It starts when the commands before it in the queue have ended."
 
 
-def _is_full(folder: Path) -> bool:
-    """Whether the disk of a folder has no room to note what happens."""
+def _disk_is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room for the file of a job."""
     try:
         return shutil.disk_usage(folder).free < NOTE_BYTES
     except OSError:
@@ -269,7 +281,7 @@ def _option(words: Sequence[str], name: str) -> str:
 
 
 def _changed(run: Path) -> float:
-    """When something last happened, in seconds since 1970."""
+    """Time of the last change of a run, in seconds since 1970."""
     times = []
     for name in (CONFIG, events.NAME):
         try:
@@ -295,7 +307,7 @@ def plan_lines(record: RunRecord) -> list[str]:
 
 
 def pilots(record: RunRecord) -> list[dict[str, object]]:
-    """Families that were tried before one of them went on."""
+    """The pilots of a run, as JSON values."""
     return [
         {"family": pilot.family, "distance": pilot.distance, "expected": pilot.expected, "seconds": pilot.seconds}
         for pilot in record.plan.pilots

@@ -1,6 +1,6 @@
 """The process that works through the queue, one command at a time: `python -m anew.studio_app.runner FOLDER`.
 
-It is nobody's child for long: the Studio may end, and commands go on and are waited for. It ends when nothing is left to do.
+It outlives the Studio that started it, and ends when the queue is empty.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from anew.errors import RunError, disk_is_full
 from anew.studio_app.jobs import RUNNER_LOCK, Job, JobStore
 from anew.studio_app.start_folder import STATE
 
-SECONDS_BETWEEN_LOOKS = 0.25  # at the queue: a run begins at once to the eye, and a look is one listing
-SECONDS_WITHOUT_ROOM = 2.0  # between two tries on a full disk: whoever frees some sees it go on; chosen
-ATTEMPTS = 20  # to take the lock: whoever looks whether there is a runner holds it for a moment
+SECONDS_BETWEEN_CHECKS = 0.25  # of the queue: a run seems to start at once, and a check lists one folder
+FULL_DISK_RETRY_SECONDS = (
+    2.0  # between two attempts on a full disk: whoever frees space sees the queue continue; chosen
+)
+LOCK_ATTEMPTS = 20  # to take the lock: a check whether there is a runner holds it for a moment
 
 
-def begin(root: Path) -> subprocess.Popen[bytes]:
-    """Start a runner for a start folder that lives on when the caller ends."""
+def start_runner(root: Path) -> subprocess.Popen[bytes]:
+    """Start a runner for a start folder, which outlives its caller."""
     return subprocess.Popen(
         own_command("anew.studio_app.runner", str(root)),
         stdin=subprocess.DEVNULL,
@@ -40,52 +42,57 @@ def begin(root: Path) -> subprocess.Popen[bytes]:
 
 
 def run_queue(root: Path) -> None:
-    """Carry out jobs until none is left; returns at once where another process does so."""
+    """Run jobs until none is left. Returns at once if another process does so."""
     store = JobStore(root / STATE)
     store.prepare()
     lock = FileLock(store.folder / RUNNER_LOCK, timeout=0)
-    for attempt in range(ATTEMPTS):
+    for attempt in range(LOCK_ATTEMPTS):
         try:
             lock.acquire()
             break
         except Timeout:
-            if attempt == ATTEMPTS - 1:
+            if attempt == LOCK_ATTEMPTS - 1:
                 return
             time.sleep(0.02)
     with lock:
-        while _work(store, root):
+        while _run_next(store, root):
             pass
 
 
-def _work(store: JobStore, root: Path) -> bool:
-    """Wait for the job that runs, or start the next one and wait for it; whether there was one."""
+def _run_next(store: JobStore, root: Path) -> bool:
+    """Wait for the running job, or start the next one and wait for it. Returns whether there was one."""
     running = next((job for job in store.all() if job.state == "running"), None)
-    if running is not None:  # of a runner that was killed
+    if running is not None:  # its runner was killed
         while running.is_alive:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        _end(store, running, None)
+            time.sleep(SECONDS_BETWEEN_CHECKS)
+        _record_end(store, running, None)
         return True
-    started = _once_there_is_room(lambda: _next(store, root))
+    started = _retry_while_disk_is_full(lambda: _start_next(store, root))
     if started is None:
         return False
     job, process = started
-    _end(store, job, process.wait())
+    _record_end(store, job, process.wait())
     return True
 
 
-def _next(store: JobStore, root: Path) -> tuple[Job, subprocess.Popen[bytes]] | None:
-    """Start the next command, and note that it runs; None where none waits.
+def _start_next(store: JobStore, root: Path) -> tuple[Job, subprocess.Popen[bytes]] | None:
+    """Start the next command, and record that it runs; None if none is queued.
 
     Raises:
-        RunError, OSError: It cannot be noted, and nothing runs: what runs without a note would be started once more.
+        RunError, OSError: That cannot be recorded. The command is then ended, since it would be started a second time.
     """
     with store.changing():
         job = next((job for job in store.all() if job.state == "queued"), None)
         if job is None:
             return None
-        store.write(job)  # before anything begins: whether there is room for a note
+        store.write(job)  # checks that the disk has room, before anything is started
         process = _start(store, job, root)
-        fields = {"state": "running", "pid": process.pid, "pid_since": _began(process.pid), "began_at": time.time()}
+        fields = {
+            "state": "running",
+            "pid": process.pid,
+            "pid_since": _start_time(process.pid),
+            "began_at": time.time(),
+        }
         job = job.model_copy(update=fields)
         try:
             store.write(job)
@@ -100,18 +107,18 @@ def _next(store: JobStore, root: Path) -> tuple[Job, subprocess.Popen[bytes]] | 
 Result = TypeVar("Result")
 
 
-def _once_there_is_room(work: Callable[[], Result]) -> Result:
-    """Do what writes; on a full disk again and again, until it can."""
+def _retry_while_disk_is_full(work: Callable[[], Result]) -> Result:
+    """The result of `work`, which is repeated as long as it fails because the disk is full."""
     while True:
         try:
             return work()
         except (RunError, OSError) as error:
             if not disk_is_full(error):
                 raise
-        time.sleep(SECONDS_WITHOUT_ROOM)
+        time.sleep(FULL_DISK_RETRY_SECONDS)
 
 
-def _began(pid: int) -> float:
+def _start_time(pid: int) -> float:
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:  # it has ended already
@@ -131,14 +138,14 @@ def _start(store: JobStore, job: Job, root: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _end(store: JobStore, job: Job, code: int | None) -> None:
+def _record_end(store: JobStore, job: Job, code: int | None) -> None:
     ended = job.model_copy(update={"state": "ended", "exit": code, "ended_at": time.time()})
 
-    def note() -> None:
+    def write() -> None:
         with store.changing():
             store.write(ended)
 
-    _once_there_is_room(note)
+    _retry_while_disk_is_full(write)
 
 
 if __name__ == "__main__":

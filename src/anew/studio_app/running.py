@@ -1,4 +1,4 @@
-"""The Studio from its start to its end."""
+"""The Studio from start to end."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from anew.studio_app.start_folder import StartFolder
 from anew.studio_app.studio import Studio
 
 HOST = "127.0.0.1"
-LOCK, PORT = "studio.lock", "port"  # in the folder of its state
-STOP_SECONDS = 1  # pages listen for ever, so nothing is waited for
+LOCK, PORT_FILE = "studio.lock", "port"  # in the folder of its state
+STOP_SECONDS = 1  # until open streams are cut off: pages never close them
 
 
 def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[[str], None]) -> None:
-    """Answer pages until a signal comes; see `anew.studio`.
+    """Serve the Studio until Ctrl-C or SIGTERM; see `anew.studio`.
 
     Args:
         root: The start folder.
         runs: Runs below it to open first.
-        port: To listen on; 0 takes a free one.
-        on_ready: Called with the address, token included, once it answers.
+        port: Port to listen on; 0 takes a free one.
+        on_ready: Called with the address, token included, once the Studio is ready.
     """
     folder = StartFolder(root)
     folder.make_state()
-    with _alone(folder), contextlib.closing(listen(HOST, port)) as opened:
+    with _exclusive(folder), contextlib.closing(listen(HOST, port)) as listener:
         first = [folder.name(run.resolve()) for run in runs]
         studio = Studio(folder, first)
-        token, number = folder.token(), opened.getsockname()[1]
-        files.write_text(folder.state / PORT, str(number))
+        token, number = folder.token(), listener.getsockname()[1]
+        files.write_text(folder.state / PORT_FILE, str(number))
         app = make_app(studio, HOST, number, token)
         config = uvicorn.Config(
             app,
@@ -47,15 +47,15 @@ def open_studio(root: Path, runs: Sequence[Path], port: int, on_ready: Callable[
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         on_ready(f"http://{HOST}:{number}/?token={token}")
-        Server(config).run_until_stopped(opened)
+        Server(config).run_until_stopped(listener)
 
 
 @contextlib.contextmanager
-def _alone(folder: StartFolder) -> Iterator[None]:
-    """No other Studio is open on the folder meanwhile.
+def _exclusive(folder: StartFolder) -> Iterator[None]:
+    """A context with the lock of the folder.
 
     Raises:
-        ConfigError: One is.
+        ConfigError: Another Studio is open on the folder.
     """
     try:
         with FileLock(folder.state / LOCK, timeout=0):
@@ -63,32 +63,32 @@ def _alone(folder: StartFolder) -> Iterator[None]:
     except Timeout:
         port = ""
         with contextlib.suppress(RunError, UnicodeDecodeError):
-            number = files.read(folder.state / PORT, 10).decode("ascii").strip()
+            number = files.read(folder.state / PORT_FILE, 10).decode("ascii").strip()
             port = f" at http://{HOST}:{number}/" if number.isdecimal() else ""
         raise ConfigError(
-            f"a Studio is open on {str(folder.root)!r} already{port}; use that one, or stop it first"
+            f"a Studio is already open on {str(folder.root)!r}{port}; use that one, or stop it first"
         ) from None
 
 
 def start_folder(runs: Sequence[Path], folder: Path | None) -> Path:
-    """The start folder: the one given, else the current one where all runs lie below it, else the deepest that holds all.
+    """The start folder: `folder`, else the current folder if it holds all runs, else the deepest folder that does.
 
     Raises:
-        ConfigError: A run lies outside of the folder that was given.
+        ConfigError: A run is outside of `folder`.
     """
-    places = [run.resolve() for run in runs]
+    paths = [run.resolve() for run in runs]
     if folder is not None:
         root = folder.resolve()
-        outside = next((place for place in places if not place.is_relative_to(root)), None)
+        outside = next((path for path in paths if not path.is_relative_to(root)), None)
         if outside is not None:
             raise ConfigError(
-                f"the run {str(outside)!r} lies outside of `folder` {str(folder)!r}; give a folder above it"
+                f"the run {str(outside)!r} is outside of `folder` {str(folder)!r}; give a folder that contains it"
             )
         return root
     current = Path.cwd().resolve()
-    if all(place.is_relative_to(current) for place in places):
+    if all(path.is_relative_to(current) for path in paths):
         return current
-    shared = places[0].parent
-    while not all(place.is_relative_to(shared) for place in places):
+    shared = paths[0].parent
+    while not all(path.is_relative_to(shared) for path in paths):
         shared = shared.parent
     return shared

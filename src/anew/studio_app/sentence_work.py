@@ -1,4 +1,4 @@
-"""One's own sentence in a Transformer: where its heads looked, what comes next, and who of its sides was right."""
+"""The view of how a Transformer reads a sentence: attention, next tokens, and the predictions of network and counts."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from anew.families.explaining import Attends
 from anew.sampling.conditioning import class_index, condition_from_prompt
 from anew.sampling.model import Model
 from anew.server.work import Channel
-from anew.studio_app.play_work import CUTS, Json, PlayWork, Wish, token_event, token_text
+from anew.studio_app.play_work import CUTOFFS, Json, PlayWork, SampleOptions, token_event, token_text
 from anew.studio_app.players import Player
 
-MAX_READ = 96  # tokens of a sentence: attention is shown for each pair of them; chosen
-MAX_HEADS = 32  # of attention that are shown: each is a picture; chosen
-NEXT = 14  # tokens that may come next: those behind them are hardly ever drawn; chosen
+MAX_READ = 96  # tokens of a sentence: attention is shown for each pair; chosen
+MAX_HEADS = 32  # that are shown, each as an image; chosen
+NUM_NEXT = 14  # candidates for the next token: others are hardly ever drawn; chosen
 
 
 class SentenceWork(PlayWork):
     """A sentence as the model reads it.
 
     Args:
-        player: Whose model.
-        channel: Where events go.
-        wish: With the sentence as its prompt.
+        player: The model.
+        channel: Receives events.
+        options: Sample options, with the sentence as prompt.
     """
 
-    def __init__(self, player: Player, channel: Channel[object], wish: Wish) -> None:
+    def __init__(self, player: Player, channel: Channel[object], options: SampleOptions) -> None:
         super().__init__(player, channel)
-        self.wish = wish
+        self.options = options
 
     def events(self, model: Model) -> Iterator[Json]:
         family, modality, spec = model.family, model.item_modality, model.item_spec
@@ -46,8 +46,8 @@ class SentenceWork(PlayWork):
         if len(ids) < 2:
             raise ConfigError("the sentence is empty; type some words")
         labels = None
-        if self.wish.label is not None:
-            labels = torch.tensor([class_index(model.labels, self.wish.label)])
+        if self.options.label is not None:
+            labels = torch.tensor([class_index(model.labels, self.options.label)])
         end_id = spec.special.get("end", -1)
         batch = Batch(ids[None], labels).to(model.device)
         sides = family.log_probs_by_side(batch)
@@ -56,25 +56,25 @@ class SentenceWork(PlayWork):
             "was_cut": was_cut,
             "sides": {name: (-nats[0] / math.log(2)).tolist() for name, nats in sides.items()},
         }
-        yield self._looks(family, ids, labels, model)
+        yield self._attention(family, ids, labels, model)
         yield {"next": self._next(model, modality, end_id)}
 
     def _ids(self, model: Model, spec: Tokens) -> tuple[Tensor, bool]:
-        """(L + 1,) ids of the sentence, with what stands in front of a text, and whether it was cut."""
-        condition = condition_from_prompt(model.modality, self.wish.prompt or "", None)
+        """(L,) ids of the sentence, begin tokens included, and whether it was truncated."""
+        condition = condition_from_prompt(model.modality, self.options.prompt or "", None)
         assert condition is not None
         ids = torch.as_tensor(condition.x).flatten().long()
         max_tokens = min(MAX_READ, spec.length)
         return ids[:max_tokens], len(ids) > max_tokens
 
     @staticmethod
-    def _looks(family: Attends, ids: Tensor, labels: Tensor | None, model: Model) -> Json:
-        """The attention of all heads over the whole sentence, as bytes."""
-        inputs = torch.cat((ids, ids[-1:]))  # the last token is an input, too; what is asked of it does not matter here
+    def _attention(family: Attends, ids: Tensor, labels: Tensor | None, model: Model) -> Json:
+        """The attention of all heads over the whole sentence, as base64 of one byte per weight."""
+        inputs = torch.cat((ids, ids[-1:]))  # so that the last token is an input, too; its target does not matter here
         weights = family.attention_weights(Batch(inputs[None], labels).to(model.device))[
             :, :, 0
         ]  # (layers, heads, L, L)
-        skipped = weights.shape[2] - len(ids)  # a label in front
+        skipped = weights.shape[2] - len(ids)  # tokens of a label
         heads = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
         levels = heads.mul(255).round().clamp(0, 255).byte().cpu().numpy()
         return {
@@ -84,14 +84,14 @@ class SentenceWork(PlayWork):
         }
 
     def _next(self, model: Model, modality: Text, end_id: int) -> Json | None:
-        """Candidates for the next token, before and after temperature and cuts."""
-        wish, family = self.wish, model.family
+        """Candidates for the next token, before and after temperature and cutoffs."""
+        options, family = self.options, model.family
         if not isinstance(family, SamplesTokens):
             return None
-        sampling = model.sampling_config({**wish.settings, "max_tokens": "1"})
-        condition = condition_from_prompt(model.modality, wish.prompt or "", None)
-        request = model.request(1, wish.seed, label=wish.label, condition=condition, sampling=sampling)
-        cuts = {name: getattr(sampling, name) for name in CUTS if hasattr(sampling, name)}
-        for draft in family.sample_tokens(request, [(wish.seed, 0)]):
-            return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cuts, NEXT)
+        sampling = model.sampling_config({**options.settings, "max_tokens": "1"})
+        condition = condition_from_prompt(model.modality, options.prompt or "", None)
+        request = model.request(1, options.seed, label=options.label, condition=condition, sampling=sampling)
+        cutoffs = {name: getattr(sampling, name) for name in CUTOFFS if hasattr(sampling, name)}
+        for draft in family.sample_tokens(request, [(options.seed, 0)]):
+            return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cutoffs, NUM_NEXT)
         return None

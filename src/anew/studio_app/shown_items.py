@@ -1,4 +1,4 @@
-"""Items as the page shows them: pictures and sound as data addresses, texts as texts."""
+"""Items as the page shows them: images, sounds and clips as data URLs, texts as they are."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import base64
 from anew.evaluation.reporting.sheet import png, shrink
 from anew.sampling.samples import Samples
 
-# Pixels a side of a picture on the page, at most and at least: smaller ones are hard to see; chosen.
-PICTURE_SIDE, LEAST_SIDE = 512, 96
-MAX_CHARACTERS = 20_000  # of a text: a page of a book has 2,000; the browser stays quick; chosen
+# Pixels of the sides of an image on the page, at most and at least: smaller ones are enlarged; chosen.
+MAX_SIDE, MIN_SIDE = 512, 96
+MAX_CHARACTERS = 20_000  # of a text, ten pages of a book, so that the browser stays responsive; chosen
 
 
-def data_address(media: str, data: bytes) -> str:
-    """Bytes as a `data:` address."""
+def data_url(media: str, data: bytes) -> str:
+    """Bytes as a data URL."""
     return f"data:{media};base64,{base64.b64encode(data).decode()}"
 
 
@@ -22,23 +22,19 @@ def shown_items(samples: Samples, is_draft: bool = False) -> list[dict[str, obje
 
     Args:
         samples: The items.
-        is_draft: Whether to leave out what takes long: of sound and clips only pictures are shown.
+        is_draft: Whether to show only an image of sounds and clips, since their files take long.
     """
     pictures = samples.pictures()
     entries = []
     for index, label in enumerate(samples.labels):
-        picture = (
-            None
-            if pictures is None
-            else data_address("image/png", png(shrink(pictures[index], PICTURE_SIDE), LEAST_SIDE))
-        )
+        picture = None if pictures is None else data_url("image/png", png(shrink(pictures[index], MAX_SIDE), MIN_SIDE))
         entries.append(
-            (_pictured(picture) if is_draft and picture else _shown(samples, index, picture)) | {"label": label}
+            (_image_only(picture) if is_draft and picture else _shown(samples, index, picture)) | {"label": label}
         )
     return entries
 
 
-def _pictured(picture: str) -> dict[str, object]:
+def _image_only(picture: str) -> dict[str, object]:
     return {"kind": "picture", "src": picture}
 
 
@@ -47,10 +43,10 @@ def _shown(samples: Samples, index: int, picture: str | None) -> dict[str, objec
     if isinstance(item, str):
         return {"kind": "text", "text": item[:MAX_CHARACTERS]}
     artifact = samples.artifact(index)
-    sort = artifact.media.partition("/")[0]
-    if sort == "audio":
-        return {"kind": "sound", "src": data_address(artifact.media, artifact.data), "picture": picture}
-    if sort == "video" or artifact.media == "image/gif":
-        sort_shown = "video" if sort == "video" else "picture"
-        return {"kind": sort_shown, "src": data_address(artifact.media, artifact.data), "picture": picture}
-    return {"kind": "picture", "src": picture or data_address(artifact.media, artifact.data)}
+    media_type = artifact.media.partition("/")[0]
+    if media_type == "audio":
+        return {"kind": "sound", "src": data_url(artifact.media, artifact.data), "picture": picture}
+    if media_type == "video" or artifact.media == "image/gif":
+        kind = "video" if media_type == "video" else "picture"
+        return {"kind": kind, "src": data_url(artifact.media, artifact.data), "picture": picture}
+    return {"kind": "picture", "src": picture or data_url(artifact.media, artifact.data)}

@@ -1,4 +1,4 @@
-"""The lines of our own source that do what a page shows, read from the installed package."""
+"""Excerpts of Anew's source code that do what a page shows, read from the installed package."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 _parsing = threading.Lock()  # Python 3.11 may raise SystemError where two threads parse at once
-SOURCES = {  # name: file below the package, and what is defined there
+SOURCES = {  # name: file below the package, and the function in it
     "noise": ("functional/ode.py", "multistep"),
     "discriminator": ("functional/adversarial.py", "relativistic_loss"),
     "map": ("families/vae/family.py", "Vae.loss"),
     "attention": ("nets/attention.py", "attention_weights"),
-    "cuts": ("functional/token_choice.py", "filter_probabilities"),
+    "cutoffs": ("functional/token_choice.py", "filter_probabilities"),
     "plane": ("functional/plane.py", "principal_directions"),
     "copies": ("evaluation/memorization/copying_test.py", "scan"),
 }
@@ -22,7 +22,7 @@ SOURCES = {  # name: file below the package, and what is defined there
 
 @cache
 def source_lines(name: str) -> dict[str, object]:
-    """One of SOURCES as JSON values: its file, the number of its first line, and its text without the docstring."""
+    """An excerpt of SOURCES, as JSON values: file, number of the first line, and text without the docstring."""
     path, qualified = SOURCES[name]
     text = (PACKAGE / path).read_text(encoding="utf-8")
     with _parsing:

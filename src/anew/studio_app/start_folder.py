@@ -1,4 +1,4 @@
-"""The folder that the Studio was started in: names on the page are paths below it, and nothing else can be named."""
+"""The folder in which the Studio was started. Names on the page are paths below it, and nothing else can be named."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from anew.core import files
 from anew.errors import ConfigError, RunError, shorten
 from anew.server.faults import ApiError
 
-STATE = ".anew-studio"  # folder of the queue, of what commands said, and of the token
-IDENTITY = "identity"  # file in it: a secret name, of which the user's cache keeps a digest
+STATE = ".anew-studio"  # folder of the queue, the logs of commands, and the token
+IDENTITY = "identity"  # file in it: a secret, whose digest is in the user's cache
 TOKEN_BYTES = 32  # 256 random bits, which nobody guesses
-MAX_NAME = 1000  # characters of a path within the start folder, as a page may send any
+MAX_NAME = 1000  # characters of a path in the start folder
 
 
 class StartFolder:
-    """A folder, and what may be named in it.
+    """A start folder, and the names of paths below it.
 
     Args:
         root: The folder.
 
     Attributes:
-        root: It, with links resolved.
-        state: Where the Studio keeps what it must remember.
+        root: The folder, with links resolved.
+        state: Folder of the Studio's state.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.state = self.root / STATE
 
-    def check_there(self) -> None:
-        """Raise ApiError 410 where the folder itself was moved or deleted while the Studio is open."""
+    def check_exists(self) -> None:
+        """Raise ApiError 410 if the folder itself was moved or deleted while the Studio is open."""
         if not self.root.is_dir():
-            message = f"the folder {str(self.root)!r} that the Studio was started in no longer exists"
+            message = f"the folder {str(self.root)!r} in which the Studio was started no longer exists"
             raise ApiError(410, f"{message}; put it back, or start the Studio in another")
 
     def path(self, name: str) -> Path:
-        """The path that a name stands for, links resolved.
+        """The path of a name, with links resolved.
 
         Raises:
-            ApiError: 400 the name is malformed; 403 it leads out of the folder; 410 the folder itself is gone.
+            ApiError: 400 the name is malformed; 403 it leads out of the folder; 410 the folder itself no longer exists.
         """
-        self.check_there()
+        self.check_exists()
         if len(name) > MAX_NAME or "\0" in name:
             raise ApiError(400, "this is not the name of a file or folder")
         try:
-            place = (self.root / name).resolve()
+            path = (self.root / name).resolve()
         except (OSError, RuntimeError, ValueError):  # a loop of links, a lone surrogate
-            raise ApiError(400, f"{shorten(name)} cannot be looked up") from None
-        if not place.is_relative_to(self.root):
-            message = f"{shorten(name)} lies outside of the folder that the Studio was started in"
+            raise ApiError(400, f"{shorten(name)} is not a valid path") from None
+        if not path.is_relative_to(self.root):
+            message = f"{shorten(name)} is outside of the folder in which the Studio was started"
             raise ApiError(403, f"{message}; start it in a folder above")
-        return place
+        return path
 
     def name(self, path: Path) -> str:
         """The name of a path below the folder; "" for the folder itself."""
@@ -64,12 +64,12 @@ class StartFolder:
         return "" if name == "." else name
 
     def make_state(self) -> None:
-        """Make the folder of what must be remembered, which only this user can read.
+        """Create the folder of the Studio's state, which only this user can read.
 
-        The queue in it is carried out and its token lets in, so one that came with a stranger's folder is not used.
+        Commands in its queue are run, and its token gives access. So a folder that this user did not create is refused.
 
         Raises:
-            ConfigError: Nothing can be written there, or the folder is not of this user's making.
+            ConfigError: It cannot be written, or this user did not create it.
         """
         try:
             if not os.path.lexists(self.state):
@@ -77,8 +77,8 @@ class StartFolder:
             files.check_folder(self.state)
             if not self._is_own_state():
                 raise ConfigError(
-                    f"{str(self.state)!r} was not made by you on this computer, so it may hold a stranger's commands; delete it "
-                    "if you need nothing of it, then start the Studio again"
+                    f"{str(self.state)!r} was not created by you on this computer, so it may hold commands of somebody else; delete it "
+                    "if you do not need it, then start the Studio again"
                 )
             if not os.access(self.state, os.W_OK):
                 raise PermissionError(13, "Permission denied")
@@ -89,19 +89,19 @@ class StartFolder:
             ) from None
 
     def _make_own_state(self) -> None:
-        """Make it, in one step, with an identity that the user's cache knows."""
+        """Create the folder, in one step, with an identity that the user's cache knows."""
         identity = secrets.token_hex(TOKEN_BYTES)
         temporary = self.root / files.temporary_name(STATE)
         temporary.mkdir(mode=0o700)
         try:
             files.write_text(temporary / IDENTITY, identity)
-            record = _known(identity)
+            record = _identity_record(identity)
             record.parent.mkdir(parents=True, exist_ok=True)
             files.write(record, b"")
             temporary.rename(self.state)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
-            if not self.state.exists():  # by another Studio that begins
+            if not self.state.exists():  # unless another Studio has just created it
                 raise
 
     def _is_own_state(self) -> bool:
@@ -109,10 +109,10 @@ class StartFolder:
             identity = files.read(self.state / IDENTITY, 1000).decode("ascii")
         except (RunError, UnicodeDecodeError):
             return False
-        return _known(identity).is_file()
+        return _identity_record(identity).is_file()
 
     def token(self) -> str:
-        """The secret of the address. It stays the same when the Studio is started again, so open pages find it."""
+        """The token of the address. It stays the same when the Studio is started again, so that open pages keep working."""
         path = self.state / "token"
         with contextlib.suppress(RunError, UnicodeDecodeError):
             token = files.read(path, 1000).decode("ascii").strip()
@@ -125,6 +125,6 @@ class StartFolder:
         return token
 
 
-def _known(identity: str) -> Path:
-    """The file in the user's cache that says that a folder of this identity is of the user's making."""
+def _identity_record(identity: str) -> Path:
+    """The file in the user's cache that records that the user created the folder of this identity."""
     return files.cache_root(None) / "studio" / hashlib.sha256(identity.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One Studio: its folder, the runs in it, the queue, and what pages are told. Without PyTorch."""
+"""The state of a Studio: its folder, the runs in it, and the queue. Does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Studio:
     """State of the Studio, for the routes.
 
     Args:
-        folder: Where it was started.
+        folder: The start folder.
         first: Names of the runs to open first.
     """
 
@@ -47,32 +47,32 @@ class Studio:
         """The folder of a run.
 
         Raises:
-            ApiError: 403 it lies outside of the start folder; 404 it is no run.
+            ApiError: 403 it is outside of the start folder; 404 it is not a run.
         """
         path = self.folder.path(name)
         if path == self.folder.root or not is_run(path):
-            raise ApiError(404, f"{name[:200]!r} is not a run, or no longer one")
+            raise ApiError(404, f"{name[:200]!r} is not a run, or was deleted")
         return path
 
     def job_of(self, name: str) -> Job | None:
-        """The newest job that writes a run."""
+        """The newest job that writes a run; None without one."""
         return next((job for job in reversed(self.jobs.all()) if job.run == name), None)
 
     def summaries(self) -> list[dict[str, object]]:
-        """Entries of the list, newest first."""
-        self.folder.check_there()
+        """Entries of the list of runs, as JSON values: active ones first, then the newest."""
+        self.folder.check_exists()
         with self._lock:
             newest = {job.run: job for job in self.jobs.all()}
             runs = self.runs()
             values = [self._summary(name, path, newest.get(name)) for name, path in runs.items()]
             kept = {name: self._summaries[name] for name in runs if name in self._summaries}
             self._summaries = kept
-        waiting = [job for name, job in newest.items() if name not in runs and _is_shown(job)]
+        waiting = [job for name, job in newest.items() if name not in runs and _is_listed(job)]
         values += [run_summary.queued_summary(job, self.folder.root) for job in waiting]
-        return sorted(values, key=_order)
+        return sorted(values, key=_sort_key)
 
     def _summary(self, name: str, path: Path, job: Job | None) -> dict[str, object]:
-        """Made anew where something changed, or as long as somebody works on it."""
+        """The entry of a run. Only those of finished and damaged runs are cached."""
         stamp = (signature(path), job)
         cached = self._summaries.get(name)
         if cached is not None and cached[0] == stamp and cached[1]["state"] in ("finished", "damaged"):
@@ -82,7 +82,7 @@ class Studio:
         return value
 
     def detail(self, name: str) -> dict[str, object]:
-        """All of one run but its curves, with the last words of its job."""
+        """Contents of a run's page besides its curves, with the end of its job's log."""
         job = self.job_of(name)
         is_missing = job is not None and not is_run(self.folder.path(name))
         value = (
@@ -101,7 +101,7 @@ class Studio:
         return [self._comparison(job) for job in reversed(jobs)]
 
     def comparison(self, name: str) -> dict[str, object]:
-        """One of them, with what its command printed last.
+        """A comparison, with the end of its log.
 
         Raises:
             ApiError: 404 there is none of this name.
@@ -121,9 +121,9 @@ class Studio:
     # ---- queue ----
 
     def _signatures(self) -> Mapping[str, Signature]:
-        """Signatures that the watcher compares; it also restarts the queue's runner where none is alive."""
+        """Signatures of all runs for the watcher. Also starts a runner if the queue needs one."""
         jobs = self.jobs.all()
-        self._keep_running(jobs)
+        self._ensure_runner(jobs)
         values = {name: signature(path) for name, path in self.runs().items()}
         for job in jobs:
             state = (job.state, job.exit, job.state != "running" or job.is_alive, self._log_size(job))
@@ -136,19 +136,19 @@ class Studio:
         except OSError:
             return 0
 
-    def _keep_running(self, jobs: list[Job]) -> None:
-        """Start a runner where there is something to do and nobody does it."""
+    def _ensure_runner(self, jobs: list[Job]) -> None:
+        """Start a runner if the queue is not empty and none is running."""
         self._runners = [process for process in self._runners if process.poll() is None]
         if any(job.state != "ended" for job in jobs) and not self._runners and not self.jobs.has_runner():
-            self._runners.append(runner.begin(self.folder.root))
+            self._runners.append(runner.start_runner(self.folder.root))
 
 
-def _is_shown(job: Job) -> bool:
-    """Whether a job without a run belongs in the list: it waits, begins, or failed at once."""
+def _is_listed(job: Job) -> bool:
+    """Whether a job without a run belongs in the list: it is queued, starting, or failed at once."""
     return job.verb == "train" and (job.state != "ended" or job.exit not in (0, None))
 
 
-def _order(value: dict[str, object]) -> tuple[int, float, str]:
+def _sort_key(value: dict[str, object]) -> tuple[int, float, str]:
     states = ("training", "preparing", "measuring", "queued")
     changed = value["changed"]
     place = states.index(str(value["state"])) if value["state"] in states else len(states)

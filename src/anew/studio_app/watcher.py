@@ -1,4 +1,4 @@
-"""Tells open pages which runs changed. One look for all of them, however many are open."""
+"""Tells open pages which runs changed. The runs are checked once for all pages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
-SECONDS_BETWEEN_LOOKS = 0.5  # at the folders of runs: steps are shown twice a second, and a look costs some file times
-# Of life, to a page where nothing happens: browsers and proxies close silent connections after 30 to 60.
-SECONDS_BETWEEN_SIGNS = 15.0
+SECONDS_BETWEEN_CHECKS = (
+    0.5  # of the folders of runs: pages are updated twice a second, and a check reads some modification times
+)
+# Between signs of life to pages: browsers and proxies close silent connections after 30 to 60 seconds.
+HEARTBEAT_SECONDS = 15.0
 WATCHED = ("config.json", "events.jsonl", ".lock", "samples", "film", "report", "codec/events.jsonl", "pilots")
 Signature = tuple[object, ...]
 
 
 def signature(run: Path) -> Signature:
-    """Changes whenever something in a run does."""
+    """A signature of a run, which changes whenever the run does."""
     values: list[object] = []
     for name in WATCHED:
         try:
@@ -30,32 +32,32 @@ def signature(run: Path) -> Signature:
 
 
 class Watcher:
-    """Looks at runs and jobs, and says what changed.
+    """Watches runs and jobs for changes.
 
     Args:
-        look: Gives signatures by run; called in a thread.
+        read_signatures: Returns signatures by run; called in a thread.
     """
 
-    def __init__(self, look: Callable[[], Mapping[str, Signature]]) -> None:
-        self._look = look
+    def __init__(self, read_signatures: Callable[[], Mapping[str, Signature]]) -> None:
+        self._read_signatures = read_signatures
         self._listeners: set[asyncio.Queue[list[str]]] = set()
         self._signatures: dict[str, Signature] = {}
 
     async def watch(self) -> None:
-        """Look for ever."""
+        """Check for changes, without end."""
         while True:
-            signatures = dict(await run_in_threadpool(self._look))
+            signatures = dict(await run_in_threadpool(self._read_signatures))
             names = signatures.keys() | self._signatures.keys()
             changed = sorted(name for name in names if signatures.get(name) != self._signatures.get(name))
             self._signatures = signatures
             if changed:
                 for listener in list(self._listeners):
-                    self._tell(listener, changed)
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+                    self._notify(listener, changed)
+            await asyncio.sleep(SECONDS_BETWEEN_CHECKS)
 
     @staticmethod
-    def _tell(listener: asyncio.Queue[list[str]], changed: list[str]) -> None:
-        """A page that does not listen gets all in one when it does: nothing piles up."""
+    def _notify(listener: asyncio.Queue[list[str]], changed: list[str]) -> None:
+        """Queue changes for a page. They are merged with those that it has not received yet, so the queue does not grow."""
         waiting: set[str] = set()
         with suppress(asyncio.QueueEmpty):
             while True:
@@ -64,7 +66,7 @@ class Watcher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Watch as long as the context lasts."""
+        """A context in which changes are watched."""
         task = asyncio.create_task(self.watch())
         try:
             yield
@@ -74,13 +76,13 @@ class Watcher:
                 await task
 
     async def changes(self) -> AsyncIterator[list[str] | None]:
-        """Names of runs that changed; None now and then as a sign of life."""
+        """Yields the names of runs that changed, and None from time to time as a sign of life."""
         listener: asyncio.Queue[list[str]] = asyncio.Queue()
         self._listeners.add(listener)
         try:
             while True:
                 try:
-                    yield await asyncio.wait_for(listener.get(), SECONDS_BETWEEN_SIGNS)
+                    yield await asyncio.wait_for(listener.get(), HEARTBEAT_SECONDS)
                 except TimeoutError:
                     yield None
         finally:

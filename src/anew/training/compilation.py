@@ -24,7 +24,7 @@ MOST_SHAPES = 64  # shapes of the blocks of a network: after more, torch.compile
 
 
 def missing_compiler(device: torch.device) -> str:
-    """Return what torch.compile needs for this device and does not find; "" if nothing is missing."""
+    """What torch.compile needs for this device and does not find; "" if nothing is missing."""
     chosen = os.environ.get("CXX", "").split()  # it may have arguments
     if chosen and shutil.which(chosen[0]) is None:
         return f"a C++ compiler (CXX={' '.join(chosen)} is not there)"
@@ -38,7 +38,7 @@ def missing_compiler(device: torch.device) -> str:
 
 
 def compilable_blocks(phases: Iterable[Phase]) -> list[nn.Module]:
-    """Return the blocks of networks that are differentiated once, since torch.compile has no second derivatives."""
+    """The blocks of networks that are differentiated once, since torch.compile has no second derivatives."""
     phases = list(phases)
     return [block for phase in phases if not phase.differentiates_twice for block in repeated_blocks(phase.module)]
 

@@ -95,7 +95,7 @@ def is_sharded(value: Tensor) -> bool:
 
 
 def gather_full(value: Tensor) -> Tensor:
-    """Return the complete tensor, which is gathered from all processes if it is sharded."""
+    """The complete tensor, which is gathered from all processes if it is sharded."""
     if not is_sharded(value):
         return value
     from torch.distributed.tensor import DTensor
@@ -117,7 +117,7 @@ def shard_like(value: Tensor, like: Tensor) -> Tensor:
 
 
 def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
-    """Return the main process's checkpoint on every process, each of which then reads its part of the shards itself.
+    """The main process's checkpoint on every process, each of which then reads its part of the shards itself.
 
     Returns None if the checkpoint has no shards, or if a process on another machine cannot see them.
     """
@@ -131,7 +131,7 @@ def shared_shards(world: World, state: Checkpoint | None) -> Checkpoint | None:
 
 
 def broadcast_checkpoint(world: World, state: Checkpoint | None) -> Checkpoint | None:
-    """Return the main process's checkpoint on every process, so that only the main one needs access to the run folder.
+    """The main process's checkpoint on every process, so that only the main one needs access to the run folder.
 
     Other processes call this with None.
     """

@@ -91,7 +91,7 @@ class TrainingLoop:
         return "finished" if self.trainer.early_decay is None else "stopped_early"
 
     def _logged_progress(self) -> float:
-        """Return the progress of the step from which a resumed training continues.
+        """The progress of the step from which a resumed training continues.
 
         With it, what happens once at some progress (a validation, the checkpoint before the decay) does not happen again.
         """
@@ -165,7 +165,7 @@ class TrainingLoop:
         return self._previous_progress < start <= result.progress + step_length + 1e-9
 
     def _learned_state(self) -> Checkpoint:
-        """Return the state to go back to before the first checkpoint, without buffers, which can be large."""
+        """The state to go back to before the first checkpoint, without buffers, which can be large."""
         state = self.trainer.live_state() if self.trainer.shard else self.trainer.state_dict()
         buffers = self.saver.buffer_names()
         tensors = {n: t.clone() for n, t in state["tensors"].items() if n not in buffers}
@@ -188,7 +188,7 @@ class TrainingLoop:
             self.say(f"{note}; the training goes on")
 
     def _last_good_state(self) -> Checkpoint:
-        """Return the state of the last checkpoint, on all processes; before the first checkpoint, the initial state."""
+        """The state of the last checkpoint, on all processes; before the first checkpoint, the initial state."""
         world = self.trainer.world
         self.saver.wait()
         last = self.saver.last_name
@@ -218,7 +218,7 @@ class TrainingLoop:
 
 
 def _event_fields(result: StepResult) -> dict[str, EventValue]:
-    """Return the fields of a step's event. A single phase is not named."""
+    """The fields of a step's event. A single phase is not named."""
 
     def named(key: str, values: dict[str, float]) -> dict[str, float]:
         return {key if len(values) == 1 else f"{key}_{phase}": value for phase, value in values.items()}

@@ -24,7 +24,7 @@ NamedParameters = list[tuple[str, nn.Parameter]]
 
 
 def orthogonalize(update: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
-    """Return approximately the nearest semi-orthogonal matrices of (..., rows, columns): singular values of about 0.7 to 1.2.
+    """Approximately the nearest semi-orthogonal matrices of (..., rows, columns): singular values of about 0.7 to 1.2.
 
     It is a Newton-Schulz iteration with the quintic of Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon), whose
     products are computed in `dtype`.
@@ -78,7 +78,7 @@ class Optimizer:
         return [parameter for member in self.members for _, parameter in member.parameters]
 
     def lr_factor(self, updates: int, progress: float) -> float:
-        """Return the learning rate relative to each group's peak, after so many updates and at this progress of the phase."""
+        """The learning rate relative to each group's peak, after so many updates and at this progress of the phase."""
         c = self.config
         return warmup_stable_decay(updates, progress, warmup_steps=c.warmup_steps, decay=c.decay, power=c.power)
 

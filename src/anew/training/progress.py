@@ -22,13 +22,13 @@ class Progress(Protocol):
     def has_early_decay(self) -> bool: ...
 
     def at(self, step: int) -> float | None:
-        """Return the progress in [0, 1) at which this step is taken; None if the run is over."""
+        """The progress in [0, 1) at which this step is taken; None if the run is over."""
 
     def seconds_left(self, step: int) -> float | None:
-        """Return the seconds until the run is over; None if that is not known."""
+        """The seconds until the run is over; None if that is not known."""
 
     def paused(self) -> AbstractContextManager[None]:
-        """Return a context whose time does not count as training, if only training is timed."""
+        """A context whose time does not count as training, if only training is timed."""
 
 
 class StepProgress:
@@ -100,7 +100,7 @@ class TimeProgress:
         return round(max(0.0, spent / room), 7) if 0.0 <= spent < room else None
 
     def _smoothed(self, duration: float) -> float:
-        """Return the expected time of a step. It rises at once, at most to the double, and falls slowly."""
+        """The expected time of a step. It rises at once, at most to the double, and falls slowly."""
         if self._step_seconds == 0.0:
             return duration
         mean = 0.9 * self._step_seconds + 0.1 * duration

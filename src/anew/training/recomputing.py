@@ -21,7 +21,7 @@ def can_recompute(phases: tuple[Phase, ...]) -> bool:
 
 
 def repeated_blocks(module: nn.Module) -> list[nn.Module]:
-    """Return the blocks of a network: the members of its outermost module lists."""
+    """The blocks of a network: the members of its outermost module lists."""
     blocks: list[nn.Module] = []
     for child in module.children():
         if isinstance(child, nn.ModuleList):
@@ -48,7 +48,7 @@ def _recomputed(forward: Callable[..., object]) -> Callable[..., object]:
 
 
 def _same_randomness() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of a block in both passes, so that dropout draws the same numbers when it is recomputed."""
+    """The contexts of a block in both passes, so that dropout draws the same numbers when it is recomputed."""
     context = random.active_context()
     if context is None:
         return nullcontext(), nullcontext()

@@ -153,25 +153,25 @@ class CheckpointSaver:
                 self._writer.wait()
 
     def buffer_names(self) -> set[str]:
-        """Return the names of tensors of the state that no gradient changes."""
+        """The names of tensors of the state that no gradient changes."""
         learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
         return {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
 
     # -- what is written ------------------------------------------------------------------------------------------------
 
     def _meta(self, learned: Checkpoint) -> CheckpointMeta:
-        """Return the `meta` of a checkpoint: numbers of the trainer, the clock and the validation."""
+        """The `meta` of a checkpoint: numbers of the trainer, the clock and the validation."""
         meta: CheckpointMeta = {**learned["meta"], "spent": self.spent()}
         if self.validation is not None:
             meta["validation"] = list(self.validation.history)
         return meta
 
     def _best(self) -> dict[str, Tensor]:
-        """Return the weights that validation keeps. They are never changed in place, so they need no copy."""
+        """The weights that validation keeps. They are never changed in place, so they need no copy."""
         return {} if self.validation is None else self.validation.best_tensors()
 
     def _whole_writer(self, name: str, is_last: bool) -> Callable[[], None]:
-        """Return the function that writes a checkpoint of whole tensors on the main process, and does nothing on others."""
+        """The function that writes a checkpoint of whole tensors on the main process, and does nothing on others."""
         trainer = self.trainer
         learned = trainer.live_state()
         best = self._best()
@@ -190,7 +190,7 @@ class CheckpointSaver:
         return self._now_or_later(write, is_copied)
 
     def _shards_writer(self, name: str, is_last: bool) -> Callable[[], None] | None:
-        """Return the function that writes this process's part of a checkpoint.
+        """The function that writes this process's part of a checkpoint.
 
         Returns None if a process on another machine cannot see the folder.
         """
@@ -224,7 +224,7 @@ class CheckpointSaver:
         return _nothing
 
     def _mesh(self) -> DeviceMesh:
-        """Return the device mesh of all processes on their CPUs, for copies of shards."""
+        """The device mesh of all processes on their CPUs, for copies of shards."""
         if self._host_mesh is None:
             from torch.distributed.device_mesh import init_device_mesh
 
@@ -232,7 +232,7 @@ class CheckpointSaver:
         return self._host_mesh
 
     def _own_group(self) -> ProcessGroup:
-        """Return the process group of the writer, whose messages must not be confused with those of the training."""
+        """The process group of the writer, whose messages must not be confused with those of the training."""
         if self._group is None:
             from torch.distributed import new_group
 
@@ -290,7 +290,7 @@ def _copied(tensor: Tensor, mesh: DeviceMesh | None) -> Tensor:
 
 
 def _local(tensor: Tensor) -> Tensor:
-    """Return the part of a sharded tensor that this process holds; other tensors as they are."""
+    """The part of a sharded tensor that this process holds; other tensors as they are."""
     if not is_sharded(tensor):
         return tensor
     from torch.distributed.tensor import DTensor

@@ -120,7 +120,7 @@ class Trainer:
             yield self._advance(progress)
 
     def _next_progress(self) -> float | None:
-        """Return the progress of the next step, or None at the end; the same on all processes."""
+        """The progress of the next step, or None at the end; the same on all processes."""
         planned = None if self.stopping else self.progress.at(self.step)
         # Any process may have been told to stop, and the progress of the main process counts. One exchange tells both.
         is_over = planned is None and self.world.is_main
@@ -220,7 +220,7 @@ class Trainer:
         return total, count, means
 
     def _micro_batches(self, num_rows: int) -> list[tuple[int, int]]:
-        """Return the range of each micro-batch of this process's rows.
+        """The range of each micro-batch of this process's rows.
 
         If weights are sharded, each micro-batch is an exchange, so every process has the same number of them.
         """
@@ -270,7 +270,7 @@ class Trainer:
     # -- state ----------------------------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the state to sample from, on the CPU of the main process: averaged parameters, if averaged, and all buffers.
+        """The state to sample from, on the CPU of the main process: averaged parameters, if averaged, and all buffers.
 
         Other processes get an empty dict; they must call this, too, since they are needed to gather the state.
         """
@@ -278,7 +278,7 @@ class Trainer:
         return {n: t.clone() if t.data_ptr() == state[n].data_ptr() else t for n, t in self.collect(state).items()}
 
     def state_dict(self) -> Checkpoint:
-        """Return all that the next step depends on: {"tensors": name -> tensor, "meta": JSON}.
+        """All that the next step depends on: {"tensors": name -> tensor, "meta": JSON}.
 
         Only the main process has the tensors, which may be the live ones; the others have only "meta".
         """
@@ -286,7 +286,7 @@ class Trainer:
         return {"tensors": self.collect(state["tensors"]), "meta": state["meta"]}
 
     def live_state(self) -> Checkpoint:
-        """Return the same as `state_dict`, with this process's live tensors, which may be shards."""
+        """The same as `state_dict`, with this process's live tensors, which may be shards."""
         tensors = {f"weights/{n}": v for n, v in self.family.state_dict().items()}
         tensors |= {f"average/{n}": v for n, v in self.average.items()}
         for name, optimizer in self.optimizers.items():
@@ -351,7 +351,7 @@ class Trainer:
 
 
 def strip_prefix(names: Iterable[str], prefix: str) -> list[str]:
-    """Return the names that begin with a prefix, without it."""
+    """The names that begin with a prefix, without it."""
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 

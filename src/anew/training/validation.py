@@ -22,7 +22,7 @@ LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
 
 @torch.no_grad()
 def _mean_loss(loss: LossFunction, batches: Iterable[Batch], seed: int, device: torch.device) -> float:
-    """Return the mean loss over batches, with noise that is the same each time."""
+    """The mean loss over batches, with noise that is the same each time."""
     total = count = 0.0
     rows = 0
     for batch in batches:
@@ -36,7 +36,7 @@ def _mean_loss(loss: LossFunction, batches: Iterable[Batch], seed: int, device: 
 
 
 def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> float:
-    """Return the mean loss of a family's first phase, in evaluation mode, with noise that is the same each time."""
+    """The mean loss of a family's first phase, in evaluation mode, with noise that is the same each time."""
     phase = family.phases()[0]
 
     def loss(batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor]:
@@ -90,14 +90,14 @@ class Validation:
         return loss
 
     def _weights_now(self) -> dict[str, Tensor]:
-        """Return copies of the learned weights to sample from: on the CPU of the main process, or shards on each process."""
+        """Copies of the learned weights to sample from: on the CPU of the main process, or shards on each process."""
         learned = dict(self.trainer.family.named_parameters())
         if self.trainer.shard:
             return {n: self.trainer.average.get(n, p).detach().clone() for n, p in learned.items()}
         return {n: w for n, w in self.trainer.weights().items() if n in learned}
 
     def loss(self) -> float:
-        """Return the mean loss of the first phase on the validation batches, with noise that is the same each time."""
+        """The mean loss of the first phase on the validation batches, with noise that is the same each time."""
         wrapped = self.trainer.wrapped[self.trainer.phases[0].name]
 
         def loss(batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor]:
@@ -109,14 +109,14 @@ class Validation:
         return self.trainer.world.broadcast(loss_here)  # different processors may round differently, and all must agree
 
     def final_weights(self) -> tuple[dict[str, Tensor], int | None]:
-        """Return the weights to keep, and the step they are from: None for the last ones, unless earlier ones are better."""
+        """The weights to keep, and the step they are from: None for the last ones, unless earlier ones are better."""
         last = self.loss()
         step, best = min(self.history, key=lambda entry: entry[1], default=(0, float("inf")))
         weights = self.trainer.weights()
         return (weights | self.trainer.collect(self.best_weights), step) if best < last else (weights, None)
 
     def best_tensors(self) -> dict[str, Tensor]:
-        """Return the best weights, by their names in a checkpoint."""
+        """The best weights, by their names in a checkpoint."""
         return {f"best/{name}": value for name, value in self.best_weights.items()}
 
     def load_state_dict(self, state: Checkpoint) -> None:

@@ -106,7 +106,7 @@ def evaluate_samples(
 
 
 def _form_of(samples: str, data: str, modality: str | None) -> tuple[str, dict[str, object]]:
-    """Return the modality of the samples, and settings that bring the data to the form of the samples.
+    """The modality of the samples, and settings that bring the data to the form of the samples.
 
     Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples,
     as is usual. Returns ("", {}) where either cannot be read; the error is raised later, when it is opened.
@@ -196,7 +196,7 @@ class Sets:
         ]
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
-        """Return up to n items of some parts in random order; for long texts, all texts in their own order."""
+        """Up to n items of some parts in random order; for long texts, all texts in their own order."""
         items: list[DecodedItem]
         if self.textual:
             items = [text for data, part in parts for text in data.text(part, TEXT_MOST)]
@@ -217,7 +217,7 @@ class Sets:
         return self._items([(self.real, part) for part in self.held_out_parts], n)
 
     def _train_and_test(self) -> tuple[Callable[[int], list[DecodedItem]], Callable[[int], list[DecodedItem]]]:
-        """Return readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
+        """Readers of (training, held-out) items for metrics: two random halves of the data if nothing is held out."""
         if self.has_held_out:
             return self._train, self._held_out
         items = self._train(MAX_POOL)
@@ -250,14 +250,14 @@ class Sets:
 
 
 def _key(item: DecodedItem) -> bytes:
-    """Return a key that is equal for equal items."""
+    """A key that is equal for equal items."""
     if isinstance(item, str):
         return item.encode("utf-8", "surrogatepass")
     return str(item.shape).encode() + hashlib.sha256(np.ascontiguousarray(item).tobytes()).digest()
 
 
 def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | None], list[str]]:
-    """Return a reader of texts, up to a given number of characters in all."""
+    """A reader of texts, up to a given number of characters in all."""
 
     def read(limit: int | None) -> list[str]:
         texts: list[str] = []

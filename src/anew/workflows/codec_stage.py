@@ -71,7 +71,7 @@ def run_codec_stage(
     generator: FamilyChoice,
     codec_name: str,
 ) -> CodecStage:
-    """Return the data as a codec shows it: the codec of the run that is replayed, or else one that is trained now.
+    """The data as a codec shows it: the codec of the run that is replayed, or else one that is trained now.
 
     Args:
         folder: The run; the codec's weights are written into it.
@@ -141,7 +141,7 @@ def _stage_request(
     generator: FamilyChoice,
     codec_name: str,
 ) -> Request:
-    """Return the request of the first stage: with its share of the time, or as many steps as the second stage."""
+    """The request of the first stage: with its share of the time, or as many steps as the second stage."""
     codec_class = family_by_name(codec_name)
     settings = {f"{codec_name}.{name}": str(value) for name, value in (codec_class.codec_config or {}).items()}
     settings |= {
@@ -169,7 +169,7 @@ def _concerns_stage(setting: str, codec_name: str, modality: str, generator: typ
 
 
 def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
-    """Return the data of a saved run as its family sees it: items, or the latents of its codec."""
+    """The data of a saved run as its family sees it: items, or the latents of its codec."""
     if record.codec is None:
         return data
     return LatentDataset(data, as_codec(restore_codec(record, folder, device), folder))

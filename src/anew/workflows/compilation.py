@@ -36,7 +36,7 @@ def check_compiler(config: TrainConfig, world: World) -> None:
 
 
 def _missing_anywhere(world: World) -> str:
-    """Return what is missing to compile, on this process or on another; "" on all processes if nothing is."""
+    """What is missing to compile, on this process or on another; "" on all processes if nothing is."""
     missing_here = missing_compiler(world.device)
     if not world.any(bool(missing_here)):
         return ""
@@ -44,7 +44,7 @@ def _missing_anywhere(world: World) -> str:
 
 
 def choose_compilation(job: TrainingJob) -> TrainingJob:
-    """Return the training with the decision in its plan, which is saved in the run.
+    """The training with the decision in its plan, which is saved in the run.
 
     Raises:
         ConfigError: `compile=on`, and the family has no network that can be compiled, or there is no time for it.
@@ -101,7 +101,7 @@ def _with_decision(job: TrainingJob, is_compiled: bool, note: str) -> TrainingJo
 
 
 def _trial(job: TrainingJob) -> tuple[bool, str]:
-    """Return whether compiled steps are faster, and a sentence with the figures. The network of the job is not changed."""
+    """Whether compiled steps are faster, and a sentence with the figures. The network of the job is not changed."""
     job.context.reporter.message("compiling the networks, to see whether that makes steps faster")
     plain = _step_seconds(job, TIMED_SECONDS, is_compiled=False)
     begin = time.monotonic()
@@ -117,7 +117,7 @@ def _trial(job: TrainingJob) -> tuple[bool, str]:
 
 
 def _compiled_names(job: TrainingJob) -> str:
-    """Return what is compiled, and what is not, in words."""
+    """What is compiled, and what is not, in words."""
     phases = job.family.phases()
     names = [phase.name for phase in phases if not phase.differentiates_twice]
     others = [phase.name for phase in phases if phase.differentiates_twice]
@@ -137,7 +137,7 @@ def _check_time(job: TrainingJob) -> None:
 
 
 def _step_seconds(job: TrainingJob, seconds: float, *, is_compiled: bool) -> float:
-    """Return the median seconds of a step of a new network like that of the job, timed for `seconds`."""
+    """The median seconds of a step of a new network like that of the job, timed for `seconds`."""
     family = build_family(job.family_class, job.data.spec, job.family.config, job.plan.seed, job.world.device)
     if is_compiled:
         compile_blocks(family)

@@ -66,13 +66,13 @@ GROWTH = 4  # a chunk has at most this many times the samples of the one before:
 
 
 def num_saved_samples(model: Model) -> int:
-    """Return how many samples a run keeps as files: fewer passages of long text than records."""
+    """How many samples a run keeps as files: fewer passages of long text than records."""
     is_record = isinstance(model.item_spec, Tokens) and not is_running_text(model.item_spec)
     return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
 def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
-    """Return the seconds of an evaluation that are kept for the nearest items, drawing and writing.
+    """The seconds of an evaluation that are kept for the nearest items, drawing and writing.
 
     Args:
         seconds: Seconds of the whole evaluation.
@@ -82,7 +82,7 @@ def writing_seconds(seconds: float, crowding: float = 1.0) -> float:
 
 
 def page_seconds(seconds: float, crowding: float = 1.0) -> float:
-    """Return the seconds for drawing and writing alone, a part of `writing_seconds`; at most a quarter of the evaluation."""
+    """The seconds for drawing and writing alone, a part of `writing_seconds`; at most a quarter of the evaluation."""
     return stretched(PAGE_SECONDS, crowding, seconds / 4)
 
 
@@ -210,7 +210,7 @@ def _look_for_copies(
 
 
 def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
-    """Return the items that the report shows; without nearest training items if the search is not over at `stop_at`."""
+    """The items that the report shows; without nearest training items if the search is not over at `stop_at`."""
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             return evaluation.report_content()
@@ -258,7 +258,7 @@ def _sampled(
 
 
 def _next_chunk(pace: Pace, targets: SampleTargets, n: int, seconds: float, spent: float, max_chunk: int) -> int:
-    """Return the size of the next chunk: samples for which there is time, up to the next target.
+    """The size of the next chunk: samples for which there is time, up to the next target.
 
     Beyond the targets, only samples within LEAST_SHARE of the time are drawn.
 
@@ -303,19 +303,19 @@ class Pace:
         self._chunks.append((n, seconds))
 
     def affordable(self, seconds: float) -> int:
-        """Return how many samples a chunk of so many seconds has, at most LARGEST_CHUNK."""
+        """How many samples a chunk of so many seconds has, at most LARGEST_CHUNK."""
         if seconds <= 0.0:
             return 0
         fixed, per_sample = self._costs()
         return int(min(LARGEST_CHUNK, max(seconds - fixed, 0.0) / per_sample))
 
     def samples_within(self, seconds: float) -> int:
-        """Return how many samples can be drawn in so many seconds, in chunks of the largest size."""
+        """How many samples can be drawn in so many seconds, in chunks of the largest size."""
         fixed, per_sample = self._costs()
         return int(max(seconds, 0.0) / (per_sample + fixed / LARGEST_CHUNK))
 
     def _costs(self) -> tuple[float, float]:
-        """Return the fixed seconds of a chunk, and the seconds of each sample.
+        """The fixed seconds of a chunk, and the seconds of each sample.
 
         While all chunks have one size, half of the time counts as fixed.
         """
@@ -335,7 +335,7 @@ def evaluation_inputs(
     seed: int,
     features: FeatureSets | None = None,
 ) -> EvaluationInputs[DecodedItem]:
-    """Return the inputs of an evaluation of these samples of a model."""
+    """The inputs of an evaluation of these samples of a model."""
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
@@ -361,7 +361,7 @@ def evaluation_inputs(
 
 
 def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
-    """Return the classes of the first n samples of this seed and of real items; None if the run has no classes."""
+    """The classes of the first n samples of this seed and of real items; None if the run has no classes."""
     requested = model.sample_labels(n, seed)
     if requested is None:
         return None
@@ -374,7 +374,7 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
 
 
 def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
-    """Return at most n real items of a run's data, in random order, for the audit for copies."""
+    """At most n real items of a run's data, in random order, for the audit for copies."""
     held_out_parts, random = data.held_out()
     if is_running_text(spec):
         texts: list[DecodedItem] = [*data.text("train")]
@@ -400,7 +400,7 @@ def grouped_pool(
     randomly_held_out: bool,
     seed: int,
 ) -> AuditPool[DecodedItem]:
-    """Return a pool of these items in random order, with the groups of their near-duplicates."""
+    """A pool of these items in random order, with the groups of their near-duplicates."""
     rng = np.random.default_rng(seed)
     train, held_out = ([part[i] for i in rng.permutation(len(part))] for part in (train, held_out))
     keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
@@ -409,17 +409,17 @@ def grouped_pool(
 
 
 def pool_limit(item: DecodedItem) -> int:
-    """Return how many real items like this one the audit for copies may hold in memory."""
+    """How many real items like this one the audit for copies may hold in memory."""
     return max(int(POOL_BYTES // max(size_of(item), 1)), 1_000)
 
 
 def size_of(item: DecodedItem) -> int:
-    """Return about how many bytes an item takes in memory."""
+    """About how many bytes an item takes in memory."""
     return int(getattr(item, "nbytes", 0)) or 4 * len(item)
 
 
 def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[BitsAndUnits]:
-    """Return (bits, units) of a part, or of as much of it as the time allows.
+    """(bits, units) of a part, or of as much of it as the time allows.
 
     What is scored is spread evenly over the part, since its beginning may be easier than the rest.
     """
@@ -433,7 +433,7 @@ def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str)
 
 
 def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:
-    """Return (bits, units) of each example under what was learned by gradients.
+    """(bits, units) of each example under what was learned by gradients.
 
     In a mixture with counts this is the network alone: the counts have read the training items letter by letter.
     """

@@ -100,13 +100,13 @@ class Film:
         return is_long and self.cost + expected <= self._allowed(progress, elapsed)
 
     def _allowed(self, progress: float, elapsed: float) -> float:
-        """Return the seconds that the film may have taken by now."""
+        """The seconds that the film may have taken by now."""
         total = self._total_seconds(progress, elapsed)
         # The first frames may borrow from later time: otherwise the beginning would never be seen.
         return SHARE * max(elapsed, min(total, elapsed + total / 10))
 
     def _total_seconds(self, progress: float, elapsed: float) -> float:
-        """Return the expected seconds of the whole training, including those that have passed."""
+        """The expected seconds of the whole training, including those that have passed."""
         planned = self.job.plan.train_s
         return planned if planned is not None else elapsed / max(progress, 1e-3)
 

@@ -38,7 +38,7 @@ def unpooled(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def thumbnails(x: Tensor) -> NDArray[np.uint8]:
-    """Return the bytes of a JPEG with all items x (n, C, *axes), in rows of THUMB_COLUMNS; clips show their middle frame."""
+    """The bytes of a JPEG with all items x (n, C, *axes), in rows of THUMB_COLUMNS; clips show their middle frame."""
     if x.dim() == 5:
         x = x[:, :, x.shape[2] // 2]
     values = functional.interpolate(x.float(), size=(THUMB, THUMB), mode="area")

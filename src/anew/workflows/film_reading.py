@@ -30,7 +30,7 @@ CODES_MADE = 4  # items that each frame makes, if there is time: each takes a pa
 
 
 def held_out_row(job: TrainingJob) -> Batch:
-    """Return the first row of the validation part, or of the train part if there is no validation part."""
+    """The first row of the validation part, or of the train part if there is no validation part."""
     part = "validation" if job.data.part_size("validation") else "train"
     return next(iter(job.data.scoring(part))).rows(0, 1)
 
@@ -105,7 +105,7 @@ class CodeScene:
         return arrays, {"bits": float(bits.mean()), "made": 0 if made is None else len(made)}
 
     def _make(self, family: Family) -> torch.Tensor:
-        """Return CODES_MADE samples (CODES_MADE, *shape). If this takes too long, later frames have none."""
+        """CODES_MADE samples (CODES_MADE, *shape). If this takes too long, later frames have none."""
         begun = time.monotonic()
         sampling = sampling_config(type(family).Sampling, self.modality.traits)
         labels = None if self.labels is None else self.labels.repeat(CODES_MADE)

@@ -45,7 +45,7 @@ class Scene(Protocol):
 
 
 def scene_of(job: TrainingJob, seconds: float) -> Scene | None:
-    """Return the scene of a training; None if there is nothing to show.
+    """The scene of a training; None if there is nothing to show.
 
     Args:
         job: The training.
@@ -124,7 +124,7 @@ class MapScene:
         return arrays, facts
 
     def _shown(self, x: Tensor) -> Tensor | None:
-        """Return what thumbnails show of items or latents x (n, *shape), perhaps only of the first ones; None for nothing."""
+        """What thumbnails show of items or latents x (n, *shape), perhaps only of the first ones; None for nothing."""
         latent = self.latent_modality
         if latent is not None:
             is_shown = isinstance(latent.base.spec, Grid) and latent.base.spec.bounded
@@ -135,7 +135,7 @@ class MapScene:
         return None if self.labels is None else self.labels[:count].to(family.device)
 
     def _make(self, family: Family, count: int) -> tuple[Tensor, Tensor | None]:
-        """Return samples (count, *shape) with the same seed each time, and their labels (count,)."""
+        """Samples (count, *shape) with the same seed each time, and their labels (count,)."""
         sampling = sampling_config(type(family).Sampling, self.job.data.modality.traits)
         labels = None if self.labels is None else self.labels.repeat(-(-count // len(self.labels)))[:count]
         request = SampleRequest(count, labels, sampling=sampling)
@@ -143,7 +143,7 @@ class MapScene:
         return generated.float().cpu(), labels
 
     def _beliefs(self, family: Discriminates, generated: Tensor, labels: Tensor | None) -> Arrays:
-        """Return the discriminator's logits of real and generated items and on the plane, and its gradient at generated ones."""
+        """The discriminator's logits of real and generated items and on the plane, and its gradient at generated ones."""
         device = self.job.world.device
         device_labels = None if labels is None else labels.to(device)
         ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
@@ -162,5 +162,5 @@ class MapScene:
 
 
 def facts_of(values: Mapping[str, object], step: int, seconds: float) -> dict[str, object]:
-    """Return the facts of a frame, with the step and the seconds at which it was made."""
+    """The facts of a frame, with the step and the seconds at which it was made."""
     return {**values, "step": step, "seconds": round(seconds, 3)}

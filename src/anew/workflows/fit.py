@@ -105,7 +105,7 @@ def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
 
 
 def _progress(job: TrainingJob, spent: float) -> Progress:
-    """Return the progress of the training, of which earlier processes took `spent` seconds."""
+    """The progress of the training, of which earlier processes took `spent` seconds."""
     plan = job.plan
     if job.request.plan_from is not None:
         log = replayed_run(job.request.plan_from).path / events_file.NAME
@@ -124,7 +124,7 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
 
 
 def _thread_replay(log: Path) -> Callable[[int], None]:
-    """Return a callback that sets, before each step, the number of threads in the log, or as many as there are here."""
+    """A callback that sets, before each step, the number of threads in the log, or as many as there are here."""
     threads = events_file.thread_record(log)
 
     def use(step: int) -> None:
@@ -135,7 +135,7 @@ def _thread_replay(log: Path) -> Callable[[int], None]:
 
 
 def _thread_tuner(job: TrainingJob) -> Callable[[float], None]:
-    """Return the callback that gets the time of each step and tunes the number of threads by it.
+    """The callback that gets the time of each step and tunes the number of threads by it.
 
     It does nothing with several processes, which share the threads, and on a GPU, which the cores only feed.
     """
@@ -219,7 +219,7 @@ def calibrate_modality(job: TrainingJob, family: Family, modality: Modality) -> 
 
 
 def _better_of_both(job: TrainingJob, family: Family) -> Family:
-    """Return the family, or the one before the run was given more time if that has the lower validation loss."""
+    """The family, or the one before the run was given more time if that has the lower validation loss."""
     if job.previous_weights is None or not _can_validate(job):
         return family
     previous = job.rebuilt(job.previous_weights)

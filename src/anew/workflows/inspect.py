@@ -274,7 +274,7 @@ def inspect_data(
 
 
 def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
-    """Return what other preferences would choose, by preference."""
+    """What other preferences would choose, by preference."""
     alternatives: dict[str, Alternative] = {}
     for preference in PREFERENCES:
         name, family = choose_family(spec, None, preference)
@@ -304,14 +304,14 @@ def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) ->
 
 
 def _with_reports(data: Dataset, estimates: Sequence[BudgetEstimate], seed: int) -> tuple[BudgetEstimate, ...]:
-    """Return the estimates with what the reports will be able to answer, from a short trial of the copying test."""
+    """The estimates with what the reports will be able to answer, from a short trial of the copying test."""
     seconds = min(MOST_TRIAL, TRIAL_SHARE * max(estimate.seconds for estimate in estimates))
     forecast = forecast_of_data(data, data.scan.modality, data.spec, seed, seconds)
     return tuple(dataclasses.replace(estimate, report=forecast.describe(estimate.seconds)) for estimate in estimates)
 
 
 def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:
-    """Return all model sizes that a budget of so many seconds may buy.
+    """All model sizes that a budget of so many seconds may buy.
 
     The smallest are measured; each size that there is no time to measure is assumed to be twice as slow as the one before.
     """

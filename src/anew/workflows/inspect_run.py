@@ -174,7 +174,7 @@ def inspect_run(path: Path) -> RunInspection:
 
 
 def _commands(run: str, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
-    """Return the commands that suit the state of a run, by purpose."""
+    """The commands that suit the state of a run, by purpose."""
     resume = command("anew", "resume", run)
     if status != "finished":
         return {"finish": resume}

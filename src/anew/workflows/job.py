@@ -88,7 +88,7 @@ class TrainingJob:
         self.folder.write_config(self.record.model_copy(update={"status": status, "data": data_record}))
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
-        """Return a new family with these weights, whole on this process and ready to sample."""
+        """A new family with these weights, whole on this process and ready to sample."""
         family = build_family(self.family_class, self.data.spec, self.family.config, self.plan.seed, self.world.device)
         family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
         family.load_state_dict(dict(weights))
@@ -164,7 +164,7 @@ def begin_job(
 
 
 def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: TrainingData, world: World) -> Plan:
-    """Return the plan with as many rows at once as memory holds.
+    """The plan with as many rows at once as memory holds.
 
     If memory does not hold the activations of one row, blocks of the family are set to recompute them.
     """
@@ -202,7 +202,7 @@ def _no_larger_than(run: RunFolder | None, world: World) -> Iterator[None]:
 def reopen_job(
     folder: RunFolder, record: RunRecord, family_class: type[Family], context: RunContext, data: TrainingData
 ) -> TrainingJob:
-    """Return the training that a run folder describes.
+    """The training that a run folder describes.
 
     Args:
         folder: The run.
@@ -273,7 +273,7 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
 
 
 def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
-    """Return the weights of a finished run. If their file is missing, report it and return None: checkpoints suffice."""
+    """The weights of a finished run. If their file is missing, report it and return None: checkpoints suffice."""
     path = job.folder.path / WEIGHTS
     if not path.exists():
         job.context.reporter.message(
@@ -297,7 +297,7 @@ def _seconds_trained(job: TrainingJob) -> float:
 
 
 def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:
-    """Return the newest checkpoint that is not damaged, None without one; damaged ones are reported."""
+    """The newest checkpoint that is not damaged, None without one; damaged ones are reported."""
     return _read_by_main(job, job.folder.latest)
 
 
@@ -306,7 +306,7 @@ def _checkpoint_before_decay(job: TrainingJob) -> Checkpoint | None:
 
 
 def _read_by_main(job: TrainingJob, read: Callable[[], tuple[Checkpoint | None, list[str]]]) -> Checkpoint | None:
-    """Return, on all processes, the checkpoint that the main one reads; what is damaged is reported."""
+    """The checkpoint that the main process reads, on all processes; damaged ones are reported."""
     checkpoint, notes = read() if job.world.is_main else (None, [])
     for note in notes:
         job.context.reporter.message(note)
@@ -318,6 +318,6 @@ def _read_by_main(job: TrainingJob, read: Callable[[], tuple[Checkpoint | None, 
 
 
 def resume_point(job: TrainingJob) -> Checkpoint | None:
-    """Return the checkpoint from which an interrupted training continues; None if it begins again."""
+    """The checkpoint from which an interrupted training continues; None if it begins again."""
     latest = latest_checkpoint(job)
     return _checkpoint_before_decay(job) if latest is None else latest

@@ -107,7 +107,7 @@ class Judge:
         self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
 
     def features(self, job: TrainingJob, seconds: float) -> Numbers:
-        """Return features (n, d) of samples of the newest weights.
+        """Features (n, d) of samples of the newest weights.
 
         As many samples are drawn as the seconds allow: at least one chunk, at most as many as validation items.
         """
@@ -189,7 +189,7 @@ class Pilots:
     data: Dataset
 
     def run(self, choices: Sequence[FamilyChoice], seconds: float) -> tuple[TrainingJob, Checkpoint | None]:
-        """Return the training that continues, and its checkpoint.
+        """The training that continues, and its checkpoint.
 
         Args:
             choices: Families that could win, the likeliest first.
@@ -294,7 +294,7 @@ class Pilots:
         trial.seconds = 0.0 if state is None else float(state["meta"]["spent"])
 
     def _compared(self, judge: Judge | None, trials: Sequence[Trial]) -> list[Pilot]:
-        """Return the comparison of the trials, the same on all processes.
+        """The comparison of the trials, the same on all processes.
 
         The most promising comes first; if that cannot be told yet, the order is that of the trials, the likeliest first.
         """
@@ -307,7 +307,7 @@ class Pilots:
         return reopen_job(trial.folder, trial.record, trial.choice.family_class, self._quiet(), self.data)
 
     def _quiet(self, reserved: float = 0.0) -> RunContext:
-        """Return the context of a pilot, with `reserved` seconds kept for the other pilots."""
+        """The context of a pilot, with `reserved` seconds kept for the other pilots."""
         return replace(self.context, reporter=SilentReporter(), reserved=reserved)
 
     def _adopted(self, winner: Trial, pilots: tuple[Pilot, ...]) -> tuple[TrainingJob, Checkpoint | None]:
@@ -332,7 +332,7 @@ class Pilots:
 def affordable_seconds(
     request: Request, train_config: TrainConfig, data: Dataset, choices: Sequence[FamilyChoice]
 ) -> float:
-    """Return the seconds for pilots: 0 for a single family, no budget or a small one, or too few items to judge by."""
+    """The seconds for pilots: 0 for a single family, no budget or a small one, or too few items to judge by."""
     if request.budget is None or train_config.train_seconds or len(choices) < 2:
         return 0.0
     can_judge = min(data.part_size("validation"), data.part_size("train")) >= LEAST_ITEMS

@@ -83,7 +83,7 @@ class Previews:
         return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 
     def _collapse(self, model: Generator, samples: Sequence[DecodedItem], result: StepResult) -> str | None:
-        """Return a warning if samples are far less varied than as many training items, taken from the last step."""
+        """A warning if samples are far less varied than as many training items, taken from the last step."""
         if not isinstance(model.item_spec, Grid):
             return None
         data, trainer = self.job.data, self.trainer
@@ -107,7 +107,7 @@ def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
 
 
 def collapse(generated: Tensor, real: Tensor) -> str | None:
-    """Return a warning if generated items (n, C, H, W) have less than COLLAPSED of the variety of real ones, else None."""
+    """A warning if generated items (n, C, H, W) have less than COLLAPSED of the variety of real ones, else None."""
     if len(generated) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
         return None
     share = float(diversity_ratio(generated, real))

@@ -65,7 +65,7 @@ class RaceReport:
 
 
 def cloud(count: int, seed: int) -> Tensor:
-    """Return `count` points (n, 2) of two half moons, within the picture."""
+    """`count` points (n, 2) of two half moons, within the picture."""
     rng = torch.Generator().manual_seed(seed)
     angle = torch.pi * torch.rand(count, generator=rng)
     is_second = torch.arange(count) % 2 == 1
@@ -86,7 +86,7 @@ def pictures_of(points: Tensor) -> Tensor:
 
 
 def points_of(pictures: Tensor) -> Tensor:
-    """Return the middles (n, 2) of the dots in pictures (n, S, S) in [-1, 1]; faint values do not count."""
+    """The middles (n, 2) of the dots in pictures (n, S, S) in [-1, 1]; faint values do not count."""
     weights = (pictures.add(1).div(2) - 0.15).clamp_min(0) + 1e-6
     ticks = (torch.arange(SIDE) + 0.5) / SIDE
     total = weights.sum((1, 2))
@@ -175,7 +175,7 @@ class Racer:
 
     @torch.no_grad()
     def report(self) -> RaceReport:
-        """Return the report on samples of the family, drawn with the same seed each time."""
+        """The report on samples of the family, drawn with the same seed each time."""
         with self.trainer.averaged() as family, fitted_latents(family, [Batch(self.data.x)]):
             request = SampleRequest(SHOWN, sampling=type(family).Sampling())
             *_, generated = family.sample(request, self.seed)

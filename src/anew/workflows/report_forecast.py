@@ -63,7 +63,7 @@ class ReportForecast:
     pieces: float = 1.0
 
     def describe(self, budget: float) -> str:
-        """Return what the report of a budget will be able to answer, as one or more clauses."""
+        """What the report of a budget will be able to answer, as one or more clauses."""
         closeness, novelty = self.prospects(budget)
         drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
         answers = [f"Close? and Varied? {self._in_words(closeness, self._few(budget))}"]
@@ -74,18 +74,18 @@ class ReportForecast:
         return f"{'; '.join(answers)}{f'; {advice}' if advice else ''}"
 
     def prospects(self, budget: float) -> tuple[Prospect, Prospect | None]:
-        """Return the prospect of closeness and variety, and that of novelty (None if that is not measured)."""
+        """The prospect of closeness and variety, and that of novelty (None if that is not measured)."""
         n, seconds = self._measuring(budget)
         return self._prospects_of(n, seconds)
 
     def _measuring(self, budget: float) -> tuple[int, float]:
-        """Return the number of samples of a budget's report, and the seconds that are left to measure them."""
+        """The number of samples of a budget's report, and the seconds that are left to measure them."""
         seconds = evaluation_slice(budget, self.crowding)
         n, sampling = self._samples(seconds)
         return n, max(seconds - sampling - REPORT_SECONDS, (seconds - sampling) / 2)
 
     def _prospects_of(self, n_samples: int, seconds: float = math.inf) -> tuple[Prospect, Prospect | None]:
-        """Return the prospects with so many samples, and so many seconds to measure them."""
+        """The prospects with so many samples, and so many seconds to measure them."""
         compared = min(self.pieces * n_samples, self.held_out, self._measured(seconds))
         closeness = closeness_prospect(int(compared))
         if closeness == "likely" and self.crowding >= CROWDED:  # scores take longer, too
@@ -99,13 +99,13 @@ class ReportForecast:
         return closeness, novelty
 
     def _measured(self, seconds: float) -> float:
-        """Return how many items there is time to measure; infinite if measuring takes hardly any."""
+        """How many items there is time to measure; infinite if measuring takes hardly any."""
         if not self.feature_seconds:
             return math.inf
         return measured_items(lambda share: share * METRICS_SHARE * seconds, self.feature_seconds)
 
     def _samples(self, seconds: float) -> tuple[int, float]:
-        """Return the number of samples of a report of so many seconds, and the seconds that sampling takes."""
+        """The number of samples of a report of so many seconds, and the seconds that sampling takes."""
         if self.pace is None:
             return self.n_samples, SHARE * seconds
         n = self.pace.samples_within(SHARE * seconds)
@@ -119,7 +119,7 @@ class ReportForecast:
         return f"{'may' if prospect == 'perhaps' else 'will probably'} stay open{f' ({reason})' if reason else ''}"
 
     def _few(self, budget: float) -> str:
-        """Return what there is too little of for closeness and variety, a clause; "" if nothing is."""
+        """What there is too little of for closeness and variety, a clause; "" if nothing is."""
         if self.held_out < LEAST_FOR_GOOD:
             return f"they need about {ENOUGH} held-out items, and there are {self.held_out:,}"
         n, seconds = self._measuring(budget)
@@ -131,7 +131,7 @@ class ReportForecast:
         return "other programs use the cores" if self.crowding >= CROWDED else ""
 
     def _few_held_out(self, prospect: Prospect) -> str:
-        """Return whether held-out items are too few for novelty, however long it is measured: a clause, or ""."""
+        """Whether held-out items are too few for novelty, however long it is measured: a clause, or ""."""
         if self.audit is None:
             return ""
         held_out = self.audit.available.held_out
@@ -144,7 +144,7 @@ class ReportForecast:
         return ""
 
     def _advice(self, budget: float) -> str:
-        """Return what answers the questions that this budget leaves open; "" if more time does not help."""
+        """What answers the questions that this budget leaves open; "" if more time does not help."""
         if set(self.prospects(budget)) <= {"likely", None}:
             return ""
         best = self._prospects_of(self.n_samples)

@@ -32,7 +32,7 @@ SECOND_PATIENCE = 5.0  # a second audit needs this many times the time of the fi
 
 
 def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: float) -> Pace:
-    """Return the pace of sampling with these weights, from the first samples.
+    """The pace of sampling with these weights, from the first samples.
 
     Samples that are not drawn within `seconds` are taken to need that long.
     """
@@ -90,7 +90,7 @@ def trial_audit(
 
 
 def trial_features(data: Dataset, modality: str, spec: Spec, seed: int, seconds: float) -> float:
-    """Return the seconds that the features of an item take, which most scores need; 0 for text, whose features are counts.
+    """The seconds that the features of an item take, which most scores need; 0 for text, whose features are counts.
 
     Args:
         data, modality, spec, seed: See `forecast_of_data`.
@@ -137,7 +137,7 @@ class AuditTrial:
 
 
 def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int, pieces: float) -> AuditTrial | None:
-    """Return a trial of this size, or of as many items as there are; None if there are none."""
+    """A trial of this size, or of as many items as there are; None if there are none."""
     pool = audit_pool(data, spec, size.real + 2 * size.samples, seed)
     if not pool.train:
         return None
@@ -153,12 +153,12 @@ def _trial(data: Dataset, modality: str, spec: Spec, size: AuditSize, seed: int,
 
 
 def _held_in_memory(pool: AuditPool[DecodedItem], spec: Spec) -> int:
-    """Return how many real items the audit may hold in memory; all of long text."""
+    """How many real items the audit may hold in memory; all of long text."""
     return MAX_POOL if is_running_text(spec) else pool_limit(pool.train[0])
 
 
 def _passages(texts: Sequence[DecodedItem], count: int, width: int) -> list[DecodedItem]:
-    """Return passages of training texts, of as many characters as samples of running text."""
+    """Passages of training texts, of as many characters as samples of running text."""
     joined = "\n".join(map(str, texts[:count]))
     return [joined[start : start + width] for start in range(0, min(len(joined), count * width), width)]
 

@@ -80,7 +80,7 @@ def parse_requirements(text: str) -> list[Requirement]:
 
 
 def _by_title(text: str) -> str:
-    """Return a hint at the score that has this title in reports, else ""."""
+    """A hint at the score that has this title in reports, else ""."""
     from anew.evaluation.figures import figure_titles
 
     name = figure_titles().get(text.lower())
@@ -134,7 +134,7 @@ def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outco
 
 
 def badge(outcomes: Sequence[Outcome]) -> str:
-    """Return an SVG badge that says how many checks passed, or which failed."""
+    """An SVG badge that says how many checks passed, or which failed."""
     failed = [outcome.requirement.name for outcome in outcomes if not outcome.passed]
     left, right = "anew", f"failed: {', '.join(failed)}" if failed else f"{len(outcomes)} passed"
     colour = "#b3261e" if failed else "#2e7d32"
@@ -153,7 +153,7 @@ def badge(outcomes: Sequence[Outcome]) -> str:
 
 
 def junit(run: str, outcomes: Sequence[Outcome]) -> str:
-    """Return JUnit XML, which build servers read, with one test case for each condition."""
+    """JUnit XML, which build servers read, with one test case for each condition."""
     failures = sum(not outcome.passed for outcome in outcomes)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>']
     lines.append(f'<testsuite name="anew evaluate" tests="{len(outcomes)}" failures="{failures}" errors="0">')

@@ -53,7 +53,7 @@ class Measurements:
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int) -> Basis:
-    """Return the basis of a report on a run's present weights.
+    """The basis of a report on a run's present weights.
 
     Args:
         run: The run's folder.
@@ -79,7 +79,7 @@ def is_better(earlier: Basis | None, basis: Basis) -> bool:
 
 
 def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
-    """Return the folder to write a report into, and whether it becomes the report of the run.
+    """The folder to write a report into, and whether it becomes the report of the run.
 
     The report that is not the run's any more, or does not become it, is kept in reports/; this is reported.
     """
@@ -101,7 +101,7 @@ def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
 
 
 def _basis(run: Path) -> Basis | None:
-    """Return the basis of a run's report; None if there is no report, or it has no valid basis."""
+    """The basis of a run's report; None if there is no report, or it has no valid basis."""
     report = record_if_whole(run)
     if report is None or report.basis is None:
         return None
@@ -113,7 +113,7 @@ def _basis(run: Path) -> Basis | None:
 
 
 def _unused(folder: Path, time: str) -> Path:
-    """Return the path of a folder named by a time, with a number if that exists already."""
+    """The path of a folder named by a time, with a number if that exists already."""
     files.check_folder(folder)
     name = datetime.fromisoformat(time).strftime("%Y-%m-%dT%H-%M-%S")
     path, number = folder / name, 1
@@ -199,7 +199,7 @@ def save_samples(samples: Samples, folder: Path) -> None:
 
 
 def warnings(folder: Path) -> list[str]:
-    """Return the last warning of the training as a sentence, or nothing. Only the last: the run may have recovered since."""
+    """The last warning of the training as a sentence, or nothing. Only the last: the run may have recovered since."""
     sentences = []
     for event in events_file.read(folder / events_file.NAME):
         if event["event"] == "warning" and event["text"]:

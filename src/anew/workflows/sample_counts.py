@@ -55,7 +55,7 @@ class SampleCounts:
 
     @classmethod
     def of(cls, spec: Spec, data: Dataset) -> SampleCounts:
-        """Return the counts for samples of this spec, and this data."""
+        """The counts for samples of this spec, and this data."""
         if not is_running_text(spec):
             return cls(False, held_out_size(data))
         lengths = np.array([len(text) for text in data.text("test", MEASURED_CHARACTERS)])
@@ -63,24 +63,24 @@ class SampleCounts:
         return cls(True, int(lengths.sum()) // PASSAGE, max(pieces, PIECES / COMPARISON_PASSAGES))
 
     def enough(self) -> int:
-        """Return the number of samples by which closeness and variety can usually be told: no more than held-out items."""
+        """The number of samples by which closeness and variety can usually be told: no more than held-out items."""
         return math.ceil(ENOUGH / self.pieces) if self.is_text else min(ENOUGH, self.held_out)
 
     def of_report(self, n: int) -> int:
-        """Return how many samples a report draws instead of n: fewer passages of text."""
+        """How many samples a report draws instead of n: fewer passages of text."""
         return self._fewer(n, REPORT_PASSAGES)
 
     def of_comparison(self, n: int) -> int:
-        """Return how many samples a comparison draws instead of n: fewer passages of text, and no more than held-out items."""
+        """How many samples a comparison draws instead of n: fewer passages of text, and no more than held-out items."""
         return max(4, self._fewer(n, COMPARISON_PASSAGES)) if self.is_text else max(20, min(n, self.held_out))
 
     def _fewer(self, n: int, passages: int) -> int:
-        """Return the number of samples that are as much text as n / passages passages; at most n."""
+        """The number of samples that are as much text as n / passages passages; at most n."""
         return min(n, math.ceil(n / passages * PIECES / self.pieces)) if self.is_text else n
 
 
 def sample_targets(spec: Spec, data: Dataset) -> SampleTargets:
-    """Return the targets of a report on this data."""
+    """The targets of a report on this data."""
     counts = SampleCounts.of(spec, data)
     if counts.is_text:
         return SampleTargets(counts.enough(), MAX_SAMPLES)

@@ -51,7 +51,7 @@ def tensorboard_listeners(config: TrainConfig, folder: Path, is_main: bool) -> I
 
 
 def _named(quantity: str, values: dict[str, float]) -> dict[str, float]:
-    """Return values by phase under the names that TensorBoard shows; a single phase is not named."""
+    """Values by phase under the names that TensorBoard shows; a single phase is not named."""
     if len(values) == 1:
         return {quantity: next(iter(values.values()))}
     return {f"{quantity}_{phase}": value for phase, value in values.items()}

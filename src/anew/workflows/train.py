@@ -148,7 +148,7 @@ def _begin(
 def _context(
     train_config: TrainConfig, reporter: Reporter, started: float, user_family: type[Family] | None
 ) -> RunContext:
-    """Return the context of a training. Refuses processes with different versions."""
+    """The context of a training. Refuses processes with different versions."""
     world = world_of_processes.init().on(train_config.device)
     world.check_same("the version of anew", __version__, SAME_COMMAND)
     world.check_same("the version of PyTorch", torch.__version__, SAME_COMMAND)
@@ -299,7 +299,7 @@ def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
 
 
 def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
-    """Return a sentence on where a run continues and, if it is given more, about how many steps it will have in all."""
+    """A sentence on where a run continues and, if it is given more, about how many steps it will have in all."""
     last = events_file.last_step(job.folder.path)
     seconds = float(last.get("seconds") or 0.0)
     if not is_given_more or not seconds:

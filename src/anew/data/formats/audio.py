@@ -122,7 +122,7 @@ def _clause(error: BaseException) -> str:
 
 
 def read_header(data: SoundData) -> Header:
-    """Return the header of an encoded file. Raises ValueError (one clause) if the file cannot be used."""
+    """The header of an encoded file. Raises ValueError (one clause) if the file cannot be used."""
     with _open_file(data) as file:
         head, form = Header(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
     if not (1 <= head.channels <= CHANNELS and RATES[0] <= head.rate <= RATES[1]):
@@ -171,7 +171,7 @@ def read(data: SoundData, start: int, stop: int, channels: int = 1) -> tuple[Sam
 
 
 def with_channels(x: Samples, channels: int) -> Samples:
-    """Return samples (N,) or (N, C) with one or two channels: mixed to mono, or mono twice.
+    """Samples (N,) or (N, C) with one or two channels: mixed to mono, or mono twice.
 
     More than two channels, whose layout is not known, are mixed to mono first.
     """
@@ -222,7 +222,7 @@ def trim_silence(x: Samples, rate: int) -> Samples:
 
 
 def _power(x: Samples) -> NDArray[np.float64]:
-    """Return the squares of samples (N,), averaged over channels."""
+    """The squares of samples (N,), averaged over channels."""
     square = np.square(x, dtype=np.float64)
     return square if square.ndim == 1 else square.mean(axis=1)
 
@@ -239,7 +239,7 @@ def cut_tail(x: Samples, rate: int) -> Samples:
 
 
 def fit_length(x: Samples, length: int) -> Samples:
-    """Return a clip of exactly `length` samples: the loudest stretch of a longer one, or a shorter one padded with silence."""
+    """A clip of exactly `length` samples: the loudest stretch of a longer one, or a shorter one padded with silence."""
     if len(x) <= length:
         return np.pad(x, ((0, length - len(x)), *[(0, 0)] * (x.ndim - 1)))
     power = np.concatenate([[0.0], np.cumsum(_power(x))])
@@ -274,7 +274,7 @@ def to_file(x: Samples, rate: int, file_format: str, comment: str = "") -> bytes
 
 
 def read_comment(data: bytes) -> str:
-    """Return the comment of a sound file, "" without one. Raises ValueError (one clause)."""
+    """The comment of a sound file, "" without one. Raises ValueError (one clause)."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:

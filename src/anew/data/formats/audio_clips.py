@@ -64,7 +64,7 @@ class Shape:
 
 
 def values_of(budget: DataBudget | None) -> float:
-    """Return the number of values of a clip that the budget can learn; 64 x 64 without a budget.
+    """The number of values of a clip that the budget can learn; 64 x 64 without a budget.
 
     It is 48 x 48 in a minute of one CPU thread, and grows as the time to the power of 0.36. An accelerator counts as a hundred
     threads.
@@ -112,7 +112,7 @@ def choose(
 
 
 def settings_like(headers: Sequence[Header], real: Sequence[Header]) -> dict[str, object]:
-    """Return settings that give real clips the rate of samples, if that is lower, and their length, if all are shorter."""
+    """Settings that give real clips the rate of samples, if that is lower, and their length, if all are shorter."""
     rates, usual_rate = {header.rate for header in headers}, float(np.median([header.rate for header in real]))
     longest = max(header.seconds for header in headers)
     usual_seconds = min(float(np.median([header.seconds for header in real])), SECONDS[1])
@@ -122,7 +122,7 @@ def settings_like(headers: Sequence[Header], real: Sequence[Header]) -> dict[str
 
 
 def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterator[tuple[int, int]] | None:
-    """Return the clips that a slice of a recording is cut into.
+    """The clips that a slice of a recording is cut into.
 
     Args:
         frames: Length of the recording in samples.
@@ -150,7 +150,7 @@ def cuts(frames: int, rate: int, shape: Shape, index: int, count: int) -> Iterat
 
 
 def describe_files(headers: Sequence[Header], shape: Shape, budget: DataBudget | None) -> list[str]:
-    """Return sentences on how files with these headers become clips."""
+    """Sentences on how files with these headers become clips."""
     notes = [
         f"Clips are {shape.seconds:.2f} s at {shape.rate:,} Hz, as {shape.bands} bands x {shape.frames} frames, to fit "
         f"{(budget or DataBudget(None, 0, 0)).describe()} (settings: seconds, rate)."

@@ -78,7 +78,7 @@ class SoundScale:
         return Frames(self.shape.rate, self.shape.window, self.shape.hop)
 
     def numbers(self) -> dict[str, object]:
-        """Return the numbers that a program needs to turn grids into sound."""
+        """The numbers that a program needs to turn grids into sound."""
         shape = self.shape
         sizes = {
             "rate": shape.rate,
@@ -168,14 +168,14 @@ class SoundScale:
         return waves
 
     def levels(self, x: Values) -> Tensor:
-        """Return the level (B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T), with silence after the end of each sound."""
+        """The level (B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T), with silence after the end of each sound."""
         import torch
 
         level = torch.as_tensor(x)[:, 0].detach().float().cpu().nan_to_num().clamp(-1.0, 1.0)
         return torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
 
     def ending_as(self, samples: Values, real: Values) -> SoundScale:
-        """Return the scale with the `tail` that makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
+        """The scale with the `tail` that makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
         import torch
 
         def mean_length(grids: Values, tail: float) -> float:
@@ -207,7 +207,7 @@ class SoundScale:
         return self._tones(magnitude * (1.0 - share), rounds, bins) + self._noise(magnitude * share)
 
     def _tones(self, magnitude: Tensor, rounds: int, bins: int | None = None) -> Tensor:
-        """Return sounds (B, N) with phases, for the first `bins` frequencies (None: all), in which tones continue."""
+        """Sounds (B, N) with phases, for the first `bins` frequencies (None: all), in which tones continue."""
         import torch
 
         from anew.functional.spectrogram import griffin_lim, steady_phase
@@ -217,7 +217,7 @@ class SoundScale:
         return griffin_lim(magnitude, self.frames, self.shape.length, rounds, phase)
 
     def _noise(self, magnitude: Tensor) -> Tensor:
-        """Return noise (B, N) with these magnitudes.
+        """Noise (B, N) with these magnitudes.
 
         The noise is the same for every clip, so that a sample does not depend on its neighbours, and drawn by NumPy, as in exports.
         """
@@ -246,7 +246,7 @@ def drawn(x: Tensor) -> Tensor:
 
 
 def coloured(unit: Numbers) -> NDArray[np.uint8]:
-    """Return colours (..., 3) of levels (...) from 0, silence, to 1, the loudest."""
+    """Colours (..., 3) of levels (...) from 0, silence, to 1, the loudest."""
     places = np.linspace(0.0, 1.0, len(COLOURS))
     channels = [np.interp(np.asarray(unit, np.float64), places, column) for column in zip(*COLOURS, strict=True)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
@@ -258,6 +258,6 @@ def _mix_to_mono(rows: Numbers) -> Numbers:
 
 
 def _is_tail(grid: Tensor, level: float) -> Tensor:
-    """Return which frames (B, 1, T) are after the last frame of a grid (B, M, T) that is above a level."""
+    """Which frames (B, 1, T) are after the last frame of a grid (B, M, T) that is above a level."""
     is_above = (grid.amax(1, keepdim=True) > level + 1e-4).float()
     return is_above.flip(2).cummax(2).values.flip(2) == 0.0

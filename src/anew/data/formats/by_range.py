@@ -42,7 +42,7 @@ def unregister(folder: Path) -> None:
 
 
 def find_stored(path: str | Path) -> FileInStore | None:
-    """Return the file in its store; None if it is on the disk."""
+    """The file in its store; None if it is on the disk."""
     if not _folders:
         return None
     text = os.fspath(path)
@@ -60,7 +60,7 @@ def open_file(path: Path, until: int | None = None) -> IO[bytes]:
 
 
 def size_of(path: Path) -> int:
-    """Return the size of a file in bytes. Raises OSError if there is none."""
+    """The size of a file in bytes. Raises OSError if there is none."""
     stored = find_stored(path)
     return path.stat().st_size if stored is None else stored.file.bytes or 0
 

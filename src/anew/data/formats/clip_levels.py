@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 def loudness(x: audio.Samples, rate: int) -> float:
-    """Return the level in decibels (full scale) of the loudest LOUDEST_SECONDS of the mono mix of a clip (N,) or (N, 2)."""
+    """The level in decibels (full scale) of the loudest LOUDEST_SECONDS of the mono mix of a clip (N,) or (N, 2)."""
     width = max(1, min(len(x), int(LOUDEST_SECONDS * rate)))
     mono = audio.with_channels(x, 1)
     power = np.concatenate([[0.0], np.cumsum(np.square(mono, dtype=np.float64))])
@@ -85,16 +85,16 @@ class ClipLevels(Record):
         )
 
     def matched_to(self, grids: Tensor, loudest: Array) -> ClipLevels:
-        """Return the levels adapted to samples (n, M, T) instead of real clips. loudest: (n,) their loudness at the common peak."""
+        """The levels adapted to samples (n, M, T) instead of real clips. loudest: (n,) their loudness at the common peak."""
         changes = {"sums": _knots(self._sums(grids)), "surplus": self.loudness - float(np.median(loudest))}
         return self.model_copy(update=changes)
 
     def __call__(self, grids: Tensor) -> Array:
-        """Return the levels (n,) in decibels of spectrograms (n, M, T)."""
+        """The levels (n,) in decibels of spectrograms (n, M, T)."""
         return np.asarray(np.interp(self._sums(grids), self.sums, self.decibels) + self.surplus)
 
     def for_export(self) -> dict[str, list[float]]:
-        """Return the numbers that a program needs to give samples their levels: weights, sums, decibels."""
+        """The numbers that a program needs to give samples their levels: weights, sums, decibels."""
         decibels = [level + self.surplus for level in self.decibels]
         return {"weights": self.weights, "sums": self.sums, "decibels": decibels}
 

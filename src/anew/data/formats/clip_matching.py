@@ -20,7 +20,7 @@ REAL_CLIPS = (16, 512)  # least and most real clips
 
 
 def sizes(shape: Sequence[int]) -> tuple[int, int]:
-    """Return the numbers of samples and of real clips of this shape (C, T, H, W) that are compared."""
+    """The numbers of samples and of real clips of this shape (C, T, H, W) that are compared."""
     volume = int(np.prod(shape[1:]))
     return int(np.clip(SAMPLED_PIXELS // volume, *SAMPLED_CLIPS)), int(np.clip(REAL_PIXELS // volume, *REAL_CLIPS))
 

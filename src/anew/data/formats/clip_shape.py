@@ -19,7 +19,7 @@ MIN_FRAMES = 4  # fewest frames of the grid, and of a file that is written
 
 
 def size_limits(budget: DataBudget) -> tuple[int, int]:
-    """Return (pixels along a side, frames) that the budget can learn; 32 and 16 without a budget.
+    """(pixels along a side, frames) that the budget can learn; 32 and 16 without a budget.
 
     They are 25 and 8 in a minute of one CPU thread, 33 and 12 in five. Clips up to one and a half times as large keep their size
     (`choose_size`), such as sprites of 64 x 64 in ten minutes of two threads (docs/log.md, 2026-11-27).
@@ -50,7 +50,7 @@ def frame(setting: str, sizes: Sequence[tuple[int, int]], see_through: bool) -> 
 
 
 def settings_like(timings: Sequence[Timing], real: Sequence[Timing], side: int, most_frames: int) -> dict[str, object]:
-    """Return settings that give real clips the size, length and rate of samples, as far as these are uniform and smaller.
+    """Settings that give real clips the size, length and rate of samples, as far as these are uniform and smaller.
 
     Sizes are at most `side` pixels, and lengths at most `most_frames` frames.
     """

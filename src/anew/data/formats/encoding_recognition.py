@@ -67,7 +67,7 @@ class Recognised(NamedTuple):
 
 
 def sample_lines(read: Callable[[int, int], bytes], size: int) -> bytes:
-    """Return lines beyond ASCII from all parts of a file.
+    """Lines beyond ASCII from all parts of a file.
 
     Args:
         read: Returns the bytes of the file from one offset to another.
@@ -81,7 +81,7 @@ def sample_lines(read: Callable[[int, int], bytes], size: int) -> bytes:
 
 
 def sample_file(path: Path) -> bytes:
-    """Return lines beyond ASCII from all over a file. Raises OSError."""
+    """Lines beyond ASCII from all over a file. Raises OSError."""
 
     def read(start: int, stop: int) -> bytes:
         with by_range.open_file(path, stop) as stream:
@@ -92,7 +92,7 @@ def sample_file(path: Path) -> bytes:
 
 
 def whole_lines(data: bytes, is_cut_before: bool, is_cut_after: bool) -> bytes:
-    """Return a part of a file without the pieces of lines at its ends; where there is no other line, without pieces of words."""
+    """A part of a file without the pieces of lines at its ends; where there is no other line, without pieces of words."""
     if is_cut_before:
         start = data.find(b"\n") + 1 or next((match.end() for match in _BREAK.finditer(data)), 0)
         data = data[start:]
@@ -103,26 +103,26 @@ def whole_lines(data: bytes, is_cut_before: bool, is_cut_after: bool) -> bytes:
 
 
 def first_lines(data: bytes, limit: int) -> bytes:
-    """Return the first lines of at most `limit` bytes together; of a longer line, its first words."""
+    """The first lines of at most `limit` bytes together; of a longer line, its first words."""
     if data and not data.endswith((b"\n", b"\r")):
         data += b"\n"
     return data if len(data) <= limit else whole_lines(data[:limit], False, True)
 
 
 def join_lines(samples: Sequence[bytes]) -> bytes:
-    """Return lines of several files as one sample, about as many of each."""
+    """Lines of several files as one sample, about as many of each."""
     limit = SAMPLE_BYTES // max(len(samples), 1)
     return b"".join(first_lines(sample, limit) for sample in samples)
 
 
 def find_break(data: bytes, start: int) -> int | None:
-    """Return the first place after `start` where no encoding has the middle of a character, None if there is none."""
+    """The first place after `start` where no encoding has the middle of a character, None if there is none."""
     match = _BREAK.search(data, start)
     return None if match is None else match.end()
 
 
 def scores(sample: bytes) -> dict[str, float]:
-    """Return how well each codec fits lines of a text, from 0 to 1."""
+    """How well each codec fits lines of a text, from 0 to 1."""
     totals: dict[str, float] = {}
     groups = _groups(sample)
     for group in groups:
@@ -132,7 +132,7 @@ def scores(sample: bytes) -> dict[str, float]:
 
 
 def best_of(scores_by_codec: Mapping[str, float], sample: bytes) -> Recognised | None:
-    """Return the codec that fits lines of a text best, None if none fits."""
+    """The codec that fits lines of a text best, None if none fits."""
     if not scores_by_codec:
         return None
     highest = max(scores_by_codec.values())

@@ -45,7 +45,7 @@ class Alphabet:
         return self.letters + self.more
 
     def nearest(self, letter: str) -> str:
-        """Return the letter as which a foreign letter is read: U as T in DNA, and T as U in RNA; else `unknown`."""
+        """The letter as which a foreign letter is read: U as T in DNA, and T as U in RNA; else `unknown`."""
         counterpart = {"T": "U", "U": "T"}.get(letter, "")
         return counterpart if counterpart and counterpart in self.letters else self.unknown
 
@@ -58,7 +58,7 @@ ALPHABETS = {
 
 
 def detect_alphabet(sequences: Iterable[str]) -> str:
-    """Return the key in ALPHABETS of the alphabet of these sequences (upper case)."""
+    """The key in ALPHABETS of the alphabet of these sequences (upper case)."""
     counts: dict[str, int] = {}
     for sequence in sequences:
         for letter in set(sequence):
@@ -116,7 +116,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def clean_sequence(sequence: str) -> tuple[str, bool]:
-    """Return residues in upper case without gaps and without stops at the end, and whether there were gaps."""
+    """Residues in upper case without gaps and without stops at the end, and whether there were gaps."""
     upper = sequence.upper()
     letters = _GAPS.sub("", upper)
     return letters.rstrip("*"), len(letters) < len(upper)
@@ -129,7 +129,7 @@ def normalise_residues(part: str, alphabet: Alphabet) -> str:
 
 
 def first_sequence(data: bytes) -> str:
-    """Return the first sequence of a file, which may have no header. Raises ValueError (one clause) if there is none."""
+    """The first sequence of a file, which may have no header. Raises ValueError (one clause) if there is none."""
     record = next(parse(decode_file(data)), None)
     if record is None or not record.sequence:
         raise ValueError("it holds no sequence")
@@ -147,7 +147,7 @@ def to_fasta(records: Iterable[FastaRecord]) -> str:
 
 
 def decode_file(data: bytes) -> str:
-    """Return the text of a file, compressed by gzip or not, in any encoding. Raises ValueError (one clause)."""
+    """The text of a file, compressed by gzip or not, in any encoding. Raises ValueError (one clause)."""
     return decode_text(inflate(data)).text
 
 

@@ -37,7 +37,7 @@ class Headers:
         self._first_remarks: list[str] | None = None
 
     def label(self, header: str, folder: str | None) -> str | None:
-        """Return the class of a record with this header, in a file of this class folder."""
+        """The class of a record with this header, in a file of this class folder."""
         name = self._search(header) if self._pattern is not None else folder
         self._classes[name] += 1
         return name
@@ -49,7 +49,7 @@ class Headers:
         return next((g.strip() for g in match.groups() if g), OTHER) if match else OTHER
 
     def remarks(self) -> list[str]:
-        """Return remarks on the records that were read before the first call: sources may be read again later."""
+        """Remarks on the records that were read before the first call: sources may be read again later."""
         if self._first_remarks is None:
             self._first_remarks = self._missed() if self.setting != "off" and self._classes else []
         return self._first_remarks
@@ -72,7 +72,7 @@ class Headers:
 
 
 def _pattern(text: str) -> tuple[re.Pattern[str], str]:
-    """Return the pattern that finds a class in a header, and its description in words."""
+    """The pattern that finds a class in a header, and its description in words."""
     if text in LABELS:
         return LABELS[text]
     try:

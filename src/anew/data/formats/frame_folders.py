@@ -23,7 +23,7 @@ _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
 
 def numbers(names: Sequence[str]) -> list[int] | None:
-    """Return the numbers of pictures that have the same name otherwise; None if they have not, or two share a number."""
+    """The numbers of pictures that have the same name otherwise; None if they have not, or two share a number."""
     matches = [_NAME.fullmatch(name) for name in names]
     if not all(matches) or len({(m[1], m[3].lower()) for m in matches if m}) != 1:
         return None
@@ -32,7 +32,7 @@ def numbers(names: Sequence[str]) -> list[int] | None:
 
 
 def _missing(names: Sequence[str]) -> float:
-    """Return the share of numbers between the first and the last that no picture has; 1 for too few pictures."""
+    """The share of numbers between the first and the last that no picture has; 1 for too few pictures."""
     counted = numbers(names)
     if counted is None or len(counted) < MIN_FRAMES:
         return 1.0
@@ -40,7 +40,7 @@ def _missing(names: Sequence[str]) -> float:
 
 
 def in_order(folder: Path) -> list[Path]:
-    """Return the frames of a folder in the order of their numbers. Raises ValueError (one clause) if they have none."""
+    """The frames of a folder in the order of their numbers. Raises ValueError (one clause) if they have none."""
     files = [file for file in folder.iterdir() if not file.name.startswith(".")]
     counted = numbers([file.name for file in files])
     if counted is None:
@@ -49,7 +49,7 @@ def in_order(folder: Path) -> list[Path]:
 
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], is_requested: bool = False) -> list[str]:
-    """Return the folders of numbered pictures that are the frames of one video each.
+    """The folders of numbered pictures that are the frames of one video each.
 
     Some folders are compared. If most of these hold frames, all folders with consecutive numbers are taken, and those with some
     missing numbers; else none.
@@ -90,7 +90,7 @@ def _moves(folder: Path, other_firsts: Sequence[NDArray[np.float32]]) -> bool:
 
 
 def _read_thumbnails(paths: Sequence[Path]) -> NDArray[np.float32]:
-    """Return grey thumbnails (n, 16, 16) of pictures; an empty array if they cannot be read."""
+    """Grey thumbnails (n, 16, 16) of pictures; an empty array if they cannot be read."""
     try:
         return np.asarray(isolation.call(_thumbnails, None, list(paths)))
     except ValueError:

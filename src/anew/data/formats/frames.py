@@ -59,7 +59,7 @@ class Timing:
         return len(self.times) / self.length
 
     def at(self, rate: float) -> NDArray[np.intp]:
-        """Return the numbers (n,) of the frames at 0, 1 / rate, 2 / rate, ...; all frames if that is the file's own rate."""
+        """The numbers (n,) of the frames at 0, 1 / rate, 2 / rate, ...; all frames if that is the file's own rate."""
         if self.steady and abs(self.rate / rate - 1.0) < STEADY_TOLERANCE:
             return np.arange(len(self.times))
         requested = np.arange(min(max(1, round(self.length * rate)), MAX_FRAMES)) / rate
@@ -68,7 +68,7 @@ class Timing:
 
 
 def sniff_video(head: bytes) -> float:
-    """Return the confidence from 0 to 1 that a file beginning with `head` is a video."""
+    """The confidence from 0 to 1 that a file beginning with `head` is a video."""
     if head[4:8] == b"ftyp":
         return 0.0 if head[8:12] in _NO_VIDEO else 0.9
     if head.startswith(_CONTAINERS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
@@ -79,7 +79,7 @@ def sniff_video(head: bytes) -> float:
 
 
 def sniff_animation(head: bytes) -> float:
-    """Return the confidence from 0 to 1 that a GIF has more than one frame: 1 if a second frame begins within `head`."""
+    """The confidence from 0 to 1 that a GIF has more than one frame: 1 if a second frame begins within `head`."""
     at, frames, hints = 13 + _table(head[10:11]), 0, 0.0
     while at + 2 <= len(head) and head[at] in b"!,":
         if head[at] == 0x2C:
@@ -100,12 +100,12 @@ def sniff_animation(head: bytes) -> float:
 
 
 def _table(flags: bytes) -> int:
-    """Return the size of a GIF's colour table in bytes, from its flags."""
+    """The size of a GIF's colour table in bytes, from its flags."""
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
 def _ends(data: Data) -> tuple[bytes, bytes]:
-    """Return the first 6 and the last 64 bytes of a file."""
+    """The first 6 and the last 64 bytes of a file."""
     if not isinstance(data, Path):
         return data[:6], data[-64:]
     try:
@@ -208,7 +208,7 @@ def _timing_from_stamps(width: int, height: int, stamps: list[tuple[float, float
 
 
 def _without_stills(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the times (T,) with each frame shortened to MAX_FRAME_SECONDS."""
+    """The times (T,) with each frame shortened to MAX_FRAME_SECONDS."""
     return np.append(0.0, np.cumsum(np.minimum(np.diff(times), MAX_FRAME_SECONDS)))
 
 
@@ -328,7 +328,7 @@ def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", min_side: int =
 
 
 def read_comment(data: bytes) -> str:
-    """Return the comment of a video file, "" without one. Raises ValueError (one clause)."""
+    """The comment of a video file, "" without one. Raises ValueError (one clause)."""
     av = require("av", extra="video", purpose="reading video")
     try:
         with av.open(io.BytesIO(data)) as container:
@@ -376,7 +376,7 @@ def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
 
 
 def _indexed(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bytes]:
-    """Return (T, H, W) indices into a palette, and the palette of at most 255 colours, for frames (T, H, W, 3)."""
+    """(T, H, W) indices into a palette, and the palette of at most 255 colours, for frames (T, H, W, 3)."""
     packed = values.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     colours, places = np.unique(packed, return_inverse=True)
     if len(colours) <= 255:

@@ -29,7 +29,7 @@ def is_packed(data: bytes) -> bool:
 
 
 def inflate(data: bytes) -> bytes:
-    """Return the bytes of a text file, inflated if it is gzip. Raises ValueError (one clause) if it is damaged or too large."""
+    """The bytes of a text file, inflated if it is gzip. Raises ValueError (one clause) if it is damaged or too large."""
     if not is_packed(data):
         return data
     max_bytes = limits.GZIP.text
@@ -46,7 +46,7 @@ def inflate(data: bytes) -> bytes:
 
 
 def inflate_head(head: bytes) -> bytes:
-    """Return the first bytes of a text file, inflated from its first bytes `head`; `head` itself if it is not gzip."""
+    """The first bytes of a text file, inflated from its first bytes `head`; `head` itself if it is not gzip."""
     if not is_packed(head):
         return head
     try:

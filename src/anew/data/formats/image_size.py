@@ -40,7 +40,7 @@ BUDGETS = (
 
 
 def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> str:
-    """Return the clause that names the shortest budget for which `affords` is true; "" if none is, or there is no budget."""
+    """The clause that names the shortest budget for which `affords` is true; "" if none is, or there is no budget."""
     if budget.seconds is None:
         return ""
     for name, seconds in BUDGETS:
@@ -52,7 +52,7 @@ def enough_budget(budget: DataBudget, affords: Callable[[DataBudget], bool]) -> 
 def settings_like(
     sizes: Sequence[tuple[int, int]], real_sizes: Sequence[tuple[int, int]], limit: int
 ) -> dict[str, object]:
-    """Return the setting that gives real images, or clips, the (width, height) of samples.
+    """The setting that gives real images, or clips, the (width, height) of samples.
 
     It is empty unless all samples have one size, which is smaller than that of most real ones, with sides of RUNGS[0] to `limit`
     pixels.

@@ -90,7 +90,7 @@ class LearnedProtein(_Sequences):
 
 
 def read(record: type[R], state: Mapping[str, object]) -> R:
-    """Return the record of a state. Raises ValueError (one clause) if it does not fit."""
+    """The record of a state. Raises ValueError (one clause) if it does not fit."""
     return checked(record, state, NAMED)
 
 

@@ -31,13 +31,13 @@ _CODE_END = (":", "{", "}", ";", ")", "\\", "->")
 
 
 def why_documents(texts: Sequence[str]) -> list[str | None]:
-    """Return `why_document` of each text. If one of them is a list, shorter ones (such as a test part) can be lists, too."""
+    """`why_document` of each text. If one of them is a list, shorter ones (such as a test part) can be lists, too."""
     reasons = [why_document(text) for text in texts]
     return [why_document(text, 1) for text in texts] if None in reasons else reasons
 
 
 def why_document(text: str, min_lines: int = MIN_LINES) -> str | None:
-    """Return None if a text is a list, else the first reason (one clause) why it is a document."""
+    """None if a text is a list, else the first reason (one clause) why it is a document."""
     lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
     lines = [line.rstrip("\r") for line in lines]
     if lines and not lines[-1]:
@@ -90,5 +90,5 @@ def _flow(full: list[str]) -> str | None:
 
 
 def records(text: str) -> list[str]:
-    """Return the records of a list: its lines without line ends and without blank lines."""
+    """The records of a list: its lines without line ends and without blank lines."""
     return [line for line in (piece.rstrip("\r") for piece in text.split("\n")) if line.strip()]

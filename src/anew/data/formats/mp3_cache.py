@@ -79,7 +79,7 @@ class _Stretch(NamedTuple):
 
 
 def recording_of(file_slice: FileSlice) -> Recording | None:
-    """Return the identity of the recording of a slice; None if the file is gone."""
+    """The identity of the recording of a slice; None if the file is gone."""
     if file_slice.body is not None:
         return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
     try:
@@ -101,7 +101,7 @@ class Recordings:
     def read(
         self, name: Recording, start: int, stop: int, file: OpenSound | None = None
     ) -> tuple[NDArray[np.float32], int] | None:
-        """Return the samples (N, C) from `start` to `stop` of a recording, and their rate.
+        """The samples (N, C) from `start` to `stop` of a recording, and their rate.
 
         Returns None if the recording is not decoded yet and `file`, the open recording, is not given.
         """

@@ -137,7 +137,7 @@ class PixelMatching(Record):
             raise ValueError(f"data.learned.matching is not for images of {channels} channels")
 
     def __call__(self, x: Numbers) -> Levels:
-        """Return levels (n, C, H, W) after the matching."""
+        """Levels (n, C, H, W) after the matching."""
         return pixel_steps.matched(x, self.model_dump()["steps"])
 
 
@@ -152,7 +152,7 @@ def as_unit(levels: Numbers) -> Levels:
 
 
 def curve(samples: Numbers, real: Numbers) -> Curve:
-    """Return the curve that gives distances of samples the distribution of real ones."""
+    """The curve that gives distances of samples the distribution of real ones."""
     at = np.linspace(0.0, 1.0, KNOTS)
     quantiles = [np.quantile(x, at) if x.size else np.zeros(KNOTS) for x in (samples, real)]
     before, after = (tuple(np.maximum.accumulate(q).round(2).tolist()) for q in quantiles)
@@ -175,14 +175,14 @@ def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
 
 
 def _colours(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the different colours (P, C), and how many pixels have each (P,)."""
+    """The different colours (P, C), and how many pixels have each (P,)."""
     codes, counts = np.unique(_codes(real), return_counts=True)
     channels = [(codes >> (8 * channel)) & 255 for channel in range(real.shape[1])]
     return np.stack(channels, axis=1).astype(np.uint8), counts
 
 
 def _codes(x: Numbers) -> NDArray[np.int64]:
-    """Return the colour of each pixel as one number, (N,)."""
+    """The colour of each pixel as one number, (N,)."""
     pixels = np.moveaxis(np.rint(x).astype(np.int64), 1, -1).reshape(-1, x.shape[1])  # (N, C)
     return np.asarray(pixels @ (256 ** np.arange(pixels.shape[1], dtype=np.int64)), dtype=np.int64)
 

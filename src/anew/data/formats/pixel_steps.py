@@ -21,7 +21,7 @@ STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: b
 
 
 def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Levels:
-    """Return levels (n, C, H, W) after all steps, each given by its name `step` and its numbers."""
+    """Levels (n, C, H, W) after all steps, each given by its name `step` and its numbers."""
     functions: dict[str, Callable[..., Levels]] = {"alpha": alpha, "specks": specks, "flat": flat, "palette": palette}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
@@ -31,7 +31,7 @@ def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Lev
 
 
 def shrink(distance: Levels, curve: Curve) -> Levels:
-    """Return distances after a curve, which makes none of them larger."""
+    """Distances after a curve, which makes none of them larger."""
     return np.asarray(np.minimum(np.interp(distance, *curve), distance), dtype=np.float32)
 
 
@@ -71,7 +71,7 @@ def palette(x: Levels, colours: Sequence[Sequence[int]], lenience: float) -> Lev
 
 
 def neighbourhood(x: Levels, sharpness: float) -> Levels:
-    """Return the mean (n, C, H, W) of each pixel's eight neighbours, weighted by squared distance to the power of -sharpness."""
+    """The mean (n, C, H, W) of each pixel's eight neighbours, weighted by squared distance to the power of -sharpness."""
     total, weight = np.zeros_like(x), np.zeros((len(x), 1, *x.shape[2:]), dtype=np.float32)
     for shifted in shifts(x):
         likeness = ((((shifted - x) ** 2).sum(axis=1, keepdims=True) + EVEN) / EVEN) ** -sharpness
@@ -90,7 +90,7 @@ def nearest(x: Levels, table: Levels) -> Indices:
 
 
 def nearest_of_neighbours(x: Levels, table: Levels, index: Indices) -> tuple[Levels, Indices]:
-    """Return how much farther than its own colour the nearest colour of a pixel's neighbours is, and its number, (n, H, W)."""
+    """How much farther than its own colour the nearest colour of a pixel's neighbours is, and its number, (n, H, W)."""
     target = np.moveaxis(x, 1, -1)  # (n, H, W, C)
     distance_here = np.sqrt(((target - table[index]) ** 2).sum(-1))
     best, choice = np.full(index.shape, np.inf, dtype=np.float32), index
@@ -101,7 +101,7 @@ def nearest_of_neighbours(x: Levels, table: Levels, index: Indices) -> tuple[Lev
 
 
 def alone(index: Indices) -> NDArray[np.bool_]:
-    """Return whether no neighbour has the same number, (n, H, W)."""
+    """Whether no neighbour has the same number, (n, H, W)."""
     is_alone = np.ones(index.shape, dtype=np.bool_)
     for shifted in shifts(index):
         is_alone &= shifted != index
@@ -118,10 +118,10 @@ def shifts(x: NDArray[S]) -> Iterator[NDArray[S]]:
 
 
 def distances(x: Levels, colour: Levels) -> Levels:
-    """Return the Euclidean distance over the channels, (n, H, W)."""
+    """The Euclidean distance over the channels, (n, H, W)."""
     return np.asarray(np.sqrt(((x - colour) ** 2).sum(axis=1)), dtype=np.float32)
 
 
 def as_pixel(colour: Sequence[int]) -> Levels:
-    """Return a colour as an array (1, C, 1, 1)."""
+    """A colour as an array (1, C, 1, 1)."""
     return np.asarray(colour, dtype=np.float32).reshape(1, -1, 1, 1)

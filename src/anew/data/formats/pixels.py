@@ -94,7 +94,7 @@ def _from_bytes(data: bytes) -> Image.Image:
 
 
 def size_of(image: Image.Image) -> tuple[int, int]:
-    """Return (width, height) as people see the image: after its EXIF orientation."""
+    """(width, height) as people see the image: after its EXIF orientation."""
     width, height = image.size
     return (height, width) if image.info.get("anew_turn", 1) >= 5 else (width, height)
 
@@ -105,7 +105,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.Image:
-    """Return the decoded first frame, turned upright, in its own mode.
+    """The decoded first frame, turned upright, in its own mode.
 
     min_size: (width, height) that is needed: JPEG then decodes to a smaller size, many times faster.
     Raises ValueError (one clause) if the body is damaged or truncated.
@@ -121,7 +121,7 @@ def load(image: Image.Image, min_size: tuple[int, int] | None = None) -> Image.I
 
 
 def span(image: Image.Image) -> Levels:
-    """Return the smallest and largest finite value of a loaded deep image."""
+    """The smallest and largest finite value of a loaded deep image."""
     lows, highs = [], []
     for values in _strips(np.asarray(image)):
         finite = values[np.isfinite(values)] if image.mode == "F" else values
@@ -286,7 +286,7 @@ def to_stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return an 8-bit image with transparent pixels on white."""
+    """An 8-bit image with transparent pixels on white."""
     if image.mode != "RGBA":
         return image
     return Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
@@ -323,20 +323,20 @@ def png(values: NDArray[np.uint8], paletted: bool = False, comment: str = "") ->
 
 
 def _palette(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the colours (P, C) of an image (H, W, C), and the number of each pixel's colour (H, W)."""
+    """The colours (P, C) of an image (H, W, C), and the number of each pixel's colour (H, W)."""
     colours, index = np.unique(values.reshape(-1, values.shape[2]), axis=0, return_inverse=True)
     return colours, index.reshape(values.shape[:2])
 
 
 def read_comment(data: bytes) -> str:
-    """Return the comment of an image file, "" without one. Raises ValueError (one clause)."""
+    """The comment of an image file, "" without one. Raises ValueError (one clause)."""
     info = open_image(data).info
     text = info.get(COMMENT, info.get("comment", ""))  # the keys of PNG and of GIF
     return text.decode("latin-1") if isinstance(text, bytes) else str(text)
 
 
 def perceptual_hash(image: Image.Image) -> bytes:
-    """Return a difference hash of 180 bits, most of which stay the same under re-encoding and other small changes.
+    """A difference hash of 180 bits, most of which stay the same under re-encoding and other small changes.
 
     The bits say which neighbours in a grey thumbnail of 10 x 10 rise by more than 12, across and down. Measured: with 7 x 7, one
     handwritten digit in nine would pass for a copy of another, with 10 x 10 one in forty. Of images saved again as JPEG it

@@ -14,7 +14,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
-    """Return the bytes of a regular file of at most `max_bytes` (default: `limits.WHOLE.bytes`).
+    """The bytes of a regular file of at most `max_bytes` (default: `limits.WHOLE.bytes`).
 
     Raises OSError if it cannot be read, and ValueError (one clause) if it is larger, or not a regular file.
     """
@@ -48,5 +48,5 @@ def read_whole(path: str | Path, max_bytes: int | None = None) -> bytes:
 
 
 def too_large(size: int, max_bytes: int) -> str:
-    """Return the reason why a file of `size` bytes is not read whole, one clause."""
+    """The reason why a file of `size` bytes is not read whole, one clause."""
     return f"is larger ({limits.size(size)}) than what is read whole ({limits.size(max_bytes)})"

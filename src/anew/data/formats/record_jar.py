@@ -18,7 +18,7 @@ _OTHER = re.compile(r"^%%?[ \t]*[^%\s]", re.MULTILINE)
 
 
 def records(text: str) -> list[str]:
-    """Return the records of a text without the separators; the text itself if it is not separated so."""
+    """The records of a text without the separators; the text itself if it is not separated so."""
     pieces = _DIVIDER.split(text)
     if len(pieces) <= MIN_DIVIDERS or len(_OTHER.findall(text)) > MAX_OTHERS * len(pieces):
         return [text]

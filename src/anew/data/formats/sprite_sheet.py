@@ -16,14 +16,14 @@ MAX_SIDE = 4096  # largest side of a sheet in pixels: what engines load as one t
 
 
 def capacity(height: int, width: int) -> int:
-    """Return how many images of this size one sheet holds."""
+    """How many images of this size one sheet holds."""
     return (MAX_SIDE // height) * (MAX_SIDE // width)
 
 
 def sprite_sheet(
     images: Sequence[Numbers], names: Sequence[str], name: str, paletted: bool = False
 ) -> tuple[bytes, bytes]:
-    """Return the sheet as PNG, and its cells as JSON.
+    """The sheet as PNG, and its cells as JSON.
 
     The JSON has the form that TexturePacker calls a hash, which Phaser, PixiJS and other engines load: `frames` by name, each
     with its rectangle.

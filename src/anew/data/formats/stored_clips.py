@@ -22,12 +22,12 @@ Rows = NDArray[np.int16]
 
 
 def stored(x: audio.Samples) -> Rows:
-    """Return a clip in 16 bits, as it is."""
+    """A clip in 16 bits, as it is."""
     return np.asarray(np.rint(np.clip(x, -1.0, 1.0) * STORED_SCALE), dtype=np.int16)
 
 
 def with_level(x: audio.Samples) -> Rows:
-    """Return a clip scaled to PEAK, and then its own level relative to PEAK in steps, (N + 1,) or (N + 1, 2)."""
+    """A clip scaled to PEAK, and then its own level relative to PEAK in steps, (N + 1,) or (N + 1, 2)."""
     clip = stored(audio.scale_to_peak(x, PEAK))
     peak = np.clip(float(np.abs(x).max()), audio.SILENT, FULL_SCALE)  # decoders go beyond what files can hold
     return np.concatenate([clip, np.full_like(clip[:1], round(20.0 * math.log10(peak / PEAK) / LEVEL_STEP))])
@@ -41,7 +41,7 @@ def parts(rows: Numbers, have_levels: bool) -> tuple[Numbers, NDArray[np.float64
 
 
 def waveforms(rows: Numbers, have_levels: bool) -> list[audio.Samples]:
-    """Return the clips of stored rows, each at its own level."""
+    """The clips of stored rows, each at its own level."""
     clips, levels = parts(rows, have_levels)
     gains = (10.0 ** (levels / 20.0) / STORED_SCALE).astype(np.float32)  # (n,)
     return [np.asarray(clip, np.float32) * gain for clip, gain in zip(clips, gains, strict=True)]

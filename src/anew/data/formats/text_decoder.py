@@ -84,7 +84,7 @@ class TextDecoder:
         self.agree = all(choice == (self.encoding, True) for choice in own)
 
     def decode(self, name: str, data: bytes, sample: bytes | None = None) -> str:
-        """Return the text of a file, or of a span of one.
+        """The text of a file, or of a span of one.
 
         Args:
             name: The file.
@@ -98,7 +98,7 @@ class TextDecoder:
         return self.decode_other(name, data, sample) if decoded is None else decoded.text
 
     def decode_other(self, name: str, data: bytes, sample: bytes | None = None) -> str:
-        """Return the text of a file, or of a span of one, that is known not to be UTF-8; see `decode`."""
+        """The text of a file, or of a span of one, that is known not to be UTF-8; see `decode`."""
         choice = self._choices.get(name)
         if choice is None:
             lines = (
@@ -141,7 +141,7 @@ class TextDecoder:
         return (usual, self.is_sure) if usual is not None else (WINDOWS, False)
 
     def notes(self) -> list[str]:
-        """Return sentences on the files read so far that are not UTF-8."""
+        """Sentences on the files read so far that are not UTF-8."""
         chosen = {name: choice for name, choice in self._choices.items() if isinstance(choice, _FileEncoding)}
         groups: dict[tuple[bool, str, bool], list[str]] = {}
         for name, (encoding, is_sure, _) in sorted(chosen.items()):
@@ -174,7 +174,7 @@ class TextDecoder:
         return [f"{plural(count, 'place')} without a meaning in {called} became the replacement character: {where}"]
 
     def state(self) -> dict[str, object]:
-        """Return what `restore` needs, as JSON values."""
+        """What `restore` needs, as JSON values."""
         return {"encoding": self.encoding, "is_sure": self.is_sure, "agree": self.agree}
 
     def restore(self, encoding: str, is_sure: bool, agree: bool) -> None:

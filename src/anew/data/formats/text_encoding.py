@@ -52,7 +52,7 @@ class Decoded(NamedTuple):
 
 
 def decode_text(data: bytes, is_complete: bool = True, encoding: str = WINDOWS, in_part: bool = False) -> Decoded:
-    """Return the text of a file.
+    """The text of a file.
 
     It is read as UTF-8 or as a byte order mark says; if it is neither, in the given encoding. If some of its lines have letters
     in UTF-8 and others are not UTF-8, each line is read by itself. Bytes without a meaning become U+FFFD.
@@ -70,7 +70,7 @@ def decode_text(data: bytes, is_complete: bool = True, encoding: str = WINDOWS, 
 
 
 def decode_unicode(data: bytes, is_complete: bool = True) -> Decoded | None:
-    """Return the text of a file that is UTF-8, or begins with a byte order mark; None for any other text.
+    """The text of a file that is UTF-8, or begins with a byte order mark; None for any other text.
 
     Raises ValueError (one clause) for binary data.
     """
@@ -102,7 +102,7 @@ def is_unicode(data: bytes) -> bool:
 
 
 def decode_lines(data: bytes, encoding: str, in_part: bool = False) -> Decoded:
-    """Return the text of a file that is not UTF-8, or not in all of its lines; see `decode_text`."""
+    """The text of a file that is not UTF-8, or not in all of its lines; see `decode_text`."""
     lines = data.splitlines(keepends=True)
     is_latin = _is_latin(encoding)
     are_utf8 = [bool(_utf8(line)) if in_part else _is_utf8(line, encoding, is_latin) for line in lines]
@@ -131,7 +131,7 @@ class DividedLines(NamedTuple):
 
 
 def divide_lines(sample: bytes) -> DividedLines:
-    """Return the lines beyond ASCII of a text, divided into UTF-8 and others."""
+    """The lines beyond ASCII of a text, divided into UTF-8 and others."""
     lines = [line for line in sample.splitlines(keepends=True) if not line.isascii()]
     others = [line for line in lines if _utf8(line) is None]
     return DividedLines(len(lines) - len(others), len(others), b"".join(others))

@@ -66,7 +66,7 @@ def loudness(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
 
 
 def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
-    """Return how exactly each clip repeats itself at a pitch, (n,) from 0 (noise) to 1 (a steady tone).
+    """How exactly each clip repeats itself at a pitch, (n,) from 0 (noise) to 1 (a steady tone).
 
     This is the largest normalised autocorrelation at any lag of PITCH, averaged over stretches weighted by their energy.
     """

@@ -43,7 +43,7 @@ class Kmers:
 
 
 def _cells(text: str, width: int) -> NDArray[np.float64]:
-    """Return the square root of the share of runs of `width` characters that fall into each cell, (CELLS,)."""
+    """The square root of the share of runs of `width` characters that fall into each cell, (CELLS,)."""
     x = codes(text).astype(np.uint64)
     n = len(x) - width + 1
     if n < 1:
@@ -64,7 +64,7 @@ def _plain_statistics(text: str) -> list[float]:
 
 
 def bigrams(train: Sequence[str], n: int, rng: np.random.Generator, max_characters: int = 100_000) -> list[str]:
-    """Return samples of a Markov chain of characters, a naive generator. Each is as long as a random training text.
+    """Samples of a Markov chain of characters, a naive generator. Each is as long as a random training text.
 
     Args:
         train: Training texts.

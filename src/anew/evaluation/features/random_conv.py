@@ -81,7 +81,7 @@ class Embedding:
 
     @torch.no_grad()
     def detailed(self, x: Tensor) -> tuple[Numbers, Numbers]:
-        """Return features (n, d) of items (n, C, *extents), and DETAIL of the read-outs (n, w) that they are made from."""
+        """Features (n, d) of items (n, C, *extents), and DETAIL of the read-outs (n, w) that they are made from."""
         features, detail = [], []
         for chunk in torch.split(x, CHUNK):
             read_outs = self._read_out(chunk)
@@ -114,7 +114,7 @@ class Embedding:
         return functional.interpolate(x, size=size, mode="bilinear", antialias=True)
 
     def _pooling(self, extents: tuple[int, ...]) -> Tensor:
-        """Return the matrix (product of extents, cells) that averages over cells: faster than adaptive pooling."""
+        """The matrix (product of extents, cells) that averages over cells: faster than adaptive pooling."""
         if extents not in self._cells:
             pooling = torch.ones(1, 1)
             for size in extents:

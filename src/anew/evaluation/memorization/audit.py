@@ -125,7 +125,7 @@ class Audit(Generic[ItemT]):
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
-        """Return the groups, with those that have training and held-out items split into single items.
+        """The groups, with those that have training and held-out items split into single items.
 
         The division of the data did not keep such groups together, so the labels of their items are exchangeable one by one.
         """
@@ -284,7 +284,7 @@ class Audit(Generic[ItemT]):
         return MatchTest(singles, real, [d.resolution for d in distances], len(self.pool), n_held_out, share)
 
     def _ratios(self, control: Indices, remaining_pool: Indices) -> list[Array]:
-        """Return ratios of real items that pose as samples, (h,) for each distance; empty if there are none."""
+        """Ratios of real items that pose as samples, (h,) for each distance; empty if there are none."""
         if not len(control) or not len(remaining_pool):
             return []
         key = control.tobytes()
@@ -301,13 +301,13 @@ class Audit(Generic[ItemT]):
         return self.pool[chosen], self.pool[~chosen]
 
     def _least_control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """Return the smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
+        """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
         train_control, train_rest = self._set_aside(self.pool[self.is_train[self.pool]])
         ps = (self._control_p(control, remaining_pool), self._control_p(train_control, train_rest))
         return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
 
     def _control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
-        """Return p of the scan with real items in the samples' place, as of a generator that copies nothing."""
+        """p of the scan with real items in the samples' place, as of a generator that copies nothing."""
         if not len(control) or self.is_train[remaining_pool].all():
             self.notes.append("Not measured: the control with held-out items in the copying test (there are too few).")
             return None
@@ -342,7 +342,7 @@ class Audit(Generic[ItemT]):
     def _without_proof(
         self, sample_nearests: Sequence[NearestReal], method: str, control_p: float | None = None
     ) -> CopyTestResult:
-        """Return the result of the reference test alone."""
+        """The result of the reference test alone."""
         reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
         identical = count_identical(sample_nearests, self.is_train)
         share = max(reference.copied, identical) / self.n_samples if reference.p <= ALPHA else 0.0
@@ -369,7 +369,7 @@ class Audit(Generic[ItemT]):
         )
 
     def _pairs(self, sample_nearests: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
-        """Return the most suspicious samples among those that are nearest to a training item."""
+        """The most suspicious samples among those that are nearest to a training item."""
         nearest = sample_nearests[scan.decisive]
         rows = [i for i in scan.order if self.is_train[nearest.item[i]]][:PAIRS]
         return [
@@ -384,7 +384,7 @@ class Audit(Generic[ItemT]):
 
 
 def stand_ins(n_samples: int) -> int:
-    """Return how many real items pose as samples in a brief audit, if there are as many."""
+    """How many real items pose as samples in a brief audit, if there are as many."""
     return min(STAND_INS, STAND_INS_PER_SAMPLE * n_samples)
 
 
@@ -414,19 +414,19 @@ def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls:
 
 
 def planted_copies(n_samples: int) -> int:
-    """Return how many copies of each kind are planted for so many samples."""
+    """How many copies of each kind are planted for so many samples."""
     return math.ceil(RATES[-1] * n_samples)
 
 
 def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
-    """Return the samples among which copies are planted: all but those that were found to be copies."""
+    """The samples among which copies are planted: all but those that were found to be copies."""
     rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
     unmatched = rows[~np.isin(rows, match.rows)] if match.p <= ALPHA else rows
     return unmatched if len(unmatched) else rows
 
 
 def count_identical(sample_nearests: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:
-    """Return the number of samples at distance 0 from a training item, by any of the distances."""
+    """The number of samples at distance 0 from a training item, by any of the distances."""
     return int(
         np.any([(nearest.distance == 0.0) & is_train[nearest.item] for nearest in sample_nearests], axis=0).sum()
     )

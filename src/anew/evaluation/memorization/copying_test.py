@@ -78,7 +78,7 @@ class Distance(ABC):
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """Return the nearest item of the pool for each query and its distance, both (m,); items of its group do not count.
+        """The nearest item of the pool for each query and its distance, both (m,); items of its group do not count.
 
         Args:
             queries, pool: Indices of items; the pool is sorted.
@@ -92,14 +92,14 @@ class Distance(ABC):
         """The distance of the same items in other groups. groups: (n,) of any integers."""
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
-        """Return an upper bound (m,) of the distance of each query to the pool, which is cheaper than the distance itself.
+        """An upper bound (m,) of the distance of each query to the pool, which is cheaper than the distance itself.
 
         Items of the group of `without`, (m,) one item for each query, do not count. The bound is inf if nothing is known.
         """
         return np.full(len(queries), np.inf)
 
     def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:
-        """Return the nearest item of each query with its scale. Without a neighbour it is the pool's first item, at inf."""
+        """The nearest item of each query with its scale. Without a neighbour it is the pool's first item, at inf."""
         item, distance = self.nearest(queries, pool)
         return self.with_scale(np.where(item < 0, pool[0], item), distance, pool)
 
@@ -157,7 +157,7 @@ class LabelPermutations:
         self._groups, self._column_groups = groups, column_groups
 
     def with_planted(self, row: int, items: Indices, repeats: int) -> LabelPermutations:
-        """Return labels in which permutation `row` (from 1), with these items as training items, replaces the true labels.
+        """Labels in which permutation `row` (from 1), with these items as training items, replaces the true labels.
 
         The samples are independent of these labels, so only planted copies can be found. `repeats` other permutations are kept.
         """
@@ -241,12 +241,12 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, rng: np.ran
 
 
 def p_value(statistics: Array) -> float:
-    """Return p of the first of the statistics (1 + r,) against the others; a tolerance keeps ties in spite of rounding."""
+    """p of the first of the statistics (1 + r,) against the others; a tolerance keeps ties in spite of rounding."""
     return float((statistics[1:] >= statistics[0] - 1e-9).sum() + 1) / len(statistics)
 
 
 def _steps(nearest: NearestReal, order: Indices) -> Indices:
-    """Return the numbers (g,), rising, of most suspicious samples at which the scan looks.
+    """The numbers (g,), rising, of most suspicious samples at which the scan looks.
 
     Only samples that are closer to a real item than real items are to each other can be copies. With others, the scan would
     notice that any model leans a little to its training items.
@@ -255,7 +255,7 @@ def _steps(nearest: NearestReal, order: Indices) -> Indices:
 
 
 def steps_to(last_step: int) -> Indices:
-    """Return 4, 5, 6, ..., each 12% larger than the one before, and `last_step`; nothing if `last_step` is below 4."""
+    """4, 5, 6, ..., each 12% larger than the one before, and `last_step`; nothing if `last_step` is below 4."""
     if last_step < FIRST_STEP:
         return np.zeros(0, dtype=np.intp)
     count = int(np.log(max(last_step / FIRST_STEP, 1.0)) / np.log(STEP_GROWTH)) + 1
@@ -263,7 +263,7 @@ def steps_to(last_step: int) -> Indices:
 
 
 def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:
-    """Return the signed root of the binomial deviance of the share of train labels at each step, (1 + r, g).
+    """The signed root of the binomial deviance of the share of train labels at each step, (1 + r, g).
 
     It is a standardised count whose tails also hold for shares near 0 and 1: with 9 training items to 1 held-out item, the
     plain standardised count cannot exceed sqrt(k / 9). Several samples at one item count as one in its variance.
@@ -279,7 +279,7 @@ def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, s
 
 
 def deviance_root(hit_share: Array, share: float) -> Array:
-    """Return sqrt(2 KL(hit_share || share)) of Bernoulli distributions, negative if hit_share is below share."""
+    """sqrt(2 KL(hit_share || share)) of Bernoulli distributions, negative if hit_share is below share."""
     with np.errstate(divide="ignore", invalid="ignore"):
         hit_term = np.where(hit_share > 0.0, hit_share * np.log(hit_share / share), 0.0)
         miss_term = np.where(hit_share < 1.0, (1.0 - hit_share) * np.log((1.0 - hit_share) / (1.0 - share)), 0.0)
@@ -287,7 +287,7 @@ def deviance_root(hit_share: Array, share: float) -> Array:
 
 
 def count_earlier(values: Indices) -> Indices:
-    """Return how often each value (k,) occurs before its own position."""
+    """How often each value (k,) occurs before its own position."""
     order = np.argsort(values, kind="stable")
     run_starts = np.flatnonzero(np.diff(values[order], prepend=-1))
     rank_in_run = np.arange(len(values)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(values))))
@@ -360,12 +360,12 @@ def reference_test(
 
 
 def bonferroni_p(*p_values: float) -> float:
-    """Return p of several tests together: the smallest times their number (Bonferroni), at most 1."""
+    """p of several tests together: the smallest times their number (Bonferroni), at most 1."""
     return min(len(p_values) * min(p_values), 1.0)
 
 
 def least_copies(share: float, looks: int = LOOKS) -> int:
-    """Return how many copies a scan needs to reach ALPHA if all of them rank first.
+    """How many copies a scan needs to reach ALPHA if all of them rank first.
 
     Args:
         share: Share of the real items that are training items: the chance of a hit.
@@ -375,6 +375,6 @@ def least_copies(share: float, looks: int = LOOKS) -> int:
 
 
 def held_out_needed(copies: float, train: int, looks: int = LOOKS) -> int:
-    """Return how many held-out items make `copies` copies enough, with `train` training items; inverse of `least_copies`."""
+    """How many held-out items make `copies` copies enough, with `train` training items; inverse of `least_copies`."""
     share = float((ALPHA / looks) ** (1.0 / max(copies, 1e-9)))
     return int(np.ceil(train * (1.0 - share) / share)) if share > 0.0 else 10**12

@@ -133,7 +133,7 @@ def standardise(images: Sequence[Numbers]) -> Tensor:
 
 
 def axes(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return orthonormal columns (h, r) and (w, s) that hold most of the variation down and across images x (n, C, h, w).
+    """Orthonormal columns (h, r) and (w, s) that hold most of the variation down and across images x (n, C, h, w).
 
     r and s are at most CORE_SIDE.
     """
@@ -211,7 +211,7 @@ def features(x: Tensor, mirror: bool = True) -> Tensor:
 
 
 def nearest_pixels(images: Numbers, training: Numbers) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the index of the nearest training image of each image, and the root mean squared difference, both (n,).
+    """The index of the nearest training image of each image, and the root mean squared difference, both (n,).
 
     Args:
         images: (n, ...) uint8.

@@ -159,7 +159,7 @@ def cut_passages(texts: Sequence[str], width: int = PASSAGE, block: int | None =
 
 
 def count_passages(texts: Sequence[str], width: int = PASSAGE) -> int:
-    """Return the number of passages that `cut_passages` makes."""
+    """The number of passages that `cut_passages` makes."""
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     return int(((lengths > 0) + np.maximum(lengths - SHORTEST, 0) // width).sum())
 
@@ -228,7 +228,7 @@ def audit_texts(
 def _locate_in_texts(
     pair: ClosestPair, sample_passages: Passages, sample_rows: Indices, train_passages: Passages, train_rows: Indices
 ) -> ClosestPair:
-    """Return a pair of passages by the texts that they were cut from, and their offsets there."""
+    """A pair of passages by the texts that they were cut from, and their offsets there."""
     sample, train = sample_rows[pair.sample], train_rows[pair.train]
     return replace(
         pair,
@@ -240,7 +240,7 @@ def _locate_in_texts(
 
 
 def _choose_groups(groups: Indices, max_items: int | None, rng: np.random.Generator) -> Indices:
-    """Return sorted indices of about `max_items` items, of whole groups drawn at random; all if there are no more."""
+    """Sorted indices of about `max_items` items, of whole groups drawn at random; all if there are no more."""
     if max_items is None or len(groups) <= max_items:
         return np.arange(len(groups))
     different, sizes = np.unique(groups, return_counts=True)
@@ -250,7 +250,7 @@ def _choose_groups(groups: Indices, max_items: int | None, rng: np.random.Genera
 
 
 def _block(train: Sequence[str], held_out: Sequence[str]) -> int | None:
-    """Return the characters of a span if held-out texts are spans cut out of documents; None if they are documents."""
+    """The characters of a span if held-out texts are spans cut out of documents; None if they are documents."""
     if not held_out or not train:
         return None
     train_length, held_out_length = (float(np.median([len(text) for text in texts])) for texts in (train, held_out))

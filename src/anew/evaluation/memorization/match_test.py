@@ -69,7 +69,7 @@ NOTHING = MatchResult(1.0, np.zeros(0, dtype=np.intp), 0.0, 0.0, 0.0)
 
 
 def nearest_of_stand_ins(distance: Distance, stand_ins: Indices, pool: Indices) -> NearestReal:
-    """Return the nearest other real item of each stand-in, with the scale of that item when the stand-in is left out.
+    """The nearest other real item of each stand-in, with the scale of that item when the stand-in is left out.
 
     If another item is already too near for a match, its distance is taken as the scale. Stand-ins that are the nearest of
     their own nearest item are left out a fold at a time, so the scale may be a little too large.
@@ -133,14 +133,14 @@ class MatchTest:
     def p(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int = PERMUTATIONS
     ) -> float:
-        """Return the p of `run`, in half the time."""
+        """The p of `run`, in half the time."""
         p_values = self._p_values(rows, labels, rng, repeats)
         return bonferroni_p(*p_values.values()) if p_values else 1.0
 
     def _p_values(
         self, rows: Indices, labels: LabelPermutations, rng: np.random.Generator, repeats: int
     ) -> dict[int, float]:
-        """Return p by each distance for which there are real items to compare with."""
+        """p by each distance for which there are real items to compare with."""
         return {
             i: self._distance_p(self.nearests[i].take(rows), self.real[i], self.resolutions[i], labels, rng, repeats)
             for i in range(len(self.real))
@@ -184,7 +184,7 @@ class MatchTest:
     def _label_p(
         self, labels: LabelPermutations, items: Indices, n_samples: int, n_real: int, real_matches: int
     ) -> tuple[float, bool]:
-        """Return p of so many training items among the items that samples match, and whether the labels confirm the test.
+        """p of so many training items among the items that samples match, and whether the labels confirm the test.
 
         They do not if samples match held-out items more often than real items match each other.
         """
@@ -230,7 +230,7 @@ def _ends_of_ties(steps: Indices, ratio: Array) -> Indices:
 
 
 def _ratio(nearest: NearestReal, resolution: float) -> Array:
-    """Return the ratio with half the resolution added to both distances.
+    """The ratio with half the resolution added to both distances.
 
     To be identical to an item whose neighbours are one edit away says less than to be one edit away from an item whose
     neighbours are eight edits away.
@@ -239,7 +239,7 @@ def _ratio(nearest: NearestReal, resolution: float) -> Array:
 
 
 def _one_per_item(nearest: NearestReal) -> tuple[Indices, int]:
-    """Return one row for each matched item, the one that is closest to it, and the number of other rows that match."""
+    """One row for each matched item, the one that is closest to it, and the number of other rows that match."""
     rows = np.flatnonzero(_is_match(nearest))
     rows = rows[np.argsort(nearest.ratio[rows], kind="stable")]
     first = np.unique(nearest.item[rows], return_index=True)[1]
@@ -251,11 +251,11 @@ def _is_match(nearest: NearestReal) -> Flags:
 
 
 def _permute(is_sample: Flags, share: float, repeats: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return whether each match belongs to a sample, (1 + r, c): the true row, then random ones with probability `share`."""
+    """Whether each match belongs to a sample, (1 + r, c): the true row, then random ones with probability `share`."""
     permuted = rng.random((repeats, len(is_sample))) < share
     return np.concatenate([is_sample[None], permuted]).astype(np.uint8)
 
 
 def binomial_tail(hits: int, n: int, share: float) -> float:
-    """Return the probability of at least `hits` hits among n, each with probability `share`."""
+    """The probability of at least `hits` hits among n, each with probability `share`."""
     return 1.0 if hits <= 0 else beta_cumulative(share, hits, n - hits + 1.0)

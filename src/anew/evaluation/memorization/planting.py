@@ -60,7 +60,7 @@ class Detection:
         return min(DRAWS - self.draws, self._misses_left()) * self.slowest
 
     def _misses_left(self) -> int:
-        """Return how many further misses would decide that the rate is not caught."""
+        """How many further misses would decide that the rate is not caught."""
         return int((1.0 - DETECTION_POWER) * DRAWS) + 1 - self.missed
 
     def record(self, is_caught: bool, seconds: float = 0.0) -> None:
@@ -123,7 +123,7 @@ class Planting:
         return controls
 
     def picture(self, scan: ScanResult, controls: Sequence[PlantedControl]) -> ScanPicture | None:
-        """Return the picture of the scan, with exact copies planted at the lowest rate that was caught, or else the highest."""
+        """The picture of the scan, with exact copies planted at the lowest rate that was caught, or else the highest."""
         sample_nearest = self.nearests[scan.decisive].take(np.arange(self.n_samples))
         picture = picture_of(sample_nearest, scan, self.labels)
         exact = [control for control in controls if control.kind == "exact"]
@@ -157,7 +157,7 @@ class Planting:
         return combined_p(0.0, least_reference(nearests, self.ratios, rng, DRAW_PERMUTATIONS)) <= ALPHA
 
     def _plant(self, rng: np.random.Generator, planted_row: int, count: int) -> tuple[Indices, Indices]:
-        """Return the planted items that are used, and the rows of samples in which they replace some."""
+        """The planted items that are used, and the rows of samples in which they replace some."""
         n_planted = self.planted.shape[1]
         rows = self.base.copy() if len(self.base) == self.n_samples else rng.choice(self.base, self.n_samples)
         chosen = rng.choice(n_planted, count, replace=False)
@@ -166,7 +166,7 @@ class Planting:
 
 
 def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float | None:
-    """Return the share of draws of one rate that are caught; None if too little time is left to decide.
+    """The share of draws of one rate that are caught; None if too little time is left to decide.
 
     Args:
         draw: Plants copies and returns whether a test finds them; gets the number of the draw, from 1 on.
@@ -200,7 +200,7 @@ def least_reference(
 
 
 def combined_p(p: float, reference: ReferenceResult | None) -> float:
-    """Return p of the scan if the reference test confirms it, else the larger p of both.
+    """p of the scan if the reference test confirms it, else the larger p of both.
 
     Any model leans to its training items (to phrases, strokes), and with enough samples the scan notices that. Copies are also
     closer to real items than those are to each other, which is what the reference test confirms.
@@ -209,7 +209,7 @@ def combined_p(p: float, reference: ReferenceResult | None) -> float:
 
 
 def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
-    """Return the lowest rate at which both exact and disturbed copies were caught, as at all higher rates; None: at no rate."""
+    """The lowest rate at which both exact and disturbed copies were caught, as at all higher rates; None: at no rate."""
     exact, disturbed = (
         {p.rate for p in planted if p.kind == kind and p.caught >= DETECTION_POWER} for kind in ("exact", "disturbed")
     )

@@ -178,7 +178,7 @@ class CopyTestResult:
         return plain | {"verdict": self.verdict()}
 
     def scores(self) -> list[Score]:
-        """Return the result as scores. If no copies are found, the upper end of their share is the detection limit."""
+        """The result as scores. If no copies are found, the upper end of their share is the detection limit."""
         source = f"{self.samples:,} samples, {self.train:,} training and {self.held_out:,} held-out items, by {self.distance}"
         high = self.high if self.found else self.detection_limit
         scores = [
@@ -231,7 +231,7 @@ class CopyTestResult:
         return f"{self._identical()}{self._not_found()}{self._sharper_than_real()}"
 
     def _identical(self) -> str:
-        """Return how many samples are identical to training items, a fact that needs no test, and how many real items are."""
+        """How many samples are identical to training items, a fact that needs no test, and how many real items are."""
         if not self.identical:
             return ""
         real = ""
@@ -305,7 +305,7 @@ class CopyTestResult:
         return ""
 
     def needed(self, rate: float) -> tuple[int, int]:
-        """Return how many held-out items, or else how many samples, are needed to catch a share `rate` of copies.
+        """How many held-out items, or else how many samples, are needed to catch a share `rate` of copies.
 
         Each is for the present number of the other.
         """

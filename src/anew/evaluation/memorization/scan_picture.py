@@ -50,7 +50,7 @@ class ScanPicture:
 
 
 def picture_of(nearest: NearestReal, scan: ScanResult, labels: LabelPermutations) -> ScanPicture | None:
-    """Return the picture of a scan over samples with these nearest items; None if there are too few of them."""
+    """The picture of a scan over samples with these nearest items; None if there are too few of them."""
     ranks = ranks_to_show(len(scan.order))
     if not len(ranks) or not np.isfinite(scan.alarm):
         return None
@@ -65,7 +65,7 @@ def picture_of(nearest: NearestReal, scan: ScanResult, labels: LabelPermutations
 def planted_shares(
     nearest: NearestReal, ranks: Sequence[int], labels: LabelPermutations, rng: np.random.Generator
 ) -> list[float]:
-    """Return the shares (g,) at these ranks for samples with planted copies, whose originals are labelled as training items."""
+    """The shares (g,) at these ranks for samples with planted copies, whose originals are labelled as training items."""
     columns = labels.columns(nearest.item[nearest.order(rng)])
     return _round(hit_shares(columns, np.asarray(ranks, dtype=np.intp), labels))
 
@@ -84,7 +84,7 @@ def hit_shares(columns: Indices, ranks: Indices, labels: LabelPermutations) -> A
 
 
 def alarm_line(effective: Array, share: float, alarm: float) -> Array:
-    """Return the smallest share of hits (g,) whose statistic reaches `alarm`; 1 if even the share 1 does not.
+    """The smallest share of hits (g,) whose statistic reaches `alarm`; 1 if even the share 1 does not.
 
     Args:
         effective: (g,) effective number of independent samples at each rank.

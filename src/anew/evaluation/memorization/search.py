@@ -61,7 +61,7 @@ class Variants(ABC):
 
     @abstractmethod
     def take(self, query: Tensor, variant: Tensor) -> Tensor:
-        """Return these variants of these queries as a new tensor (k, d). query, variant: (k,) indices."""
+        """These variants of these queries as a new tensor (k, d). query, variant: (k,) indices."""
 
 
 class GivenVariants(Variants):
@@ -103,7 +103,7 @@ class Search:
         self._bounds = torch.cat([with_residual(core[part] @ self._basis, squares[part]) for part in parts])  # (n, b)
 
     def with_groups(self, groups: Integers) -> Search:
-        """Return a search over the same rows with other groups (n,), any integers."""
+        """A search over the same rows with other groups (n,), any integers."""
         regrouped = copy.copy(self)
         regrouped._group = np.unique(groups, return_inverse=True)[1]
         return regrouped
@@ -116,7 +116,7 @@ class Search:
     def nearest(
         self, queries: Indices, pool: Indices, variants: Callable[[Indices], Variants]
     ) -> tuple[Indices, Array]:
-        """Return the nearest row of the pool to each query, and its distance, both (q,).
+        """The nearest row of the pool to each query, and its distance, both (q,).
 
         Args:
             queries: (q,) indices of rows.
@@ -135,7 +135,7 @@ class Search:
         return item, distance
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
-        """Return the distance (q,) of each query, without variants, to the item of the pool that is nearest by the bounds.
+        """The distance (q,) of each query, without variants, to the item of the pool that is nearest by the bounds.
 
         Items of the query's group and of the group of `without`, (q,), do not count. The distance is inf if none is left.
         """
@@ -178,7 +178,7 @@ class Search:
         return best.result()
 
     def _same_group(self, queries: Indices, pool: Indices, n_variants: int) -> _SameGroup:
-        """Return the pairs of a query variant and a pool item that are of one group."""
+        """The pairs of a query variant and a pool item that are of one group."""
         order = np.argsort(self._group[pool], kind="stable")
         pool_groups, query_groups = self._group[pool][order], self._group[queries]
         first = np.searchsorted(pool_groups, query_groups)
@@ -267,15 +267,15 @@ class _Best:
         self.compare(rows[row] + row_start, column + pool_start)
 
     def _upper_bound(self, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
-        """Return the half squared bound, less offset and slack, from which on no pair of a row is nearer than the best so far."""
+        """The half squared bound, less offset and slack, from which on no pair of a row is nearer than the best so far."""
         return self.square[(rows + row_start) // self._variants.count] / 2.0 - offset[rows]
 
     def _rows_under(self, least: Tensor, rows: Tensor, offset: Tensor, row_start: int) -> Tensor:
-        """Return those rows of a tile whose least bound is below their upper bound."""
+        """Those rows of a tile whose least bound is below their upper bound."""
         return rows[least < self._upper_bound(rows, offset, row_start)]
 
     def _may_be_nearer(self, rows: Tensor, pool_start: int, count: int) -> Tensor:
-        """Return which of `count` pool items from `pool_start` on may be nearer to these rows than the best so far, (rows, count)."""
+        """Which of `count` pool items from `pool_start` on may be nearer to these rows than the best so far, (rows, count)."""
         if self._chunk[0] != pool_start:
             part = self._rows_core[self._pool[pool_start : pool_start + count]]
             self._chunk = (pool_start, part, part.square().sum(dim=1) / 2.0)
@@ -320,7 +320,7 @@ class _Best:
             self._compare_rows(row_part, real_part, row_part // self._variants.count)
 
     def _nearest_by_product(self, row: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Return those pairs of one query that are nearest, up to the rounding of products."""
+        """Those pairs of one query that are nearest, up to the rounding of products."""
         rows, items = torch.unique(row), torch.unique(real)
         views = self._variants.take(rows // self._variants.count, rows % self._variants.count)
         square = views.square().sum(dim=1)[:, None] + self._rows_square[items] - 2.0 * (views @ self._rows[items].T)
@@ -351,7 +351,7 @@ def with_residual(projected: Tensor, squares: Tensor) -> Tensor:
 
 
 def basis(rows: Tensor, size: int) -> Tensor:
-    """Return orthonormal columns (d, size) that hold most of the variance of rows (n, d), by power iteration.
+    """Orthonormal columns (d, size) that hold most of the variance of rows (n, d), by power iteration.
 
     Any orthonormal columns give a valid bound; these give a tight one.
     """

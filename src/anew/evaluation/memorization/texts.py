@@ -71,7 +71,7 @@ class PassageDistance(Distance):
             return item, 1.0 / length
 
     def longest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """Return the text of the pool that shares the longest passage with each query, and its length in bytes, both (m,)."""
+        """The text of the pool that shares the longest passage with each query, and its length in bytes, both (m,)."""
         role = np.zeros(len(self._group), dtype=np.uint8)  # bit 1: a query, bit 2: of the pool
         role[queries] |= 1
         role[pool] |= 2
@@ -95,7 +95,7 @@ class PassageDistance(Distance):
     def _longest_per_text(
         self, queries: Indices, text: Numbers, query_suffixes: Indices, length: Numbers, match: Indices
     ) -> tuple[Indices, Array]:
-        """Return the longest match of each query; query_suffixes, length, match: one entry for each suffix of a query."""
+        """The longest match of each query; query_suffixes, length, match: one entry for each suffix of a query."""
         n = len(query_suffixes)
         best = np.full(len(self._group), -1, dtype=np.int64)
         code = length.astype(np.int64) * n + np.arange(n)  # length first, then which suffix it is
@@ -146,7 +146,7 @@ class _Suffixes:
 
 
 def _running_minimum(values: Numbers, segment: Numbers) -> Numbers:
-    """Return the smallest value so far within each segment; segments are numbered in rising order."""
+    """The smallest value so far within each segment; segments are numbered in rising order."""
     offset = segment.astype(np.int64) << 32  # puts a later segment below all of an earlier one
     return np.asarray(np.minimum.accumulate(values - offset) + offset).astype(np.int32)
 
@@ -178,7 +178,7 @@ class EditDistance(Distance):
         return item, distance
 
     def _nearest_within(self, limit: float, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        """Return the nearest item of the pool within `limit`, else -1 and inf; a smaller limit is faster."""
+        """The nearest item of the pool within `limit`, else -1 and inf; a smaller limit is faster."""
         table = process.cdist(
             [self._records[i] for i in queries],
             [self._records[i] for i in pool],
@@ -289,7 +289,7 @@ def _join_texts(training: Codes, rows: Sequence[Codes]) -> Integers:
 
 
 def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]:
-    """Return the positions from `first_text` on, and for each the training positions with the longest common prefix.
+    """The positions from `first_text` on, and for each the training positions with the longest common prefix.
 
     These are the training positions just before and just after it in the order of suffixes; -1 if there is none.
     """
@@ -317,7 +317,7 @@ def _common_prefix_lengths(ids: Integers, places: Places, other_places: Places, 
 
 
 def _occurrences(ids: Integers, order: Places, start: int, length: int) -> Places:
-    """Return all positions at which these characters occur; they are adjacent in the order of suffixes."""
+    """All positions at which these characters occur; they are adjacent in the order of suffixes."""
     passage = ids[start : start + length]
 
     def side(rank: int) -> int:
@@ -333,7 +333,7 @@ def _occurrences(ids: Integers, order: Places, start: int, length: int) -> Place
 
 
 def nearest_record(text: str, records: Sequence[str]) -> tuple[int, int]:
-    """Return the index of the first record with the fewest edits to a text, and their number; (-1, 0) without records.
+    """The index of the first record with the fewest edits to a text, and their number; (-1, 0) without records.
 
     Whole records are compared, those of the most similar length first. There are at least as many edits as the lengths
     differ, so the search ends when this difference exceeds the best so far.

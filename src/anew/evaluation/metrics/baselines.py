@@ -27,7 +27,7 @@ OVERHEAD = 1.2  # factor by which larger data takes longer than in proportion, f
 
 
 def kneser_ney_bits(train: Sequence[str], test: Sequence[str], order: int, records: bool) -> NDArray[np.float64]:
-    """Return the bits (n,) of each test character under an interpolated Kneser-Ney model of `order` characters of context.
+    """The bits (n,) of each test character under an interpolated Kneser-Ney model of `order` characters of context.
 
     Records are read with a line end before and after, so that the model knows where one begins and must predict its end.
     """
@@ -90,7 +90,7 @@ def is_available(name: str) -> bool:
 
 
 def compressed_bits(name: str, train: Sequence[str], test: Sequence[str], records: bool) -> float:
-    """Return the bits that the test part adds to the compressed training part."""
+    """The bits that the test part adds to the compressed training part."""
     compress = COMPRESSORS[name][0]
     end = "\n" if records else ""
     train_bytes, test_bytes = (

@@ -62,7 +62,7 @@ BITS_GAP = MetricSpec(
 
 
 def bits_spec(unit: str, reference: str = "") -> MetricSpec:
-    """Return the metric of a unit ("character"), or of a reference row next to it ("kneser_ney", or a part of the model)."""
+    """The metric of a unit ("character"), or of a reference row next to it ("kneser_ney", or a part of the model)."""
     if not reference:
         title, meaning = UNITS.get(unit, (f"Bits per {unit}", "Lower is better predicted."))
         return MetricSpec(

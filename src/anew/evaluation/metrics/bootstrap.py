@@ -25,7 +25,7 @@ def resample(
     repeats: int = RESAMPLES,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> list[float]:
-    """Return values of `statistic(*sets)` with the rows of each set drawn with replacement; fewer once `out_of_time()`."""
+    """Values of `statistic(*sets)` with the rows of each set drawn with replacement; fewer once `out_of_time()`."""
     rng = np.random.default_rng(seed)
     values: list[float] = []
     while len(values) < repeats and not out_of_time():
@@ -36,7 +36,7 @@ def resample(
 def interval(
     value: float, resampled: Sequence[float] | Array, *, level: float = 0.95, minimum: float = -np.inf
 ) -> Interval:
-    """Return the ends of an interval about `value` from resampled values; (None, None) for fewer than FEWEST_RESAMPLES.
+    """The ends of an interval about `value` from resampled values; (None, None) for fewer than FEWEST_RESAMPLES.
 
     The interval is centred on `value`: drawing with replacement repeats rows, which shifts a distance upwards as a smaller n
     would.

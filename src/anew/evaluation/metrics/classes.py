@@ -183,7 +183,7 @@ def total_variation(a: Rows, b: Rows, n_classes: int) -> float:
 
 
 def affordable_probe(n_items: int, seconds_per_item: float, seconds: float) -> int:
-    """Return how many of `n_items` training items a probe can be trained on within the seconds; 0 if not even the fewest."""
+    """How many of `n_items` training items a probe can be trained on within the seconds; 0 if not even the fewest."""
     for size in PROBE_SIZES:
         n = min(size, n_items)
         if seconds_per_item * n + SOLVE_SECONDS * n**3 <= seconds:
@@ -192,7 +192,7 @@ def affordable_probe(n_items: int, seconds_per_item: float, seconds: float) -> i
 
 
 def class_mix_warning(scores: Mapping[str, Score]) -> str:
-    """Return a sentence if the class mix differs from the data's, else "".
+    """A sentence if the class mix differs from the data's, else "".
 
     It is also "" if samples look like no real item, since their predicted classes then say nothing.
     """

@@ -31,7 +31,7 @@ DIVERSITY = MetricSpec(
 
 
 def vendi_score(x: Rows) -> float:
-    """Return the effective number of different rows of x (n, d), from 1 to min(n, d).
+    """The effective number of different rows of x (n, d), from 1 to min(n, d).
 
     It is exp of the entropy of the eigenvalues of the cosine kernel / n. It grows with n, so compare it at equal n only.
     """

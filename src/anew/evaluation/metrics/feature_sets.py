@@ -75,12 +75,12 @@ class FeatureComparison:
         return cls(sets, sets.head(PAIRS_MOST), seed, over)
 
     def source(self, method: str, sets: FeatureSets | None = None) -> str:
-        """Return the `source` of a score: data and method. sets: the items it was computed from, by default `self.sets`."""
+        """The `source` of a score: data and method. sets: the items it was computed from, by default `self.sets`."""
         sets = sets or self.sets
         return f"samples against held-out {sets.noun}, {sets.description}, {method}"
 
     def baselines(self, sets: FeatureSets, statistic: Statistic) -> tuple[float, float | None]:
-        """Return the statistic with training items, and with naive samples (None if too few), in the samples' place."""
+        """The statistic with training items, and with naive samples (None if too few), in the samples' place."""
         real = statistic(sets.train, sets.held_out)
         if sets.naive is None or len(sets.naive) < len(sets.samples):
             return real, None
@@ -89,7 +89,7 @@ class FeatureComparison:
     def bootstrap_score(
         self, spec: MetricSpec, statistic: Statistic, method: str, time_share: float, minimum: float = -np.inf
     ) -> Score:
-        """Return the score of a statistic of all samples and held-out items, with its interval and baselines.
+        """The score of a statistic of all samples and held-out items, with its interval and baselines.
 
         Args:
             spec: The metric.

@@ -38,7 +38,7 @@ class ItemStatistic:
 
 
 def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
-    """Return the metric of a statistic. quantity: what the statistic is, a noun phrase ("sharpness")."""
+    """The metric of a statistic. quantity: what the statistic is, a noun phrase ("sharpness")."""
     return MetricSpec(
         name,
         title,
@@ -56,7 +56,7 @@ def statistic_spec(name: str, title: str, quantity: str) -> MetricSpec:
 
 
 def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:
-    """Return the score of a statistic, given its values for samples (n,), held-out items (m,) and training items."""
+    """The score of a statistic, given its values for samples (n,), held-out items (m,) and training items."""
     value, low, high = _effect_size(samples, held_out)
     medians = f"median of samples {np.median(samples):.3g}, of held-out items {np.median(held_out):.3g}"
     return Score(
@@ -71,7 +71,7 @@ def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows
 
 
 def _effect_size(a: Rows, b: Rows) -> tuple[float, float, float]:
-    """Return the effect size of a (n,) against b (m,), in whichever direction it is larger, and its 95% interval (DeLong)."""
+    """The effect size of a (n,) against b (m,), in whichever direction it is larger, and its 95% interval (DeLong)."""
     value, variance = auc(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
     half = 1.96 * float(np.sqrt(variance))
     ends = abs(value - half - 0.5), abs(value + half - 0.5)

@@ -61,7 +61,7 @@ class Grams:
         return float(self.weighted(np.ones((1, len(self.aa))), np.ones((1, len(self.bb))))[0])
 
     def weighted(self, a: Array, b: Array) -> Array:
-        """Return the distance (r,) under weights of items a (r, n) and b (r, m), one row for each resample.
+        """The distance (r,) under weights of items a (r, n) and b (r, m), one row for each resample.
 
         An item is never paired with itself, so a row that is drawn twice adds no bias.
         """
@@ -74,7 +74,7 @@ class Grams:
         return np.asarray(total - 2.0 * cross)
 
     def permutation_p(self, rng: np.random.Generator, repeats: int = 200) -> float:
-        """Return p of the distance by a permutation test, with `repeats` random divisions of all items into two sets."""
+        """p of the distance by a permutation test, with `repeats` random divisions of all items into two sets."""
         n, m = len(self.aa), len(self.bb)
         pooled = np.block([[self.aa, self.ab], [self.ab.T, self.bb]])
         np.fill_diagonal(pooled, 0.0)

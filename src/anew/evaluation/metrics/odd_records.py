@@ -64,7 +64,7 @@ def odd_scores(
 
 
 def _counted(training: Sequence[str], train: Sequence[str], seed: int) -> list[str]:
-    """Return training records in random order that are not in `train`, up to MOST_CHARACTERS."""
+    """Training records in random order that are not in `train`, up to MOST_CHARACTERS."""
     left_out, counted, size = set(train), list[str](), 0
     for i in np.random.default_rng(seed).permutation(len(training)):
         if training[i] not in left_out and size < MOST_CHARACTERS:
@@ -74,7 +74,7 @@ def _counted(training: Sequence[str], train: Sequence[str], seed: int) -> list[s
 
 
 def _bits_per_character(counted: Sequence[str], records: Sequence[str]) -> NDArray[np.float64]:
-    """Return the bits per character (n,) of each record; its end counts as a character."""
+    """The bits per character (n,) of each record; its end counts as a character."""
     bits = kneser_ney_bits(counted, records, ORDER, records=True)
     lengths = np.array([len(record) + 1 for record in records])
     return np.asarray(np.add.reduceat(bits, np.cumsum(lengths) - lengths) / lengths)

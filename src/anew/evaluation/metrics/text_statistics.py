@@ -87,7 +87,7 @@ class TextStatistics:
     seed: int
 
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
-        """Return functions that yield the scores of one quantity each, by its name."""
+        """Functions that yield the scores of one quantity each, by its name."""
         of_records = {ODD_RECORDS_MEASURE: self._odd_records} if self.records else {}
         return of_records | {
             "n-grams": self._ngrams,
@@ -197,7 +197,7 @@ def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.
 
 
 def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
-    """Return a number for each n-gram of a text, equal for equal n-grams."""
+    """A number for each n-gram of a text, equal for equal n-grams."""
     ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
     key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
     for offset in range(width):
@@ -206,7 +206,7 @@ def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[
 
 
 def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
-    """Return the slope of log frequency over log rank of the commonest words that occur twice or more; None for under 20."""
+    """The slope of log frequency over log rank of the commonest words that occur twice or more; None for under 20."""
     _, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
     counts = np.sort(counts[counts >= 2])[::-1][:max_words]
     if len(counts) < 20:
@@ -215,7 +215,7 @@ def zipf_slope(words: Sequence[str], max_words: int = 500) -> float | None:
 
 
 def _count_repeated(text: str) -> tuple[int, int]:
-    """Return how many passages of REPEAT characters occur earlier in the text, and the number of all passages."""
+    """How many passages of REPEAT characters occur earlier in the text, and the number of all passages."""
     if len(text) < REPEAT:
         return 0, 0
     hashes = window_hashes(codes(text), REPEAT)

@@ -78,7 +78,7 @@ def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult
 
 
 def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
-    """Return the area under the ROC curve of ratings (p,) and (q,), where ties count half, and its variance (DeLong 1988)."""
+    """The area under the ROC curve of ratings (p,) and (q,), where ties count half, and its variance (DeLong 1988)."""
 
     def share_below(values: Rows, reference: Rows) -> Array:
         order = np.sort(reference)

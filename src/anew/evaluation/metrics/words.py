@@ -88,7 +88,7 @@ class Vocabulary:
         return {run for word in self._ids for run in runs(word)}
 
     def known_share(self, texts: Sequence[str]) -> float:
-        """Return the share of the words of texts that are known; 0 without words."""
+        """The share of the words of texts that are known; 0 without words."""
         is_known = [word in self._ids for text in texts for word in words(text, self.records)]
         return sum(is_known) / max(len(is_known), 1)
 
@@ -116,13 +116,13 @@ class Vocabulary:
 
 
 def words(text: str, record: bool) -> list[str]:
-    """Return the words of a text in lower case, without the first and last word of a piece, which may be cut."""
+    """The words of a text in lower case, without the first and last word of a piece, which may be cut."""
     matches = WORD.findall(text)
     return [word.lower() for word in (matches if record else matches[1:-1])]
 
 
 def runs(word: str) -> list[str]:
-    """Return the letter triples of a word, marks of its beginning and end included."""
+    """The letter triples of a word, marks of its beginning and end included."""
     marked = f"^{word}$"
     return [marked[i : i + WIDTH] for i in range(max(len(marked) - WIDTH + 1, 1))]
 

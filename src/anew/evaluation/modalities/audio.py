@@ -69,7 +69,7 @@ class AudioEvaluation(Evaluation[Samples]):
         return audio.spectrograms(items, self.rate)[:, None] * (2.0 / audio.FLOOR_DB) + 1.0
 
     def naive(self, train: Sequence[Samples], n: int, rng: np.random.Generator) -> list[Samples]:
-        """Return noise with the spectra of training clips: its tones are right, but not when they sound."""
+        """Noise with the spectra of training clips: its tones are right, but not when they sound."""
         clips = []
         for index in rng.integers(len(train), size=n):
             magnitude = np.abs(np.fft.rfft(train[index], axis=0))
@@ -125,7 +125,7 @@ class AudioEvaluation(Evaluation[Samples]):
         yield distance_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
 
     def probe_embedder(self) -> Embedder[Samples]:
-        """Return the function that computes coarse spectrograms, which show best what is said, and take little time."""
+        """The function that computes coarse spectrograms, which show best what is said, and take little time."""
         return self._coarse_spectrograms
 
     def _coarse_spectrograms(self, items: Sequence[Samples]) -> Numbers:
@@ -134,7 +134,7 @@ class AudioEvaluation(Evaluation[Samples]):
         return np.asarray(coarse.flatten(1).numpy())
 
     def report_content(self) -> ReportContent:
-        """Return spectrograms with players.
+        """Spectrograms with players.
 
         Distances are root mean squared differences of spectrograms in decibels, next to those that held-out clips usually have.
         """

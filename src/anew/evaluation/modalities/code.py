@@ -146,7 +146,7 @@ class CodeEvaluation(TextEvaluation):
         )
 
     def _held_out(self, rng: np.random.Generator, n: int) -> list[str]:
-        """Return held-out files in random order; like samples, they begin at the beginning of a file."""
+        """Held-out files in random order; like samples, they begin at the beginning of a file."""
         texts = self._part("test", TEST_MOST)
         return [texts[i] for i in rng.permutation(len(texts))[:n]]
 

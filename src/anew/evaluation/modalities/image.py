@@ -45,7 +45,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         return GridEmbedder(image_tensor, train, at_once=256)
 
     def naive(self, train: Sequence[Numbers], n: int, rng: np.random.Generator) -> list[Numbers]:
-        """Return images in which each pixel is from another training image: only the values at each place are right."""
+        """Images in which each pixel is from another training image: only the values at each place are right."""
         images = stack(train)
         flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (m, pixels, C)
         pixel = np.arange(flat.shape[1])
@@ -74,7 +74,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         yield from self.metrics_in_time(metrics, QUICK)
 
     def report_content(self) -> ReportContent:
-        """Return sheets and pairs. Distances are root mean squared differences of values of 0 to 255, next to those that
+        """Sheets and pairs. Distances are root mean squared differences of values of 0 to 255, next to those that
         held-out images usually have."""
         samples = self.inputs.samples
         if not samples:
@@ -100,7 +100,7 @@ class ImageEvaluation(Evaluation[Numbers]):
         return ReportItem(sheet.png(sheet.shrink(item)))
 
     def _pixel_set(self, name: str) -> Numbers:
-        """Return the first images of a set, as many as a metric of pixels needs."""
+        """The first images of a set, as many as a metric of pixels needs."""
         values = int(np.prod(self.sets["samples"][0].shape))
         return stack(self.sets[name][: max(PIXELS // values, MIN_ITEMS)][:2_000])
 
@@ -135,7 +135,7 @@ class ImageEvaluation(Evaluation[Numbers]):
 
 
 def radial_spectra(images: Numbers) -> NDArray[np.float64]:
-    """Return the power (n, rings) of images (n, H, W[, C]) in grey, by distance from frequency zero, which is left out."""
+    """The power (n, rings) of images (n, H, W[, C]) in grey, by distance from frequency zero, which is left out."""
     grey = images.astype(np.float64).reshape(*images.shape[:3], -1).mean(axis=3) / 255.0  # (n, H, W)
     height, width = grey.shape[1:]
     power = np.abs(np.fft.fft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2 / (height * width)

@@ -89,7 +89,7 @@ def share_score(spec: MetricSpec, hits: int, n: int, real_baseline: float, sourc
 
 
 def canonical(molecules: Sequence[str]) -> list[str | None]:
-    """Return the canonical SMILES of each, None for what is not a molecule. Raises DataError without RDKit."""
+    """The canonical SMILES of each, None for what is not a molecule. Raises DataError without RDKit."""
     chem = require("rdkit.Chem", extra="molecules", purpose="chemistry")
     base = require("rdkit.rdBase", extra="molecules", purpose="chemistry")
     smiles: list[str | None] = []

@@ -159,7 +159,7 @@ class ProteinEvaluation(TextEvaluation):
         statistics: SetStatistics,
         method: str,
     ) -> Score:
-        """Return the score of a distance between samples and held-out sequences."""
+        """The score of a distance between samples and held-out sequences."""
         return distance_score(
             spec, distance, statistics, seed=self.inputs.seed, source=method, minimum=0.0, repeats=RESAMPLES
         )
@@ -203,14 +203,14 @@ class ProteinEvaluation(TextEvaluation):
 
 
 def profile_length(train: Sequence[str]) -> int:
-    """Return the number of positions of a profile: the longest length if nearly all sequences are about as long, else 0."""
+    """The number of positions of a profile: the longest length if nearly all sequences are about as long, else 0."""
     lengths = np.array([len(text) for text in train])
     low, middle, high = np.quantile(lengths, (0.05, 0.5, 0.95))
     return int(lengths.max()) if high - low <= 2 * NARROW * middle and len(train) >= 50 else 0
 
 
 def frequency_bits(train: Sequence[str], test: Sequence[str], positions: int) -> tuple[float, int]:
-    """Return the bits of the test sequences and their ends, and the number of both, by frequencies of residues.
+    """The bits of the test sequences and their ends, and the number of both, by frequencies of residues.
 
     Args:
         train: Sequences that frequencies are counted in.
@@ -237,13 +237,13 @@ def frequency_bits(train: Sequence[str], test: Sequence[str], positions: int) ->
 
 
 def count_repeats(text: str) -> tuple[int, int]:
-    """Return how many pieces of a sequence occur earlier in it, and the number of all its pieces."""
+    """How many pieces of a sequence occur earlier in it, and the number of all its pieces."""
     pieces = [text[i : i + PIECE] for i in range(len(text) - PIECE + 1)]
     return len(pieces) - len(set(pieces)), len(pieces)
 
 
 def best_identity(text: str, training: Sequence[str], nearest: NearestSequences) -> float:
-    """Return the largest identity (1 - edits / longer length) with one of the sequences that share the most k-mers."""
+    """The largest identity (1 - edits / longer length) with one of the sequences that share the most k-mers."""
     candidates = nearest.candidates(text)
     return max((1.0 - Levenshtein.normalized_distance(text, training[i]) for i in candidates), default=0.0)
 

@@ -71,7 +71,7 @@ class TextEvaluation(Evaluation[str]):
         return list(bigrams(train, n, rng))
 
     def items(self, part: str, n: int) -> list[str]:
-        """Return records, or pieces of PASSAGE characters of longer texts in random order, which may hold several documents."""
+        """Records, or pieces of PASSAGE characters of longer texts in random order, which may hold several documents."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
         if part == "samples":
@@ -246,7 +246,7 @@ class TextEvaluation(Evaluation[str]):
             yield Score(bits_spec(self.unit, name), value, source=source)
 
     def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str) -> Score:
-        """Return the score of bits per unit of examples (n, 2), with an interval over at most 200 blocks of neighbours."""
+        """The score of bits per unit of examples (n, 2), with an interval over at most 200 blocks of neighbours."""
         bits, units = np.asarray(examples, dtype=np.float64).T  # each (n,)
         starts = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]
         low, high = ratio_interval(np.add.reduceat(bits, starts), np.add.reduceat(units, starts), self.inputs.seed)
@@ -288,7 +288,7 @@ class TextEvaluation(Evaluation[str]):
         yield Score(bits_spec(self.unit, name), bits / units, n=units, source=source)
 
     def _units(self, text: str) -> int:
-        """Return the number of characters of a text; the end of a record counts as one."""
+        """The number of characters of a text; the end of a record counts as one."""
         return len(text) + self.records
 
     def _sizes(self, train: Sequence[str], test: Sequence[str]) -> str:
@@ -296,7 +296,7 @@ class TextEvaluation(Evaluation[str]):
         return f"{n_train:,} training and {n_test:,} test {self.unit}s"
 
     def _part(self, part: str, max_characters: int) -> list[str]:
-        """Return texts of a part in order, up to `max_characters` in all."""
+        """Texts of a part in order, up to `max_characters` in all."""
         if (part, max_characters) not in self._texts:
             longer = [texts for (name, limit), texts in self._texts.items() if name == part and limit > max_characters]
             read = self.inputs.train_text if part == "train" else self.inputs.test_text
@@ -317,7 +317,7 @@ class TextEvaluation(Evaluation[str]):
         return TextStatistics(*sets, lambda: self._part("train", TRAINING_MOST), self.records, self.inputs.seed)
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
-        """Return equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""
+        """Equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""
         samples = [str(text) for text in self.inputs.samples if text]
         if self.records:
             n = len(samples)
@@ -339,7 +339,7 @@ class TextEvaluation(Evaluation[str]):
 
 
 def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
-    """Return the first texts, `max_characters` in all; the last one may be cut."""
+    """The first texts, `max_characters` in all; the last one may be cut."""
     starts = np.cumsum([0, *map(len, texts)])
     return [
         text[: max_characters - start]
@@ -349,7 +349,7 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
 
 
 def edits_caption(edits: int) -> str:
-    """Return the difference between two records in words: "identical", "3 edits"."""
+    """The difference between two records in words: "identical", "3 edits"."""
     return "identical" if edits == 0 else plural(edits, "edit")
 
 

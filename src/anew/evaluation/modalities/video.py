@@ -79,7 +79,7 @@ class VideoEvaluation(Evaluation[Clip]):
         return GridEmbedder(lambda clips: clip_tensor(stack_clips(clips, frames)), train, CLIPS_AT_ONCE)
 
     def naive(self, train: Sequence[Clip], n: int, rng: np.random.Generator) -> list[Clip]:
-        """Return clips that repeat a single frame of a training clip."""
+        """Clips that repeat a single frame of a training clip."""
         chosen = rng.integers(len(train), size=n)
         return [np.repeat(train[i][rng.integers(len(train[i]))][None], len(train[i]), axis=0) for i in chosen]
 
@@ -147,7 +147,7 @@ class VideoEvaluation(Evaluation[Clip]):
                 yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
 
     def report_content(self) -> ReportContent:
-        """Return sheets of frames, one clip in a row.
+        """Sheets of frames, one clip in a row.
 
         Distances are root mean squared differences of values of 0 to 255 over all frames, next to those that held-out clips
         usually have.
@@ -194,24 +194,24 @@ def clip_tensor(clips: Numbers) -> Tensor:
 
 
 def spread_frames(clips: Sequence[Clip]) -> Clip:
-    """Return FRAMES evenly spread frames of each clip, (n FRAMES, H, W[, C])."""
+    """FRAMES evenly spread frames of each clip, (n FRAMES, H, W[, C])."""
     return np.concatenate([clip[np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)] for clip in clips])
 
 
 def frame_differences(x: Tensor) -> Tensor:
-    """Return differences of neighbouring frames: (n, C, T, H, W) -> (n, C, T - 1, H, W); zeros for a single frame."""
+    """Differences of neighbouring frames: (n, C, T, H, W) -> (n, C, T - 1, H, W); zeros for a single frame."""
     return x[:, :, 1:] - x[:, :, :-1] if x.shape[2] > 1 else torch.zeros_like(x)
 
 
 def energy(clip: Clip) -> float:
-    """Return the mean squared change from one frame to the next, of values in [0, 1]."""
+    """The mean squared change from one frame to the next, of values in [0, 1]."""
     if len(clip) < 2:
         return 0.0
     return float(np.mean(np.square(np.diff(clip.astype(np.float32) / 255.0, axis=0))))
 
 
 def speeds(clip: Clip) -> NDArray[np.float64]:
-    """Return the power (SPEEDS,) of frame differences by their frequency, from slow changes to the fastest possible.
+    """The power (SPEEDS,) of frame differences by their frequency, from slow changes to the fastest possible.
 
     Spectra are read at the same shares of the frame rate for clips of any length.
     """

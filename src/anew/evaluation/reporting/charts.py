@@ -54,7 +54,7 @@ ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "bett
 
 
 def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
-    """Return the scale from the metric's minimum to `end`, or to a fitting end; None if the score is not finite."""
+    """The scale from the metric's minimum to `end`, or to a fitting end; None if the score is not finite."""
     values = [v for v in (score.value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
     start = score.spec.minimum
     end = _scale_end(score, max(values, default=0.0)) if end is None else end
@@ -90,7 +90,7 @@ def _short(number: float) -> str:
 
 
 def _scale_end(score: Score, largest: float) -> float:
-    """Return the end of the scale of a score: a little beyond the largest number, at most the metric's maximum."""
+    """The end of the scale of a score: a little beyond the largest number, at most the metric's maximum."""
     spec = score.spec
     if spec.full_axis and spec.maximum is not None and largest <= spec.maximum:
         return spec.maximum
@@ -105,7 +105,7 @@ def _scale_end(score: Score, largest: float) -> float:
 
 
 def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
-    """Return charts of losses (keys `loss` or `loss_NAME`) and the learning rate over time; none for fewer than two steps."""
+    """Charts of losses (keys `loss` or `loss_NAME`) and the learning rate over time; none for fewer than two steps."""
     names = [key for key in (history[0] if history else {}) if key == "loss" or key.startswith("loss_")]
     rows = [row for row in history if all(finite(row, name) is not None for name in names)]
     if len(rows) < 2 or not names:
@@ -128,12 +128,12 @@ def training_curves(history: Sequence[Mapping[str, object]]) -> list[LineChart]:
 
 
 def _column(rows: Sequence[Mapping[str, object]], name: str) -> Array:
-    """Return a number of each row; NaN for a row without it."""
+    """A number of each row; NaN for a row without it."""
     return np.array([np.nan if (value := finite(row, name)) is None else value for row in rows])
 
 
 def _time_axis(rows: Sequence[Mapping[str, object]]) -> tuple[Array, str]:
-    """Return the position of each row on the time axis, and the label of the axis."""
+    """The position of each row on the time axis, and the label of the axis."""
     x = _column(rows, "seconds")
     if not np.isfinite(x).all():
         return _column(rows, "step"), "step"
@@ -141,7 +141,7 @@ def _time_axis(rows: Sequence[Mapping[str, object]]) -> tuple[Array, str]:
 
 
 def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
-    """Return the range of losses that is drawn; the first steps may be above it."""
+    """The range of losses that is drawn; the first steps may be above it."""
     calm = [loss[len(loss) // 50 :] for loss in losses.values()]
     low = min(float(loss.min()) for loss in calm)
     high = max(float(np.quantile(loss, 0.995)) for loss in calm)
@@ -150,14 +150,14 @@ def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
 
 
 def running_mean(values: Numbers, share: float = SMOOTHING) -> Array:
-    """Return the mean over a window of that share of the values, which is shorter at the ends."""
+    """The mean over a window of that share of the values, which is shorter at the ends."""
     width = max(1, round(len(values) * share))
     total = np.convolve(values, np.ones(width), "same")
     return np.asarray(total / np.convolve(np.ones(len(values)), np.ones(width), "same"))
 
 
 def spectrum_chart(spectra: Mapping[str, Numbers], real: Numbers) -> LineChart:
-    """Return a chart of mean radial power spectra (rings,), of runs by name and of held-out images, in decibels."""
+    """A chart of mean radial power spectra (rings,), of runs by name and of held-out images, in decibels."""
     x = np.linspace(0, 0.5, len(real) + 1)[1:]
     lines = [Line("real, held out", x, _decibels(real), "var(--ink)")]
     for i, (name, spectrum) in enumerate(spectra.items()):

@@ -98,7 +98,7 @@ class ComparisonReport:
         return table(self.measured)
 
     def best(self, metric: str) -> list[str]:
-        """Return the names of the best run by a metric and of those that tie with it; empty if fewer than two have it."""
+        """The names of the best run by a metric and of those that tie with it; empty if fewer than two have it."""
         return [run.name for run in best_runs(self.measured, metric)]
 
     def to_json(self) -> dict[str, object]:
@@ -177,7 +177,7 @@ def format_value(score: Score) -> str:
 
 
 def _galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> list[Gallery]:
-    """Return sheets of pictures, with items that can be played."""
+    """Sheets of pictures, with items that can be played."""
     real_players = next((run.real_players for run in runs if run.real_players), [])
     items = [(run.name, run.samples, run.players) for run in runs if run.samples] + [(REAL, real, real_players)]
     return [
@@ -194,7 +194,7 @@ def _text_galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> l
 
 
 def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
-    """Return the interpolations of each run, one in a row; empty if no run has any."""
+    """The interpolations of each run, one in a row; empty if no run has any."""
     galleries = []
     for run in runs:
         frames = [shrink(np.asarray(frame)) for path in run.paths[:PATHS] for frame in path]

@@ -117,7 +117,7 @@ def _is_informative(part: Part) -> bool:
 
 
 def part_of(score: Score) -> Part | None:
-    """Return the part of a score; None without a baseline, with too few items, or if the score is not finite."""
+    """The part of a score; None without a baseline, with too few items, or if the score is not finite."""
     tolerance, real = score.spec.tolerance, score.real_baseline
     if tolerance is None or real is None or score.n < tolerance.least:
         return None
@@ -199,7 +199,7 @@ class Grading:
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
-    """Return the grade of a question by all parts that answer it; None if there are none.
+    """The grade of a question by all parts that answer it; None if there are none.
 
     Args:
         scores: All scores.
@@ -230,7 +230,7 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:
-    """Return a warning if a classifier can tell training from held-out items, so that real baselines are weak; else ""."""
+    """A warning if a classifier can tell training from held-out items, so that real baselines are weak; else ""."""
     score = next((score for score in scores if score.name == TWO_SAMPLE_AUC.name), None)
     if score is None or score.real_baseline is None or score.interval is None:
         return ""
@@ -259,7 +259,7 @@ def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
 
 
 def grade_by_question(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> Mapping[Question, Grading]:
-    """Return the gradings of all questions that scores answer. unmeasured: see `grade_question`."""
+    """The gradings of all questions that scores answer. unmeasured: see `grade_question`."""
     questions: tuple[Question, ...] = ("closeness", "variety")
     gradings = {question: grade_question(scores, question, unmeasured) for question in questions}
     return {question: grading for question, grading in gradings.items() if grading is not None}

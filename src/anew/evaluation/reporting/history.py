@@ -7,6 +7,6 @@ from collections.abc import Mapping
 
 
 def finite(event: Mapping[str, object], name: str) -> float | None:
-    """Return a number of an event; None if it is missing or not finite."""
+    """A number of an event; None if it is missing or not finite."""
     value = event.get(name)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -70,7 +70,7 @@ def line_chart(
     height: int = 170,
     y_range: tuple[float, float] | None = None,
 ) -> LineChart:
-    """Return a chart of lines over a common axis.
+    """A chart of lines over a common axis.
 
     Args:
         title: Title of the chart.
@@ -111,12 +111,12 @@ def line_chart(
 
 
 def _upper_end(low: float, high: float) -> float:
-    """Return the upper end of an axis, so that its range is not empty."""
+    """The upper end of an axis, so that its range is not empty."""
     return high if high > low else low + max(abs(low), 1.0) * 0.1
 
 
 def thin_out(values: Array) -> NDArray[np.intp]:
-    """Return the indices of values to draw: all or, if several fall on a pixel, its lowest and highest, which look the same."""
+    """The indices of values to draw: all or, if several fall on a pixel, its lowest and highest, which look the same."""
     rows = np.arange(len(values))
     if len(values) <= 2 * PLOT_WIDTH:
         return rows
@@ -125,7 +125,7 @@ def thin_out(values: Array) -> NDArray[np.intp]:
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """Return about so many round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
+    """About so many round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     wide = next(factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)

@@ -52,7 +52,7 @@ def write_card(
 def card(
     report: EvaluationReport, *, data: str, parameters: int | None, keeps_records: bool = False, tried: str = ""
 ) -> str:
-    """Return the card's text. The licence is `unknown`: only the user knows what the data allows.
+    """The card's text. The licence is `unknown`: only the user knows what the data allows.
 
     Args:
         report: The report of the run.
@@ -99,18 +99,18 @@ scores with samples.
 
 
 def answer_lines(verdict: Mapping[str, str]) -> list[str]:
-    """Return the sentences of a report's verdict as Markdown list items, each after the question that it answers."""
+    """The sentences of a report's verdict as Markdown list items, each after the question that it answers."""
     questions = {name: f"**{question}** " for name, question in QUESTIONS.items()}
     return [f"- {questions.get(name, '')}{escape(answer)}" for name, answer in verdict.items()]
 
 
 def _paragraph(text: str) -> str:
-    """Return a text as a paragraph of its own; "" if it is empty."""
+    """A text as a paragraph of its own; "" if it is empty."""
     return f"\n{escape(text)}\n" if text else ""
 
 
 def metadata(report: EvaluationReport, *, data: str) -> str:
-    """Return the lines of YAML. Strings are written as JSON, which is valid YAML, so that no name can break the block."""
+    """The lines of YAML. Strings are written as JSON, which is valid YAML, so that no name can break the block."""
     lines = ["license: unknown", "library_name: anew"]
     task = TASKS.get(report.modality)
     if task:
@@ -130,7 +130,7 @@ def metadata(report: EvaluationReport, *, data: str) -> str:
 
 
 def yaml_string(text: str) -> str:
-    """Return a double-quoted YAML string; characters that YAML does not allow are escaped."""
+    """A double-quoted YAML string; characters that YAML does not allow are escaped."""
     quoted = json.dumps(text, ensure_ascii=False)
     return re.sub("[\x7f-\x9f\ud800-\udfff\ufffe\uffff]", lambda c: f"\\u{ord(c[0]):04x}", quoted)
 
@@ -164,12 +164,12 @@ def escape(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """Return a text on one line as Markdown code, between more backticks than it has in a row."""
+    """A text on one line as Markdown code, between more backticks than it has in a row."""
     text = printable(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}{text}{fence}" if fence == "`" else f"{fence} {text} {fence}"
 
 
 def _quote(text: str) -> str:
-    """Return a folder's name as it is written between quotes in code."""
+    """A folder's name as it is written between quotes in code."""
     return json.dumps(text, ensure_ascii=False)[1:-1].replace("`", "'")

@@ -43,7 +43,7 @@ class Outlook:
         return self.later <= (1.0 - LEAST_GAIN) * self.now
 
     def sentence(self) -> str:
-        """Return the outlook as a sentence for the report."""
+        """The outlook as a sentence for the report."""
         basis = f"extrapolated from its {self.measured_on} loss, a straight line in logarithms"
         if not self.is_learning:
             return f"More time alone is unlikely to help: the loss stays near {self.now:.2f} ({basis})."
@@ -54,7 +54,7 @@ class Outlook:
 
 
 def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Outlook | None:
-    """Return the outlook of a run from its events; None if its curve says nothing.
+    """The outlook of a run from its events; None if its curve says nothing.
 
     Args:
         history: Events "validation" (step, loss) and "step" (step, loss, perhaps seconds), in order.
@@ -73,7 +73,7 @@ def outlook(history: Iterable[Mapping[str, object]], epochs: float | None) -> Ou
 def _curves(
     history: Iterable[Mapping[str, object]], event_types: Sequence[str]
 ) -> dict[str, list[tuple[float, float]]]:
-    """Return (steps done, loss) of events with a positive loss, by type of event."""
+    """(steps done, loss) of events with a positive loss, by type of event."""
     curves: dict[str, list[tuple[float, float]]] = {event_type: [] for event_type in event_types}
     for event in history:
         step, loss = finite(event, "step"), finite(event, "loss")

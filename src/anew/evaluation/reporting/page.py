@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 @cache
 def environment() -> Environment:
-    """Return the environment of the templates, which escapes text and raises an error for unknown names."""
+    """The environment of the templates, which escapes text and raises an error for unknown names."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -32,7 +32,7 @@ def render(template: str, **values: object) -> str:
 
 
 def data_uri(data: bytes, media_type: str = "image/png") -> str:
-    """Return a data: URI that contains these bytes."""
+    """A data: URI that contains these bytes."""
     return f"data:{media_type};base64," + base64.b64encode(data).decode("ascii")
 
 

@@ -78,13 +78,13 @@ class RunResult:
 
 
 def ranked_metrics(runs: Sequence[RunResult]) -> list[MetricSpec]:
-    """Return all metrics that some run has, in the order of the table, without reference rows."""
+    """All metrics that some run has, in the order of the table, without reference rows."""
     specs = {score.name: score.spec for run in runs for score in run.scores.values()}
     return sorted((s for s in specs.values() if s.role != "reference"), key=lambda spec: (spec.order, spec.name))
 
 
 def badness(score: Score) -> float:
-    """Return a number that is lower for better scores, whatever the metric."""
+    """A number that is lower for better scores, whatever the metric."""
     if score.better == "closer to real":
         return abs(math.log(max(score.value, 1e-12)))
     return -score.value if score.better == "higher" else score.value
@@ -101,7 +101,7 @@ def is_tie(a: Score, b: Score) -> bool:
 
 
 def _half_width(score: Score) -> float | None:
-    """Return half the 95% interval, on the scale of `badness`; None without one."""
+    """Half the 95% interval, on the scale of `badness`; None without one."""
     if score.low is None or score.high is None:
         return None
     half = (score.high - score.low) / 2
@@ -116,7 +116,7 @@ def is_as_good_as_real(score: Score) -> bool:
 
 
 def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
-    """Return the best run by a metric and those that tie with it, best first; empty if fewer than two have the metric."""
+    """The best run by a metric and those that tie with it, best first; empty if fewer than two have the metric."""
     candidates = [run for run in comparable(runs, name) if name in run.scores]
     candidates.sort(key=lambda run: badness(run.scores[name]))
     if len(candidates) < 2 or candidates[0].scores[name].spec.role == "fact":
@@ -126,7 +126,7 @@ def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 
 def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
-    """Return the runs that may win by a metric; for interpolations, those whose frames look about as real as others'."""
+    """The runs that may win by a metric; for interpolations, those whose frames look about as real as others'."""
     realism = {run.name: run.scores["path_realism"].value for run in runs if "path_realism" in run.scores}
     if name not in ("path_length", "path_evenness") or not realism:
         return list(runs)
@@ -137,7 +137,7 @@ def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
 
 
 def findings(runs: Sequence[RunResult]) -> list[str]:
-    """Return sentences on runs that copy, then on the winner of each award."""
+    """Sentences on runs that copy, then on the winner of each award."""
     copiers = [run for run in runs if run.copies and run.copies.found]
     sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
     candidates: dict[str, list[MetricSpec]] = {}
@@ -152,14 +152,14 @@ def findings(runs: Sequence[RunResult]) -> list[str]:
 
 
 def copy_summary(run: RunResult) -> str:
-    """Return the result of the run's own copying test in words, with the number of samples."""
+    """The result of the run's own copying test in words, with the number of samples."""
     if run.copies is None:
         return "The run's report has no copying test."
     return f"{run.copies.verdict} ({plural(run.copies.samples, 'sample')})"
 
 
 def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
-    """Return a sentence on the best runs by a metric, with their figures and those of the others."""
+    """A sentence on the best runs by a metric, with their figures and those of the others."""
     winners = best_runs(runs, spec.name)
     losers = [run for run in runs if spec.name in run.scores and run not in winners]
     losers.sort(key=lambda run: badness(run.scores[spec.name]))
@@ -178,13 +178,13 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
 
 
 def within_sentence(title: str) -> str:
-    """Return a metric's title as it is written within a sentence."""
+    """A metric's title as it is written within a sentence."""
     first = title.partition(" ")[0]
     return title if first.isupper() or first == "Fréchet" else title[0].lower() + title[1:]
 
 
 def _realism_clause(runs: Sequence[RunResult]) -> list[str]:
-    """Return a clause on how real frames in between look, which belongs next to smoothness: a cross-fade is smooth, too."""
+    """A clause on how real frames in between look, which belongs next to smoothness: a cross-fade is smooth, too."""
     scores = [(run.name, run.scores["path_realism"]) for run in runs if "path_realism" in run.scores]
     shares = [f"{name} {score.spec.format_value(score.value)}" for name, score in scores]
     return [f"frames in between that look real: {', '.join(shares)}"] if shares else []
@@ -222,20 +222,20 @@ def claims(runs: Sequence[RunResult]) -> list[Claim]:
 
 
 def _trained_runs(runs: Sequence[RunResult], family: str) -> list[RunResult]:
-    """Return the runs of a family that were trained for long enough to represent it."""
+    """The runs of a family that were trained for long enough to represent it."""
     measured = [run for run in runs if run.family == family and not run.failed]
     return [r for r in measured if "steps" not in r.scores or r.scores["steps"].value >= verdict.BARELY_TRAINED]
 
 
 def _compare(a: Score, b: Score) -> int:
-    """Return 1 if the first score is better, -1 if the second is, 0 for a tie."""
+    """1 if the first score is better, -1 if the second is, 0 for a tie."""
     if is_tie(a, b):
         return 0
     return 1 if badness(a) < badness(b) else -1
 
 
 def _compare_detail(a: Score, b: Score) -> int:
-    """Return 1 if the first score is larger, -1 if the second is, 0 for a tie, whatever the value of real data."""
+    """1 if the first score is larger, -1 if the second is, 0 for a tie, whatever the value of real data."""
     half_widths = [((s.high or s.value) - (s.low or s.value)) / 2 for s in (a, b)]
     if abs(a.value - b.value) <= math.hypot(*half_widths):
         return 0

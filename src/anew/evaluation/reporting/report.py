@@ -122,7 +122,7 @@ class EvaluationReport:
         )
 
     def __getitem__(self, name: str) -> Score:
-        """Return the score of a metric. Raises KeyError, which lists all names, if it was not measured."""
+        """The score of a metric. Raises KeyError, which lists all names, if it was not measured."""
         for score in self.scores:
             if score.name == name:
                 return score
@@ -261,7 +261,7 @@ def render_report(
 
 
 def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
-    """Return scores by group, with their scales. Bits per unit and the rows next to them share one scale."""
+    """Scores by group, with their scales. Bits per unit and the rows next to them share one scale."""
     bits = [score for score in scores if score.spec.group is Group.PREDICTION]
     end = 1.1 * max((max(score.value, score.high or 0.0) for score in bits), default=0.0)
     groups = []
@@ -277,7 +277,7 @@ def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
 
 
 def _planted_table(copies: CopyTestResult | None) -> dict[str, list[str]]:
-    """Return the table of planted copies that were caught, by kind and rate; below a rate that was missed none were tried."""
+    """The table of planted copies that were caught, by kind and rate; below a rate that was missed none were tried."""
     table: dict[str, list[str]] = {}
     for control in [] if copies is None else copies.controls:
         cells = table.setdefault(control.kind, ["not tried"] * len(RATES))

@@ -31,12 +31,12 @@ def rgb(image: Numbers) -> NDArray[np.uint8]:
 
 
 def zoom(height: int, width: int, min_side: int = 56) -> int:
-    """Return the integer factor that enlarges tiny images to at least `min_side` pixels; interpolation would blur them."""
+    """The integer factor that enlarges tiny images to at least `min_side` pixels; interpolation would blur them."""
     return max(1, math.ceil(min_side / max(height, width)))
 
 
 def png(image: Numbers, min_side: int = 56, *, smallest: bool = False) -> bytes:
-    """Return an image as PNG, enlarged by an integer factor if it is tiny. smallest: see `sheet`."""
+    """An image as PNG, enlarged by an integer factor if it is tiny. smallest: see `sheet`."""
     return sheet([image], columns=1, gap=0, min_side=min_side, smallest=smallest)
 
 
@@ -49,7 +49,7 @@ def sheet(
     min_side: int = 56,
     smallest: bool = False,
 ) -> bytes:
-    """Return PNG bytes of images in rows, each at the top left of its cell.
+    """PNG bytes of images in rows, each at the top left of its cell.
 
     Args:
         images: uint8 images of any sizes, at least one.

@@ -65,7 +65,7 @@ def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
 def grade(
     scores: Sequence[Score], copies: CopyTestResult | None = None, unmeasured: Sequence[str] = ()
 ) -> dict[str, Grade]:
-    """Return the grades of closeness, variety and novelty, if they were measured. unmeasured: see `grade_question`."""
+    """The grades of closeness, variety and novelty, if they were measured. unmeasured: see `grade_question`."""
     grades: dict[str, Grade] = {question: g.grade for question, g in grade_by_question(scores, unmeasured).items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
@@ -78,7 +78,7 @@ def grade(
 
 
 def figures(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> dict[str, str]:
-    """Return the decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
+    """The decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores, unmeasured).items():
         clauses[question] = grading.count if grading.grade == "too_few" else grading.weakest.clause
@@ -92,7 +92,7 @@ def verdict(
     outlook: Outlook | None = None,
     unmeasured: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
+    """Answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
 
     Args:
         scores: All scores.
@@ -120,7 +120,7 @@ def verdict(
 
 
 def too_few_answers(too_few: str) -> dict[str, str]:
-    """Return the answers about closeness and variety if there are too few items for any figure.
+    """The answers about closeness and variety if there are too few items for any figure.
 
     too_few: Why, one clause; "" if there are enough, for which nothing is returned.
     """
@@ -139,14 +139,14 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
 
 
 def short_training_warning(steps: int | None) -> str:
-    """Return a warning if a model was hardly trained, else "". steps: number of training steps, if known."""
+    """A warning if a model was hardly trained, else "". steps: number of training steps, if known."""
     if steps is None or steps >= BARELY_TRAINED:
         return ""
     return f"The model was hardly trained ({plural(steps, 'step')}): give it more time, or check what else is using the CPU."
 
 
 def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
-    """Return a caveat if samples are, or may be, unlike the data: noise is no copy, either. Else ""."""
+    """A caveat if samples are, or may be, unlike the data: noise is no copy, either. Else ""."""
     if copies.found:
         return ""
     if looks_like_nothing_real(scores):
@@ -160,7 +160,7 @@ def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: 
 
 
 def _sentence(question: Question, grading: Grading) -> str:
-    """Return the answer of a grading in words, with the figures that decide it."""
+    """The answer of a grading in words, with the figures that decide it."""
     if grading.grade == "too_few" and not grading.is_settled:
         return f"Not settled. {grading.count.capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
@@ -180,7 +180,7 @@ def _with_interval(part: Part) -> str:
 
 
 def _preliminary_clause(part: Part) -> str:
-    """Return a figure and its interval in words, without a judgement."""
+    """A figure and its interval in words, without a judgement."""
     percents = part.score.spec.maximum == 1.0
     values = [part.score.value, part.score.real_baseline or 0.0]
     value, real = (f"{number:.0%}" if percents else f"{number:.2g}" for number in values)
@@ -217,7 +217,7 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
 
 
 def _overfitting(scores: Sequence[Score]) -> str:
-    """Return a sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
+    """A sentence on whether training items are predicted better than held-out ones, and by how much; or ""."""
     gap = next((score for score in scores if score.name == "bits_gap"), None)
     if gap is None or gap.low is None:
         return ""

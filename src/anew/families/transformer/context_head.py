@@ -21,6 +21,7 @@ from torch import nn
 from anew.estimators.context_mixing.compilation import compile_loops
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
+from anew.families.transformer.sampler import RowState
 from anew.functional import token_choice
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ class ContextHead(nn.Module):
         """(V,) frequency of each token."""
         return self.mixer.unigram
 
-    def weights_after(self, ids: Ints, logits: Floats, state: ContextState) -> Floats:
+    def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
         """Probabilities of the next token in each row; the state observes the token afterwards.
 
         Args:
@@ -302,15 +303,14 @@ class ContextHead(nn.Module):
         Returns:
             (n, V) joint probabilities.
         """
+        assert isinstance(state, ContextState)
         network = softmax(logits)[0]
         mixed = self.mixer.step(state.rows, state.joint, network)
         experts = [mixed, network, self.uniform]
         state.propose(experts)
         return state.share.mix(experts)
 
-    def draw(
-        self, ids: Ints, logits: Floats, state: ContextState, uniform: Floats, allowed: Floats | None = None
-    ) -> Ints:
+    def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
         """Tokens (n,) from the distribution of `weights_after`, far quicker. The state must observe them afterwards.
 
         Args:
@@ -322,6 +322,7 @@ class ContextHead(nn.Module):
         """
         from anew.estimators.context_mixing.mixer import DOCUMENT_RATE
 
+        assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
         tokens, chances = self._draw(network, state, uniform, allowed, DOCUMENT_RATE)
         state.propose_drawn(chances)
@@ -331,7 +332,7 @@ class ContextHead(nn.Module):
         self,
         ids: Ints,
         logits: Floats,
-        state: ContextState,
+        state: RowState,
         uniforms: tuple[Floats, Floats],
         min_p: float,
         allowed: Floats | None = None,
@@ -346,6 +347,7 @@ class ContextHead(nn.Module):
             uniforms: Two of (n,) numbers in [0, 1): for a token, and for the one in its place.
             min_p: Share of the top probability, in (0, 1].
         """
+        assert isinstance(state, ContextState)
         network = allowed_softmax(logits, allowed)
         tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0)
         is_open = (state.share.weights * chances).sum(1) < min_p  # (n,)

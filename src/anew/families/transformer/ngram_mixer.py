@@ -23,6 +23,7 @@ from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, GateInputs, gate_features
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
+from anew.families.transformer.sampler import RowState
 from anew.functional import token_choice
 
 # The weight of a token falls by this factor with every further one: about the last 33 count (docs/log.md, 2026-11-25).
@@ -228,13 +229,12 @@ class NgramMixer(nn.Module):
         """(V,) frequency of each token."""
         return self.counts.unigram
 
-    def weights_after(self, ids: Ints, logits: Floats, state: MixerState) -> Floats:
+    def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats:
         """Probabilities of the token after ids (n, t): see `step`."""
+        assert isinstance(state, MixerState)
         return self.step(self.last_contexts(ids), logits, state)
 
-    def draw(
-        self, ids: Ints, logits: Floats, state: MixerState, uniform: Floats, allowed: Floats | None = None
-    ) -> Ints:
+    def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
         """Draw the next tokens (n,). uniform: (n,) in [0, 1); allowed: (n, V) 0 for tokens that are not drawn, else 1."""
         weights = self.weights_after(ids, logits, state)
         return token_choice.sample_tokens(weights if allowed is None else weights * allowed, uniform)
@@ -243,7 +243,7 @@ class NgramMixer(nn.Module):
         self,
         ids: Ints,
         logits: Floats,
-        state: MixerState,
+        state: RowState,
         uniforms: tuple[Floats, Floats],
         min_p: float,
         allowed: Floats | None = None,

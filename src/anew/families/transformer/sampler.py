@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ Ints = NDArray[np.int64]
 
 
 class RowState(Protocol):
-    """What mixed models keep of n samples that grow together."""
+    """State of n samples that grow together. Only the mixer that made it can use it."""
 
     def select(self, rows: Ints) -> RowState: ...
 
@@ -49,15 +49,17 @@ class TokenMixer(Protocol):
 
     def unigram(self) -> Floats: ...
 
-    def weights_after(self, ids: Ints, logits: Floats, state: Any) -> Floats: ...
+    def weights_after(self, ids: Ints, logits: Floats, state: RowState) -> Floats: ...
 
-    def draw(self, ids: Ints, logits: Floats, state: Any, uniform: Floats, allowed: Floats | None = None) -> Ints: ...
+    def draw(
+        self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None
+    ) -> Ints: ...
 
     def draw_min_p(
         self,
         ids: Ints,
         logits: Floats,
-        state: Any,
+        state: RowState,
         uniforms: tuple[Floats, Floats],
         min_p: float,
         allowed: Floats | None = None,

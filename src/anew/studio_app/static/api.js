@@ -1,6 +1,6 @@
-// What the page asks the Studio, and the one stream by which it hears of changes.
+// Requests to the Studio, and the stream of changes.
 
-/** An answer that is an error, with its sentence. */
+/** An error response, with its message. */
 export class Refusal extends Error {
   /** @param {number} status @param {string} message */
   constructor(status, message) {
@@ -9,13 +9,13 @@ export class Refusal extends Error {
   }
 }
 
-/** @param {string} sentence arguments stand in backticks there */
+/** A message of the library as a sentence, without the backticks around arguments. @param {string} sentence */
 function readable(sentence) {
   const text = sentence.replaceAll("`", "");
   return text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
 }
 
-/** An answer; where it is an error, its sentence is thrown. @param {Response} answer @returns {Promise<any>} */
+/** The response itself; throws a Refusal if it is an error. @param {Response} answer @returns {Promise<any>} */
 export async function checked(answer) {
   if (answer.ok) return answer;
   let message = `the Studio answered ${answer.status}`;
@@ -53,7 +53,7 @@ export async function post(path, body) {
 }
 
 /**
- * Events of a request as they come.
+ * Send a request, and pass on its events as they arrive.
  * @param {string} path @param {object} body @param {AbortSignal} signal @param {(event: any) => void} take
  */
 export async function follow(path, body, signal, take) {
@@ -78,8 +78,8 @@ export async function follow(path, body, signal, take) {
 const listeners = new Set();
 
 /**
- * Be told which runs changed; null: anything may have, as after a break.
- * @param {(names: string[] | null) => void} listener @returns {() => void} ends it
+ * Listen for changes of runs, by name; null: any may have changed, as after a lost connection.
+ * @param {(names: string[] | null) => void} listener @returns {() => void} stops listening
  */
 export function onChange(listener) {
   listeners.add(listener);
@@ -89,7 +89,7 @@ export function onChange(listener) {
 /** @type {string[] | null | undefined} what changed while the page was hidden; undefined: nothing */
 let missed;
 
-/** Tell listeners what changed: of a page that nobody sees once it is seen, since each look takes time here and memory in the browser. @param {string[] | null} names */
+/** Tell listeners what changed; while the page is hidden, wait until it is visible, since each update takes time and memory. @param {string[] | null} names */
 function tell(names) {
   if (document.hidden) missed = missed === undefined ? names : missed && names && [...new Set([...missed, ...names])];
   else for (const listener of listeners) listener(names);
@@ -102,7 +102,7 @@ document.addEventListener("visibilitychange", () => {
   tell(names);
 });
 
-/** Open the stream, through a worker that all pages of this browser share: a browser has few connections. @param {(open: boolean) => void} onLink */
+/** Open the stream, in a worker that all pages of this browser share: a browser opens few connections. @param {(open: boolean) => void} onLink */
 export function listen(onLink) {
   const take = (/** @type {any} */ event) => {
     if (event.link !== undefined) onLink(event.link);

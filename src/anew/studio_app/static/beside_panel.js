@@ -1,4 +1,4 @@
-// Two runs side by side, with the same seed and settings.
+// The tab Two runs: samples of two runs side by side, with the same seed and settings.
 
 import { follow, get } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -18,14 +18,14 @@ export function besidePanel(play) {
     names[1].textContent = other.value;
     status.textContent = "Generating with the same seed and settings...";
     const failed = /** @type {string[]} */ ([]);
-    for (const [place, run] of [play.id, other.value].entries()) {
-      fill(sides[place]);
-      const wish = play.wish();
-      const body = { run, n: Number(number.value) || 6, ...wish, ...(prompt.value ? { prompt: prompt.value } : {}) };
+    for (const [position, run] of [play.id, other.value].entries()) {
+      fill(sides[position]);
+      const options = play.options();
+      const body = { run, n: Number(number.value) || 6, ...options, ...(prompt.value ? { prompt: prompt.value } : {}) };
       try {
         await follow("/api/play/sample", body, signal, (event) => {
           if (!event.items) return;
-          fill(sides[place], event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Sample ${index + 1} of ${run}`)));
+          fill(sides[position], event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Sample ${index + 1} of ${run}`)));
         });
       } catch (error) {
         if (signal.aborted) return;
@@ -38,7 +38,7 @@ export function besidePanel(play) {
     h("div", { class: "wide" }, h("label", { for: "other-run" }, "The other run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
     play.about.prompts ? h("div", { class: "wide" }, h("label", { for: "beside-prompt" }, "Begin with"), prompt) : null,
     h("button", { type: "button", class: "main", onclick: make }, "Generate both"));
-  const board = h("div", { class: "beside", hidden: true }, sides.map((side, place) => h("section", {}, names[place], side)));
+  const board = h("div", { class: "beside", hidden: true }, sides.map((side, position) => h("section", {}, names[position], side)));
   get("/api/runs", {}, play.signal).then(({ runs }) => {
     const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0);
     fill(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${run.family})`)));

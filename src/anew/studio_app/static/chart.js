@@ -1,4 +1,4 @@
-// Curves over steps: a web component that draws what it is given and reads out the point under the pointer or the arrow keys.
+// A web component for curves over steps, which shows the values at the pointer, or at a point chosen by arrow keys.
 
 import { count, fill, h, s, short } from "./dom.js";
 
@@ -9,7 +9,7 @@ const TICKS = 4;
  * @typedef {{name: string, label: string, style: string, steps: number[], values: number[]}} Line
  */
 
-/** The least and largest value that most points lie between. @param {number[]} values */
+/** The range of the axis: all values, but without the largest 2% of long curves. @param {number[]} values */
 function range(values) {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
   if (!sorted.length) return [0, 1];
@@ -20,7 +20,7 @@ function range(values) {
   return [low - margin, high + margin];
 }
 
-/** Round numbers between two. @param {number} low @param {number} high */
+/** Round numbers in a range. @param {number} low @param {number} high */
 function ticks(low, high) {
   const raw = (high - low) / TICKS;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -35,7 +35,7 @@ export class LineChart extends HTMLElement {
     super();
     /** @type {Line[]} */
     this.lines = [];
-    this.place = -1;
+    this.index = -1;
     this.observer = new ResizeObserver(() => this.draw());
   }
 
@@ -79,13 +79,13 @@ export class LineChart extends HTMLElement {
     const name = `clip-${Math.random().toString(36).slice(2)}`;
     svg.append(s("clipPath", { id: name }, s("rect", { x: LEFT, y: 0, width: Math.max(0, width - LEFT), height: height - BOTTOM + 2 })));
     for (const line of this.lines) {
-      const points = line.steps.map((step, place) => `${x(step).toFixed(1)},${y(line.values[place]).toFixed(1)}`).join(" ");
+      const points = line.steps.map((step, index) => `${x(step).toFixed(1)},${y(line.values[index]).toFixed(1)}`).join(" ");
       svg.append(s("polyline", { class: line.style, points, "clip-path": `url(#${name})` }));
     }
     const hidden = this.lines.flatMap((line) => line.values).filter((value) => value > high).length;
     this.cross = s("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     svg.append(this.cross);
-    this.readout = h("p", { class: "read", "aria-live": "off" }, hidden ? `${hidden} of the points lie above the frame.` : "");
+    this.readout = h("p", { class: "read", "aria-live": "off" }, hidden ? `${hidden} points are above the range.` : "");
     svg.addEventListener("pointermove", (event) => this.read(event.offsetX));
     svg.addEventListener("pointerleave", () => this.read(-1));
     svg.addEventListener("keydown", (event) => this.onKey(event));
@@ -106,9 +106,9 @@ export class LineChart extends HTMLElement {
     if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
     event.preventDefault();
     const step = Math.max(1, Math.round(line.steps.length / 40));
-    const start = this.place < 0 ? line.steps.length - 1 : this.place;
-    this.place = Math.min(line.steps.length - 1, Math.max(0, start + (event.key === "ArrowLeft" ? -step : step)));
-    this.point(line.steps[this.place]);
+    const start = this.index < 0 ? line.steps.length - 1 : this.index;
+    this.index = Math.min(line.steps.length - 1, Math.max(0, start + (event.key === "ArrowLeft" ? -step : step)));
+    this.point(line.steps[this.index]);
     /** @type {any} */ (this.readout).setAttribute("aria-live", "polite");
   }
 
@@ -128,9 +128,9 @@ export class LineChart extends HTMLElement {
     const parts = [];
     let step = wanted;
     for (const line of this.lines.filter((line) => line.label)) {
-      const place = nearest(line.steps, wanted);
-      if (!parts.length) step = line.steps[place];
-      parts.push(`${line.label} ${short(line.values[place])}`);
+      const index = nearest(line.steps, wanted);
+      if (!parts.length) step = line.steps[index];
+      parts.push(`${line.label} ${short(line.values[index])}`);
     }
     const x = this.scale.x(step);
     for (const name of ["x1", "x2"]) this.cross?.setAttribute(name, String(x));
@@ -139,7 +139,7 @@ export class LineChart extends HTMLElement {
   }
 }
 
-/** Place of the number nearest to another in a rising list. @param {number[]} values @param {number} wanted */
+/** Index of the number nearest to another in an ascending list. @param {number[]} values @param {number} wanted */
 function nearest(values, wanted) {
   let [low, high] = [0, values.length - 1];
   while (high - low > 1) {

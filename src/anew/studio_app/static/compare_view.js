@@ -1,4 +1,4 @@
-// A comparison of runs: on its way, or its page.
+// The page of a comparison: its log while it runs, then its result.
 
 import { address, get, onChange } from "./api.js";
 import { fill, h } from "./dom.js";

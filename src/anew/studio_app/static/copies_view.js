@@ -1,28 +1,28 @@
-// The copying test as a picture: samples from the most suspicious on, and the line that would have been an alarm.
+// The chart of the copying test: samples, the most suspicious first, and the line above which there is an alarm.
 
 import { count, fill, h, s } from "./dom.js";
 import { sourceLines } from "./insight_panel.js";
 
 const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 44, 12, 40, 14];
-const [WIDE, NARROW] = [860, 240]; // pixels of the chart, at most and at least: drawn at its own size, so that its words can be read on a phone
+const [WIDE, NARROW] = [860, 240]; // width of the chart in pixels, at most and at least: it is not scaled, so that its text can be read on a phone
 
-/** Commands stand in backticks there. @param {string} sentence */
+/** A sentence without the backticks around commands. @param {string} sentence */
 function plain(sentence) {
   return sentence.replaceAll("`", "");
 }
 
-/** The chart, and what it says in a sentence. @param {any} test @param {number} width @returns {[SVGElement, string]} */
+/** The chart, and its description in a sentence. @param {any} test @param {number} width @returns {[SVGElement, string]} */
 function chart(test, width) {
   const { ranks, shares, line, expected, planted } = test.picture;
   const [first, last] = [Math.log(ranks[0]), Math.log(ranks[ranks.length - 1])];
   const x = (/** @type {number} */ rank) => LEFT + ((Math.log(rank) - first) / Math.max(1e-9, last - first)) * (width - LEFT - RIGHT);
   const low = Math.max(0, Math.min(expected, ...shares) - 0.08);
   const y = (/** @type {number} */ share) => TOP + ((1 - share) / (1 - low)) * (HEIGHT - TOP - BOTTOM);
-  const path = (/** @type {number[]} */ values) => values.map((value, place) => `${x(ranks[place]).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+  const path = (/** @type {number[]} */ values) => values.map((value, index) => `${x(ranks[index]).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
   const all = ranks[ranks.length - 1];
-  const tested = test.picture.tested ?? all; // reports of older versions do not say it
+  const tested = test.picture.tested ?? all; // missing in reports of older versions
   const within = ranks.filter((/** @type {number} */ rank) => rank <= tested).length;
-  const crossed = shares.findIndex((/** @type {number} */ share, /** @type {number} */ place) => place < within && line[place] < 1 && share >= line[place]);
+  const crossed = shares.findIndex((/** @type {number} */ share, /** @type {number} */ index) => index < within && line[index] < 1 && share >= line[index]);
   const said = !within ? `Only ${count(tested)} of ${count(all)} samples lie closer to one of your items than your items lie to each other: too few for an alarm.`
     : crossed < 0 ? `The curve stays below the line${within < ranks.length ? ` for the ${count(tested)} samples that are tested: those that lie closer to one of your items than your items lie to each other` : ` for all ${count(all)} samples`}.`
       : `The curve crosses the line at the ${count(ranks[crossed])} most suspicious samples.`;

@@ -1,14 +1,14 @@
-// A new run: choose data, see what Anew sees in it, choose time and settings, go.
+// The page New run: choose data, see what Anew finds in it, choose time and settings, and start.
 
 import { get, post, Refusal } from "./api.js";
-import { bytes, count, fill, h, say, short } from "./dom.js";
+import { bytes, count, fill, h, say } from "./dom.js";
 import { dropZone } from "./drop_zone.js";
 import { FAMILIES } from "./families.js";
 import { itemSheet } from "./items.js";
 import { settingsForm } from "./settings_form.js";
 
 const BUDGETS = /** @type {[string, string][]} */ ([["1m", "a minute"], ["10m", "ten minutes"], ["1h", "an hour"]]);
-const PREFERENCES = { quality: "the best samples", speed: "quick sampling", latent: "a space to walk in" };
+const PREFERENCES = { quality: "the best samples", speed: "quick sampling", latent: "a latent space to walk in" };
 
 /** @param {HTMLElement} main @param {string} [data] */
 export function showNew(main, data) {
@@ -32,11 +32,11 @@ function showChoice(main, signal) {
   const examples = h("div", { class: "choices" });
   fill(main,
     h("div", { class: "head" }, h("h1", {}, "New run")),
-    h("p", { class: "sub" }, "Show Anew some items of one kind: pictures, sound, text, code, sequences or clips. It learns to make new ones. Nothing leaves this machine."),
+    h("p", { class: "sub" }, "Give Anew items of one kind: images, sound, text, code, sequences or clips. It learns to generate new ones. Nothing leaves this machine."),
     h("div", { class: "grid" },
       h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal, go)),
       h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
-      h("section", { class: "card" }, h("h2", {}, "Or something in this folder"), chooser)));
+      h("section", { class: "card" }, h("h2", {}, "Or choose from this folder"), chooser)));
   listFolder(chooser, "");
   get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
     const button = h("button", { type: "button", class: "choice", onclick: async () => {
@@ -53,19 +53,19 @@ function showChoice(main, signal) {
 }
 
 /** @param {HTMLElement} place @param {string} path */
-async function listFolder(place, path) {
+async function listFolder(container, path) {
   try {
     const listing = await get("/api/folder", { path });
     const parent = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
     const entries = listing.entries.map((/** @type {any} */ entry) => {
       const id = path ? `${path}/${entry.name}` : entry.name;
       return h("li", {}, entry.is_folder
-        ? h("button", { type: "button", class: "entry", onclick: () => listFolder(place, id) }, `${entry.name}/`)
+        ? h("button", { type: "button", class: "entry", onclick: () => listFolder(container, id) }, `${entry.name}/`)
         : h("button", { type: "button", class: "entry file", onclick: () => go(id) }, entry.name));
     });
-    fill(place,
+    fill(container,
       h("div", { class: "head" },
-        path ? h("button", { type: "button", onclick: () => listFolder(place, parent) }, "Up") : null,
+        path ? h("button", { type: "button", onclick: () => listFolder(container, parent) }, "Up") : null,
         h("strong", {}, path ? `${path}/` : "the start folder"), h("span", { class: "grow" }),
         path && !listing.is_run ? h("button", { type: "button", class: "main", onclick: () => go(path) }, "Use this folder") : null),
       listing.is_run ? h("p", { class: "hint" }, "This folder is a run, not data.") : null,
@@ -116,7 +116,7 @@ function sentence(text) {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 }
 
-/** "30 passes", "half a pass" as a number that says no more than it knows. @param {number} epochs */
+/** The number of passes over the data, rounded. @param {number} epochs */
 function passes(epochs) {
   const number = Number(epochs.toPrecision(2));
   return `${count(number)} ${number === 1 ? "pass" : "passes"}`;
@@ -127,7 +127,7 @@ function trainForm(data, seen, modality) {
   const families = [["", `${seen.tried ? "let Anew choose" : seen.family}`, seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.why}.` : seen.why],
     ...(seen.tried ? seen.tried.families.map((/** @type {string} */ name) => [name, name, name === seen.family ? seen.why : ""]) : []),
     ...Object.entries(seen.instead).map(([preference, other]) => [/** @type {any} */ (other).family, `${/** @type {any} */ (other).family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, /** @type {any} */ (other).why])];
-  const unique = families.filter(([name], place) => families.findIndex(([other]) => other === name) === place);
+  const unique = families.filter(([name], index) => families.findIndex(([other]) => other === name) === index);
   const buys = Object.fromEntries(seen.budgets.map((/** @type {any} */ budget) => [budget.seconds, budget]));
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });
   /** @type {HTMLInputElement[]} */
@@ -162,7 +162,7 @@ function trainForm(data, seen, modality) {
       start.disabled = false;
     }
   } },
-    h("fieldset", {}, h("legend", {}, "Time for everything"), BUDGETS.map(([value, name], place) => budget(value, name, seconds[place])),
+    h("fieldset", {}, h("legend", {}, "Time for everything"), BUDGETS.map(([value, name], index) => budget(value, name, seconds[index])),
       h("label", { for: "budget" }, "Or another time"), custom),
     h("fieldset", {}, h("legend", {}, "Family"), unique.map(family)),
     h("label", { for: "seed" }, "Seed"), seed,

@@ -1,4 +1,4 @@
-// Elements and numbers. Text from runs and data is only ever set as text, never as HTML.
+// Elements, and numbers as text. Text from runs and data is always set as text, never as HTML.
 
 /**
  * An element.
@@ -36,7 +36,7 @@ export function s(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Put children in the place of all that an element holds. @param {Element} element @param {...any} children */
+/** Replace all children of an element. @param {Element} element @param {...any} children */
 export function fill(element, ...children) {
   element.replaceChildren();
   append(element, children);
@@ -56,14 +56,14 @@ export function count(value) {
   return Number(value).toLocaleString("en-US");
 }
 
-/** As many digits as a reader needs. @param {number} value */
+/** A number with as many digits as a reader needs. @param {number} value */
 export function short(value) {
   if (!Number.isFinite(value)) return "-";
   if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(2);
   return Math.abs(value) >= 100 ? count(Math.round(value * 10) / 10) : String(Number(value.toPrecision(4)));
 }
 
-/** 12,345 bytes as people say it. @param {number} size */
+/** A number of bytes in a readable unit. @param {number} size */
 export function bytes(size) {
   if (size >= 1e9) return `${(size / 1e9).toFixed(2)} GB`;
   return size >= 1e5 ? `${(size / 1e6).toFixed(1)} MB` : `${count(size)} bytes`;
@@ -74,17 +74,17 @@ export function words(name) {
   return name.replaceAll("_", " ");
 }
 
-/** Say something for a moment. @param {string} sentence */
+/** Show a message for some seconds. @param {string} sentence */
 export function say(sentence) {
-  const place = /** @type {HTMLElement} */ (document.getElementById("says"));
-  place.textContent = sentence;
-  place.classList.add("on");
-  clearTimeout(Number(place.dataset.timer));
-  place.dataset.timer = String(setTimeout(() => place.classList.remove("on"), 3000 + 40 * sentence.length));
+  const box = /** @type {HTMLElement} */ (document.getElementById("says"));
+  box.textContent = sentence;
+  box.classList.add("on");
+  clearTimeout(Number(box.dataset.timer));
+  box.dataset.timer = String(setTimeout(() => box.classList.remove("on"), 3000 + 40 * sentence.length));
 }
 
 /**
- * Ask before something that cannot be taken back.
+ * Ask for confirmation before something that cannot be undone.
  * @param {string} title @param {string} text @param {string} verb @returns {Promise<boolean>}
  */
 export function confirmed(title, text, verb) {
@@ -100,7 +100,7 @@ export function confirmed(title, text, verb) {
   });
 }
 
-/** Draw again when the theme changes, as long as an element is on the page. @param {Element} element @param {() => void} draw */
+/** Draw again whenever the theme changes, as long as an element is on the page. @param {Element} element @param {() => void} draw */
 export function onTheme(element, draw) {
   const wasShown = { value: false };
   const redraw = () => {

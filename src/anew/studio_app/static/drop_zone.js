@@ -1,4 +1,4 @@
-// Where files and folders are dropped or chosen, and how far their copying is.
+// The zone in which files and folders are dropped or chosen, with the progress of copying them.
 
 import { count, fill, h, say } from "./dom.js";
 import { fromDrop, fromInput, HAS_PICKER, pickFolder } from "./file_sources.js";
@@ -9,7 +9,7 @@ import { Upload } from "./upload.js";
 /** @param {AbortSignal} signal ends copying @param {(id: string) => void} go to what was copied */
 export function dropZone(signal, go) {
   const progress = h("progress", { max: 1, hidden: true, "aria-label": "Copied" });
-  const sentence = h("p", { class: "hint", role: "status" }, "They are copied into the folder uploads, next to your runs.");
+  const sentence = h("p", { class: "hint", role: "status" }, "They are copied into the folder uploads in the start folder.");
   /** @type {AbortController | null} */
   let stopping = null;
   const stop = h("button", { type: "button", hidden: true, onclick: () => stopping?.abort() }, "Stop");
@@ -24,13 +24,13 @@ export function dropZone(signal, go) {
     for (const element of [invitation, choices, use]) element.hidden = true;
     sentence.textContent = "Looking at what you chose...";
     const copying = new Upload(source, stopped.signal, (share, text) => {
-      if (share === null) progress.removeAttribute("value"); // how many there are is not known yet
+      if (share === null) progress.removeAttribute("value"); // their number is not known yet
       else progress.value = share;
       sentence.textContent = text;
     });
     try {
       const id = await copying.run();
-      if (copying.unread.length) say(`Left out, since it could not be read: ${copying.left}.`);
+      if (copying.unreadable.length) say(`Left out, since it could not be read: ${copying.unreadNames}.`);
       go(id);
     } catch (error) {
       if (signal.aborted) return;

@@ -1,4 +1,4 @@
-// What each family does, in a sentence for somebody who has heard of none of them.
+// What each family does, in a sentence for readers who know none of them.
 
 export const FAMILIES = /** @type {Record<string, string>} */ ({
   transformer: "Writes an item piece by piece; the probability of each piece follows from the pieces before it.",

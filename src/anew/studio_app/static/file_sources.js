@@ -1,16 +1,15 @@
-// Where the user's files come from: chosen or dropped. Folders are opened bit by bit: a browser that is asked for all files
-// of a folder at once stands still for as long as they are many.
+// The user's files, chosen or dropped. Folders are read bit by bit: a browser freezes while it lists a large folder at once.
 
 /**
- * A file to be opened when its turn comes; its path is below the folder that the files are copied to.
+ * A file, which is opened when its turn comes; its path is relative to the folder that the files are copied to.
  * @typedef {{path: string, open: () => Promise<File>}} Entry
  * @typedef {{name: string, isFile: boolean, entries: AsyncIterable<Entry> | Iterable<Entry>}} Source
  */
 
-/** Whether the browser lets pages read a chosen folder bit by bit. */
+/** Whether the browser can give a chosen folder bit by bit. */
 export const HAS_PICKER = "showDirectoryPicker" in window;
 
-/** The user chooses a folder; null: none. @returns {Promise<Source | null>} */
+/** Let the user choose a folder; null if they choose none. @returns {Promise<Source | null>} */
 export async function pickFolder() {
   let folder;
   try {
@@ -23,7 +22,7 @@ export async function pickFolder() {
 }
 
 /**
- * Names are kept until their turn, never handles: 100,000 of these take a gigabyte of the browser's memory.
+ * All files below a folder. Only names are kept until their turn: handles of 100,000 files take a gigabyte of memory.
  * @param {any} root @param {string} path of it @returns {AsyncGenerator<Entry>}
  */
 async function* filesBelow(root, path) {
@@ -42,18 +41,18 @@ async function* filesBelow(root, path) {
   }
 }
 
-/** What was chosen with an input, files or a folder. @param {File[]} files @returns {Source} */
+/** Files or a folder, chosen with an input element. @param {File[]} files @returns {Source} */
 export function fromInput(files) {
   const paths = files.map((file) => file.webkitRelativePath.split("/"));
   const isFolder = paths[0]?.length > 1;
-  const entries = files.map((file, place) => ({ path: isFolder ? paths[place].slice(1).join("/") : file.name, open: async () => file }));
+  const entries = files.map((file, index) => ({ path: isFolder ? paths[index].slice(1).join("/") : file.name, open: async () => file }));
   const isFile = !isFolder && files.length === 1;
   const name = isFolder ? paths[0][0] : isFile ? stem(files[0].name) : "files";
   return { name, isFile, entries: entries.filter(({ path }) => !path.split("/").some(isHidden)) };
 }
 
 /**
- * What was dropped; to be called before anything is awaited, since a browser forgets it then.
+ * Files and folders that were dropped. Call it before awaiting anything: the browser forgets them then.
  * @param {DataTransfer} transfer @returns {Promise<Source>}
  */
 export async function fromDrop(transfer) {
@@ -61,12 +60,12 @@ export async function fromDrop(transfer) {
   const items = [...transfer.items].filter((item) => item.kind === "file");
   const loose = [...transfer.files];
   const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  // Where there are handles, a page stands still for a twentieth of the time that it does with entries.
+  // Handles freeze the page for a twentieth of the time that entries do.
   const asked = items.map((item) => item.getAsFileSystemHandle?.());
   let handles;
   try {
     handles = await Promise.all(asked);
-  } catch { // some folders are not given as handles
+  } catch { // some folders have no handles
     handles = [undefined];
   }
   if (items.length && handles.every(Boolean)) return together(handles.map(handleRoot));
@@ -107,7 +106,7 @@ async function* filesIn(root, path) {
     const { folder, path } = next;
     const reader = folder.createReader();
     try {
-      for (;;) { // it gives a hundred at a time
+      for (;;) { // it returns a hundred at a time
         /** @type {any[]} */
         const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
         if (!some.length) break;
@@ -126,7 +125,7 @@ function opener(entry) {
   return () => new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-/** In the place of files that are not known, so that their folder is counted among what was left out. @param {string} path @param {unknown} error @returns {Entry} */
+/** Stands for the files of a folder that cannot be read, so that the folder is reported as left out. @param {string} path @param {unknown} error @returns {Entry} */
 function unreadable(path, error) {
   return { path, open: () => Promise.reject(error) };
 }

@@ -1,4 +1,4 @@
-// A picture with a part painted over, which the model fills in.
+// The tab Fill in for images: a part is painted over, and the model fills it in.
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -11,11 +11,11 @@ export function fillPanel(play) {
   const [, height, width] = play.about.shape;
   const zoom = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
   const canvas = h("canvas", { width: width * zoom, height: height * zoom, class: "paint", tabindex: 0, role: "img",
-    "aria-label": "The picture. Paint over the part to fill in, or use the buttons below." });
-  const status = h("p", { class: "hint", role: "status" }, "Making a picture to start from...");
+    "aria-label": "The image. Paint over the part to fill in, or use the buttons below." });
+  const status = h("p", { class: "hint", role: "status" }, "Generating an image to start from...");
   const results = h("div", { class: "items big" });
   const brush = h("input", { id: "brush", type: "range", min: 1, max: Math.max(2, Math.floor(width / 3)), value: String(Math.max(2, Math.round(width / 8))) });
-  /** 1: kept */
+  /** 1 where a pixel is kept */
   let mask = new Uint8Array(width * height).fill(1);
   /** @type {{made: string, image: HTMLImageElement} | null} */
   let source = null;
@@ -26,8 +26,8 @@ export function fillPanel(play) {
     if (source) pen.drawImage(source.image, 0, 0, canvas.width, canvas.height);
     pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
     pen.globalAlpha = 0.75;
-    for (let place = 0; place < mask.length; place++) {
-      if (!mask[place]) pen.fillRect((place % width) * zoom, Math.floor(place / width) * zoom, zoom, zoom);
+    for (let index = 0; index < mask.length; index++) {
+      if (!mask[index]) pen.fillRect((index % width) * zoom, Math.floor(index / width) * zoom, zoom, zoom);
     }
     pen.globalAlpha = 1;
   };
@@ -47,15 +47,15 @@ export function fillPanel(play) {
   canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => { canvas.setPointerCapture(event.pointerId); paint(event); });
   canvas.addEventListener("pointermove", paint);
   const half = (/** @type {(row: number, column: number) => boolean} */ isLost) => {
-    for (let place = 0; place < mask.length; place++) mask[place] = isLost(Math.floor(place / width), place % width) ? 0 : 1;
+    for (let index = 0; index < mask.length; index++) mask[index] = isLost(Math.floor(index / width), index % width) ? 0 : 1;
     redraw();
   };
   const start = async () => {
     const signal = play.begin();
     mask.fill(1);
-    status.textContent = "Making a picture to start from...";
+    status.textContent = "Generating an image to start from...";
     try {
-      await follow("/api/play/sample", { run: play.id, n: 1, ...play.wish() }, signal, (event) => {
+      await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
         if (!event.made) return;
         const image = new Image();
         image.onload = () => { source = { made: event.made, image }; redraw(); status.textContent = "Paint over the part to fill in."; };
@@ -67,13 +67,13 @@ export function fillPanel(play) {
   };
   const fillIn = async () => {
     if (!source) return;
-    if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the picture first."; return; }
+    if (mask.every((kept) => kept)) { status.textContent = "Paint over a part of the image first."; return; }
     const signal = play.begin();
-    const body = { run: play.id, n: 6, ...play.wish(), made: source.made, index: 0, mask: btoa(String.fromCharCode(...mask)) };
+    const body = { run: play.id, n: 6, ...play.options(), made: source.made, index: 0, mask: btoa(String.fromCharCode(...mask)) };
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;
-        fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ place) => shownItem(item, `Filled in ${place + 1}`)));
+        fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
         status.textContent = event.made ? "Six ways to fill it in; another seed gives others." : `Step ${event.draft}`;
       });
     } catch (error) {
@@ -87,6 +87,6 @@ export function fillPanel(play) {
         h("button", { type: "button", onclick: () => half((row) => row >= height / 2) }, "Lower half"),
         h("button", { type: "button", onclick: () => half((row, column) => column >= width / 2) }, "Right half"),
         h("button", { type: "button", onclick: () => half(() => false) }, "Clear"),
-        h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another picture"),
+        h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another image"),
         h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")), status)), results);
 }

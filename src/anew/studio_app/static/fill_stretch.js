@@ -1,4 +1,4 @@
-// A clip or a sound with a stretch of its time filled in, while the rest stays.
+// The tab Fill in for clips and sounds: a stretch of time is filled in, and the rest stays as it is.
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -8,7 +8,7 @@ import { shownItem } from "./items.js";
 export function stretchPanel(play) {
   const noun = play.about.singular;
   const status = h("p", { class: "hint", role: "status" });
-  const place = h("div", { class: "items big stretch" });
+  const source = h("div", { class: "items big stretch" });
   const results = h("div", { class: "items big stretch" });
   const from = h("input", { id: "from", type: "range", min: 0, max: 100, value: "25", oninput: () => say() });
   const to = h("input", { id: "to", type: "range", min: 0, max: 100, value: "75", oninput: () => say() });
@@ -20,13 +20,13 @@ export function stretchPanel(play) {
   const preset = (/** @type {number} */ first, /** @type {number} */ stop) => { from.value = String(first); to.value = String(stop); say(); };
   const start = async () => {
     const signal = play.begin();
-    status.textContent = `Making one to start from...`;
+    status.textContent = `Generating a ${noun} to start from...`;
     fill(results);
     try {
-      await follow("/api/play/sample", { run: play.id, n: 1, ...play.wish() }, signal, (event) => {
+      await follow("/api/play/sample", { run: play.id, n: 1, ...play.options() }, signal, (event) => {
         if (!event.made) return;
         made = event.made;
-        fill(place, shownItem(event.items[0], `The ${noun} to start from`));
+        fill(source, shownItem(event.items[0], `The ${noun} to start from`));
         say();
       });
     } catch (error) {
@@ -36,7 +36,7 @@ export function stretchPanel(play) {
   const fillIn = async () => {
     if (!made) return;
     const signal = play.begin();
-    const body = { run: play.id, n: 4, ...play.wish(), made, index: 0, anew: [Number(from.value) / 100, Number(to.value) / 100] };
+    const body = { run: play.id, n: 4, ...play.options(), made, index: 0, anew: [Number(from.value) / 100, Number(to.value) / 100] };
     status.textContent = "Filling in...";
     try {
       await follow("/api/play/sample", body, signal, (event) => {
@@ -49,7 +49,7 @@ export function stretchPanel(play) {
     }
   };
   start();
-  return h("div", {}, h("h2", {}, "Fill in a stretch of time"), place,
+  return h("div", {}, h("h2", {}, "Fill in a stretch of time"), source,
     h("div", { class: "actions" },
       h("button", { type: "button", onclick: () => preset(25, 75) }, "The middle"),
       h("button", { type: "button", onclick: () => preset(50, 100) }, "The end"),

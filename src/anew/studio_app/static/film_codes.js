@@ -1,9 +1,9 @@
-// One item as a row of codes, read again and again while a model learns: how likely each code was, and what is made meanwhile.
+// The film of a model of codes: how likely each code of one held-out item was, and items generated from the same starting points.
 
 import { fill, h, onTheme } from "./dom.js";
 import { sheetOf } from "./film_data.js";
 
-const SIDE = 240; // pixels of the larger extent of the picture of codes
+const SIDE = 240; // pixels of the longer side of the grid of codes
 
 export class CodeFilm {
   /** @param {import("./film_data.js").Frame} scene */
@@ -13,7 +13,7 @@ export class CodeFilm {
     this.frame = null;
     const shape = scene.facts.shape.length ? scene.facts.shape : scene.shape("ids");
     this.columns = shape[shape.length - 1];
-    this.rows = shape.slice(0, -1).reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1); // of a clip its frames, one below another
+    this.rows = shape.slice(0, -1).reduce((/** @type {number} */ product, /** @type {number} */ extent) => product * extent, 1); // of a clip: its frames, one below another
     this.guess = Math.log2(scene.facts.vocabulary);
     this.said = h("p", { class: "film-said" });
     const cell = Math.max(4, Math.floor(SIDE / Math.max(this.rows, this.columns)));
@@ -39,9 +39,9 @@ export class CodeFilm {
     if (this.frame !== frame) return;
     this.madeTitle.hidden = !sheet;
     const { thumb, columns } = this.scene.facts;
-    fill(this.made, sheet ? Array.from({ length: frame.facts.made }, (_, place) => {
-      const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `generated item ${place + 1}` });
-      canvas.getContext("2d").drawImage(sheet, -(place % columns) * thumb, -Math.floor(place / columns) * thumb);
+    fill(this.made, sheet ? Array.from({ length: frame.facts.made }, (_, index) => {
+      const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": `generated item ${index + 1}` });
+      canvas.getContext("2d").drawImage(sheet, -(index % columns) * thumb, -Math.floor(index / columns) * thumb);
       return canvas;
     }) : null);
   }
@@ -51,13 +51,13 @@ export class CodeFilm {
     if (!bits) return;
     const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-    const first = bits.length - this.rows * this.columns; // before the grid there may be a code of the kind of item
+    const first = bits.length - this.rows * this.columns; // before the grid there may be a code of the label
     pen.fillStyle = colour("--fill");
     pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
     pen.fillStyle = colour("--accent");
-    for (let place = 0; place < this.rows * this.columns; place++) {
-      pen.globalAlpha = 2 ** -bits[first + place];
-      pen.fillRect((place % this.columns) * this.cell, Math.floor(place / this.columns) * this.cell, this.cell - 1, this.cell - 1);
+    for (let index = 0; index < this.rows * this.columns; index++) {
+      pen.globalAlpha = 2 ** -bits[first + index];
+      pen.fillRect((index % this.columns) * this.cell, Math.floor(index / this.columns) * this.cell, this.cell - 1, this.cell - 1);
     }
     pen.globalAlpha = 1;
   }

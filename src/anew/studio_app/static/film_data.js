@@ -1,4 +1,4 @@
-// Frames of a film, as they lie in the run: safetensors with facts in the header.
+// Frames of a film: safetensors files with facts in the header.
 
 import { address, Refusal } from "./api.js";
 
@@ -8,26 +8,26 @@ import { address, Refusal } from "./api.js";
 export function parsed(buffer) {
   const size = Number(new DataView(buffer).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, size)));
-  const place = (/** @type {string} */ name) => {
+  const bytesOf = (/** @type {string} */ name) => {
     const entry = header[name];
     return entry ? buffer.slice(8 + size + entry.data_offsets[0], 8 + size + entry.data_offsets[1]) : null;
   };
   return {
     facts: JSON.parse(header.__metadata__.facts),
-    numbers: (name) => { const part = place(name); return part ? new Float32Array(part) : null; },
-    bytes: (name) => { const part = place(name); return part ? new Uint8Array(part) : null; },
+    numbers: (name) => { const part = bytesOf(name); return part ? new Float32Array(part) : null; },
+    bytes: (name) => { const part = bytesOf(name); return part ? new Uint8Array(part) : null; },
     shape: (name) => header[name]?.shape ?? [],
   };
 }
 
-/** @param {string} run @param {number | null} step null: what all frames share @param {AbortSignal} [signal] @returns {Promise<Frame>} */
+/** @param {string} run @param {number | null} step null: the data that all frames share @param {AbortSignal} [signal] @returns {Promise<Frame>} */
 export async function frameOf(run, step, signal) {
   const answer = await fetch(address("/api/film/frame", step === null ? { run } : { run, step }), { signal });
   if (!answer.ok) throw new Refusal(answer.status, (await answer.json()).error.message);
   return parsed(await answer.arrayBuffer());
 }
 
-/** A sheet of small items as a picture. @param {Uint8Array | null} bytes @returns {Promise<ImageBitmap | null>} */
+/** A sheet of small items as an image. @param {Uint8Array | null} bytes @returns {Promise<ImageBitmap | null>} */
 export async function sheetOf(bytes) {
   return bytes ? createImageBitmap(new Blob([/** @type {any} */ (bytes)], { type: "image/jpeg" })) : null;
 }

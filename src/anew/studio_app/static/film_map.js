@@ -1,11 +1,11 @@
-// Items on a fixed map while a model learns: real ones stay, generated ones move; for a GAN with the discriminator's belief beneath them.
+// The film of a model of images, sounds or clips: real and generated items on a fixed map; for a GAN above the discriminator's belief.
 
 import { fill, h, onTheme, short } from "./dom.js";
 import { sheetOf } from "./film_data.js";
 
 const SIDE = 480;
-const NEAR = 24; // pixels within which a point is meant
-const PUSH = 34; // pixels of the longest arrow
+const NEAR = 24; // pixels from the pointer within which a point is chosen
+const PUSH = 34; // pixels by which the longest arrow exceeds the shortest
 
 /** @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -52,7 +52,7 @@ export class MapFilm {
     fill(this.below, this.sheets.restored ? this.pairs() : null, frame.numbers("errors") ? this.errors(frame) : null);
   }
 
-  /** In words what the picture shows. @param {import("./film_data.js").Frame} frame */
+  /** Describe the frame in words. @param {import("./film_data.js").Frame} frame */
   say(frame) {
     const [real, made] = [frame.numbers("real_belief"), frame.numbers("made_belief")];
     let sentence = `${frame.facts.made} generated items.`;
@@ -64,7 +64,7 @@ export class MapFilm {
     /** @type {any} */ (this.element.querySelector(".belief-key")).hidden = !real;
   }
 
-  /** Whether generated items spread as wide as real ones. @param {import("./film_data.js").Frame} frame */
+  /** How wide generated items spread compared to real ones, as a sentence. @param {import("./film_data.js").Frame} frame */
   spread(frame) {
     const made = frame.numbers("made");
     if (!made || made.length < 16) return "";
@@ -90,19 +90,19 @@ export class MapFilm {
     if (this.chosen) this.paintChosen(pen, made);
   }
 
-  /** @param {CanvasRenderingContext2D} pen @param {Float32Array} places @param {string} fillStyle @param {number} radius @param {number} alpha */
-  dots(pen, places, fillStyle, radius, alpha) {
+  /** @param {CanvasRenderingContext2D} pen @param {Float32Array} points @param {string} fillStyle @param {number} radius @param {number} alpha */
+  dots(pen, points, fillStyle, radius, alpha) {
     pen.fillStyle = fillStyle;
     pen.globalAlpha = alpha;
-    for (let place = 0; place < places.length; place += 2) {
+    for (let index = 0; index < points.length; index += 2) {
       pen.beginPath();
-      pen.arc(inside(this.at(places[place])), inside(this.at(places[place + 1])), radius, 0, 7);
+      pen.arc(inside(this.at(points[index])), inside(this.at(points[index + 1])), radius, 0, 7);
       pen.fill();
     }
     pen.globalAlpha = 1;
   }
 
-  /** What the discriminator says of items that lie on the map itself. @param {CanvasRenderingContext2D} pen @param {import("./film_data.js").Frame} frame */
+  /** Colour the map by the discriminator's belief in the items that it stands for. @param {CanvasRenderingContext2D} pen @param {import("./film_data.js").Frame} frame */
   paintField(pen, frame) {
     const field = frame.numbers("field");
     if (!field) return;
@@ -122,24 +122,24 @@ export class MapFilm {
     pen.globalAlpha = 1;
   }
 
-  /** A ring, and for a generated item the direction that would fool the discriminator. @param {CanvasRenderingContext2D} pen @param {Float32Array} made */
+  /** Draw a ring around the chosen item, and from a generated one an arrow in the direction that would fool the discriminator. @param {CanvasRenderingContext2D} pen @param {Float32Array} made */
   paintChosen(pen, made) {
     if (!this.chosen) return;
-    const [sort, place] = this.chosen;
-    const places = sort === "real" ? this.real : made;
-    const [x, y] = [inside(this.at(places[2 * place])), inside(this.at(places[2 * place + 1]))];
-    pen.strokeStyle = colour(sort === "real" ? "--ink" : "--accent");
+    const [group, index] = this.chosen;
+    const points = group === "real" ? this.real : made;
+    const [x, y] = [inside(this.at(points[2 * index])), inside(this.at(points[2 * index + 1]))];
+    pen.strokeStyle = colour(group === "real" ? "--ink" : "--accent");
     pen.lineWidth = 3;
     pen.beginPath();
     pen.arc(x, y, 9, 0, 7);
     pen.stroke();
     const push = this.frame?.numbers("push");
-    if (sort !== "made" || !push) return;
-    const size = Math.hypot(push[2 * place], push[2 * place + 1]);
-    const most = largestLength(push);
-    if (!size || !most) return;
-    const length = 12 + PUSH * (size / most);
-    const [dx, dy] = [(push[2 * place] / size) * length, (push[2 * place + 1] / size) * length];
+    if (group !== "made" || !push) return;
+    const size = Math.hypot(push[2 * index], push[2 * index + 1]);
+    const longest = largestLength(push);
+    if (!size || !longest) return;
+    const length = 12 + PUSH * (size / longest);
+    const [dx, dy] = [(push[2 * index] / size) * length, (push[2 * index + 1] / size) * length];
     pen.strokeStyle = colour("--bad");
     pen.beginPath();
     pen.moveTo(x, y);
@@ -157,11 +157,11 @@ export class MapFilm {
     /** @type {["real" | "made", number] | null} */
     let best = null;
     let nearest = NEAR;
-    for (const sort of /** @type {const} */ (["made", "real"])) {
-      const places = sort === "real" ? this.real : this.frame?.numbers("made") ?? new Float32Array();
-      for (let place = 0; place < places.length / 2; place++) {
-        const distance = Math.hypot(inside(this.at(places[2 * place])) - x, inside(this.at(places[2 * place + 1])) - y);
-        if (distance < nearest) [best, nearest] = [[sort, place], distance];
+    for (const group of /** @type {const} */ (["made", "real"])) {
+      const points = group === "real" ? this.real : this.frame?.numbers("made") ?? new Float32Array();
+      for (let index = 0; index < points.length / 2; index++) {
+        const distance = Math.hypot(inside(this.at(points[2 * index])) - x, inside(this.at(points[2 * index + 1])) - y);
+        if (distance < nearest) [best, nearest] = [[group, index], distance];
       }
     }
     if (String(best) === String(this.chosen)) return;
@@ -176,33 +176,33 @@ export class MapFilm {
     const number = this.frame?.facts.made ?? 0;
     if (!turn || !number) return;
     event.preventDefault();
-    const place = this.chosen?.[0] === "made" ? this.chosen[1] : turn > 0 ? -1 : 0;
-    this.chosen = ["made", (place + turn + number) % number];
+    const index = this.chosen?.[0] === "made" ? this.chosen[1] : turn > 0 ? -1 : 0;
+    this.chosen = ["made", (index + turn + number) % number];
     this.paint();
     this.drawDetail();
   }
 
   drawDetail() {
     if (!this.chosen || !this.frame) { fill(this.detail); return; }
-    const [sort, place] = this.chosen;
-    const belief = this.frame.numbers(`${sort}_belief`);
-    const name = sort === "real" ? "one of yours" : `generated item ${place + 1}`;
-    const sheet = this.sheets[sort];
-    fill(this.detail, h("figure", { class: "item" }, sheet && place < this.shown(sort) ? this.cut(sheet, place, name) : null,
-      h("figcaption", {}, name, belief ? `, belief ${short(belief[place])}` : "")),
-      sort === "made" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.") : null);
+    const [group, index] = this.chosen;
+    const belief = this.frame.numbers(`${group}_belief`);
+    const name = group === "real" ? "one of yours" : `generated item ${index + 1}`;
+    const sheet = this.sheets[group];
+    fill(this.detail, h("figure", { class: "item" }, sheet && index < this.shown(group) ? this.cut(sheet, index, name) : null,
+      h("figcaption", {}, name, belief ? `, belief ${short(belief[index])}` : "")),
+      group === "made" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow shows the direction that would fool the discriminator, as far as the map can show it.") : null);
   }
 
-  /** How many items stand on a sheet: of latents only so many as there was time to decode. @param {"real" | "made"} sort */
-  shown(sort) {
-    return (sort === "real" ? this.scene.facts.shown : this.frame?.facts.shown) ?? Infinity;
+  /** Number of items on a sheet: of latents, as many as there was time to decode. @param {"real" | "made"} group */
+  shown(group) {
+    return (group === "real" ? this.scene.facts.shown : this.frame?.facts.shown) ?? Infinity;
   }
 
-  /** One item of a sheet. @param {ImageBitmap} sheet @param {number} place @param {string} name */
-  cut(sheet, place, name) {
+  /** One item of a sheet. @param {ImageBitmap} sheet @param {number} index @param {string} name */
+  cut(sheet, index, name) {
     const { thumb, columns } = this.scene.facts;
     const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": name });
-    canvas.getContext("2d").drawImage(sheet, -(place % columns) * thumb, -Math.floor(place / columns) * thumb);
+    canvas.getContext("2d").drawImage(sheet, -(index % columns) * thumb, -Math.floor(index / columns) * thumb);
     return canvas;
   }
 
@@ -210,38 +210,38 @@ export class MapFilm {
   pairs() {
     const [real, restored] = [this.sheets.real, this.sheets.restored];
     if (!real || !restored) return null;
-    const pair = (/** @type {number} */ place) => h("figure", { class: "item both" }, this.cut(real, place, "an item"), this.cut(restored, place, "its reconstruction"));
-    return h("div", {}, h("h3", {}, "Your items, each next to its reconstruction"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, place) => pair(place))));
+    const pair = (/** @type {number} */ index) => h("figure", { class: "item both" }, this.cut(real, index, "an item"), this.cut(restored, index, "its reconstruction"));
+    return h("div", {}, h("h3", {}, "Your items, each next to its reconstruction"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, index) => pair(index))));
   }
 
   /** The error of its guesses at each noise level. @param {import("./film_data.js").Frame} frame */
   errors(frame) {
     const [sigmas, errors] = [frame.numbers("sigmas"), frame.numbers("errors")];
     if (!sigmas || !errors) return null;
-    const most = Math.max(...errors);
-    return h("div", {}, h("h3", {}, "The error of its guess of the clean item, at each noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, place) => {
+    const longest = Math.max(...errors);
+    return h("div", {}, h("h3", {}, "The error of its guess of the clean item, at each noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, index) => {
       const bar = h("span", { class: "fill" });
-      bar.style.width = `${Math.max(1, (100 * errors[place]) / most)}%`;
-      return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, String(Number(sigma.toPrecision(2)))), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[place].toPrecision(2)))));
+      bar.style.width = `${Math.max(1, (100 * errors[index]) / longest)}%`;
+      return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, String(Number(sigma.toPrecision(2)))), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[index].toPrecision(2)))));
     })));
   }
 }
 
-/** On the canvas, whatever the place. @param {number} pixel */
+/** A coordinate, moved onto the canvas. @param {number} pixel */
 function inside(pixel) {
   return Math.max(5, Math.min(SIDE - 5, pixel));
 }
 
 /** @param {Float32Array} values */
 function largest(values) {
-  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return values.reduce((longest, value) => Math.max(longest, Math.abs(value)), 0);
 }
 
 /** @param {Float32Array} pairs */
 function largestLength(pairs) {
-  let most = 0;
-  for (let place = 0; place < pairs.length; place += 2) most = Math.max(most, Math.hypot(pairs[place], pairs[place + 1]));
-  return most;
+  let longest = 0;
+  for (let index = 0; index < pairs.length; index += 2) longest = Math.max(longest, Math.hypot(pairs[index], pairs[index + 1]));
+  return longest;
 }
 
 /** Summed variance of points. @param {Float32Array} pairs */
@@ -250,7 +250,7 @@ function area(pairs) {
   let sum = 0;
   for (const axis of [0, 1]) {
     let [mean, square] = [0, 0];
-    for (let place = axis; place < pairs.length; place += 2) { mean += pairs[place] / number; square += pairs[place] ** 2 / number; }
+    for (let index = axis; index < pairs.length; index += 2) { mean += pairs[index] / number; square += pairs[index] ** 2 / number; }
     sum += square - mean ** 2;
   }
   return sum;

@@ -1,4 +1,4 @@
-// One text, read again and again while a model learns: how likely each token was, and where each head looked.
+// The film of a model of text: how likely each token of one held-out text was, and where each head looked.
 
 import { fill, h } from "./dom.js";
 import { headGrid, visibleToken } from "./heads.js";
@@ -22,9 +22,9 @@ export class TextFilm {
     const bits = frame.numbers("token_bits") ?? new Float32Array();
     this.said.textContent = `${frame.facts.bits.toFixed(2)} bits per token under the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;
     this.text.setAttribute("aria-label", `${this.tokens.join("")}: ${this.said.textContent}`);
-    fill(this.text, h("span", { class: "token given" }, visibleToken(this.tokens[0])), [...bits].map((cost, place) => {
+    fill(this.text, h("span", { class: "token given" }, visibleToken(this.tokens[0])), [...bits].map((cost, index) => {
       const share = 2 ** -cost;
-      const token = h("span", { class: `token${share < 0.05 ? " rare" : ""}`, title: `${cost.toFixed(1)} bits` }, visibleToken(this.tokens[place + 1]));
+      const token = h("span", { class: `token${share < 0.05 ? " rare" : ""}`, title: `${cost.toFixed(1)} bits` }, visibleToken(this.tokens[index + 1]));
       token.style.setProperty("--sure", String(Math.round(100 * share)));
       return token;
     }));

@@ -1,4 +1,4 @@
-// The film of a training on a slider: the same things again and again, while the model learns.
+// The film of a training run: frames of the same scene while the model learned, on a slider.
 
 import { get } from "./api.js";
 import { clock, count, fill, h } from "./dom.js";
@@ -13,7 +13,7 @@ const KEPT = 200; // frames in memory
 export class Film {
   /**
    * @param {string} id of the run @param {AbortSignal} signal ends it
-   * @param {(step: number, isLast: boolean) => void} [onChosen] called where a frame was chosen, or the film came to a halt
+   * @param {(step: number, isLast: boolean) => void} [onChosen] called when a frame is chosen, or the film stops
    */
   constructor(id, signal, onChosen) {
     this.id = id;
@@ -39,7 +39,7 @@ export class Film {
       h("div", { class: "film-bar" }, this.button, h("div", { class: "grow" }, h("label", { for: "film-time" }, "Time in the film"), this.slider, this.caption)));
   }
 
-  /** Look whether there is more. */
+  /** Load new frames, if there are any. */
   async refresh() {
     try {
       const { steps } = await get("/api/film", { run: this.id }, this.signal);
@@ -57,7 +57,7 @@ export class Film {
       if (!this.follows) this.slider.value = String(Math.max(0, steps.indexOf(shown)));
       else this.slider.value = this.slider.max;
       await this.draw();
-    } catch { /* the page says elsewhere that the Studio cannot be reached */ }
+    } catch { /* the header says when the Studio cannot be reached */ }
   }
 
   async draw() {

@@ -1,16 +1,16 @@
-// Attention of all heads as small pictures, and of one of them token by token: where it looked, not why.
+// Attention of all heads as small images, and of a chosen head token by token.
 
 import { fill, h, onTheme } from "./dom.js";
 
-const CELL = 96; // pixels of a head's picture
+const CELL = 96; // pixels of a head's image
 
-/** A token as it can be seen. @param {string} text */
+/** The text of a token with spaces and line ends made visible. @param {string} text */
 export function visibleToken(text) {
   return text === "" ? "\u25a0" : text.replaceAll("\n", "\u21b5").replaceAll(" ", "\u00b7");
 }
 
 /**
- * Pictures of heads over the given tokens.
+ * Images of all heads over the given tokens.
  * @param {string[]} tokens
  * @returns {{element: HTMLElement, show: (heads: number, each: number, length: number, weight: (head: number, row: number, column: number) => number) => void}}
  */
@@ -19,7 +19,7 @@ export function headGrid(tokens) {
   const title = h("h3", {}, "The chosen head");
   const line = h("div", { class: "tokens looked", role: "group" });
   const hint = h("p", { class: "hint" }, "Choose a token: the earlier tokens that this head looked at are coloured. Where it looked does not explain why the model predicted what it did.");
-  const element = h("div", {}, h("p", { class: "hint" }, "One picture per head: each row is a token, and its columns are the tokens up to it. Choose a head."), grid, title, hint, line);
+  const element = h("div", {}, h("p", { class: "hint" }, "One image per head: each row is a token, and its columns are the tokens up to it. Choose a head."), grid, title, hint, line);
   let [head, row] = [0, -1];
   /** @type {any} */
   let last = null;
@@ -28,12 +28,12 @@ export function headGrid(tokens) {
     const { heads, each, length, weight } = last;
     if (head >= heads) head = 0;
     if (row < 0 || row >= length) row = length - 1;
-    fill(grid, Array.from({ length: heads }, (_, number) => picture(number, each, length, weight, number === head, () => { head = number; draw(); })));
+    fill(grid, Array.from({ length: heads }, (_, number) => headImage(number, each, length, weight, number === head, () => { head = number; draw(); })));
     title.textContent = `Layer ${Math.floor(head / each) + 1}, head ${(head % each) + 1}: where it looked`;
     line.setAttribute("aria-label", title.textContent);
-    fill(line, tokens.slice(0, length).map((text, place) => {
-      const share = place <= row ? weight(head, row, place) : 0;
-      const token = h("button", { type: "button", class: "token", "aria-pressed": String(place === row), "aria-label": `${visibleToken(text)}, ${Math.round(100 * share)}%`, onclick: () => { row = place; draw(); } }, visibleToken(text));
+    fill(line, tokens.slice(0, length).map((text, index) => {
+      const share = index <= row ? weight(head, row, index) : 0;
+      const token = h("button", { type: "button", class: "token", "aria-pressed": String(index === row), "aria-label": `${visibleToken(text)}, ${Math.round(100 * share)}%`, onclick: () => { row = index; draw(); } }, visibleToken(text));
       token.style.setProperty("--sure", String(Math.round(100 * Math.min(1, 1.5 * share))));
       return token;
     }));
@@ -50,15 +50,15 @@ export function headGrid(tokens) {
 }
 
 /** @param {number} number @param {number} each @param {number} length @param {any} weight @param {boolean} isChosen @param {() => void} choose */
-function picture(number, each, length, weight, isChosen, choose) {
+function headImage(number, each, length, weight, isChosen, choose) {
   const canvas = h("canvas", { width: length, height: length });
   const pen = canvas.getContext("2d");
   const [red, green, blue] = rgbOf("--accent");
   const image = pen.createImageData(length, length);
   for (let row = 0; row < length; row++) {
     for (let column = 0; column <= row; column++) {
-      const place = 4 * (row * length + column);
-      image.data.set([red, green, blue, Math.round(255 * Math.sqrt(weight(number, row, column)))], place);
+      const offset = 4 * (row * length + column);
+      image.data.set([red, green, blue, Math.round(255 * Math.sqrt(weight(number, row, column)))], offset);
     }
   }
   pen.putImageData(image, 0, 0);

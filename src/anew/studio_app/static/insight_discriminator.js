@@ -1,11 +1,11 @@
-// GAN: how real the discriminator believes real and generated items to be.
+// How a GAN works: how real the discriminator believes real and generated items to be.
 
 import { follow } from "./api.js";
 import { fill, h, s, short } from "./dom.js";
 import { winner } from "./film_map.js";
 
 const [ROW, MARGIN] = [46, 24];
-const [WIDE, NARROW] = [640, 260]; // pixels of the field, at most and at least: drawn at its own size, so that its words can be read on a phone
+const [WIDE, NARROW] = [640, 260]; // width of the chart in pixels, at most and at least: it is not scaled, so that its text can be read on a phone
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function discriminatorView(play, question) {
@@ -17,7 +17,7 @@ export function discriminatorView(play, question) {
   const load = async () => {
     const signal = play.begin();
     try {
-      await follow("/api/play/discriminator", { run: play.id, ...play.wish() }, signal, (event) => {
+      await follow("/api/play/discriminator", { run: play.id, ...play.options() }, signal, (event) => {
         if (event.end) return;
         answer = event;
         status.textContent = winner(event.told_apart);
@@ -28,11 +28,11 @@ export function discriminatorView(play, question) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
-  const best = () => answer.generated.reduce((/** @type {number} */ at, /** @type {any} */ item, /** @type {number} */ place) => (item.belief > answer.generated[at].belief ? place : at), 0);
-  const show = (/** @type {string} */ sort, /** @type {number} */ place) => {
-    const item = answer[sort][place];
-    fill(detail, h("figure", { class: "item" }, h("img", { src: item.src, alt: `The ${sort} item` }), h("figcaption", {}, `${sort}, belief ${short(item.belief)}`)),
-      sort === "generated" ? h("figure", { class: "item" }, h("img", { src: answer.directions[place], alt: "Where it would have to change" }),
+  const best = () => answer.generated.reduce((/** @type {number} */ at, /** @type {any} */ item, /** @type {number} */ index) => (item.belief > answer.generated[at].belief ? index : at), 0);
+  const show = (/** @type {string} */ group, /** @type {number} */ index) => {
+    const item = answer[group][index];
+    fill(detail, h("figure", { class: "item" }, h("img", { src: item.src, alt: `The ${group} item` }), h("figcaption", {}, `${group}, belief ${short(item.belief)}`)),
+      group === "generated" ? h("figure", { class: "item" }, h("img", { src: answer.directions[index], alt: "Where it would have to change" }),
         h("figcaption", {}, `it would look more real if it were ${play.about.modality === "audio" ? "louder where blue and quieter" : "brighter where blue and darker"} where red`)) : null);
   };
   const field = (/** @type {any} */ event) => {
@@ -41,13 +41,13 @@ export function discriminatorView(play, question) {
     const [low, high] = [Math.min(...all), Math.max(...all)];
     const x = (/** @type {number} */ value) => MARGIN + ((value - low) / Math.max(1e-9, high - low)) * (width - 2 * MARGIN);
     const svg = s("svg", { viewBox: `0 0 ${width} ${2 * ROW + 30}`, class: "belief", role: "group", "aria-label": "The discriminator's belief: items further right look more real to it" });
-    for (const [row, sort] of ["real", "generated"].entries()) {
-      svg.append(s("text", { x: 0, y: row * ROW + 14 }, sort));
-      event[sort].forEach((/** @type {any} */ item, /** @type {number} */ place) => {
-        const dot = s("circle", { cx: x(item.belief), cy: row * ROW + 22 + ((place * 7) % 5) * 3, r: 6, class: sort, tabindex: 0, role: "button",
-          "aria-label": `${sort} item, belief ${short(item.belief)}` });
-        dot.addEventListener("click", () => show(sort, place));
-        dot.addEventListener("focus", () => show(sort, place));
+    for (const [row, group] of ["real", "generated"].entries()) {
+      svg.append(s("text", { x: 0, y: row * ROW + 14 }, group));
+      event[group].forEach((/** @type {any} */ item, /** @type {number} */ index) => {
+        const dot = s("circle", { cx: x(item.belief), cy: row * ROW + 22 + ((index * 7) % 5) * 3, r: 6, class: group, tabindex: 0, role: "button",
+          "aria-label": `${group} item, belief ${short(item.belief)}` });
+        dot.addEventListener("click", () => show(group, index));
+        dot.addEventListener("focus", () => show(group, index));
         svg.append(dot);
       });
     }

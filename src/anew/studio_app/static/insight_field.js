@@ -1,4 +1,4 @@
-// Diffusion: where the model would move what lies on a flat map, at each noise level.
+// How diffusion works: where the model would move items on a flat map, at each noise level.
 
 import { follow } from "./api.js";
 import { fill, h, s, short } from "./dom.js";
@@ -20,8 +20,8 @@ export function fieldView(play) {
     const at = (/** @type {number} */ value) => SIDE / 2 + (value / (1.15 * base.reach)) * (SIDE / 2);
     const svg = s("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, class: "map field", role: "img", "aria-label": `Where noise ${short(level.sigma)} would be moved to` });
     for (const [x, y] of base.points) svg.append(s("circle", { cx: at(x).toFixed(1), cy: at(y).toFixed(1), r: 2.5, class: "real" }));
-    base.starts.forEach((/** @type {number[]} */ [x, y], /** @type {number} */ place) => {
-      const [toX, toY] = level.ends[place];
+    base.starts.forEach((/** @type {number[]} */ [x, y], /** @type {number} */ index) => {
+      const [toX, toY] = level.ends[index];
       svg.append(s("line", { x1: at(x).toFixed(1), y1: at(y).toFixed(1), x2: at(toX).toFixed(1), y2: at(toY).toFixed(1) }), s("circle", { cx: at(toX).toFixed(1), cy: at(toY).toFixed(1), r: 3, class: "made" }));
     });
     fill(stage, svg);

@@ -1,4 +1,4 @@
-// VAE: a map of the data in the space of latents, and what the latents lose.
+// How a VAE works: a map of the data in latent space, and reconstructions.
 
 import { follow } from "./api.js";
 import { fill, h, s } from "./dom.js";
@@ -13,17 +13,17 @@ export function mapView(play, question) {
   const pairs = h("div", { class: "items" });
   const pairTitle = h("h3", { hidden: true }, "Held-out items, each next to its reconstruction");
   const strips = h("div", {});
-  const large = h("img", { class: "sheet walk", alt: "What this place decodes to" });
+  const large = h("img", { class: "sheet walk", alt: "What this position decodes to" });
   const near = h("img", { class: "near", alt: "Your nearest item on the map" });
   /** @type {any} */
   let map = null;
   let [busy, wanted] = [false, /** @type {[number, number] | null} */ (null)];
-  let place = /** @type {[number, number]} */ ([0, 0]);
+  let position = /** @type {[number, number]} */ ([0, 0]);
   /** @type {SVGElement} */
   let mark;
   const scale = (/** @type {number} */ value) => SIDE / 2 + (value / map.reach) * (SIDE / 2 - 10);
   const read = async (/** @type {[number, number]} */ at) => {
-    place = at;
+    position = at;
     mark.setAttribute("cx", String(scale(at[0])));
     mark.setAttribute("cy", String(scale(at[1])));
     const nearest = map.points.reduce((/** @type {any} */ best, /** @type {any} */ point) => (distance(point, at) < distance(best, at) ? point : best), map.points[0]);
@@ -58,9 +58,9 @@ export function mapView(play, question) {
       const step = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] }[/** @type {string} */ (event.key)];
       if (!step) return;
       event.preventDefault();
-      read([Math.max(-map.reach, Math.min(map.reach, place[0] + step[0])), Math.max(-map.reach, Math.min(map.reach, place[1] + step[1]))]);
+      read([Math.max(-map.reach, Math.min(map.reach, position[0] + step[0])), Math.max(-map.reach, Math.min(map.reach, position[1] + step[1]))]);
     });
-    fill(stage, svg, h("div", {}, h("p", { class: "hint" }, "This place decodes to"), large, h("p", { class: "hint" }, "your nearest item on the map"), near));
+    fill(stage, svg, h("div", {}, h("p", { class: "hint" }, "This position decodes to"), large, h("p", { class: "hint" }, "your nearest item on the map"), near));
   };
   const between = async () => {
     if (!map) return;
@@ -91,6 +91,6 @@ function distance(point, at) {
 /** What changes along each of the strongest directions. @param {any[]} directions */
 function stripViews(directions) {
   return h("section", {}, h("h3", {}, "What each of the strongest directions changes, from the middle of the map"),
-    directions.map((direction, place) => h("figure", { class: "strip" }, h("div", {}, direction.items.map((/** @type {string} */ src, /** @type {number} */ step) => h("img", { src, alt: `Direction ${place + 1}, place ${step + 1} of ${direction.items.length}` }))),
-      h("figcaption", {}, `direction ${place + 1}: ${Math.round(100 * direction.share)}% of the variance`))));
+    directions.map((direction, index) => h("figure", { class: "strip" }, h("div", {}, direction.items.map((/** @type {string} */ src, /** @type {number} */ step) => h("img", { src, alt: `Direction ${index + 1}, position ${step + 1} of ${direction.items.length}` }))),
+      h("figcaption", {}, `direction ${index + 1}: ${Math.round(100 * direction.share)}% of the variance`))));
 }

@@ -1,4 +1,4 @@
-// The time in training whose weights answer: the newest, or one of the few sets that were kept on the way.
+// The slider that chooses whose weights answer: the newest, or those of an earlier time in training.
 
 import { get } from "./api.js";
 import { clock, count, h } from "./dom.js";
@@ -8,7 +8,7 @@ import { clock, count, h } from "./dom.js";
 export class Moment {
   /**
    * @param {import("./play_view.js").Play} play
-   * @param {(play: import("./play_view.js").Play) => void} show draws the view anew, with a play that asks weights of this time
+   * @param {(play: import("./play_view.js").Play) => void} show draws the view again, with a play that uses the weights of this time
    */
   constructor(play, show) {
     this.play = play;
@@ -17,38 +17,38 @@ export class Moment {
     this.kept = [];
     this.leaving = new AbortController();
     play.signal.addEventListener("abort", () => this.leaving.abort());
-    this.said = h("output", { class: "hint", for: "moment" });
+    this.output = h("output", { class: "hint", for: "moment" });
     this.slider = h("input", { type: "range", id: "moment", min: 0, max: 0, step: 1, value: 0, oninput: () => this.say(), onchange: () => this.ask() });
     this.control = h("div", { hidden: true }, h("label", { for: "moment" }, "Time in training: whose weights answer"), this.slider);
     this.note = h("p", { class: "hint whose" });
-    this.element = h("div", { class: "moment" }, this.control, this.said, this.note);
+    this.element = h("div", { class: "moment" }, this.control, this.output, this.note);
     this.say();
   }
 
-  /** Look which weights were kept, and let the newest answer. */
+  /** Find out which weights were kept, and let the newest answer. */
   async open() {
     this.ask();
     try {
       const { weights } = await get("/api/film", { run: this.play.id }, this.play.signal);
       this.kept = weights;
-    } catch { return; } // the view says that the Studio cannot be reached
+    } catch { return; } // the view says when the Studio cannot be reached
     this.slider.max = String(this.kept.length);
-    this.slider.value = this.slider.max; // in this order: no slider goes beyond its end
+    this.slider.value = this.slider.max; // after `max`: a slider does not go beyond it
     this.control.hidden = !this.kept.length;
     this.say();
   }
 
-  /** What is chosen; undefined: the newest. @returns {Kept | undefined} */
+  /** The chosen weights; undefined: the newest. @returns {Kept | undefined} */
   get chosen() {
     return this.kept[Number(this.slider.value)];
   }
 
-  /** Let the weights answer that were kept at this step of the film, or last before it. @param {number} step @param {boolean} isLast of the film */
+  /** Let the weights answer that were kept at a step of the film, or the last ones numBefore it. @param {number} step @param {boolean} isLast of the film */
   choose(step, isLast) {
-    const before = this.kept.filter((kept) => kept.step <= step).length;
-    const place = String(isLast ? this.kept.length : Math.max(0, before - 1));
-    if (!this.kept.length || place === this.slider.value) return;
-    this.slider.value = place;
+    const numBefore = this.kept.filter((kept) => kept.step <= step).length;
+    const index = String(isLast ? this.kept.length : Math.max(0, numBefore - 1));
+    if (!this.kept.length || index === this.slider.value) return;
+    this.slider.value = index;
     this.ask();
   }
 
@@ -58,8 +58,8 @@ export class Moment {
     const moment = this.chosen ? { step: this.chosen.step } : {};
     const { play } = this;
     this.say();
-    this.show({ ...play, signal: leaving.signal, moment: () => moment, wish: () => ({ ...play.wish(), ...moment }),
-      onWish: (listener) => play.onWish(listener, leaving.signal) });
+    this.show({ ...play, signal: leaving.signal, moment: () => moment, options: () => ({ ...play.options(), ...moment }),
+      onOptions: (listener) => play.onOptions(listener, leaving.signal) });
   }
 
   say() {
@@ -67,7 +67,7 @@ export class Moment {
     const newest = unfinished ? "the newest checkpoint of this training" : "the finished model";
     const { chosen } = this;
     const who = chosen ? `weights after ${clock(chosen.seconds)}, step ${count(chosen.step)}` : newest;
-    this.said.textContent = `Answers come from ${who}.`;
+    this.output.textContent = `Answers come from ${who}.`;
     this.slider.setAttribute("aria-valuetext", who);
     const film = has_film ? " The film below shows how it was before, on the same data each time." : "";
     this.note.textContent = this.kept.length ? "Move this slider, or that of the film, to ask an earlier model. Counts, and what is measured after the training, always come from the newest."

@@ -1,13 +1,13 @@
-// Diffusion: what the model is given at each noise level, and what it takes that for.
+// How diffusion works: the noisy input of the model at each noise level, and its guess of the clean item.
 
 import { follow } from "./api.js";
 import { h, short } from "./dom.js";
 import { fieldView } from "./insight_field.js";
 
-/** How items that are no pictures, or are not seen by the model, are shown. @param {any} about */
+/** How sounds, clips and latents are shown, in words. @param {any} about */
 function shown(about) {
   const kind = about.modality === "audio" ? " Sounds are shown as spectrograms, low tones below." : about.modality === "video" ? " Of each clip the middle frame is shown." : "";
-  return `${kind}${about.latents ? " The model removes noise from latents; the pictures are what its codec decodes them to, so noise looks like broken items." : ""}`;
+  return `${kind}${about.latents ? " The model removes noise from latents; the images show what its codec decodes, so noise looks like broken items." : ""}`;
 }
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
@@ -16,14 +16,14 @@ export function noiseView(play, question) {
   const status = h("p", { class: "hint", role: "status" });
   const make = async (/** @type {Record<string, string>} */ extra, /** @type {string} */ title, eachLabel = false) => {
     const signal = play.begin();
-    const wish = play.wish();
+    const options = play.options();
     const film = h("div", { class: "film", tabindex: 0, role: "group", "aria-label": title });
     const head = h("h3", {}, title);
     films.prepend(h("section", {}, head, film));
     while (films.children.length > 2) films.lastElementChild?.remove();
     status.textContent = "Removing noise...";
     try {
-      await follow("/api/play/noise", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
+      await follow("/api/play/noise", { run: play.id, ...options, settings: { ...options.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
         if (event.end) { status.textContent = `Above: what the model was given. Below: the clean item that it guessed. Left: noise; right: the samples.${shown(play.about)}`; return; }
         if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, labels ${event.labels.join(", ")}`}`; return; }
         film.append(h("figure", { class: "level" },

@@ -1,4 +1,4 @@
-// How a model works, shown on itself: a few sentences, a picture to play with, a question that the page answers, the lines that do it.
+// The tab How it works: an explanation, a view of the model itself, a question that the page answers, and the lines of source code.
 
 import { get } from "./api.js";
 import { Film } from "./film_view.js";
@@ -16,7 +16,7 @@ const STORIES = {
       "While it reads, its heads look back at earlier tokens; where it helps, the network's probabilities are mixed with counts of what followed the same words in your data.",
       "The next token is drawn with these probabilities, once temperature and cutoffs (top k, top p, min p) have changed them."],
     question: "What if temperature were 0?",
-    sources: ["attention", "cuts"],
+    sources: ["attention", "cutoffs"],
     view: sentenceView,
   },
   noise: {
@@ -57,23 +57,23 @@ const CODES = {
 };
 const NO_VIEW = "A model of codes cannot be tried out in this view, so its earlier weights are not kept.";
 
-/** What there is to tell of a model; null where its family is not known. @param {any} about */
+/** The explanation of a model; null for an unknown family. @param {any} about */
 export function storyOf(about) {
   const story = STORIES[/** @type {keyof typeof STORIES} */ (about.insight || BY_FAMILY[about.family])];
   if (!story || about.insight) return story ?? null;
-  // Views that ask the model need text, or what can be shown as pictures; elsewhere the film shows it.
+  // Views need text, or items that can be shown as images; for others there is the film.
   return { ...story, ...(about.family === "transformer" && !about.prompts ? CODES : {}), view: null };
 }
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function insightPanel(play) {
   const story = storyOf(play.about);
-  if (!story) throw new Error("nothing is known of this family");
+  if (!story) throw new Error("there is no explanation of this family");
   const { view } = story;
   const stage = h("div", {});
   const answers = h("div", {});
   const moment = view && new Moment(play, (asked) => {
-    answers.style.minHeight = `${answers.offsetHeight}px`; // what lies below, the film's slider too, stays where it is
+    answers.style.minHeight = `${answers.offsetHeight}px`; // so that the film's slider below does not move
     fill(answers, view(asked, story.question));
   });
   const film = new Film(play.id, play.signal, (step, isLast) => moment?.choose(step, isLast));
@@ -89,19 +89,19 @@ export function insightPanel(play) {
   return panel;
 }
 
-/** The lines of our own source that do it, read when they are opened. @param {string} name */
+/** An excerpt of the source code, loaded when it is opened. @param {string} name */
 export function sourceLines(name) {
-  const place = h("pre", { class: "text source", tabindex: 0 });
+  const code = h("pre", { class: "text source", tabindex: 0 });
   const title = h("summary", {}, "The lines that do it");
   const details = h("details", { class: "source-box", ontoggle: async () => {
-    if (!details.open || place.textContent) return;
+    if (!details.open || code.textContent) return;
     try {
       const { text } = await get("/api/source", { name });
-      place.textContent = text;
+      code.textContent = text;
     } catch (error) {
-      place.textContent = /** @type {Error} */ (error).message;
+      code.textContent = /** @type {Error} */ (error).message;
     }
-  } }, title, place);
+  } }, title, code);
   get("/api/source", { name }).then(({ file, line, name: function_ }) => { title.textContent = `The lines that do it: ${function_} in ${file}, from line ${line}`; }).catch(() => {});
   return details;
 }

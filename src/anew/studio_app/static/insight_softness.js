@@ -1,4 +1,4 @@
-// VAE: the same samples with less and more of the noise that details have.
+// How a VAE works: the same samples with less and more noise in their details.
 
 import { follow } from "./api.js";
 import { fill, h, short } from "./dom.js";
@@ -14,17 +14,17 @@ export function softnessView(play) {
   const draw = () => {
     const step = steps[Number(slider.value)];
     if (!step) return;
-    fill(items, step.items.map((/** @type {string} */ src, /** @type {number} */ place) => h("figure", { class: "item" }, h("img", { src, alt: `Sample ${place + 1} at noise ${step.temperature}` }))));
+    fill(items, step.items.map((/** @type {string} */ src, /** @type {number} */ index) => h("figure", { class: "item" }, h("img", { src, alt: `Sample ${index + 1} at noise ${step.temperature}` }))));
     const share = real ? ` The samples have ${Math.round((100 * step.detail) / real)}% of the detail of your items.` : "";
-    status.textContent = `Noise ${short(step.temperature)}${step.temperature === 0 ? ": each detail is at its average, so the picture is soft" : ""}.${share}`;
+    status.textContent = `Noise ${short(step.temperature)}${step.temperature === 0 ? ": each detail is at its average, so the image is soft" : ""}.${share}`;
     slider.setAttribute("aria-valuetext", `noise ${step.temperature}`);
   };
-  follow("/api/play/softness", { run: play.id, ...play.wish() }, play.signal, (event) => {
+  follow("/api/play/softness", { run: play.id, ...play.options() }, play.signal, (event) => {
     if (event.items) { steps.push(event); Object.assign(slider, { max: String(steps.length - 1), disabled: false }); }
     if (event.real_detail) real = event.real_detail;
     draw();
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
   return h("section", {}, h("h3", {}, "Why are they softer?"),
-    h("p", {}, "Where the latents leave details open, the model knows only their average. Without noise each detail is that average, and the picture is soft. With noise each detail is drawn by itself, and with too much of it the picture falls apart."),
+    h("p", {}, "Where the latents leave details open, the model knows only their average. Without noise each detail is that average, and the image is soft. With noise each detail is drawn by itself, and with too much of it the image falls apart."),
     h("label", { for: "softness" }, "Noise in the details"), slider, status, items);
 }

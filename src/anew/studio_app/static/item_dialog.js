@@ -1,4 +1,4 @@
-// One sample large: as a file, and next to the nearest training item.
+// The dialog of one sample: enlarged, as a file, and next to the nearest training item.
 
 import { address, follow } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -13,32 +13,32 @@ function pairSide(side, title) {
     text, side ? null : h("p", {}, "nothing is near"));
 }
 
-/** @param {{id: string}} play @param {any} item @param {string} made @param {number} index @param {boolean} isAsked whether it is a copy */
+/** @param {{id: string}} play @param {any} item @param {string} made @param {number} index @param {boolean} isAsked whether to search for the nearest training item at once */
 export function itemDialog(play, item, made, index, isAsked = false) {
   const leaving = new AbortController();
-  const place = h("div", { role: "status" });
+  const result = h("div", { role: "status" });
   const large = h("div", { class: "large" }, shownItem(item, `Sample ${index + 1}`));
   const close = () => { leaving.abort(); dialog.close(); dialog.remove(); };
   const ask = async () => {
     askButton.disabled = true;
-    fill(place, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
+    fill(result, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
     try {
       await follow("/api/play/nearest", { run: play.id, made, index }, leaving.signal, (answer) => {
         if (answer.end) return;
         large.hidden = true;
-        fill(place, h("div", { class: "pair" }, pairSide(answer.sample, "the sample"), pairSide(answer.nearest, "the nearest training item")),
+        fill(result, h("div", { class: "pair" }, pairSide(answer.sample, "the sample"), pairSide(answer.nearest, "the nearest training item")),
           h("p", { class: answer.close ? "note wrong" : "note" }, answer.close ? "This looks like a copy: " : "This does not look like a copy: ", answer.caption || "nothing in common that is worth naming", "."),
           h("p", { class: "hint" }, answer.explanation));
       });
     } catch (error) {
-      if (!leaving.signal.aborted) fill(place, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
+      if (!leaving.signal.aborted) fill(result, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
     }
   };
   const askButton = h("button", { type: "button", onclick: ask }, "Is it a copy? Show the nearest training item");
   const dialog = h("dialog", { class: "wide", "aria-labelledby": "sample-title", oncancel: () => { leaving.abort(); dialog.remove(); } },
     h("h2", { id: "sample-title" }, `Sample ${index + 1}`),
     large,
-    place,
+    result,
     h("div", { class: "actions" },
       askButton,
       h("a", { class: "button", href: address("/api/play/file", { run: play.id, made, index }) }, "Download"),

@@ -1,11 +1,11 @@
-// Items as people see them: pictures, sound with its spectrogram, clips, texts.
+// Items on the page: images, sounds with their spectrograms, clips, texts.
 
 import { h } from "./dom.js";
 
 /**
  * One item.
  * @param {any} item "kind" is picture, sound, video or text
- * @param {string} name for those who do not see it
+ * @param {string} name for screen readers
  */
 export function shownItem(item, name) {
   const label = item.label === null || item.label === undefined ? null : h("figcaption", {}, String(item.label));
@@ -20,7 +20,7 @@ export function shownItem(item, name) {
   return h("figure", { class: "item" }, h("img", { src: item.src, alt: item.label === null || item.label === undefined ? name : `${name}, ${item.label}` }), label);
 }
 
-/** A clip, whose controls would hide much of it: they are there under the pointer, and for the keyboard. @param {string} src @param {string} name */
+/** A clip. Its controls, which hide much of it, show only under the pointer and with keyboard focus. @param {string} src @param {string} name */
 function clip(src, name) {
   const show = () => { video.controls = true; };
   const hide = () => { video.controls = video.matches(":hover, :focus"); };
@@ -29,9 +29,9 @@ function clip(src, name) {
   return video;
 }
 
-/** A sheet of them. @param {any[]} items @param {string} [name] */
+/** A sheet of items. @param {any[]} items @param {string} [name] */
 export function itemSheet(items, name = "Item") {
-  const look = items.length ? items[0].kind : "text";
+  const kind = items.length ? items[0].kind : "text";
   const isShort = items.every((item) => item.kind === "text" && item.text.length < 32);
-  return h("div", { class: `items ${look}${isShort ? " short" : ""}`, ...(look === "text" ? { tabindex: 0, role: "group", "aria-label": `${name}s` } : {}) }, items.map((item, place) => shownItem(item, `${name} ${place + 1}`)));
+  return h("div", { class: `items ${kind}${isShort ? " short" : ""}`, ...(kind === "text" ? { tabindex: 0, role: "group", "aria-label": `${name}s` } : {}) }, items.map((item, index) => shownItem(item, `${name} ${index + 1}`)));
 }

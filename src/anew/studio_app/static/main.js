@@ -1,4 +1,4 @@
-// Which page is shown, by the part of the address behind #; the theme; and whether the Studio can be reached.
+// The router, which shows a page by the part of the address after #; the theme; and whether the Studio can be reached.
 
 import { listen } from "./api.js";
 import { showComparison } from "./compare_view.js";

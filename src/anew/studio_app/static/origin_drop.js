@@ -1,10 +1,10 @@
-// A file that Anew made, dropped back in: its run, its seed and its settings.
+// The zone in which to drop a file that Anew generated, to find its run, seed and settings.
 
 import { Refusal } from "./api.js";
 import { fill, h } from "./dom.js";
 
-/** Wishes that the play page of a run begins with. @type {Map<string, any>} */
-export const wishes = new Map();
+/** Origins of dropped files by run, from which Play takes its first options. @type {Map<string, any>} */
+export const origins = new Map();
 
 export function originDrop() {
   const answer = h("div", { role: "status" });
@@ -22,7 +22,7 @@ export function originDrop() {
     }
   };
   const input = h("input", { type: "file", hidden: true, "data-input": "origin", onchange: () => take(input.files[0]) });
-  const zone = h("div", { class: "drop small" }, h("p", {}, "Drop a file that Anew made, to find its run and settings"), h("button", { type: "button", onclick: () => input.click() }, "Choose a file"), input, answer);
+  const zone = h("div", { class: "drop small" }, h("p", {}, "Drop a file that Anew generated, to find its run and settings"), h("button", { type: "button", onclick: () => input.click() }, "Choose a file"), input, answer);
   for (const name of ["dragenter", "dragover"]) zone.addEventListener(name, (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.add("over"); });
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.remove("over"); take(event.dataTransfer?.files[0]); });
@@ -34,7 +34,7 @@ function shown(name, origin) {
   const settings = Object.entries(origin.settings ?? {}).map(([setting, value]) => `${setting} = ${value}`);
   const facts = [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1} of ${origin.batch[1]}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `beginning "${origin.prompt}"` : "", origin.suffix ? `ending "${origin.suffix}"` : "", ...settings].filter(Boolean);
   const open = (/** @type {string} */ run) => {
-    wishes.set(run, origin);
+    origins.set(run, origin);
     location.hash = `#/play/${encodeURIComponent(run)}`;
   };
   return h("div", {}, h("p", {}, h("strong", {}, name), `: ${facts.join(", ")}.`),

@@ -1,4 +1,4 @@
-// Playing with a model: samples that form before one's eyes, and what else its family can do.
+// The page Play: samples, shown while they form, and all other ways to try out a model.
 
 import { address, follow, get, Refusal } from "./api.js";
 import { count, fill, h, words } from "./dom.js";
@@ -8,19 +8,19 @@ import { stretchPanel } from "./fill_stretch.js";
 import { insightPanel, storyOf } from "./insight_panel.js";
 import { shownItem } from "./items.js";
 import { itemDialog } from "./item_dialog.js";
-import { wishes } from "./origin_drop.js";
+import { origins } from "./origin_drop.js";
 import { runAddress } from "./runs_view.js";
 import { tokenPanel } from "./token_panel.js";
 import { walkPanel } from "./walk_panel.js";
 
 /**
- * @typedef {{id: string, about: any, wish: () => any, moment: () => {step?: number}, another: () => void, signal: AbortSignal, begin: () => AbortSignal, onWish: (listener: () => void, signal?: AbortSignal) => void}} Play
+ * @typedef {{id: string, about: any, options: () => any, moment: () => {step?: number}, another: () => void, signal: AbortSignal, begin: () => AbortSignal, onOptions: (listener: () => void, signal?: AbortSignal) => void}} Play
  */
 
-const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // what one turns first; the rest is folded
+const FIRST = ["temperature", "steps", "guidance", "truncation", "top_k", "top_p"]; // settings that are shown first; others are folded
 const ONLY_FOR = /** @type {Record<string, string>} */ ({ frames: "video", tile: "image" });
 
-/** @param {HTMLElement} main @param {string} id @param {string} [panel] that is open at first */
+/** @param {HTMLElement} main @param {string} id @param {string} [panel] that is opened first */
 export function showPlay(main, id, panel = "make") {
   document.title = `Play with ${id.split("/").pop()} - Anew Studio`;
   const leaving = new AbortController();
@@ -37,14 +37,14 @@ export function showPlay(main, id, panel = "make") {
 
 /** @param {HTMLElement} main @param {HTMLElement} crumb @param {string} id @param {any} about @param {any[]} settings @param {AbortSignal} signal @param {string} first */
 function draw(main, crumb, id, about, settings, signal, first) {
-  const origin = wishes.get(id);
-  wishes.delete(id);
+  const origin = origins.get(id);
+  origins.delete(id);
   if (origin) about.origin = origin;
-  const controls = wishForm(about, settings);
+  const controls = optionsForm(about, settings);
   let running = new AbortController();
   signal.addEventListener("abort", () => running.abort());
   /** @type {Play} */
-  const play = { id, about, onWish: (listener, signal) => controls.element.addEventListener("input", listener, { signal }), wish: controls.wish, moment: () => ({}), another: controls.another, signal, begin: () => {
+  const play = { id, about, onOptions: (listener, signal) => controls.element.addEventListener("input", listener, { signal }), options: controls.options, moment: () => ({}), another: controls.another, signal, begin: () => {
     running.abort();
     running = new AbortController();
     return running.signal;
@@ -73,13 +73,13 @@ function draw(main, crumb, id, about, settings, signal, first) {
     }
     stage.setAttribute("aria-labelledby", `tab-${key}`);
     controls.element.dataset.panel = key;
-    history.replaceState(null, "", `#/play/${encodeURIComponent(id)}/${key}`); // a reloaded page opens it again
+    history.replaceState(null, "", `#/play/${encodeURIComponent(id)}/${key}`); // so that a reloaded page opens it again
   };
   const arrow = (/** @type {KeyboardEvent} */ event, /** @type {string} */ key) => {
     const turn = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (!turn) return;
-    const place = panels.findIndex(([name]) => name === key);
-    const next = (place + turn + panels.length) % panels.length;
+    const index = panels.findIndex(([name]) => name === key);
+    const next = (index + turn + panels.length) % panels.length;
     open(panels[next][0]);
     tabs[next].focus();
   };
@@ -94,8 +94,8 @@ function draw(main, crumb, id, about, settings, signal, first) {
   open(panels.some(([key]) => key === first) ? first : "make");
 }
 
-/** What all ways to play share: seed, label, sampling settings. @param {any} about @param {any[]} settings */
-function wishForm(about, settings) {
+/** The form of sample options: seed, label, sampling settings. @param {any} about @param {any[]} settings */
+function optionsForm(about, settings) {
   const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: String(about.origin?.seed ?? 0) });
   const label = h("select", { id: "label" }, h("option", { value: "" }, "as in the data"), about.labels.map((/** @type {string} */ name) => h("option", { value: name }, name)));
   /** @type {Map<string, string>} */
@@ -105,25 +105,25 @@ function wishForm(about, settings) {
   const field = (/** @type {any} */ setting) => samplingField(setting, changed.get(setting.name) ?? about.defaults[setting.name], changed, about.defaults[setting.name]);
   const fields = own.filter(({ name }) => FIRST.includes(name)).map(field);
   const others = own.filter(({ name }) => !FIRST.includes(name)).map(field);
-  const element = h("div", { class: "wish" }, h("h2", {}, "What to generate"),
+  const element = h("div", { class: "options" }, h("h2", {}, "What to generate"),
     h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed),
       h("button", { type: "button", onclick: () => another() }, "Random")),
     about.labels.length ? [h("label", { for: "label" }, "Label"), label] : null,
     own.length ? h("details", { open: innerWidth >= 880 }, h("summary", {}, "Sampling"), fields, others.length ? h("details", { open: !fields.length }, h("summary", {}, `${others.length} more`), others) : null) : null,
     h("p", { class: "hint" }, "The same seed and settings give the same result, here and in the terminal."));
   const another = () => { seed.value = String(Math.floor(Math.random() * 1e6)); };
-  const wish = () => ({ seed: Math.max(0, Math.floor(Number(seed.value) || 0)), settings: Object.fromEntries(changed), ...(label.value ? { label: label.value } : {}) });
-  return { element, wish, another };
+  const options = () => ({ seed: Math.max(0, Math.floor(Number(seed.value) || 0)), settings: Object.fromEntries(changed), ...(label.value ? { label: label.value } : {}) });
+  return { element, options, another };
 }
 
-/** A value as its setting's meaning says it: "0: all" there is "all". @param {any} setting @param {any} value */
+/** A value in the words of its setting's meaning: with "0: all" there, 0 is "all". @param {any} setting @param {any} value */
 function said(setting, value) {
   const start = `${value}: `;
   const part = setting.meaning.replaceAll("`", "").split("; ").find((/** @type {string} */ text) => text.startsWith(start));
   return part ? part.slice(start.length) : String(value);
 }
 
-/** What an empty field means, where it fits; the meaning below it says it in any case. @param {string} text */
+/** What an empty field means, if it is short; the setting's meaning below says it in any case. @param {string} text */
 function placeholder(text) {
   return text.length > 24 ? "chosen for you" : text;
 }
@@ -141,10 +141,10 @@ function samplingField(setting, value, changed, usual) {
     else changed.set(setting.name, text);
   };
   const choices = setting.type === "true or false" ? ["true", "false"] : setting.choices;
-  const most = setting.type === "number" ? Math.min(setting.maximum, Math.max(2, 2 * Number(value))) : setting.maximum;
+  const highest = setting.type === "number" ? Math.min(setting.maximum, Math.max(2, 2 * Number(value))) : setting.maximum;
   const input = choices.length
     ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
-    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: most, step: setting.type === "integer" ? 1 : 0.05, value, oninput: note })
+    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: highest, step: setting.type === "integer" ? 1 : 0.05, value, oninput: note })
       : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: placeholder(said(setting, value)), oninput: note });
   return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [": ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
 }
@@ -169,7 +169,7 @@ function makePanel(play) {
     stop.hidden = false;
     all.hidden = true;
     status.textContent = "Starting...";
-    const body = { run: id, n: Number(number.value), ...play.wish(), ...(prompt.value ? { prompt: prompt.value } : {}), ...(suffix.value ? { suffix: suffix.value } : {}) };
+    const body = { run: id, n: Number(number.value), ...play.options(), ...(prompt.value ? { prompt: prompt.value } : {}), ...(suffix.value ? { suffix: suffix.value } : {}) };
     try {
       await follow("/api/play/sample", body, signal, (event) => {
         if (event.end) return;

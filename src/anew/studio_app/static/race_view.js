@@ -1,4 +1,4 @@
-// Which is which: four families learn the same cloud of dots side by side, live.
+// The page Which is which: four families learn the same cloud of points side by side, live.
 
 import { follow } from "./api.js";
 import { clock, count, fill, h, onTheme } from "./dom.js";
@@ -34,7 +34,7 @@ export function showRace(main) {
   };
   const go = h("button", { type: "submit", class: "main" }, "Let them learn");
   fill(main, h("h1", {}, "Which is which"),
-    h("p", { class: "sub" }, "Four families learn the same toy data side by side: pictures of a dot that lies on two half moons. Each point shows where the dot of a generated picture lies."),
+    h("p", { class: "sub" }, "Four families learn the same toy data side by side: images of a dot that lies on two half moons. Each point shows where the dot of a generated image lies."),
     h("form", { class: "row", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); start(); } },
       h("div", {}, h("label", { for: "race-seconds" }, "Seconds in all"), seconds), h("div", {}, h("label", { for: "race-seed" }, "Seed"), seed), go), status,
     h("div", { class: "tiles race" }, Object.values(cards).map((card) => card.element)));
@@ -75,7 +75,7 @@ class Card {
     this.draw(report.points);
     this.facts.textContent = `${count(report.step)} steps in ${clock(report.seconds)}: ${Math.round(100 * report.inside)}% of its dots are on the moons, and they cover ${Math.round(100 * report.covered)}% of them${report.is_last ? ". Done" : ""}.`;
     this.canvas.setAttribute("aria-label", `Points of ${this.name}: ${this.facts.textContent}`);
-    Object.assign(this.sheet, { src: report.sheet, alt: `Pictures that ${this.name} generated`, hidden: false });
+    Object.assign(this.sheet, { src: report.sheet, alt: `Images that ${this.name} generated`, hidden: false });
   }
 
   /** @param {number[][]} points */
@@ -96,7 +96,7 @@ class Card {
   }
 }
 
-/** The cloud fills the square. @param {number} share of a picture's side */
+/** A coordinate on the canvas, such that the cloud fills it. @param {number} share of the image's side */
 function zoom(share) {
   return ((share - 0.15) / 0.7) * SIDE;
 }

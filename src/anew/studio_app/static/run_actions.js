@@ -1,11 +1,11 @@
-// Buttons of a run: what may be done with it in its state.
+// The buttons of a run, which depend on its state.
 
 import { get, post } from "./api.js";
 import { confirmed, h, say } from "./dom.js";
 import { FAMILIES } from "./families.js";
 import { ACTIVE } from "./runs_view.js";
 
-const POLL_MS = 500; // between looks whether it has ended
+const POLL_MS = 500; // between checks whether it has ended
 
 /** @param {any} run */
 export function actions(run) {
@@ -52,7 +52,7 @@ export function actions(run) {
   return h("div", { class: "actions" }, list);
 }
 
-/** Ask for how long, and let it learn on. @param {any} run @param {(path: string, body: object, done: string) => Promise<boolean>} ask */
+/** Ask for the additional time, and resume the run. @param {any} run @param {(path: string, body: object, done: string) => Promise<boolean>} ask */
 function moreTime(run, ask) {
   const time = h("input", { id: "more", value: "5m", autocomplete: "off" });
   const close = () => { dialog.close(); dialog.remove(); };

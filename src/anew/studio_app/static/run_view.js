@@ -1,4 +1,4 @@
-// The page of one run: its state, its samples through time, its curves, its plan and what may come next.
+// The page of a run: its state, samples over time, curves, plan, and actions; and the page of its report.
 
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
@@ -8,9 +8,9 @@ import { copiesView } from "./copies_view.js";
 import { actions } from "./run_actions.js";
 import { ACTIVE, answerList, badge, runAddress, throttled } from "./runs_view.js";
 
-const WIDTH = 600; // pixels of a curve, about
-const LONGEST_MS = 10_000; // that a curve stays as it is while its run changes
-const ONE_LOSS = "Lower is better. Where validation rises while the loss falls, the model is beginning to learn your data by heart.";
+const CURVE_WIDTH = 600; // pixels of a curve, about
+const MAX_AGE_MS = 10_000; // of curves while their run changes
+const ONE_LOSS = "Lower is better. Where validation rises while the loss falls, the model is beginning to memorise your data.";
 const RIVALS = "Several parts learn together, each with a loss of its own. The two networks of a GAN work against each other, so neither loss has to fall.";
 
 /** @param {HTMLElement} main @param {string} id */
@@ -41,7 +41,7 @@ export function showRun(main, id) {
       drawSide(side, run);
       await film.refresh();
       if (!run.sheets) curves.show([]);
-      else if (curves.isOld(run)) curves.show((await get("/api/curves", { run: id })).parts);
+      else if (curves.needsUpdate(run)) curves.show((await get("/api/curves", { run: id })).parts);
     } catch (error) {
       if (gone || !(error instanceof Refusal)) return;
       fill(head, h("h1", {}, id), h("p", { class: "note wrong" }, error.message));
@@ -83,7 +83,7 @@ function drawFigures(list, run) {
   fill(list, rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
-/** Samples that were drawn while training, on a slider through time. */
+/** Samples that were drawn during training, on a slider through time. */
 class SampleSlider {
   /** @param {string} id of the run */
   constructor(id) {
@@ -91,7 +91,7 @@ class SampleSlider {
     this.key = "";
     this.follows = true;
     this.isActive = true;
-    this.place = h("div", { class: "stage" });
+    this.stage = h("div", { class: "stage" });
     this.caption = h("output", { class: "hint", for: "sample-time" });
     this.slider = h("input", { type: "range", id: "sample-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
       this.follows = Number(this.slider.value) === this.entries.length - 1;
@@ -100,7 +100,7 @@ class SampleSlider {
     /** @type {{step: number | null, file: string}[]} */
     this.entries = [];
     this.control = h("div", {}, h("label", { for: "sample-time" }, "Time in training"), this.slider, this.caption);
-    this.element = h("div", {}, h("h2", {}, "Samples"), this.place, this.control);
+    this.element = h("div", {}, h("h2", {}, "Samples"), this.stage, this.control);
   }
 
   /** @param {any} run */
@@ -122,7 +122,7 @@ class SampleSlider {
   draw() {
     const entry = this.entries[Number(this.slider.value)];
     if (!entry) {
-      fill(this.place, h("p", { class: "hint" }, this.isActive ? "The first samples come after about a fifth of the training." : "None were drawn during the training. Play draws some."));
+      fill(this.stage, h("p", { class: "hint" }, this.isActive ? "The first samples come after about a fifth of the training." : "None were drawn during the training. Open Play to generate some."));
       return;
     }
     const when = entry.step === null ? "finished" : `step ${count(entry.step)}`;
@@ -130,11 +130,11 @@ class SampleSlider {
     this.slider.setAttribute("aria-valuetext", when);
     const query = { run: this.id, file: entry.file, at: this.stamp ?? 0 };
     if (entry.file.endsWith(".png")) {
-      const image = this.place.querySelector("img");
+      const image = this.stage.querySelector("img");
       if (image) Object.assign(image, { src: address("/api/sheet", query), alt: `Samples, ${when}` });
-      else fill(this.place, h("img", { class: "sheet", src: address("/api/sheet", query), alt: `Samples, ${when}` }));
+      else fill(this.stage, h("img", { class: "sheet", src: address("/api/sheet", query), alt: `Samples, ${when}` }));
     } else {
-      getText("/api/sheet", query).then((text) => fill(this.place, h("pre", { class: "text", tabindex: 0 }, text))).catch(() => {});
+      getText("/api/sheet", query).then((text) => fill(this.stage, h("pre", { class: "text", tabindex: 0 }, text))).catch(() => {});
     }
   }
 }
@@ -148,11 +148,11 @@ class Curves {
     this.seen = { state: "", step: 0, at: 0 };
   }
 
-  /** Whether a new look would show something: what moves the end of a curve by less than a pixel does not. @param {any} run */
-  isOld({ state, last }) {
+  /** Whether curves should be loaded again: not if their ends would move by less than a pixel. @param {any} run */
+  needsUpdate({ state, last }) {
     const step = last?.step ?? 0;
     const { seen } = this;
-    const isSame = state === seen.state && step >= seen.step && step <= seen.step * (1 + 1 / WIDTH) && Date.now() < seen.at + LONGEST_MS;
+    const isSame = state === seen.state && step >= seen.step && step <= seen.step * (1 + 1 / CURVE_WIDTH) && Date.now() < seen.at + MAX_AGE_MS;
     if (!isSame) this.seen = { state, step, at: Date.now() };
     return !isSame;
   }
@@ -194,9 +194,9 @@ class Curves {
   /** @param {any} part */
   update(part) {
     const losses = part.curves.filter(isLoss);
-    const lines = losses.flatMap((/** @type {any} */ curve, /** @type {number} */ place) => {
-      const style = curve.name === "validation" ? "held" : place ? "trend other" : "trend";
-      const raw = { ...curve, label: label(curve), style: curve.trend ? `raw${place ? " other" : ""}` : style };
+    const lines = losses.flatMap((/** @type {any} */ curve, /** @type {number} */ index) => {
+      const style = curve.name === "validation" ? "held" : index ? "trend other" : "trend";
+      const raw = { ...curve, label: label(curve), style: curve.trend ? `raw${index ? " other" : ""}` : style };
       return curve.trend ? [raw, { ...curve.trend, name: curve.name, label: "", style }] : [raw];
     });
     this.charts.get(`${part.title}/losses`)?.show("Loss by step", lines);
@@ -216,9 +216,9 @@ function label(curve) {
   return curve.name === "validation" ? "validation (held-out data)" : words(curve.name);
 }
 
-/** @param {any} curve @param {number} place */
-function legend(curve, place) {
-  return h("li", {}, h("i", { class: curve.name === "validation" ? "held" : place ? "other" : "" }), label(curve), curve.trend ? " (each step, and smoothed)" : "");
+/** @param {any} curve @param {number} index */
+function legend(curve, index) {
+  return h("li", {}, h("i", { class: curve.name === "validation" ? "held" : index ? "other" : "" }), label(curve), curve.trend ? " (each step, and smoothed)" : "");
 }
 
 /** @param {HTMLElement} side @param {any} run */
@@ -235,7 +235,7 @@ function drawSide(side, run) {
       h("a", { class: "button", href: `#/report/${encodeURIComponent(run.id)}` }, "Open the report")) : null);
 }
 
-/** The report of a run inside the page. @param {HTMLElement} main @param {string} id */
+/** The page of a run's report. @param {HTMLElement} main @param {string} id */
 export function showReport(main, id) {
   document.title = `Report of ${id} - Anew Studio`;
   const copies = h("section", { class: "card copies", hidden: true });

@@ -1,4 +1,4 @@
-// The list of runs: what is at work, what is finished, and which to compare.
+// The list of runs, from which runs can be chosen for a comparison.
 
 import { address, get, getText, onChange, post, Refusal } from "./api.js";
 import { originDrop } from "./origin_drop.js";
@@ -21,20 +21,20 @@ export function runAddress(id) {
   return `#/run/${encodeURIComponent(id)}`;
 }
 
-/** The three answers, in the same order for each run. @param {Record<string, string> | undefined} grades @returns {[string, string][]} */
-function inOrder(grades) {
-  const place = (/** @type {string} */ name) => [...Object.keys(QUESTIONS), name].indexOf(name);
-  return Object.entries(grades ?? {}).sort(([one], [other]) => place(one) - place(other));
+/** The three grades, in the same order for each run. @param {Record<string, string> | undefined} grades @returns {[string, string][]} */
+function orderedGrades(grades) {
+  const index = (/** @type {string} */ name) => [...Object.keys(QUESTIONS), name].indexOf(name);
+  return Object.entries(grades ?? {}).sort(([one], [other]) => index(one) - index(other));
 }
 
 /** The three answers in a line. @param {Record<string, string>} grades */
 export function answers(grades) {
-  return inOrder(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+  return orderedGrades(grades).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
 }
 
 /** The three answers, each a link to the report that says why. @param {any} run */
 export function answerList(run) {
-  const grades = inOrder(run.grades);
+  const grades = orderedGrades(run.grades);
   return grades.length ? h("ul", { class: "answers" }, grades.map(([name, grade]) => h("li", { class: grade },
     h("a", { href: `#/report/${encodeURIComponent(run.id)}` }, `${FULL_QUESTIONS[/** @type {keyof typeof FULL_QUESTIONS} */ (name)] ?? words(name)} `,
       h("strong", {}, ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade))))) : null;
@@ -103,11 +103,11 @@ export function showRuns(main) {
     h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
     title, tiles, comparisons, originDrop());
   let isFirst = true;
-  /** @type {Map<string, {told: string, element: HTMLElement}>} tiles by run: one is made anew only where its run changed */
+  /** @type {Map<string, {summary: string, element: HTMLElement}>} tiles by run: a tile is drawn again only if its run changed */
   let drawn = new Map();
   const tileOf = (/** @type {any} */ run) => {
-    const [told, before] = [JSON.stringify(run), drawn.get(run.id)];
-    return before?.told === told ? before : { told, element: tile(run, picked, onPick) };
+    const [summary, before] = [JSON.stringify(run), drawn.get(run.id)];
+    return before?.summary === summary ? before : { summary, element: tile(run, picked, onPick) };
   };
   const load = async () => {
     try {
@@ -128,7 +128,7 @@ export function showRuns(main) {
       if (runs.length) {
         drawn = new Map(runs.map((/** @type {any} */ run) => [run.id, tileOf(run)]));
         const wanted = [...drawn.values()].map(({ element }) => element);
-        if (wanted.length !== tiles.children.length || wanted.some((element, place) => element !== tiles.children[place])) {
+        if (wanted.length !== tiles.children.length || wanted.some((element, index) => element !== tiles.children[index])) {
           keepFocus(tiles, () => tiles.replaceChildren(...wanted));
         }
       } else {
@@ -144,15 +144,15 @@ export function showRuns(main) {
   return onChange(throttled(load, 1000));
 }
 
-/** Keep the keyboard where it was while a list is drawn again. @param {HTMLElement} list @param {() => void} draw */
+/** Draw a list again, and keep the keyboard focus. @param {HTMLElement} list @param {() => void} draw */
 function keepFocus(list, draw) {
   const controls = () => /** @type {HTMLElement[]} */ ([...list.querySelectorAll("a, input, button")]);
-  const place = controls().indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const index = controls().indexOf(/** @type {HTMLElement} */ (document.activeElement));
   draw();
-  if (place >= 0) controls()[place]?.focus();
+  if (index >= 0) controls()[index]?.focus();
 }
 
-/** Call at most once in a while, and once more behind the last. @param {() => unknown} action @param {number} ms @returns {() => void} */
+/** A function that calls `action` at most once in `ms` milliseconds, and once more after the last call. @param {() => unknown} action @param {number} ms @returns {() => void} */
 export function throttled(action, ms) {
   let due = 0;
   /** @type {number | undefined} */

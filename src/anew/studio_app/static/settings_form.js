@@ -1,4 +1,4 @@
-// A form of all settings that fit some data, made from what `anew settings` knows of them.
+// The form of all settings that apply to some data, made from the data of `anew settings`.
 
 import { get } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -31,7 +31,7 @@ function field(setting, changed) {
 export function settingsForm(seen) {
   /** @type {Map<string, string>} */
   const changed = new Map();
-  const place = h("div", {}, h("p", { class: "hint" }, "Loading..."));
+  const container = h("div", {}, h("p", { class: "hint" }, "Loading..."));
   let isLoaded = false;
   const families = new Set([seen.family, ...(seen.tried?.families ?? []), ...Object.values(seen.instead).map((/** @type {any} */ other) => other.family)]);
   const element = h("details", { class: "settings", ontoggle: async () => {
@@ -39,11 +39,11 @@ export function settingsForm(seen) {
     isLoaded = true;
     const { settings } = await get("/api/settings");
     const owners = /** @type {[string, string][]} */ ([["train", "Training"], [seen.modality, `Data: ${seen.modality}`], ...[...families].map((name) => [name, `Family: ${name}`])]);
-    fill(place, h("p", { class: "hint" }, "Leave a field empty to let Anew choose: families fit many of these to your data and time."),
+    fill(container, h("p", { class: "hint" }, "Leave a field empty to let Anew choose: families fit many of these to your data and time."),
       owners.map(([owner, title]) => {
         const fields = settings.filter((/** @type {any} */ setting) => setting.owner === owner && setting.group !== "sampling");
         return fields.length ? h("details", {}, h("summary", {}, `${title} (${fields.length})`), fields.map((/** @type {any} */ setting) => field(setting, changed))) : null;
       }));
-  } }, h("summary", {}, "All settings"), place);
+  } }, h("summary", {}, "All settings"), container);
   return { element, values: () => Object.fromEntries(changed) };
 }

@@ -1,4 +1,4 @@
-// The stream of changes, in a worker that the pages of one browser share.
+// The stream of changes, in a worker that all pages of a browser share.
 
 /** @param {(event: {link?: boolean, changed?: string[] | null}) => void} tell */
 export function open(tell) {

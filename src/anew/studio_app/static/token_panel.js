@@ -1,16 +1,16 @@
-// A text token by token: how probable each was, what else could have stood there, and what follows if it does.
+// The tab Token by token: the probability of each token, its alternatives, and how the text continues with one of them.
 
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
 
-const LONGEST = 100;
+const MAX_TOKENS = 100;
 
 /** @param {number} share */
 function percent(share) {
   return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "<0.1%";
 }
 
-/** A token as it can be seen. @param {any} token */
+/** The text of a token with spaces and line ends made visible. @param {any} token */
 function visible(token) {
   if (token.is_end) return "(end)";
   return token.text === "" ? "(part of a character)" : token.text.replaceAll("\n", "\u21b5").replaceAll(" ", "\u00b7");
@@ -19,7 +19,7 @@ function visible(token) {
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function tokenPanel(play) {
   const prompt = h("textarea", { id: "token-prompt", rows: 3, placeholder: "leave empty to start from nothing" });
-  const longest = h("input", { id: "token-most", type: "number", min: 1, max: 2000, value: String(LONGEST) });
+  const maxTokens = h("input", { id: "token-most", type: "number", min: 1, max: 2000, value: String(MAX_TOKENS) });
   const text = h("div", { class: "tokens", role: "group", "aria-label": "The text, a button for each token" });
   const detail = h("div", { class: "token-detail", "aria-live": "polite" }, h("p", { class: "hint" }, "Choose a token to see what else could have stood there."));
   const status = h("p", { class: "hint", role: "status" });
@@ -27,16 +27,16 @@ export function tokenPanel(play) {
   let tokens = [];
   const run = async (/** @type {Record<string, string>} */ extra = {}) => {
     const signal = play.begin();
-    const wish = play.wish();
+    const options = play.options();
     tokens = [];
     fill(text);
     status.textContent = "Reading...";
     try {
-      await follow("/api/play/tokens", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, prompt: prompt.value, max_tokens: Number(longest.value) || LONGEST }, signal, (token) => {
+      await follow("/api/play/tokens", { run: play.id, ...options, settings: { ...options.settings, ...extra }, prompt: prompt.value, max_tokens: Number(maxTokens.value) || MAX_TOKENS }, signal, (token) => {
         if (token.end) return;
-        const place = tokens.length;
+        const index = tokens.length;
         tokens.push(token);
-        text.append(button(token, () => show(place)));
+        text.append(button(token, () => show(index)));
         if (token.text.includes("\n")) text.append(h("br"));
       });
       const drawn = tokens.filter((token) => !token.given);
@@ -46,18 +46,18 @@ export function tokenPanel(play) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
     }
   };
-  const show = (/** @type {number} */ place) => {
-    const token = tokens[place];
-    for (const [other, element] of [...text.querySelectorAll("button")].entries()) element.setAttribute("aria-pressed", String(other === place));
-    const before = tokens.slice(0, place).map((each) => each.text).join("");
-    const most = token.top[0]?.p ?? 1;
+  const show = (/** @type {number} */ index) => {
+    const token = tokens[index];
+    for (const [other, element] of [...text.querySelectorAll("button")].entries()) element.setAttribute("aria-pressed", String(other === index));
+    const before = tokens.slice(0, index).map((each) => each.text).join("");
+    const highest = token.top[0]?.p ?? 1;
     fill(detail,
       h("h3", {}, `${visible(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
       h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; the model was as unsure as if ${Math.max(1, Math.round(2 ** token.entropy))} tokens were equally likely. Choose another token to continue with it.`),
       h("p", { class: "hint" }, "First number: the model's probability. Second: the probability with which the token is drawn, after temperature and cutoffs."),
       h("ul", { class: "plain bars" }, token.top.map((/** @type {any} */ other) => h("li", {},
         h("button", { type: "button", class: "bar-button", disabled: other.is_end, onclick: () => { prompt.value = before + other.text; run(); } },
-          h("span", { class: "bar-text" }, visible(other)), meter(other.p / most), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"))))));
+          h("span", { class: "bar-text" }, visible(other)), meter(other.p / highest), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"))))));
   };
   return h("div", {}, h("h2", {}, "Token by token"),
     h("ol", { class: "story" }, [
@@ -67,7 +67,7 @@ export function tokenPanel(play) {
     ].map((sentence) => h("li", {}, sentence))),
     h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); run(); } },
       h("label", { for: "token-prompt" }, "Your text"), prompt,
-      h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), longest), h("button", { type: "submit", class: "main" }, "Continue"),
+      h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), maxTokens), h("button", { type: "submit", class: "main" }, "Continue"),
         h("button", { type: "button", onclick: () => run({ temperature: "0" }) }, "What if temperature were 0?"))),
     status, text, detail,
     h("p", { class: "hint" }, "In the source: temperature and cutoffs in anew/functional/token_choice.py; the loop in anew/families/transformer/sampler.py."));
@@ -83,7 +83,7 @@ function meter(share) {
 /** @param {any} token @param {() => void} onclick */
 function button(token, onclick) {
   const element = h("button", { type: "button", class: `token${token.given ? " given" : ""}${token.p < 0.05 ? " rare" : ""}`, "aria-label": `${visible(token)}, ${percent(token.p)}`, onclick },
-    token.is_end ? "\u25a0" : token.text.includes("\n") ? visible(token) : token.text || "\u25e6"); // a break within a button would make it as high as several lines
+    token.is_end ? "\u25a0" : token.text.includes("\n") ? visible(token) : token.text || "\u25e6"); // a line break would make the button as high as several lines
   element.style.setProperty("--sure", String(Math.round(100 * token.p)));
   return element;
 }

@@ -1,12 +1,12 @@
-// Files of the user into a folder of the Studio, some at a time, while more are still being found.
+// Copies the user's files into a folder of the Studio, several at a time, while more are still being listed.
 
 import { address, checked, post } from "./api.js";
 import { bytes, count } from "./dom.js";
 
-const AT_ONCE = 4;
-const PARCEL_FILES = 400; // small files that are sent together: a request for each would take longer than the files
-const PARCEL_BYTES = 4 * 2 ** 20; // of them together
-const SMALL_BYTES = 2 ** 18;
+const MAX_REQUESTS = 4; // at a time
+const PARCEL_FILES = 400; // of one parcel of small files: a request for each would take longer than the files
+const PARCEL_BYTES = 4 * 2 ** 20; // of a parcel, about
+const SMALL_BYTES = 2 ** 18; // largest file of a parcel
 
 /** @typedef {import("./file_sources.js").Entry} Entry */
 /** @typedef {{path: string, file: File}} Opened */
@@ -19,14 +19,14 @@ export class Upload {
   constructor(source, signal, tell) {
     this.source = source;
     this.leaving = new AbortController();
-    this.signal = this.leaving.signal; // also where one file cannot be sent: the others need not be looked for
+    this.signal = this.leaving.signal; // also aborted when a file cannot be sent: the others need not be listed then
     if (signal.aborted) this.leaving.abort();
     else signal.addEventListener("abort", () => { this.leaving.abort(); this.wake(); });
     this.tell = tell;
     /** @type {string} name of the folder that files are copied to; "": none is made yet */
     this.id = "";
     /** @type {string[]} paths of what could not be read */
-    this.unread = [];
+    this.unreadable = [];
     /** @type {Entry[]} */
     this.waiting = [];
     this.isListed = false;
@@ -41,7 +41,7 @@ export class Upload {
     let only = "";
     const parcels = this.parcels();
     const send = async () => {
-      // No `for await`: where a body throws, it would first wait for the next parcel.
+      // Not `for await`: after an error in the body it would first wait for the next parcel.
       for (let next = await parcels.next(); !next.done; next = await parcels.next()) {
         const parcel = next.value;
         only = parcel[0].path;
@@ -52,28 +52,28 @@ export class Upload {
       }
     };
     try {
-      await Promise.all([this.list(), ...Array.from({ length: AT_ONCE }, send)]);
+      await Promise.all([this.list(), ...Array.from({ length: MAX_REQUESTS }, send)]);
       this.signal.throwIfAborted();
     } finally {
       this.leaving.abort();
       this.wake();
     }
-    if (!this.done) throw new Error(this.unread.length ? `Nothing could be read: ${this.left}.` : "No files were found in what you chose.");
+    if (!this.done) throw new Error(this.unreadable.length ? `Nothing could be read: ${this.unreadNames}.` : "No files were found in what you chose.");
     return this.source.isFile ? `${this.id}/${only}` : this.id;
   }
 
-  /** What was left out, as part of a sentence. */
-  get left() {
-    const more = this.unread.length - 3;
-    return this.unread.slice(0, 3).join(", ") + (more > 0 ? ` and ${count(more)} more` : "");
+  /** The files that could not be read, as part of a sentence. */
+  get unreadNames() {
+    const more = this.unreadable.length - 3;
+    return this.unreadable.slice(0, 3).join(", ") + (more > 0 ? ` and ${count(more)} more` : "");
   }
 
   say() {
     const found = this.isListed ? "files" : "found so far";
-    this.tell(this.isListed ? (this.done + this.unread.length) / this.found : null, `Copied ${count(this.done)} of ${count(this.found)} ${found}, ${bytes(this.sent)}`);
+    this.tell(this.isListed ? (this.done + this.unreadable.length) / this.found : null, `Copied ${count(this.done)} of ${count(this.found)} ${found}, ${bytes(this.sent)}`);
   }
 
-  /** Find what there is, ahead of what is sent. */
+  /** List all files, ahead of sending them. */
   async list() {
     for await (const entry of this.source.entries) {
       if (this.signal.aborted) return;
@@ -86,7 +86,7 @@ export class Upload {
     this.wake();
   }
 
-  /** Small files together, large ones alone. @returns {AsyncGenerator<Opened[], void>} */
+  /** Parcels of opened files: small files together, large ones alone. @returns {AsyncGenerator<Opened[], void>} */
   async *parcels() {
     for (;;) {
       while (this.waiting.length < PARCEL_FILES && !this.isListed && !this.signal.aborted) {
@@ -116,7 +116,7 @@ export class Upload {
     try {
       return { path, file: await open() };
     } catch {
-      this.unread.push(path);
+      this.unreadable.push(path);
       return null;
     }
   }
@@ -126,7 +126,7 @@ export class Upload {
     await this.sendBody(address("/api/upload", { to: this.id, path }), file);
   }
 
-  /** Files one after another, each behind the length of its path, its size, and the path. @param {Opened[]} parcel */
+  /** Send files one after another, each after the length of its path, its size, and its path. @param {Opened[]} parcel */
   async sendParcel(parcel) {
     const parts = parcel.flatMap(({ path, file }) => {
       const name = new TextEncoder().encode(path);

@@ -1,4 +1,4 @@
-// A walk between samples: frames under a slider.
+// The tab Walk: frames from sample to sample, on a slider.
 
 import { address, follow } from "./api.js";
 import { h } from "./dom.js";
@@ -17,15 +17,15 @@ export function walkPanel(play) {
   let stops = [];
   let timer = 0;
   const draw = () => {
-    const place = Number(slider.value);
+    const index = Number(slider.value);
     if (!frames.length) return;
-    image.src = frames[place].src;
-    const stop = stops.indexOf(place);
-    const near = stops.findIndex((at) => at > place);
+    image.src = frames[index].src;
+    const stop = stops.indexOf(index);
+    const near = stops.findIndex((at) => at > index);
     const where = stop >= 0 ? `sample ${stop + 1}` : `between sample ${near} and ${near + 1}`;
-    image.alt = `Frame ${place + 1}, ${where}`;
+    image.alt = `Frame ${index + 1}, ${where}`;
     slider.setAttribute("aria-valuetext", where);
-    status.textContent = `Frame ${place + 1} of ${frames.length}: ${where}.`;
+    status.textContent = `Frame ${index + 1} of ${frames.length}: ${where}.`;
   };
   const toggle = h("button", { type: "button", disabled: true, onclick: () => {
     if (timer) { clearInterval(timer); timer = 0; toggle.textContent = "Play"; return; }
@@ -37,7 +37,7 @@ export function walkPanel(play) {
     const signal = play.begin();
     status.textContent = "Walking...";
     try {
-      await follow("/api/play/walk", { run: play.id, ...play.wish(), n: 48, stops: 4 }, signal, (event) => {
+      await follow("/api/play/walk", { run: play.id, ...play.options(), n: 48, stops: 4 }, signal, (event) => {
         if (event.end) return;
         [frames, stops] = [event.items, event.stops];
         Object.assign(slider, { max: String(frames.length - 1), value: "0", disabled: false });

@@ -65,7 +65,7 @@ def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
 
 
 def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedItem], int]:
-    """Return n samples, beginning with sample number `first`, and the number of drafts that they went through."""
+    """n samples, beginning with sample number `first`, and the number of drafts that they went through."""
     request = model.request(n, seed, first_index=first)
     last, drafts = None, 0
     for draft in model.family.sample(request, seed):
@@ -85,7 +85,7 @@ class CallCounter:
         self.count[module] = self.count.get(module, 0) + 1
 
     def per_weight(self) -> float:
-        """Return the number of calls, averaged over all weights of the modules that were called; 0 if none was."""
+        """The number of calls, averaged over all weights of the modules that were called; 0 if none was."""
         sizes = {module: sum(p.numel() for p in module.parameters(recurse=False)) for module in self.count}
         total = sum(sizes.values())
         return sum(self.count[module] * size for module, size in sizes.items()) / total if total else 0.0
@@ -143,7 +143,7 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
 
 
 def _players(evaluation: Evaluation[DecodedItem]) -> tuple[list[ReportItem], list[ReportItem]]:
-    """Return the first samples and held-out items if they are sound or clips, else empty lists."""
+    """The first samples and held-out items if they are sound or clips, else empty lists."""
     samples = [evaluation.report_item(sample) for sample in evaluation.inputs.samples[:1]]
     if not samples or samples[0].media is None:
         return [], []
@@ -154,7 +154,7 @@ def _players(evaluation: Evaluation[DecodedItem]) -> tuple[list[ReportItem], lis
 
 
 def _no_interpolation(model: Model) -> str:
-    """Return why a run cannot interpolate, "" if it can."""
+    """Why a run cannot interpolate, "" if it can."""
     if type(model.family).generate is not Family.generate:
         return ""
     return f"it has no continuous latent space; {type(model.family).no_interpolation_reason}"

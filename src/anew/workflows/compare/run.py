@@ -64,7 +64,7 @@ def compare_families(
 
 
 def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
-    """Return finished runs, each named by its folder, with as many parent folders as tell the names apart."""
+    """Finished runs, each named by its folder, with as many parent folders as tell the names apart."""
     paths = [Path(run).resolve() for run in runs]
     if len(set(paths)) < len(paths) or len(paths) < 2:
         raise ConfigError(f"`runs` names {len(set(paths))} different runs; give two or more, each once")
@@ -75,7 +75,7 @@ def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
 
 
 def _saved_request(request: Request | None, entries: Sequence[ComparedRun]) -> dict[str, object]:
-    """Return the contents of request.json: all that distinguishes one comparison from another."""
+    """The contents of request.json: all that distinguishes one comparison from another."""
     if request is None:
         return {"runs": [str(entry.folder.resolve()) for entry in entries]}
     values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
@@ -228,7 +228,7 @@ def _run_results(
 
 
 def _copies(folder: Path) -> CopyingSummary | None:
-    """Return what the run's own report says about copies; None if there is no readable report."""
+    """What the run's own report says about copies; None if there is no readable report."""
     report = record_if_whole(folder)
     copies = None if report is None else report.copies
     if copies is None:

@@ -39,7 +39,7 @@ class ComparedRun:
 
 
 def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun]:
-    """Return the runs that `families` names, as in "vae,gan,diffusion:latent".
+    """The runs that `families` names, as in "vae,gan,diffusion:latent".
 
     Raises:
         ConfigError: A family or a space is unknown, a name is given twice, or there are fewer than two.
@@ -66,7 +66,7 @@ def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun
 
 
 def log_of(entry: ComparedRun) -> Path:
-    """Return the log file of a training process, next to its run."""
+    """The log file of a training process, next to its run."""
     return entry.folder.with_name(f"{entry.folder.name}.log")
 
 
@@ -110,7 +110,7 @@ def _end(running: Sequence[subprocess.Popen[str]]) -> None:
 
 
 def _devices() -> list[str | None]:
-    """Return a value of CUDA_VISIBLE_DEVICES for each device; [None], which leaves it alone, if there are fewer than two."""
+    """A value of CUDA_VISIBLE_DEVICES for each device; [None], which leaves it alone, if there are fewer than two."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -171,7 +171,7 @@ def _train(
 
 
 def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) -> list[str] | None:
-    """Return the arguments that train one of the families, or resume its run; None if it is finished."""
+    """The arguments that train one of the families, or resume its run; None if it is finished."""
     if (entry.folder / "config.json").exists():
         return None if _finished(entry.folder) else ["resume", str(entry.folder)]
     words = ["train", request.data, "--run", str(entry.folder), "--family", entry.family]
