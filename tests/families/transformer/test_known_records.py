@@ -108,3 +108,11 @@ def test_records_are_found_among_rows_of_any_length() -> None:
     assert known.among(rows).tolist() == list(range(len(others), len(others) + len(RECORDS)))
     shorter = RECORDS[:, 1:]  # without the begin token
     assert len(known.among(shorter)) == len(RECORDS)
+
+
+def test_more_records_are_known_than_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 320,000 words half were known, and 7% of the samples were others of them."""
+    monkeypatch.setattr("anew.families.transformer.family.MOST_COUNTED_TOKENS", 10)
+    assert known_share(make_family(RECORDS)) == 0.0
+    monkeypatch.setattr("anew.families.transformer.family.MOST_KNOWN_TOKENS", 10)
+    assert known_share(make_family(RECORDS)) > 0.0

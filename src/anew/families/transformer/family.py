@@ -29,7 +29,7 @@ from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
 from anew.families.transformer.gate_features import GateInputs
 from anew.families.transformer.known_records import KnownRecords
-from anew.families.transformer.ngram_mixer import NgramMixer, sequences_of
+from anew.families.transformer.ngram_mixer import NgramMixer, first_tokens, sequences_of
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.record_sampler import RecordSampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
@@ -52,6 +52,7 @@ SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZE
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # for tokens on a grid
 CPU_SIZES = 7  # the first so many are worth measuring on a CPU: the next has 85 million weights; chosen
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
+MOST_KNOWN_TOKENS = 8_000_000  # of records that are remembered: some 700,000 short ones, in 3 s and 6 MB
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: takes about a tenth of it
 # Counts for larger vocabularies are too sparse, and too large: sub-words are worse counters from 512 on
 # (docs/log.md, 2026-11-25).
@@ -214,10 +215,10 @@ class Transformer(Family[Tokens, TransformerConfig], TokenTaps):
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts, and remember the records."""
         if self.known is not None:
-            sequences = list(sequences_of(sweep, MOST_COUNTED_TOKENS))
+            sequences = list(sequences_of(sweep, MOST_KNOWN_TOKENS))
             self.known.fit(sequences)
             if self.mixer is not None:
-                self.mixer.fit_counts(sequences)
+                self.mixer.fit_counts(first_tokens(sequences, MOST_COUNTED_TOKENS))
         elif self.mixer is not None:
             self.mixer.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
         if self.contexts is not None:

@@ -467,12 +467,22 @@ def share_after(mixer: NgramMixer, ids: Ints, network: Floats) -> FixedShare:
 
 def sequences_of(sweep: Iterable[Batch], max_tokens: int) -> Iterator[Ints]:
     """Token sequences of a sweep's batches, at most `max_tokens` in total."""
+    return first_tokens(_sequences(sweep), max_tokens)
+
+
+def first_tokens(sequences: Iterable[Ints], max_tokens: int) -> Iterator[Ints]:
+    """The first sequences, `max_tokens` in total; the last one may be cut."""
     remaining = max_tokens
+    for ids in sequences:
+        yield ids[:remaining]
+        remaining -= len(ids)
+        if remaining <= 0:
+            return
+
+
+def _sequences(sweep: Iterable[Batch]) -> Iterator[Ints]:
     for batch in sweep:
         lengths = None if batch.mask is None else batch.mask.sum(1).long().tolist()
         for i, row in enumerate(batch.x.cpu().numpy()):
             ids = row if lengths is None else row[: int(lengths[i]) + 1]
-            yield ids[:remaining].astype(np.int64)
-            remaining -= len(ids)
-            if remaining <= 0:
-                return
+            yield ids.astype(np.int64)
