@@ -392,6 +392,8 @@ MISTAKES = [
     (("settings", "widht"), "unknown setting 'widht'; did you mean 'width'"),
     (("trian", "{data}"), "did you mean 'train'"),
     (("train", "{data}", "--steps", "3", "--set", "widht=3"), "did you mean 'width'"),
+    (("train", "{data}", "--steps", "3", "--set", "encoding=koi8-rr"), "did you mean 'koi8-r'"),
+    (("look", "{data}", "--set", "encoding=utf-16"), "known by their byte order mark"),
     (("train", "{data}", "--steps", "3", "--set", "width"), "KEY=VALUE"),
     (("train", "{data}", "--steps", "3", "--set", "width=-1"), "out of range"),
     (("train", "{data}", "--steps", "3", "--family", "difusion"), "did you mean 'diffusion'"),

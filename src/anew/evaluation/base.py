@@ -67,6 +67,7 @@ class Evaluation(ABC, Generic[ItemT]):
     Attributes:
         noun: Name of the items, plural.
         feature_description: Description of the features of `embedder`, one clause.
+        counted: What is embedded of the samples, singular: whole ones, or pieces.
         unit: Unit of a likelihood: "character", "residue" or "dimension".
         bound: Clause added to bits per unit if they are a bound.
         item_type: How items are compared for copies. None for a modality without a copying test.
@@ -82,6 +83,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     noun: ClassVar[str] = "items"
     feature_description: ClassVar[str] = "features"
+    counted: str = "sample"
     unit: ClassVar[str] = "dimension"
     bound: ClassVar[str] = "; an upper bound by the evidence lower bound"
     item_type: ItemType[ItemT] | None = None
@@ -325,6 +327,7 @@ class Evaluation(ABC, Generic[ItemT]):
             naive=rows.get("naive"),
             description=description or self.feature_description,
             noun=self.noun,
+            counted=self.counted,
         )
 
     def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:

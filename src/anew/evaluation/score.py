@@ -123,6 +123,7 @@ class Score:
         source: Data and method of the measurement, one clause.
         p: P-value of the test that samples and real items have the same distribution, if there is one.
         note: A remark for readers; "" for none.
+        counted: What n counts, singular: samples, or pieces of them.
     """
 
     spec: MetricSpec
@@ -136,6 +137,7 @@ class Score:
     source: str = ""
     p: float | None = None
     note: str = ""
+    counted: str = "sample"
 
     @property
     def name(self) -> str:

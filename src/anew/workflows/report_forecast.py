@@ -67,7 +67,7 @@ class ReportForecast:
         closeness, novelty = self.prospects(budget)
         drawn_in_time = f", if {self.min_samples:,} samples are drawn in time" if self.pace is None else ""
         answers = [f"Close? and Varied? {self._in_words(closeness, self._few(budget))}"]
-        answers[0] += drawn_in_time if closeness != "unlikely" else ""
+        answers[0] += drawn_in_time if closeness == "likely" else ""
         if novelty is not None:
             answers.append(f"New? {self._in_words(novelty, self._few_held_out(novelty))}")
         advice = self._advice(budget)

@@ -25,10 +25,12 @@ from anew.workflows.sample_counts import is_running_text
 if TYPE_CHECKING:
     from anew.workflows.job import TrainingJob
 
-WARM_UP, SECOND_AUDIT = AuditSize(8, 16), AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real)
+WARM_UP = AuditSize(8, 16)
+# What each comparison of passages takes falls until there are thousands: an audit of quotes took a fifth of what two trials said.
+TRIAL_AUDITS = (FIRST_AUDIT, AuditSize(FIRST_AUDIT.samples, 4 * FIRST_AUDIT.real), AuditSize(256, 2_048))
 FEATURE_ITEMS, FEW_FEATURE_ITEMS = 32, 8  # items whose features are timed, and that the embedding is fitted to; chosen
 LEAST_TRIAL = 0.1  # seconds that an audit takes at least: the first one takes longer everywhere
-SECOND_PATIENCE = 5.0  # a second audit needs this many times the time of the first; chosen
+PATIENCE = 5.0  # a further audit needs this many times the time of the one before; chosen
 
 
 def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: float) -> Pace:
@@ -53,7 +55,7 @@ def trial_sampling(job: TrainingJob, weights: Mapping[str, Tensor], seconds: flo
 def trial_audit(
     data: Dataset, modality: str, spec: Spec, seed: int, seconds: float, pieces: float = 1.0
 ) -> AuditCosts | None:
-    """Measure what an audit for copies takes, by one or two audits of real items, some of which pose as samples.
+    """Measure what an audit for copies takes, by one to three audits of real items, some of which pose as samples.
 
     Args:
         data, modality, spec, seed: See `forecast_of_data`.
@@ -75,8 +77,8 @@ def trial_audit(
         pieces=max(1.0, pieces),
     )
     remaining = seconds - (warm_up.seconds(seconds) or seconds)  # the warm-up loads what audits need
-    for size in (FIRST_AUDIT, SECOND_AUDIT):
-        if costs.trials and remaining < SECOND_PATIENCE * costs.trials[0][1]:
+    for size in TRIAL_AUDITS:
+        if costs.trials and remaining < PATIENCE * costs.trials[-1][1]:
             break
         trial = _trial(data, modality, spec, size, seed, pieces)
         assert trial is not None, "there are as many items as before"

@@ -80,6 +80,22 @@ def test_what_is_drawn_follows_the_distribution(mixer: ContextMixer) -> None:
     np.testing.assert_allclose(given_chances, chances)
 
 
+def test_with_min_p_the_tokens_that_stay_are_exact_and_other_rows_are_left_out(mixer: ContextMixer) -> None:
+    rows = mixer.rows(3, 64)
+    for token in (1, 2, 3):
+        mixer.observe(rows, np.full(3, token))
+    probabilities = network(3, 5)
+    exact = mixer.step(rows, mixer.joints(3), probabilities)
+    for min_p in (0.02, 0.2, 1.0):
+        wanted = np.array([True, False, True])
+        cut = mixer.step(rows, mixer.joints(3), probabilities, wanted, min_p)
+        assert not cut[1].any() and np.allclose(cut.sum(1), [1.0, 0.0, 1.0], atol=1e-4)
+        stays = exact >= min_p * exact.max(1, keepdims=True)
+        stays[1] = False
+        assert np.array_equal(cut[stays], exact[stays])
+        assert (cut[~stays & wanted[:, None]] < min_p * exact.max()).all()
+
+
 def test_a_restored_mixer_is_the_same(mixer: ContextMixer) -> None:
     tokens = text(200, seed=3)
     restored = ContextMixer.restore(SPELLINGS, {name: array.copy() for name, array in mixer.arrays().items()})

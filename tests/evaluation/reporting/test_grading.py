@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,12 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
     assert grading is not None and grading.n == 40 and 250 <= grading.needed <= 400
     assert figures([small])["closeness"] == f"40 compared; about {grading.needed} would do"
     sentence = verdict([small])["closeness"]
-    assert sentence.startswith("Too few to tell: 40 samples were compared with as many held-out items, and about ")
+    assert sentence.startswith("Too few to tell: 40 samples were compared with as many held-out ones, and about ")
     assert "95% interval 30% to 68%" in sentence
     assert grade([auc(0.49, 0.057, 400)])["closeness"] == "good"
+    pieces = replace(small, counted="text piece")
+    assert figures([pieces])["closeness"] == f"40 text pieces compared; about {grading.needed} would do"
+    assert verdict([pieces])["closeness"].startswith("Too few to tell: 40 text pieces were compared with as many ")
 
 
 def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samples() -> None:

@@ -109,6 +109,29 @@ def test_tokens_that_are_not_allowed_are_never_drawn_and_the_others_as_often_as_
     assert np.abs(drawn - expected / expected.sum()).sum() < 0.04
 
 
+@pytest.mark.parametrize("min_p", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("has_rare", [False, True])
+def test_min_p_keeps_the_ratios_of_the_tokens_that_stay(min_p: float, has_rare: bool) -> None:
+    head, n = fitted(10).contexts, 4000
+    assert head is not None
+    ids = (stream(20, seed=8) % 10).numpy()[None].repeat(n, 0)
+    logits = np.random.default_rng(0).normal(0, 2, (1, 12)).astype(np.float32).repeat(n, 0)
+    allowed = (np.arange(12) < 10).astype(np.float32)[None].repeat(n, 0) if has_rare else None
+
+    def state() -> ContextState:
+        start = head.read_prompt(ids[:1], 1, lambda rows: np.zeros((0, 12), np.float32), False)
+        return start.select(np.zeros(n, np.int64))
+
+    weights = head.weights_after(ids, logits if allowed is None else np.where(allowed > 0, logits, -30.0), state())[0]
+    weights = weights if allowed is None else weights * allowed[0]
+    expected = np.where(weights >= min_p * weights.max(), weights, 0.0)
+    uniform = ((np.arange(n) + 0.5) / n).astype(np.float32)
+    again = np.random.default_rng(1).permutation(uniform)
+    drawn = np.bincount(head.draw_min_p(ids, logits, state(), (uniform, again), min_p, allowed), minlength=12) / n
+    assert drawn[expected == 0.0].sum() == 0.0
+    assert np.abs(drawn - expected / expected.sum()).sum() < 0.03
+
+
 def test_a_sample_depends_on_its_own_index(family: Transformer) -> None:
     sampling = TransformerSampling(max_tokens=300)  # more than its memory has room for at first
     together = list(family.sample(SampleRequest(3, sampling=sampling), 7))[-1]

@@ -49,6 +49,7 @@ SLOTS_PER_TOKEN = 0.6 * NUM_KINDS
 MAX_FILL = 0.8  # share of slots in use above which it grows: open addressing slows down beyond
 MAX_ENTRIES = 4 * NUM_KINDS  # per token: a block that moves leaves as much unused, and is half empty
 Doubles = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
@@ -258,17 +259,36 @@ class ContextMixer:
         """Weights for a new document."""
         return JointWeights._make(weights.copy() for weights in self.joint)
 
-    def step(self, rows: Memory, joint: JointWeights, probabilities: Floats) -> Floats:
+    def step(
+        self,
+        rows: Memory,
+        joint: JointWeights,
+        probabilities: Floats,
+        is_wanted: Flags | None = None,
+        min_p: float = 0.0,
+    ) -> Floats:
         """(n, V) distribution of the next token of each document, by contexts and network together.
 
         Args:
             rows: The documents.
             joint: The weights of each.
             probabilities: (n, V) of the network.
+            is_wanted: (n,) False for documents whose distribution is not needed, and is 0; None: all are.
+            min_p: Tokens below this share of the top probability need not be exact, which takes less time.
         """
+        is_wanted = np.ones(len(probabilities), dtype=np.bool_) if is_wanted is None else is_wanted
         mixed = np.zeros(probabilities.shape, dtype=np.float32)
         reading.next_token_probabilities(
-            rows, self.base, self.tree, self.parameters, joint, self.tables, probabilities, mixed
+            rows,
+            self.base,
+            self.tree,
+            self.parameters,
+            joint,
+            self.tables,
+            probabilities,
+            is_wanted,
+            np.float64(min_p),
+            mixed,
         )
         return mixed
 

@@ -48,6 +48,7 @@ from anew.estimators.context_mixing.mixing import (
 
 MIN_MASS = 1e-30  # of a network's probabilities below a question: log odds stay finite
 Doubles = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Nodes = NDArray[np.int32]
 Ints = NDArray[np.int64]
@@ -154,9 +155,11 @@ def next_token_probabilities(
     joint: JointWeights,
     tables: Tables,
     probabilities: Floats,
+    is_wanted: Flags,
+    min_p: np.float64,
     mixed: Floats,
 ) -> None:
-    """Compute the distribution of the next token of each row, by contexts and network together.
+    """Compute the distribution of the next token of rows, by contexts and network together.
 
     Args:
         memories: Memory of each row: every array has a first axis of n.
@@ -166,12 +169,16 @@ def next_token_probabilities(
         joint: Weights of each row, with the same axis.
         tables: Lookup tables.
         probabilities: (n, V) of the network.
-        mixed: (n, V) receives the probabilities.
+        is_wanted: (n,) whether a row is computed.
+        min_p: Tokens below this share of the top probability need not be exact; 0: all are.
+        mixed: (n, V) receives the probabilities; rows that are not wanted stay.
     """
     count = len(tree.children)
     all_nodes, selected, keys = make_statistics(count), make_statistics(count), np.zeros(NUM_KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
+        if not is_wanted[row]:
+            continue
         memory = row_of(memories, row)
         context_keys(memory.history, keys)
         order = gather_nodes(memory, base, keys, tree, all_nodes)
@@ -190,6 +197,7 @@ def next_token_probabilities(
             mass,
             (order, match_class, last),
             keys[1],
+            min_p,
             mixed[row],
         )
 
@@ -334,6 +342,7 @@ def _fill_distribution(
     mass: Doubles,
     selectors: tuple[Index, Index, Index],
     key: np.uint64,
+    min_p: np.float64,
     mixed: Floats,
 ) -> None:
     """Compute the distribution (V,) from the root down, level by level; contexts are used where a question is likely to be reached.
@@ -348,12 +357,13 @@ def _fill_distribution(
         mass: (V-1, 2) probability mass of the network below either answer.
         selectors: Order of the longest context that was seen, class of the match, and the last token + 1.
         key: Key of the context of order 1.
+        min_p: See `next_token_probabilities`.
         mixed: Receives the probabilities.
     """
     order, match_class, last = selectors
     reach, level_nodes = np.zeros(len(mass)), np.zeros(len(mass), np.int32)
     bits, no_learning = np.zeros(len(mass), np.uint8), Rates(np.float32(0), np.float32(0), np.float32(0))
-    reach[0], count = 1.0, np.int64(1)
+    reach[0], count, top = 1.0, np.int64(1), np.float64(0)  # top: probability of the most probable token so far
     while count:
         select_questions(all_nodes, level_nodes, count, selected)
         fill_inputs(parameters, tables, selected, count, match_class)
@@ -378,9 +388,10 @@ def _fill_distribution(
             p = sigmoid(tables.probabilities, mean_logit(joint_logits(joint, rows, contexts, network)))
             shares = (reach[node] * (ONE - p), reach[node] * p)
             for bit in range(2):
-                count = _pass_share(
-                    tree, tables, mass, tree.children[node, bit], shares[bit], mixed, reach, level_nodes, count
-                )
+                child, share = tree.children[node, bit], shares[bit]
+                top = max(top, share) if child < 0 else top
+                least = np.float64(max(MIN_REACH, min_p * top))
+                count = _pass_share(tree, tables, mass, child, share, least, mixed, reach, level_nodes, count)
 
 
 @compiled_inner
@@ -390,6 +401,7 @@ def _pass_share(
     mass: Doubles,
     child: Index,
     share: np.float64,
+    least: np.float64,
     mixed: Floats,
     reach: Doubles,
     level_nodes: Nodes,
@@ -399,7 +411,7 @@ def _pass_share(
     if child < 0:
         mixed[-1 - child] = share
         return count
-    if share < MIN_REACH:
+    if share < least:
         _leave_to_network(tree, tables, mass, child, share, mixed, reach)
         return count
     reach[child], level_nodes[count] = share, child

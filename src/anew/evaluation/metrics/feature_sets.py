@@ -34,6 +34,7 @@ class FeatureSets:
         naive: Features of samples of a naive generator, None without one.
         description: Description of the features, one clause ("128 features of the random-convolution embedding").
         noun: Name of the items, plural.
+        counted: What the samples' rows are, singular: samples, or pieces of them.
         detail: More detailed features of the first items, for classifiers; None if classifiers use these, too.
     """
 
@@ -43,6 +44,7 @@ class FeatureSets:
     naive: Rows | None = None
     description: str = "features"
     noun: str = "items"
+    counted: str = "sample"
     detail: FeatureSets | None = None
 
     def head(self, n: int) -> FeatureSets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from anew.evaluation import metrics
 from anew.evaluation.metrics.feature_sets import QUICK, FeatureComparison, FeatureMetric
@@ -26,4 +27,4 @@ def fidelity_scores(comparison: FeatureComparison, skip: Callable[[str, str], No
         if comparison.over(0.85) and len(comparison.sets.samples) > QUICK:
             skip(metric.label, "out of time")
             continue
-        yield from metric.compute(comparison)
+        yield from (replace(score, counted=comparison.sets.counted) for score in metric.compute(comparison))

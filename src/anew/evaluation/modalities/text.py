@@ -61,6 +61,7 @@ class TextEvaluation(Evaluation[str]):
         spec = inputs.spec
         self.records = isinstance(spec, Tokens) and not spec.packed
         self.item_type = RECORDS if self.records else PASSAGES
+        self.counted = "sample" if self.records else "text piece"
         self.scoring_seconds = 0.0  # time that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anew.core.wording import listed
+from anew.core.wording import listed, plural
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
@@ -163,6 +163,7 @@ class Grading:
         grade: Grade by all parts.
         parts: The parts, the weakest first.
         n: Number of items of the decisive part, or else the smallest of all parts, since some count characters.
+        counted: What n counts, singular.
         needed: Number of items that would be enough for an answer; 0 if there is an answer.
         is_decided: Whether a decisive part was measured; without one the grade cannot be "good".
         unmeasured: Names of what was not measured for lack of time, if the grade would otherwise be "good".
@@ -174,6 +175,7 @@ class Grading:
     needed: int
     is_decided: bool = True
     unmeasured: tuple[str, ...] = ()
+    counted: str = "sample"
 
     @property
     def is_settled(self) -> bool:
@@ -195,7 +197,8 @@ class Grading:
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"not measured: {listed(missing)}"
-        return f"{self.n:,} compared; about {self.needed:,} would do"
+        counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
+        return f"{counted} compared; about {self.needed:,} would do"
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
@@ -216,7 +219,8 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
         ]
     answers.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
     decisive = [part for part in answers if part.tolerance.decisive]
-    n = min((part.score.n for part in decisive), default=min(part.score.n for part in answers))
+    fewest = min(decisive or answers, key=lambda part: part.score.n).score
+    n = fewest.n
     unsettled = [part for part in answers if part.tolerance.decisive or part.grade == "too_few"]
     grade = answers[0].grade
     missing = tuple(unmeasured) if grade == "good" else ()
@@ -226,7 +230,7 @@ def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequ
     if grade == "too_few":
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
         needed = _round(min(max(needed if needed > n else 2 * n, ENOUGH), MOST_NEEDED))
-    return Grading(grade, tuple(answers), n, needed, bool(decisive), missing)
+    return Grading(grade, tuple(answers), n, needed, bool(decisive), missing, fewest.counted)
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:

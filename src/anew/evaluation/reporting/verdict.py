@@ -165,12 +165,12 @@ def _sentence(question: Question, grading: Grading) -> str:
         return f"Not settled. {grading.count.capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
         return (
-            f"Too few to tell: {plural(grading.n, 'sample')} {'was' if grading.n == 1 else 'were'} compared with as many "
-            f"held-out items, and about {grading.needed:,} would do. So far: {_preliminary_clause(grading.weakest)}."
+            f"Too few to tell: {plural(grading.n, grading.counted)} {'was' if grading.n == 1 else 'were'} compared with as many "
+            f"held-out ones, and about {grading.needed:,} would do. So far: {_preliminary_clause(grading.weakest)}."
         )
     summary = SUMMARIES[question][grading.grade]
     if grading.grade == "good":
-        measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, 'sample')}"
+        measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, grading.counted)}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
     return f"{summary}: {'; '.join(part.clause for part in grading.differing[:MAX_FIGURES])}."
 

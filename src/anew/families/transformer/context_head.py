@@ -311,18 +311,72 @@ class ContextHead(nn.Module):
         return state.share.mix(experts)
 
     def draw(self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None) -> Ints:
-        """Tokens (n,) from the distribution of `weights_after`: first one of the experts is drawn by its weight, then a token from
-        it. The state must observe them afterwards.
+        """Tokens (n,) from the distribution of `weights_after`, far quicker. The state must observe them afterwards.
 
         Args:
             ids: (n, t) ids so far, which the state has read.
             logits: (n, V) logits of the network.
             state: State of the rows.
-            uniform: (n,) numbers in [0, 1) that decide both.
+            uniform: (n,) numbers in [0, 1) that decide.
             allowed: (n, V) 0 for tokens that are not drawn, else 1; None allows all.
         """
+        from anew.estimators.context_mixing.mixer import DOCUMENT_RATE
+
         assert isinstance(state, ContextState)
-        network = softmax(logits if allowed is None else np.where(allowed > 0, logits, -np.inf))[0]
+        network = allowed_softmax(logits, allowed)
+        tokens, chances = self._draw(network, state, uniform, allowed, DOCUMENT_RATE)
+        state.propose_drawn(chances)
+        return tokens
+
+    def draw_min_p(
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniforms: tuple[Floats, Floats],
+        min_p: float,
+        allowed: Floats | None = None,
+    ) -> Ints:
+        """Tokens (n,) as from `draw`, but only those with at least min_p of the top probability (arXiv 2407.01082).
+
+        A token whose probability is min_p or more is one of them, whatever the top probability is; only for others the whole
+        distribution is computed. One that is too improbable is drawn again from the rest, so that the others keep their ratios.
+
+        Args:
+            ids, logits, state, allowed: See `draw`.
+            uniforms: Two of (n,) numbers in [0, 1): for a token, and for the one in its place.
+            min_p: Share of the top probability, in (0, 1].
+        """
+        assert isinstance(state, ContextState)
+        network = allowed_softmax(logits, allowed)
+        tokens, chances = self._draw(network, state, uniforms[0], allowed, 0.0)
+        is_open = (state.share.weights * chances).sum(1) < min_p  # (n,)
+        if is_open.any():
+            mixed = self.mixer.step(state.rows, state.joint, network, is_open, min_p)  # (n, V)
+            weights = state.share.mix([mixed, network, self.uniform])
+            weights = weights if allowed is None else weights * allowed
+            kept = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
+            rows = np.flatnonzero(is_open & (kept[np.arange(len(kept)), tokens] == 0.0))
+            if len(rows):
+                again = token_choice.sample_tokens(kept[rows], uniforms[1][rows])  # (k,)
+                tokens[rows] = again
+                chances[rows] = np.stack((mixed[rows, again], network[rows, again], self.uniform[again]), 1)
+        state.propose_drawn(chances)
+        return tokens
+
+    def _draw(
+        self, network: Floats, state: ContextState, uniform: Floats, allowed: Floats | None, rate: float
+    ) -> tuple[Ints, Doubles]:
+        """Draw one of the experts by its weight, then a token from it; see `draw`.
+
+        Args:
+            network: (n, V) probabilities of the network.
+            state, uniform, allowed: See `draw`.
+            rate: Learning rate of the weights of contexts and network.
+
+        Returns:
+            (n,) tokens, and (n, E) the probabilities that the experts gave them.
+        """
         edges = np.cumsum(state.share.weights, 1)  # (n, E)
         edges /= edges[:, -1:]
         expert = (uniform[:, None] >= edges).sum(1)  # (n,)
@@ -335,14 +389,13 @@ class ContextHead(nn.Module):
         by_chance = token_choice.sample_tokens(even if allowed is None else even * allowed, rescaled)
         rows = np.arange(len(expert))
         tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
-        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens)
+        chances = self.mixer.draw(state.rows, state.joint, network, rescaled, tokens, rate)
         if allowed is not None:
             # Contexts leave a little to tokens that the network rules out: once in some 100,000 tokens.
             refused = allowed[rows, tokens] == 0
             tokens[refused] = network[refused].argmax(1)
             chances[refused] = network[refused, tokens[refused]]
-        state.propose_drawn(np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1))
-        return tokens
+        return tokens, np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1)
 
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
@@ -386,6 +439,11 @@ class ContextHead(nn.Module):
         experts[:, 1] = log_probs[np.arange(len(targets)), targets]
         experts[:, 2] = log_of(self.uniform)[targets]
         share_weight(experts, state.share.weights[row], np.array(PRIOR), SWITCH_RATE, np.empty(len(targets)))
+
+
+def allowed_softmax(logits: Floats, allowed: Floats | None) -> Floats:
+    """(n, V) probabilities, 0 for tokens that are not allowed. allowed: (n, V) 0 or 1; None allows all."""
+    return softmax(logits if allowed is None else np.where(allowed > 0, logits, -np.inf))[0]
 
 
 def _with_prefix(arrays: Mapping[str, Floats]) -> dict[str, Floats]:

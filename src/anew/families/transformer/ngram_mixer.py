@@ -239,6 +239,21 @@ class NgramMixer(nn.Module):
         weights = self.weights_after(ids, logits, state)
         return token_choice.sample_tokens(weights if allowed is None else weights * allowed, uniform)
 
+    def draw_min_p(
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniforms: tuple[Floats, Floats],
+        min_p: float,
+        allowed: Floats | None = None,
+    ) -> Ints:
+        """Draw the next tokens (n,) from those with at least min_p of the top probability; the second number is not needed."""
+        weights = self.weights_after(ids, logits, state)
+        weights = weights if allowed is None else weights * allowed
+        weights = np.where(weights >= min_p * weights.max(1, keepdims=True), weights, 0.0)
+        return token_choice.sample_tokens(weights, uniforms[0])
+
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
     ) -> MixerState:

@@ -55,6 +55,16 @@ class TokenMixer(Protocol):
         self, ids: Ints, logits: Floats, state: RowState, uniform: Floats, allowed: Floats | None = None
     ) -> Ints: ...
 
+    def draw_min_p(
+        self,
+        ids: Ints,
+        logits: Floats,
+        state: RowState,
+        uniforms: tuple[Floats, Floats],
+        min_p: float,
+        allowed: Floats | None = None,
+    ) -> Ints: ...
+
     def read_prompt(
         self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
     ) -> RowState: ...
@@ -115,7 +125,11 @@ class TokenSampler:
         self.sources = [generator(seed, "draw", index, *attempts) for seed, index in keys]
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
-        self.is_unfiltered = (s.temperature, s.top_k, s.top_p, s.min_p) == (1.0, 0, 1.0, 0.0)
+        cuts_only_min_p = (s.temperature, s.top_k, s.top_p) == (1.0, 0, 1.0)
+        self.is_unfiltered = cuts_only_min_p and s.min_p == 0.0
+        self.is_direct = (
+            cuts_only_min_p and not keeps_weights
+        )  # tokens are drawn without the probabilities of all of them
         self.mixer = family.token_mixer
         self.prompt = self._prompt_ids()
         self.label_ids: Ints | None = None  # (n,)
@@ -216,13 +230,14 @@ class TokenSampler:
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
-        is_direct = self.mixer is not None and self.is_unfiltered and prompt_ids is None
-        if self.keeps_weights or not is_direct:
-            self.weights = self._mix(logits, ids)
+        if prompt_ids is None and self.is_direct and self.mixer is not None:
+            if self.is_unfiltered:
+                return self.mixer.draw(ids, logits, self.state, self._uniform(), self.allowed)
+            uniforms = (self._uniform(), self._uniform())
+            return self.mixer.draw_min_p(ids, logits, self.state, uniforms, self.sampling.min_p, self.allowed)
+        self.weights = self._mix(logits, ids)
         if prompt_ids is not None:
             return prompt_ids
-        if is_direct and self.mixer is not None:
-            return self.mixer.draw(ids, logits, self.state, self._uniform(), self.allowed)
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
 
     def _filtered(self, weights: Floats) -> Floats:
