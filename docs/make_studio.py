@@ -1,6 +1,6 @@
-"""Writes the pictures of the Studio's guide into docs/assets/: python docs/make_studio.py [FOLDER]
+"""Writes the images of the Studio's guide into docs/assets/: python docs/make_studio.py [FOLDER]
 
-FOLDER is a start folder with the runs `gan`, `vae`, `diffusion` (of pictures) and `names` (of text) in `runs/`; those that are
+FOLDER is a start folder with the runs `gan`, `vae`, `diffusion` (of images) and `names` (of text) in `runs/`; those that are
 not there are trained for a few minutes on small data first. Needs Playwright and a Chromium.
 """
 
@@ -70,6 +70,7 @@ SENTENCE = Shot(
     "section.two-thirds",
     typed=(("#sentence", "mariana"),),
     max_width=560,
+    colours=48,
 )
 SHOTS = {
     "studio-runs": Shot("", "", "finished", colours=200, place="/"),
@@ -89,7 +90,7 @@ SHOTS = {
     ),
     "studio-sentence": SENTENCE,
     "studio-sentence-phone": replace(SENTENCE, width=390, theme="dark"),
-    "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given"),
+    "studio-noise": Shot("diffusion", "How it works", "Above: what the model was given", colours=64),
     "studio-discriminator": Shot(
         "gan", "How it works", "it would look more real if", "section.two-thirds", theme="dark", colours=48
     ),
@@ -97,7 +98,7 @@ SHOTS = {
 
 
 def make_data(root: Path) -> None:
-    """Pictures of rings in two colours, and names."""
+    """Images of rings in two colours, and names."""
     if not (root / "rings").exists():
         (root / "rings").mkdir(parents=True)
         source = np.random.default_rng(0)

@@ -24,8 +24,8 @@ if (request.texts) {
   answer.middles = answer.ids.map((ids) => engine.middle([...ids, ...engine.tokenizer.encode("new"), program.item.special.end, 0]));
 } else if (request.fill?.seed !== undefined) {
   const engine = new (await load("engine")).Engine(program, element("tensors"));
-  const { latents, places } = engine.encoded(request.fill);
-  Object.assign(answer, { latents: Array.from(latents.values()), places: Array.from(places), drafts: [] });
+  const { latents, kept } = engine.encoded(request.fill);
+  Object.assign(answer, { latents: Array.from(latents.values()), kept: Array.from(kept), drafts: [] });
   const show = ({ items }) => answer.drafts.push(Array.from(items[0].values));
   await engine.handle({ id: 1, what: "sample", n: 1, seed: 2, fill: request.fill }, show);
 } else if (request.walks) {

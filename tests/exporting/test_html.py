@@ -27,7 +27,7 @@ from anew.exporting.html import page
 from anew.exporting.sampler import whole_sampler
 from anew.families.known import known_values
 from anew.families.vae.filling import sweep
-from anew.functional.latents import given_places
+from anew.functional.latents import latent_mask
 from anew.sampling.latents import in_own_values
 from denoising import drawn_inputs
 from samples import clips, prose, shapes, stereo_tones, tones
@@ -261,10 +261,10 @@ def test_pictures_are_filled_in_as_by_the_run(name: str, grid_run: Callable[[str
     own = in_own_values(model, Condition(x[0], mask[0]))
     codec: Any = model.codec or model.family
     assert np.abs(np.array(filled["latents"]) - codec.encode(x).flatten().numpy()).max() < 1e-3
-    places = given_places(mask, codec.autoencoder.sides)
-    assert filled["places"] == places.flatten().tolist() and 0 < sum(filled["places"]) < places.numel()
+    kept = latent_mask(mask, codec.autoencoder.sides)
+    assert filled["kept"] == kept.flatten().tolist() and 0 < sum(filled["kept"]) < kept.numel()
     if name == "latents":
-        assert own.mask is not None and torch.equal(own.mask, places.expand(own.x.shape))
+        assert own.mask is not None and torch.equal(own.mask, kept.expand(own.x.shape))
     is_given = mask.bool().flatten().numpy()
     assert all(np.array_equal(np.array(draft)[is_given], x.flatten().numpy()[is_given]) for draft in filled["drafts"])
 

@@ -75,15 +75,15 @@ def unit_scale(means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
     return centre, (spread * overall).clamp(min=1e-6)
 
 
-def given_places(mask: Tensor, sides: tuple[int, int]) -> Tensor:
-    """Places of latents all of whose values are given.
+def latent_mask(mask: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Mask of the latents around which all values are given.
 
     Args:
         mask: (B, C, H, W) 1 where a value is given.
         sides: h and w.
 
     Returns:
-        (B, 1, h, w) 1 at such places.
+        (B, 1, h, w) 1 at such latents.
     """
     is_open = torch.nn.functional.adaptive_max_pool2d(1.0 - mask.amin(1, keepdim=True), sides)  # (B, 1, h, w)
     return 1.0 - is_open

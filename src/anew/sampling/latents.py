@@ -16,7 +16,7 @@ from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
 from anew.data.types import FileSlice, Item, ItemData
 from anew.errors import ConfigError, shorten
-from anew.functional.latents import given_places
+from anew.functional.latents import latent_mask
 from anew.sampling.generator import Generator
 from anew.sampling.samples import Samples
 
@@ -122,7 +122,7 @@ def in_own_values(generator: Generator, condition: Condition) -> Condition:
     x = condition.x.expand(-1 if condition.x.ndim > len(shape) else 1, *shape)
     mask = torch.ones_like(x) if condition.mask is None else condition.mask.to(x).expand(x.shape)
     z = encode_in_fixed_batches(codec, x.to(generator.device))  # (n, c, h, w)
-    return Condition(z, given_places(mask, (z.shape[2], z.shape[3])).expand(z.shape), condition)
+    return Condition(z, latent_mask(mask, (z.shape[2], z.shape[3])).expand(z.shape), condition)
 
 
 def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:

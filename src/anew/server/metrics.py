@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 Counts = Callable[[], Iterable[tuple[str, int, int, bool]]]
-"""Returns name, running and waiting works of each model, and whether it is in memory."""
+"""Name, running and waiting works of each model, and whether it is in memory."""
 MODEL = "model_name"  # vLLM's label
 # Bounds of the buckets, those of vLLM.
 SECONDS = (

@@ -151,5 +151,5 @@ def _is_listed(job: Job) -> bool:
 def _sort_key(value: dict[str, object]) -> tuple[int, float, str]:
     states = ("training", "preparing", "measuring", "queued")
     changed = value["changed"]
-    place = states.index(str(value["state"])) if value["state"] in states else len(states)
-    return place, -changed if isinstance(changed, int | float) else 0.0, str(value["id"])
+    rank = states.index(str(value["state"])) if value["state"] in states else len(states)
+    return rank, -changed if isinstance(changed, int | float) else 0.0, str(value["id"])

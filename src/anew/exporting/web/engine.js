@@ -92,16 +92,16 @@ export class Engine {
 
   // The given part of an item as latents: those whose pixels are all given. The other given pixels are restored after decoding.
   fillOfLatents({ values, mask }) {
-    const { latents, places } = this.encoded({ values, mask });
+    const { latents, kept } = this.encoded({ values, mask });
     const channels = latents.shape[1];
-    return { values: latents.values(), mask: Uint8Array.from({ length: channels * places.length }, (_, i) => places[i % places.length]) };
+    return { values: latents.values(), mask: Uint8Array.from({ length: channels * kept.length }, (_, i) => kept[i % kept.length]) };
   }
 
   // An item as latents (1, c, h, w), and (h, w) 1 where all pixels of a latent are given.
   encoded({ values, mask }) {
     const { shape } = this.item;
     const { latents } = this.container.run("encoder", Tensor.from("f32", [1, ...shape], values));
-    return { latents, places: givenPlaces(mask, shape, latents.shape.slice(2)) };
+    return { latents, kept: latentMask(mask, shape, latents.shape.slice(2)) };
   }
 
   // A sample of a VAE of which a part is given: latents and missing pixels are drawn in turn.
@@ -109,14 +109,14 @@ export class Engine {
     const { known } = this.initialDraws(seed, index, label);
     const { shape } = this.item;
     let { x } = [...this.sampler.sample({ n: 1, seed, index, label, known })].at(-1);
-    const { latents, places } = this.encoded(fill);
-    const given = Tensor.from("f32", [1, 1, ...latents.shape.slice(2)], places);
+    const { latents, kept } = this.encoded(fill);
+    const isKept = Tensor.from("f32", [1, 1, ...latents.shape.slice(2)], kept);
     const source = new Random(seed, index + (1 << 20));
     for (let turn = 1; turn <= SWEEPS && !this.cancelled.has(id); turn++) {
       const isLast = turn === SWEEPS;
       const whole = x.values().map((value, i) => (fill.mask[i] ? fill.values[i] : value));
       const noise = Float32Array.from({ length: known.noise.data.length }, () => (isLast ? 0 : source.normal()));
-      const inputs = [new Tensor(whole, [1, ...shape]), given, new Tensor(noise, known.noise.shape), known.deviations];
+      const inputs = [new Tensor(whole, [1, ...shape]), isKept, new Tensor(noise, known.noise.shape), known.deviations];
       x = this.container.run("fill", ...inputs).filled;
       answer({ index: 0, items: this.items({ x, isLast }, fill), isLast, progress: turn / SWEEPS });
       await receiveMessages();
@@ -214,7 +214,7 @@ export class Engine {
   async walk({ id, from, to, frames, seed, label = null, fractions = null }, answer) {
     const ends = [from, to].map((index) => this.initialDraws(seed, index, label));
     const shares = fractions ?? Array.from({ length: frames }, (_, i) => i / (frames - 1));
-    for (const [place, share] of shares.entries()) {
+    for (const [frame, share] of shares.entries()) {
       if (this.cancelled.has(id)) break;
       const { known, blend } = blendedChoices(ends, [1 - share, share]);
       for (const name of ends[0].normals) known[name] = slerp(ends[0].known[name], ends[1].known[name], share);
@@ -223,7 +223,7 @@ export class Engine {
         last = draft;
         if (this.cancelled.has(id)) break;
       }
-      answer({ place, items: this.items(last), isLast: true, progress: (place + 1) / shares.length });
+      answer({ frame, items: this.items(last), isLast: true, progress: (frame + 1) / shares.length });
       await receiveMessages();
     }
     this.cancelled.delete(id);
@@ -232,12 +232,12 @@ export class Engine {
 
   // Each step of one sample: the noisy input of the network, and its estimate of the clean sample.
   async film({ id, seed, index = 0, label = null }, answer) {
-    let place = 0;
+    let frame = 0;
     for (const draft of this.sampler.sample({ n: 1, seed, index, label })) {
       if (draft.isLast || this.cancelled.has(id)) break;
       if (!draft.noisy) continue;
       const [noisy, clean] = [draft.noisy, draft.estimate].map((x) => this.items({ x, isLast: false })[0]);
-      answer({ place: place++, noisy, clean, sigma: draft.sigma });
+      answer({ frame: frame++, noisy, clean, sigma: draft.sigma });
       await receiveMessages();
     }
     this.cancelled.delete(id);
@@ -322,13 +322,13 @@ export class Engine {
 }
 
 // (h, w) 1 for each latent all of whose pixels are given. mask: (C, H, W) 1 for each given value.
-function givenPlaces(mask, [channels, height, width], [rows, columns]) {
+function latentMask(mask, [channels, height, width], [rows, columns]) {
   const area = height * width;
   const isGiven = (i) => Array.from({ length: channels }, (_, c) => mask[c * area + i]).every(Boolean);
   const range = (at, size, count) => [Math.floor((at * size) / count), Math.ceil(((at + 1) * size) / count)];
-  return Uint8Array.from({ length: rows * columns }, (_, place) => {
-    const [top, bottom] = range(Math.floor(place / columns), height, rows);
-    const [left, right] = range(place % columns, width, columns);
+  return Uint8Array.from({ length: rows * columns }, (_, latent) => {
+    const [top, bottom] = range(Math.floor(latent / columns), height, rows);
+    const [left, right] = range(latent % columns, width, columns);
     for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) if (!isGiven(y * width + x)) return 0;
     return 1;
   });

@@ -23,23 +23,23 @@ function product(m, a, offset, rowStep, columnStep, matrix, out, at, bias) {
   const data = a.data;
   const to = out.data;
   const b = bias?.data;
-  const fillRow = (target, place, row) => {
+  const fillRow = (target, start, row) => {
     let i = offset + row * rowStep;
-    for (let column = 0; column < k; column++, i += columnStep) target[place + column] = data[i];
+    for (let column = 0; column < k; column++, i += columnStep) target[start + column] = data[i];
   };
-  const fillBlock = (target, place, row) => {
+  const fillBlock = (target, start, row) => {
     let i = offset + row * rowStep;
-    for (let column = 0; column < k; column++, i += columnStep, place += 4) {
-      target[place] = data[i];
-      target[place + 1] = data[i + rowStep];
-      target[place + 2] = data[i + 2 * rowStep];
-      target[place + 3] = data[i + 3 * rowStep];
+    for (let column = 0; column < k; column++, i += columnStep, start += 4) {
+      target[start] = data[i];
+      target[start + 1] = data[i + rowStep];
+      target[start + 2] = data[i + 2 * rowStep];
+      target[start + 3] = data[i + 3 * rowStep];
     }
   };
-  const write = (from, place, row) => {
+  const write = (from, start, row) => {
     const o = at + row * n;
-    if (b) for (let column = 0; column < n; column++) to[o + column] = from[place + column] + b[column];
-    else for (let column = 0; column < n; column++) to[o + column] = from[place + column];
+    if (b) for (let column = 0; column < n; column++) to[o + column] = from[start + column] + b[column];
+    else for (let column = 0; column < n; column++) to[o + column] = from[start + column];
   };
   multiply(m, matrix, fillBlock, fillRow, write);
 }
@@ -117,8 +117,8 @@ function kernelMatrix(weight, group, outputs) {
   const first = group * outputs;
   for (let output = 0; output < outputs; output++)
     for (let input = 0; input < inputs; input++)
-      for (let place = 0; place < rows * columns; place++)
-        rowsOfB[(place * inputs + input) * outputs + output] = data[((first + output) * inputs + input) * rows * columns + place];
+      for (let tap = 0; tap < rows * columns; tap++)
+        rowsOfB[(tap * inputs + input) * outputs + output] = data[((first + output) * inputs + input) * rows * columns + tap];
   const matrix = pack(k, outputs, rowsOfB, 0, outputs, 1, kept !== null);
   if (kept) KERNELS.set(weight, kept.set(group, matrix));
   return matrix;
@@ -141,7 +141,7 @@ function convolve2d(x, weight, bias, stride, padding, dilation, groups) {
   for (let group = 0; group < groups; group++) {
     const matrix = kernelMatrix(weight, group, outputs);
     // step: between the values of a patch: 1, or 4 where four patches are interleaved.
-    const fill = (target, place, position, step) => {
+    const fill = (target, start, position, step) => {
       const column = position % columns;
       const row = ((position - column) / columns) % rows;
       const item = Math.floor(position / (columns * rows));
@@ -150,22 +150,22 @@ function convolve2d(x, weight, bias, stride, padding, dilation, groups) {
         for (let j = 0; j < kernelColumns; j++) {
           const z = column * stride[1] - padding[1] + j * dilation[1];
           if (y < 0 || y >= height || z < 0 || z >= width) {
-            for (let c = 0; c < inputs; c++, place += step) target[place] = 0;
+            for (let c = 0; c < inputs; c++, start += step) target[start] = 0;
           } else {
             let from = source.offset + ((item * height + y) * width + z) * channels + group * inputs;
-            for (let c = 0; c < inputs; c++, place += step) target[place] = data[from++];
+            for (let c = 0; c < inputs; c++, start += step) target[start] = data[from++];
           }
         }
       }
     };
-    const fillBlock = (target, place, position) => {
-      for (let i = 0; i < 4; i++) fill(target, place + i, position + i, 4);
+    const fillBlock = (target, start, position) => {
+      for (let i = 0; i < 4; i++) fill(target, start + i, position + i, 4);
     };
-    const write = (from, place, position) => {
+    const write = (from, start, position) => {
       const o = position * totalOutputs + group * outputs;
-      for (let c = 0; c < outputs; c++) to[o + c] = from[place + c] + (biases ? biases[group * outputs + c] : 0);
+      for (let c = 0; c < outputs; c++) to[o + c] = from[start + c] + (biases ? biases[group * outputs + c] : 0);
     };
-    multiply(n * rows * columns, matrix, fillBlock, (target, place, position) => fill(target, place, position, 1), write);
+    multiply(n * rows * columns, matrix, fillBlock, (target, start, position) => fill(target, start, position, 1), write);
   }
   return out.permute([0, 3, 1, 2]);
 }
@@ -189,9 +189,9 @@ function transposed2d(x, weight, bias, stride, padding, dilation, outputPadding,
   for (let input = 0; input < inputs; input++) {
     const group = Math.floor(input / (inputs / groups));
     for (let output = 0; output < perGroup; output++)
-      for (let place = 0; place < area; place++) {
+      for (let tap = 0; tap < area; tap++) {
         const target = (group * perGroup + output) * (inputs / groups) + (input % (inputs / groups));
-        flipped.data[target * area + area - 1 - place] = values[(input * perGroup + output) * area + place];
+        flipped.data[target * area + area - 1 - tap] = values[(input * perGroup + output) * area + tap];
       }
   }
   return convolve2d(dilated, flipped, bias, [1, 1], [0, 0], dilation, groups);

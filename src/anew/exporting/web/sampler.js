@@ -148,7 +148,7 @@ function blended(names, { values, blend }, compute) {
   return new Tensor(sum, outputs[0].shape);
 }
 
-// Data with the given values in their places.
+// Data in which the given values are put in.
 function withGiven(data, { values, mask }) {
   const size = values.length;
   return data.map((value, i) => (mask[i % size] ? values[i % size] : value));

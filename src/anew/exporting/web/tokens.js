@@ -115,8 +115,8 @@ export class TokenStream {
 
   neighbours(inputIds, start, length) {
     const { offsets, prefix } = this.step;
-    const place = (position, offset) => Math.min(Math.max(position + 1 - offset, prefix - 1), position);
-    const values = inputIds.flatMap((row) => offsets.flatMap((offset) => Array.from({ length }, (_, i) => row[place(start + i, offset)])));
+    const earlier = (position, offset) => Math.min(Math.max(position + 1 - offset, prefix - 1), position);
+    const values = inputIds.flatMap((row) => offsets.flatMap((offset) => Array.from({ length }, (_, i) => row[earlier(start + i, offset)])));
     return Tensor.from("i32", [this.n, offsets.length, length], values);
   }
 }

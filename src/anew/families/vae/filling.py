@@ -1,8 +1,8 @@
 """Completes items of which a part is given, by a chain that updates latents and the missing part in turn.
 
-Each sweep encodes z2 from the current item; takes z1 from the item at given places, and from its distribution given z2 elsewhere;
+Each sweep encodes z2 from the current item; takes z1 from the item at given positions, and from its distribution given z2 elsewhere;
 decodes, and restores the given values. This is pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra, arXiv 1401.4082, appendix F);
-z1 is kept at given places as in blended latents (arXiv 2206.02779).
+z1 is kept at given positions as in blended latents (arXiv 2206.02779).
 
 Legend for shapes: B items, K top numbers, c channels, h rows and w columns of bottom latents.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from anew.core.random import generator, normal_rows
 from anew.families.known import KnownValues
-from anew.functional.latents import given_places
+from anew.functional.latents import latent_mask
 from anew.nets.autoencoder import VariationalAutoencoder
 
 # Sweeps of the chain: 12 left an error of 1.04, 30 .96, 60 .88, each in twice the time of the last (docs/log.md, 2026-11-26).
@@ -54,21 +54,21 @@ def filled(
     """
     autoencoder = family.autoencoder
     mask, values = known.mask.view_as(x), known.values.view_as(x)
-    places = given_places(mask.float(), autoencoder.sides)  # (B, 1, h, w)
+    kept = latent_mask(mask.float(), autoencoder.sides)  # (B, 1, h, w)
     sources = [generator(row_seed, "fill", index) for row_seed, index in keys]
     x = torch.where(mask, values, x)
     for number in range(SWEEPS):
         noise = normal_rows(sources, autoencoder.top_dim)
         noise = noise.to(x) * (number < SWEEPS - 1)  # (B, K); the last sweep takes the mean
-        parts = zip(*(torch.split(rows, family.rows) for rows in (x, places, noise, deviations)), strict=True)
-        x = torch.where(mask, values, torch.cat([sweep(autoencoder, y, p, e, d, dtype) for y, p, e, d in parts]))
+        parts = zip(*(torch.split(rows, family.rows) for rows in (x, kept, noise, deviations)), strict=True)
+        x = torch.where(mask, values, torch.cat([sweep(autoencoder, y, k, e, d, dtype) for y, k, e, d in parts]))
         yield x
 
 
 def sweep(
     autoencoder: VariationalAutoencoder,
     x: Tensor,
-    places: Tensor,
+    kept: Tensor,
     noise: Tensor,
     deviations: Tensor,
     dtype: torch.dtype,
@@ -78,7 +78,7 @@ def sweep(
     Args:
         autoencoder: All networks.
         x: (B, C, H, W) the current item, with the given values.
-        places: (B, 1, h, w), 1 at places of z1 that are given.
+        kept: (B, 1, h, w), 1 at positions of z1 that are given.
         noise: (B, K) normal numbers for z2.
         deviations: (B, c, h, w) of z1 from its mean given z2, in standard deviations.
         dtype: Type of the computation.
@@ -89,4 +89,4 @@ def sweep(
     bottom, top = autoencoder.encode(x, dtype)
     prior = autoencoder.bottom_prior(top.mean + top.log_scale.exp() * noise, dtype)
     sampled = prior.mean + prior.log_scale.exp() * deviations
-    return autoencoder.decode(torch.where(places > 0.5, bottom.mean, sampled), dtype).mean()
+    return autoencoder.decode(torch.where(kept > 0.5, bottom.mean, sampled), dtype).mean()

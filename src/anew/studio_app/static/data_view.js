@@ -52,7 +52,7 @@ function showChoice(main, signal) {
   }))).catch((error) => say(error.message));
 }
 
-/** @param {HTMLElement} place @param {string} path */
+/** @param {HTMLElement} container @param {string} path */
 async function listFolder(container, path) {
   try {
     const listing = await get("/api/folder", { path });

@@ -25,7 +25,7 @@ export class CodeFilm {
     this.made = h("div", { class: "items" });
     this.madeTitle = h("h3", { hidden: true }, "Generated meanwhile, from the same starting points each time");
     this.element = h("div", {}, this.said, h("div", { class: "code-pair" }, bytes ? picture : null, this.canvas),
-      h("p", { class: "hint" }, "One held-out item, and its codes in their places. Coloured: the network was sure of the code."), this.madeTitle, this.made);
+      h("p", { class: "hint" }, "One held-out item, and its codes at their positions. Coloured: the network was sure of the code."), this.madeTitle, this.made);
     onTheme(this.element, () => this.paint());
   }
 

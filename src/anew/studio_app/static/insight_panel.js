@@ -12,7 +12,7 @@ import { fill, h } from "./dom.js";
 const STORIES = {
   sentence: {
     title: "Your own sentence",
-    text: ["The model reads a text token by token and says, at each place, how likely every token is to come next.",
+    text: ["The model reads a text token by token and says, at each position, how likely every token is to come next.",
       "While it reads, its heads look back at earlier tokens; where it helps, the network's probabilities are mixed with counts of what followed the same words in your data.",
       "The next token is drawn with these probabilities, once temperature and cutoffs (top k, top p, min p) have changed them."],
     question: "What if temperature were 0?",
@@ -52,7 +52,7 @@ const BY_FAMILY = /** @type {Record<string, keyof typeof STORIES>} */ ({ transfo
 const CODES = {
   title: "Items as rows of codes",
   text: ["A codec turns each item into a row of codes, much as a text is a row of letters.",
-    "The network reads the codes one after another and says, at each place, how likely every code is to come next.",
+    "The network reads the codes one after another and says, at each position, how likely every code is to come next.",
     "A new item is drawn code by code with these probabilities; then the codec turns the row back into an item."],
 };
 const NO_VIEW = "A model of codes cannot be tried out in this view, so its earlier weights are not kept.";

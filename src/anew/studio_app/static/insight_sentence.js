@@ -81,7 +81,7 @@ function sidesView(event) {
     h("p", { class: "hint" }, `Tokens for which each came closer: ${won.join(", ")}. Bits per token (fewer are better): ${costs.join(", ")}.`));
 }
 
-/** @param {HTMLElement} index @param {string[]} tokens @param {any} event */
+/** @param {HTMLElement} container @param {string[]} tokens @param {any} event */
 function drawAttention(container, tokens, event) {
   const levels = Uint8Array.from(atob(event.attention), (letter) => letter.charCodeAt(0));
   const length = tokens.length;

@@ -274,22 +274,22 @@ class Reading {
     return Array.from({ length }, (_, to) => chosen.reduce((sum, head) => sum + attention[((layer * heads + head) * length + this.at) * length + to], 0) / chosen.length);
   }
 
-  word(place, strength, title, extra = {}) {
+  word(index, strength, title, extra = {}) {
     const shade = `background: color-mix(in srgb, var(--accent) ${Math.round(70 * strength)}%, transparent)`;
-    const piece = this.inside.pieces[place];
+    const piece = this.inside.pieces[index];
     return element("button", { type: "button", style: shade, title, ...extra }, piece === null ? "◦" : visible(piece));
   }
 
   showAttention() {
     const weights = this.weights();
     const highest = Math.max(...weights);
-    const words = weights.map((weight, place) =>
-      this.word(place, weight / highest, percent(weight), {
-        "aria-pressed": place === this.at ? "true" : "false",
+    const words = weights.map((weight, index) =>
+      this.word(index, weight / highest, percent(weight), {
+        "aria-pressed": index === this.at ? "true" : "false",
         onclick: () => {
-          this.at = place;
+          this.at = index;
           this.showAttention();
-          this.attention.children[place].focus();
+          this.attention.children[index].focus();
         },
       }),
     );
@@ -297,8 +297,8 @@ class Reading {
   }
 
   showSurprise() {
-    const words = this.inside.probabilities.map((share, place) =>
-      this.word(place, share === null ? 0 : Math.min(1, -Math.log2(Math.max(share, 1e-9)) / 8), share === null ? "given" : percent(share), { tabindex: -1 }),
+    const words = this.inside.probabilities.map((share, index) =>
+      this.word(index, share === null ? 0 : Math.min(1, -Math.log2(Math.max(share, 1e-9)) / 8), share === null ? "given" : percent(share), { tabindex: -1 }),
     );
     this.surprise.replaceChildren(...words);
   }

@@ -6,13 +6,13 @@ import { Sample, saveAll } from "./samples.js";
 const SHORT = 40; // characters of texts below which many are shown side by side
 
 // Add sliders for the choice of tokens. Returns a function that gives their settings. step: the program's step `tokens`.
-export function tokenSliders(step, place, changed = () => {}) {
+export function tokenSliders(step, container, changed = () => {}) {
   const temperature = slider("Temperature", { min: 0, max: 2, step: 0.05, value: step.temperature }, (value) => (value ? value.toFixed(2) : "0, always the most probable"));
   const maxTop = Math.min(100, step.vocab);
   const start = step.top_k && step.top_k < maxTop ? step.top_k : maxTop;
   const top = slider("Choose among", { min: 1, max: maxTop, step: 1, value: start }, (value) => (value === maxTop ? "all tokens" : `${value} token${value > 1 ? "s" : ""}`));
-  place.append(temperature.field, top.field);
-  place.hidden = false;
+  container.append(temperature.field, top.field);
+  container.hidden = false;
   for (const { input } of [temperature, top]) input.addEventListener("change", changed);
   return () => ({ temperature: temperature.value(), top_k: top.value() === maxTop ? 0 : top.value() });
 }

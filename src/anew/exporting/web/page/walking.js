@@ -16,7 +16,7 @@ export class Walking {
       event.preventDefault();
       this.walk();
     });
-    $("walk-place").addEventListener("input", () => this.show(Number($("walk-place").value)));
+    $("walk-position").addEventListener("input", () => this.show(Number($("walk-position").value)));
     $("walk-save").addEventListener("click", () => this.save());
   }
 
@@ -28,16 +28,16 @@ export class Walking {
     this.request?.cancel();
     this.items = [];
     $("walk-save").hidden = true;
-    $("walk-place").disabled = false;
+    $("walk-position").disabled = false;
     const wanted = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.making.label };
     this.sample = new Sample(this.program.item, wanted.from, wanted.seed);
     $("walk-view").replaceChildren(this.sample.root);
     const order = Array.from({ length: FRAMES }, (_, i) => i).sort((a, b) => coarseness(a) - coarseness(b));
-    const request = this.client.ask("walk", { ...wanted, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ place, items }) => {
+    const request = this.client.ask("walk", { ...wanted, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ frame, items }) => {
       if (this.request !== request) return;
-      [this.items[order[place]]] = items;
-      say("walk-status", `${place + 1} of ${FRAMES} frames generated…`);
-      this.show(Number($("walk-place").value));
+      [this.items[order[frame]]] = items;
+      say("walk-status", `${frame + 1} of ${FRAMES} frames generated…`);
+      this.show(Number($("walk-position").value));
     });
     this.request = request;
     try {
@@ -52,10 +52,10 @@ export class Walking {
   }
 
   // Show the nearest frame that has been generated.
-  show(place) {
+  show(position) {
     const generated = this.items.map((_, i) => i).filter((i) => this.items[i]);
     if (!generated.length) return;
-    const nearest = generated.reduce((best, i) => (Math.abs(i - place) < Math.abs(best - place) ? i : best));
+    const nearest = generated.reduce((best, i) => (Math.abs(i - position) < Math.abs(best - position) ? i : best));
     this.sample.root.querySelector("audio")?.remove();
     this.sample.show(this.items[nearest], true);
     this.sample.save.hidden = true;
@@ -70,11 +70,11 @@ export class Walking {
 }
 
 // The order of frames: first both ends, then the middle, then those between, from coarse to fine.
-function coarseness(place) {
-  if (place === 0 || place === FRAMES - 1) return 0;
+function coarseness(frame) {
+  if (frame === 0 || frame === FRAMES - 1) return 0;
   let step = (FRAMES - 1) / 2;
   let level = 1;
-  while (place % step && step > 1) {
+  while (frame % step && step > 1) {
     step /= 2;
     level++;
   }
