@@ -57,6 +57,13 @@ def test_too_few_items_are_said_with_the_number_that_would_do() -> None:
     ]
 
 
+def test_missing_figures_are_no_lack_of_items_and_evaluate_measures_them(tmp_path: Path) -> None:
+    grades = {"closeness": "too_few", "variety": "good", "novelty": "good"}
+    unsettled = record(grades=grades, figures={"closeness": "not measured: repetition", "variety": "x"})
+    assert text(closing(unsettled))[0] == "Close to your data?  not settled  not measured: repetition"
+    assert text(places(tmp_path, unsettled))[3] == f"answers  anew evaluate {tmp_path}"
+
+
 def test_what_was_not_measured_is_said() -> None:
     only_novelty = {"grades": {"novelty": "poor"}, "figures": {"variety": "a figure without a grade"}}
     assert [line.rstrip() for line in text(closing(record(**only_novelty, copies=None)))] == [

@@ -136,12 +136,12 @@ def test_what_falls_to_the_time_is_named(make_inputs: Callable[..., EvaluationIn
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     scores = evaluation.scores()
     next(scores)
-    assert evaluation.unmeasured == ["further figures"]  # stopped here, nothing more is known
+    assert evaluation.unmeasured == ["the remaining figures"]  # stopped here, nothing more is known
     list(scores)
     assert evaluation.unmeasured == []
     evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(200, 2)))
     evaluation.cut_off("the spectrum")
-    assert evaluation.unmeasured == ["the spectrum", "further figures"]
+    assert evaluation.unmeasured == ["the spectrum", "the remaining figures"]
     assert evaluation.skipped == ["Not measured: the spectrum (out of time)."]
 
 

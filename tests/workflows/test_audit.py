@@ -13,6 +13,17 @@ from safetensors.numpy import save_file
 
 import anew
 from anew.cli import main
+from anew.core.reporter import SilentReporter
+
+
+class Heard(SilentReporter):
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
 
 
 def pictures(folder: Path, n: int, seed: int) -> Path:
@@ -109,7 +120,12 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
     shutil.copytree(place / "held", mixed)
     for number in range(7):
         shutil.copy(place / "data" / f"{number:03d}.png", mixed / f"again-{number}.png")
-    report = anew.evaluate(samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out")
+    heard = Heard()
+    report = anew.evaluate(
+        samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out", reporter=heard
+    )
+    assert heard.said[1].startswith("7 of 127 held-out items") and heard.said[2].startswith("measuring 60 samples")
+    assert not any("to train" in note for note in report.notes)  # the generator knew all of the data
     assert "7 of 127 held-out items are also in the training data; they are left out." in report.notes
     assert report.copies.found and report.copies.held_out == 120
     with pytest.raises(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api import as_record
 from anew.cli.terminal import Span
+from anew.core.wording import UNMEASURED
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ ANSWERS = {
     "poor": ("no", "bold red"),
     "too_few": ("too few to tell", "bold yellow"),
 }
-NOT_MEASURED = ("not measured", "dim")
+NOT_MEASURED = (UNMEASURED, "dim")
+NOT_SETTLED = ("not settled", "bold yellow")  # there are enough items, but time was up before all figures were ready
 
 
 # ---- look ----
@@ -70,7 +72,10 @@ def _details(inspection: Inspection) -> Iterator[str]:
 def closing(report: ReportRecord) -> list[Line]:
     """The three answers of a report, each with the figure that carries it."""
     width = max(map(len, QUESTIONS.values())) + 2
-    answers = [ANSWERS.get(report.grades.get(question, ""), NOT_MEASURED) for question in QUESTIONS]
+    answers = [
+        NOT_SETTLED if _is_unsettled(report, question) else ANSWERS.get(report.grades.get(question, ""), NOT_MEASURED)
+        for question in QUESTIONS
+    ]
     column = max(len(answer) for answer, _ in answers) + 2
     lines: list[Line] = []
     for (question, title), (answer, style) in zip(QUESTIONS.items(), answers, strict=True):
@@ -79,6 +84,11 @@ def closing(report: ReportRecord) -> list[Line]:
         answer = f"{answer:<{column}}" if figure else answer
         lines.append([(f"{title:<{width}}", ""), (answer, style), (figure, "")])
     return lines
+
+
+def _is_unsettled(report: ReportRecord, question: str) -> bool:
+    """Whether an answer is missing since a figure was not measured."""
+    return report.grades.get(question) == "too_few" and report.figures.get(question, "").startswith(UNMEASURED)
 
 
 def _copies(copies: CopiesRecord | None) -> str:
@@ -108,7 +118,7 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     evaluate = command("anew", "evaluate", run)
     if grades[0] == "good":
         further = ("confirm", evaluate)
-    elif None in grades:
+    elif None in grades or any(_is_unsettled(report, question) for question in QUESTIONS):
         further = ("answers", evaluate)  # it takes the time that they need
     else:
         further = ("better", command("anew", "resume", run, "--budget", "10m"))

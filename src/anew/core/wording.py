@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
+
 
 def plural(n: int, singular: str) -> str:
     """A number with its noun: "1 step", "2,000 steps"."""

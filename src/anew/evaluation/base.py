@@ -52,7 +52,7 @@ PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes; chosen: it
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the time, for drawing and writing the page
 OUT_OF_TIME = "out of time"
-FURTHER = "further figures"  # entry of `unmeasured` until `scores` has ended
+FURTHER = "the remaining figures"  # entry of `unmeasured` until `scores` has ended
 DETAIL_DESCRIPTION = f"{DETAIL:,} read-outs of the {NAME}"
 
 Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
@@ -297,7 +297,11 @@ class Evaluation(ABC, Generic[ItemT]):
         n = min(n_samples, len(test), len(train))
         if n < MIN_ITEMS:
             if self.inputs.features is None:
-                counts = {"samples": n_samples, f"held-out {self.noun}": len(test), f"training {self.noun}": len(train)}
+                counts = {
+                    f"{self.counted}s": n_samples,
+                    f"held-out {self.noun}": len(test),
+                    f"training {self.noun}": len(train),
+                }
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features

@@ -18,7 +18,7 @@ from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.skipped import describe_skipped
 from anew.data.sources.open import detect_modality, sample_of
-from anew.data.splitting.split import NAMES
+from anew.data.splitting.split import NAMES, RANDOM_SPLIT
 from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import load_evaluation
@@ -69,6 +69,8 @@ def evaluate_samples(
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
         reporter.message(sets.summary())
+        for warning in sets.warnings:
+            reporter.message(warning)
         evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
@@ -149,11 +151,13 @@ class Sets:
         self.samples = self._items([(generated, "all")], n)
         if not self.samples:
             raise DataError(f"{generated.path!r} holds no usable samples")
-        self.notes = [*real.scan.notes, *(f"samples: {note}" for note in generated.scan.notes)]
+        # The generator knew all of the data, however it would be divided here
+        own_notes = [note for note in real.scan.notes if not note.startswith(RANDOM_SPLIT)]
+        self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
         self._training_keys: set[bytes] = set()
-        if held_out is not None:
-            self.notes += self._leave_out_training_items(held_out)
+        self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
+        self.notes += self.warnings
         if len(self.samples) < MIN_ITEMS:
             are = "is" if len(self.samples) == 1 else "are"
             self.notes.append(

@@ -199,7 +199,8 @@ def _look_for_copies(
     evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
 ) -> bool:
     """Add the result of the largest copying test for which there is time. Returns whether all tests ended in time."""
-    reporter.message("  looking for copies of training items")
+    message = "looking for copies of training items"
+    reporter.message(message if stop_at is None else f"  {message}")  # without a limit it may take minutes
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             for copies in evaluation.copy_tests():

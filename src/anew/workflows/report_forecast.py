@@ -121,7 +121,8 @@ class ReportForecast:
     def _few(self, budget: float) -> str:
         """What there is too little of for closeness and variety, a clause; "" if nothing is."""
         if self.held_out < LEAST_FOR_GOOD:
-            return f"they need about {ENOUGH} held-out items, and there are {self.held_out:,}"
+            items = "items" if self.pieces == 1.0 else "text pieces"
+            return f"they need about {ENOUGH} held-out {items}, and there are {self.held_out:,}"
         n, seconds = self._measuring(budget)
         if n < self.min_samples:
             return f"they need about {self.min_samples} samples, and there is time for about {n:,}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from anew.evaluation.reporting.ranking import (
     CopyingSummary,
     RunResult,
@@ -32,6 +34,15 @@ GAN = result("gan", frechet_distance=(5.0, 0.5), fine_detail=(0.9, 0.05), path_l
               path_evenness=(0.5, 0.05), seconds_per_1000=0.2)  # fmt: skip
 DIFFUSION = result("diffusion:pixel", frechet_distance=(4.8, 0.5), fine_detail=(1.05, 0.05), path_length=(3.0, 0.1),
                     path_evenness=(0.3, 0.05), seconds_per_1000=9.0)  # fmt: skip
+
+
+def test_figures_of_records_and_of_pieces_have_no_winner() -> None:
+    records, pieces = result("list", two_sample_auc=(0.6, 0.01)), result("text", two_sample_auc=(0.9, 0.01))
+    assert best_runs([records, pieces], "two_sample_auc") == [records]
+    pieces.scores = {name: replace(s, counted="text piece") for name, s in pieces.scores.items()}
+    assert best_runs([records, pieces], "two_sample_auc") == []
+    (sentence,) = findings([records, pieces])
+    assert sentence.startswith("The runs read the data differently: ") and "(samples and text pieces)" in sentence
 
 
 def outcomes(*runs: RunResult) -> dict[str, str]:

@@ -161,7 +161,7 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
     if n_copies:
         repeat = "repeats" if n_copies == 1 else "repeat"
         notes.append(
-            f"{n_copies:,} of {len(parts):,} items {repeat} another, exactly or nearly; copies stay in one part"
+            f"{n_copies:,} of {len(parts):,} items {repeat} an earlier one, exactly or nearly; copies stay in one part"
         )
     n_held_out = counts[TEST] + counts[VALIDATION]  # reports compare with both
     if counts[TEST] and n_held_out < FEW_TO_JUDGE:

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from anew.core.wording import listed, plural
+from anew.core.wording import UNMEASURED, listed, plural
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
@@ -196,7 +196,7 @@ class Grading:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
-            return f"not measured: {listed(missing)}"
+            return f"{UNMEASURED}: {listed(missing)}"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
         return f"{counted} compared; about {self.needed:,} would do"
 

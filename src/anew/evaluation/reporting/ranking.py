@@ -17,6 +17,7 @@ from anew.evaluation.score import MetricSpec, Score
 
 # Interpolations are compared only if their share of real-looking frames is at least this share of the best: noise moves evenly.
 MIN_REALISM_SHARE = 0.5
+DECISIVE = "two_sample_auc"  # a score that every report has which compares features
 TIE_SHARE = 0.05  # relative difference below which scores without an interval are called a tie; chosen
 
 Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
@@ -121,6 +122,8 @@ def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
     candidates.sort(key=lambda run: badness(run.scores[name]))
     if len(candidates) < 2 or candidates[0].scores[name].spec.role == "fact":
         return []
+    if len({run.scores[name].counted for run in candidates}) > 1:  # of records and of pieces of text: no common scale
+        return []
     best = candidates[0]
     return [run for run in candidates if run is best or is_tie(run.scores[name], best.scores[name])]
 
@@ -140,6 +143,12 @@ def findings(runs: Sequence[RunResult]) -> list[str]:
     """Sentences on runs that copy, then on the winner of each award."""
     copiers = [run for run in runs if run.copies and run.copies.found]
     sentences = [f"{run.name}: {copy_summary(run)} Its good scores may be due to that." for run in copiers]
+    counted = sorted({f"{run.scores[DECISIVE].counted}s" for run in runs if DECISIVE in run.scores})
+    if len(counted) > 1:
+        sentences.append(
+            f"The runs read the data differently: whole samples of some were compared, and pieces of others ({' and '.join(counted)}). "
+            "Their figures have no common scale, so none of them is the best."
+        )
     candidates: dict[str, list[MetricSpec]] = {}
     for spec in ranked_metrics(runs):
         if spec.award:
