@@ -127,9 +127,7 @@ class TokenSampler:
         s = sampling
         cuts_only_min_p = (s.temperature, s.top_k, s.top_p) == (1.0, 0, 1.0)
         self.is_unfiltered = cuts_only_min_p and s.min_p == 0.0
-        self.is_direct = (
-            cuts_only_min_p and not keeps_weights
-        )  # tokens are drawn without the probabilities of all of them
+        self.is_direct = cuts_only_min_p  # mixers draw such tokens themselves, without the probabilities of all
         self.mixer = family.token_mixer
         self.prompt = self._prompt_ids()
         self.label_ids: Ints | None = None  # (n,)
@@ -230,15 +228,21 @@ class TokenSampler:
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
-        if prompt_ids is None and self.is_direct and self.mixer is not None:
-            if self.is_unfiltered:
-                return self.mixer.draw(ids, logits, self.state, self._uniform(), self.allowed)
-            uniforms = (self._uniform(), self._uniform())
-            return self.mixer.draw_min_p(ids, logits, self.state, uniforms, self.sampling.min_p, self.allowed)
-        self.weights = self._mix(logits, ids)
+        is_direct = self.is_direct and self.mixer is not None and prompt_ids is None
+        if self.keeps_weights or not is_direct:
+            self.weights = self._mix(logits, ids)
         if prompt_ids is not None:
             return prompt_ids
+        if is_direct and self.mixer is not None:  # with weights, too, so that the tokens are the same as without
+            return self._draw(self.mixer, ids, logits)
         return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
+
+    def _draw(self, mixer: TokenMixer, ids: Ints, logits: Floats) -> Ints:
+        """(n,) tokens that the mixer draws; see `is_direct`."""
+        if self.is_unfiltered:
+            return mixer.draw(ids, logits, self.state, self._uniform(), self.allowed)
+        uniforms = (self._uniform(), self._uniform())
+        return mixer.draw_min_p(ids, logits, self.state, uniforms, self.sampling.min_p, self.allowed)
 
     def _filtered(self, weights: Floats) -> Floats:
         """(n, V) weights after temperature and cuts; rows sum to 1 only if the settings change them."""
