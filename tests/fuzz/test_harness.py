@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import gc
 import itertools
 import json
+import mmap
 import os
 import random
 import signal
@@ -52,10 +54,14 @@ def test_what_children_import_is_there() -> None:
 
 def test_a_child_that_takes_too_much_memory_is_ended() -> None:
     def hoard() -> None:
-        memory = [bytearray(b"x") * 20_000_000 for _ in range(50)]
+        # New pages: what earlier tests left to the allocator, and to the collector, would be taken first, and is no new memory.
+        memory = mmap.mmap(-1, 1_000_000_000)
+        for offset in range(0, len(memory), mmap.PAGESIZE):
+            memory[offset] = 1
         time.sleep(5)
-        del memory
+        memory.close()
 
+    gc.collect()
     outcome = run(hoard, Limits(memory=300_000_000))
     assert outcome.fault == "memory"
     assert outcome.peak > 300_000_000
