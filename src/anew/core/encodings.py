@@ -42,7 +42,7 @@ def codec_name(name: str) -> str:
 
 
 def why_not_encoding(name: str) -> str | None:
-    """Why a name is no value of the setting `encoding`, one clause; None if it is one."""
+    """Why a name cannot be used as the setting `encoding`, one clause; None if it can."""
     if name == AUTO:
         return None
     try:

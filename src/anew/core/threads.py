@@ -19,9 +19,8 @@ from threadpoolctl import ThreadpoolController
 T = TypeVar("T")
 R = TypeVar("R")
 
-SCHEDULE = Path(
-    "/proc/thread-self/schedstat"
-)  # Linux: nanoseconds of this thread on a core and in the queue, and its turns
+# Linux: nanoseconds of this thread on a core and in the queue for one, and its turns
+SCHEDULE = Path("/proc/thread-self/schedstat")
 LEAST_METERED = 0.5  # seconds on a core: in less, a few turns of others decide
 SHARED_CORES = "other programs use the CPU too: one thread is faster now than all of them"
 
@@ -93,7 +92,8 @@ def _blas_libraries() -> ThreadpoolController:
 class CrowdingMeter:
     """Slowdown of this thread by other programs since the meter was made.
 
-    It is the time on a core and in the queue for one, over the time on a core, as Linux counts them: waiting for files is no part.
+    It is the ratio of the time on a core and waiting for one to the time on a core, as Linux counts them. Waiting for files does
+    not count.
     """
 
     def __init__(self) -> None:

@@ -23,10 +23,8 @@ from anew.workflows.latents import FEW_ITEMS, latent_batches
 SAMPLES, TEXTS = 16, 2  # samples of a preview; texts are fewer: all are drawn while training waits
 JUDGED_FROM = 0.35  # progress in each phase before samples are judged: earlier, all may be the same blur; chosen
 JUDGED_STEPS = 200  # steps before samples are judged: earlier, weights have hardly moved; chosen
-TOTAL_SHARE, MOST_SHARE = (
-    0.01,
-    0.1,
-)  # shares of the training time: for all previews, and for one before it is given up; chosen
+# Shares of the training time: for all previews, and for one before it is given up; chosen.
+TOTAL_SHARE, MOST_SHARE = 0.01, 0.1
 ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to compare with
 
 

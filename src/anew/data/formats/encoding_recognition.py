@@ -92,7 +92,7 @@ def sample_file(path: Path) -> bytes:
 
 
 def whole_lines(data: bytes, is_cut_before: bool, is_cut_after: bool) -> bytes:
-    """A part of a file without the pieces of lines at its ends; where there is no other line, without pieces of words."""
+    """A part of a file without lines that are cut off at its ends; if no whole line is left, without words that are cut off."""
     if is_cut_before:
         start = data.find(b"\n") + 1 or next((match.end() for match in _BREAK.finditer(data)), 0)
         data = data[start:]
@@ -165,11 +165,11 @@ def _sense(text: str, place: int) -> int:
 def _scores_of(group: bytes) -> dict[str, float]:
     from chardet import detect_all  # here, since most data needs no such library
 
-    found = detect_all(
+    entries = detect_all(
         group, ignore_threshold=True, prefer_superset=False, compat_names=False, include_encodings=_CODECS
     )
     best: dict[str, float] = {}
-    for entry in found:
+    for entry in entries:
         codec = _CODECS.get(entry["encoding"] or "")
         if codec is not None:
             best[codec] = max(best.get(codec, 0.0), entry["confidence"])

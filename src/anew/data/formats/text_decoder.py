@@ -73,14 +73,14 @@ class TextDecoder:
         self.encoding, self.is_sure, self.agree = WINDOWS, False, False
         files = [lines for sample in samples if (lines := divide_lines(sample).others)]
         files = [recognition.first_lines(lines, max(SURVEYED // len(files), LEAST_LINES)) for lines in files]
-        found = [recognition.scores(lines) for lines in files]
+        scores_by_file = [recognition.scores(lines) for lines in files]
         together = recognition.join_lines(files)
         # Where no file alone has enough text, all of them may have
-        best = recognition.best_of(_votes(files, found) or recognition.scores(together), together)
+        best = recognition.best_of(_votes(files, scores_by_file) or recognition.scores(together), together)
         if best is None or best.score < recognition.SURE:
             return
         self.encoding, self.is_sure = best.codec, True
-        own = [self._recognised(lines, scores) for lines, scores in zip(files, found, strict=True)]
+        own = [self._recognised(lines, scores) for lines, scores in zip(files, scores_by_file, strict=True)]
         self.agree = all(choice == (self.encoding, True) for choice in own)
 
     def decode(self, name: str, data: bytes, sample: bytes | None = None) -> str:
@@ -186,12 +186,12 @@ class TextDecoder:
         self.is_sure, self.agree = is_sure, agree
 
 
-def _votes(files: Sequence[bytes], found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _votes(files: Sequence[bytes], scores_by_file: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean scores of the files that are sure of their encoding, by their length."""
     votes: dict[str, float] = {}
     voters = [
         (lines, scores)
-        for lines, scores in zip(files, found, strict=True)
+        for lines, scores in zip(files, scores_by_file, strict=True)
         if max(scores.values(), default=0.0) >= recognition.SURE
     ]
     size = sum(len(lines) for lines, _ in voters)

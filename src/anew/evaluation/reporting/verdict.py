@@ -146,7 +146,7 @@ def short_training_warning(steps: int | None) -> str:
 
 
 def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
-    """A caveat if samples are, or may be, unlike the data: noise is no copy, either. Else ""."""
+    """A caveat if samples are, or may be, unlike the data: noise is not a copy either. Else ""."""
     if copies.found:
         return ""
     if looks_like_nothing_real(scores):

@@ -25,9 +25,8 @@ from anew.nets.incremental import CachedDecoder, make_incremental
 
 # Random numbers of a sample that are drawn at once: a call of PyTorch for each would take longer than the number itself.
 UNIFORMS_AT_ONCE = 64
-DROPPED_SHARE = (
-    0.25  # ended samples leave the batch once they are this share of it: moving the others takes some ten steps
-)
+# Ended samples leave the batch once they are this share of it: moving the others takes as long as some ten steps.
+DROPPED_SHARE = 0.25
 DEFAULT_NEW_TOKENS = 500  # of running text, if max_tokens is 0: a page of it, in seconds; chosen
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
