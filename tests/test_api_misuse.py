@@ -41,7 +41,7 @@ TRAIN: dict[str, list[Any]] = {
 }  # fmt: skip
 EVALUATE: dict[str, list[Any]] = {
     "n": [*WHOLES, 0], "seed": WHOLES, "data": PATHS, "features": PATHS, "modality": ["imag"], "out": PATHS, "held_out": PATHS,
-    "trust_code": SWITCHES, "reporter": REPORTERS,
+    "trust_code": SWITCHES, "reporter": REPORTERS, "settings": SETTINGS,
 }  # fmt: skip
 COMPARE: dict[str, list[Any]] = {
     "data": PATHS, "out": [*PATHS, None], "families": [5, [5], "vae", ["vae", "vae"], "vae,gan:odd", b"vae"],
@@ -59,7 +59,7 @@ MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, li
     "walk": (lambda m, k: m.walk(**k), {"n": [*WHOLES, 0], "seed": WHOLES, "stops": [*WHOLES, 1], "ends": [5, "ab", (1,)], "label": [5]}),
     "score": (
         lambda m, k: m.score(**{"data": "x", **k}),
-        {"data": [*NO_DATA, "no.txt", [], ["x", 5]], "limit": ["x", True, 0, -1, math.nan, [1]]},
+        {"data": [*NO_DATA, "no.txt", [], ["x", 5]], "limit": ["x", True, 0, -1, math.nan, [1]], "settings": SETTINGS},
     ),
     "encode": (lambda m, k: m.encode(**k), {"items": [5, None, "x"]}),
     "save": (lambda m, k: m.sample(1).save(**k), {"folder": [*PATHS, None]}),

@@ -259,6 +259,22 @@ def test_other_data_may_be_in_another_encoding(tmp_path: Path) -> None:
     assert RUSSIAN.splitlines()[0] in "".join(other.text("all"))
 
 
+def test_other_data_may_name_its_own_encoding_and_column(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes((RUSSIAN * 50).encode("koi8-r"))
+    data = opened(tmp_path / "a.txt", settings={"layout": "document", "encoding": "koi8-r"})
+    data.modality.save(tmp_path)
+    line = RUSSIAN.splitlines()[0]
+    (tmp_path / "b.tsv").write_bytes(f"author\tquote\n1\t{line}\n".encode("cp1251"))
+    own = {"text_column": "quote", "encoding": "cp1251"}
+    other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "b.tsv"), settings=own)
+    assert other.text("all") == [line]
+    (tmp_path / "b.txt").write_bytes(RUSSIAN.encode("cp1251"))
+    other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "b.txt"), settings={"encoding": "cp1251"})
+    assert other.text("all") == [RUSSIAN]
+    with pytest.raises(DataError, match="has no column 'quot'; did you mean 'quote'"):
+        Dataset.open_like(data.state(), tmp_path, str(tmp_path / "b.tsv"), settings={"text_column": "quot"})
+
+
 def test_older_runs_read_windows_1252(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes((SPANISH * 50).encode("cp1252"))
     data = opened(tmp_path / "a.txt", settings={"layout": "document"})

@@ -93,6 +93,19 @@ def test_documents_begin_anew(text: anew.Model, tmp_path: Path) -> None:
         assert item.units == len((tmp_path / "in" / item.file).read_text())
 
 
+def test_settings_say_which_column_is_scored(text: anew.Model, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("author,quote\nsomeone,the river\nnobody,a river\n")
+    scores = anew.score(text.folder.path, table, settings={"text_column": "quote"}, per_item=True)
+    assert [item.units for item in scores.items] == [9, 7]
+    with pytest.raises(
+        anew.ConfigError, match="'layout' cannot be set for texts that are only read; only text_column or"
+    ):
+        text.score(table, settings={"layout": "list"})
+    with pytest.raises(anew.ConfigError, match="leave them out for items"):
+        text.score(["the river"], settings={"encoding": "koi8-r"})
+
+
 def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
     model = trained(names(tmp_path / "names.txt"), tmp_path / "run", steps=5, settings={**FEW, **TINY})
     reports: list[tuple[str, int, int]] = []

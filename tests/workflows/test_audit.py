@@ -99,6 +99,29 @@ def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert {"copied_share", "kernel_distance", "fourgram_divergence"} <= {s["name"] for s in output["scores"]}
 
 
+def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("data", "made"):
+        lines = ["".join(rng.choice(list("aeklmnst"), 7)) for _ in range(160)]
+        (tmp_path / f"{name}.csv").write_text("author,quote\n" + "".join(f"someone else,{line}\n" for line in lines))
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+
+    def evaluated(samples: str, data: str, *more: str) -> int:
+        place = ["--samples", str(tmp_path / samples), "--data", str(tmp_path / data), "--out", str(tmp_path / "out")]
+        return main(["evaluate", *place, *more, "--json"])
+
+    assert evaluated("made.csv", "data.csv", "--set", "text_column=quote") == 0
+    assert json.loads(capsys.readouterr().out)["copies"]["samples"] == 160
+    assert evaluated("made.csv", "data.txt", "--set", "text_column=quote", "--set", "layout=list") == 0
+    assert json.loads(capsys.readouterr().out)["copies"]["samples"] == 160
+    for samples, data, setting, message in (
+        ("made.csv", "data.csv", "text_column=quot", "data.csv' has no column 'quot'; did you mean 'quote'?"),
+        ("made.csv", "data.txt", "text_column=quot", "made.csv' has no column 'quot'; did you mean 'quote'?"),
+        ("made.txt", "data.txt", "vocab=300", "'vocab' cannot be set for texts that are only read"),
+    ):
+        assert evaluated(samples, data, "--set", setting) == 2 and message in capsys.readouterr().err
+
+
 def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match="either `run`"):
         anew.evaluate()

@@ -97,6 +97,7 @@ def score(
     *,
     limit: float | None = None,
     per_item: bool = False,
+    settings: Settings | None = None,
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> Scores:
@@ -109,6 +110,8 @@ def score(
         data: A folder, a file or a hub name with the same kind of data as the run; or a text, a list of texts, or a list of arrays.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
+        settings: How the files are read, by name: `text_column`, `image_column`, `label_column` and `encoding`. Without them, the
+            columns of the run are read where the data has them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
 
@@ -117,11 +120,11 @@ def score(
         upper bound"); the number of items that were `skipped`; and `notes` that say which and why.
 
     Raises:
-        ConfigError: The run has no likelihood.
+        ConfigError: The run has no likelihood, or a setting is not about reading.
         DataError: The data holds nothing to score.
     """
     model = load(run, trust_code=trust_code)
-    return model.score(data, limit=limit, per_item=per_item, reporter=reporter)
+    return model.score(data, limit=limit, per_item=per_item, settings=settings, reporter=reporter)
 
 
 def walk(
@@ -169,6 +172,7 @@ def evaluate(
     modality: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
+    settings: Settings | None = None,
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> EvaluationReport:
@@ -188,6 +192,8 @@ def evaluate(
         modality: The kind of data of `samples` and `data`. None detects it.
         out: The folder for the report on `samples`. None takes runs/NAME-report-N.
         seed: Seed of the samples and of the measurements.
+        settings: How the files of `data` are read, by name: `text_column`, `image_column`, `label_column`, `encoding` and `layout`.
+            They hold for `samples` and `held_out` too, whose columns are read where they have them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
 
@@ -202,7 +208,7 @@ def evaluate(
         raise ConfigError("give either `run`, or `samples` with `data` for samples of another tool")
     if samples is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
-    n, seed = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed)
+    n, seed, values = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed), arguments.settings(settings)
     reporter, modality = arguments.reporter(reporter), arguments.optional_text("modality", modality)
     trust_code = arguments.switch("trust_code", trust_code)
     data_path = arguments.optional_path("data", data, DataError)
@@ -210,10 +216,12 @@ def evaluate(
     out_path = None if out is None else arguments.new_path("out", out)
     features_path = arguments.optional_path("features", features)
     if run is not None:
-        for_samples = {"held_out": held_out, "out": out, "modality": modality}
+        for_samples = {"held_out": held_out, "out": out, "modality": modality, "settings": values or None}
         name = next((name for name, value in for_samples.items() if value is not None), None)
         if name is not None:
-            raise ConfigError(f"`{name}` is for samples made elsewhere; a run has its own held-out items and report")
+            raise ConfigError(
+                f"`{name}` is for samples made elsewhere; a run keeps its own settings, held-out items and report"
+            )
         from anew.workflows.audit import read_features
         from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
 
@@ -241,6 +249,7 @@ def evaluate(
         n=n,
         seed=seed,
         modality=modality,
+        settings=values,
         features=None if features_path is None else read_features(str(features_path)),
         reporter=reporter,
     )

@@ -326,7 +326,9 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
     _print_notes(model)
     # Progress belongs to standard error, whatever the rows are written to.
     with ProgressLine(sys.stderr) as progress:
-        scores = model.score(Path(arguments.data), per_item=arguments.per_item, reporter=progress)
+        scores = model.score(
+            Path(arguments.data), per_item=arguments.per_item, settings=dict(arguments.set), reporter=progress
+        )
     if out is not None:
         scores.save(out)
     if arguments.json:
@@ -355,6 +357,7 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> int:
             modality=arguments.modality,
             out=arguments.out,
             seed=arguments.seed,
+            settings=dict(arguments.set),
             trust_code=arguments.trust_code,
             reporter=progress,
         )

@@ -253,6 +253,7 @@ def _score(p: CommandParser) -> None:
     p.add_argument("data", help=DATA_HELP)
     p.add_argument("--per-item", action="store_true", help="one row for each record, as CSV (or JSON, with --json)")
     p.add_argument("--out", metavar="FILE.csv", help="write the rows of --per-item to this file")
+    _settings(p, "how the data is read; may be repeated: text_column, image_column, label_column or encoding")
     _trust_code(p)
 
 
@@ -278,6 +279,10 @@ def _evaluate(p: CommandParser) -> None:
         help="end with exit code 3 if one of these holds or was not measured, for example copies,coverage<0.8",
     )
     _seed(p)
+    _settings(
+        p,
+        "for --samples: how --data is read; may be repeated: text_column, image_column, label_column, encoding or layout",
+    )
     _trust_code(p)
     _verbose(p)
 

@@ -22,7 +22,7 @@ from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality, load_modality
 from anew.data.skipped import name_reasons
-from anew.data.sources.columns import ColumnChoice
+from anew.data.sources.columns import ROLES, ColumnChoice
 from anew.data.sources.open import SelectedData, classes_of, detect_modality, sample_of
 from anew.data.sources.remote import is_known
 from anew.data.splitting import near_duplicates, split
@@ -127,6 +127,11 @@ class Dataset:
             self._say(more)
         self._say([*store.notes, *modality.remarks()])
         self._sample = []
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether its source has tables, of which columns are read."""
+        return self._chosen.source.has_tables
 
     @property
     def base(self) -> Dataset:
@@ -348,7 +353,14 @@ class Dataset:
         return data
 
     @classmethod
-    def open_like(cls, state: DataRecord, folder: Path, path: str, samples: bool = False) -> Dataset:
+    def open_like(
+        cls,
+        state: DataRecord,
+        folder: Path,
+        path: str,
+        samples: bool = False,
+        settings: Mapping[str, object] | None = None,
+    ) -> Dataset:
         """Open other data with the modality of a saved run, undivided, as the part "all".
 
         Args:
@@ -356,8 +368,13 @@ class Dataset:
             folder: The run.
             path: The other data.
             samples: Whether it is a folder of samples, each of which counts once.
+            settings: Values of settings about reading that this data needs instead of those of the run. A column that is
+                named here must be there; those of the run are read where they are.
         """
-        columns = ColumnChoice.of(state.config, is_needed=False)
+        own = dict(settings or {})
+        state = state.model_copy(update={"config": state.config | own})
+        needed = [role for role in ROLES if f"{role}_column" in own]
+        columns = ColumnChoice.of(state.config, needed=needed)
         chosen = detect_modality(path, state.modality, samples, columns=columns)
         data = cls._restored(chosen, state, folder, new_files=True, generated=samples)
         data._all = True

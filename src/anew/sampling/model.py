@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from anew.core.arguments import optional_number, path, switch
 from anew.core.arguments import reporter as checked_reporter
+from anew.core.arguments import settings as checked_settings
 from anew.core.device import pick_device
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
@@ -264,6 +265,7 @@ class Model(Generator):
         *,
         limit: float | None = None,
         per_item: bool = False,
+        settings: Mapping[str, SettingValue] | None = None,
         reporter: Reporter | None = None,
     ) -> Scores:
         """Score other data by its likelihood under the model: log-likelihood, and bits per character (residue, dimension).
@@ -276,31 +278,32 @@ class Model(Generator):
             limit: About how many units of a path to score, taken evenly; None for all. With a limit, the context continues from
                 one document to the next.
             per_item: Whether to keep the score of each record of a path in `items`; those of a list are always kept.
+            settings: How the files of a path are read, by name: `text_column`, `image_column`, `label_column` and `encoding`. The
+                columns of the run are read where the data has them.
             reporter: Shows the progress; None shows nothing.
 
         Returns:
             The scores of all data, and of each item if items were given.
 
         Raises:
-            ConfigError: The run has no likelihood.
+            ConfigError: The run has no likelihood, or a setting is not about reading.
             DataError: There is nothing to score.
         """
         check_has_likelihood(self)
-        limit, per_item, reporter = (
-            optional_number("limit", limit),
-            switch("per_item", per_item),
-            checked_reporter(reporter),
-        )
+        limit, per_item = optional_number("limit", limit), switch("per_item", per_item)
+        values, reporter = checked_settings(settings), checked_reporter(reporter)
         if isinstance(data, str) and self._is_text(data):
             data = [data]
         if not isinstance(data, str | os.PathLike) and isinstance(data, Sequence) and not isinstance(data, bytes):
             if limit is not None:
                 raise ConfigError("`limit` is for data on the disk; leave it out")
+            if values:
+                raise ConfigError("`settings` say how files are read; leave them out for items")
             return score_items(self, data, reporter)
         if limit is not None and per_item:
             raise ConfigError("`limit` takes parts of records, which `per_item` scores whole; leave one of them out")
         place = str(path("data", data, DataError))
-        return score_dataset(self, self.record, self.folder.path, place, limit, per_item, reporter)
+        return score_dataset(self, self.record, self.folder.path, place, limit, per_item, values, reporter)
 
     def _is_text(self, data: str) -> bool:
         """Whether a string is a text to score, not a path."""

@@ -18,6 +18,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset
+from anew.data.reading_settings import reading_settings
 from anew.data.skipped import describe_skipped
 from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, shorten
@@ -109,12 +110,13 @@ def score_dataset(
     path: str,
     limit: float | None,
     per_item: bool,
+    settings: Mapping[str, object],
     reporter: Reporter | None,
 ) -> Scores:
     """Score all items of other data, encoded as the run encodes its data; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
-    data = Dataset.open_like(record.data, folder, path)
+    data = Dataset.open_like(record.data, folder, path, settings=reading_settings(settings, record.data.modality))
     try:
         if limit is not None:
             return _score_evenly(generator, data, path, limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from anew.core.threads import use_threads
 from anew.core.wording import listed, plural
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
+from anew.data.reading_settings import WITHOUT_RUN, reading_settings
 from anew.data.skipped import describe_skipped
+from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import detect_modality, sample_of
 from anew.data.splitting.split import NAMES, RANDOM_SPLIT
 from anew.data.types import DataBudget, DecodedItem
@@ -44,6 +47,7 @@ def evaluate_samples(
     n: int,
     seed: int = 0,
     modality: str | None = None,
+    settings: Mapping[str, object] | None = None,
     features: FeatureSets | None = None,
     reporter: Reporter | None = None,
 ) -> EvaluationReport:
@@ -55,16 +59,25 @@ def evaluate_samples(
         n: Items of each that are compared, at most.
         seed: Seed of all that is drawn.
         modality: Modality of the data, None to find out.
+        settings: How the data is read, by name, see `WITHOUT_RUN`; samples and held-out items too, where they have the columns.
         features, reporter: As in `evaluate_run`.
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    form, settings = _form_of(samples, data, modality)
-    real = Dataset.open(data, modality=modality, seed=seed, settings=lambda name: settings if name == form else {})
+    given = dict(settings or {})
+    # A column may be that of samples in a table, whose data is none
+    columns = ColumnChoice.of(given, needs_tables=False)
+    form, form_settings = _form_of(samples, data, modality, columns)
+
+    def settings_for(name: str) -> dict[str, object]:
+        return reading_settings(given, name, WITHOUT_RUN) | (form_settings if name == form else {})
+
+    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns)
     real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        generated = _like(real, Path(folder), samples, samples=True)
+        own_settings = {} if real.has_tables else reading_settings(given, real.modality.name, WITHOUT_RUN)
+        generated = _like(real, Path(folder), samples, samples=True, settings=own_settings)
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
@@ -80,7 +93,7 @@ def evaluate_samples(
             family="unknown",
             modality=real.modality.name,
             notes=[
-                *_form_notes(settings),
+                *_form_notes(form_settings),
                 *sets.notes,
                 *describe_skipped(generated.scan),
                 *evaluation.skipped,
@@ -95,7 +108,7 @@ def evaluate_samples(
             report,
             content=evaluation.report_content(),
             history=[],
-            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed},
+            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **given},
             plan={},
             command=command_line(),
             subtitle=sets.summary(),
@@ -107,15 +120,15 @@ def evaluate_samples(
                 dataset.close()
 
 
-def _form_of(samples: str, data: str, modality: str | None) -> tuple[str, dict[str, object]]:
+def _form_of(samples: str, data: str, modality: str | None, columns: ColumnChoice) -> tuple[str, dict[str, object]]:
     """The modality of the samples, and settings that bring the data to the form of the samples.
 
     Settings are returned where the samples are smaller than the data: both are then compared at the size of the samples,
     as is usual. Returns ("", {}) where either cannot be read; the error is raised later, when it is opened.
     """
     try:
-        chosen = detect_modality(samples, modality, True)
-        real = detect_modality(data, modality)
+        chosen = detect_modality(samples, modality, True, columns=replace(columns, needed=()))
+        real = detect_modality(data, modality, columns=columns)
     except DataError:
         return "", {}
     modality_class = load_modality(chosen.modality)
@@ -129,10 +142,12 @@ def _form_notes(settings: Mapping[str, object]) -> list[str]:
     return [f"Real items are brought to the form of the samples: {form}."] if form else []
 
 
-def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Dataset:
+def _like(
+    real: Dataset, folder: Path, path: str, samples: bool = False, settings: Mapping[str, object] | None = None
+) -> Dataset:
     """Open other items and bring them to the form of the data. Raises DataError if they are of another kind."""
     try:
-        return Dataset.open_like(real.state(), folder, path, samples)
+        return Dataset.open_like(real.state(), folder, path, samples, settings)
     except DataError as error:
         raise DataError(f"{error} (it must hold {real.modality.traits.plural}, as the data does)") from None
 

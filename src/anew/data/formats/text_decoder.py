@@ -178,12 +178,13 @@ class TextDecoder:
         return {"encoding": self.encoding, "is_sure": self.is_sure, "agree": self.agree}
 
     def restore(self, encoding: str, is_sure: bool, agree: bool) -> None:
-        """Take the values of `state`. Raises ValueError (one clause) if the encoding is unknown."""
+        """Take the values of `state`, unless an encoding is asked for. Raises ValueError (one clause) if it is unknown."""
         try:
-            self.encoding = encodings.codec_name(encoding)
+            known = encodings.codec_name(encoding)
         except ValueError:
             raise ValueError(f"encoding {shorten(encoding)} is none that is read") from None
-        self.is_sure, self.agree = is_sure, agree
+        if self.asked == AUTO:
+            self.encoding, self.is_sure, self.agree = known, is_sure, agree
 
 
 def _votes(files: Sequence[bytes], scores_by_file: Sequence[Mapping[str, float]]) -> dict[str, float]:

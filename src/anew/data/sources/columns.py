@@ -45,17 +45,21 @@ class ColumnChoice:
 
     Attributes:
         encoding: Encoding of tables that are not UTF-8; "auto": it is recognised.
-        is_needed: Whether data without a named column is refused; otherwise its columns are chosen by their names.
+        needed: Roles whose named column a table must have; without it, the column of another role is chosen by its name.
+        needs_tables: Whether data without tables is refused where a needed column is named.
     """
 
     text: str = ""
     image: str = ""
     label: str = ""
-    is_needed: bool = True
+    needed: tuple[str, ...] = ROLES
+    needs_tables: bool = True
     encoding: str = AUTO
 
     @classmethod
-    def of(cls, settings: Mapping[str, object], is_needed: bool = True) -> ColumnChoice:
+    def of(
+        cls, settings: Mapping[str, object], needed: Sequence[str] = ROLES, needs_tables: bool = True
+    ) -> ColumnChoice:
         """The choice in settings by name: `text_column`, `image_column`, `label_column` and `encoding`.
 
         Raises ConfigError if there is no such encoding."""
@@ -65,7 +69,7 @@ class ColumnChoice:
         if reason := why_not_encoding(encoding):
             raise ConfigError(f"encoding={shorten(encoding)} is not allowed; {reason}")
         texts = {role: str(name) for role, name in roles.items() if name}
-        return cls(**texts, is_needed=is_needed, encoding=encoding)
+        return cls(**texts, needed=tuple(needed), needs_tables=needs_tables, encoding=encoding)
 
     def named(self) -> dict[str, str]:
         """The columns that are given, by the name of their setting."""
@@ -73,12 +77,14 @@ class ColumnChoice:
 
     def check(self, source: str, columns: Sequence[str]) -> None:
         """Raise DataError if a needed column is not among the columns of a source."""
-        missing = [name for name in self.named().values() if name not in columns]
-        if not missing or not self.is_needed:
+        needed = [role for role in self.needed if getattr(self, role)]
+        missing = [name for role in needed if (name := getattr(self, role)) not in columns]
+        if not missing or not (columns or self.needs_tables):
             return
         if not columns:
-            setting = next(iter(self.named()))
-            raise DataError(f"{setting} is for tables, and {source!r} holds none that can be read; leave it out")
+            raise DataError(
+                f"{needed[0]}_column is for tables, and {source!r} holds none that can be read; leave it out"
+            )
         hint = did_you_mean(missing[0], columns)
         listed = "" if "allowed:" in hint else f" (its columns: {', '.join(map(repr, columns[:MAX_LISTED_COLUMNS]))})"
         raise DataError(f"{source!r} has no column {missing[0]!r}{hint}{listed}")

@@ -38,10 +38,16 @@ class Source:
     """
 
     def __init__(
-        self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[SkippedItem] = ()
+        self,
+        path: str,
+        readers: Sequence[Reader],
+        notes: Sequence[str] = (),
+        refusals: Sequence[SkippedItem] = (),
+        has_tables: bool = False,
     ) -> None:
-        """notes, refusals: those of the listing itself, besides those of the readers."""
+        """notes, refusals: those of the listing itself, besides those of the readers; has_tables: whether columns are read."""
         self.path = path
+        self.has_tables = has_tables
         self.readers = list(readers)
         self._notes = list(notes)
         self._refusals = list(refusals)
@@ -102,7 +108,7 @@ class Source:
             raise DataError(f"{text!r} does not exist in the folder {str(parent_folder)!r}; give a folder or a file")
         if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
-            return cls(text, [hub.open_hub(text, modalities, choice)])
+            return cls(text, [hub.open_hub(text, modalities, choice)], has_tables=True)
         raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub dataset as owner/name")
 
     @classmethod
@@ -143,7 +149,7 @@ class Source:
                 more = (choice,) if name == "tables" else ()
                 module = importlib.import_module(f"anew.data.sources.{name}")
                 readers.append(module.open_reader(reader_files, root, modalities, *more))
-        return cls(text, readers, notes, refusals)
+        return cls(text, readers, notes, refusals, "tables" in by_reader)
 
     @property
     def notes(self) -> list[str]:
