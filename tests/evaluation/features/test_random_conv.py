@@ -44,6 +44,19 @@ def test_a_constant_border_does_no_harm() -> None:
     assert np.isfinite(features).all() and np.abs(features).max() < 20
 
 
+def test_a_margin_that_hardly_ever_varies_decides_nothing() -> None:
+    def framed(seed: int, marked: int) -> torch.Tensor:
+        x = torch.full((200, 1, 28, 28), -1.0)
+        x[:, :, 10:18, 10:18] = noise(200, 1, 8, 8, seed=seed)
+        x[:marked, :, :2, :2] = -0.8  # a faint mark in a corner
+        return x
+
+    embedding = Embedding(1, 2).fit(framed(1, marked=1))
+    reference = embedding(framed(2, marked=0))
+    clean, marked = (frechet_distance(embedding(framed(3, marked)), reference) for marked in (0, 20))
+    assert 0.9 * clean < marked < 1.5 * clean
+
+
 def test_distance_grows_with_damage() -> None:
     def blobs(seed: int) -> torch.Tensor:
         rough = noise(300, 1, 4, 4, seed=seed)

@@ -32,7 +32,9 @@ class Embedding:
     """Computes features (n, d) float32 of values (n, C, *extents) in [-1, 1] with one to three extents. Its weights are seeded
     and never trained.
 
-    `fit` takes centre and scale from training items, so that every read-out counts alike and distances have a scale.
+    `fit` takes centre and scale from training items, so that every filter counts alike and distances have a scale. All cells of
+    a filter share a scale: with scales of their own, those that hardly vary, such as the black margin of digits or the silence
+    after a word, would decide everything, and which ones vary at all depends on a few items (docs/log.md, 2026-11-28).
     """
 
     def __init__(self, channels: int, extents: int, features: int = FEATURES, seed: int = 0) -> None:
@@ -61,10 +63,12 @@ class Embedding:
     @torch.no_grad()
     def fit(self, x: Tensor) -> Embedding:
         """Take centre and scale from training items x (n, C, *extents); a few hundred are enough."""
-        read_outs = torch.cat([self._read_out(chunk) for chunk in torch.split(x, CHUNK)])  # (n, r)
+        chunks = zip(*map(self._levels, torch.split(x, CHUNK)), strict=True)
+        levels = [torch.cat(chunk) for chunk in chunks]  # (n, filters, cells) each
+        read_outs = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, r)
         self._centre = read_outs.mean(dim=0)
-        deviation = read_outs.std(dim=0, correction=0)
-        varies = deviation > 1e-4  # a cell that is the same in every item says nothing, and its scale would be infinite
+        deviation = torch.cat([_filter_deviation(level) for level in levels])  # (r,)
+        varies = deviation > 1e-4  # a filter that is the same in every item says nothing, and its scale would be infinite
         size = read_outs.shape[1]
         gaussian = torch.empty(size, min(self.features, size)).normal_(generator=generator("mix", self.seed, size))
         mix = torch.linalg.qr(gaussian)[0] * (math.sqrt(size) / math.sqrt(gaussian.shape[1]))  # (r, d)
@@ -90,6 +94,11 @@ class Embedding:
         return torch.cat(features).numpy(), torch.cat(detail).numpy()
 
     def _read_out(self, x: Tensor) -> Tensor:
+        """(n, r) of items (n, C, *extents)."""
+        return torch.cat([level.flatten(1) for level in self._levels(x)], dim=1)
+
+    def _levels(self, x: Tensor) -> list[Tensor]:
+        """Means and standard deviations of each level, (n, filters, cells) each."""
         hidden = self._shrink(x)
         parts = []
         for level, (weight, bias) in enumerate(self._weights):
@@ -100,7 +109,7 @@ class Embedding:
             parts += [mean, (flat.square() @ cells - mean.square()).clamp_min(1e-8).sqrt()]
             if level + 1 < len(self._weights):
                 hidden = _halve(hidden)
-        return torch.cat([p.flatten(1) for p in parts], dim=1)  # (n, r)
+        return parts
 
     def _shrink(self, x: Tensor) -> Tensor:
         max_extent = LARGEST[self.extents]
@@ -126,6 +135,12 @@ class Embedding:
                 pooling = torch.kron(pooling, axis)
             self._cells[extents] = pooling
         return self._cells[extents]
+
+
+def _filter_deviation(level: Tensor) -> Tensor:
+    """(filters * cells,) the standard deviation of a level (n, filters, cells), pooled over the cells of each filter."""
+    variance = level.var(dim=0, correction=0)  # (filters, cells)
+    return variance.mean(dim=1, keepdim=True).sqrt().expand_as(variance).flatten()
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
