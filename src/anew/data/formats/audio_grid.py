@@ -26,6 +26,9 @@ STORED_SCALE = 32767.0  # 16-bit value that stands for 1
 CLIPS_AT_ONCE = 64  # clips whose phases are estimated at once: bounds memory
 # Candidates in Hz for the frequency above which a sound is made of noise, highest first.
 NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
+LOUDEST_FLOOR = (
+    -0.8
+)  # largest value that may count as silence anywhere: 7 decibels above the quietest that is kept; chosen
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
 INAUDIBLE_SHARE = 1e-3  # phases of tones with a smaller share are not needed
@@ -45,13 +48,15 @@ class SoundScale:
         top: Level in decibels that becomes 1.
         gain: Factor by which samples are multiplied before that.
         noise_from: Hz above which sounds are shaped noise instead of steady tones; None for tones only.
-        tail: Value of a grid up to which the end of a sample is silence; -1 for the silence of the clips themselves.
+        floor: Value of a grid up to which a sample is silent there; -1 for the silence of the clips themselves.
+        tail: Value of a grid up to which the end of a sample is silence.
     """
 
     shape: Shape
     top: float = 0.0
     gain: float = 1.0
     noise_from: float | None = None
+    floor: float = -1.0
     tail: float = -1.0
 
     @classmethod
@@ -88,7 +93,7 @@ class SoundScale:
             "length": shape.length,
         }
         levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
-        return {**sizes, **levels, "noise_from": self.noise_from, "tail": self.tail}
+        return {**sizes, **levels, "noise_from": self.noise_from, "floor": self.floor, "tail": self.tail}
 
     def _pulsing_as_real(self, rows: Numbers) -> float | None:
         """Choose the frequency in Hz above which noise replaces tones; None for tones only.
@@ -168,22 +173,35 @@ class SoundScale:
         return waves
 
     def levels(self, x: Values) -> Tensor:
-        """The level (B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T), with silence after the end of each sound."""
+        """The level (B, M, T) in [-1, 1] of grids (B, 1 or 3, M, T), with silence in and after each sound."""
         import torch
 
         level = torch.as_tensor(x)[:, 0].detach().float().cpu().nan_to_num().clamp(-1.0, 1.0)
+        level = level.masked_fill(level <= self.floor, -1.0)
         return torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
+
+    def as_silent_as(self, samples: Values, real: Values) -> SoundScale:
+        """The scale with the `floor` that makes samples (n, C, M, T) silent in as many places as real clips (m, C, M, T).
+
+        A generator of continuous values comes near to silence, and does not reach it: it leaves a faint noise.
+        """
+        share = float((np.asarray(real)[:, 0] <= -1.0).mean())
+        floor = float(np.quantile(np.asarray(samples)[:, 0], share)) if share else -1.0
+        return replace(self, floor=round(float(np.clip(floor, -1.0, LOUDEST_FLOOR)), 4))
 
     def ending_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with the `tail` that makes samples (n, C, M, T) on average as long as real clips (m, C, M, T)."""
-        import torch
+        level, real_level = (
+            replace(self, tail=-1.0).levels(samples),
+            replace(self, floor=-1.0, tail=-1.0).levels(real),
+        )
 
-        def mean_length(grids: Values, tail: float) -> float:
-            return float((~_is_tail(torch.as_tensor(grids)[:, 0], tail))[:, 0].float().sum(1).mean())
+        def mean_length(levels: Tensor, tail: float) -> float:
+            return float((~_is_tail(levels, tail))[:, 0].float().sum(1).mean())
 
-        real_length = mean_length(real, -1.0)
+        real_length = mean_length(real_level, -1.0)
         for tail in np.linspace(-1.0, LOUDEST_TAIL, 71).round(2):
-            if mean_length(samples, tail) <= real_length:
+            if mean_length(level, tail) <= real_length:
                 break
         return replace(self, tail=float(tail))
 

@@ -288,9 +288,10 @@ class Audio(Modality):
         return [min(PEAK * 10.0 ** (level / 20.0), FULL_SCALE) for level in self._levels(self._scale.levels(x))]
 
     def calibration_size(self) -> tuple[int, int]:
-        return (CALIBRATION_CLIPS, FITTED_CLIPS) if self.config.trim or self._levels else (0, 0)
+        return CALIBRATION_CLIPS, FITTED_CLIPS
 
     def calibrate(self, samples: Values, real: Values) -> None:
+        self._scale = self._scale.as_silent_as(samples, real)
         if self.config.trim:
             self._scale = self._scale.ending_as(samples, real)
         if self._levels:
@@ -333,6 +334,7 @@ class Audio(Modality):
             "top": self._scale.top,
             "gain": self._scale.gain,
             "noise_from": self._scale.noise_from,
+            "floor": self._scale.floor,
             "tail": self._scale.tail,
             "levels": self._levels and self._levels.model_dump(),
             "notes": list(self.notes),
@@ -342,7 +344,8 @@ class Audio(Modality):
         record = learned.read(learned.LearnedAudio, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self.clip_shape = audio_clips.Shape(**record.clip)
-        self._scale = SoundScale(self.clip_shape, record.top, record.gain, record.noise_from, record.tail)
+        scale = (record.top, record.gain, record.noise_from, record.floor, record.tail)
+        self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:
             raise ValueError("data.learned.levels is not for clips of this shape")

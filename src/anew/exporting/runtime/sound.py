@@ -31,7 +31,7 @@ def waves(samples: Array, item: Scale) -> list[Array]:
     bank = mel_bank(item["rate"], item["window"], item["bands"])
     sounds = []
     for grid in np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0):
-        unit = grid[0].copy()  # (M, T)
+        unit = np.where(grid[0] <= item["floor"], -1.0, grid[0])  # (M, T)
         audible = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # after the last of these frames is silence
         unit[:, audible[-1] + 1 if len(audible) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))

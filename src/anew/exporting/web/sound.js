@@ -15,13 +15,14 @@ const DELAY_SECONDS = 0.012; // of the side signal, which makes channels differ
 
 // The waveform of a grid (1 or 3, M, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, length, depth, top, gain,
-// peak, levels, rounds, tail, fade, noise_from.
+// peak, levels, rounds, floor, tail, fade, noise_from.
 export function waveOf(grid, item) {
   const channels = item.channels ?? 1; // older exports hold mono sound
   const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
   const all = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
   const area = item.bands * frames;
-  const units = all.subarray(0, area);
+  const floor = item.floor ?? -1; // older exports have none
+  const units = all.subarray(0, area).map((unit) => (unit <= floor ? -1 : unit));
   let audibleFrames = 0; // frames up to the last audible one: after it is silence
   units.forEach((unit, i) => {
     if (unit > item.tail + 1e-4) audibleFrames = Math.max(audibleFrames, (i % frames) + 1);
