@@ -40,7 +40,9 @@ class Frames:
         """(B, F, T) complex -> (B, length): the least-squares inverse (Griffin and Lim 1984)."""
         window = _window(self.size)
         count = spectrum.shape[2]
-        pieces = torch.fft.irfft(spectrum, self.size, dim=1) * window[:, None]  # (B, size, T)
+        # Frames are made contiguous: across strides, the rounding of a transform depends on how many clips there are.
+        frames = spectrum.transpose(1, 2).contiguous()  # (B, T, F)
+        pieces = (torch.fft.irfft(frames, self.size) * window).transpose(1, 2)  # (B, size, T)
         output_size = (1, (count - 1) * self.hop + self.size)
         added = functional.fold(pieces, output_size, (1, self.size), stride=(1, self.hop))[:, 0, 0]
         square = window.square()[None, :, None].expand(1, self.size, count)
