@@ -95,6 +95,15 @@ def tones(folder: Path, count: int = 60, rate: int = 8000, seconds: float = 0.4)
     return folder
 
 
+def voice(seed: int, rate: int = 8000, seconds: float = 0.6) -> NDArray[np.float32]:
+    """A low voice: harmonics up to the highest frequency, which begin together and so pulse at the pitch."""
+    rng = np.random.default_rng(seed)
+    pitch = rng.uniform(95, 125)
+    t = np.arange(round(rate * seconds)) / rate
+    x = np.sum([np.cos(2 * np.pi * pitch * k * t) for k in range(1, int(rate / 2.1 / pitch))], axis=0)
+    return (0.5 * x / np.abs(x).max()).astype(np.float32)
+
+
 def stereo_tones(folder: Path, count: int = 60, rate: int = 8000) -> Path:
     """Tones as WAV of two channels, left and right in turn, each with a little noise of its own."""
     import soundfile

@@ -13,7 +13,7 @@ from anew.functional.spectrogram import (
     griffin_lim,
     mel_bank,
     noise_share,
-    shaped_noise,
+    shaped,
     steady_phase,
 )
 
@@ -73,10 +73,10 @@ def test_more_rounds_come_nearer() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
-def test_shaped_noise_has_the_spectrogram_and_no_pulses() -> None:
+def test_shaped_has_the_spectrogram_and_no_pulses() -> None:
     magnitude = torch.ones(1, FRAMES.size // 2 + 1, 60) * torch.linspace(1.0, 0.1, 60)
     noise = torch.randn(60 * FRAMES.hop, generator=torch.Generator().manual_seed(0))
-    sound = shaped_noise(magnitude, FRAMES, noise)
+    sound = shaped(magnitude, FRAMES, noise)
     levels = FRAMES.stft(sound).abs().mean(1)[0]  # (T,)
     assert float(torch.corrcoef(torch.stack([levels, magnitude[0, 0]]))[0, 1]) > 0.9
     made_up = griffin_lim(magnitude, FRAMES, 60 * FRAMES.hop, 0, steady_phase(magnitude, FRAMES))

@@ -125,10 +125,10 @@ def noise_share(frames: Frames, noise_from: float) -> Tensor:
     return torch.sigmoid((hertz - noise_from) / (BLEND * noise_from))[:, None]
 
 
-def shaped_noise(magnitude: Tensor, frames: Frames, noise: Tensor) -> Tensor:
-    """(B, N) white noise (N,) with the spectrogram (B, F, T): a filter that changes with time.
+def shaped(magnitude: Tensor, frames: Frames, source: Tensor) -> Tensor:
+    """(B, N) a source (N,) or (B, N), such as white noise, with the spectrogram (B, F, T): a filter that changes with time.
 
     A spectrogram in bands is smooth, and any phase that is made up for a smooth one gathers each frame's energy in a pulse.
     The spectrogram of real noise is not smooth, and has a phase that fits it."""
-    spectrum = frames.stft(noise[None])  # (1, F, T)
-    return frames.istft(magnitude * spectrum / spectrum.abs().mean().clamp_min(TINY), len(noise))
+    spectrum = frames.stft(source if source.ndim == 2 else source[None])  # (B or 1, F, T)
+    return frames.istft(magnitude * spectrum / spectrum.abs().mean(1, keepdim=True).clamp_min(TINY), source.shape[-1])

@@ -48,6 +48,7 @@ class SoundScale:
         top: Level in decibels that becomes 1.
         gain: Factor by which samples are multiplied before that.
         noise_from: Hz above which sounds are shaped noise instead of steady tones; None for tones only.
+        pitched: Whether that noise gives way to pulses where a voice has a pitch.
         floor: Value of a grid up to which a sample is silent there; -1 for the silence of the clips themselves.
         tail: Value of a grid up to which the end of a sample is silence.
     """
@@ -56,6 +57,7 @@ class SoundScale:
     top: float = 0.0
     gain: float = 1.0
     noise_from: float | None = None
+    pitched: bool = False
     floor: float = -1.0
     tail: float = -1.0
 
@@ -73,7 +75,8 @@ class SoundScale:
         loudest = cls(shape, 0.0, gain).decibels(rows).flatten(1).amax(1)  # (n,)
         scale = cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
         mono = replace(scale, shape=replace(shape, channels=1))
-        return replace(scale, noise_from=mono._pulsing_as_real(_mix_to_mono(rows[:COMPARED_CLIPS])))
+        noise_from, pitched = mono._pulsing_as_real(_mix_to_mono(rows[:COMPARED_CLIPS]))
+        return replace(scale, noise_from=noise_from, pitched=pitched)
 
     @property
     def frames(self) -> Frames:
@@ -93,28 +96,32 @@ class SoundScale:
             "length": shape.length,
         }
         levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
-        return {**sizes, **levels, "noise_from": self.noise_from, "floor": self.floor, "tail": self.tail}
+        sources = {"noise_from": self.noise_from, "pitched": self.pitched}
+        return {**sizes, **levels, **sources, "floor": self.floor, "tail": self.tail}
 
-    def _pulsing_as_real(self, rows: Numbers) -> float | None:
-        """Choose the frequency in Hz above which noise replaces tones; None for tones only.
+    def _pulsing_as_real(self, rows: Numbers) -> tuple[float | None, bool]:
+        """Choose the frequency in Hz above which noise replaces tones (None: tones only), and whether it pulses at a pitch.
 
-        With it, stored clips (B, N) that are resynthesised from their own spectrograms pulse most like the clips themselves.
+        With these, stored clips (B, N) that are resynthesised from their own spectrograms pulse most like the clips themselves.
         """
         from anew.functional.envelope import pulse_distance, pulses
+        from anew.functional.pitch import can_show_pitch
         from anew.functional.spectrogram import noise_share
 
         frames, rate = self.frames, self.shape.rate
         magnitude = self._magnitudes(self.grid(rows)[:, 0])
         tones = self._tones(magnitude, rounds=0)
-        real = pulses(rows, rate)
-        tonal, noisy = frames.stft(tones), frames.stft(self._noise(magnitude))
-        best, best_distance = None, pulse_distance(pulses(tones.numpy(), rate), real)
-        for noise_from in (hertz for hertz in NOISE_FROM if hertz < 0.45 * rate):
-            share = noise_share(frames, noise_from)
-            mixed = frames.istft(tonal * (1.0 - share) + noisy * share, self.shape.length)
-            distance = pulse_distance(pulses(mixed.numpy(), rate), real)
-            if distance < best_distance - MIN_IMPROVEMENT:
-                best, best_distance = noise_from, distance
+        real, tonal = pulses(rows, rate), frames.stft(tones)
+        best: tuple[float | None, bool] = (None, False)
+        best_distance = pulse_distance(pulses(tones.numpy(), rate), real)
+        for pitched in (False, True) if can_show_pitch(frames) else (False,):
+            noisy = frames.stft(replace(self, pitched=pitched)._filtered(magnitude, magnitude))
+            for noise_from in (hertz for hertz in NOISE_FROM if hertz < 0.45 * rate):
+                share = noise_share(frames, noise_from)
+                mixed = frames.istft(tonal * (1.0 - share) + noisy * share, self.shape.length)
+                distance = pulse_distance(pulses(mixed.numpy(), rate), real)
+                if distance < best_distance - MIN_IMPROVEMENT:
+                    best, best_distance = (noise_from, pitched), distance
         return best
 
     def decibels(self, rows: Numbers) -> Tensor:
@@ -222,7 +229,7 @@ class SoundScale:
             return self._tones(magnitude, rounds)
         share = noise_share(self.frames, self.noise_from)  # (F, 1)
         bins = int((share < 1.0 - INAUDIBLE_SHARE).sum())  # frequencies whose phases are needed
-        return self._tones(magnitude * (1.0 - share), rounds, bins) + self._noise(magnitude * share)
+        return self._tones(magnitude * (1.0 - share), rounds, bins) + self._filtered(magnitude, magnitude * share)
 
     def _tones(self, magnitude: Tensor, rounds: int, bins: int | None = None) -> Tensor:
         """Sounds (B, N) with phases, for the first `bins` frequencies (None: all), in which tones continue."""
@@ -234,17 +241,19 @@ class SoundScale:
         phase[:, :bins] = steady_phase(magnitude[:, :bins], self.frames)
         return griffin_lim(magnitude, self.frames, self.shape.length, rounds, phase)
 
-    def _noise(self, magnitude: Tensor) -> Tensor:
-        """Noise (B, N) with these magnitudes.
+    def _filtered(self, magnitude: Tensor, wanted: Tensor) -> Tensor:
+        """Noise, or pulses at the pitch of clips with magnitudes (B, F, T), filtered to the magnitudes wanted (B, F, T): (B, N).
 
         The noise is the same for every clip, so that a sample does not depend on its neighbours, and drawn by NumPy, as in exports.
         """
         import torch
 
-        from anew.functional.spectrogram import shaped_noise
+        from anew.functional.pitch import pitched_source
+        from anew.functional.spectrogram import shaped
 
         noise = np.random.default_rng(0).standard_normal(self.shape.length).astype(np.float32)
-        return shaped_noise(magnitude, self.frames, torch.from_numpy(noise))
+        source = torch.from_numpy(noise)
+        return shaped(wanted, self.frames, pitched_source(magnitude, self.frames, source) if self.pitched else source)
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
         """Draw the spectrogram of samples (N,) or (N, 2) in colour, low tones at the bottom, (H, W, 3)."""

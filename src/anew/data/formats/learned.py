@@ -51,6 +51,7 @@ class LearnedAudio(_LearnedGrid):
     top: Real
     gain: Positive
     noise_from: Positive | None = None
+    pitched: Annotated[bool, Field(strict=True)] = False
     floor: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     levels: ClipLevels | None = None

@@ -334,6 +334,7 @@ class Audio(Modality):
             "top": self._scale.top,
             "gain": self._scale.gain,
             "noise_from": self._scale.noise_from,
+            "pitched": self._scale.pitched,
             "floor": self._scale.floor,
             "tail": self._scale.tail,
             "levels": self._levels and self._levels.model_dump(),
@@ -344,7 +345,7 @@ class Audio(Modality):
         record = learned.read(learned.LearnedAudio, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self.clip_shape = audio_clips.Shape(**record.clip)
-        scale = (record.top, record.gain, record.noise_from, record.floor, record.tail)
+        scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail)
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:

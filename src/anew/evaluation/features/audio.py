@@ -18,6 +18,7 @@ from anew.data.formats.clip_levels import loudness as clip_loudness
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.result import ItemType
+from anew.functional.pitch import PITCH
 from anew.functional.spectrogram import Frames, mel_bank
 
 BANDS, FRAMES = (
@@ -27,7 +28,6 @@ BANDS, FRAMES = (
 FLOOR_DB = 70.0  # decibels from the loudest to the quietest value of a spectrogram: quieter sound is hardly heard
 WINDOW = 0.032  # shortest window of a spectrogram in seconds: two periods of the lowest pitch
 CHUNK = 64  # clips at once: bounds memory
-PITCH = (60.0, 400.0)  # Hz, lowest and highest pitch: the range of voices
 PITCH_WINDOW = 0.04  # seconds of a stretch in which a pitch is searched: two periods of the lowest pitch
 NOMINAL_RATE = 16_000  # Hz: the copying test compares shapes of spectrograms only, and knows no rate
 # Light disturbances of planted copies, hardly heard: noise as a share of the peak, shift as a share of the length.

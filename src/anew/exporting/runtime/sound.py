@@ -24,6 +24,11 @@ INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
 MAX_IMAGE = 0.5  # largest value of a stereo image
 MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
 DELAY_SECONDS = 0.012  # of the side signal, which makes channels differ
+PITCH_HZ = (60.0, 400.0)  # lowest and highest pitch
+RESOLVED_HZ = 1200.0  # up to which single harmonics show
+VOICED = (0.6, 0.9)  # autocorrelation from which a frame pulses at all, and from which it has no noise
+OCTAVE_COST = 0.05  # of autocorrelation for each octave below the highest pitch
+MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
 
 
 def waves(samples: Array, item: Scale) -> list[Array]:
@@ -69,8 +74,38 @@ def waveform(magnitude: Array, item: Scale) -> Array:
     phase = np.zeros_like(magnitude)
     phase[:bins] = steady_phase(magnitude[:bins], item["window"], item["hop"])
     tones = griffin_lim(magnitude * (1.0 - share), phase, item)
-    noise = stft(np.random.default_rng(0).standard_normal((item["length"],)), item)
-    return tones + istft(magnitude * share * noise / np.maximum(np.abs(noise).mean(), TINY), item)
+    noise = np.random.default_rng(0).standard_normal((item["length"],))
+    source = stft(pitched_source(magnitude, noise, item) if item["pitched"] else noise, item)
+    return tones + istft(magnitude * share * source / np.maximum(np.abs(source).mean(0), TINY), item)
+
+
+def pitched_source(magnitude: Array, noise: Array, item: Scale) -> Array:
+    """(N,) pulses at the pitch of magnitudes (F, T) where they are voiced, and noise (N,) elsewhere."""
+    time = (np.arange(len(noise)) + 0.5) / item["hop"] - 0.5  # in frames
+    hertz, voicing = (np.interp(time, np.arange(magnitude.shape[1]), values) for values in pitch(magnitude, item))
+    share = np.clip((voicing - VOICED[0]) / (VOICED[1] - VOICED[0]), 0.0, 1.0)
+    begins = np.diff(np.floor(np.cumsum(hertz / item["rate"])), prepend=0.0) > 0.0
+    begins[0] = False
+    return np.asarray(np.sqrt(share) * begins * np.sqrt(item["rate"] / hertz) + np.sqrt(1.0 - share) * noise)
+
+
+def pitch(magnitude: Array, item: Scale) -> tuple[Array, Array]:
+    """The pitch in Hz of each frame of magnitudes (F, T), and its autocorrelation there, (T,) each (Boersma 1993)."""
+    rate, size = item["rate"], item["window"]
+    hertz = np.arange(len(magnitude)) * (rate / size)
+    correlation = np.fft.irfft(np.where(hertz[:, None] < RESOLVED_HZ, magnitude**2, 0.0), size, axis=0)  # (lags, T)
+    window = 0.5 - 0.5 * np.cos(2.0 * math.pi * np.arange(size) / size)
+    overlap = np.correlate(window, window, "full")[size - 1 :]
+    overlap = np.maximum(overlap / overlap[0], MIN_OVERLAP)
+    correlation = correlation / np.maximum(correlation[:1], TINY**2) / overlap[:, None]
+    low, high = max(2, math.ceil(rate / PITCH_HZ[1])), min(int(rate / PITCH_HZ[0]), size // 2 - 1)
+    cost = OCTAVE_COST * np.log2(np.arange(low, high + 1) / low)
+    lag = low + (correlation[low : high + 1] - cost[:, None]).argmax(0)
+    before, middle, after = (np.take_along_axis(correlation, (lag + step)[None], 0)[0] for step in (-1, 0, 1))
+    bend = before - 2.0 * middle + after
+    is_bent = bend < -TINY
+    offset = np.clip(np.where(is_bent, 0.5 * (before - after) / np.where(is_bent, bend, 1.0), 0.0), -0.5, 0.5)
+    return rate / (lag + offset), middle
 
 
 def to_stereo(sound: Array, image: Array, bank: Array, item: Scale) -> Array:

@@ -12,10 +12,15 @@ const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not
 const MAX_IMAGE = 0.5; // largest value of a stereo image
 const MAX_BALANCE_DB = 20; // level difference of two channels that MAX_IMAGE stands for
 const DELAY_SECONDS = 0.012; // of the side signal, which makes channels differ
+const PITCH_HZ = [60, 400]; // lowest and highest pitch
+const RESOLVED_HZ = 1200; // up to which single harmonics show
+const VOICED = [0.6, 0.9]; // autocorrelation from which a frame pulses at all, and from which it has no noise
+const OCTAVE_COST = 0.05; // of autocorrelation for each octave below the highest pitch
+const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions finite
 
 // The waveform of a grid (1 or 3, M, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, length, depth, top, gain,
-// peak, levels, rounds, floor, tail, fade, noise_from.
+// peak, levels, rounds, floor, tail, fade, noise_from, pitched.
 export function waveOf(grid, item) {
   const channels = item.channels ?? 1; // older exports hold mono sound
   const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
@@ -69,12 +74,58 @@ function waveform(magnitude, item, frames) {
   const partOf = (value, i) => share[Math.floor(i / frames)] * value;
   const tones = griffinLim(magnitude.map((value, i) => value - partOf(value, i)), phase, item, frames);
   if (edge === null) return tones;
-  const source = new Random(0);
+  const random = new Random(0);
   const transform = new Fourier(window);
-  const [real, imaginary] = stft(Float64Array.from({ length }, () => source.normal()), item, frames, transform);
-  const mean = real.reduce((sum, value, i) => sum + Math.hypot(value, imaginary[i]), 0) / real.length;
-  const scaled = (part) => part.map((value, i) => (partOf(magnitude[i], i) * value) / Math.max(mean, TINY));
+  const noise = Float64Array.from({ length }, () => random.normal());
+  const source = item.pitched ? pitchedSource(magnitude, noise, item, frames, transform) : noise;
+  const [real, imaginary] = stft(source, item, frames, transform);
+  const mean = new Float64Array(frames);
+  real.forEach((value, i) => (mean[i % frames] += Math.hypot(value, imaginary[i]) / share.length));
+  const scaled = (part) => part.map((value, i) => (partOf(magnitude[i], i) * value) / Math.max(mean[i % frames], TINY));
   return istft(scaled(real), scaled(imaginary), item, frames, transform).map((value, i) => value + tones[i]);
+}
+
+// (N): pulses at the pitch of magnitudes (F, T) where they are voiced, and noise (N) elsewhere.
+function pitchedSource(magnitude, noise, item, frames, transform) {
+  const [hertz, voicing] = pitchOf(magnitude, item, frames, transform);
+  let turns = 0;
+  return noise.map((value, i) => {
+    const time = Math.min(frames - 1, Math.max(0, (i + 0.5) / item.hop - 0.5));
+    const [left, right] = [Math.floor(time), Math.ceil(time)];
+    const at = (values) => values[left] + (time - left) * (values[right] - values[left]);
+    const share = Math.min(1, Math.max(0, (at(voicing) - VOICED[0]) / (VOICED[1] - VOICED[0])));
+    const before = Math.floor(turns);
+    turns += at(hertz) / item.rate;
+    const pulse = i > 0 && Math.floor(turns) > before ? Math.sqrt(item.rate / at(hertz)) : 0;
+    return Math.sqrt(share) * pulse + Math.sqrt(1 - share) * value;
+  });
+}
+
+// The pitch in Hz of each frame of magnitudes (F, T), and its autocorrelation there, (T) each (Boersma 1993).
+function pitchOf(magnitude, { rate, window: size }, frames, transform) {
+  const low = Math.max(2, Math.ceil(rate / PITCH_HZ[1]));
+  const high = Math.min(Math.floor(rate / PITCH_HZ[0]), size / 2 - 1);
+  const overlap = Float64Array.from({ length: high + 2 }, (_, lag) => {
+    let sum = 0;
+    for (let i = lag; i < size; i++) sum += transform.window[i] * transform.window[i - lag];
+    return sum;
+  });
+  const [hertz, voicing] = [new Float64Array(frames), new Float64Array(frames)];
+  for (let frame = 0; frame < frames; frame++) {
+    const [real, imaginary] = [new Float64Array(size), new Float64Array(size)];
+    for (let bin = 0; bin <= size / 2 && (bin * rate) / size < RESOLVED_HZ; bin++)
+      real[bin] = real[(size - bin) % size] = magnitude[bin * frames + frame] ** 2;
+    transform.run(real, imaginary, 1);
+    const at = (lag) => real[lag] / Math.max(real[0], size * TINY ** 2) / Math.max(overlap[lag] / overlap[0], MIN_OVERLAP);
+    const merit = (lag) => at(lag) - OCTAVE_COST * Math.log2(lag / low);
+    let lag = low;
+    for (let next = low + 1; next <= high; next++) if (merit(next) > merit(lag)) lag = next;
+    const bend = at(lag - 1) - 2 * at(lag) + at(lag + 1);
+    const offset = bend < -TINY ? Math.min(0.5, Math.max(-0.5, (0.5 * (at(lag - 1) - at(lag + 1))) / bend)) : 0;
+    hertz[frame] = rate / (lag + offset);
+    voicing[frame] = at(lag);
+  }
+  return [hertz, voicing];
 }
 
 // (N, 2) from mono (N) and a stereo image: how much louder the left channel is, and how similar both are, (M, T) each.
