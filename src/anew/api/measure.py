@@ -216,12 +216,7 @@ def evaluate(
     out_path = None if out is None else arguments.new_path("out", out)
     features_path = arguments.optional_path("features", features)
     if run is not None:
-        for_samples = {"held_out": held_out, "out": out, "modality": modality, "settings": values or None}
-        name = next((name for name, value in for_samples.items() if value is not None), None)
-        if name is not None:
-            raise ConfigError(
-                f"`{name}` is for samples made elsewhere; a run keeps its own settings, held-out items and report"
-            )
+        _check_none_is_given({"held_out": held_out, "out": out, "modality": modality, "settings": values or None})
         from anew.workflows.audit import read_features
         from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
 
@@ -253,6 +248,14 @@ def evaluate(
         features=None if features_path is None else read_features(str(features_path)),
         reporter=reporter,
     )
+
+
+def _check_none_is_given(for_samples: Mapping[str, object]) -> None:
+    name = next((name for name, value in for_samples.items() if value is not None), None)
+    if name is not None:
+        raise ConfigError(
+            f"`{name}` is for samples made elsewhere; a run keeps its own settings, held-out items and report"
+        )
 
 
 def _check_exists(paths: Mapping[str, Path | None]) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -64,20 +65,11 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    given = dict(settings or {})
-    # A column may be that of samples in a table, whose data is none
-    columns = ColumnChoice.of(given, needs_tables=False)
-    form, form_settings = _form_of(samples, data, modality, columns)
-
-    def settings_for(name: str) -> dict[str, object]:
-        return reading_settings(given, name, WITHOUT_RUN) | (form_settings if name == form else {})
-
-    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns)
-    real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
+    reading = dict(settings or {})
+    real, form_settings = _open_real(samples, data, modality, seed, reading)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        own_settings = {} if real.has_tables else reading_settings(given, real.modality.name, WITHOUT_RUN)
-        generated = _like(real, Path(folder), samples, samples=True, settings=own_settings)
+        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.has_tables else reading)
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
@@ -108,7 +100,7 @@ def evaluate_samples(
             report,
             content=evaluation.report_content(),
             history=[],
-            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **given},
+            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **reading},
             plan={},
             command=command_line(),
             subtitle=sets.summary(),
@@ -118,6 +110,22 @@ def evaluate_samples(
         for dataset in (real, generated, held_out_data):
             if dataset is not None:
                 dataset.close()
+
+
+def _open_real(
+    samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object]
+) -> tuple[Dataset, dict[str, object]]:
+    """The data, fitted, in the form of the samples, and the settings that bring it there. reading: settings for reading."""
+    # A column may be that of samples in a table, whose data is none
+    columns = ColumnChoice.of(reading, needs_tables=False)
+    form, form_settings = _form_of(samples, data, modality, columns)
+
+    def settings_for(name: str) -> dict[str, object]:
+        return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
+
+    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns)
+    real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
+    return real, form_settings
 
 
 def _form_of(samples: str, data: str, modality: str | None, columns: ColumnChoice) -> tuple[str, dict[str, object]]:
@@ -143,9 +151,10 @@ def _form_notes(settings: Mapping[str, object]) -> list[str]:
 
 
 def _like(
-    real: Dataset, folder: Path, path: str, samples: bool = False, settings: Mapping[str, object] | None = None
+    real: Dataset, folder: Path, path: str, samples: bool = False, reading: Mapping[str, object] = MappingProxyType({})
 ) -> Dataset:
     """Open other items and bring them to the form of the data. Raises DataError if they are of another kind."""
+    settings = reading_settings(reading, real.modality.name, WITHOUT_RUN)
     try:
         return Dataset.open_like(real.state(), folder, path, samples, settings)
     except DataError as error:
