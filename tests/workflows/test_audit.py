@@ -147,7 +147,7 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
     report = anew.evaluate(
         samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out", reporter=heard
     )
-    assert heard.said[1].startswith("7 of 127 held-out items") and heard.said[2].startswith("measuring 60 samples")
+    assert heard.said[2].startswith("7 of 127 held-out items") and heard.said[3].startswith("measuring 60 samples")
     assert not any("to train" in note for note in report.notes)  # the generator knew all of the data
     assert "7 of 127 held-out items are also in the training data; they are left out." in report.notes
     assert report.copies.found and report.copies.held_out == 120

@@ -12,7 +12,7 @@ from anew.api.sampling import loaded_together
 from anew.api.training import is_run_at, load, open_run, run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
-from anew.core.reporter import Reporter
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
@@ -209,12 +209,14 @@ def evaluate(
     if samples is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
     n, seed, values = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed), arguments.settings(settings)
-    reporter, modality = arguments.reporter(reporter), arguments.optional_text("modality", modality)
+    modality = arguments.optional_text("modality", modality)
+    reporter = arguments.reporter(reporter) or SilentReporter()
     trust_code = arguments.switch("trust_code", trust_code)
     data_path = arguments.optional_path("data", data, DataError)
-    held_out_path = arguments.optional_path("held_out", held_out)
     out_path = None if out is None else arguments.new_path("out", out)
-    features_path = arguments.optional_path("features", features)
+    held_out_path, features_path = (
+        arguments.optional_path(name, path) for name, path in (("held_out", held_out), ("features", features))
+    )
     if run is not None:
         _check_none_is_given({"held_out": held_out, "out": out, "modality": modality, "settings": values or None})
         from anew.workflows.audit import read_features
@@ -222,6 +224,7 @@ def evaluate(
 
         new_path = None if data_path is None else str(data_path)
         own_features = None if features_path is None else read_features(str(features_path))
+        reporter.message("  loading the run")
         with _lock_of(run), loaded_together(run, trust_code) as (model, world):
             if world is not None and not world.is_main:
                 draw_for_evaluation(world, model, n, seed)

@@ -66,7 +66,7 @@ def evaluate_samples(
     use_threads()
     reporter = reporter or SilentReporter()
     reading = dict(settings or {})
-    real, form_settings = _open_real(samples, data, modality, seed, reading)
+    real, form_settings = _open_real(samples, data, modality, seed, reading, reporter)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
         generated = _like(real, Path(folder), samples, samples=True, reading={} if real.has_tables else reading)
@@ -113,9 +113,10 @@ def evaluate_samples(
 
 
 def _open_real(
-    samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object]
+    samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
 ) -> tuple[Dataset, dict[str, object]]:
     """The data, fitted, in the form of the samples, and the settings that bring it there. reading: settings for reading."""
+    reporter.message("  reading the data")
     # A column may be that of samples in a table, whose data is none
     columns = ColumnChoice.of(reading, needs_tables=False)
     form, form_settings = _form_of(samples, data, modality, columns)
