@@ -214,25 +214,11 @@ def evaluate(
     trust_code = arguments.switch("trust_code", trust_code)
     data_path = arguments.optional_path("data", data, DataError)
     out_path = None if out is None else arguments.new_path("out", out)
-    held_out_path, features_path = (
-        arguments.optional_path(name, path) for name, path in (("held_out", held_out), ("features", features))
-    )
+    held_out_path = arguments.optional_path("held_out", held_out)
+    features_path = arguments.optional_path("features", features)
     if run is not None:
         _check_none_is_given({"held_out": held_out, "out": out, "modality": modality, "settings": values or None})
-        from anew.workflows.audit import read_features
-        from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
-
-        new_path = None if data_path is None else str(data_path)
-        own_features = None if features_path is None else read_features(str(features_path))
-        reporter.message("  loading the run")
-        with _lock_of(run), loaded_together(run, trust_code) as (model, world):
-            if world is not None and not world.is_main:
-                draw_for_evaluation(world, model, n, seed)
-                name = model.record.data.modality
-                return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
-            return evaluate_run(
-                model, n, seed=seed, data=new_path, reporter=reporter, features=own_features, world=world
-            )
+        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter)
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
@@ -251,6 +237,29 @@ def evaluate(
         features=None if features_path is None else read_features(str(features_path)),
         reporter=reporter,
     )
+
+
+def _evaluate_run(
+    run: str | Path,
+    n: int,
+    seed: int,
+    data: Path | None,
+    features: Path | None,
+    trust_code: bool,
+    reporter: Reporter,
+) -> EvaluationReport:
+    from anew.workflows.audit import read_features
+    from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
+
+    new_path = None if data is None else str(data)
+    own_features = None if features is None else read_features(str(features))
+    reporter.message("  loading the run")
+    with _lock_of(run), loaded_together(run, trust_code) as (model, world):
+        if world is not None and not world.is_main:
+            draw_for_evaluation(world, model, n, seed)
+            name = model.record.data.modality
+            return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
+        return evaluate_run(model, n, seed=seed, data=new_path, reporter=reporter, features=own_features, world=world)
 
 
 def _check_none_is_given(for_samples: Mapping[str, object]) -> None:
