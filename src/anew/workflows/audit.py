@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -180,7 +182,7 @@ class Sets:
         own_notes = [note for note in real.scan.notes if not note.startswith(RANDOM_SPLIT)]
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
-        self._training_keys: set[bytes] = set()
+        self._training_keys: AbstractSet[bytes] = frozenset()
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
         self.notes += self.warnings
         if len(self.samples) < MIN_ITEMS:
@@ -207,19 +209,23 @@ class Sets:
     def _leave_out_training_items(self, held_out: Dataset) -> list[str]:
         """Drop held-out items that are also training items, and return a note of how many there were.
 
+        Where most items of the data repeat another, they are draws from a distribution, and so are held-out ones: all are kept.
+
         Raises:
-            DataError: All held-out items are also training items.
+            DataError: All held-out items are also training items, or are the same draws.
         """
         items = self._items([(held_out, "all")], MAX_POOL)
-        self._training_keys = {_key(item) for item in self._train(MAX_POOL)} & {_key(item) for item in items}
-        num_overlapping = sum(_key(item) in self._training_keys for item in items)
-        if num_overlapping == len(items):
+        train_counts, counts = (Counter(map(_key, part)) for part in (self._train(MAX_POOL), items))
+        shared = train_counts.keys() & counts.keys()
+        num_overlapping = sum(counts[key] for key in shared)
+        if counts == train_counts or (num_overlapping == len(items) and not self.real.are_draws):
             raise DataError(
                 f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} are also in the data {self.real.path!r}; "
                 "give items that the generator was not trained on"
             )
-        if not num_overlapping:
+        if not num_overlapping or self.real.are_draws:
             return []
+        self._training_keys = shared
         return [
             f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]

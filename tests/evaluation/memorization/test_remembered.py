@@ -26,7 +26,7 @@ def test_a_search_in_parts_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen == [(samples, 0, 30), (samples, 12, 30), (samples, 24, 30), (samples, 30, 30)]
     distance.nearest(SAMPLES[:9], POOL)  # known already
     distance.nearest(POOL[:5], POOL)
-    assert seen[4:] == [("comparing real items with real items", 0, 5)]
+    assert seen[4:] == [("comparing real items with each other", 0, 5)]
 
 
 def test_a_search_that_cannot_be_cut_is_named_once() -> None:
