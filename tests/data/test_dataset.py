@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,38 @@ def test_repeated_lines_lie_in_one_part(tmp_path: Path) -> None:
     data = opened(tmp_path)
     parts = [set(data.text(part)) for part in ("train", "validation", "test")]
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+def common_names(n: int) -> str:
+    """Draws of few names, some of which are common."""
+    frequencies = 1.0 / np.arange(1, 301)
+    ranks = np.random.default_rng(0).choice(300, n, p=frequencies / frequencies.sum())
+    return "".join(f"name {chr(97 + rank % 26)}{rank}\n" for rank in ranks)
+
+
+@pytest.mark.parametrize(
+    "limits", [(), ("dataset.MAX_WHOLE_LIST_BYTES",), ("dataset.MAX_WHOLE_LIST_BYTES", "sources.folder.WHOLE_BYTES")]
+)
+def test_lines_that_mostly_repeat_are_draws(
+    limits: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in limits:  # in memory, streamed after a pass, streamed at once
+        monkeypatch.setattr(f"anew.data.{limit}", 0)
+    monkeypatch.setattr("anew.data.sources.folder.SHARD_BYTES", 3000)
+    (tmp_path / "n.txt").write_text(common_names(3000))
+    data = opened(tmp_path)
+    train, test = data.text("train"), data.text("test")
+    assert data.are_draws and any("items count as draws" in note for note in data.scan.notes)
+    assert any("too large for a first pass" in note for note in data.scan.notes) == (len(limits) == 2)
+    assert sum(name in set(train) for name in test) > 0.9 * len(test)
+    assert not any("in the training part too" in note for note in data.scan.notes)
+    assert len(set(data.twins(train[:50]))) == 50
+
+
+def test_carved_draws_are_no_overlap_of_the_own_parts(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(common_names(2000))
+    (tmp_path / "test.txt").write_text("".join(f"other {i}\n" for i in range(200)))
+    assert not any("in the training part too" in note for note in opened(tmp_path).scan.notes)
 
 
 def test_mixed_kinds_say_what_is_taken(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from anew.planning.budget import (
     evaluation_slice,
     largest_affordable,
     saving_slice,
+    seconds_to_read,
     time_to_train,
     training_seconds,
 )
@@ -42,6 +43,18 @@ def test_too_small_a_budget_names_one_that_would_do() -> None:
     needed = float(re.findall(r"at least (\d+)s", str(refusal.value))[0])
     assert time_to_train(needed, context(elapsed=2.0)) >= 1.0
     assert time_to_train(5.0, context(elapsed=4.0), minimum=1.0) == 1.0
+
+
+def test_reading_may_take_what_report_and_training_leave() -> None:
+    seconds = seconds_to_read(Request(data="x", budget=60.0), TrainConfig(), context(elapsed=4.0))
+    assert seconds is not None and time_to_train(60.0, context(elapsed=4.0 + seconds - 0.1)) >= 1.0
+    with pytest.raises(BudgetError):
+        time_to_train(60.0, context(elapsed=4.0 + seconds + 0.1))
+    for request, config in (
+        (Request(data="x", steps=3), TrainConfig()),
+        (Request(data="x", budget=60.0), TrainConfig(train_seconds=7.0)),
+    ):
+        assert seconds_to_read(request, config, context()) is None
 
 
 def test_train_seconds_go_before_the_budget_and_steps_need_none() -> None:

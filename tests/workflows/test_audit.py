@@ -122,6 +122,19 @@ def test_settings_say_which_columns_are_read(tmp_path: Path, capsys: pytest.Capt
         assert evaluated(samples, data, "--set", setting) == 2 and message in capsys.readouterr().err
 
 
+def test_held_out_draws_may_be_in_the_data_too(tmp_path: Path) -> None:
+    frequencies = 1.0 / np.arange(1, 201)
+    for name, seed in (("data", 0), ("held", 1), ("made", 2)):
+        ranks = np.random.default_rng(seed).choice(200, 800, p=frequencies / frequencies.sum())
+        (tmp_path / f"{name}.txt").write_text("".join(f"name {chr(97 + rank % 26)}{rank}\n" for rank in ranks))
+    data, held_out, out = tmp_path / "data.txt", tmp_path / "held.txt", tmp_path / "out"
+    report = anew.evaluate(samples=tmp_path / "made.txt", data=data, held_out=held_out, out=out)
+    assert report.copies.held_out == 800 and not report.copies.found
+    assert not any("left out" in note for note in report.notes)
+    with pytest.raises(anew.DataError, match="are also in the data"):
+        anew.evaluate(samples=tmp_path / "made.txt", data=data, held_out=data, out=out)
+
+
 def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match="either `run`"):
         anew.evaluate()
@@ -147,7 +160,7 @@ def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: 
     report = anew.evaluate(
         samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out", reporter=heard
     )
-    assert heard.said[1].startswith("7 of 127 held-out items") and heard.said[2].startswith("measuring 60 samples")
+    assert heard.said[2].startswith("7 of 127 held-out items") and heard.said[3].startswith("measuring 60 samples")
     assert not any("to train" in note for note in report.notes)  # the generator knew all of the data
     assert "7 of 127 held-out items are also in the training data; they are left out." in report.notes
     assert report.copies.found and report.copies.held_out == 120

@@ -12,6 +12,7 @@ import pytest
 
 import anew
 from anew.core.reporter import SilentReporter
+from anew.evaluation.announcements import Announcements
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
@@ -26,6 +27,8 @@ from anew.workflows.run_report import save_samples
 from anew.workflows.sample_counts import SampleTargets
 from samples import shapes
 from scores import score
+
+SILENT = Announcements(in_limited_time=False)
 
 
 class Heard(SilentReporter):
@@ -50,7 +53,12 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
     heard = Heard()
     inputs = SimpleNamespace(samples=["a", "b"])
     evaluation = SimpleNamespace(
-        inputs=inputs, answer_scores=scores, copy_tests=lambda: iter(()), too_few="", unmeasured=["further figures"]
+        inputs=inputs,
+        announcements=SILENT,
+        answer_scores=scores,
+        copy_tests=lambda: iter(()),
+        too_few="",
+        unmeasured=["further figures"],
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
@@ -61,6 +69,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
 def test_no_naive_model_takes_time_of_the_copying_test() -> None:
     evaluation = SimpleNamespace(
         inputs=SimpleNamespace(samples=["a", "b"]),
+        announcements=SILENT,
         answer_scores=lambda: iter([score("coverage", 0.5)]),
         copy_tests=lambda: iter([heard.message("copies")]),
         further_scores=lambda: iter([score("bits_per_character_xz", 2.0)]),

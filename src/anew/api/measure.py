@@ -12,7 +12,7 @@ from anew.api.sampling import loaded_together
 from anew.api.training import is_run_at, load, open_run, run_place
 from anew.core import arguments
 from anew.core.durations import parse_duration
-from anew.core.reporter import Reporter
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.settings import check_int
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
@@ -209,32 +209,16 @@ def evaluate(
     if samples is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
     n, seed, values = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed), arguments.settings(settings)
-    reporter, modality = arguments.reporter(reporter), arguments.optional_text("modality", modality)
+    modality = arguments.optional_text("modality", modality)
+    reporter = arguments.reporter(reporter) or SilentReporter()
     trust_code = arguments.switch("trust_code", trust_code)
     data_path = arguments.optional_path("data", data, DataError)
-    held_out_path = arguments.optional_path("held_out", held_out)
     out_path = None if out is None else arguments.new_path("out", out)
+    held_out_path = arguments.optional_path("held_out", held_out)
     features_path = arguments.optional_path("features", features)
     if run is not None:
-        for_samples = {"held_out": held_out, "out": out, "modality": modality, "settings": values or None}
-        name = next((name for name, value in for_samples.items() if value is not None), None)
-        if name is not None:
-            raise ConfigError(
-                f"`{name}` is for samples made elsewhere; a run keeps its own settings, held-out items and report"
-            )
-        from anew.workflows.audit import read_features
-        from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
-
-        new_path = None if data_path is None else str(data_path)
-        own_features = None if features_path is None else read_features(str(features_path))
-        with _lock_of(run), loaded_together(run, trust_code) as (model, world):
-            if world is not None and not world.is_main:
-                draw_for_evaluation(world, model, n, seed)
-                name = model.record.data.modality
-                return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
-            return evaluate_run(
-                model, n, seed=seed, data=new_path, reporter=reporter, features=own_features, world=world
-            )
+        _check_none_is_given({"held_out": held_out, "out": out, "modality": modality, "settings": values or None})
+        return _evaluate_run(run, n, seed, data_path, features_path, trust_code, reporter)
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the real data to compare them with")
@@ -253,6 +237,37 @@ def evaluate(
         features=None if features_path is None else read_features(str(features_path)),
         reporter=reporter,
     )
+
+
+def _evaluate_run(
+    run: str | Path,
+    n: int,
+    seed: int,
+    data: Path | None,
+    features: Path | None,
+    trust_code: bool,
+    reporter: Reporter,
+) -> EvaluationReport:
+    from anew.workflows.audit import read_features
+    from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
+
+    new_path = None if data is None else str(data)
+    own_features = None if features is None else read_features(str(features))
+    reporter.message("  loading the run")
+    with _lock_of(run), loaded_together(run, trust_code) as (model, world):
+        if world is not None and not world.is_main:
+            draw_for_evaluation(world, model, n, seed)
+            name = model.record.data.modality
+            return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
+        return evaluate_run(model, n, seed=seed, data=new_path, reporter=reporter, features=own_features, world=world)
+
+
+def _check_none_is_given(for_samples: Mapping[str, object]) -> None:
+    name = next((name for name, value in for_samples.items() if value is not None), None)
+    if name is not None:
+        raise ConfigError(
+            f"`{name}` is for samples made elsewhere; a run keeps its own settings, held-out items and report"
+        )
 
 
 def _check_exists(paths: Mapping[str, Path | None]) -> None:

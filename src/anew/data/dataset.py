@@ -289,12 +289,21 @@ class Dataset:
         return (self.carved, self._store.drawn_one_by_one) if self.carved else (held_out, False)
 
     @property
+    def are_draws(self) -> bool:
+        """Whether the records of a list are draws from a distribution: most repeat another, and copies lie in several parts."""
+        return self._store.are_draws
+
+    @property
     def carved(self) -> tuple[str, ...]:
         """Held-out parts that were split off from train; others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def twins(self, items: Sequence[DecodedItem]) -> list[int]:
-        """An integer for each decoded item, which near-duplicates share; among many items, only exact duplicates."""
+        """An integer for each decoded item, which near-duplicates share; among many items, only exact duplicates.
+
+        Where copies are draws from a distribution, each item has its own."""
+        if self.are_draws:
+            return list(range(len(items)))
         records = [Item("", item) for item in items]
         if len(records) <= MAX_COMPARED_ITEMS:
             return near_duplicates.group_keys(records, self.modality)

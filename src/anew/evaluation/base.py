@@ -17,6 +17,7 @@ from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
+from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
 from anew.evaluation.audits_in_time import audits_in_time, with_limit
 from anew.evaluation.features.embedder import GridEmbedder
@@ -79,6 +80,7 @@ class Evaluation(ABC, Generic[ItemT]):
         sets: The items that were measured, equally many of each: "samples", "test", "train" and, if there is a naive
             generator, "naive".
         closest_pairs: The closest pairs of the copying test.
+        announcements: What is being measured, for whoever waits.
     """
 
     noun: ClassVar[str] = "items"
@@ -100,6 +102,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self._crowding = CrowdingMeter()
         self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
+        self.announcements = Announcements(in_limited_time=limit is not None)
         self._embedder: Embedder[ItemT] | None = None
         self._probe_items: list[ItemT] = []  # training items in no set
         self._item_counts: dict[str, tuple[int, int]] = {}  # of each part: items requested, items received
@@ -175,6 +178,7 @@ class Evaluation(ABC, Generic[ItemT]):
 
     def answer_scores(self) -> Iterator[Score]:
         """Yield the scores that carry answers, and the likelihood of the model."""
+        self.announcements.measuring(f"features of {self.noun}")
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
@@ -182,11 +186,14 @@ class Evaluation(ABC, Generic[ItemT]):
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
         self.unmeasured.remove(FURTHER)
+        if self.inputs.bits is not None:
+            self.announcements.measuring(f"likelihood of held-out {self.noun}")
         yield from self.likelihood()
 
     def further_scores(self) -> Iterator[Score]:
         """Yield what no answer depends on, in all the time that is left: in a short report the copying test comes first."""
         self.clock = self.total_clock
+        self.announcements.measuring("likelihood under simple models")
         yield from self.naive_likelihood()
         yield from self._gap()
 
@@ -246,6 +253,7 @@ class Evaluation(ABC, Generic[ItemT]):
             controls=controls,
             brief=brief,
             remaining=self.audit_seconds,
+            progress=self.announcements.searching,
         )
         self.closest_pairs = [
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual)
@@ -279,6 +287,7 @@ class Evaluation(ABC, Generic[ItemT]):
         if self.clock.over(0.9):
             self.skip("how much better training items are predicted", OUT_OF_TIME)
             return
+        self.announcements.measuring(f"likelihood of training {self.noun}")
         spec = self.inputs.spec
         units = GAP_ITEMS * float(np.prod(spec.shape)) if isinstance(spec, Grid) else GAP_UNITS
         yield from gap_score(lambda part: bits(part, units), self.unit, self.noun, self.inputs.seed)
@@ -368,7 +377,7 @@ class Evaluation(ABC, Generic[ItemT]):
             return
         own_embedder = self.probe_embedder()
         embed = own_embedder or self._embedder
-        n_probe = self._affordable_probe(embed)
+        n_probe = probe_size(embed, self._probe_items, self.clock.limit)
         if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
             self.cut_off("the class mix")
             return
@@ -389,14 +398,19 @@ class Evaluation(ABC, Generic[ItemT]):
             skip=self.skip,
         ).scores()
 
-    def _affordable_probe(self, embed: Embedder[ItemT]) -> int:
-        """How many training items there is time for in a probe."""
-        limit, begin = self.clock.limit, time.monotonic()
-        trial = self._probe_items[:TRIAL_ITEMS]
-        embed(trial)
-        seconds_per_item = (time.monotonic() - begin) / len(trial)
-        seconds = float("inf") if limit is None else PROBE_SHARE * limit
-        return affordable_probe(len(self._probe_items), seconds_per_item, seconds)
+
+def probe_size(embed: Embedder[ItemT], items: Sequence[ItemT], limit: float | None) -> int:
+    """How many of some training items there is time for in a probe.
+
+    Args:
+        embed: Function from items to features.
+        items: The items.
+        limit: Seconds for all metrics; None for no limit.
+    """
+    begin, trial = time.monotonic(), items[:TRIAL_ITEMS]
+    embed(trial)
+    seconds_per_item = (time.monotonic() - begin) / len(trial)
+    return affordable_probe(len(items), seconds_per_item, float("inf") if limit is None else PROBE_SHARE * limit)
 
 
 def measured_items(remaining: Callable[[float], float], seconds_per_item: float) -> float:

@@ -15,6 +15,8 @@ from anew.runs.record import Candidate, Request
 GAIN = 1.1
 # Work that takes this many times longer than on idle cores is mentioned: less is everyday noise; chosen.
 CROWDED = 1.5
+# Times the budget, or the time so far, that is advised where reading was not over: how long it takes is not known; chosen.
+MORE = 3
 LEAST_TRAINING = 1.0  # seconds: less would be hardly one step
 
 
@@ -65,7 +67,7 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     With a minimum, training takes place whatever is left, and the report gives up to half of its time to it.
     """
     elapsed = context.elapsed()
-    seconds = budget - elapsed - context.reserved - _reserved(budget, context)
+    seconds = budget - elapsed - context.reserved - _reserved(budget, context.crowding)
     if minimum is not None:
         report = evaluation_slice(budget, context.crowding)
         # Preparing may take far longer than it was expected to: a long report on a network that took one step helps nobody.
@@ -75,16 +77,37 @@ def time_to_train(budget: float, context: RunContext, minimum: float | None = No
     return float(context.world.broadcast(max(seconds, minimum or LEAST_TRAINING)))
 
 
-def _reserved(budget: float, context: RunContext) -> float:
+def seconds_to_read(request: Request, config: TrainConfig, context: RunContext) -> float | None:
+    """The seconds from now on after which a training that is still reading its data cannot begin; None if it can at any time.
+
+    Several processes have no limit: each would stop at another place.
+    """
+    is_free = request.budget is None or config.train_seconds or request.plan_from is not None
+    if is_free or context.world.size > 1:
+        return None
+    assert request.budget is not None, "a request without a budget has no limit"
+    # How crowded the cores are is known only once the data is read
+    return request.budget - context.elapsed() - _reserved(request.budget, 1.0) - LEAST_TRAINING
+
+
+def still_reading(budget: float, context: RunContext) -> BudgetError:
+    """The error for a budget that is over, but for the report, before the data is read."""
+    elapsed = context.elapsed()
+    return BudgetError(
+        f"a budget of {budget:g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
+        f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {MORE * max(budget, elapsed):.0f}s"
+    )
+
+
+def _reserved(budget: float, crowding: float) -> float:
     """The seconds kept for all that follows training."""
-    crowding = context.crowding
     return evaluation_slice(budget, crowding) + saving_slice(budget, crowding) + calibration_slice(budget)
 
 
 def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
     """The error for a budget that leaves no time to train; it names a budget that would be enough."""
     needed = budget
-    while needed - elapsed - _reserved(needed, context) < 2.0:
+    while needed - elapsed - _reserved(needed, context.crowding) < 2.0:
         needed += 1.0
     crowding = context.crowding
     crowded = f" (other programs use the cores: work takes {crowding:.0f} times as long)" if crowding >= CROWDED else ""
@@ -125,7 +148,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     if spent + time_to_train(budget, context) > trained:
         return
     needed = budget
-    while spent + needed - context.elapsed() - _reserved(needed, context) < GAIN * trained:
+    while spent + needed - context.elapsed() - _reserved(needed, context.crowding) < GAIN * trained:
         needed += max(1.0, needed / 50)
     raise BudgetError(
         f"a budget of {budget:g} s is too short to improve this run: it continues from where its learning rate began to fall, "

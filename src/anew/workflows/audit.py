@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -64,20 +67,11 @@ def evaluate_samples(
     """
     use_threads()
     reporter = reporter or SilentReporter()
-    given = dict(settings or {})
-    # A column may be that of samples in a table, whose data is none
-    columns = ColumnChoice.of(given, needs_tables=False)
-    form, form_settings = _form_of(samples, data, modality, columns)
-
-    def settings_for(name: str) -> dict[str, object]:
-        return reading_settings(given, name, WITHOUT_RUN) | (form_settings if name == form else {})
-
-    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns)
-    real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
+    reading = dict(settings or {})
+    real, form_settings = _open_real(samples, data, modality, seed, reading, reporter)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        own_settings = {} if real.has_tables else reading_settings(given, real.modality.name, WITHOUT_RUN)
-        generated = _like(real, Path(folder), samples, samples=True, settings=own_settings)
+        generated = _like(real, Path(folder), samples, samples=True, reading={} if real.has_tables else reading)
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
@@ -108,7 +102,7 @@ def evaluate_samples(
             report,
             content=evaluation.report_content(),
             history=[],
-            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **given},
+            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed, **reading},
             plan={},
             command=command_line(),
             subtitle=sets.summary(),
@@ -118,6 +112,23 @@ def evaluate_samples(
         for dataset in (real, generated, held_out_data):
             if dataset is not None:
                 dataset.close()
+
+
+def _open_real(
+    samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
+) -> tuple[Dataset, dict[str, object]]:
+    """The data, fitted, in the form of the samples, and the settings that bring it there. reading: settings for reading."""
+    reporter.message("  reading the data")
+    # A column may be that of samples in a table, whose data is none
+    columns = ColumnChoice.of(reading, needs_tables=False)
+    form, form_settings = _form_of(samples, data, modality, columns)
+
+    def settings_for(name: str) -> dict[str, object]:
+        return reading_settings(reading, name, WITHOUT_RUN) | (form_settings if name == form else {})
+
+    real = Dataset.open(data, modality=modality, seed=seed, settings=settings_for, columns=columns)
+    real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
+    return real, form_settings
 
 
 def _form_of(samples: str, data: str, modality: str | None, columns: ColumnChoice) -> tuple[str, dict[str, object]]:
@@ -143,9 +154,10 @@ def _form_notes(settings: Mapping[str, object]) -> list[str]:
 
 
 def _like(
-    real: Dataset, folder: Path, path: str, samples: bool = False, settings: Mapping[str, object] | None = None
+    real: Dataset, folder: Path, path: str, samples: bool = False, reading: Mapping[str, object] = MappingProxyType({})
 ) -> Dataset:
     """Open other items and bring them to the form of the data. Raises DataError if they are of another kind."""
+    settings = reading_settings(reading, real.modality.name, WITHOUT_RUN)
     try:
         return Dataset.open_like(real.state(), folder, path, samples, settings)
     except DataError as error:
@@ -170,7 +182,7 @@ class Sets:
         own_notes = [note for note in real.scan.notes if not note.startswith(RANDOM_SPLIT)]
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
-        self._training_keys: set[bytes] = set()
+        self._training_keys: AbstractSet[bytes] = frozenset()
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
         self.notes += self.warnings
         if len(self.samples) < MIN_ITEMS:
@@ -197,19 +209,23 @@ class Sets:
     def _leave_out_training_items(self, held_out: Dataset) -> list[str]:
         """Drop held-out items that are also training items, and return a note of how many there were.
 
+        Where most items of the data repeat another, they are draws from a distribution, and so are held-out ones: all are kept.
+
         Raises:
-            DataError: All held-out items are also training items.
+            DataError: All held-out items are also training items, or are the same draws.
         """
         items = self._items([(held_out, "all")], MAX_POOL)
-        self._training_keys = {_key(item) for item in self._train(MAX_POOL)} & {_key(item) for item in items}
-        num_overlapping = sum(_key(item) in self._training_keys for item in items)
-        if num_overlapping == len(items):
+        train_counts, counts = (Counter(map(_key, part)) for part in (self._train(MAX_POOL), items))
+        shared = train_counts.keys() & counts.keys()
+        num_overlapping = sum(counts[key] for key in shared)
+        if counts == train_counts or (num_overlapping == len(items) and not self.real.are_draws):
             raise DataError(
                 f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} are also in the data {self.real.path!r}; "
                 "give items that the generator was not trained on"
             )
-        if not num_overlapping:
+        if not num_overlapping or self.real.are_draws:
             return []
+        self._training_keys = shared
         return [
             f"{num_overlapping:,} of {len(items):,} held-out items are also in the training data; they are left out."
         ]

@@ -118,6 +118,8 @@ def evaluate_run(
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
+    if opened is None:
+        reporter.message("  reading the data")
     dataset = opened or Dataset.reopen(record.data, folder, data)
     stop_at = content_until = usable = None
     if seconds is not None:
@@ -139,6 +141,7 @@ def evaluate_run(
     data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
+    reporter.message("  drawing the report")
     content = report_content(evaluation, content_until)
     report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
@@ -158,7 +161,7 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
         reporter: Receives the progress.
         stop_at: `time.monotonic()` at which measuring is stopped, wherever it is; None for no limit.
     """
-    measurements = Measurements()
+    measurements, evaluation.announcements.reporter = Measurements(), reporter
     reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
         limit = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
@@ -234,6 +237,7 @@ def _sampled(
     n = max(1, n)
     chunk = min(FIRST_CHUNK, n)
     samples = Samples([], [], model.item_modality)
+    reporter.progress("sampling", 0, n)
     while chunk >= 1:
         chunk_begin = time.monotonic()
         try:

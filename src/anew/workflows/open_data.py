@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import torch
 
+from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.reporter import Reporter
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
 from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
+from anew.planning.budget import seconds_to_read, still_reading
 from anew.planning.choose import settings_of
 from anew.planning.context import RunContext, TrainingData
+from anew.planning.train_config import TrainConfig
 from anew.runs.record import Request
 
 
@@ -31,8 +34,24 @@ class SkippedItemsReport:
         self._reported = lines
 
 
-def open_data(request: Request, context: RunContext) -> Dataset:
-    """Open the data of a request, split it, fit its modality, and report the notes about it."""
+def open_data(request: Request, train_config: TrainConfig, context: RunContext) -> Dataset:
+    """Open the data of a request, split it, fit its modality, and report the notes about it.
+
+    Raises:
+        BudgetError: Reading takes so long that the budget leaves no time to train.
+    """
+    try:
+        with hard_stop(seconds_to_read(request, train_config, context)):
+            data = _opened(request, context)
+    except TimeIsUp:
+        assert request.budget is not None, "only a budget sets a limit"
+        raise still_reading(request.budget, context) from None
+    for note in data.scan.notes:
+        context.reporter.message(note)
+    return data
+
+
+def _opened(request: Request, context: RunContext) -> Dataset:
 
     def modality_settings(modality: str) -> dict[str, object]:
         return settings_of(request.settings, modality, load_modality(modality).Config)
@@ -48,6 +67,4 @@ def open_data(request: Request, context: RunContext) -> Dataset:
         columns=ColumnChoice.of(request.settings),
     )
     data.fit(size)
-    for note in data.scan.notes:
-        context.reporter.message(note)
     return data

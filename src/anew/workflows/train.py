@@ -125,7 +125,7 @@ def _begin(
     check_compiler(train_config, context.world)
     _check_same_request(context.world, request, folder)
     pilots.clear(folder)
-    data = open_data(request, context)
+    data = open_data(request, train_config, context)
     context = replace(context, crowding=context.world.broadcast(meter.read()))
     _check_same_data(context.world, data)
     skipped_items = SkippedItemsReport(reporter)

@@ -137,6 +137,21 @@ def test_state_restores_the_same(tmp_path) -> None:  # type: ignore[no-untyped-d
         assert again.spec == modality.spec and again.encode(items[0]).tolist() == modality.encode(items[0]).tolist()
 
 
+@pytest.mark.parametrize(
+    ("stop", "expected"), [("\n", "a b"), ("\r\n", "a b"), ("\nc", "a b"), ("c", "a b\r\n"), ("z", None)]
+)
+def test_a_stop_at_a_line_end_leaves_nothing_of_it(stop: str, expected: str | None) -> None:
+    modality, _ = fitted("a b\r\nc d\r\n" * 60, layout="document", tokens="characters")
+    ids = modality.tokenizer.encode("a b\r\nc d\r\n")
+    assert modality.truncate_at(ids, None, stop) == [expected]
+
+
+def test_a_stop_changes_nothing_of_the_prompt() -> None:
+    modality, _ = fitted("a b\r\nc d\r\n" * 60, layout="document", tokens="characters")
+    ids = modality.tokenizer.encode("a b\r\nc d\r\n")
+    assert modality.truncate_at(ids, ids[:4], "\n") == ["a b\r"]
+
+
 def test_too_little_text() -> None:
     with pytest.raises(DataError, match="at least"):
         Text(TextConfig()).fit([Item("a", "short")], SIZE, ())

@@ -55,6 +55,40 @@ def test_pages_that_begin_and_end_alike_are_no_copies(total: int, monkeypatch: p
     assert len(set(keys)) == 12 and keys[:12] == keys[12:]
 
 
+def drawn(n: int, skew: float, seed: int = 0) -> list[int]:
+    """Keys of n draws from 500 records whose frequencies fall as a power of their rank."""
+    frequencies = 1.0 / np.arange(1, 501) ** skew
+    ranks = np.random.default_rng(seed).choice(500, n, p=frequencies / frequencies.sum())
+    return [near_duplicates.exact_key(Item("", f"name {rank}")) for rank in ranks]
+
+
+def test_copies_of_a_whole_list_are_no_draws() -> None:
+    distinct = [near_duplicates.exact_key(Item("", f"name {i}")) for i in range(700)]
+    assert not split.are_draws(distinct) and not split.are_draws(distinct * 3) and not split.are_draws([])
+    assert not split.are_draws(drawn(600, 0.0))  # two thirds differ
+    assert (
+        split.are_draws(drawn(1500, 0.0)) and split.are_draws(drawn(1500, 1.0)) and split.are_draws(drawn(30_000, 0.0))
+    )
+
+
+def test_draws_are_held_out_one_by_one() -> None:
+    keys = drawn(4000, 1.0)
+    own = split.keys_of_draws(keys)
+    assert len(set(own)) == 4000
+    parts = split.assign_parts(own, [1] * 4000, 0.1, [split.VALIDATION, split.TEST])
+    assert np.bincount(parts).tolist() == [3200, 400, 400]
+    most_common = max(set(keys), key=keys.count)
+    is_common = np.array(keys) == most_common
+    assert is_common[parts == split.TEST].mean() == pytest.approx(is_common.mean(), rel=0.35)
+    shuffled = np.random.default_rng(0).permutation(4000)  # only how many equal ones precede a record matters
+    again = split.assign_parts(
+        split.keys_of_draws([keys[i] for i in shuffled]), [1] * 4000, 0.1, [split.VALIDATION, split.TEST]
+    )
+    assert sorted(zip(keys, parts.tolist(), strict=True)) == sorted(
+        zip([keys[i] for i in shuffled], again.tolist(), strict=True)
+    )
+
+
 def test_one_huge_document_is_not_held_out() -> None:
     keys = [near_duplicates.exact_key(Item("", str(i))) for i in range(100)]
     for huge in range(100):

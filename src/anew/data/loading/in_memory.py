@@ -63,6 +63,7 @@ class InMemoryStore:
         self.held_out: list[int] = []  # parts that were taken from train
         # Held-out parts are drawn item by item, or as spans that are too short to differ in kind
         self.drawn_one_by_one = True
+        self.are_draws = False  # whether copies are draws from a distribution, see `split.are_draws`
         self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
@@ -114,7 +115,8 @@ class InMemoryStore:
             return
         keys = [near_duplicates.exact_key(item) for item in self.items]
         train_keys = {item_key for item_key, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
-        others = [item_key for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
+        own_parts = {split.VALIDATION, split.TEST} - set(self.held_out)
+        others = [item_key for item_key, part in zip(keys, self.parts, strict=True) if part in own_parts]
         repeated = sum(item_key in train_keys for item_key in others)
         if repeated:
             self.notes.append(
@@ -149,15 +151,17 @@ class InMemoryStore:
         if by_size:
             share = max(share, split.held_out_share(sum(sizes), split.ENOUGH_CHARACTERS))
         relatives = self.modality.sequence_clusters(train_items)
+        self.are_draws = self.modality.layout == "list" and relatives is None and split.are_draws(keys)
         if relatives is None:
-            parts = split.assign_parts(keys, sizes, share, held_out)
+            own_keys = split.keys_of_draws(keys) if self.are_draws else keys
+            parts = split.assign_parts(own_keys, sizes, share, held_out)
             cluster_notes = clusters.no_clusters_note(self.modality)
         else:
             parts, cluster_notes = clusters.assign_parts_with_clusters(relatives, keys, share, held_out)
         split.check(parts, held_out, self.modality.traits.singular, len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size), *cluster_notes]
+        self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size, self.are_draws), *cluster_notes]
 
     @property
     def classes(self) -> list[str]:

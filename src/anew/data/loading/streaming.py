@@ -81,6 +81,11 @@ class StreamingStore:
         return self._split.drawn_one_by_one
 
     @property
+    def are_draws(self) -> bool:
+        """Whether copies are draws from a distribution, and lie in several parts."""
+        return self._split.are_draws
+
+    @property
     def classes(self) -> list[str]:
         """Class names of the train part that are known from reading it; none for sources that are divided unread."""
         return sorted(name for name in self._split.classes if name)

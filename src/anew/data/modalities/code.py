@@ -24,7 +24,7 @@ from anew.core.specs import Batch, Tokens
 from anew.data.file_names import suffix_of, unpacked
 from anew.data.formats.text_encoding import looks_like_text
 from anew.data.formats.tokenizer_file import MOST_IDS
-from anew.data.modalities.text import TEXT_CONFIDENCE, Text
+from anew.data.modalities.text import TEXT_CONFIDENCE, Text, find_stop
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError
 
@@ -167,7 +167,7 @@ class Code(Text):
         before, middle, after = self._split_gap(row)
         text = self._text([*before, *middle, *after])
         after_start = len(text) - len(self._text(after))
-        index = text.find(stop, len(self._text(before)), after_start)
+        index = find_stop(text, stop, len(self._text(before)), after_start)
         return None if index < 0 else text[:index] + text[after_start:]
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:

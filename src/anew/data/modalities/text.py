@@ -339,7 +339,7 @@ class Text(Modality):
     def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """The text of one sample's ids up to the first `stop` after its prompt, or None."""
         text = self._decode_row(row)
-        index = text.find(stop, len(self._decode_row(prompt)))
+        index = find_stop(text, stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
 
     def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
@@ -394,6 +394,16 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
+
+
+def find_stop(text: str, stop: str, start: int = 0, end: int | None = None) -> int:
+    """The position before which a text ends where it is stopped by a string that lies within [start, end); -1 without it.
+
+    A line end may have two characters: where the string begins with the second, the first is not left behind.
+    """
+    index = text.find(stop, start, end)
+    cuts_line_end = index > start and stop.startswith("\n") and text[index - 1] == "\r"
+    return index - 1 if cuts_line_end else index
 
 
 def _lines_of(item: Item) -> bytes:

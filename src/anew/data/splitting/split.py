@@ -29,6 +29,11 @@ NEEDED_SHARE = 0.15
 # A validation span is so much shorter than a test span: it fits few numbers, and its text is missing from the counts.
 VALIDATION_SPAN = 0.6
 RANDOM_SPLIT = "split at random by content"  # the beginning of the note on such a split
+# Records of a list are draws from a distribution if fewer than this share of them differ: then copies are no accident; chosen.
+DIFFERENT_DRAWS = 0.5
+# Their counts must also vary by this many times their mean (variance over mean), as those of independent draws do, which gives
+# 0.6 or more. In a list that was copied as a whole all counts are equal; chosen.
+LEAST_UNEVEN = 0.5
 LEAST_ITEMS = 10  # fewer different items are not split by item; chosen
 MANY_RECORDINGS = 40  # with so many or more, whole recordings are held out: each is then a small share of a part
 MOST_GROUPS = 1.25  # to have its share of the text, a held-out part may take so many times its share of the files
@@ -77,6 +82,27 @@ def keep_groups_together(
         f"{subject} too few to hold whole ones out (fewer than {MANY_RECORDINGS}): runs of {run_length} neighbouring clips stay in "
         "one part"
     ]
+
+
+def are_draws(keys: Sequence[int]) -> bool:
+    """Whether the records of a list are draws from a distribution in which some are common, as the first names of people are.
+
+    Args:
+        keys: The key of each record, which its copies share.
+    """
+    counts = np.unique(np.array(keys, dtype=np.uint64), return_counts=True)[1]
+    return len(counts) < DIFFERENT_DRAWS * len(keys) and bool(counts.var() >= LEAST_UNEVEN * counts.mean())
+
+
+def keys_of_draws(keys: Sequence[int]) -> list[int]:
+    """A key of its own for each record, also for copies: it follows from the record and from how many equal ones precede it."""
+    n_before: dict[int, int] = defaultdict(int)
+    ranks = []
+    for key in keys:
+        ranks.append(n_before[key])
+        n_before[key] += 1
+    own: list[int] = splitmix64(splitmix64(np.array(keys, dtype=np.uint64)) + np.array(ranks, dtype=np.uint64)).tolist()
+    return own
 
 
 def held_out_share(amount: float, target: float) -> float:
@@ -152,13 +178,30 @@ def check(
     )
 
 
-def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[str]:
-    """Sentences on a split by content into these parts. by_size: held-out parts have about their shares of the text."""
+def draws_note(n_copies: int, n: int) -> str:
+    """A sentence on a list whose records are draws from a distribution. n_copies: how many of n repeat an earlier one."""
+    return (
+        f"{n_copies:,} of {n:,} items repeat an earlier one, some of them often: items count as draws from a distribution, so copies "
+        "of one are in several parts, as a new sample of the same source would have them too"
+    )
+
+
+def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool, are_draws: bool = False) -> list[str]:
+    """Sentences on a split by content into these parts.
+
+    Args:
+        parts: (n,) part of each item.
+        n_copies: How many of them repeat an earlier one.
+        by_size: Whether held-out parts have about their shares of the text.
+        are_draws: Whether copies were divided like other items.
+    """
     counts = np.bincount(parts, minlength=len(NAMES)).tolist()
     by_length = " and length" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
     notes = [f"{RANDOM_SPLIT}{by_length}: of {len(parts):,} items {shares}"]
-    if n_copies:
+    if are_draws:
+        notes.append(draws_note(n_copies, len(parts)))
+    elif n_copies:
         repeat = "repeats" if n_copies == 1 else "repeat"
         notes.append(
             f"{n_copies:,} of {len(parts):,} items {repeat} an earlier one, exactly or nearly; copies stay in one part"

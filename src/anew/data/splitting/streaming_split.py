@@ -62,7 +62,8 @@ class SourceSplit:
         parts: A part number for each shard, or (n,) part numbers of its records; REJECTED ones cannot be used.
         held_out: Parts that were taken from train; the others are the user's own.
         drawn_one_by_one: Whether held-out items were drawn one by one, not by whole shards or recordings.
-        held_keys: Keys of held-out items of other shards; a train item with one of them is dropped.
+        are_draws: Whether copies are draws from a distribution and are divided like other items, see `split.are_draws`.
+        held_keys: Keys of held-out items of other shards; a train item with one of them is dropped. Empty with draws.
         held_texts: Index of the texts among them; a train item that nearly repeats one is dropped.
         classes: Train items by class name.
         notes: Sentences on the split.
@@ -73,6 +74,7 @@ class SourceSplit:
     parts: list[int | NDArray[np.uint8]]
     held_out: list[int] = field(default_factory=list)
     drawn_one_by_one: bool = True
+    are_draws: bool = False
     held_keys: set[int] = field(default_factory=set)
     held_texts: near_duplicates.NearDuplicateIndex = field(default_factory=near_duplicates.NearDuplicateIndex)
     classes: Counter[str] = field(default_factory=Counter)
@@ -156,7 +158,10 @@ def _split_by_content(
     usable = bodies.usable
     share = split.held_out_share(len(usable), split.ENOUGH_ITEMS)
     recordings = [contents.recordings[i] for i in usable]
-    runs, notes = split.keep_groups_together([contents.keys[i] for i in usable], recordings, share)
+    keys = [contents.keys[i] for i in usable]
+    result.are_draws = modality.layout == "list" and split.are_draws(keys)
+    keys = split.keys_of_draws(keys) if result.are_draws else keys
+    runs, notes = split.keep_groups_together(keys, recordings, share)
     result.drawn_one_by_one = 10 * sum(name is not None for name in recordings) < len(recordings)
     run_of = dict(zip(usable.tolist(), runs, strict=True))
     for _ in range(MAX_ROUNDS):
@@ -176,7 +181,7 @@ def _split_by_content(
     for (number, index), part in zip(contents.places, parts.tolist(), strict=True):
         result.parts[number][index] = part  # type: ignore[index]
     result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
-    result.notes += split.split_notes(usable_parts, num_copies, modality.layout == "document") + notes
+    result.notes += split.split_notes(usable_parts, num_copies, modality.layout == "document", result.are_draws) + notes
     if len(contents.keys) > MAX_COMPARED:
         result.notes.append(
             f"near-duplicates were searched for among {MAX_COMPARED:,} items only, exact duplicates among all"
@@ -272,24 +277,29 @@ def _split_by_shards(
 ) -> None:
     """Hold out whole shards, drawn by the hash of their names; copies of their items are dropped from train when they are read."""
     order = _order(shards, train, modality)
-    records = listed = 0
+    keys: list[int] = []
+    listed = 0
     items = sum(shards[i].items for i in train)
     for part in result.held_out:
         n = min(max(1, round(split.SHARE * len(train))), HELD_SHARDS[part])
         held_out_shards = _first_usable(source, shards, modality, order, n)
         for number in held_out_shards:
             result.parts[number] = part
-            records += _keep_keys(source, shards[number], modality, result)
+            keys += _keep_keys(source, shards[number], modality, result)
             listed += shards[number].items
         order = [number for number in order if number not in held_out_shards]
-    result.records_per_item = max(records / max(listed, 1), 1.0)
+    result.records_per_item = max(len(keys) / max(listed, 1), 1.0)
+    result.are_draws = modality.layout == "list" and split.are_draws(keys)
     n_held_out = sum(shards[i].items for i in train if result.parts[i] != split.TRAIN)
     names = " and ".join(split.NAMES[part] for part in result.held_out)
+    copies = "" if result.are_draws else "copies of their items are dropped from train; "
     result.notes.append(
         f"too large for a first pass: {len(train) - len(order)} of {len(train)} shards ({n_held_out / items:.1%}), drawn at random, "
-        f"go to {names}; copies of their items are dropped from train; the rest is read in random order, so a short "
-        "budget sees a random part of it"
+        f"go to {names}; {copies}the rest is read in random order, so a short budget sees a random part of it"
     )
+    if result.are_draws:
+        result.held_keys, result.held_texts = set(), near_duplicates.NearDuplicateIndex()
+        result.notes.append(split.draws_note(len(keys) - len(set(keys)), len(keys)))
 
 
 def _first_usable(
@@ -318,14 +328,14 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
     return sorted(train, key=lambda i: (near_duplicates.name_hash(first[i] if by_recording else shards[i].name), i))
 
 
-def _keep_keys(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> int:
-    """Keep the keys by which copies of a shard's records are recognized; returns how many records it has."""
-    records = 0
+def _keep_keys(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> list[int]:
+    """Keep the keys by which copies of a shard's records are recognized; returns the key of each record."""
+    keys: list[int] = []
     for record in read_records(source, shard, modality):
-        records += isinstance(record, Item)
+        if isinstance(record, Item):
+            keys.append(content_key(record))
         if isinstance(record, Item) and record.begins and record.ends:
-            key = content_key(record)
-            result.held_keys.add(key)
+            result.held_keys.add(keys[-1])
             if isinstance(record.data, str):
-                result.held_texts.add(key, near_duplicates.minhash(record.data))
-    return records
+                result.held_texts.add(keys[-1], near_duplicates.minhash(record.data))
+    return keys

@@ -32,7 +32,7 @@ from anew.evaluation.memorization.copying_test import (
 )
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, nearest_of_stand_ins
 from anew.evaluation.memorization.planting import Planting, combined_p, detection_limit, least_reference
-from anew.evaluation.memorization.remembered import RememberedDistance
+from anew.evaluation.memorization.remembered import RememberedDistance, SearchProgress, no_progress
 from anew.evaluation.memorization.result import (
     ClosestPair,
     CopyTestResult,
@@ -71,6 +71,7 @@ class Audit(Generic[ItemT]):
         seed: int = 0,
         controls: bool = True,
         brief: bool = False,
+        progress: SearchProgress = no_progress,
     ) -> None:
         """
         Args:
@@ -87,6 +88,7 @@ class Audit(Generic[ItemT]):
             seed: Seed of all draws.
             controls: Whether to measure what the test would have caught.
             brief: Whether to save time: fewer real items pose as samples, and a reference test that decides nothing is left out.
+            progress: See `RememberedDistance`.
 
         Raises:
             ValueError: There are no samples or no training items.
@@ -115,7 +117,8 @@ class Audit(Generic[ItemT]):
         items = [*real, *samples, *exact, *disturbed]
         self.groups = np.concatenate([group, group.max() + 1 + np.arange(len(items) - self.n_real)])
         self.distances: list[Distance] = [
-            RememberedDistance(distance, self.groups, self.pool) for distance in item_type.distances(items, self.groups)
+            RememberedDistance(distance, self.groups, self.pool, progress=progress)
+            for distance in item_type.distances(items, self.groups)
         ]
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls, self.brief = controls, brief
@@ -445,12 +448,13 @@ def audit(
     controls: bool = True,
     brief: bool = False,
     remaining: Callable[[], float] = lambda: math.inf,
+    progress: SearchProgress = no_progress,
 ) -> CopyTestResult:
     """Test whether samples are copies of training items.
 
     Args:
-        item_type, samples, train, held_out, groups, n_train_total, randomly_held_out, seed, controls, brief:
-            See `Audit`.
+        item_type, samples, train, held_out, groups, n_train_total, randomly_held_out, seed, controls, brief,
+            progress: See `Audit`.
         remaining: Seconds left, see `Audit.run`.
 
     Raises:
@@ -467,4 +471,5 @@ def audit(
         seed=seed,
         controls=controls,
         brief=brief,
+        progress=progress,
     ).run(remaining)

@@ -71,10 +71,12 @@ class Distance(ABC):
     Attributes:
         name: Its name in reports.
         resolution: About the smallest difference between two distances; 0 if they are continuous.
+        at_once: Queries of one search where several searches take no longer than one of all queries; 0 where they do.
     """
 
     name = ""
     resolution = 0.0
+    at_once = 0
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:

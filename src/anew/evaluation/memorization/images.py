@@ -17,7 +17,7 @@ from torch.nn import functional
 from anew.core.arrays import Integers, Numbers
 from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
-from anew.evaluation.memorization.search import SAMPLED, GivenVariants, Search, Variants
+from anew.evaluation.memorization.search import QUERIES, SAMPLED, GivenVariants, Search, Variants
 
 SIDE = 32  # pixels; larger images are shrunk to it: a copy is still a copy when both are shrunk
 CORE_SIDE = 16  # values along a side of an image's core: with 8, cores of sprites hold half as much (docs/log.md)
@@ -37,6 +37,7 @@ class PixelDistance(Distance):
     """
 
     name = "pixels"
+    at_once = QUERIES
 
     def __init__(self, images: Sequence[Numbers], groups: Integers, shift: int = 1, mirror: bool = True) -> None:
         """images: (H, W) or (H, W, C) uint8 of one shape; groups: (n,) of any integers."""
@@ -66,6 +67,7 @@ class ClipDistance(Distance):
     """Distance of clips: the smallest `PixelDistance` between a frame of one and a frame of the other."""
 
     name = "frames"
+    at_once = QUERIES
 
     def __init__(self, clips: Sequence[Numbers], groups: Integers, frames: int) -> None:
         """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: number of frames to compare of each, evenly spread."""
@@ -100,6 +102,7 @@ class EmbeddingDistance(Distance):
     """
 
     name = "embedding"
+    at_once = QUERIES
 
     def __init__(self, images: Sequence[Numbers], groups: Integers, mirror: bool = True) -> None:
         self._features = features(standardise(images), mirror)  # (n, v, d)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import Distance, Indices
+from anew.evaluation.memorization.remembered import SearchProgress, no_progress
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, ItemType
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 
@@ -177,6 +178,7 @@ def audit_texts(
     controls: bool = True,
     brief: bool = False,
     remaining: Callable[[], float] = lambda: math.inf,
+    progress: SearchProgress = no_progress,
 ) -> CopyTestResult:
     """Audit passages of texts for copies.
 
@@ -187,7 +189,7 @@ def audit_texts(
         width: Characters of a passage.
         max_samples: Number of passages of samples that are compared, drawn at random; None: all.
         most_real: Number of passages of training and held-out texts together; None: all.
-        randomly_held_out, seed, controls, brief, remaining: See `audit`.
+        randomly_held_out, seed, controls, brief, remaining, progress: See `audit`.
     """
     block, rng = _block(train, held_out), np.random.default_rng(seed)
     sample_passages, train_passages, held_out_passages = (
@@ -216,6 +218,7 @@ def audit_texts(
         controls=controls,
         brief=brief,
         remaining=remaining,
+        progress=progress,
     )
     pairs = [_locate_in_texts(pair, sample_passages, sample_rows, train_passages, train_rows) for pair in result.pairs]
     notes = list(result.notes)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 
 from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+
+SearchProgress: TypeAlias = Callable[[str, int, int], None]  # what is searched, queries that are found, all queries
+
+
+def no_progress(task: str, count: int, total: int) -> None:
+    """A SearchProgress that nobody sees."""
 
 
 class RememberedDistance(Distance):
@@ -16,7 +25,12 @@ class RememberedDistance(Distance):
     """
 
     def __init__(
-        self, inner: Distance, groups: Integers, pool: Indices, first: RememberedDistance | None = None
+        self,
+        inner: Distance,
+        groups: Integers,
+        pool: Indices,
+        first: RememberedDistance | None = None,
+        progress: SearchProgress = no_progress,
     ) -> None:
         """
         Args:
@@ -24,8 +38,10 @@ class RememberedDistance(Distance):
             groups: The group of each item.
             pool: Sorted indices of the items that others are compared with.
             first: The same distance with other groups.
+            progress: Called before each search and, in one of many queries, whenever some of them are found.
         """
-        self.name, self.resolution = inner.name, inner.resolution
+        self.name, self.resolution, self.at_once = inner.name, inner.resolution, inner.at_once
+        self._progress = progress
         self._inner, self._pool, self._first = inner, pool, first
         n_items = len(groups)
         self._item, self._distance = np.full(n_items, -1, dtype=np.intp), np.full(n_items, np.inf)
@@ -34,7 +50,7 @@ class RememberedDistance(Distance):
         self._is_alone = sizes[group] == 1
 
     def with_groups(self, groups: Integers) -> RememberedDistance:
-        return RememberedDistance(self._inner.with_groups(groups), groups, self._pool, self)
+        return RememberedDistance(self._inner.with_groups(groups), groups, self._pool, self, self._progress)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         if self._first is None:
@@ -49,8 +65,7 @@ class RememberedDistance(Distance):
     def _own_nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         unknown = np.unique(queries[~self._is_known[queries]])
         if len(unknown):  # search the whole pool: most parts hold the result, which then serves all of them
-            self._item[unknown], self._distance[unknown] = self._inner.nearest(unknown, self._pool)
-            self._is_known[unknown] = True
+            self._search_pool(unknown)
         item, distance = self._item[queries], self._distance[queries]
         in_pool = np.zeros(len(self._item) + 1, dtype=bool)
         # The last one: without a neighbour in the whole pool there is none in a part
@@ -59,6 +74,19 @@ class RememberedDistance(Distance):
         if len(elsewhere):
             item[elsewhere], distance[elsewhere] = self._inner.nearest(queries[elsewhere], pool)
         return item, distance
+
+    def _search_pool(self, queries: Indices) -> None:
+        """Find the nearest items of queries that are not known yet, in rising order."""
+        has_samples = queries[-1] >= len(self._pool)
+        task = "comparing samples with real items" if has_samples else "comparing real items with each other"
+        size = self.at_once or len(queries)
+        self._progress(task, 0, len(queries))
+        for start in range(0, len(queries), size):
+            rows = queries[start : start + size]
+            self._item[rows], self._distance[rows] = self._inner.nearest(rows, self._pool)
+            if size < len(queries):
+                self._progress(task, start + len(rows), len(queries))
+        self._is_known[queries] = True
 
     def within(self, queries: Indices, pool: Indices, without: Indices) -> Array:
         return self._inner.within(queries, pool, without)

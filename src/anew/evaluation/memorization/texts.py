@@ -155,6 +155,7 @@ class EditDistance(Distance):
     """Fewest insertions, deletions and substitutions between two records, divided by the longer length (0 to 1)."""
 
     name = "edit distance"
+    at_once = 256  # so that the progress of a search is seen; chosen
 
     def __init__(self, records: Sequence[str], groups: Integers) -> None:
         self._records, self._group = list(records), np.asarray(groups)

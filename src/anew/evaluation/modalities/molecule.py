@@ -76,6 +76,7 @@ class MoleculeEvaluation(TextEvaluation):
         if self.clock.over(0.7):
             self.skip("novelty of molecules", OUT_OF_TIME)
             return
+        self.announcements.measuring("novelty of molecules")
         training = set(canonical(self._part("train", TRAINING_MOST))) - {None}
         source = f"unique samples that are none of {len(training):,} training molecules; real: held-out molecules"
         real_novel = len(real_unique - training) / len(real_unique)

@@ -113,6 +113,7 @@ class TextEvaluation(Evaluation[str]):
             randomly_held_out=pool.randomly_held_out,
             seed=self.inputs.seed,
             remaining=self.audit_seconds,
+            progress=self.announcements.searching,
             **extent,
         )
         self.closest_pairs = [
@@ -242,6 +243,7 @@ class TextEvaluation(Evaluation[str]):
         """Yield the bits of single parts of a mixed model, such as the network without its counts."""
         if self.inputs.bits_of_parts is None or self.clock.remaining(0.7) < self.scoring_seconds:
             return
+        self.announcements.measuring("likelihood under parts of the model")
         for name, value in self.inputs.bits_of_parts().items():
             source = f"the model's {name} alone, on the test part"
             yield Score(bits_spec(self.unit, name), value, source=source)

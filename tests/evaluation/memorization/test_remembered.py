@@ -1,0 +1,38 @@
+"""A distance that remembers: many queries in parts give what all at once give, and the progress is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.evaluation.memorization.remembered import RememberedDistance
+from anew.evaluation.memorization.texts import EditDistance, PassageDistance
+
+RNG = np.random.default_rng(0)
+RECORDS = ["".join(RNG.choice(list("abcd"), 9)) for _ in range(70)]
+GROUPS, POOL, SAMPLES = np.arange(70), np.arange(40), np.arange(40, 70)
+
+
+def test_a_search_in_parts_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EditDistance, "at_once", 12)
+    seen: list[tuple[str, int, int]] = []
+    distance = RememberedDistance(
+        EditDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event)
+    )
+    item, away = distance.nearest(SAMPLES, POOL)
+    expected_item, expected = EditDistance(RECORDS, GROUPS).nearest(SAMPLES, POOL)
+    assert np.array_equal(item, expected_item) and np.array_equal(away, expected)
+    samples = "comparing samples with real items"
+    assert seen == [(samples, 0, 30), (samples, 12, 30), (samples, 24, 30), (samples, 30, 30)]
+    distance.nearest(SAMPLES[:9], POOL)  # known already
+    distance.nearest(POOL[:5], POOL)
+    assert seen[4:] == [("comparing real items with each other", 0, 5)]
+
+
+def test_a_search_that_cannot_be_cut_is_named_once() -> None:
+    seen: list[tuple[str, int, int]] = []
+    distance = RememberedDistance(
+        PassageDistance(RECORDS, GROUPS), GROUPS, POOL, progress=lambda *event: seen.append(event)
+    )
+    distance.nearest(SAMPLES, POOL)
+    assert seen == [("comparing samples with real items", 0, 30)]

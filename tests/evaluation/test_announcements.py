@@ -1,0 +1,36 @@
+"""What is measured is named in passing; searches are counted where they may take minutes."""
+
+from __future__ import annotations
+
+import pytest
+
+from anew.core.reporter import SilentReporter
+from anew.evaluation.announcements import Announcements
+
+
+class Heard(SilentReporter):
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, task: str, count: int, total: int) -> None:
+        self.said.append(f"{task} {count}/{total}")
+
+
+@pytest.mark.parametrize(
+    ("in_limited_time", "said"),
+    [(False, ["  features", "  searching", "searching 3/5"]), (True, ["  features"])],
+)
+def test_what_is_said(in_limited_time: bool, said: list[str]) -> None:
+    announcements, heard = Announcements(in_limited_time=in_limited_time), Heard()
+    announcements.measuring("features")  # nobody hears it
+    announcements.reporter = heard
+    announcements.measuring("features")
+    announcements.searching("searching", 0, 5)
+    announcements.searching("searching", 3, 5)
+    announcements.searching("searching", 0, 2)  # another one
+    assert heard.said == said

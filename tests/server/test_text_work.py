@@ -1,0 +1,52 @@
+"""Text as it grows: what is sent before its end, and where a stop ends it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anew.data.modalities.text import Text, TextConfig
+from anew.data.types import DataBudget, Item
+from anew.families.base import TokenDraft
+from anew.server import text_work
+from anew.server.text_work import GrowingText, TextPiece, TextRequest
+
+LINES = "one two\r\nthree four\r\n"
+
+
+def sent(monkeypatch: pytest.MonkeyPatch, *stops: str, max_tokens: int = 100) -> list[TextPiece]:
+    """The pieces of LINES that a stream sends token by token."""
+    monkeypatch.setattr(text_work, "SECONDS_BETWEEN_PIECES", 0.0)
+    modality = Text(TextConfig(layout="document", tokens="characters"))
+    item = Item("a", LINES * 40)
+    modality.inspect([item])
+    spec = modality.fit([item], DataBudget(60.0, 1, 1), ())
+    ids = modality.tokenizer.encode(LINES).astype(np.int64)
+    model: Any = SimpleNamespace(item_modality=modality, item_spec=spec)
+    sampling: Any = None
+    pieces: list[TextPiece] = []
+    channel: Any = SimpleNamespace(is_cancelled=False, put=pieces.append)
+    request = TextRequest(0, 1, 0, ids[:1], 0, None, max_tokens, stops, sampling, None, False, True)
+    work: Any = SimpleNamespace(request=request, channel=channel)
+    row = GrowingText(model, work, 0)
+    for length in range(2, len(ids) + 1):
+        if not row.is_finished:
+            row.read(TokenDraft(ids[None, :length], np.zeros((1, 1), np.float32)), 0)
+    row.finish()
+    return pieces
+
+
+@pytest.mark.parametrize("stops", [("\n",), ("\r\n",), ("zz", "\nth")])
+def test_a_stop_at_a_line_end_leaves_nothing_of_it(stops: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = sent(monkeypatch, *stops)
+    assert "".join(piece.text for piece in pieces) == "ne two" and len(pieces) > 3
+    assert pieces[-1].finish_reason == "stop"
+
+
+def test_text_without_a_stop_keeps_its_line_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "".join(piece.text for piece in sent(monkeypatch)) == LINES[1:]
+    assert "".join(piece.text for piece in sent(monkeypatch, "zz")) == LINES[1:]
+    assert "".join(piece.text for piece in sent(monkeypatch, "\nz", max_tokens=7)) == LINES[1:8]
