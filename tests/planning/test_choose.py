@@ -28,4 +28,4 @@ def test_two_codecs_for_one_family_are_refused_by_name(monkeypatch: pytest.Monke
     monkeypatch.setattr(choose, "codecs_for", lambda spec, family: ["first", "second"])
     data: Any = SimpleNamespace(spec=IMAGES)
     with pytest.raises(ConfigError, match=r"codecs first and second both make what the family 'diffusion' takes"):
-        choose_codec(data, FamilyChoice("diffusion", load_family("diffusion")), "latent", None, None)
+        choose_codec(data, FamilyChoice("diffusion", load_family("diffusion")), "latent")

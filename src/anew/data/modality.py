@@ -54,8 +54,6 @@ class ModalityTraits:
         default_sampling: Sampling settings that suit such items, for families that have them.
         tries_families: Several families are tried, because the best one differs from dataset to dataset (measured, docs/log.md).
         files_hold_comments: Files that are written have a place for a comment.
-        latents_from: With so many seconds of training or more, items are better learned as latents of a codec, which is trained
-            first, if a family can choose.
     """
 
     singular: str
@@ -74,7 +72,6 @@ class ModalityTraits:
     default_sampling: Mapping[str, float] = field(default_factory=dict)
     tries_families: bool = False
     files_hold_comments: bool = True
-    latents_from: float = float("inf")
 
     @property
     def plural(self) -> str:

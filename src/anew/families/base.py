@@ -135,7 +135,6 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
         preferred_for: For which preferences it is the first choice, among "quality", "speed" and "latent".
         wins: On which share of the data sets of images in docs/log.md its samples came out best. Who never won is not tried.
         learning_exponent: How fast its Fréchet distance falls towards that of real items: as progress to minus this power.
-        suits_latents: Whether it was found to do well on latents of a codec, although it could work on the data itself.
         rationale: Why this family suits the spec, one clause.
         early_stopping: Whether the first phase's loss on held-out data decides when to stop.
         generates: Whether it samples by itself. A family that is only a codec is trained before another one.
@@ -155,7 +154,6 @@ class Family(nn.Module, Generic[SpecT, ConfigT]):
     preferred_for: ClassVar[frozenset[str]] = frozenset({"quality"})
     wins: ClassVar[float] = 0.0
     learning_exponent: ClassVar[float] = 0.5
-    suits_latents: ClassVar[bool] = False
     rationale: ClassVar[str] = ""
     early_stopping: ClassVar[bool] = True
     generates: ClassVar[bool] = True

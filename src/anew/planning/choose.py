@@ -145,9 +145,7 @@ def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
     return [name for name, codec in codecs if codec.supports(spec) and codec.latent_spec_type in family.spec_types]
 
 
-def choose_codec(
-    data: TrainingData, family: FamilyChoice, space: str, seconds: float | None, replayed: bool | None
-) -> str | None:
+def choose_codec(data: TrainingData, family: FamilyChoice, space: str, *, replays_codec: bool = False) -> str | None:
     """The name of the codec whose latents a family works on; None if it works on the data itself.
 
     A family that does not take the data as it is always works on latents, whatever `space` is.
@@ -156,8 +154,7 @@ def choose_codec(
         data: The data to learn.
         family: The family that learns it.
         space: The setting of that name: "auto", "pixel" or "latent".
-        seconds: Seconds of training; None if steps are counted.
-        replayed: Whether the replayed run has a codec; None if no run is replayed.
+        replays_codec: Whether a run with a codec is replayed.
 
     Raises:
         ConfigError: The space does not fit the family and the data.
@@ -168,15 +165,8 @@ def choose_codec(
         raise ConfigError(f"space=pixel does not fit: the family {family.name!r} works on codes only; leave it out")
     if space == "latent" and not codecs:
         raise ConfigError(f"space=latent does not fit: {_why_no_codec(data, family)}; leave it out")
-    if space == "latent" or not takes_data:
-        return _only_codec(codecs, family)
-    if space == "pixel" or not codecs:
-        return None
-    on_latents = replayed
-    if on_latents is None:
-        has_time = seconds is not None and seconds >= data.modality.traits.latents_from
-        on_latents = has_time and family.family_class.suits_latents
-    return _only_codec(codecs, family) if on_latents else None
+    replays_codec = replays_codec and space == "auto" and bool(codecs)
+    return _only_codec(codecs, family) if space == "latent" or not takes_data or replays_codec else None
 
 
 def _only_codec(codecs: Sequence[str], family: FamilyChoice) -> str:

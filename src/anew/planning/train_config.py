@@ -26,8 +26,8 @@ class TrainConfig:
     )
     space: str = setting(
         "auto",
-        "where the family works: on pixels, or on the latents of a codec that is trained first; "
-        "auto: on latents for sound with at least 200 s to train, else on pixels",
+        "where the family works: on the data itself (pixels, spectrograms), or on the latents of a codec that is trained first; "
+        "auto: on the data itself if the family takes it",
         choices=("auto", "pixel", "latent"),
     )
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")

@@ -21,7 +21,7 @@ from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family, load_family_file
-from anew.planning.budget import check_budget, saving_slice, training_seconds
+from anew.planning.budget import check_budget, saving_slice
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -138,9 +138,7 @@ def _begin(
     if seconds > 0:
         job, checkpoint = pilots.Pilots(folder, request, train_config, context, data).run(choices, seconds)
         return job, checkpoint, skipped_items
-    codec_name = choose_codec(
-        data, choices[0], train_config.space, training_seconds(request, train_config, context), None
-    )
+    codec_name = choose_codec(data, choices[0], train_config.space)
     check_settings(request, data, choices[0], codec_name)
     return _begin_job(folder, request, train_config, context, data, choices[0], codec_name), None, skipped_items
 
@@ -187,7 +185,7 @@ def _begin_replay(
     choice = choose_family(
         data.spec, record.family.name, description=data.modality.traits.plural, user_family=context.user_family
     )
-    codec_name = choose_codec(data, choice, train_config.space, None, replayed=record.codec is not None)
+    codec_name = choose_codec(data, choice, train_config.space, replays_codec=record.codec is not None)
     return _begin_job(folder, request, train_config, context, data, choice, codec_name)
 
 

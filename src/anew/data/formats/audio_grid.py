@@ -26,9 +26,8 @@ STORED_SCALE = 32767.0  # 16-bit value that stands for 1
 CLIPS_AT_ONCE = 64  # clips whose phases are estimated at once: bounds memory
 # Candidates in Hz for the frequency above which a sound is made of noise, highest first.
 NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
-LOUDEST_FLOOR = (
-    -0.8
-)  # largest value that may count as silence anywhere: 7 decibels above the quietest that is kept; chosen
+# Largest value that may count as silence anywhere, 3 decibels above the quietest that is kept; chosen.
+LOUDEST_FLOOR = -0.92
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
 INAUDIBLE_SHARE = 1e-3  # phases of tones with a smaller share are not needed

@@ -81,7 +81,6 @@ class Audio(Modality):
         labels_from_filenames=True,
         unsupported_suffixes=dict.fromkeys((".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"),
         num_saved_samples=24,
-        latents_from=200.0,
     )
 
     config: AudioConfig

@@ -70,7 +70,6 @@ class Diffusion(Family[Grid, DiffusionConfig]):
     axes: ClassVar[tuple[str, ...] | None] = tuple(LAYOUTS)
     wins: ClassVar[float] = 0.75
     learning_exponent: ClassVar[float] = 0.7
-    suits_latents: ClassVar[bool] = True
     follows_keys: ClassVar[bool] = True
     fills_in: ClassVar[bool] = True
     rationale: ClassVar[str] = "continuous values on a grid: on most data measured it came closest in the time"
