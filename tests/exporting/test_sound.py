@@ -83,7 +83,10 @@ def test_the_program_beside_graphs_gives_voices_their_pitch(voices: Audio) -> No
     grids = _voice_grids(voices)
     waves = sound.waves(grids.numpy(), json.loads(json.dumps(voices.sound_scale())))
     for our, their in zip(voices.decode(grids), waves, strict=True):
-        assert np.corrcoef(our, their)[0, 1] > 0.8  # a pulse may fall one sample beside, by rounding
+        high = [
+            np.fft.irfft(np.where(np.arange(len(x) // 2 + 1) > len(x) // 3, np.fft.rfft(x), 0)) for x in (our, their)
+        ]
+        assert np.corrcoef(*high)[0, 1] > 0.9  # below, phases of many tones differ by rounding
 
 
 @needs_node

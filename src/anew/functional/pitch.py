@@ -56,11 +56,20 @@ def pitched_source(magnitude: Tensor, frames: Frames, noise: Tensor) -> Tensor:
     """
     hertz, voicing = (_by_sample(values, frames.hop) for values in pitch(magnitude, frames))  # (B, N)
     share = ((voicing - VOICED[0]) / (VOICED[1] - VOICED[0])).clamp(0.0, 1.0)
-    turns = (hertz / frames.rate).cumsum(1).floor()
-    begins = functional.pad(turns[:, 1:] > turns[:, :-1], (1, 0))
-    pulses = begins * (frames.rate / hertz).sqrt()
-    source: Tensor = share.sqrt() * pulses + (1.0 - share).sqrt() * noise
+    source: Tensor = share.sqrt() * _pulses(hertz / frames.rate) + (1.0 - share).sqrt() * noise
     return source.float()
+
+
+def _pulses(cycles: Tensor) -> Tensor:
+    """(B, N) pulses with a power of one, one for each cycle, from cycles a sample (B, N), below 1.
+
+    A pulse between two samples is shared by both: rounded to one of them, high harmonics would be rough.
+    """
+    turns = cycles.cumsum(1)
+    begins = functional.pad(turns[:, 1:].floor() > turns[:, :-1].floor(), (1, 0))
+    heights = begins * (1.5 / cycles).sqrt()  # sharing takes a third of the power
+    before = heights * turns.frac() / cycles  # the share of the sample before, by the time since the pulse
+    return heights - before + functional.pad(before[:, 1:], (0, 1))
 
 
 def can_show_pitch(frames: Frames) -> bool:

@@ -84,9 +84,13 @@ def pitched_source(magnitude: Array, noise: Array, item: Scale) -> Array:
     time = (np.arange(len(noise)) + 0.5) / item["hop"] - 0.5  # in frames
     hertz, voicing = (np.interp(time, np.arange(magnitude.shape[1]), values) for values in pitch(magnitude, item))
     share = np.clip((voicing - VOICED[0]) / (VOICED[1] - VOICED[0]), 0.0, 1.0)
-    begins = np.diff(np.floor(np.cumsum(hertz / item["rate"])), prepend=0.0) > 0.0
-    begins[0] = False
-    return np.asarray(np.sqrt(share) * begins * np.sqrt(item["rate"] / hertz) + np.sqrt(1.0 - share) * noise)
+    cycles = hertz / item["rate"]  # a sample
+    turns = np.cumsum(cycles)
+    heights = np.diff(np.floor(turns), prepend=0.0) * np.sqrt(1.5 / cycles)  # sharing takes a third of the power
+    heights[0] = 0.0
+    before = heights * (turns % 1.0) / cycles  # the share of the sample before, by the time since the pulse
+    pulses = heights - before + np.append(before[1:], 0.0)
+    return np.asarray(np.sqrt(share) * pulses + np.sqrt(1.0 - share) * noise)
 
 
 def pitch(magnitude: Array, item: Scale) -> tuple[Array, Array]:

@@ -88,16 +88,26 @@ function waveform(magnitude, item, frames) {
 // (N): pulses at the pitch of magnitudes (F, T) where they are voiced, and noise (N) elsewhere.
 function pitchedSource(magnitude, noise, item, frames, transform) {
   const [hertz, voicing] = pitchOf(magnitude, item, frames, transform);
-  let turns = 0;
-  return noise.map((value, i) => {
+  const at = (values, i) => {
     const time = Math.min(frames - 1, Math.max(0, (i + 0.5) / item.hop - 0.5));
     const [left, right] = [Math.floor(time), Math.ceil(time)];
-    const at = (values) => values[left] + (time - left) * (values[right] - values[left]);
-    const share = Math.min(1, Math.max(0, (at(voicing) - VOICED[0]) / (VOICED[1] - VOICED[0])));
-    const before = Math.floor(turns);
-    turns += at(hertz) / item.rate;
-    const pulse = i > 0 && Math.floor(turns) > before ? Math.sqrt(item.rate / at(hertz)) : 0;
-    return Math.sqrt(share) * pulse + Math.sqrt(1 - share) * value;
+    return values[left] + (time - left) * (values[right] - values[left]);
+  };
+  const pulses = new Float64Array(noise.length);
+  let turns = at(hertz, 0) / item.rate;
+  for (let i = 1; i < noise.length; i++) {
+    const cycles = at(hertz, i) / item.rate;
+    const begins = Math.floor(turns + cycles) > Math.floor(turns);
+    turns += cycles;
+    if (!begins) continue;
+    const since = (turns % 1) / cycles; // in samples: a pulse between two samples is shared by both
+    const height = Math.sqrt(1.5 / cycles); // sharing takes a third of the power
+    pulses[i] += (1 - since) * height;
+    pulses[i - 1] += since * height;
+  }
+  return noise.map((value, i) => {
+    const share = Math.min(1, Math.max(0, (at(voicing, i) - VOICED[0]) / (VOICED[1] - VOICED[0])));
+    return Math.sqrt(share) * pulses[i] + Math.sqrt(1 - share) * value;
   });
 }
 
