@@ -3,7 +3,8 @@
 Copies of a record stay in one part when the data is split, so a held-out record is never one of the training part. A model of
 the symbols does not know that; redrawing samples that are training records conditions on it. It is also what people expect from a
 list of names, molecules or proteins: new records. If most records repeat, as the lines of a log do, repetition is a property of
-the data: then nothing is kept, and a sample may repeat records.
+the data: then nothing is kept, and a sample may repeat records. Held-out records do so too where the split takes repeats for draws
+from a distribution.
 """
 
 from __future__ import annotations
