@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import anew
@@ -16,11 +17,13 @@ from anew.evaluation.announcements import Announcements
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
+    POOL_BYTES,
     Pace,
     _sampled,
     evaluate_run,
     measure_all,
     page_seconds,
+    pool_limit,
     writing_seconds,
 )
 from anew.workflows.run_report import save_samples
@@ -196,3 +199,10 @@ def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: 
     assert report.folder is not None and (report.folder / "report.html").is_file()
     values = json.loads((report.folder / "report.json").read_text())
     assert values["basis"]["samples"] >= 8
+
+
+def test_the_audit_holds_more_sounds_than_images_of_their_size() -> None:
+    image, sound = np.zeros((400, 400), np.uint8), np.zeros(40_000, np.float32)
+    assert pool_limit(image) == POOL_BYTES // (10 * image.nbytes)
+    assert pool_limit(sound) == POOL_BYTES // (2 * sound.nbytes)
+    assert pool_limit(np.zeros(2**22, np.float32)) == 1_000  # fewer say nothing

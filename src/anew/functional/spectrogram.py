@@ -37,7 +37,8 @@ class Frames:
         return torch.stft(padded, self.size, self.hop, window=window, center=False, return_complex=True)
 
     def istft(self, spectrum: Tensor, length: int) -> Tensor:
-        """(B, F, T) complex -> (B, length): the least-squares inverse (Griffin and Lim 1984)."""
+        """(B, F, T) complex -> (B, length): the least-squares inverse (Griffin and Lim 1984). Frequencies may be left out at the
+        top: they are silent."""
         window = _window(self.size)
         count = spectrum.shape[2]
         # Frames are made contiguous: across strides, the rounding of a transform depends on how many clips there are.
@@ -109,11 +110,14 @@ def steady_phase(magnitude: Tensor, frames: Frames) -> Tensor:
 
 
 def griffin_lim(magnitude: Tensor, frames: Frames, length: int, rounds: int, phase: Tensor) -> Tensor:
-    """(B, length) a signal whose magnitudes come near (B, F, T), from a first phase: fast Griffin-Lim."""
+    """(B, length) a signal whose magnitudes come near (B, F, T), from a first phase: fast Griffin-Lim.
+
+    Frequencies may be left out at the top: they are silent, and cost nothing."""
+    bins = magnitude.shape[1]
     turn = torch.polar(torch.ones_like(magnitude), phase)
     last: Tensor | None = None
     for _ in range(rounds):
-        real = frames.stft(frames.istft(magnitude * turn, length))
+        real = frames.stft(frames.istft(magnitude * turn, length))[:, :bins]
         extrapolated = real if last is None else real + MOMENTUM * (real - last)
         turn, last = extrapolated / extrapolated.abs().clamp_min(TINY), real
     return frames.istft(magnitude * turn, length)

@@ -37,7 +37,10 @@ from anew.workflows.sample_counts import SampleTargets, is_running_text, sample_
 
 __all__ = ["EvaluationReport", "evaluate_run"]
 
-POOL_BYTES = 192 * 2**20  # real items that the audit for copies holds; it takes about ten times as much memory
+POOL_BYTES = 1920 * 2**20  # memory for the real items that the audit for copies holds; chosen
+# Memory that a real item takes there, as a multiple of its own size: of images and records features are kept, of sounds
+# spectrograms, which are far smaller than they are. Measured for images.
+WORKING_SPACE, SOUND_SPACE = 10, 2
 # Time for the rest of the evaluation once sampling was stopped by hand: whoever pressed Ctrl-C waits for it; chosen.
 STOPPED_SECONDS = 20.0
 # Units of the test part, taken evenly, on which the parts of a mixed model are scored: few digits are shown; chosen.
@@ -415,7 +418,9 @@ def grouped_pool(
 
 def pool_limit(item: DecodedItem) -> int:
     """How many real items like this one the audit for copies may hold in memory."""
-    return max(int(POOL_BYTES // max(size_of(item), 1)), 1_000)
+    is_sound = isinstance(item, np.ndarray) and item.dtype.kind == "f"
+    space = SOUND_SPACE if is_sound else WORKING_SPACE
+    return max(int(POOL_BYTES // max(space * size_of(item), 1)), 1_000)
 
 
 def size_of(item: DecodedItem) -> int:

@@ -231,14 +231,11 @@ class SoundScale:
         return self._tones(magnitude * (1.0 - share), rounds, bins) + self._filtered(magnitude, magnitude * share)
 
     def _tones(self, magnitude: Tensor, rounds: int, bins: int | None = None) -> Tensor:
-        """Sounds (B, N) with phases, for the first `bins` frequencies (None: all), in which tones continue."""
-        import torch
-
+        """Sounds (B, N) with phases in which tones continue, of the first `bins` frequencies (None: all)."""
         from anew.functional.spectrogram import griffin_lim, steady_phase
 
-        phase = torch.zeros_like(magnitude)
-        phase[:, :bins] = steady_phase(magnitude[:, :bins], self.frames)
-        return griffin_lim(magnitude, self.frames, self.shape.length, rounds, phase)
+        tonal = magnitude[:, :bins]
+        return griffin_lim(tonal, self.frames, self.shape.length, rounds, steady_phase(tonal, self.frames))
 
     def _filtered(self, magnitude: Tensor, wanted: Tensor) -> Tensor:
         """Noise, or pulses at the pitch of clips with magnitudes (B, F, T), filtered to the magnitudes wanted (B, F, T): (B, N).

@@ -71,9 +71,8 @@ def waveform(magnitude: Array, item: Scale) -> Array:
         hertz = np.arange(len(magnitude)) * (item["rate"] / item["window"])
         share = 1.0 / (1.0 + np.exp((item["noise_from"] - hertz) / (BLEND * item["noise_from"])))[:, None]
     bins = int((share < 1.0 - INAUDIBLE_SHARE).sum())
-    phase = np.zeros_like(magnitude)
-    phase[:bins] = steady_phase(magnitude[:bins], item["window"], item["hop"])
-    tones = griffin_lim(magnitude * (1.0 - share), phase, item)
+    tonal = (magnitude * (1.0 - share))[:bins]
+    tones = griffin_lim(tonal, steady_phase(tonal, item["window"], item["hop"]), item)
     noise = np.random.default_rng(0).standard_normal((item["length"],))
     source = stft(pitched_source(magnitude, noise, item) if item["pitched"] else noise, item)
     return tones + istft(magnitude * share * source / np.maximum(np.abs(source).mean(0), TINY), item)
@@ -168,10 +167,10 @@ def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
 
 
 def griffin_lim(magnitude: Array, phase: Array, item: Scale) -> Array:
-    """A waveform (N,) whose magnitudes are close to those given, from an initial phase."""
+    """A waveform (N,) whose magnitudes are close to (F, T), from an initial phase; frequencies left out at the top are silent."""
     rotation, last = np.exp(1j * phase), None
     for _ in range(item["rounds"]):
-        real = stft(istft(magnitude * rotation, item), item)
+        real = stft(istft(magnitude * rotation, item), item)[: len(magnitude)]
         extrapolated = real if last is None else real + MOMENTUM * (real - last)
         rotation, last = extrapolated / np.maximum(np.abs(extrapolated), TINY), real
     return istft(magnitude * rotation, item)

@@ -70,9 +70,10 @@ function waveform(magnitude, item, frames) {
   const share = Float64Array.from({ length: window / 2 + 1 }, (_, bin) => (edge === null ? 0 : 1 / (1 + Math.exp((edge - (bin * rate) / window) / (BLEND * edge)))));
   const bins = share.reduce((count, part) => count + (part < 1 - INAUDIBLE_SHARE ? 1 : 0), 0);
   const phase = new Float64Array(magnitude.length);
-  phase.set(steadyPhase(magnitude.subarray(0, bins * frames), item, frames, bins));
   const partOf = (value, i) => share[Math.floor(i / frames)] * value;
-  const tones = griffinLim(magnitude.map((value, i) => value - partOf(value, i)), phase, item, frames);
+  const tonal = magnitude.map((value, i) => value - partOf(value, i));
+  phase.set(steadyPhase(tonal.subarray(0, bins * frames), item, frames, bins));
+  const tones = griffinLim(tonal, phase, item, frames);
   if (edge === null) return tones;
   const random = new Random(0);
   const transform = new Fourier(window);
