@@ -164,7 +164,7 @@ def _clip_features(items: Sequence[Any]) -> np.ndarray:
 def sounds(path: Path) -> Cases:
     """Clips of half a second at 8 kHz."""
     size = round(SECONDS * RATE)
-    paths = sorted(path.rglob("*.wav"))
+    paths = sorted(file for file in path.rglob("*") if file.suffix in (".wav", ".flac", ".ogg"))
     items = []
     for i in np.random.default_rng(0).permutation(len(paths))[:2_600]:
         x, rate = audio_format.read(paths[i].read_bytes(), 0, 10 * size)

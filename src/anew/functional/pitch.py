@@ -36,11 +36,11 @@ def pitch(magnitude: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
     Returns:
         (B, T) Hz within PITCH, and (B, T) the autocorrelation there, up to about 1.
     """
-    hertz = torch.arange(frames.size // 2 + 1) * (frames.rate / frames.size)
-    power = torch.where(hertz[:, None] < RESOLVED, magnitude.double().square(), 0.0).transpose(1, 2).contiguous()
-    correlation = torch.fft.irfft(power, frames.size)  # (B, T, lags)
-    correlation = correlation / correlation[:, :, :1].clamp_min(TINY**2) / _overlap(frames.size)
     low, high = _lags(frames)
+    bins = math.ceil(RESOLVED * frames.size / frames.rate)
+    power = magnitude[:, :bins].double().square().transpose(1, 2).contiguous()
+    correlation = torch.fft.irfft(power, frames.size)[:, :, : high + 2]  # (B, T, lags)
+    correlation = correlation / correlation[:, :, :1].clamp_min(TINY**2) / _overlap(frames.size)[: high + 2]
     cost = OCTAVE_COST * (torch.arange(low, high + 1, dtype=torch.float64) / low).log2()
     lag = low + (correlation[:, :, low : high + 1] - cost).argmax(2)  # (B, T)
     before, middle, after = (correlation.gather(2, (lag + step)[:, :, None])[:, :, 0] for step in (-1, 0, 1))
