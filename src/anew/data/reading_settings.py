@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from anew.core import settings as configs
+from anew.core.registry import available
 from anew.data.modality import load_modality
-from anew.errors import ConfigError
+from anew.errors import ConfigError, did_you_mean
 
 # Of these, other data than that of a run may need other values
 OF_FILES = ("text_column", "image_column", "label_column", "encoding")
@@ -32,6 +33,30 @@ def reading_settings(
     for full_name in settings:
         prefix, _, name = full_name.rpartition(".")
         if name not in names or prefix not in ("", modality):
-            advice = f"only {' or '.join(names)} can" if names else "leave it out"
-            raise ConfigError(f"{full_name!r} cannot be set for {owner.traits.plural} that are only read; {advice}")
+            raise _refusal(full_name, f"{owner.traits.plural} that are", names)
     return configs.route_settings(settings, {modality: owner.Config})[modality]
+
+
+def check_reading_settings(settings: Mapping[str, object], modality: str | None) -> None:
+    """Check settings for data that has not been opened. modality: the kind of data, None if it is not known yet.
+
+    Raises:
+        ConfigError: A setting is not about reading, or its value is not allowed.
+    """
+    if modality is not None:
+        reading_settings(settings, modality, WITHOUT_RUN)
+        return
+    for full_name in settings:
+        if full_name.rpartition(".")[2] not in WITHOUT_RUN:
+            raise _refusal(full_name, "data that is", WITHOUT_RUN)
+    configs.route_settings(settings, {name: load_modality(name).Config for name in available("data")})
+
+
+def _refusal(full_name: str, data: str, names: Sequence[str]) -> ConfigError:
+    """A refusal of a setting. data: what is read; names: the settings that it can be read with."""
+    name = full_name.rpartition(".")[2]
+    advice = did_you_mean(name, names)
+    # A setting of other kinds of data is no misspelling
+    if "did you mean" not in advice or (name in WITHOUT_RUN and name not in names):
+        advice = f"; only {' or '.join(names)} can" if names else "; leave it out"
+    return ConfigError(f"{full_name!r} cannot be set for {data} only read{advice}")

@@ -20,7 +20,7 @@ from anew.core.threads import use_threads
 from anew.core.wording import listed, plural
 from anew.data.dataset import Dataset
 from anew.data.modality import load_modality
-from anew.data.reading_settings import WITHOUT_RUN, reading_settings
+from anew.data.reading_settings import WITHOUT_RUN, check_reading_settings, reading_settings
 from anew.data.skipped import describe_skipped
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import detect_modality, sample_of
@@ -65,9 +65,10 @@ def evaluate_samples(
         settings: How the data is read, by name, see `WITHOUT_RUN`; samples and held-out items too, where they have the columns.
         features, reporter: As in `evaluate_run`.
     """
+    reading = dict(settings or {})
+    check_reading_settings(reading, modality)
     use_threads()
     reporter = reporter or SilentReporter()
-    reading = dict(settings or {})
     real, form_settings = _open_real(samples, data, modality, seed, reading, reporter)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
