@@ -15,7 +15,7 @@ Every command takes these options:
 | option | meaning |
 |---|---|
 | `--help` | show the arguments of the command |
-| `--json` | print one JSON object to standard output; progress goes to standard error |
+| `--json` | print one JSON object to standard output, or nothing where the exit code is 2; progress and the error go to standard error |
 | `--debug` | show the traceback of an error (also: `ANEW_DEBUG=1`) |
 
 `anew --version` prints the version. Write times as `90s`, `10m` or `2h`.

@@ -110,8 +110,8 @@ def score(
         data: A folder, a file or a hub name with the same kind of data as the run; or a text, a list of texts, or a list of arrays.
         limit: About how many units (characters, residues, dimensions) to score, spread evenly over the data. None scores all.
         per_item: Whether to keep the score of each record in `items`. For a list of items they are always kept.
-        settings: How the files are read, by name: `text_column`, `image_column`, `label_column` and `encoding`. Without them, the
-            columns of the run are read where the data has them.
+        settings: How the files are read, by name: `text_column` of texts, `image_column` and `label_column` of images, `encoding`
+            of texts and code. Without them, the columns of the run are read where the data has them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
 
@@ -192,8 +192,9 @@ def evaluate(
         modality: The kind of data of `samples` and `data`. None detects it.
         out: The folder for the report on `samples`. None takes runs/NAME-report-N.
         seed: Seed of the samples and of the measurements.
-        settings: How the files of `data` are read, by name: `text_column`, `image_column`, `label_column`, `encoding` and `layout`.
-            They hold for `samples` and `held_out` too, whose columns are read where they have them.
+        settings: How the files of `data` are read, by name: `text_column` of texts, `image_column` and `label_column` of images,
+            `encoding` of texts and code, and `layout` of texts and proteins. They are checked before the data is read. They hold
+            for `samples` and `held_out` too, whose columns are read where they have them.
         trust_code: As in `load`.
         reporter: Shows the progress. None shows nothing.
 

@@ -19,6 +19,7 @@ MOST_PROCESSES = 1024
 RUN_HELP = "folder or address of the run"
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face dataset (owner/name)"
 MODALITY_HELP = "kind of data: text, code, image, audio, video, protein or molecule (default: detected)"
+READING_HELP = "text_column (texts), image_column and label_column (images), encoding (texts and code)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
 OPTIONS_OF_ARGUMENTS = {
     "settings": "--set",
@@ -75,11 +76,14 @@ class CommandParser(argparse.ArgumentParser):
 # ---- values ----
 
 
-def _setting(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set takes KEY=VALUE, for example --set width=64 (got {shorten(text)})")
-    return key.strip(), value.strip()
+def _setting(example: str) -> Callable[[str], tuple[str, str]]:
+    def parse_setting(text: str) -> tuple[str, str]:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set takes KEY=VALUE, for example --set {example} (got {shorten(text)})")
+        return key.strip(), value.strip()
+
+    return parse_setting
 
 
 def _integer(option: str) -> Callable[[str], int]:
@@ -147,8 +151,8 @@ def _process_count(text: str) -> int:
     return int(text)
 
 
-def _settings(p: CommandParser, help: str) -> None:
-    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help=help)
+def _settings(p: CommandParser, help: str, example: str) -> None:
+    p.add_argument("--set", action="append", type=_setting(example), default=[], metavar="KEY=VALUE", help=help)
 
 
 def _prefer(p: CommandParser) -> None:
@@ -178,7 +182,7 @@ def _look(p: CommandParser) -> None:
     _prefer(p)
     p.add_argument("--budget", metavar="TIME", help="estimate for this budget: 90s, 10m, 2h (default: several)")
     _seed(p)
-    _settings(p, "a setting of this kind of data; may be repeated (see `anew settings data`)")
+    _settings(p, "a setting of this kind of data; may be repeated (see `anew settings data`)", "layout=list")
 
 
 def _train(p: CommandParser) -> None:
@@ -200,7 +204,7 @@ def _train(p: CommandParser) -> None:
     p.add_argument("--modality", help=MODALITY_HELP)
     _prefer(p)
     _seed(p)
-    _settings(p, "a setting; may be repeated (see `anew settings`)")
+    _settings(p, "a setting; may be repeated (see `anew settings`)", "width=64")
     _processes(p)
     _verbose(p)
 
@@ -244,7 +248,7 @@ def _sample(p: CommandParser) -> None:
         metavar="N",
         help="images: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
     )
-    _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
+    _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)", "temperature=0.8")
     _trust_code(p)
 
 
@@ -253,7 +257,7 @@ def _score(p: CommandParser) -> None:
     p.add_argument("data", help=DATA_HELP)
     p.add_argument("--per-item", action="store_true", help="one row for each record, as CSV (or JSON, with --json)")
     p.add_argument("--out", metavar="FILE.csv", help="write the rows of --per-item to this file")
-    _settings(p, "how the data is read; may be repeated: text_column, image_column, label_column or encoding")
+    _settings(p, f"how the data is read; may be repeated: {READING_HELP}", "text_column=quote")
     _trust_code(p)
 
 
@@ -281,7 +285,8 @@ def _evaluate(p: CommandParser) -> None:
     _seed(p)
     _settings(
         p,
-        "for --samples: how --data is read; may be repeated: text_column, image_column, label_column, encoding or layout",
+        f"for --samples: how --data is read; may be repeated: {READING_HELP}, layout (texts and proteins)",
+        "text_column=quote",
     )
     _trust_code(p)
     _verbose(p)
@@ -299,7 +304,7 @@ def _compare(p: CommandParser) -> None:
         "-n", type=_integer("-n"), default=1000, metavar="N", help="samples measured per run (default: 1000)"
     )
     _seed(p)
-    _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only")
+    _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only", "width=64")
     _trust_code(p)
 
 
@@ -314,7 +319,7 @@ def _walk(p: CommandParser) -> None:
     p.add_argument("--label", help="use one class of the data only")
     p.add_argument("--from", dest="start", metavar="FILE", help="start from the item in this file instead of a sample")
     p.add_argument("--to", dest="end", metavar="FILE", help="end at the item in this file")
-    _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
+    _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)", "guidance=2")
     _trust_code(p)
 
 

@@ -36,11 +36,11 @@ def check_has_likelihood(generator: Generator) -> None:
     """Raise ConfigError if items have no likelihood under the model."""
     if generator.codec is not None:
         raise ConfigError(
-            "this run works on the latents of a codec, whose bits are not those of the items; score a run of vae"
+            "this run works on the latents of a codec, whose bits are not those of the items; score a run of a VAE"
         )
     if type(generator.family).bits is Family.bits:
         raise ConfigError(
-            f"the family {generator.family_name!r} has no likelihood, so data cannot be scored; score a run of vae"
+            f"the family {generator.family_name!r} has no likelihood, so data cannot be scored; score a run of a VAE"
         )
 
 
