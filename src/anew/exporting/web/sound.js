@@ -6,6 +6,7 @@ import { Random } from "./random.js";
 const LOWEST_HZ = 30; // where the first mel band begins
 const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 const TINY = 1e-8; // keeps divisions finite
+const LOBE = 3; // bins on each side of a peak whose centroid is its frequency
 const FLAT = 1e-5; // neighbours that differ by a smaller share count as equal: rounding makes no peaks
 const BLEND = 0.15; // width of the transition from tones to noise, relative to its frequency
 const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not needed
@@ -236,9 +237,13 @@ function steadyPhase(magnitude, { window, hop }, frames, bins) {
     const right = new Int32Array(bins);
     const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) * (1 + FLAT) && at(bin) >= at(bin + 1) * (1 - FLAT));
     for (let bin = 0; bin < bins; bin++) {
-      const curvature = at(bin - 1) - 2 * at(bin) + at(bin + 1);
-      const shift = Math.abs(curvature) > TINY ? (0.5 * (at(bin - 1) - at(bin + 1))) / curvature : 0;
-      advanced[bin] = before[bin] + (hop * 2 * Math.PI * (bin + Math.min(0.5, Math.max(-0.5, shift)))) / window;
+      let [moment, total] = [0, 0];
+      for (let step = -LOBE; step <= LOBE; step++) {
+        moment += step * at(bin + step);
+        total += at(bin + step);
+      }
+      const shift = Math.min(1, Math.max(-1, moment / Math.max(total, TINY)));
+      advanced[bin] = before[bin] + (hop * 2 * Math.PI * (bin + shift)) / window;
       left[bin] = isPeak[bin] ? bin : bin ? left[bin - 1] : -2 * bins;
     }
     for (let bin = bins - 1; bin >= 0; bin--) right[bin] = isPeak[bin] ? bin : bin < bins - 1 ? right[bin + 1] : 2 * bins;
