@@ -18,6 +18,7 @@ Scale = Mapping[str, Any]  # the numbers of sampler.json
 LOWEST_HZ = 30.0  # where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions finite
+LOBE = 3  # bins on each side of a peak whose centroid is its frequency
 FLAT = 1e-5  # neighbours that differ by a smaller share count as equal: rounding makes no peaks
 BLEND = 0.15  # width of the transition from tones to noise, relative to its frequency
 SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
@@ -48,7 +49,12 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         if len(grid) == 3:
             sound = to_stereo(sound, grid[1:], bank, item)
         peak = item["peak"] if item.get("levels") is None else peak_level(unit, item["levels"], item["peak"])
-        sound = fade_ends(sound, item["fade"])
+        heard = audible[-1] + 1 if len(audible) else 0  # frames
+        if item["lag"] is not None and heard < unit.shape[1]:
+            end = max(heard * item["hop"] + item["lag"], 2 * item["fade"])
+            sound[:end], sound[end:] = fade_ends(sound[:end], item["fade"]), 0.0
+        else:
+            sound = fade_ends(sound, item["fade"])
         highest = max(np.abs(sound).max(), TINY)
         sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds
@@ -162,9 +168,9 @@ def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
         padded = np.pad(magnitude[:, frame], 1)
         low, middle, high = padded[:-2], padded[1:-1], padded[2:]
         peak = (middle > low * (1.0 + FLAT)) & (middle >= high * (1.0 - FLAT))
-        curvature = low - 2 * middle + high
-        is_curved = np.abs(curvature) > TINY
-        offset = np.clip(np.where(is_curved, 0.5 * (low - high) / np.where(is_curved, curvature, 1.0), 0.0), -0.5, 0.5)
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(magnitude[:, frame], LOBE), 2 * LOBE + 1)
+        centroid = (windows @ np.arange(-LOBE, LOBE + 1)) / np.maximum(windows.sum(1), TINY)
+        offset = np.clip(centroid, -1.0, 1.0)
         advanced = previous_phase + hop * 2 * math.pi * (positions + offset) / window
         left = np.maximum.accumulate(np.where(peak, positions, -2 * bins))
         right = np.minimum.accumulate(np.where(peak, positions, 2 * bins)[::-1])[::-1]

@@ -6,6 +6,7 @@ import { Random } from "./random.js";
 const LOWEST_HZ = 30; // where the first mel band begins
 const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 const TINY = 1e-8; // keeps divisions finite
+const LOBE = 3; // bins on each side of a peak whose centroid is its frequency
 const FLAT = 1e-5; // neighbours that differ by a smaller share count as equal: rounding makes no peaks
 const BLEND = 0.15; // width of the transition from tones to noise, relative to its frequency
 const SILENT = 1e-4; // a value below this share of the peak is not heard (-80 dB)
@@ -23,7 +24,7 @@ const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions 
 
 // The waveform of a grid (1 or 3, M, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, length, depth, top, gain,
-// peak, levels, rounds, floor, tail, fade, noise_from, pitched.
+// peak, levels, rounds, floor, tail, lag, fade, noise_from, pitched.
 export function waveOf(grid, item) {
   const channels = item.channels ?? 1; // older exports hold mono sound
   const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
@@ -42,8 +43,10 @@ export function waveOf(grid, item) {
   const magnitude = fromMel(bands, bank, item, frames);
   const mono = waveform(magnitude, item, frames);
   const whole = channels === 2 ? toStereo(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
-  const last = whole.length / channels - 1;
-  const ramp = (i) => Math.min(i / item.fade, 1); // without it a loud beginning would click
+  const endsEarly = Number.isInteger(item.lag) && audibleFrames < frames; // older exports have no lag
+  const end = endsEarly ? Math.max(audibleFrames * item.hop + item.lag, 2 * item.fade) : whole.length / channels;
+  const last = Math.min(end, whole.length / channels) - 1;
+  const ramp = (i) => Math.max(0, Math.min(i / item.fade, 1)); // without it a loud beginning would click
   const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
   let highest = TINY;
   for (const value of sound) highest = Math.max(highest, Math.abs(value / item.gain));
@@ -247,9 +250,13 @@ function steadyPhase(magnitude, { window, hop }, frames, bins) {
     const right = new Int32Array(bins);
     const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) * (1 + FLAT) && at(bin) >= at(bin + 1) * (1 - FLAT));
     for (let bin = 0; bin < bins; bin++) {
-      const curvature = at(bin - 1) - 2 * at(bin) + at(bin + 1);
-      const shift = Math.abs(curvature) > TINY ? (0.5 * (at(bin - 1) - at(bin + 1))) / curvature : 0;
-      advanced[bin] = before[bin] + (hop * 2 * Math.PI * (bin + Math.min(0.5, Math.max(-0.5, shift)))) / window;
+      let [moment, total] = [0, 0];
+      for (let step = -LOBE; step <= LOBE; step++) {
+        moment += step * at(bin + step);
+        total += at(bin + step);
+      }
+      const shift = Math.min(1, Math.max(-1, moment / Math.max(total, TINY)));
+      advanced[bin] = before[bin] + (hop * 2 * Math.PI * (bin + shift)) / window;
       left[bin] = isPeak[bin] ? bin : bin ? left[bin - 1] : -2 * bins;
     }
     for (let bin = bins - 1; bin >= 0; bin--) right[bin] = isPeak[bin] ? bin : bin < bins - 1 ? right[bin + 1] : 2 * bins;
