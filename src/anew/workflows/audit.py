@@ -65,10 +65,9 @@ def evaluate_samples(
         settings: How the data is read, by name, see `WITHOUT_RUN`; samples and held-out items too, where they have the columns.
         features, reporter: As in `evaluate_run`.
     """
-    reading = dict(settings or {})
-    check_reading_settings(reading, modality)
     use_threads()
     reporter = reporter or SilentReporter()
+    reading = dict(settings or {})
     real, form_settings = _open_real(samples, data, modality, seed, reading, reporter)
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
@@ -119,6 +118,7 @@ def _open_real(
     samples: str, data: str, modality: str | None, seed: int, reading: Mapping[str, object], reporter: Reporter
 ) -> tuple[Dataset, dict[str, object]]:
     """The data, fitted, in the form of the samples, and the settings that bring it there. reading: settings for reading."""
+    check_reading_settings(reading, modality)
     reporter.message("  reading the data")
     # A column may be that of samples in a table, whose data is none
     columns = ColumnChoice.of(reading, needs_tables=False)
