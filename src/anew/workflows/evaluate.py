@@ -413,7 +413,8 @@ def grouped_pool(
     train, held_out = ([part[i] for i in rng.permutation(len(part))] for part in (train, held_out))
     keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
     groups = np.unique(keys, return_inverse=True)[1]
-    return AuditPool(train, held_out, groups, max(n_train_total, len(train)), randomly_held_out)
+    total = max(n_train_total, len(train))
+    return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
 
 
 def pool_limit(item: DecodedItem) -> int:

@@ -346,9 +346,13 @@ class Audit(Generic[ItemT]):
         self, sample_nearests: Sequence[NearestReal], method: str, control_p: float | None = None
     ) -> CopyTestResult:
         """The result of the reference test alone."""
+        self._compare_singly()
         reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
-        identical = count_identical(sample_nearests, self.is_train)
-        share = max(reference.copied, identical) / self.n_samples if reference.p <= ALPHA else 0.0
+        identical, n_compared, real_identical = count_identical(sample_nearests, self.is_train), 0, 0
+        if identical:
+            n_compared, real_identical = len(self._stand_ins), self._count_identical_real()
+        by_chance = self.n_samples * real_identical / max(n_compared, 1)
+        share = max(reference.copied, identical - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
@@ -368,8 +372,24 @@ class Audit(Generic[ItemT]):
             reference_p=reference.p,
             control_p=control_p,
             identical=identical,
+            real_compared=n_compared,
+            real_identical=real_identical,
             notes=self.notes,
         )
+
+    def _compare_singly(self) -> None:
+        """Put each whole item into a group of its own.
+
+        Samples are compared with all real items; real items that pose as samples must be, too, with their near-duplicates.
+        """
+        if self._compare_within_groups:
+            self.groups = np.arange(len(self.groups))
+            self.distances = [distance.with_groups(self.groups) for distance in self.distances]
+
+    def _count_identical_real(self) -> int:
+        """The number of stand-ins that are at distance 0 from another real item, by any of the distances."""
+        stand_ins = np.sort(self._stand_ins)
+        return int(np.any([d.nearest(stand_ins, self.pool)[1] == 0.0 for d in self.distances], axis=0).sum())
 
     def _pairs(self, sample_nearests: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
         """The most suspicious samples among those that are nearest to a training item."""
