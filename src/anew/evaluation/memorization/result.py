@@ -254,10 +254,7 @@ class CopyTestResult:
         fact = ""
         if self.identical:
             fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to one"
-        return (
-            f"Copying found: {extent} are copies of training items, or nearly so{fact} "
-            f"(p = {self.p:.2g})."
-        )
+        return f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g})."
 
     def _not_found(self) -> str:
         if self.method == "reference":
