@@ -22,6 +22,7 @@ import anew
 from anew.core.random import generator
 from anew.core.specs import SampleRequest
 from anew.data.dataset import Dataset
+from anew.data.formats.audio import cut_tail
 from anew.exporting.onnx import to_onnx
 from anew.families.portable import Graph
 from denoising import drawn_inputs
@@ -135,8 +136,9 @@ def test_sound_is_that_of_the_run(tmp_path: Path, make_data: Callable[[Path, int
     import soundfile
 
     ours = model.modality.decode(grids)
-    for wave, path in zip(ours, paths, strict=True):
+    for whole, path in zip(ours, paths, strict=True):
         theirs, rate = soundfile.read(path)
+        wave = cut_tail(whole, rate)
         assert rate == model.modality.clip_shape.rate and theirs.shape == wave.shape
         assert np.corrcoef(theirs.flatten(), wave.flatten())[0, 1] > 0.99
         assert np.abs(theirs).max() == pytest.approx(np.abs(wave).max(), rel=2e-3)

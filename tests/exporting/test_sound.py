@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from anew.data.formats import audio
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.types import DataBudget, Item
-from anew.exporting.runtime import sound
+from anew.exporting.runtime import sample, sound
 from anew.functional.envelope import pulses
 from samples import tones, voice
 
@@ -22,6 +27,15 @@ import { readFileSync } from "node:fs";
 const { waveOf } = await import(process.argv[1]);
 const { grids, item } = JSON.parse(readFileSync(0, "utf8"));
 console.log(JSON.stringify(grids.map((grid) => Array.from(waveOf(grid, item)))));
+"""
+
+SHOWN_IN_NODE = """
+import { readFileSync } from "node:fs";
+const [engine, tensor] = process.argv.slice(1);
+const [{ Engine }, { Tensor }] = [await import(engine), await import(tensor)];
+const { shape, values, items } = JSON.parse(readFileSync(0, "utf8"));
+const made = (item) => Engine.prototype.items.call({ item }, { x: Tensor.from("f32", shape, values), isLast: true });
+console.log(JSON.stringify(items.map((item) => made(item).map(({ wave }) => Array.from(wave)))));
 """
 
 
@@ -61,6 +75,52 @@ def _in_node(modality: Audio, grids: torch.Tensor) -> list[np.ndarray]:  # type:
     command = [str(NODE), "--input-type=module", "-e", IN_NODE, (WEB / "sound.js").as_uri()]
     answer = subprocess.run(command, input=request, capture_output=True, text=True, check=True, timeout=120)
     return [np.asarray(wave) for wave in json.loads(answer.stdout)]
+
+
+def _ending_early(modality: Audio) -> tuple[torch.Tensor, list[int]]:
+    """Grids that are silent from their middle on, and the lengths of the files that the run writes of them."""
+    grids = _grids(modality, 3)
+    grids[..., grids.shape[-1] // 2 :] = -1.0
+    files = [modality.save_item(wave).data for wave in modality.decode(grids)]
+    lengths = [len(soundfile.read(io.BytesIO(file))[0]) for file in files]
+    assert max(lengths) < 0.8 * modality.clip_shape.length
+    return grids, lengths
+
+
+def test_the_program_beside_graphs_ends_clips_as_the_run_does(
+    modality: Audio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grids, lengths = _ending_early(modality)
+    monkeypatch.setitem(sys.modules, "sound", sound)
+    sampler = object.__new__(sample.Sampler)  # files need no graphs
+    whole = [modality.clip_shape.length] * len(lengths)
+    for trim, expected in ((True, lengths), (False, whole), (None, whole)):  # None: an older export
+        item = {"kind": "sound", **modality.sound_scale(), "trim": trim}
+        sampler.program = {"item": item}
+        read = [len(soundfile.read(path)[0]) for path in sampler.save(grids.numpy(), tmp_path / str(trim))]
+        assert np.abs(np.subtract(read, expected)).max() <= 2  # rounding: silence may begin a value earlier
+
+
+@needs_node
+def test_pages_end_clips_as_the_run_does(modality: Audio) -> None:
+    grids, lengths = _ending_early(modality)
+    item = {"kind": "sound", **modality.sound_scale()}
+    items = [item, {**item, "trim": False}]
+    request = json.dumps({"shape": list(grids.shape), "values": grids.flatten().tolist(), "items": items})
+    files = [(WEB / name).as_uri() for name in ("engine.js", "tensor.js")]
+    command = [str(NODE), "--input-type=module", "-e", SHOWN_IN_NODE, *files]
+    answer = subprocess.run(command, input=request, capture_output=True, text=True, check=True, timeout=120)
+    cut, whole = ([len(wave) for wave in waves] for waves in json.loads(answer.stdout))
+    assert np.abs(np.subtract(cut, lengths)).max() <= 0.01 * 8000  # pages draw noise from other numbers
+    assert whole == [modality.clip_shape.length] * len(lengths)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_silence_that_is_cut_is_that_of_the_run(channels: int) -> None:
+    loud = np.linspace(0.9, 0.5, 400 * channels).reshape(400, channels)
+    for peak, tail in ((1.0, 1e-5), (0.01, 1.2e-5), (0.0, 0.0)):
+        wave = np.concatenate([peak * loud, np.full((600, channels), tail)]).squeeze()
+        assert np.array_equal(sound.cut_tail(wave, 8000), audio.cut_tail(wave, 8000))
 
 
 @pytest.fixture(scope="module")

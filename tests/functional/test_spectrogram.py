@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from anew.functional.envelope import pulses
@@ -88,3 +89,17 @@ def test_noise_begins_where_it_is_said_to() -> None:
     share = noise_share(FRAMES, 2000.0)[:, 0]
     hertz = torch.arange(len(share)) * FRAMES.rate / FRAMES.size
     assert (share[hertz < 1000.0] < 0.05).all() and (share[hertz > 3000.0] > 0.95).all()
+
+
+@pytest.mark.parametrize("hertz", [196.0, 311.1, 440.0, 523.3, 987.8])
+def test_tones_that_come_back_from_mel_bands_are_in_tune(hertz: float) -> None:
+    time = torch.arange(96 * 64) / FRAMES.rate
+    tone = sum((2 * math.pi * hertz * k * time).sin() / k for k in (1, 2, 3))
+    bank = mel_bank(FRAMES.rate, FRAMES.size, 64)
+    magnitude = from_mel(bank @ FRAMES.stft(tone[None]).abs(), bank)
+    again = griffin_lim(magnitude, FRAMES, len(time), 2, steady_phase(magnitude, FRAMES))[0, 1000:-1000]
+    spectrum = torch.fft.rfft(again * torch.hann_window(len(again)), 2**18).abs()
+    step = FRAMES.rate / 2**18
+    near = slice(round(0.9 * hertz / step), round(1.1 * hertz / step))
+    peak = (near.start + int(spectrum[near].argmax())) * step
+    assert abs(1200.0 * math.log2(peak / hertz)) < 6.0  # cents: fewer are not heard

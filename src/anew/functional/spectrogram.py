@@ -18,6 +18,9 @@ MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søn
 TINY = 1e-8  # keeps divisions by silence finite
 MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average, see docs/log.md; exports do as many
 LEVEL = 1e-5  # neighbours that differ by less are level: rounding, which differs between programs, makes no peaks
+LOBE = (
+    3  # bins on each side of a peak that its tone reaches under a Hann window, and a little more for mel bands; chosen
+)
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen
 
 
@@ -88,18 +91,22 @@ def from_mel(mel: Tensor, bank: Tensor, rounds: int = MEL_ROUNDS) -> Tensor:
 
 def steady_phase(magnitude: Tensor, frames: Frames) -> Tensor:
     """(B, F, T) a phase for magnitudes (B, F, T) in which every peak goes on as a steady tone from frame to frame, the bins
-    about it in step with it (Beauregard, Harish and Wyse 2015: single-pass inversion)."""
+    about it in step with it (Beauregard, Harish and Wyse 2015: single-pass inversion).
+
+    The frequency of a peak is the centroid of the bins within LOBE, which mel bands keep: their triangles add up to straight lines.
+    The parabola through its top is that of the bands' shape, and up to 60 cents off (docs/log.md, 2026-11-28)."""
     batch, bins, count = magnitude.shape
     place = torch.arange(bins).expand(batch, bins)
     far = torch.full_like(place, 2 * bins)
     before = torch.zeros(batch, bins)
     out = torch.empty_like(magnitude)
+    steps = torch.arange(-LOBE, LOBE + 1, dtype=magnitude.dtype)
     for frame in range(count):
         wide = functional.pad(magnitude[:, :, frame], (1, 1))
         low, middle, high = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
         peak = (middle > low * (1.0 + LEVEL)) & (middle >= high * (1.0 - LEVEL))
-        bend = low - 2 * middle + high
-        offset = torch.where(bend.abs() > TINY, 0.5 * (low - high) / bend, torch.zeros_like(bend)).clamp(-0.5, 0.5)
+        windows = functional.pad(magnitude[:, :, frame], (LOBE, LOBE)).unfold(1, 2 * LOBE + 1, 1)  # (B, F, 2 LOBE + 1)
+        offset = ((windows @ steps) / windows.sum(2).clamp_min(TINY)).clamp(-1.0, 1.0)
         turned = before + frames.hop * 2 * math.pi * (place + offset) / frames.size
         left = torch.where(peak, place, -far).cummax(1).values
         right = torch.where(peak, place, far).flip(1).cummin(1).values.flip(1)

@@ -167,9 +167,12 @@ class Sampler:
         folder, item = Path(out), self.program["item"]
         folder.mkdir(parents=True, exist_ok=True)
         if item["kind"] == "sound":
-            from sound import wav, waves  # type: ignore[import-not-found]  # next to this file where it is needed
+            from sound import cut_tail, wav, waves  # type: ignore[import-not-found]  # next to this file where it is needed
 
-            return _write_files(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
+            sounds, rate = waves(samples, item), item["rate"]
+            if item.get("trim"):  # older exports lack it
+                sounds = [cut_tail(sound, rate) for sound in sounds]
+            return _write_files(folder, ".wav", [wav(sound, rate) for sound in sounds])
         if item.get("matching"):
             from pixel_steps import matched  # type: ignore[import-not-found]  # next to this file where it is needed
 

@@ -18,8 +18,12 @@ Scale = Mapping[str, Any]  # the numbers of sampler.json
 LOWEST_HZ = 30.0  # where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8  # keeps divisions finite
+LOBE = 3  # bins on each side of a peak whose centroid is its frequency
 FLAT = 1e-5  # neighbours that differ by a smaller share count as equal: rounding makes no peaks
 BLEND = 0.15  # width of the transition from tones to noise, relative to its frequency
+SILENT = 1e-4  # a value below this share of the peak is not heard (-80 dB)
+ZERO = 0.5 / 32767.0  # values up to this become zero in a file of 16 bits
+KEPT_SECONDS = 0.01  # of the silence at the end of a clip
 INAUDIBLE_SHARE = 1e-3  # share of tones below which their phases are not needed
 MAX_IMAGE = 0.5  # largest value of a stereo image
 MAX_BALANCE_DB = 20.0  # level difference of two channels that MAX_IMAGE stands for
@@ -62,6 +66,13 @@ def fade_ends(sound: Array, edge: int) -> Array:
     """A waveform (N,) or (N, 2) that fades in and out within `edge` samples."""
     ramp = np.minimum(np.arange(len(sound)) / edge, 1.0)
     return np.asarray(sound * (ramp * ramp[::-1]).reshape(-1, *[1] * (sound.ndim - 1)))
+
+
+def cut_tail(sound: Array, rate: int) -> Array:
+    """A waveform (N,) or (N, 2) without the silence at its end, but for KEPT_SECONDS; a silent one stays as it is."""
+    size = np.abs(sound).reshape(len(sound), -1).max(1)
+    audible = np.flatnonzero(size > max(SILENT * float(size.max(initial=0.0)), ZERO))
+    return sound[: audible[-1] + 1 + round(KEPT_SECONDS * rate)] if len(audible) else sound
 
 
 def waveform(magnitude: Array, item: Scale) -> Array:
@@ -152,9 +163,9 @@ def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
         padded = np.pad(magnitude[:, frame], 1)
         low, middle, high = padded[:-2], padded[1:-1], padded[2:]
         peak = (middle > low * (1.0 + FLAT)) & (middle >= high * (1.0 - FLAT))
-        curvature = low - 2 * middle + high
-        is_curved = np.abs(curvature) > TINY
-        offset = np.clip(np.where(is_curved, 0.5 * (low - high) / np.where(is_curved, curvature, 1.0), 0.0), -0.5, 0.5)
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(magnitude[:, frame], LOBE), 2 * LOBE + 1)
+        centroid = (windows @ np.arange(-LOBE, LOBE + 1)) / np.maximum(windows.sum(1), TINY)
+        offset = np.clip(centroid, -1.0, 1.0)
         advanced = previous_phase + hop * 2 * math.pi * (positions + offset) / window
         left = np.maximum.accumulate(np.where(peak, positions, -2 * bins))
         right = np.minimum.accumulate(np.where(peak, positions, 2 * bins)[::-1])[::-1]

@@ -6,7 +6,7 @@ import { kernelName } from "./kernels.js";
 import { matchedFrames } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
-import { waveOf } from "./sound.js";
+import { cutTail, waveOf } from "./sound.js";
 import { Tensor } from "./tensor.js";
 import { makeTokenizer } from "./tokenizer.js";
 import { TokenStream, drawIndex, filtered } from "./tokens.js";
@@ -137,7 +137,10 @@ export class Engine {
       if (isLast) own = matchedFrames(own, shape, this.item.matching);
       if (fill) own = own.map((value, i) => (fill.mask[i] ? fill.values[i] : value));
       const item = { shape, values: own };
-      if (isLast && this.item.kind === "sound") item.wave = waveOf(item.values, this.item);
+      if (isLast && this.item.kind === "sound") {
+        const wave = waveOf(item.values, this.item);
+        item.wave = this.item.trim ? cutTail(wave, this.item) : wave;
+      }
       return item;
     });
   }

@@ -6,8 +6,12 @@ import { Random } from "./random.js";
 const LOWEST_HZ = 30; // where the first mel band begins
 const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 const TINY = 1e-8; // keeps divisions finite
+const LOBE = 3; // bins on each side of a peak whose centroid is its frequency
 const FLAT = 1e-5; // neighbours that differ by a smaller share count as equal: rounding makes no peaks
 const BLEND = 0.15; // width of the transition from tones to noise, relative to its frequency
+const SILENT = 1e-4; // a value below this share of the peak is not heard (-80 dB)
+const ZERO = 0.5 / 32767; // values up to this become zero in a file of 16 bits
+const KEPT_SECONDS = 0.01; // of the silence at the end of a clip
 const INAUDIBLE_SHARE = 1e-3; // share of tones below which their phases are not needed
 const MAX_IMAGE = 0.5; // largest value of a stereo image
 const MAX_BALANCE_DB = 20; // level difference of two channels that MAX_IMAGE stands for
@@ -47,6 +51,14 @@ export function waveOf(grid, item) {
   const peak = item.levels ? peakLevel(units, audibleFrames, item, frames) : item.peak; // older exports have one peak for all
   const scale = peak === null ? 1 / Math.max(highest, 1) : peak / highest;
   return Float32Array.from(sound, (value) => (value / item.gain) * scale);
+}
+
+// A waveform (N), or (N, 2) of stereo, without the silence at its end, but for KEPT_SECONDS; a silent one stays as it is.
+export function cutTail(sound, { rate, channels = 1 }) {
+  const peak = sound.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
+  let last = sound.length - 1;
+  while (last >= 0 && Math.abs(sound[last]) <= Math.max(SILENT * peak, ZERO)) last--;
+  return last < 0 ? sound : sound.slice(0, channels * (Math.floor(last / channels) + 1 + Math.round(KEPT_SECONDS * rate)));
 }
 
 // The peak of the waveform of a grid (M, T), chosen such that samples are as loud as the data. audibleFrames: silence follows.
@@ -236,9 +248,13 @@ function steadyPhase(magnitude, { window, hop }, frames, bins) {
     const right = new Int32Array(bins);
     const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) * (1 + FLAT) && at(bin) >= at(bin + 1) * (1 - FLAT));
     for (let bin = 0; bin < bins; bin++) {
-      const curvature = at(bin - 1) - 2 * at(bin) + at(bin + 1);
-      const shift = Math.abs(curvature) > TINY ? (0.5 * (at(bin - 1) - at(bin + 1))) / curvature : 0;
-      advanced[bin] = before[bin] + (hop * 2 * Math.PI * (bin + Math.min(0.5, Math.max(-0.5, shift)))) / window;
+      let [moment, total] = [0, 0];
+      for (let step = -LOBE; step <= LOBE; step++) {
+        moment += step * at(bin + step);
+        total += at(bin + step);
+      }
+      const shift = Math.min(1, Math.max(-1, moment / Math.max(total, TINY)));
+      advanced[bin] = before[bin] + (hop * 2 * Math.PI * (bin + shift)) / window;
       left[bin] = isPeak[bin] ? bin : bin ? left[bin - 1] : -2 * bins;
     }
     for (let bin = bins - 1; bin >= 0; bin--) right[bin] = isPeak[bin] ? bin : bin < bins - 1 ? right[bin + 1] : 2 * bins;
