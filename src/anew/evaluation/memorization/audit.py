@@ -250,7 +250,7 @@ class Audit(Generic[ItemT]):
             high=high,
             detection_limit=detection_limit(planted),
             method="scan",
-            pairs=self._pairs(sample_nearests, scan),
+            pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[scan.decisive].name,
             samples=self.n_samples,
             train=int(self.is_train[self.pool].sum()),
@@ -350,7 +350,8 @@ class Audit(Generic[ItemT]):
         reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
         identical, n_compared, real_identical = count_identical(sample_nearests, self.is_train), 0, 0
         if identical:
-            n_compared, real_identical = len(self._stand_ins), self._count_identical_real()
+            n_compared = len(self._stand_ins)
+            real_identical = count_identical_real(self.distances, np.sort(self._stand_ins), self.pool)
         by_chance = self.n_samples * real_identical / max(n_compared, 1)
         share = max(reference.copied, identical - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
@@ -363,7 +364,7 @@ class Audit(Generic[ItemT]):
             high=min(share + half, 1.0),
             detection_limit=None,
             method=method,
-            pairs=self._pairs(sample_nearests, scan),
+            pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[0].name,
             samples=self.n_samples,
             train=int(self.is_train.sum()),
@@ -385,25 +386,6 @@ class Audit(Generic[ItemT]):
         if self._compare_within_groups:
             self.groups = np.arange(len(self.groups))
             self.distances = [distance.with_groups(self.groups) for distance in self.distances]
-
-    def _count_identical_real(self) -> int:
-        """The number of stand-ins that are at distance 0 from another real item, by any of the distances."""
-        stand_ins = np.sort(self._stand_ins)
-        return int(np.any([d.nearest(stand_ins, self.pool)[1] == 0.0 for d in self.distances], axis=0).sum())
-
-    def _pairs(self, sample_nearests: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
-        """The most suspicious samples among those that are nearest to a training item."""
-        nearest = sample_nearests[scan.decisive]
-        rows = [i for i in scan.order if self.is_train[nearest.item[i]]][:PAIRS]
-        return [
-            ClosestPair(
-                sample=int(i),
-                train=int(self.original_index[nearest.item[i]]),
-                distance=float(nearest.distance[i]),
-                usual=float(nearest.scale[i]),
-            )
-            for i in rows
-        ]
 
 
 def stand_ins(n_samples: int) -> int:
@@ -453,6 +435,26 @@ def count_identical(sample_nearests: Sequence[NearestReal], is_train: NDArray[np
     return int(
         np.any([(nearest.distance == 0.0) & is_train[nearest.item] for nearest in sample_nearests], axis=0).sum()
     )
+
+
+def count_identical_real(distances: Sequence[Distance], stand_ins: Indices, pool: Indices) -> int:
+    """The number of stand-ins that are at distance 0 from another item of the pool, by any of the distances."""
+    return int(np.any([distance.nearest(stand_ins, pool)[1] == 0.0 for distance in distances], axis=0).sum())
+
+
+def closest_pairs(
+    nearest: NearestReal, scan: ScanResult, is_train: NDArray[np.bool_], original_index: Indices
+) -> list[ClosestPair]:
+    """The most suspicious samples among those that are nearest to a training item."""
+    return [
+        ClosestPair(
+            sample=int(i),
+            train=int(original_index[nearest.item[i]]),
+            distance=float(nearest.distance[i]),
+            usual=float(nearest.scale[i]),
+        )
+        for i in scan.order[is_train[nearest.item[scan.order]]][:PAIRS]
+    ]
 
 
 def audit(
