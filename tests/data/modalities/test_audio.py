@@ -394,6 +394,20 @@ def test_samples_end_as_clips_do_and_their_files_are_cut_there() -> None:
     assert seconds[1] < seconds[0] and abs(seconds[1] - mean) < 0.06
 
 
+def test_short_sounds_come_back_as_short() -> None:
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(0, 0.2, round(8000 * rng.uniform(0.06, 0.12))) for _ in range(30)]
+    modality = surveyed(encoded(np.pad(clips[0], (0, 2000 - len(clips[0])))))
+    items = [Item(str(i), encoded(np.pad(clip, (0, 2000 - len(clip))))) for i, clip in enumerate(clips)]
+    modality.fit(items, SIZE, ())
+    made = modality.decode(modality.batch(np.stack([modality.encode(item) for item in items]), None, None).x)
+    lengths = np.array([audio.end_of(wave) for wave in made]) / 8000
+    assert abs(np.mean(lengths) - np.mean([len(clip) for clip in clips]) / 8000) < 0.005
+    again = Audio(AudioConfig())
+    again.restore(modality.state(), Path())
+    assert again.sound_scale()["lag"] == modality.sound_scale()["lag"] < 0
+
+
 def test_a_grid_is_drawn_as_its_sound_is_pictured(tmp_path: Path) -> None:
     """A film shows grids without decoding them; they look like the pictures of the sounds: in colour, low tones below."""
     data = Dataset.open(str(tones(tmp_path / "tones", 24)), size=SIZE)

@@ -233,9 +233,15 @@ def cut_tail(x: Samples, rate: int) -> Samples:
     Silence is relative to the clip's own peak, so that soft clips end like loud ones. Values that are zero in a file of 16 bits
     are silence, too.
     """
+    end = end_of(x)
+    return x[: end + round(LEVEL_SECONDS * rate)] if end else x
+
+
+def end_of(x: Samples) -> int:
+    """Samples up to the last that is not silent, as `cut_tail` has it; 0 for a silent clip."""
     size = np.abs(x).reshape(len(x), -1).max(axis=1)
     audible = np.flatnonzero(size > max(SILENT * float(size.max(initial=0.0)), ZERO))
-    return x[: audible[-1] + 1 + round(LEVEL_SECONDS * rate)] if len(audible) else x
+    return int(audible[-1]) + 1 if len(audible) else 0
 
 
 def fit_length(x: Samples, length: int) -> Samples:
@@ -254,6 +260,11 @@ def fade_ends(x: Samples, edge: int) -> Samples:
     x[:edge] *= ramp
     x[len(x) - edge :] *= ramp[::-1]
     return x
+
+
+def end_at(x: Samples, end: int, edge: int) -> Samples:
+    """Fade both ends of the first `end` samples within `edge` samples, and silence what follows."""
+    return fit_length(fade_ends(x[:end], edge), len(x))
 
 
 def scale_to_peak(x: Samples, peak: float) -> Samples:

@@ -6,6 +6,7 @@ channel, the level, and for stereo sound two more; see `anew.functional.stereo`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ NOISE_FROM = (6000.0, 4500.0, 3500.0, 3000.0, 2500.0, 2000.0, 1500.0)
 # Largest value that may count as silence anywhere, 3 decibels above the quietest that is kept; chosen.
 LOUDEST_FLOOR = -0.92
 LOUDEST_TAIL = -0.3  # largest value of a grid that may count as silence: 45 decibels below the loudest
+MIN_ENDING = 8  # clips that must end before the grid does for `lag` to be learned; chosen
 COMPARED_CLIPS = 32  # clips by whose pulses the candidate is chosen
 INAUDIBLE_SHARE = 1e-3  # phases of tones with a smaller share are not needed
 # Improvement of `pulse_distance` that a lower candidate must bring: without a gain from noise, tones sound better.
@@ -50,6 +52,8 @@ class SoundScale:
         pitched: Whether that noise gives way to pulses where a voice has a pitch.
         floor: Value of a grid up to which a sample is silent there; -1 for the silence of the clips themselves.
         tail: Value of a grid up to which the end of a sample is silence.
+        lag: Samples of the waveform from the end of the last audible frame to the end of the sound, mostly below 0, since the
+            window of that frame may begin just before the end; None if clips do not end before the grid does.
     """
 
     shape: Shape
@@ -59,6 +63,7 @@ class SoundScale:
     pitched: bool = False
     floor: float = -1.0
     tail: float = -1.0
+    lag: int | None = None
 
     @classmethod
     def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> SoundScale:
@@ -96,7 +101,7 @@ class SoundScale:
         }
         levels = {"channels": shape.channels, "depth": RANGE_DB, "top": self.top, "gain": self.gain}
         sources = {"noise_from": self.noise_from, "pitched": self.pitched}
-        return {**sizes, **levels, **sources, "floor": self.floor, "tail": self.tail}
+        return {**sizes, **levels, **sources, "floor": self.floor, "tail": self.tail, "lag": self.lag}
 
     def _pulsing_as_real(self, rows: Numbers) -> tuple[float | None, bool]:
         """Choose the frequency in Hz above which noise replaces tones (None: tones only), and whether it pulses at a pitch.
@@ -185,6 +190,20 @@ class SoundScale:
         level = torch.as_tensor(x)[:, 0].detach().float().cpu().nan_to_num().clamp(-1.0, 1.0)
         level = level.masked_fill(level <= self.floor, -1.0)
         return torch.where(_is_tail(level, self.tail), -torch.ones_like(level), level)
+
+    def lagging_as(self, grids: Values, lengths: Sequence[int]) -> SoundScale:
+        """The scale with the mean `lag` of clips, whose grids are (n, C, M, T) and whose sounds end after these lengths."""
+        frames = _frames_heard(self.levels(grids))
+        lags = [
+            n - count * self.shape.hop for n, count in zip(lengths, frames, strict=True) if count < self.shape.frames
+        ]
+        return replace(self, lag=round(float(np.mean(lags))) if len(lags) >= MIN_ENDING else None)
+
+    def ends(self, x: Values) -> list[int]:
+        """The length of the sound of each grid (n, C, M, T), in samples of the waveform; silence follows."""
+        shape, lag = self.shape, self.lag
+        frames = _frames_heard(self.levels(x))
+        return [shape.length if lag is None or n == shape.frames else max(0, n * shape.hop + lag) for n in frames]
 
     def as_silent_as(self, samples: Values, real: Values) -> SoundScale:
         """The scale with the `floor` that makes samples (n, C, M, T) silent in as many places as real clips (m, C, M, T).
@@ -278,6 +297,11 @@ def coloured(unit: Numbers) -> NDArray[np.uint8]:
 def _mix_to_mono(rows: Numbers) -> Numbers:
     """(n, N) of (n, N) or (n, N, 2)."""
     return rows if rows.ndim == 2 else rows.mean(axis=2)
+
+
+def _frames_heard(level: Tensor) -> list[int]:
+    """The number of frames up to the last one that is not silent, of each level (n, M, T)."""
+    return [int(count) for count in (~_is_tail(level, -1.0))[:, 0].sum(1)]
 
 
 def _is_tail(grid: Tensor, level: float) -> Tensor:

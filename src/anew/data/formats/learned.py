@@ -54,6 +54,7 @@ class LearnedAudio(_LearnedGrid):
     pitched: Annotated[bool, Field(strict=True)] = False
     floor: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
     tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
+    lag: Annotated[int, Field(strict=True, ge=-(2**24), le=2**24)] | None = None
     levels: ClipLevels | None = None
 
 

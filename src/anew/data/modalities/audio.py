@@ -229,6 +229,8 @@ class Audio(Modality):
         shape = self._shape
         clips, levels = stored_clips.parts(rows, self._keeps_levels)
         self._scale = SoundScale.of(shape, clips, self.config.level == "keep", PEAK)
+        endings = [audio.end_of(clip) for clip in self.to_items(rows[:CALIBRATION_CLIPS])]
+        self._scale = self._scale.lagging_as(self._scale.grid(clips[:CALIBRATION_CLIPS]), endings)
         if self._keeps_levels:
             self._levels = ClipLevels.learn(self._scale.levels(self._scale.grid(clips)), levels, self._loudness(clips))
         classes = class_count(self.config.labels, labels, budget.items, "clips", self.notes)
@@ -274,7 +276,9 @@ class Audio(Modality):
     def decode(self, x: Values) -> list[audio.Samples]:
         """(n, C, M, T) in [-1, 1] -> (N,) or (N, 2) float32 each: magnitudes of the bands, then a phase for them."""
         # Faded as clips are; a sample that begins loud would click.
-        waves = [audio.fade_ends(wave, self._fade) for wave in self._scale.waves(x, self.config.rounds)]
+        ends = [max(end, 2 * self._fade) for end in self._scale.ends(x)]
+        sounds = zip(self._scale.waves(x, self.config.rounds), ends, strict=True)
+        waves = [audio.end_at(wave, end, self._fade) for wave, end in sounds]
         pairs = zip(waves, self._peaks(x, waves), strict=True)
         return [wave if peak is None else audio.scale_to_peak(wave, peak) for wave, peak in pairs]
 
@@ -336,6 +340,7 @@ class Audio(Modality):
             "pitched": self._scale.pitched,
             "floor": self._scale.floor,
             "tail": self._scale.tail,
+            "lag": self._scale.lag,
             "levels": self._levels and self._levels.model_dump(),
             "notes": list(self.notes),
         }
@@ -344,7 +349,7 @@ class Audio(Modality):
         record = learned.read(learned.LearnedAudio, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self.clip_shape = audio_clips.Shape(**record.clip)
-        scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail)
+        scale = (record.top, record.gain, record.noise_from, record.pitched, record.floor, record.tail, record.lag)
         self._scale = SoundScale(self.clip_shape, *scale)
         self._levels = record.levels
         if record.levels and len(record.levels.weights) != 2 * self.clip_shape.bands:

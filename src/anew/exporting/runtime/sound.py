@@ -49,7 +49,12 @@ def waves(samples: Array, item: Scale) -> list[Array]:
         if len(grid) == 3:
             sound = to_stereo(sound, grid[1:], bank, item)
         peak = item["peak"] if item.get("levels") is None else peak_level(unit, item["levels"], item["peak"])
-        sound = fade_ends(sound, item["fade"])
+        heard = audible[-1] + 1 if len(audible) else 0  # frames
+        if item["lag"] is not None and heard < unit.shape[1]:
+            end = max(heard * item["hop"] + item["lag"], 2 * item["fade"])
+            sound[:end], sound[end:] = fade_ends(sound[:end], item["fade"]), 0.0
+        else:
+            sound = fade_ends(sound, item["fade"])
         highest = max(np.abs(sound).max(), TINY)
         sounds.append(sound / max(highest, 1.0) if peak is None else sound * (peak / highest))
     return sounds

@@ -24,7 +24,7 @@ const MIN_OVERLAP = 0.1; // of the window with itself at a lag: keeps divisions 
 
 // The waveform of a grid (1 or 3, M, T) in [-1, 1], as a Float32Array (N), or (N, 2) of stereo.
 // item: rate, channels, window, hop, bands, length, depth, top, gain,
-// peak, levels, rounds, floor, tail, fade, noise_from, pitched.
+// peak, levels, rounds, floor, tail, lag, fade, noise_from, pitched.
 export function waveOf(grid, item) {
   const channels = item.channels ?? 1; // older exports hold mono sound
   const frames = grid.length / item.bands / (channels === 2 ? 3 : 1);
@@ -43,8 +43,10 @@ export function waveOf(grid, item) {
   const magnitude = fromMel(bands, bank, item, frames);
   const mono = waveform(magnitude, item, frames);
   const whole = channels === 2 ? toStereo(mono, all.subarray(area, 2 * area), all.subarray(2 * area), bank, item, frames) : mono;
-  const last = whole.length / channels - 1;
-  const ramp = (i) => Math.min(i / item.fade, 1); // without it a loud beginning would click
+  const endsEarly = Number.isInteger(item.lag) && audibleFrames < frames; // older exports have no lag
+  const end = endsEarly ? Math.max(audibleFrames * item.hop + item.lag, 2 * item.fade) : whole.length / channels;
+  const last = Math.min(end, whole.length / channels) - 1;
+  const ramp = (i) => Math.max(0, Math.min(i / item.fade, 1)); // without it a loud beginning would click
   const sound = whole.map((value, i) => value * ramp(Math.floor(i / channels)) * ramp(last - Math.floor(i / channels)));
   let highest = TINY;
   for (const value of sound) highest = Math.max(highest, Math.abs(value / item.gain));
