@@ -319,7 +319,7 @@ class Audio(Modality):
         return self._scale.picture(wave if self.config.level == "keep" else audio.scale_to_peak(wave, PEAK))
 
     def sound_scale(self) -> dict[str, object]:
-        """The numbers that turn a grid into a waveform, see `decode`; trim: whether its silent end is cut off."""
+        """The numbers that turn a grid into a waveform, see `decode`, and `trim`: whether its silent end is cut off."""
         peak = None if self.config.level == "keep" else PEAK
         levels = self._levels and self._levels.for_export()
         own = {"fade": self._fade, "peak": peak, "levels": levels, "rounds": self.config.rounds}
