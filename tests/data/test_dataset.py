@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -215,6 +216,23 @@ def test_lines_that_mostly_repeat_are_draws(
     assert sum(name in set(train) for name in test) > 0.9 * len(test)
     assert not any("in the training part too" in note for note in data.scan.notes)
     assert len(set(data.twins(train[:50]))) == 50
+
+
+@pytest.mark.parametrize("limits", [(), ("dataset.MAX_WHOLE_LIST_BYTES",)])
+def test_draws_of_few_different_lines_are_enough(
+    limits: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The advice on lines with a common beginning, layout=list, holds for eight different ones, too."""
+    for limit in limits:
+        monkeypatch.setattr(f"anew.data.{limit}", 0)
+    names = common_names(3000).splitlines()
+    common = [name for name, _ in Counter(names).most_common(8)]
+    (tmp_path / "n.txt").write_text("".join(f"HTTP/1.1 {name}\n" for name in names if name in common))
+    data = opened(tmp_path, settings={"layout": "list"})
+    assert data.are_draws and len(set(data.text("train"))) == 8
+    (tmp_path / "n.txt").write_text("".join(f"HTTP/1.1 {name}\n" for name in common) * 100)  # copied as a whole
+    with pytest.raises(DataError, match="8 different, copies count once"):
+        opened(tmp_path, settings={"layout": "list"})
 
 
 def test_carved_draws_are_no_overlap_of_the_own_parts(tmp_path: Path) -> None:

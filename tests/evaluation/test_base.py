@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,17 @@ def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., Ev
     evaluation = TEXT(make_inputs(PROSE, KEPT, samples, pool=pool_of(PROSE, KEPT)))
     (result,) = evaluation.copy_tests()
     assert result.found == copied and result.share == pytest.approx(float(copied), abs=0.1)
+
+
+def test_in_draws_a_sample_that_is_a_known_record_is_not_counted(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    names = [f"name {i}" for i in np.random.default_rng(0).geometric(0.1, 900)]
+    train, held_out, samples = names[:500], names[500:700], names[700:]
+    for are_draws in (False, True):
+        pool = replace(pool_of(train, held_out)(0), are_draws=are_draws)
+        inputs = make_inputs(train, held_out, samples, packed=False, pool=lambda n, pool=pool: pool)
+        (result,) = TEXT(inputs).copy_tests()
+        assert not result.found and ("identical" in result.verdict()) != are_draws
+        assert (result.to_json()["identical"] is None) == are_draws
 
 
 def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:

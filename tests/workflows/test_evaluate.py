@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import anew
+from anew.core.deadline import TimeIsUp
 from anew.core.reporter import SilentReporter
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.score import Score
@@ -65,8 +66,30 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
-    assert "Stopped by hand" in copies.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
+    assert "Stopped by hand" in copies.notes[0]
+    assert (
+        copies.notes[1] == "Not measured: the copying test (stopped by hand)."
+        and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
+    )
     assert heard.said[0] == "measuring 2 samples against the data"
+
+
+def test_a_copying_test_that_the_time_cut_off_is_named() -> None:
+    def no_time() -> Iterator[object]:
+        raise TimeIsUp
+        yield
+
+    evaluation = SimpleNamespace(
+        inputs=SimpleNamespace(samples=["a", "b"]),
+        announcements=SILENT,
+        answer_scores=lambda: iter(()),
+        copy_tests=no_time,
+        further_scores=lambda: iter(()),
+        too_few="",
+        unmeasured=[],
+    )
+    measured = measure_all(evaluation, SilentReporter())  # type: ignore[arg-type]
+    assert measured.copies is None and measured.notes[0] == "Not measured: the copying test (out of time)."
 
 
 def test_no_naive_model_takes_time_of_the_copying_test() -> None:

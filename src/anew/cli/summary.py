@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anew.api import as_record
 from anew.cli.terminal import Span
-from anew.core.wording import UNMEASURED
+from anew.core.wording import NOT_SETTLED, UNMEASURED, answer_key
 from anew.errors import command
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ ANSWERS = {
     "fair": ("partly", "bold yellow"),
     "poor": ("no", "bold red"),
     "too_few": ("too few to tell", "bold yellow"),
+    NOT_SETTLED: ("not settled", "bold yellow"),  # time was up before all figures were ready
 }
 NOT_MEASURED = (UNMEASURED, "dim")
-NOT_SETTLED = ("not settled", "bold yellow")  # there are enough items, but time was up before all figures were ready
 
 
 # ---- look ----
@@ -72,10 +72,7 @@ def _details(inspection: Inspection) -> Iterator[str]:
 def closing(report: ReportRecord) -> list[Line]:
     """The three answers of a report, each with the figure that carries it."""
     width = max(map(len, QUESTIONS.values())) + 2
-    answers = [
-        NOT_SETTLED if _is_unsettled(report, question) else ANSWERS.get(report.grades.get(question, ""), NOT_MEASURED)
-        for question in QUESTIONS
-    ]
+    answers = [ANSWERS.get(_answer_key(report, question), NOT_MEASURED) for question in QUESTIONS]
     column = max(len(answer) for answer, _ in answers) + 2
     lines: list[Line] = []
     for (question, title), (answer, style) in zip(QUESTIONS.items(), answers, strict=True):
@@ -86,9 +83,9 @@ def closing(report: ReportRecord) -> list[Line]:
     return lines
 
 
-def _is_unsettled(report: ReportRecord, question: str) -> bool:
-    """Whether an answer is missing since a figure was not measured."""
-    return report.grades.get(question) == "too_few" and report.figures.get(question, "").startswith(UNMEASURED)
+def _answer_key(report: ReportRecord, question: str) -> str:
+    """The key of an answer; "" if the question was not measured."""
+    return answer_key(report.grades.get(question, ""), report.figures.get(question, ""))
 
 
 def _copies(copies: CopiesRecord | None) -> str:
@@ -118,7 +115,7 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     evaluate = command("anew", "evaluate", run)
     if grades[0] == "good":
         further = ("confirm", evaluate)
-    elif None in grades or any(_is_unsettled(report, question) for question in QUESTIONS):
+    elif None in grades or any(_answer_key(report, question) == NOT_SETTLED for question in QUESTIONS):
         further = ("answers", evaluate)  # it takes the time that they need
     else:
         further = ("better", command("anew", "resume", run, "--budget", "10m"))

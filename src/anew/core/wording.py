@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 UNMEASURED = "not measured"  # begins a clause on an answer that is open because figures are missing
+NOT_SETTLED = "not_settled"  # a question with enough items whose figures are missing; its grade is "too_few"
+
+
+def answer_key(grade: str, figure: str) -> str:
+    """The answer to a question: its grade, or NOT_SETTLED. figure: the clause that goes with the grade."""
+    return NOT_SETTLED if grade == "too_few" and figure.startswith(UNMEASURED) else grade
 
 
 def plural(n: int, singular: str) -> str:

@@ -31,6 +31,7 @@ class AuditPool(Generic[ItemT]):
         n_train_total: Number of training items in all.
         n_held_out_total: Number of held-out items in all; at least those given.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
+        are_draws: Whether items repeat as draws from a distribution do, so that identity is no evidence.
     """
 
     train: list[ItemT]
@@ -39,6 +40,7 @@ class AuditPool(Generic[ItemT]):
     n_train_total: int
     randomly_held_out: bool = True
     n_held_out_total: int = 0
+    are_draws: bool = False
 
     def head(self, max_items: int) -> AuditPool[ItemT]:
         """The first items, about `max_items`: at most half of them held out, unless there are few training items."""

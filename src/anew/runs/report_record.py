@@ -56,7 +56,7 @@ class CopiesRecord(_ExtensibleRecord):
     method: Text
     distance: Text
     samples: Whole
-    identical: Whole = 0
+    identical: Whole | None = 0
     train: Whole
     held_out: Whole
     detection_limit: Share | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from anew.core import files
+from anew.core.wording import answer_key
 from anew.errors import AnewError, RunError
 from anew.runs import events, lock
 from anew.runs.folder import RunFolder
@@ -165,9 +166,11 @@ def final_sheet(run: Path) -> str | None:
 
 
 def grades(run: Path) -> dict[str, str]:
-    """The three grades of the report; empty without a report."""
+    """The three grades of the report, "not_settled" where figures are missing; empty without a report."""
     report = record_if_whole(run)
-    return {} if report is None else report.grades
+    if report is None:
+        return {}
+    return {question: answer_key(grade, report.figures.get(question, "")) for question, grade in report.grades.items()}
 
 
 def copying_test(run: Path) -> dict[str, object]:

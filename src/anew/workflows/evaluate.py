@@ -18,7 +18,7 @@ from anew.data.dataset import Dataset
 from anew.data.held_out import held_out_items, held_out_labels
 from anew.data.skipped import describe_skipped
 from anew.data.types import DecodedItem
-from anew.evaluation.base import Evaluation, load_evaluation
+from anew.evaluation.base import OUT_OF_TIME, Evaluation, load_evaluation
 from anew.evaluation.inputs import MIN_ITEMS, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
@@ -178,6 +178,8 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
             )
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
+        if measurements.copies is None:
+            measurements.notes.append("Not measured: the copying test (stopped by hand).")
         reporter.message("stopped; the report holds what was measured so far")
     measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
     if measurements.copies is not None:
@@ -212,6 +214,8 @@ def _look_for_copies(
             for copies in evaluation.copy_tests():
                 measurements.copies = copies
     except TimeIsUp:
+        if measurements.copies is None:
+            measurements.notes.append(f"Not measured: the copying test ({OUT_OF_TIME}).")
         return False
     return True
 
@@ -413,7 +417,8 @@ def grouped_pool(
     train, held_out = ([part[i] for i in rng.permutation(len(part))] for part in (train, held_out))
     keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
     groups = np.unique(keys, return_inverse=True)[1]
-    return AuditPool(train, held_out, groups, max(n_train_total, len(train)), randomly_held_out)
+    total = max(n_train_total, len(train))
+    return AuditPool(train, held_out, groups, total, randomly_held_out, are_draws=data.are_draws)
 
 
 def pool_limit(item: DecodedItem) -> int:

@@ -159,6 +159,21 @@ def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
     assert not clean.found and "cannot prove" in clean.verdict() and "would catch" not in clean.verdict()
 
 
+def test_repeats_by_chance_are_no_copies_without_held_out_items_either() -> None:
+    """In a source of 4,000 items, some of 400 real items are identical to another one, and so are samples to real items."""
+    source, rng = points(4_000, 4), np.random.default_rng(5)
+    train, samples = rng.integers(4_000, size=400), rng.integers(4_000, size=300)
+    real = [source[i] for i in train]
+    outcome = audit(POINTS, [source[i] for i in samples], real, [], groups=train, seed=0)
+    assert not outcome.found and outcome.method == "reference"
+    num_repeated = sum((train == i).sum() > 1 for i in train)
+    assert outcome.identical == np.isin(samples, train).sum() > 20
+    assert (outcome.real_compared, outcome.real_identical) == (400, num_repeated)
+    copied = audit(POINTS, real[:300], real, [], groups=train, seed=0)
+    by_chance = num_repeated / 400
+    assert copied.found and copied.share == pytest.approx(1.0 - by_chance, abs=0.1)
+
+
 def test_too_few_held_out_items_say_what_is_needed() -> None:
     outcome = audit(POINTS, SAMPLES[:100], TRAIN, HELD[:6], seed=0)
     assert outcome.detection_limit is None

@@ -57,6 +57,18 @@ def test_clipped_density_counts_a_sample_once_and_no_outlier_as_wide() -> None:
     assert shares.clipped_density.tolist() == [0.0, 1.0] and shares.precision.tolist() == [1.0, 1.0]
 
 
+def test_items_that_repeat_are_in_the_balls_of_their_copies() -> None:
+    """Draws from 20 different items, some more frequent: the nearest neighbours of most are identical to them."""
+    rng = np.random.default_rng(0)
+    different, shares = 1e3 + rng.normal(size=(20, 30)), rng.dirichlet(np.full(20, 5.0))
+    real, samples, collapsed = (different[rng.choice(n, 400, p=p)] for n, p in ((20, shares), (20, shares), (1, [1.0])))
+    shares_of_samples, shares_of_collapsed = neighbourhood(real, samples), neighbourhood(real, collapsed)
+    for name in ("precision", "recall", "coverage"):
+        assert getattr(shares_of_samples, name).mean() > 0.98
+    assert shares_of_collapsed.precision.mean() == 1.0
+    assert shares_of_collapsed.recall.mean() < 0.2 and shares_of_collapsed.coverage.mean() < 0.2
+
+
 def test_the_words_of_the_density_say_that_it_is_clipped() -> None:
     assert CLIPPED_DENSITY.name == "clipped_density" and CLIPPED_DENSITY.maximum == 1.0
     assert "clipped" in CLIPPED_DENSITY.title and "count as 5" in CLIPPED_DENSITY.meaning

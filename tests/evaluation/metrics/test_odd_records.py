@@ -50,6 +50,13 @@ def test_combinations_of_few_records_are_not_counted() -> None:
     assert not list(odd_scores(train, train, train, [*train, *records(LEAST_RECORDS // 2, 3)], 0))
 
 
+def test_of_draws_only_as_many_copies_are_left_out_as_the_baseline_has() -> None:
+    different = records(20, 6)
+    train, held_out, more = (random.Random(seed).choices(different, k=300) for seed in range(3))
+    (result,) = odd_scores(shuffled(held_out, 1), held_out, train, [*train, *more], 0)
+    assert result.value > 0.5 and (result.real_baseline or 0.0) < 0.1 and "in 300 training records" in result.source
+
+
 def test_records_of_the_baseline_are_not_counted() -> None:
     train = records(300, 2)
     (alone,) = odd_scores(train, records(300, 1), train, [*train, *records(1200, 3)], 0)

@@ -273,6 +273,22 @@ def test_scale_ends_where_shares_end() -> None:
     assert below is not None and below.value == 0.0  # a distance under zero stands at the beginning
 
 
+def test_missing_figures_have_one_word_in_the_badge_and_in_the_sentence(tmp_path: Path) -> None:
+    close = [
+        score("two_sample_auc", 0.49, 0.46, 0.52, 0.5, n=400),
+        score("precision", 0.95, 0.93, 0.97, 0.95, n=400),
+        score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=400),
+    ]
+    report = EvaluationReport.of(close, run="r", family="gan", modality="image", unmeasured=["tone"])
+    card = verdict.cards(report.verdict, report.grades, report.figures)[0]
+    assert report.grades["closeness"] == "too_few" and card.answer.startswith("Not settled. ")
+    assert card.grade == "not_settled" and "not settled: Not settled." in repr(report)
+    write_report(
+        tmp_path, report, content=ReportContent(), history=[], settings={}, plan={}, command="anew train x --run r"
+    )
+    assert "? not settled" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_numbers_and_flat_settings() -> None:
     assert [format_number(v) for v in (0, 3.0, 0.00001234, 1234.5, 0.04)] == ["0", "3.00", "1.2e-05", "1,234", "0.0400"]
     assert flatten({"a": {"b": 1, "c": None}, "d": [{"e": 1.5}]}) == {"a.b": "1", "d": '[{"e": 1.5}]'}

@@ -152,13 +152,13 @@ class InMemoryStore:
             share = max(share, split.held_out_share(sum(sizes), split.ENOUGH_CHARACTERS))
         relatives = self.modality.sequence_clusters(train_items)
         self.are_draws = self.modality.layout == "list" and relatives is None and split.are_draws(keys)
+        own_keys = split.keys_of_draws(keys) if self.are_draws else keys
         if relatives is None:
-            own_keys = split.keys_of_draws(keys) if self.are_draws else keys
             parts = split.assign_parts(own_keys, sizes, share, held_out)
             cluster_notes = clusters.no_clusters_note(self.modality)
         else:
             parts, cluster_notes = clusters.assign_parts_with_clusters(relatives, keys, share, held_out)
-        split.check(parts, held_out, self.modality.traits.singular, len(set(keys)), self.refusals.first)
+        split.check(parts, held_out, self.modality.traits.singular, len(set(own_keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
         self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size, self.are_draws), *cluster_notes]

@@ -163,7 +163,8 @@ def check(
         parts: (n,) part of each item.
         held_out: The parts that were taken from train.
         singular: Noun for an item.
-        n_different: Number of groups of near-duplicates among the items that were split; None if none were split.
+        n_different: Number of groups of near-duplicates among the items that were split, of draws the number of items; None if
+            none were split.
         skipped: Items that were refused.
     """
     counts = np.bincount(parts, minlength=len(NAMES))

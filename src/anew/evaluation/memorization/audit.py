@@ -250,7 +250,7 @@ class Audit(Generic[ItemT]):
             high=high,
             detection_limit=detection_limit(planted),
             method="scan",
-            pairs=self._pairs(sample_nearests, scan),
+            pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[scan.decisive].name,
             samples=self.n_samples,
             train=int(self.is_train[self.pool].sum()),
@@ -346,9 +346,14 @@ class Audit(Generic[ItemT]):
         self, sample_nearests: Sequence[NearestReal], method: str, control_p: float | None = None
     ) -> CopyTestResult:
         """The result of the reference test alone."""
+        self._compare_singly()
         reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
-        identical = count_identical(sample_nearests, self.is_train)
-        share = max(reference.copied, identical) / self.n_samples if reference.p <= ALPHA else 0.0
+        identical, n_compared, real_identical = count_identical(sample_nearests, self.is_train), 0, 0
+        if identical:
+            n_compared = len(self._stand_ins)
+            real_identical = count_identical_real(self.distances, np.sort(self._stand_ins), self.pool)
+        by_chance = self.n_samples * real_identical / max(n_compared, 1)
+        share = max(reference.copied, identical - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
@@ -359,7 +364,7 @@ class Audit(Generic[ItemT]):
             high=min(share + half, 1.0),
             detection_limit=None,
             method=method,
-            pairs=self._pairs(sample_nearests, scan),
+            pairs=closest_pairs(sample_nearests[scan.decisive], scan, self.is_train, self.original_index),
             distance=self.distances[0].name,
             samples=self.n_samples,
             train=int(self.is_train.sum()),
@@ -368,22 +373,19 @@ class Audit(Generic[ItemT]):
             reference_p=reference.p,
             control_p=control_p,
             identical=identical,
+            real_compared=n_compared,
+            real_identical=real_identical,
             notes=self.notes,
         )
 
-    def _pairs(self, sample_nearests: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
-        """The most suspicious samples among those that are nearest to a training item."""
-        nearest = sample_nearests[scan.decisive]
-        rows = [i for i in scan.order if self.is_train[nearest.item[i]]][:PAIRS]
-        return [
-            ClosestPair(
-                sample=int(i),
-                train=int(self.original_index[nearest.item[i]]),
-                distance=float(nearest.distance[i]),
-                usual=float(nearest.scale[i]),
-            )
-            for i in rows
-        ]
+    def _compare_singly(self) -> None:
+        """Put each whole item into a group of its own.
+
+        Samples are compared with all real items; real items that pose as samples must be, too, with their near-duplicates.
+        """
+        if self._compare_within_groups:
+            self.groups = np.arange(len(self.groups))
+            self.distances = [distance.with_groups(self.groups) for distance in self.distances]
 
 
 def stand_ins(n_samples: int) -> int:
@@ -433,6 +435,26 @@ def count_identical(sample_nearests: Sequence[NearestReal], is_train: NDArray[np
     return int(
         np.any([(nearest.distance == 0.0) & is_train[nearest.item] for nearest in sample_nearests], axis=0).sum()
     )
+
+
+def count_identical_real(distances: Sequence[Distance], stand_ins: Indices, pool: Indices) -> int:
+    """The number of stand-ins that are at distance 0 from another item of the pool, by any of the distances."""
+    return int(np.any([distance.nearest(stand_ins, pool)[1] == 0.0 for distance in distances], axis=0).sum())
+
+
+def closest_pairs(
+    nearest: NearestReal, scan: ScanResult, is_train: NDArray[np.bool_], original_index: Indices
+) -> list[ClosestPair]:
+    """The most suspicious samples among those that are nearest to a training item."""
+    return [
+        ClosestPair(
+            sample=int(i),
+            train=int(original_index[nearest.item[i]]),
+            distance=float(nearest.distance[i]),
+            usual=float(nearest.scale[i]),
+        )
+        for i in scan.order[is_train[nearest.item[scan.order]]][:PAIRS]
+    ]
 
 
 def audit(

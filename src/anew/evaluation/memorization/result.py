@@ -135,7 +135,8 @@ class CopyTestResult:
         reference_p: p-value of the test that is not free of assumptions.
         control_p: p-value of held-out items posing as samples or, if the user held items out, the smaller of theirs and of
             training items'; None if it was not run.
-        identical: Number of samples at distance 0 from a training item, whatever the tests say about them.
+        identical: Number of samples at distance 0 from a training item, whatever the tests say about them; None if items are
+            draws, where it says nothing.
         real_compared: Number of real items that were compared with all other real items.
         real_identical: How many of those are at distance 0 from another one: what chance gives.
         match_p: p-value of the match test alone; None if it was not run.
@@ -162,7 +163,7 @@ class CopyTestResult:
     n_train_total: int
     reference_p: float | None = None
     control_p: float | None = None
-    identical: int = 0
+    identical: int | None = 0
     real_compared: int = 0
     real_identical: int = 0
     match_p: float | None = None
@@ -250,11 +251,10 @@ class CopyTestResult:
                 f"Suspicion of copying: {extent} are closer to your items than your items are to each other. Without "
                 "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
             )
-        fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to one"
-        return (
-            f"Copying found: {extent} are copies of training items, or nearly so{fact if self.identical else ''} "
-            f"(p = {self.p:.2g})."
-        )
+        fact = ""
+        if self.identical:
+            fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to one"
+        return f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g})."
 
     def _not_found(self) -> str:
         if self.method == "reference":

@@ -15,6 +15,10 @@ from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
+# Share of the largest squared norm: squared distances that differ by less are equal. Where items repeat, as in a list of names
+# with their frequencies, the radius of most balls is 0, and what is identical to their centre is inside. Above the rounding of
+# float64, and of features in float32; far below any difference between items
+TIE = 1e-10
 NEIGHBOURS = 5  # Naeem et al. 2020 (arXiv 2002.09797) choose 5 for density and coverage
 
 PRECISION = MetricSpec(
@@ -106,15 +110,16 @@ def nearest_others(x: Rows) -> Array:
 
 def neighbourhood(real: Rows, samples: Rows, k: int = NEIGHBOURS) -> Neighbourhood:
     """Compare samples (m, d) with real items (n, d); needs at least two rows in each."""
-    real_radius, sample_radius = radii(real, k), radii(samples, k)
+    tie = TIE * max(float((np.asarray(rows, dtype=np.float64) ** 2).sum(axis=1).max()) for rows in (real, samples))
+    real_radius, sample_radius = radii(real, k) + tie, radii(samples, k) + tie
     square = squared_distances(real, samples)  # (n, m)
     # An outlier's ball is no larger than the median one, and a sample amid many real items counts no more than one.
-    in_clipped_ball = square < np.minimum(real_radius, np.median(real_radius))[:, None]
+    in_clipped_ball = square <= np.minimum(real_radius, np.median(real_radius))[:, None]
     return Neighbourhood(
-        precision=np.asarray((square < real_radius[:, None]).any(axis=0), dtype=np.float64),
-        recall=np.asarray((square < sample_radius[None, :]).any(axis=1), dtype=np.float64),
+        precision=np.asarray((square <= real_radius[:, None]).any(axis=0), dtype=np.float64),
+        recall=np.asarray((square <= sample_radius[None, :]).any(axis=1), dtype=np.float64),
         clipped_density=np.minimum(in_clipped_ball.sum(axis=0) / min(k, len(real) - 1), 1.0),
-        coverage=(square.min(axis=1) < real_radius).astype(np.float64),
+        coverage=(square.min(axis=1) <= real_radius).astype(np.float64),
     )
 
 

@@ -6,6 +6,7 @@ and frequencies of letters as they are, so that features of whole records hardly
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -42,10 +43,11 @@ def odd_scores(
 
     Args:
         samples, held_out, train: Records, as many of each; `train` takes the samples' place for the real baseline.
-        training: All training records; combinations are counted in those that are not in `train`.
+        training: All training records; combinations are counted in those that are not in `train`. Other copies of the records of
+            `train` are counted only if held-out records have copies there, too.
         seed: Seed of the choice of those that are counted.
     """
-    counted = _counted(training, train, seed)
+    counted = _counted(training, train, held_out, seed)
     if len(counted) < LEAST_RECORDS or not held_out:
         return
     usual = float(np.quantile(_bits_per_character(counted, held_out), USUAL))
@@ -63,13 +65,18 @@ def odd_scores(
     )
 
 
-def _counted(training: Sequence[str], train: Sequence[str], seed: int) -> list[str]:
+def _counted(training: Sequence[str], train: Sequence[str], held_out: Sequence[str], seed: int) -> list[str]:
     """Training records in random order that are not in `train`, up to MOST_CHARACTERS."""
-    left_out, counted, size = set(train), list[str](), 0
+    # Else nothing would be left of draws, and the records of `train` would look odder than held-out ones
+    are_copies_counted = not set(held_out).isdisjoint(training)
+    left_out, counted, size = Counter(train), list[str](), 0
     for i in np.random.default_rng(seed).permutation(len(training)):
-        if training[i] not in left_out and size < MOST_CHARACTERS:
-            counted.append(training[i])
-            size += len(training[i])
+        record = training[i]
+        if left_out[record] > 0:
+            left_out[record] -= are_copies_counted
+        elif size < MOST_CHARACTERS:
+            counted.append(record)
+            size += len(record)
     return counted
 
 

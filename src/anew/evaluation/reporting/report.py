@@ -149,7 +149,7 @@ class EvaluationReport:
 
     def __repr__(self) -> str:
         lines = [f"EvaluationReport of {self.run!r} ({self.family}, {self.modality})"]
-        for card in verdict.cards(self.verdict, self.grades):
+        for card in verdict.cards(self.verdict, self.grades, self.figures):
             lines.append(f"  {card.question} {card.grade.replace('_', ' ')}: {card.answer}")
         width = max((len(score.name) for score in self.scores), default=0)
         for score in self.scores:
@@ -159,7 +159,7 @@ class EvaluationReport:
 
     def _repr_html_(self) -> str:
         """The three answers and a table of the scores, for notebooks."""
-        return render("summary.html", report=self, cards=verdict.cards(self.verdict, self.grades))
+        return render("summary.html", report=self, cards=verdict.cards(self.verdict, self.grades, self.figures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ def render_report(
         "report.html",
         report=report,
         content=content,
-        cards=verdict.cards(report.verdict, report.grades),
+        cards=verdict.cards(report.verdict, report.grades, report.figures),
         further=[report.verdict[q] for q in verdict.FURTHER if q in report.verdict],
         copies=report.copies,
         copies_json=None if report.copies is None else report.copies.to_json(),

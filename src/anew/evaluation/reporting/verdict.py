@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anew.core.wording import plural
+from anew.core.wording import answer_key, plural
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.reporting.grading import (
@@ -45,7 +45,13 @@ HELD_OUT = {"character": "held-out text", "residue": "held-out sequences"}
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One of the three questions that the page answers first."""
+    """One of the three questions that the page answers first.
+
+    Attributes:
+        name, question: Its name, and the question in words.
+        answer: Sentences.
+        grade: Its grade, "not_settled" if figures are missing, or "unknown".
+    """
 
     name: str
     question: str
@@ -53,11 +59,11 @@ class Card:
     grade: str
 
 
-def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[Card]:
-    """The three questions that the page answers first, with their sentence and grade."""
+def cards(verdict: Mapping[str, str], grades: Mapping[str, str], figures: Mapping[str, str]) -> list[Card]:
+    """The three questions that the page answers first. verdict, grades, figures: see `EvaluationReport`."""
     missing = "Not measured; the notes at the end say why."
     return [
-        Card(name, question, verdict.get(name, missing), grades.get(name, "unknown"))
+        Card(name, question, verdict.get(name, missing), answer_key(grades.get(name, "unknown"), figures.get(name, "")))
         for name, question in QUESTIONS.items()
     ]
 

@@ -6,7 +6,7 @@ import { clock, count, fill, h, say, words } from "./dom.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
 const WRONG = ["failed", "damaged", "stopped"];
-const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell" };
+const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell", not_settled: "not settled" };
 const QUESTIONS = { closeness: "close", variety: "varied", novelty: "new" };
 const FULL_QUESTIONS = { closeness: "Close to your data?", variety: "As varied?", novelty: "New, not copied?" };
 
