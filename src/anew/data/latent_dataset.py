@@ -236,6 +236,10 @@ class LatentDataset(Dataset):
         return self.base.train_items
 
     @property
+    def are_draws(self) -> bool:
+        return self.base.are_draws
+
+    @property
     def carved(self) -> tuple[str, ...]:
         return self.base.carved
 
