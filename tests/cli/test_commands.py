@@ -384,7 +384,7 @@ MISTAKES = [
     (("train", "{data}", "--run", "{run}"), "is a run already"),
     (("train", "{data}", "--steps", "3", "--budget", "3s"), "--budget and --steps are mutually exclusive"),
     (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
-    (("train", "{data}", "--budget", "1s"), "too little|give at least"),
+    (("train", "{data}", "--budget", "1s"), "leaves no time to train.*give (at least|more)"),
     (("train", "{data}", "--bugdet", "1m"), "unknown option '--bugdet'; did you mean '--budget'"),
     (("train", "{data}", "{data}", "--steps", "3"), "unexpected argument .*give the folder that holds them"),
     (("train", "{data}", "--steps", "x"), "--steps must be an integer"),

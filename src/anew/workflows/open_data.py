@@ -52,7 +52,6 @@ def open_data(request: Request, train_config: TrainConfig, context: RunContext) 
 
 
 def _opened(request: Request, context: RunContext) -> Dataset:
-
     def modality_settings(modality: str) -> dict[str, object]:
         return settings_of(request.settings, modality, load_modality(modality).Config)
 
