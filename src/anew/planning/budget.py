@@ -93,9 +93,12 @@ def seconds_to_read(request: Request, config: TrainConfig, context: RunContext) 
 def still_reading(budget: float, context: RunContext) -> BudgetError:
     """The error for a budget that is over, but for the report, before the data is read."""
     elapsed = context.elapsed()
+    needed = budget
+    while needed - elapsed - _reserved(needed, 1.0) < LEAST_TRAINING:
+        needed += 1.0
     return BudgetError(
         f"a budget of {budget:g} s leaves no time to train: starting and reading were not over after {elapsed:.1f} s and "
-        f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {MORE * max(budget, elapsed):.0f}s"
+        f"the report needs {evaluation_slice(budget):.1f} s; give more, such as {max(MORE * max(budget, elapsed), needed):.0f}s"
     )
 
 
