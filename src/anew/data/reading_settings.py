@@ -56,7 +56,7 @@ def _refusal(full_name: str, data: str, names: Sequence[str]) -> ConfigError:
     """A refusal of a setting. data: what is read; names: the settings that it can be read with."""
     name = full_name.rpartition(".")[2]
     advice = did_you_mean(name, names)
-    # A setting of other kinds of data is no misspelling
+    # A setting that only other kinds of data have is spelled correctly
     if "did you mean" not in advice or (name in WITHOUT_RUN and name not in names):
         advice = f"; only {' or '.join(names)} can" if names else "; leave it out"
     return ConfigError(f"{full_name!r} cannot be set for {data} only read{advice}")

@@ -31,7 +31,7 @@ class AuditPool(Generic[ItemT]):
         n_train_total: Number of training items in all.
         n_held_out_total: Number of held-out items in all; at least those given.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
-        are_draws: Whether items repeat as draws from a distribution do, so that identity is no evidence.
+        are_draws: Whether items are draws from a distribution, in which equal ones are expected and prove no copying.
     """
 
     train: list[ItemT]

@@ -18,9 +18,8 @@ RESOLVED = 1200.0  # Hz up to which a spectrogram in mel bands shows single harm
 # Autocorrelation at the pitch from which a frame pulses at all, and from which it has no noise; chosen: lower values make
 # noises buzz (docs/log.md, 2026-11-28).
 VOICED = (0.6, 0.9)
-OCTAVE_COST = (
-    0.05  # of autocorrelation for each octave below the highest pitch: a sound repeats at twice its period too
-)
+# Of autocorrelation, for each octave below the highest pitch: a sound repeats at twice its period, too.
+OCTAVE_COST = 0.05
 MIN_OVERLAP = 0.1  # of the window with itself at a lag: keeps divisions finite
 
 

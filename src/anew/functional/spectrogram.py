@@ -18,9 +18,8 @@ MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søn
 TINY = 1e-8  # keeps divisions by silence finite
 MEL_ROUNDS = 10  # from which on bands of speech are within 0.05 dB on average, see docs/log.md; exports do as many
 LEVEL = 1e-5  # neighbours that differ by less are level: rounding, which differs between programs, makes no peaks
-LOBE = (
-    3  # bins on each side of a peak that its tone reaches under a Hann window, and a little more for mel bands; chosen
-)
+# Bins on each side of a peak that its tone reaches under a Hann window and mel bands; 2 and 4: docs/log.md, 2026-11-28.
+LOBE = 3
 BLEND = 0.15  # of a frequency, within which tones below give way to noise above: a hard edge would be heard; chosen
 
 
