@@ -31,7 +31,7 @@ from PIL import Image
 import _store
 from _common import Finished, Table, anew_command, events, fresh, parser, pinned, setting_words, start
 
-A_SHARD, A_FOLDER = 100_000_000, 100_000  # bytes; objects
+A_SHARD, A_FOLDER = 100_000_000, 1_000  # bytes; objects
 POOL, DIFFERENT = 4096, 4  # pictures; shards
 AWAY = 60.0  # seconds
 
@@ -89,7 +89,7 @@ def data_of(options: argparse.Namespace, part: str) -> Path:
 def train_words(options: argparse.Namespace, data: object, run: object, steps: int) -> list[str]:
     # A network that takes next to no time, so that a step is reading.
     settings = ["previews=0", "evaluate_samples=20", "width=8", "patch_size=16", "num_clusters=4", "rank=4"]
-    settings += ["batch_size=32", "checkpoint_seconds=5", *options.set]
+    settings += ["batch_size=32", "labels=off", "checkpoint_seconds=5", *options.set]
     words = ["train", str(data), "--run", str(run), "--family", "gan", "--steps", str(steps)]
     return anew_command(*words, *setting_words(settings))
 

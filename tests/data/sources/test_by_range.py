@@ -123,6 +123,16 @@ def test_pictures_and_archives_move_what_is_used(
     assert sum(size for key, size in transfers if key.endswith(".tar")) <= len(body.getvalue())
 
 
+def test_many_small_files_stay_in_the_store(
+    tmp_path: Path, store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(store, samples.shapes(tmp_path / "shapes", 60), "/bucket/shapes")
+    monkeypatch.setattr(store_listing, "MAX_COPIED_BYTES", 1 << 30)
+    assert any("from a copy" in note for note in Dataset.open("memory://bucket/shapes").scan.notes)
+    monkeypatch.setattr(store_listing, "MAX_COPIED_FILES", 59)
+    assert any("read by range" in note for note in Dataset.open("memory://bucket/shapes").scan.notes)
+
+
 def test_names_are_kept_and_a_change_counts(
     tmp_path: Path, store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,5 @@
-"""Data at an address (`s3://...`, `https://...`), through fsspec. It is copied into the cache and read like any folder; large data
-is read by range as it is used, if its formats allow it.
+"""Data at an address (`s3://...`, `https://...`), through fsspec. It is copied into the cache and read like any folder; of large
+data, and of many files, only what is used is fetched, if the formats allow it.
 
 Files that lie in the cache with the same size and stamp are not fetched again, so that a second command reads only the listing,
 and an interrupted copy continues. Anew never handles credentials: the provider's own tools do, and an address that contains some
@@ -27,7 +27,6 @@ from anew.core.ranges import BlockCache, RangeStore, StoredFile
 from anew.core.wording import plural
 from anew.data import limits
 from anew.data.formats import by_range
-from anew.data.sources import store_listing
 from anew.data.sources.listing import File, Listing, list_files
 from anew.data.sources.store_listing import LOCK, MANIFEST, MANIFEST_BYTES, MANIFEST_MEMORY, StoreListing, list_store
 from anew.data.types import SkippedItem
@@ -97,7 +96,7 @@ def local_copy(address: str, may_stay: Callable[[str], bool] = lambda name: Fals
 
 def _remaining_in_store(listing: StoreListing, address: str, may_stay: Callable[[str], bool]) -> dict[str, StoredFile]:
     """The files that stay in the store."""
-    if address.partition("://")[0] not in RANGE_SCHEMES or listing.bytes <= store_listing.MAX_COPIED_BYTES:
+    if address.partition("://")[0] not in RANGE_SCHEMES or not listing.is_large:
         return {}
     return {
         name: file

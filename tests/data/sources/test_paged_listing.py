@@ -1,0 +1,61 @@
+"""Listings of an S3 store page by page, of long ones folder by folder."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import pytest
+
+from anew.data.sources import paged_listing
+from anew.data.sources.paged_listing import PagedStore
+
+A_PAGE = 10
+
+
+class FakeBucket:
+    """Answers list requests as S3 does, with short pages."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self.keys = sorted(keys)
+        self.requests: list[Mapping[str, str]] = []
+
+    def __call__(self, method: str, **request: str) -> object:
+        assert method == "list_objects_v2"
+        self.requests.append(request)
+        prefix, delimiter = request["Prefix"], request.get("Delimiter", "")
+        names = [key for key in self.keys if key.startswith(prefix)]
+        entries: list[str] = []
+        for key in names:
+            head, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+            entries.append(f"{prefix}{head}/" if found else key)
+        entries = [entry for entry, _ in itertools.groupby(entries)]
+        start = int(request.get("ContinuationToken", 0))
+        page = entries[start : start + A_PAGE]
+        return {
+            "Contents": [{"Key": entry, "Size": 3, "ETag": "e", "LastModified": 1} for entry in page if entry in names],
+            "CommonPrefixes": [{"Prefix": entry} for entry in page if entry not in names],
+            "IsTruncated": start + A_PAGE < len(entries),
+            "NextContinuationToken": str(start + A_PAGE),
+        }
+
+
+@pytest.mark.parametrize(
+    ("keys", "by_folder"),
+    [
+        ([f"data/{i:02}.png" for i in range(25)], False),  # short
+        ([f"data/{i:03}.png" for i in range(125)], False),  # long, without folders
+        ([f"data/{i % 7}/{i:03}.png" for i in range(125)] + ["data/labels.csv"], True),
+        ([f"data/{i % 7}/{i % 3}/{i:03}.png" for i in range(125)], True),
+        ([f"data/{i:03}/x.png" for i in range(125)], False),  # too many folders
+        (["other/x.png"], False),
+    ],
+)
+def test_all_objects_are_listed(keys: list[str], by_folder: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paged_listing, "MAX_FOLDERS", 20)
+    bucket = FakeBucket([*keys, "elsewhere/y.png"])
+    entries = dict(PagedStore(bucket, "b", "s3://b/data").entries("data/"))
+    assert sorted(entries) == sorted(f"b/{key}" for key in keys if key.startswith("data/"))
+    assert all(entry == {"size": 3, "ETag": "e", "LastModified": 1} for entry in entries.values())
+    assert any(request["Prefix"] != "data/" for request in bucket.requests) == by_folder
+    assert len(bucket.requests) <= -(-len(keys) // A_PAGE) + 20
