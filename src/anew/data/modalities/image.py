@@ -18,7 +18,7 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import image_size, learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, choose_size, enough_budget
+from anew.data.formats.image_size import RUNGS, choose_size, enough_budget, size_notes, usual_size
 from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -282,23 +282,19 @@ class Image(Modality):
         if self._framing == "auto":
             self._framing = "pad" if sizes_differ and keeps_transparency else "crop"
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
-        whole = choose_size(sizes, MAX_SIDE, self._framing)
-        hint = ""
-        if not self._fixed_size and chosen != whole:
-            hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
-        if sizes_differ:
-            smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
-            framing = "scaled to cover and cropped at the centre" if self._framing == "crop" else "centred on a canvas"
-            keeps = f", to fit {budget.describe()}; size={max(whole)} keeps more{hint}" if hint else ""
-            self.notes.append(
-                f"Images differ in size (from {_by(smallest)} to {_by(largest)}): each is {framing} at {_by(chosen)}{keeps}."
-            )
-        elif chosen != sizes[0]:
-            reason = "as asked"
-            if not self._fixed_size:
-                reason = f"to fit {budget.describe()}; size={min(max(sizes[0]), MAX_SIDE)} keeps more{hint}"
-            self.notes.append(f"Images of {_by(sizes[0])} are learned at {_by(chosen)}: {reason}.")
+        self.notes += size_notes(sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget))
         return chosen
+
+    def _reason_for_size(self, sizes: list[tuple[int, int]], chosen: tuple[int, int], budget: DataBudget) -> str:
+        """Why images are not learned in a larger size, a clause; empty if sizes differ and no budget would keep more."""
+        if self._fixed_size:
+            return "as asked"
+        whole, usual, hint = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes), ""
+        if chosen != whole:
+            hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
+        if usual is None and not hint:
+            return ""
+        return f"to fit {budget.describe()}; size={min(max(usual or whole), MAX_SIDE)} keeps more{hint}"
 
     # ---- tensors ----
 
@@ -433,10 +429,6 @@ def parse_size(text: object) -> tuple[int, int] | None:
 
 def _area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
 
 
 EXPORT = Image
