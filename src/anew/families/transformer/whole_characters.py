@@ -29,7 +29,7 @@ CONTINUATIONS = {
 }
 FIRST_BYTES = ((0x00, 0x7F, BETWEEN), (0xC2, 0xDF, 1), (0xE1, 0xEF, 2), (0xF1, 0xF3, 3))
 SPECIAL_FIRST_BYTES = ((0xE0, AFTER_E0), (0xED, AFTER_ED), (0xF0, AFTER_F0), (0xF4, AFTER_F4))
-MOST_BYTES_TO_COME = 3
+MOST_BYTES_TO_COME = 3  # a character of UTF-8 has at most four bytes
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
