@@ -239,8 +239,8 @@ def resume(
             raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
         seconds = None if budget is None else parse_duration(budget)
         reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
-        path = arguments.optional_path("data", data, DataError)
-        continuation = Continuation(None if path is None else str(path), check_steps(steps), seconds)
+        place = None if data is None else resolve_data(data)
+        continuation = Continuation(place, check_steps(steps), seconds)
         return _continue(world, lambda: open_run(run, whole=True), continuation, reporter, started, trust_code)
 
 
@@ -249,7 +249,7 @@ class Continuation:
     """Options for training an existing run further.
 
     Attributes:
-        data: New location of its data; None if it has not moved.
+        data: New location of its data, as `resolve_data` gives it; None if it has not moved.
         steps: A new total of steps.
         seconds: Additional seconds.
     """
@@ -274,7 +274,7 @@ def _continue(
         if record.status == "begun":
             request = record.request
             if continuation.data is not None:
-                request = replace(request, data=resolve_data(continuation.data))
+                request = replace(request, data=continuation.data)
             if continuation.steps is not None or continuation.seconds is not None:
                 request = replace(request, steps=continuation.steps, budget=continuation.seconds)
             return _resume_begun(folder, request, reporter, started, trust_code)

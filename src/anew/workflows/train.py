@@ -247,7 +247,7 @@ def continue_run(
         folder: The run; it has a plan.
         budget: Further seconds.
         steps: A new total of steps instead.
-        data: Where the data lies now, if it was moved.
+        data: Where the data lies now, if it was moved: an absolute path, an address without its query, or a hub name.
         reporter: Shows the progress.
         started: `time.monotonic()` when the command began.
         trust_code: Whether a family of the user's own may run.
@@ -326,7 +326,7 @@ def _reopen(
     context = _context(train_config, reporter, started, user_family)
     dataset = Dataset.reopen(record.data, folder.path, data_path)
     if data_path is not None:
-        moved = record.data.model_copy(update={"path": str(Path(data_path).absolute())})
+        moved = record.data.model_copy(update={"path": data_path})
         record = record.model_copy(update={"data": moved})
     _check_same_data(context.world, dataset)
     data = codec_stage.reopened(record, folder.path, dataset, context.world.device)
