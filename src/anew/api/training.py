@@ -14,7 +14,7 @@ from anew.core import arguments, files
 from anew.core.addresses import WRITABLE, run_address
 from anew.core.durations import parse_duration
 from anew.core.reporter import Reporter
-from anew.errors import ConfigError, DataError, RunError, UserError, command
+from anew.errors import ConfigError, RunError, UserError, command
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -226,7 +226,8 @@ def resume(
         started: `time.monotonic()` when the budget began. None means now.
 
     Returns:
-        The trained model. If the run is finished and nothing more was asked for, its model is returned as it is.
+        The trained model. If the run is finished and nothing more was asked for, its model is returned as it is; if only its
+        report was stopped, it is measured again.
 
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.

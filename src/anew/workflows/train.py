@@ -39,6 +39,7 @@ from anew.runs import lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
+from anew.runs.report_record import is_stopped
 from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
 from anew.sampling.restore import checkpoint_weights, load_family_class
@@ -253,7 +254,8 @@ def continue_run(
         trust_code: Whether a family of the user's own may run.
 
     Returns:
-        The model, with its report written. A finished run that is given nothing is returned as it is.
+        The model, with its report written. A finished run that is given nothing is returned as it is, unless its report was
+        stopped: then it is measured again.
     """
     use_threads()
     world = world_of_processes.init()
@@ -268,12 +270,14 @@ def continue_run(
     is_at_end = record.status != "training" and not is_given_more
     if is_at_end:
         share_trained(world, folder)
-    if is_at_end and record.status == "finished":
+    is_measured = record.status == "finished" and not world.broadcast(is_stopped(folder.path))
+    if is_at_end and is_measured:
         reporter.message("this run is finished; give it more budget or steps to train it further")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     skipped_items = SkippedItemsReport(reporter)
     if is_at_end:
+        reporter.message("the training is finished, and its report is not; measuring")
         with contextlib.closing(job.data):
             return _report(job, skipped_items)
     if is_given_more:
