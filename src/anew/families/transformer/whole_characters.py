@@ -27,7 +27,9 @@ CONTINUATIONS = {
     AFTER_F0: (0x90, 0xBF, 2),
     AFTER_F4: (0x80, 0x8F, 2),
 }
+# From and to which first byte, and the state after it (the same section)
 FIRST_BYTES = ((0x00, 0x7F, BETWEEN), (0xC2, 0xDF, 1), (0xE1, 0xEF, 2), (0xF1, 0xF3, 3))
+# The first bytes after which not all continuations may come, since a shorter form exists or the code point is none
 SPECIAL_FIRST_BYTES = ((0xE0, AFTER_E0), (0xED, AFTER_ED), (0xF0, AFTER_F0), (0xF4, AFTER_F4))
 MOST_BYTES_TO_COME = 3  # a character of UTF-8 has at most four bytes
 Floats = NDArray[np.float32]
