@@ -11,7 +11,7 @@ from anew.core.specs import Grid
 from anew.estimators.clip_mixture import ClipMixture
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families import portable
-from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.config import DiffusionConfig
 from anew.families.diffusion.layout import Layout
 from anew.families.portable import Graph, PortableSampler
 from anew.functional.ode import ETA, STOCHASTIC
@@ -28,9 +28,7 @@ class PortableDiffusion(Protocol):
     @property
     def mixture(self) -> GaussianMixture: ...
 
-    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
-
-    def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor: ...
+    def estimate_by_default(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
 
 
 def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tensor) -> PortableSampler:
@@ -49,7 +47,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         return mixture.sample(component, basis_noise, residual_noise).view(-1, *shape)
 
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        return _denoise_guided(family, y.flatten(1), sigma[:, None], component).view(-1, *shape)
+        return family.estimate_by_default(y.flatten(1), sigma[:, None], component).view(-1, *shape)
 
     position = torch.arange(family.layout.num_parts)
 
@@ -60,7 +58,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
         part_sigma = torch.where(is_there, part_sigma, torch.inf)
         flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
-        return _denoise_guided(family, flat, part_sigma, component).view(-1, *shape)
+        return family.estimate_by_default(flat, part_sigma, component).view(-1, *shape)
 
     def hold(x: Tensor, last: Tensor) -> Tensor:
         return family.layout.hold_last_part(x, position <= last[:, None])
@@ -69,7 +67,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     noise = {"basis_noise": torch.zeros(2, rank), "residual_noise": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
     starting = Graph("start", owner, start, rows | noise, ("start",))
-    is_stochastic = family.layout.default_solver == STOCHASTIC
+    is_stochastic = family.layout.default_solver == STOCHASTIC and len(sigmas) > 2
     drawing = _drawing(family, len(sigmas) - 2 if is_stochastic else 0)
     denoising = portable.denoise(
         "denoiser",
@@ -100,12 +98,6 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.run("holder", "clip", "last", out="x"),
     )
     return PortableSampler(clip_graphs, steps)
-
-
-def _denoise_guided(family: PortableDiffusion, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-    """(n, D) denoised estimates of y (n, D) at levels (n, F), as in sampling with default settings."""
-    denoised = family.denoise_at_once(y, sigma, component)
-    return family.autoguide(denoised, y, sigma, DiffusionSampling().autoguidance)
 
 
 def _drawing(family: PortableDiffusion, num_renoised: int) -> tuple[dict[str, object], ...]:
