@@ -187,13 +187,6 @@ class Diffusion(Denoiser):
         denoised = self.denoise(y, sigma, component, self.layout.wrapped(self.net))
         return turned(denoised, self.spec.shape, level, inverse=True)
 
-    def estimate_by_default(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        """(B, D) denoised estimate as in sampling with default settings; arguments as `denoise_at_once` has them."""
-        sampling = DiffusionSampling()
-        student = self._student_for(sampling)
-        denoised = self.denoise_at_once(y, sigma, component, student)
-        return denoised if student is not None else self.autoguide(denoised, y, sigma, sampling.autoguidance)
-
     # -- latents --------------------------------------------------------------------------------------------------------
 
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
@@ -224,7 +217,13 @@ class Diffusion(Denoiser):
 
     def portable_sampler(self) -> PortableSampler:
         sampling = DiffusionSampling()
-        return diffusion_sampler(self, self, self._sigmas(sampling, self._num_steps(sampling)))
+        student = self._student_for(sampling)
+
+        def estimate(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+            denoised = self.denoise_at_once(y, sigma, component, student)
+            return denoised if student is not None else self.autoguide(denoised, y, sigma, sampling.autoguidance)
+
+        return diffusion_sampler(self, self, self._sigmas(sampling, self._num_steps(sampling)), estimate)
 
 
 EXPORT = Diffusion

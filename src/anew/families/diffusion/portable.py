@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -16,6 +17,9 @@ from anew.families.diffusion.layout import Layout
 from anew.families.portable import Graph, PortableSampler
 from anew.functional.ode import ETA, STOCHASTIC
 
+# (y (B, D), levels (B, F), components (B,)) -> denoised estimates (B, D); it must not branch on values, as it is traced
+Estimate = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 class PortableDiffusion(Protocol):
     """The part of the family that is used here."""
@@ -28,16 +32,17 @@ class PortableDiffusion(Protocol):
     @property
     def mixture(self) -> GaussianMixture: ...
 
-    def estimate_by_default(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
 
-
-def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tensor) -> PortableSampler:
+def diffusion_sampler(
+    family: PortableDiffusion, owner: nn.Module, sigmas: Tensor, estimate: Estimate
+) -> PortableSampler:
     """A sampler that goes from the closed form at the highest noise level down to a sample.
 
     Args:
         family: The diffusion.
         owner: The same object, as a module.
         sigmas: (steps + 1,) noise levels.
+        estimate: Denoised estimates as in sampling with default settings.
     """
     mixture, size = family.mixture, family.layout.size
     rank = mixture.basis.shape[1]
@@ -47,7 +52,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         return mixture.sample(component, basis_noise, residual_noise).view(-1, *shape)
 
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        return family.estimate_by_default(y.flatten(1), sigma[:, None], component).view(-1, *shape)
+        return estimate(y.flatten(1), sigma[:, None], component).view(-1, *shape)
 
     position = torch.arange(family.layout.num_parts)
 
@@ -58,7 +63,7 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
         part_sigma = torch.where(is_there, part_sigma, torch.inf)
         flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
-        return family.estimate_by_default(flat, part_sigma, component).view(-1, *shape)
+        return estimate(flat, part_sigma, component).view(-1, *shape)
 
     def hold(x: Tensor, last: Tensor) -> Tensor:
         return family.layout.hold_last_part(x, position <= last[:, None])
