@@ -50,7 +50,7 @@ MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite if the closed form
 LARGEST_SIZE = 9  # of the ladder, about 500 million weights
 
 
-class Denoiser(Family[Grid, DiffusionConfig]):
+class DiffusionModel(Family[Grid, DiffusionConfig]):
     """A network that corrects a closed form, and perhaps a student that samples in one step."""
 
     Config: ClassVar[type] = DiffusionConfig

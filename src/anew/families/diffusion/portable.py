@@ -54,20 +54,6 @@ def diffusion_sampler(
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
         return estimate(y.flatten(1), sigma[:, None], component).view(-1, *shape)
 
-    position = torch.arange(family.layout.num_parts)
-
-    smallest_sigma = family.config.sigma_min * family.spec.std
-
-    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor, is_known: Tensor) -> Tensor:
-        is_there = position <= last[:, None]  # (n, F)
-        part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
-        part_sigma = torch.where(is_there, part_sigma, torch.inf)
-        flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
-        return estimate(flat, part_sigma, component).view(-1, *shape)
-
-    def hold(x: Tensor, last: Tensor) -> Tensor:
-        return family.layout.hold_last_part(x, position <= last[:, None])
-
     rows = {"component": torch.zeros(2, dtype=torch.long)}
     noise = {"basis_noise": torch.zeros(2, rank), "residual_noise": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
@@ -88,12 +74,48 @@ def diffusion_sampler(
     if not isinstance(mixture, ClipMixture):
         graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
         return PortableSampler(graphs, (*drawing, denoising))
+    return _of_clips(family, owner, estimate, mixture, (starting, noisy | rows), (*drawing, denoising))
+
+
+def _of_clips(
+    family: PortableDiffusion,
+    owner: nn.Module,
+    estimate: Estimate,
+    mixture: ClipMixture,
+    start: tuple[Graph, dict[str, Tensor]],
+    steps_of_images: tuple[dict[str, object], ...],
+) -> PortableSampler:
+    """The sampler of clips, which have lengths, and frames that may be given.
+
+    Args:
+        family, owner, estimate: As in `diffusion_sampler`.
+        mixture: The closed form of clips.
+        start: The first graph, and examples of the inputs of the denoiser of images.
+        steps_of_images: The steps for images; the last one denoises.
+    """
+    starting, inputs = start
+    *drawing, denoising = steps_of_images
+    shape = family.spec.shape
+    position = torch.arange(family.layout.num_parts)
+
+    smallest_sigma = family.config.sigma_min * family.spec.std
+
+    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor, is_known: Tensor) -> Tensor:
+        is_there = position <= last[:, None]  # (n, F)
+        part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
+        part_sigma = torch.where(is_there, part_sigma, torch.inf)
+        flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
+        return estimate(flat, part_sigma, component).view(-1, *shape)
+
+    def hold(x: Tensor, last: Tensor) -> Tensor:
+        return family.layout.hold_last_part(x, position <= last[:, None])
+
     last = {"last": torch.tensor([0, family.layout.num_parts - 1])}
     is_known = {"given": torch.zeros(2, family.layout.num_parts)}
     clip_graphs = (
         starting,
-        Graph("denoiser", owner, denoise_parts, noisy | rows | last | is_known, ("denoised",)),
-        Graph("holder", owner, hold, {"x": noisy["y"]} | last, ("held",)),
+        Graph("denoiser", owner, denoise_parts, inputs | last | is_known, ("denoised",)),
+        Graph("holder", owner, hold, {"x": inputs["y"]} | last, ("held",)),
     )
     steps = (
         *drawing,
