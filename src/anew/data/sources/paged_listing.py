@@ -8,6 +8,7 @@ Only the fields that are needed are kept in memory.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
@@ -55,12 +56,11 @@ class PagedStore:
             if len(names) >= MAX_STREAMS:
                 break
             inner: list[str] = []
-            for name in names:
-                for page in self._pages(name, Delimiter="/"):
-                    inner += [str(entry["Prefix"]) for entry in cast(list[Info], page.get("CommonPrefixes", []))]
-                    beside += self._contents(page)
-                    if len(inner) > MAX_FOLDERS:
-                        return None
+            for page in itertools.chain.from_iterable(self._pages(name, Delimiter="/") for name in names):
+                inner += [str(entry["Prefix"]) for entry in cast(list[Info], page.get("CommonPrefixes", []))]
+                beside += self._contents(page)
+                if len(inner) > MAX_FOLDERS:
+                    return None
             names = inner
         return names, beside
 
