@@ -186,8 +186,8 @@ class TooLongError(ValueError):
 
 
 def at_most(max_bytes: int) -> object:
-    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes (a TooLongError), or next to nothing for long: a server
-    may send without end, or bit by bit. For one attempt: it counts from here on."""
+    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes (a TooLongError), or next to nothing for
+    long: a server may send without end, or bit by bit. For one attempt: it counts from here on."""
     from fsspec.callbacks import Callback
 
     begin = time.monotonic()
