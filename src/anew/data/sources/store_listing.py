@@ -132,7 +132,7 @@ def _is_web_page_of_folder(info: Info) -> bool:
 
 
 def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, Info]]:
-    """(key, description) of all objects below a folder, each at least once."""
+    """(key, description) of all objects below a folder."""
     call = getattr(system, "call_s3", None)
     if call is None:
         yield from addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown).items()
