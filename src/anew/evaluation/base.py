@@ -259,8 +259,9 @@ class Evaluation(ABC, Generic[ItemT]):
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual)
             for pair in result.pairs
         ]
+        result = replace(result, held_out_together=pool.held_out_together)
         # In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too
-        return replace(result, identical=None) if pool.are_draws else result
+        return replace(result, identical=None, identical_p=None) if pool.are_draws else result
 
     def likelihood(self) -> Iterator[Score]:
         """Yield the bits per unit of held-out items under the model, if it has a likelihood."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -125,7 +126,7 @@ class TextEvaluation(Evaluation[str]):
             )
             for pair in result.pairs
         ]
-        return result
+        return replace(result, held_out_together=pool.held_out_together)
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()

@@ -59,7 +59,7 @@ class EvaluationReport:
         copies: The copying test; None without one.
         verdict: Sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
         grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, if they were measured.
-        figures: The figure that decides the grade of closeness and of variety, one clause each.
+        figures: What decides each of the three grades, one clause each.
         parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
@@ -114,7 +114,8 @@ class EvaluationReport:
             verdict=verdict.verdict(scores, copies, steps, outlook, unmeasured) | verdict.too_few_answers(too_few),
             grades=verdict.grade(scores, copies, unmeasured)
             | dict.fromkeys(verdict.too_few_answers(too_few), "too_few"),
-            figures=verdict.figures(scores, unmeasured) | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
+            figures=verdict.figures(scores, copies, unmeasured)
+            | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,

@@ -75,6 +75,7 @@ def grade(
     grades: dict[str, Grade] = {question: g.grade for question, g in grade_by_question(scores, unmeasured).items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
+        is_proven = is_proven and not copies.repeats_too_often
         # Samples that are unlike the data are new, too, and deserve no praise for it.
         if copies.found:
             grades["novelty"] = "poor"
@@ -83,12 +84,14 @@ def grade(
     return grades
 
 
-def figures(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> dict[str, str]:
+def figures(
+    scores: Sequence[Score], copies: CopyTestResult | None = None, unmeasured: Sequence[str] = ()
+) -> dict[str, str]:
     """The decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores, unmeasured).items():
         clauses[question] = grading.count if grading.grade == "too_few" else grading.weakest.clause
-    return clauses
+    return clauses if copies is None else clauses | {"novelty": copies.clause()}
 
 
 def verdict(
