@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pillow
 
 from anew.data.formats import pixel_steps, pixels
-from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.formats.pixel_matching import PixelMatching, palette_note, palette_of
 
 PALETTE = np.array(
     [[0, 0, 0, 0], [0, 0, 0, 255], [200, 40, 30, 255], [40, 170, 60, 255], [50, 60, 190, 255], [240, 220, 90, 255]]
@@ -101,6 +101,35 @@ def test_photographs_stay_as_they_are(channels: int) -> None:
     new = photographs(64, 3)
     assert not matching.is_paletted
     assert np.abs(matching(new) - new).mean() < 1.5
+
+
+def tiles(n: int, seed: int) -> np.ndarray:
+    """(n, 3, 16, 8) tiles of four colours each out of 100, of which the rare ones are in few tiles."""
+    rng = np.random.default_rng(seed)
+    table = np.random.default_rng(7).integers(0, 256, (100, 3))
+    rarity = 1.0 / np.arange(1, 101) ** 1.5
+    images = [table[rng.choice(rng.choice(100, 4, p=rarity / rarity.sum()), (16, 8))] for _ in range(n)]
+    return np.stack(images).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def test_few_colours_are_a_palette_even_where_most_are_rare() -> None:
+    real = tiles(600, 1)
+    known = {tuple(pixel) for pixel in np.moveaxis(real, 1, -1).reshape(-1, 3)}
+    halves = [{tuple(pixel) for pixel in np.moveaxis(real[k::2], 1, -1).reshape(-1, 3)} for k in (0, 1)]
+    assert max(len(known - half) for half in halves) > 5 and len(known) <= 100
+    samples = tiles(64, 2) + np.random.default_rng(3).normal(0, 14, (64, 3, 16, 8))
+    matching = PixelMatching.learn(samples, real)
+    assert matching.is_paletted
+    assert {tuple(pixel) for pixel in np.moveaxis(matching(samples), 1, -1).reshape(-1, 3)} <= known
+    expected = f"The data has a palette ({len(known)} colours in the 600 images looked at)"
+    assert palette_note(real, "images", files_have_palettes=True)[0].startswith(expected)
+
+
+def test_few_colours_of_few_pixels_are_no_palette() -> None:
+    photographs = np.random.default_rng(0).integers(0, 256, (3, 3, 8, 8)).astype(np.float32)
+    assert palette_of(photographs) is None and palette_note(photographs, "images") == []
+    note = palette_note(photographs, "images", files_have_palettes=True)
+    assert note == ["The files have palettes, but at 8x8 the images share none, and samples will have none."]
 
 
 def test_tiny_and_empty_images() -> None:

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from anew.data.formats import image_size, pixels
 from anew.data.formats.frames import Timing
-from anew.data.formats.image_size import choose_size, enough_budget
+from anew.data.formats.image_size import choose_size, enough_budget, size_notes, usual_size
 from anew.data.types import DataBudget
 
 MAX_SUGGESTED_SIDE = 256  # largest side in pixels that a note suggests
@@ -73,13 +73,14 @@ def even_size(
     """Choose (width, height), both even, as video files require. side_limit: returns the side in pixels that a budget affords."""
     width, height = requested or choose_size(sizes, side_limit(budget), frame)
     even = (width + width % 2, height + height % 2)
-    fitting = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}[frame]
-    if len(set(sizes)) > 1:
-        low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
-        notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {even[0]}x{even[1]}.")
-    elif even != sizes[0]:
-        hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), frame) == sizes[0])
-        keeps = f"size={min(max(sizes[0]), MAX_SUGGESTED_SIDE)} keeps more{hint}"
-        reason = "as asked" if requested else f"to fit {budget.describe()}; {keeps}"
-        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {even[0]}x{even[1]}: {reason}.")
+    usual = usual_size(sizes)
+    reason = "as asked" if requested else ""
+    if not requested and usual == (width, height):
+        reason = "video files have even sides"
+    elif not requested:
+        whole = usual or choose_size(sizes, MAX_SUGGESTED_SIDE, frame)
+        hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), frame) == whole)
+        if usual or (width, height) != whole:
+            reason = f"to fit {budget.describe()}; size={min(max(whole), MAX_SUGGESTED_SIDE)} keeps more{hint}"
+    notes += size_notes(sizes, even, frame, "videos", reason)
     return even

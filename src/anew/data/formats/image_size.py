@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,10 @@ RUNGS = (
     384,
     512,
 )  # sides in pixels that a network can halve several times
+
+USUAL_SHARE = 0.95  # a size that so many have is the size of all: the others are accidents; chosen
+
+FITTING = {"crop": "scaled to cover and cropped at the centre", "pad": "centred on a canvas"}  # by `frame`
 
 # Budgets that a note may name, with their seconds.
 BUDGETS = (
@@ -63,22 +68,64 @@ def settings_like(
     return {"size": f"{width}x{height}"} if is_one and width * height < usual_area else {}
 
 
+def usual_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """The size that at least USUAL_SHARE of all images have, or None."""
+    size, count = Counter(sizes).most_common(1)[0]
+    return size if count >= USUAL_SHARE * len(sizes) else None
+
+
+def size_notes(
+    sizes: Sequence[tuple[int, int]], chosen: tuple[int, int], frame: str, plural: str, reason: str
+) -> list[str]:
+    """Sentences on what happens to items of these sizes; [] if all keep theirs.
+
+    Args:
+        sizes: (width, height) of items of the train part.
+        chosen: The size in which they are learned.
+        frame: How those of another shape are fitted: "crop" or "pad".
+        plural: Noun for the items.
+        reason: Why a size is not kept, a clause; it may be empty if sizes differ.
+    """
+    usual = usual_size(sizes)
+    odd = [size for size in sizes if size != usual]
+    notes = []
+    if usual is not None and chosen != usual:
+        notes.append(f"{plural.capitalize()} of {_by(usual)} are learned at {_by(chosen)}: {reason}.")
+    if not odd:
+        return notes
+    smallest, largest = (_by(extreme(odd, key=_area)) for extreme in (min, max))
+    span = smallest if smallest == largest else f"from {smallest} to {largest}"
+    fitted = f"{FITTING[frame]} at {_by(chosen)}"
+    if usual is None:
+        because = f", {reason}" if reason else ""
+        return [f"{plural.capitalize()} differ in size ({span}): each is {fitted}{because}."]
+    count, verb = f"{len(odd):,} of the {len(sizes):,} {plural} looked at", "is" if len(odd) == 1 else "are"
+    others = "has another size" if len(odd) == 1 else "have other sizes"
+    return [*notes, f"{count} {others} ({span}) and {verb} {fitted}."]
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
 def choose_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tuple[int, int]:
     """Choose (width, height) for images of these sizes.
 
-    If all sizes are equal, the size is kept up to one and a half times the limit (a side is the root of the area), so that 28 or
-    64 stay as they are; larger images are scaled down to the largest of RUNGS within the limit. If sizes differ, the shape is the
-    median shape if nearly all share it, else a square. Its shorter side is the median shorter side (if images are cropped), or
-    its side is the 90th percentile of the longer sides (if padded), within the limit.
+    If all sizes are equal, or nearly all (`usual_size`), this size is kept up to one and a half times the limit (a side is the
+    root of the area), so that 28 or 64 stay as they are; larger images are scaled down to the largest of RUNGS within the limit.
+    Otherwise the shape is the median shape if nearly all share it, else a square. Its shorter side is the median shorter side (if
+    images are cropped), or its side is the 90th percentile of the longer sides (if padded), within the limit.
     """
     ordered = np.asarray(sizes, dtype=np.float64)  # (n, 2)
     rung = max(r for r in RUNGS if r <= max(limit, RUNGS[0]))
-    width, height = np.median(ordered, axis=0)
-    if len(set(sizes)) == 1:
-        side = float(np.sqrt(width * height))
-        if side <= 1.5 * limit:
-            return int(width), int(height)
-        return _scale(width, height, rung / side)
+    usual = usual_size(sizes)
+    if usual is not None:
+        side = float(np.sqrt(usual[0] * usual[1]))
+        return usual if side <= 1.5 * limit else _scale(*usual, rung / side)
     if frame == "pad":
         side = min(rung, 4 * int(np.ceil(np.quantile(ordered.max(axis=1), 0.9) / 4)))
         return int(side), int(side)

@@ -32,8 +32,11 @@ MAX_REACH = 64.0  # farthest distance in levels from which pixels are pulled to 
 MIN_REACH = 2.0  # common colours closer than twice this count as one, since each would pull pixels of the other
 MAX_COLOURS = 1024  # most colours of a palette: the time to find the nearest one grows with their number
 MAX_GREYS = 64  # most greys of a palette: with more, rounding to a level does the same
-# For a palette, each half of the images must have the colours of at least this share of the pixels of the other half.
+FEW_COLOURS = 256  # so few colours in all are a palette: a paletted file has no more
+PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colours because there are few pixels; chosen
+# With more colours, each half of the images must have those of at least this share of the pixels of the other half.
 MIN_KNOWN_SHARE = 0.998
+FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
 
 Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
@@ -168,9 +171,10 @@ def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
         yield from (partial(SpeckStep.learn, sharpness=sharpness) for sharpness in SHARPNESS)
     if has_alpha:  # specks of transparency are gone now
         yield AlphaStep.learn
-    colours, counts = _colours(real)
-    yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in _flat_colours(colours, counts))
-    if has_neighbours and _is_palette(colours, real):
+    flat_colours = _flat_colours(*_colours(real))
+    yield from (partial(FlatStep.learn, colour=colour, reach=reach) for colour, reach in flat_colours)
+    colours = palette_of(real)
+    if colours is not None:
         yield partial(PaletteStep.learn, colours=colours)
 
 
@@ -203,10 +207,38 @@ def _flat_colours(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iter
         yield tuple(map(int, colour)), round(min([MAX_REACH, *(distance / 2.0).tolist()]), 2)
 
 
-def _is_palette(colours: NDArray[np.uint8], real: Numbers) -> bool:
-    """Whether the colours are a palette: there are few, and each half of the images has those of the other half."""
-    if len(colours) > (MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS) or len(real) < 2:
-        return False
+def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
+    """The palette (P, C) of images (n, C, H, W), which are levels from 0 to 255; None if they have none.
+
+    A palette has few colours, each of which many pixels have, or else each half of the images has those of the other half.
+    """
+    most = MAX_GREYS if real.shape[1] == 1 else MAX_COLOURS
+    if len(real) < 2 or min(real.shape[2:]) < 2 or len(np.unique(_codes(real[:FIRST_IMAGES]))) > most:
+        return None
+    colours, counts = _colours(real)
+    if len(colours) > most:
+        return None
+    if len(colours) <= FEW_COLOURS and counts.sum() >= PIXELS_PER_COLOUR * len(colours):
+        return colours
     halves = [_codes(real[start::2]) for start in (0, 1)]
     shares = [float(np.isin(a, np.unique(b)).mean()) for a, b in (halves, halves[::-1])]
-    return min(shares) >= MIN_KNOWN_SHARE
+    return colours if min(shares) >= MIN_KNOWN_SHARE else None
+
+
+def palette_note(images: Numbers, plural: str, files_have_palettes: bool = False) -> list[str]:
+    """A sentence on the palette of images (n, C, H, W), in a list; [] if neither they nor their files have one.
+
+    Args:
+        images: Some images, as levels from 0 to 255, in the size in which they are learned.
+        plural: Noun for them.
+        files_have_palettes: Whether the files that they were read from have palettes.
+    """
+    palette = palette_of(images)
+    if palette is not None:
+        colours = "levels of grey" if images.shape[1] == 1 else "colours"
+        count = f"{len(palette):,} {colours} in the {len(images):,} {plural} looked at"
+        return [f"The data has a palette ({count}), and samples will have no other {colours}."]
+    if not files_have_palettes:
+        return []
+    height, width = images.shape[2:]
+    return [f"The files have palettes, but at {width}x{height} the {plural} share none, and samples will have none."]

@@ -18,8 +18,8 @@ from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import image_size, learned, pixels, sprite_sheet
-from anew.data.formats.image_size import RUNGS, choose_size, enough_budget
-from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit
+from anew.data.formats.image_size import RUNGS, choose_size, enough_budget, size_notes, usual_size
+from anew.data.formats.pixel_matching import PixelMatching, as_levels, as_unit, palette_note
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
@@ -71,6 +71,7 @@ class ImageGlimpse:
         decoded_pixels: Pixels decoded for it.
         value_range: Smallest and largest value of a deep image.
         is_float: Whether these values are floating-point numbers.
+        has_palette: Whether the file has a palette.
     """
 
     size: tuple[int, int]
@@ -78,6 +79,7 @@ class ImageGlimpse:
     decoded_pixels: int = 0
     value_range: pixels.Levels | None = None
     is_float: bool = False
+    has_palette: bool = False
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ class _ImageGlimpses:
         thumbnails: Small copies of those decoded.
         value_ranges: Smallest and largest value of each deep image.
         is_float: Whether any has floating-point values.
+        num_paletted: How many of those decoded have palettes.
         first_error: Why the first unusable image cannot be used.
         decoded_pixels: Pixels decoded so far.
         kept_pixels: Pixels of the thumbnails.
@@ -98,6 +101,7 @@ class _ImageGlimpses:
     thumbnails: list[Pillow.Image] = field(default_factory=list)
     value_ranges: list[pixels.Levels] = field(default_factory=list)
     is_float: bool = False
+    num_paletted: int = 0
     first_error: str = ""
     decoded_pixels: int = 0
     kept_pixels: int = 0
@@ -135,6 +139,7 @@ class _ImageGlimpses:
         if glimpse.thumbnail is None:
             return
         self.decoded_pixels += glimpse.decoded_pixels
+        self.num_paletted += glimpse.has_palette
         if glimpse.value_range is not None:
             self.value_ranges.append(glimpse.value_range)
             self.is_float = self.is_float or glimpse.is_float
@@ -222,6 +227,9 @@ class Image(Modality):
         channels = self._choose_channels(images, many_transparent)
         width, height = self._choose_size(sample.sizes, budget, max_side, many_transparent and channels == 4)
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
+        if self.config.match_pixels:
+            searched = np.stack(rows[: max(2, PALETTE_PIXELS // (width * height))])
+            self.notes += palette_note(searched, "images", 2 * sample.num_paletted > len(images))
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         if std < MIN_STD:
             self.notes.append("The sampled images are almost all one flat colour: there is hardly anything to learn.")
@@ -240,6 +248,7 @@ class Image(Modality):
         size = pixels.size_of(image)
         if not side:
             return ImageGlimpse(size)
+        has_palette = image.mode == "P"
         if not isinstance(item.data, np.ndarray):
             image = pixels.load(image, min_size=(side, side))
         # To decode a JPEG at an eighth of its size costs about as much as a sixteenth of its pixels
@@ -251,7 +260,7 @@ class Image(Modality):
         if max(image.size) > 2 * side:  # keep the sample small in memory
             image = image.copy()
             image.thumbnail((2 * side, 2 * side))
-        return ImageGlimpse(size, np.asarray(image), decoded_pixels)
+        return ImageGlimpse(size, np.asarray(image), decoded_pixels, has_palette=has_palette)
 
     def _choose_channels(self, images: list[Pillow.Image], many_transparent: bool) -> int:
         if self.config.channels != "auto":
@@ -273,23 +282,19 @@ class Image(Modality):
         if self._framing == "auto":
             self._framing = "pad" if sizes_differ and keeps_transparency else "crop"
         chosen = self._fixed_size or choose_size(sizes, max_side, self._framing)
-        whole = choose_size(sizes, MAX_SIDE, self._framing)
-        hint = ""
-        if not self._fixed_size and chosen != whole:
-            hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
-        if sizes_differ:
-            smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
-            framing = "scaled to cover and cropped at the centre" if self._framing == "crop" else "centred on a canvas"
-            keeps = f", to fit {budget.describe()}; size={max(whole)} keeps more{hint}" if hint else ""
-            self.notes.append(
-                f"Images differ in size (from {_by(smallest)} to {_by(largest)}): each is {framing} at {_by(chosen)}{keeps}."
-            )
-        elif chosen != sizes[0]:
-            reason = "as asked"
-            if not self._fixed_size:
-                reason = f"to fit {budget.describe()}; size={min(max(sizes[0]), MAX_SIDE)} keeps more{hint}"
-            self.notes.append(f"Images of {_by(sizes[0])} are learned at {_by(chosen)}: {reason}.")
+        self.notes += size_notes(sizes, chosen, self._framing, "images", self._reason_for_size(sizes, chosen, budget))
         return chosen
+
+    def _reason_for_size(self, sizes: list[tuple[int, int]], chosen: tuple[int, int], budget: DataBudget) -> str:
+        """Why images are not learned in a larger size, a clause; empty if sizes differ and no budget would keep more."""
+        if self._fixed_size:
+            return "as asked"
+        whole, usual, hint = choose_size(sizes, MAX_SIDE, self._framing), usual_size(sizes), ""
+        if chosen != whole:
+            hint = enough_budget(budget, lambda longer: choose_size(sizes, side_limit(longer), self._framing) == whole)
+        if usual is None and not hint:
+            return ""
+        return f"to fit {budget.describe()}; size={min(max(usual or whole), MAX_SIDE)} keeps more{hint}"
 
     # ---- tensors ----
 
@@ -424,10 +429,6 @@ def parse_size(text: object) -> tuple[int, int] | None:
 
 def _area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
 
 
 EXPORT = Image

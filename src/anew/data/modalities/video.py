@@ -25,7 +25,7 @@ from anew.data import limits
 from anew.data.formats import clip_matching, clip_shape, frame_folders, frames, learned, pixels
 from anew.data.formats.clip_shape import MAX_FRAMES, MIN_FRAMES, size_limits
 from anew.data.formats.image_size import enough_budget
-from anew.data.formats.pixel_matching import PixelMatching, as_unit
+from anew.data.formats.pixel_matching import PixelMatching, as_unit, palette_note
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count, collect_glimpses
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
@@ -288,6 +288,8 @@ class Video(Modality):
             sample.sizes, budget, lambda longer: size_limits(longer)[0], self._fixed_size, self._framing, self.notes
         )
         rows = [pixels.to_stored(pixels.fit_frame(image, width, height, self._framing), channels) for image in images]
+        if self.config.match_pixels:
+            self.notes += palette_note(np.stack(rows), "frames")
         std = float(np.std(np.stack(rows).astype(np.float32))) / 127.5
         shape = (channels, max(longest, MIN_FRAMES), height, width)
         classes = class_count(self.config.labels, labels, budget.items, "videos", self.notes)
