@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,29 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
     other = names(tmp_path / "other.txt", seed=5)
     with pytest.raises(anew.DataError, match="give the same, unchanged files"):
         anew.evaluate(run, 4, data=other)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_data_that_moved_to_a_signed_address_is_found_again_without_its_key(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "web").mkdir()
+    data = names(tmp_path / "names.txt", 300)
+    run = begun(tmp_path, data)
+    anew.resume(run)
+    data.rename(tmp_path / "web" / "names.txt")
+    handler = functools.partial(_Quiet, directory=str(tmp_path / "web"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/names.txt"
+        anew.resume(run, steps=4, data=f"{address}?signature=topsecret")
+        anew.resume(run, steps=5)
+        server.shutdown()
+    assert json.loads((run / "config.json").read_text())["data"]["path"] == address
+    assert not any(b"topsecret" in path.read_bytes() for path in run.rglob("*") if path.is_file())
 
 
 def test_a_run_and_its_data_move_together_and_config_names_no_folder_outside(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anew.data.types import FileSlice, Item
+from anew.data.types import DataBudget, FileSlice, Item
 
 
 def test_data_is_given_as_what_it_is() -> None:
@@ -24,3 +24,9 @@ def test_data_of_another_sort_is_an_error() -> None:
         Item("c", FileSlice(Path("c.wav"))).content  # noqa: B018
     with pytest.raises(TypeError, match="d holds ndarray, not a file"):
         Item("d", np.zeros(2)).file  # noqa: B018
+
+
+def test_a_budget_that_nobody_gave_is_named_as_such() -> None:
+    assert DataBudget(90.0, 0, 0).describe() == "90 s on 1 thread"
+    assumed = DataBudget(600.0, 0, 0, 2, is_assumed=True)
+    assert assumed.describe() == "600 s on 2 threads (assumed, as no budget was given)"

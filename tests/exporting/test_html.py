@@ -195,11 +195,12 @@ MATCHING: list[list[dict[str, Any]]] = [
     [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
     [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
     [{"step": "palette", "colours": [[0, 0, 0, 0], [255, 0, 0, 255], [9, 200, 99, 128]], "lenience": 40.0}],
+    [{"step": "margin", "colour": [0, 9, 0, 40], "sides": [1, 2, 0, 3]}],
 ]
 
 
 @needs_node
-@pytest.mark.parametrize("steps", MATCHING, ids=["alpha and specks", "flat", "palette"])
+@pytest.mark.parametrize("steps", MATCHING, ids=["alpha and specks", "flat", "palette", "margin"])
 def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
     levels = np.random.default_rng(0).uniform(0, 255, (2, 4, 6, 7)).astype(np.float32)
     (tmp_path / "page.html").write_text('<script id="program">{}</script>')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import samples
 from anew import api
 from anew.core import addresses
 from anew.core.addresses import run_address
-from anew.errors import ConfigError, RunError
+from anew.errors import ConfigError, DataError, RunError
 from anew.planning.replay import replayed_run
-from anew.runs import mirror
+from anew.runs import keeper, mirror
+from anew.runs.folder import RunFolder
 from anew.runs.mirror import MANIFEST, Mirror, place_of
 from commands import anew as printed
 
@@ -103,7 +105,64 @@ def test_another_machine_gets_what_was_written_and_goes_on(
         local.push()
     another_machine(monkeypatch, tmp_path, "cache")
     Mirror(ADDRESS).fetch(whole=True)
-    assert contents(local.folder) == expected | {"events.jsonl": "3\n", ".half.tmp": "", ".lock": ""}
+    assert contents(local.folder) == expected | {"events.jsonl": "3\n"}
+    (note,) = mirror.notes_of(local.folder)
+    (kept,) = local.folder.parent.glob("names-kept-*")
+    assert str(kept) in note and contents(kept)["model"] == "mine"
+    Mirror(ADDRESS).fetch(whole=True)
+    assert mirror.notes_of(local.folder) == []  # it is named once
+
+
+def test_the_loser_of_two_writers_stops_and_keeps_its_work_under_another_name(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = begun({"model": "x"})
+    with (
+        pytest.raises(RunError, match=r"another machine.*is kept in '.*names-kept-") as refusal,
+        keeper.kept(local.folder),
+    ):
+        keeper.note_change(local.folder)
+        another_machine(monkeypatch, tmp_path, "elsewhere")
+        winner = begun({"model": "theirs"})
+        winner.push()
+        write(local, "model", "mine")
+        deadline = time.monotonic() + 30.0
+        while time.monotonic() < deadline:
+            keeper.note_change(local.folder)
+            time.sleep(0.05)
+        pytest.fail("it goes on")
+    (kept,) = local.folder.parent.glob("names-kept-*")
+    assert str(kept) in str(refusal.value) and contents(kept)["model"] == "mine" and not local.folder.exists()
+    assert contents(winner.folder)["model"] == "theirs"
+
+
+def test_a_copy_that_another_machine_seems_to_write_is_said(store: fsspec.AbstractFileSystem) -> None:
+    local = begun({"model": "x"})
+    assert RunFolder(local.folder).notes == []
+    write(local, ".lock", json.dumps({"pid": 7, "host": "elsewhere", "since": 1.0}))
+    (note,) = RunFolder(local.folder).notes
+    assert "process 7 on 'elsewhere'" in note and f"remove '{local.folder / '.lock'}'" in note
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_where_neither_run_nor_data_was_read_before(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.pipe("/bucket/names.txt", samples.names(tmp_path / "names.txt", 400).read_bytes())
+    api.train("memory://bucket/names.txt", ADDRESS, steps=3, settings=SETTINGS)
+    another_machine(monkeypatch, tmp_path, "other")
+    with pytest.raises(DataError, match="if you trust it, give it as `data`"):
+        api.evaluate(ADDRESS, n=20)
+    another_machine(monkeypatch, tmp_path, "third")
+    api.resume(ADDRESS, steps=4, data="memory://bucket/names.txt")
+    another_machine(monkeypatch, tmp_path, "fourth")
+    with pytest.raises(DataError, match="if you trust it, give it as `data`"):
+        api.resume(ADDRESS, steps=5)
+    shown = printed("look", ADDRESS).stdout
+    assert f"report   {place_of(ADDRESS) / 'report'}" in shown and f"anew sample {ADDRESS}" in shown
+    config = json.loads((place_of(ADDRESS) / "config.json").read_text())
+    (place_of(ADDRESS) / "config.json").write_text(json.dumps(config | {"status": "training"}))
+    api.train("memory://bucket/names.txt", ADDRESS, steps=3, settings=SETTINGS)
 
 
 def test_a_kill_between_any_two_calls_leaves_the_run_as_it_was_or_as_it_is(
@@ -269,7 +328,7 @@ def test_a_store_that_fails_is_said_and_loses_nothing(
 ) -> None:
     local = begun({"model": "x"})
     monkeypatch.setattr(addresses, "RETRY_S", 0.0)
-    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), mirror.kept(local.folder):
+    with pytest.raises(RunError, match=r"cannot be written \(gone\).*the run lies in"), keeper.kept(local.folder):
         monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(OSError("gone")))
         write(local, "model", "y")
     monkeypatch.undo()
@@ -289,5 +348,5 @@ def test_what_cannot_be_kept_is_said_before_the_work(
     local = begun({"model": "x"})
     assert not store.exists("/bucket/runs/names/anew-probe")
     monkeypatch.setattr(type(store), "pipe_file", lambda *a, **m: (_ for _ in ()).throw(fault))
-    with pytest.raises(RunError, match=sentence), mirror.kept(local.folder):
+    with pytest.raises(RunError, match=sentence), keeper.kept(local.folder):
         pytest.fail("the work began")

@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
 from anew.core.specs import Grid
 from anew.families.base import Scale
 from anew.families.diffusion.family import Diffusion
 from anew.families.gan.family import Gan
-from anew.workflows.inspect import Alternative, BudgetEstimate, Inspection, SkippedFile
+from anew.workflows.inspect import Alternative, BudgetEstimate, Inspection, SkippedFile, inspect_data
 from samples import shapes
 
 LOOK = """
@@ -30,6 +32,15 @@ def test_look_loads_no_compiler(tmp_path: Path) -> None:
         [sys.executable, "-c", LOOK, str(data)], capture_output=True, text=True, timeout=240, check=True
     )
     assert completed.stdout.strip() == "[]"
+
+
+def test_a_size_is_said_to_follow_an_assumed_budget(tmp_path: Path) -> None:
+    for index in range(20):
+        pixels = np.random.default_rng(index).integers(0, 255, (10, 10, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((300, 300)).save(tmp_path / f"{index}.png")
+    for budget, is_assumed in ((None, True), (60.0, False)):
+        (note,) = (note for note in inspect_data(str(tmp_path), budget=budget).notes if "are learned at" in note)
+        assert ("(assumed, as no budget was given)" in note) == is_assumed
 
 
 def test_counting_parameters_takes_no_chance() -> None:

@@ -9,6 +9,7 @@ import torch
 
 import anew
 from anew.errors import RunError
+from anew.runs.report_record import is_stopped, read_record
 from reporters import Lines
 from samples import TINY, names
 
@@ -36,6 +37,29 @@ def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
     assert (run / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(RunError, match="is a run already, of another request \\(steps differs\\); give another folder"):
         anew.train(data, run, steps=3, settings=SETTINGS)
+
+
+class Stopping(Lines):
+    """A reporter that stops the command, as a signal does, in the middle of the report."""
+
+    def message(self, text: str) -> None:
+        super().message(text)
+        if "looking for copies" in text:
+            raise KeyboardInterrupt
+
+
+def test_a_report_that_was_stopped_is_measured_again_by_the_same_command(tmp_path: Path) -> None:
+    data, run, again, reporter = names(tmp_path / "names.txt", 300), tmp_path / "run", Lines(), Lines()
+    settings = SETTINGS | {"evaluate_samples": 40}
+    anew.train(data, run, steps=2, settings=settings, reporter=Stopping())
+    assert is_stopped(run) and read_record(run).copies is None
+    weights = (run / "model.safetensors").read_bytes()
+    anew.train(data, run, steps=2, settings=settings, reporter=again)
+    assert "the training is finished, and its report is not; measuring" in again.lines
+    assert not is_stopped(run) and read_record(run).copies is not None
+    assert (run / "model.safetensors").read_bytes() == weights
+    anew.resume(run, reporter=reporter)
+    assert reporter.lines == ["this run is finished; give it more budget or steps to train it further"]
 
 
 @pytest.mark.slow

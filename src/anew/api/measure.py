@@ -255,7 +255,7 @@ def _evaluate_run(
     new_path = None if data is None else str(data)
     own_features = None if features is None else read_features(str(features))
     reporter.message("  loading the run")
-    with _lock_of(run), loaded_together(run, trust_code) as (model, world):
+    with _lock_of(run, reporter), loaded_together(run, trust_code) as (model, world):
         if world is not None and not world.is_main:
             draw_for_evaluation(world, model, n, seed)
             name = model.record.data.modality
@@ -340,9 +340,14 @@ def compare(
     return compare_families(target, request, listed, run_paths, n, trust_code, reporter)
 
 
-def _lock_of(run: str | Path) -> AbstractContextManager[None]:
-    """The lock of a run, which only the first process takes."""
-    return open_run(run).locked() if int(os.environ.get("RANK", "0")) == 0 else nullcontext()
+def _lock_of(run: str | Path, reporter: Reporter) -> AbstractContextManager[None]:
+    """The lock of a run, which only the first process takes. What the user should know of its folder is said before."""
+    if int(os.environ.get("RANK", "0")) != 0:
+        return nullcontext()
+    folder = open_run(run)
+    for note in folder.notes:
+        reporter.message(note)
+    return folder.locked()
 
 
 def read_report(run: str | Path) -> dict[str, object]:

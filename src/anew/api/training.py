@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from anew.core import arguments, files
-from anew.core.addresses import WRITABLE, run_address
+from anew.core.addresses import WRITABLE, address_of, run_address
 from anew.core.durations import parse_duration
 from anew.core.reporter import Reporter
-from anew.errors import ConfigError, DataError, RunError, UserError, command
+from anew.errors import ConfigError, RunError, UserError, command
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -127,9 +127,10 @@ def _train(
         own_file: The user's own family, which is copied into the run, so that the run is complete.
     """
     if _on_main(world, lambda: _continues(path, request, own_file)):
-        # On another machine the data may lie elsewhere than the run says.
+        # On another machine the data may lie elsewhere than the run says. An address that this command names is trusted.
         elsewhere = world is not None and not world.is_main and Path(request.data).exists()
-        continuation = Continuation(request.data if elsewhere else None)
+        is_address = address_of(request.data) is not None
+        continuation = Continuation(request.data if elsewhere or is_address else None)
         return _continue(world, lambda: RunFolder.open(path), continuation, reporter, started)
     cleanup: Cleanup = "files" if path.exists() else "folder"
     folder = of_process(world, lambda: _create(path, own_file))
@@ -226,7 +227,8 @@ def resume(
         started: `time.monotonic()` when the budget began. None means now.
 
     Returns:
-        The trained model. If the run is finished and nothing more was asked for, its model is returned as it is.
+        The trained model. If the run is finished and nothing more was asked for, its model is returned as it is; if only its
+        report was stopped, it is measured again.
 
     Raises:
         UserError: An argument or the data cannot be used; the message is one sentence.
@@ -239,8 +241,8 @@ def resume(
             raise ConfigError("`budget` and `steps` are mutually exclusive; give one")
         seconds = None if budget is None else parse_duration(budget)
         reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
-        path = arguments.optional_path("data", data, DataError)
-        continuation = Continuation(None if path is None else str(path), check_steps(steps), seconds)
+        place = None if data is None else resolve_data(data)
+        continuation = Continuation(place, check_steps(steps), seconds)
         return _continue(world, lambda: open_run(run, whole=True), continuation, reporter, started, trust_code)
 
 
@@ -249,7 +251,7 @@ class Continuation:
     """Options for training an existing run further.
 
     Attributes:
-        data: New location of its data; None if it has not moved.
+        data: New location of its data, as `resolve_data` gives it; None if it has not moved.
         steps: A new total of steps.
         seconds: Additional seconds.
     """
@@ -269,12 +271,19 @@ def _continue(
 ) -> Model:
     """Finish a run, or train it for longer."""
     folder = of_process(world, open_folder)
+    if reporter is not None:
+        for note in folder.notes:
+            reporter.message(note)
     with folder.locked():
         record = folder.read() if world is None else _shared(world, folder)
         if record.status == "begun":
             request = record.request
-            if continuation.data is not None:
-                request = replace(request, data=resolve_data(continuation.data))
+            if continuation.data is None:
+                from anew.data.dataset import check_present
+
+                check_present(request.data)
+            else:
+                request = replace(request, data=continuation.data)
             if continuation.steps is not None or continuation.seconds is not None:
                 request = replace(request, steps=continuation.steps, budget=continuation.seconds)
             return _resume_begun(folder, request, reporter, started, trust_code)
@@ -296,11 +305,9 @@ def _resume_begun(
 ) -> Model:
     """Start a run again that was stopped before its plan was made."""
     check_request(request)
-    from anew.data.dataset import check_present
     from anew.sampling.restore import trusted_family_file
     from anew.workflows.train import new_run
 
-    check_present(request.data)
     own_file = trusted_family_file(request.family, folder.path, trust_code)
     return new_run(folder, request, reporter, started, "nothing", own_file)
 

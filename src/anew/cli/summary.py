@@ -50,7 +50,8 @@ def describe_run(run: RunInspection) -> list[Line]:
     lines: list[Line] = [[(f"{title + ':':<{width}}", "bold"), (text, "")] for title, text in facts.items()]
     if run.report is not None:
         report = as_record(run.report)
-        return [*lines, [], *closing(report), [], *places(Path(run.path), report)]
+        address = None if run.path == str(run.folder) else run.path
+        return [*lines, [], *closing(report), [], *places(run.folder, report, address)]
     return [*lines, [], *([(f"{purpose:<9}", "bold"), (text, "")] for purpose, text in run.commands.items())]
 
 

@@ -211,6 +211,7 @@ class DataBudget:
         bytes: Bytes of the source.
         threads: CPU threads that work.
         device: Where the model is trained, e.g. "cpu" or "cuda".
+        is_assumed: Whether no budget was given, so that another one may lead to other sizes.
     """
 
     seconds: float | None
@@ -218,6 +219,7 @@ class DataBudget:
     bytes: int
     threads: int = 1
     device: str = "cpu"
+    is_assumed: bool = False
 
     @property
     def thread_seconds(self) -> float | None:
@@ -231,9 +233,9 @@ class DataBudget:
         """The budget, for sentences."""
         if self.seconds is None:
             return "a run without a budget"
-        if self.device != "cpu":
-            return f"{self.seconds:g} s on {self.device}"
-        return f"{self.seconds:g} s on {plural(self.threads, 'thread')}"
+        place = self.device if self.device != "cpu" else plural(self.threads, "thread")
+        assumed = " (assumed, as no budget was given)" if self.is_assumed else ""
+        return f"{self.seconds:g} s on {place}{assumed}"
 
 
 @dataclass(slots=True)

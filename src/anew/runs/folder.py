@@ -100,9 +100,9 @@ class RunFolder:
         if not self._may_be_at_address:
             yield
             return
-        from anew.runs import mirror
+        from anew.runs import keeper
 
-        with mirror.kept(self.path):
+        with keeper.kept(self.path):
             yield
 
     @property
@@ -119,13 +119,22 @@ class RunFolder:
         store = mirror.of_folder(self.path)
         return None if store is None else store.address
 
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of this folder, if it is the local copy of a run at an address."""
+        if not self._may_be_at_address:
+            return []
+        from anew.runs import mirror
+
+        return mirror.notes_of(self.path)
+
     def note_checkpoint(self) -> str | None:
         """Tell the store of the run about a new checkpoint. Returns why the store could not be written lately, or None."""
         if not self._may_be_at_address:
             return None
-        from anew.runs import mirror
+        from anew.runs import keeper
 
-        return mirror.note_change(self.path)
+        return keeper.note_change(self.path)
 
     def read(self) -> Begun | RunRecord:
         """Contents of config.json: `Begun` before the plan is made. Raises RunError if it does not fit."""

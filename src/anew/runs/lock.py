@@ -73,6 +73,13 @@ def is_held(folder: Path) -> bool:
         return False
 
 
+def holder_elsewhere(folder: Path) -> str | None:
+    """Who holds the lock of a run, according to its file, if that is a process of another machine."""
+    holder = _read_holder(folder / NAME)
+    is_elsewhere = holder is not None and holder.host != socket.gethostname()
+    return _holder(folder / NAME) if is_elsewhere else None
+
+
 def _holder(path: Path) -> str:
     """Who holds the lock since when, if the file says so."""
     holder = _read_holder(path)

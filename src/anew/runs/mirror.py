@@ -1,23 +1,23 @@
 """Runs at an address (`s3://bucket/run`): a folder of the cache is the local copy, and its contents are kept in a store.
 
 In the store, a file is an object named by its SHA-256, and `anew-run.json`, written last, says which objects make up the run. So a
-kill at any instant leaves the run whole, as it was last written, and another machine can continue it. While the run is locked
-for writing, the store is written in the background, and once more at the end.
+kill at any instant leaves the run whole, as it was last written, and another machine can continue it. When it is
+written: `keeper.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
 import secrets
 import shutil
-import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +33,6 @@ from anew.runs.checkpoint import Digest
 from anew.runs.paths import CONFIG, STORE_STATE
 
 MANIFEST, OBJECTS, PROBE = "anew-run.json", "objects", "anew-probe"  # names in the store
-EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
 STREAMS = 8  # files that are sent or fetched at once, which hides the time of waiting for answers; chosen
 # Most bytes of the manifest: some hundred thousand files; a store may send anything
 MANIFEST_BYTES = 64 * 2**20
@@ -66,6 +65,10 @@ class Manifest(Record):
                 raise ValueError(f"names the file {name!r}")
 
 
+class Overtaken(RunError):
+    """Another machine has written the run meanwhile."""
+
+
 class State(Record):
     """What this machine knows of the store.
 
@@ -74,12 +77,14 @@ class State(Record):
         known: The manifest that was last read or written.
         pending: The manifest that was about to be written.
         is_partial: Whether checkpoints were left in the store, since they were not needed here.
+        set_aside: Where the last `fetch` has moved work of this machine that the store lacks; None if there was none.
     """
 
     address: Text
     known: Manifest | None = None
     pending: Manifest | None = None
     is_partial: Flag = False
+    set_aside: Text | None = None
 
 
 def place_of(address: str) -> Path:
@@ -95,6 +100,26 @@ def of_folder(folder: Path) -> Mirror | None:
         return None
     state = _read_state(state_path)
     return Mirror(state.address) if state is not None and place_of(state.address) == folder else None
+
+
+def notes_of(folder: Path) -> list[str]:
+    """What the user should know of a local copy of a run at an address: that it is not up to date, or what was moved aside."""
+    mirror = of_folder(folder)
+    if mirror is None:
+        return []
+    notes = []
+    holder = lock.holder_elsewhere(folder)
+    if holder is not None:
+        notes.append(
+            f"the copy of {mirror.address!r} on this machine is used as it is, since {holder} writes it; if that process is "
+            f"gone, remove {str(folder / lock.NAME)!r}"
+        )
+    state = mirror.state()
+    if state is not None and state.set_aside is not None:
+        notes.append(
+            f"{mirror.address!r} was written by another machine meanwhile; what was done here is kept in {state.set_aside!r}"
+        )
+    return notes
 
 
 class Mirror:
@@ -116,12 +141,17 @@ class Mirror:
 
     # -- from the store -------------------------------------------------------------------------------------------------
 
+    def state(self) -> State | None:
+        """What this machine knows of the store, if it knows anything."""
+        return _read_state(self._state_path)
+
     def exists(self) -> bool:
         """Whether the store holds a run there."""
         return self._manifest() is not None
 
     def fetch(self, *, whole: bool) -> None:
-        """Update the folder from the store, unless the store has what this machine wrote last, or the folder is being written.
+        """Update the folder from the store, unless the store has what this machine wrote last, or the folder is being written. What
+        this machine did after another one had written the run is moved aside.
 
         Args:
             whole: Whether checkpoints are needed too.
@@ -143,11 +173,32 @@ class Mirror:
             is_here = (self.folder / CONFIG).is_file()
             is_own = is_here and manifest in (state.known, state.pending)
             if is_own and not (whole and state.is_partial):
-                self._write_state(state.model_copy(update={"known": manifest, "pending": None}))
+                self._write_state(State(address=self.address, known=manifest, is_partial=state.is_partial))
                 return
+            aside = self.set_aside() if is_here and not is_own and self._has_work(state, manifest) else None
             is_partial = not whole
             self._replace({n: e for n, e in manifest.files.items() if whole or not _is_for_training(n)}, keep=is_own)
-            self._write_state(State(address=self.address, known=manifest, is_partial=is_partial))
+            kept = None if aside is None else str(aside)
+            self._write_state(State(address=self.address, known=manifest, is_partial=is_partial, set_aside=kept))
+
+    def _has_work(self, state: State, manifest: Manifest) -> bool:
+        """Whether the folder has files, besides logs, that no known version of the run has."""
+        versions = [version.files for version in (state.known, state.pending, manifest) if version is not None]
+        names = (path.relative_to(self.folder).as_posix() for path in self._paths())
+        return any(
+            self._stored(name) not in [version.get(name) for version in versions]
+            for name in names
+            if name.rpartition("/")[2] != events.NAME
+        )
+
+    def set_aside(self) -> Path:
+        """Give the folder another name, under which it is an ordinary run, and return that."""
+        (self.folder / lock.NAME).unlink(missing_ok=True)
+        stem = f"{self.folder.name}-kept-{time.strftime('%Y-%m-%dT%H-%M-%S')}"
+        names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+        place = next(path for path in map(self.folder.with_name, names) if not path.exists())
+        self.folder.rename(place)
+        return place
 
     def _replace(self, wanted: dict[str, Stored], keep: bool) -> None:
         """Make the folder hold exactly these files. keep: only fetch those that are missing, and change no others."""
@@ -223,10 +274,7 @@ class Mirror:
             return
         present = self._manifest()
         if present != state.known and (present is None or present != state.pending):
-            raise RunError(
-                f"{self.address!r} was written by another machine meanwhile, so it is left as it is; what was done here lies in "
-                f"{str(self.folder)!r}"
-            )
+            raise Overtaken(f"{self.address!r} was written by another machine meanwhile, so it is left as it is")
         generation = 1 if present is None else present.generation + 1
         manifest = Manifest(generation=generation, writer=secrets.token_hex(8), files=contents)
         self._write_state(state.model_copy(update={"known": present, "pending": manifest}))
@@ -370,77 +418,3 @@ def _read_state(path: Path) -> State | None:
         return checked(State, files.read_json(path), STORE_STATE)
     except (RunError, ValueError):
         return None
-
-
-# -- while a run is written -----------------------------------------------------------------------------------------------
-
-
-class Keeper:
-    """Writes a folder to its store repeatedly in the background."""
-
-    def __init__(self, mirror: Mirror) -> None:
-        self.mirror = mirror
-        self.fault: RunError | None = None
-        self._wake, self._is_over = threading.Event(), False
-        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
-        self._thread.start()
-
-    def poke(self) -> None:
-        """Write soon, since something changed."""
-        self._wake.set()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait(EVERY_S)
-            self._wake.clear()
-            if self._is_over:
-                return
-            try:
-                self.mirror.push()
-                self.fault = None
-            except RunError as error:
-                self.fault = error
-
-    def finish(self) -> None:
-        """Stop the background thread and write once more."""
-        self._is_over = True
-        self._wake.set()
-        self._thread.join()
-        try:
-            self.mirror.push()
-        except RunError as error:
-            raise RunError(
-                f"{error}; the run lies in {str(self.mirror.folder)!r}, and `anew resume` writes it again"
-            ) from None
-
-
-@contextmanager
-def kept(folder: Path) -> Iterator[None]:
-    """If a folder is the local copy of a run at an address, keep the store up to date; at the end it equals the folder."""
-    mirror = of_folder(folder)
-    if mirror is None:
-        yield
-        return
-    mirror.check_writable()
-    keeper = _keepers[folder] = Keeper(mirror)
-    try:
-        yield
-    finally:
-        del _keepers[folder]
-        keeper.finish()
-
-
-_keepers: dict[Path, Keeper] = {}
-
-
-def note_change(folder: Path) -> str | None:
-    """Tell the store of a folder, if it has one, about a new checkpoint.
-
-    Returns:
-        Why the store could not be written lately, or None.
-    """
-    keeper = _keepers.get(folder)
-    if keeper is None:
-        return None
-    keeper.poke()
-    return None if keeper.fault is None else str(keeper.fault)

@@ -71,6 +71,7 @@ class BasisRecord(_ExtensibleRecord):
     samples: Whole
     weights: Text
     time: Text
+    is_stopped: Flag = False  # unknown in reports of older versions
 
 
 class ReportRecord(_ExtensibleRecord):
@@ -105,6 +106,12 @@ def record_if_whole(run: Path) -> ReportRecord | None:
         return read_record(run)
     except RunError:
         return None
+
+
+def is_stopped(run: Path) -> bool:
+    """Whether a signal ended the measuring of a run's report."""
+    report = record_if_whole(run)
+    return report is not None and report.basis is not None and report.basis.is_stopped
 
 
 def read_report(run: Path) -> JsonObject:

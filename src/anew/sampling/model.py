@@ -74,7 +74,8 @@ class Model(Generator):
         place = torch.device(pick_device(device))
         owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
-        weights, weights_path, self.notes = newest_weights(folder, record.status)
+        weights, weights_path, notes = newest_weights(folder, record.status)
+        self.notes = [*folder.notes, *notes]
         if step is not None:
             weights, weights_path = earlier_weights(folder.path, step, weights)
         family = restore_family(record.family, record.spec, owner, weights, weights_path, place)

@@ -141,6 +141,7 @@ def evaluate_run(
     )
     events = Events(folder / events_file.NAME)
     measurements = measure_all(evaluation, reporter, stop_at)
+    measurements.is_stopped |= stopped
     data_notes = [*dataset.scan.notes, *describe_skipped(dataset.scan)]
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
@@ -177,6 +178,7 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
                 "Time was up: what is missing here was not measured; `evaluate` takes the time it needs."
             )
     except KeyboardInterrupt:
+        measurements.is_stopped = True
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         if measurements.copies is None:
             measurements.notes.append("Not measured: the copying test (stopped by hand).")

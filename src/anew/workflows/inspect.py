@@ -238,7 +238,7 @@ def inspect_data(
     def modality_settings(name: str) -> dict[str, object]:
         return cfg.route_settings(settings or {}, {name: load_modality(name).Config})[name]
 
-    size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu")
+    size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu", is_assumed=budget is None)
     columns = ColumnChoice.of(settings or {})
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:

@@ -31,7 +31,8 @@ class RunInspection:
     """Result of `anew.look` on a run.
 
     Attributes:
-        path: The folder, as it was given.
+        path: The folder or the address, as it was given.
+        folder: The folder, or the local copy of the address.
         status: "begun", "training", "trained" or "finished".
         data: Where the training data lay.
         modality: What the data is; "" before the plan is made.
@@ -47,9 +48,11 @@ class RunInspection:
         loss: Loss of the last step, by phase.
         report: Contents of report.json; None if nothing was measured.
         commands: Suggested commands, by purpose.
+        notes: Sentences on what else the user should know.
     """
 
     path: str
+    folder: Path
     status: str
     data: str
     modality: str = ""
@@ -65,6 +68,7 @@ class RunInspection:
     loss: Mapping[str, float] = field(default_factory=dict)
     report: Mapping[str, object] | None = None
     commands: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def grades(self) -> dict[str, str]:
@@ -91,6 +95,7 @@ class RunInspection:
             "loss": dict(self.loss),
             "grades": self.grades,
             "commands": dict(self.commands),
+            "notes": list(self.notes),
         }
 
     def facts(self) -> dict[str, str]:
@@ -105,6 +110,8 @@ class RunInspection:
             figures += [f"{about(self.passes)} passes over the data"] if self.passes else []
             figures += [f"{name.replace('_', ' of ')} {value:.4f}" for name, value in self.loss.items()]
             lines["so far"] = ", ".join(figures)
+        if self.notes:
+            lines["note"] = "; ".join(self.notes)
         return lines
 
     def _data_line(self) -> str:
@@ -142,12 +149,14 @@ def inspect_run(path: Path) -> RunInspection:
         request = record.request
         return RunInspection(
             path=run,
+            folder=path,
             status=record.status,
             data=request.data,
             modality=request.modality or "",
             family=request.family or "",
             request=to_json(request),
             commands=_commands(run, record.status, None),
+            notes=tuple(folder.notes),
         )
     report = report_if_whole(path) if record.status == "finished" else None
     plan, spec, last = record.plan, record.spec, events.last_step(path)
@@ -155,6 +164,7 @@ def inspect_run(path: Path) -> RunInspection:
     expected = (plan.steps or plan.expected_steps or 0) * plan.batch
     return RunInspection(
         path=run,
+        folder=path,
         status=record.status,
         request=to_json(record.request),
         modality=record.data.modality,
@@ -170,6 +180,7 @@ def inspect_run(path: Path) -> RunInspection:
         loss=events.losses(last),
         report=report,
         commands=_commands(run, record.status, report),
+        notes=tuple(folder.notes),
     )
 
 

@@ -43,6 +43,7 @@ class Measurements:
         notes: Sentences for the report.
         unmeasured: Names of scores that may carry an answer and were not measured for lack of time.
         too_few: Why closeness and variety were not measured, if there were too few items; else "".
+        is_stopped: Whether a signal ended the sampling or the measuring.
     """
 
     scores: list[Score] = field(default_factory=list)
@@ -50,15 +51,17 @@ class Measurements:
     notes: list[str] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
     too_few: str = ""
+    is_stopped: bool = False
 
 
-def basis_of(run: Path, report: EvaluationReport, samples: int) -> Basis:
+def basis_of(run: Path, report: EvaluationReport, samples: int, is_stopped: bool) -> Basis:
     """The basis of a report on a run's present weights.
 
     Args:
         run: The run's folder.
         report: The report.
         samples: Number of samples that were drawn.
+        is_stopped: Whether a signal ended the measuring.
     """
     digest = ""
     if (run / WEIGHTS).exists():
@@ -70,6 +73,7 @@ def basis_of(run: Path, report: EvaluationReport, samples: int) -> Basis:
         samples=samples,
         weights=digest,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
+        is_stopped=is_stopped,
     )
 
 
@@ -157,7 +161,7 @@ def write_run_report(
         steps=steps,
         outlook=outlook(events_file.spread(run / events_file.NAME), record.plan.epochs),
     )
-    basis = basis_of(run, report, len(samples))
+    basis = basis_of(run, report, len(samples), measurements.is_stopped)
     out, is_best = make_room(run, basis, reporter)
     report = replace(report, folder=out, basis=basis)
     if is_best:

@@ -39,6 +39,7 @@ from anew.runs import lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
+from anew.runs.report_record import is_stopped
 from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
 from anew.sampling.restore import checkpoint_weights, load_family_class
@@ -247,13 +248,14 @@ def continue_run(
         folder: The run; it has a plan.
         budget: Further seconds.
         steps: A new total of steps instead.
-        data: Where the data lies now, if it was moved.
+        data: Where the data lies now, if it was moved: an absolute path, an address without its query, or a hub name.
         reporter: Shows the progress.
         started: `time.monotonic()` when the command began.
         trust_code: Whether a family of the user's own may run.
 
     Returns:
-        The model, with its report written. A finished run that is given nothing is returned as it is.
+        The model, with its report written. A finished run that is given nothing is returned as it is, unless its report was
+        stopped: then it is measured again.
     """
     use_threads()
     world = world_of_processes.init()
@@ -268,12 +270,14 @@ def continue_run(
     is_at_end = record.status != "training" and not is_given_more
     if is_at_end:
         share_trained(world, folder)
-    if is_at_end and record.status == "finished":
+    is_measured = record.status == "finished" and not world.broadcast(is_stopped(folder.path))
+    if is_at_end and is_measured:
         reporter.message("this run is finished; give it more budget or steps to train it further")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     skipped_items = SkippedItemsReport(reporter)
     if is_at_end:
+        reporter.message("the training is finished, and its report is not; measuring")
         with contextlib.closing(job.data):
             return _report(job, skipped_items)
     if is_given_more:
@@ -326,7 +330,7 @@ def _reopen(
     context = _context(train_config, reporter, started, user_family)
     dataset = Dataset.reopen(record.data, folder.path, data_path)
     if data_path is not None:
-        moved = record.data.model_copy(update={"path": str(Path(data_path).absolute())})
+        moved = record.data.model_copy(update={"path": data_path})
         record = record.model_copy(update={"data": moved})
     _check_same_data(context.world, dataset)
     data = codec_stage.reopened(record, folder.path, dataset, context.world.device)

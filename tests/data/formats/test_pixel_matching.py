@@ -132,6 +132,22 @@ def test_few_colours_of_few_pixels_are_no_palette() -> None:
     assert note == ["The files have palettes, but at 8x8 the images share none, and samples will have none."]
 
 
+def test_a_margin_that_all_images_leave_empty_stays_empty() -> None:
+    samples, real = (np.pad(images, [(0, 0), (0, 0), (1, 2), (0, 3)]) for images in (sprites(64, 1), sprites(300, 2)))
+    real[0, :, 1, 0] = real[0, :, 16, 15] = 255.0  # reaches the inner corners
+    matching = PixelMatching.learn(samples + np.random.default_rng(0).normal(0, 30, samples.shape), real)
+    new = np.random.default_rng(1).uniform(0, 255, (8, 4, 19, 19))
+    outer = np.ones((19, 19), bool)
+    outer[1:17, :16] = False
+    matched = matching(new)
+    assert matching.is_paletted and matching.steps[-1].step == "margin"
+    within = PixelMatching(steps=matching.steps[:-1])(new)[:, :, ~outer]
+    assert (matched[:, :, outer] == 0).all() and (matched[:, :, ~outer] == within).all()
+    assert all(step.step != "margin" for step in PixelMatching.learn(samples, real[:, :, 1:17, :16]).steps)
+    blank = np.zeros((20, 3, 4, 4), np.float32)
+    assert all(step.step != "margin" for step in PixelMatching.learn(blank, blank).steps)
+
+
 def test_tiny_and_empty_images() -> None:
     pixel = np.full((3, 3, 1, 1), 7.0, dtype=np.float32)
     assert PixelMatching.learn(pixel, pixel)(pixel).shape == (3, 3, 1, 1)

@@ -123,7 +123,7 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     assert spec.shape[1] == size_limits(SIZE)[1] == 8
     video = data.modality
     assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
-    assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
+    assert any("cut into clips of about 8 frames (at most 12) at 12.5 per" in note for note in data.scan.notes)
     clips = list(video.split_records(Item("0.mp4", FileSlice(tmp_path / "0.mp4"))))
     assert {item.group for item in clips} == {"0.mp4"}
     assert clips[0].data.at[0] == 0 and clips[-1].data.at[1] == 300
@@ -131,6 +131,16 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     late = video.encode(clips[-1]).astype(int)  # read by seeking: its frames are the bright ones
     assert late[:, :, 12:].mean() > 180
     data.close()
+
+
+def test_cut_clips_have_at_most_as_many_frames_as_the_note_says(tmp_path: Path) -> None:
+    video = Video(VideoConfig(frames=5))
+    path = film(tmp_path / "long.mp4", 200)
+    note = " ".join(video.inspect([Item("long.mp4", FileSlice(path))]))
+    assert "clips of about 5 frames (at most 7)" in note
+    items = [Item("a.mp4", FileSlice(film(tmp_path / f"{count}.mp4", count))) for count in range(4, 60)]
+    spans = [clip.data.at for item in items for clip in video.split_records(item)]
+    assert max(len(range(low, high, video._stride)) for low, high in spans) == 7
 
 
 def test_parts_of_a_large_file_cover_it_once(tmp_path: Path) -> None:
@@ -150,12 +160,12 @@ def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> 
     (tmp_path / "uneven.gif").write_bytes(gif([100, 300, 100, 200]))
     data = fitted(tmp_path)
     video = data.modality
-    assert any("frames per second" in note for note in data.scan.notes)
+    assert isinstance(video, Video) and video.rate * video._stride == pytest.approx(10.0)
+    assert any(f"samples show each frame for {1000 / video.rate:.0f} ms" in note for note in data.scan.notes)
     assert any("differ in size" in note for note in data.scan.notes)
     uneven = frames.timing(tmp_path / "uneven.gif")
     assert not uneven.steady and uneven.at(10.0).tolist() == [0, 1, 1, 1, 2, 3, 3]
     assert len(frames.timing(tmp_path / "fast.webm").at(10.0)) == 20
-    assert isinstance(video, Video) and video.rate * video._stride == pytest.approx(10.0)
     data.close()
 
 

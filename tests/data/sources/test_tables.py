@@ -397,6 +397,17 @@ QUOTES = "author,quote,year\n" + "".join(
 )
 
 
+def test_the_suggested_column_has_most_letters_not_longest_cells(tmp_path: Path) -> None:
+    names = ["Jörg E.", "Käthe A.", "Clara", "Änne K."]
+    rows = "".join(f"{names[i % 4]}{i};Bundesrepublik;{i % 28 + 1:02}.12.2025;{i},50\n" for i in range(300))
+    (tmp_path / "a.csv").write_text("Kunde;Land;Datum;Betrag\n" + rows)
+    with pytest.raises(DataError, match=r"as in text_column=Kunde, or learn whole rows from a copy that is named .txt"):
+        Dataset.open(tmp_path)
+    (tmp_path / "a.csv").rename(tmp_path / "a.txt")
+    data = Dataset.open(tmp_path)
+    assert data.scan.modality == "text" and data.scan.items == 301
+
+
 def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(QUOTES)
     with pytest.raises(DataError, match=r"choose one with the setting text_column, as in text_column=quote"):

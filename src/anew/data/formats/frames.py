@@ -361,18 +361,22 @@ def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
     more: dict[str, Any] = {"transparency": 255, "disposal": 2} if clear.any() else {}
     if comment:
         more["comment"] = comment
-    # Pillow takes milliseconds, the format hundredths of a second.
     images[0].save(
         out,
         "GIF",
         save_all=True,
         append_images=images[1:],
-        duration=max(20, 10 * round(100 / rate)),
+        duration=gif_delay(rate),
         loop=0,
         optimize=False,
         **more,
     )
     return out.getvalue()
+
+
+def gif_delay(rate: float) -> int:
+    """Milliseconds that each frame of a GIF is shown: the format has hundredths of a second."""
+    return max(20, 10 * round(100 / rate))
 
 
 def _indexed(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bytes]:

@@ -1,4 +1,4 @@
-"""Matching of samples to the values that real pixels have: clear and opaque alpha, flat colours, a palette, few specks.
+"""Matching of samples to the values that real pixels have: clear and opaque alpha, flat colours, a palette, few specks, a margin.
 
 A generator of continuous values only comes near to exact values of real pixels. Once after training, histogram matching of samples
 and training images learns how near: each curve below turns a distance (to a value, to a colour, to the neighbours) into the distance
@@ -36,12 +36,14 @@ FEW_COLOURS = 256  # so few colours in all are a palette: a paletted file has no
 PIXELS_PER_COLOUR = 16  # with fewer pixels for each of them, there are few colours because there are few pixels; chosen
 # With more colours, each half of the images must have those of at least this share of the pixels of the other half.
 MIN_KNOWN_SHARE = 0.998
+MIN_MARGIN_IMAGES = 16  # with fewer images, a row of pixels may be empty in all of them by chance; chosen
 FIRST_IMAGES = 16  # if these have too many colours for a palette already, no others are searched
 
 Levels = NDArray[np.float32]
 Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
 Curve = tuple[Distances, Distances]
 Level = Annotated[int, Field(strict=True, ge=0, le=255)]
+Extent = Annotated[int, Field(strict=True, ge=0, le=2**16)]
 Colour = Annotated[tuple[Level, ...], Field(min_length=1, max_length=4)]
 
 
@@ -106,7 +108,15 @@ class PaletteStep(Record):
         return cls(colours=tuple(tuple(colour) for colour in colours.tolist()), lenience=round(max(lenience, 0.0), 2))
 
 
-Step = AlphaStep | SpeckStep | FlatStep | PaletteStep
+class MarginStep(Record):
+    """See `pixel_steps.margin`: rows and columns of pixels at the sides that have one colour in all real images."""
+
+    step: Literal["margin"] = "margin"
+    colour: Colour
+    sides: Annotated[tuple[Extent, ...], Field(min_length=4, max_length=4)]
+
+
+Step = AlphaStep | SpeckStep | FlatStep | PaletteStep | MarginStep
 
 
 class PixelMatching(Record):
@@ -124,16 +134,17 @@ class PixelMatching(Record):
         for learn in _learners(real):
             steps.append(learn(x, subset))
             x = pixel_steps.matched(x, [steps[-1].model_dump()])
-        return cls(steps=tuple(steps))
+        edge = margin_of(real)
+        return cls(steps=(*steps, edge) if edge is not None else tuple(steps))
 
     @property
     def is_paletted(self) -> bool:
         """Whether all pixels have colours of a palette."""
-        return bool(self.steps) and isinstance(self.steps[-1], PaletteStep)
+        return any(isinstance(step, PaletteStep) for step in self.steps)
 
     def check(self, channels: int) -> None:
         """Raise ValueError (one clause) if the steps are not for images of so many channels."""
-        colours = [step.colour for step in self.steps if isinstance(step, FlatStep)]
+        colours = [step.colour for step in self.steps if isinstance(step, FlatStep | MarginStep)]
         colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
         has_alpha = any(isinstance(step, AlphaStep) for step in self.steps)
         if {len(colour) for colour in colours} - {channels} or (has_alpha and channels != 4):
@@ -223,6 +234,25 @@ def palette_of(real: Numbers) -> NDArray[np.uint8] | None:
     halves = [_codes(real[start::2]) for start in (0, 1)]
     shares = [float(np.isin(a, np.unique(b)).mean()) for a, b in (halves, halves[::-1])]
     return colours if min(shares) >= MIN_KNOWN_SHARE else None
+
+
+def margin_of(real: Numbers) -> MarginStep | None:
+    """The margin of images (n, C, H, W), whose pixels have one colour in all of them; None without one.
+
+    If all pixels have it, the images are blank, and there is no margin. A colour that is not common to all sides is not searched.
+    """
+    if len(real) < MIN_MARGIN_IMAGES:
+        return None
+    colour = np.rint(real[0, :, 0, 0])  # (C,)
+    differs = (np.rint(real) != colour[:, None, None]).any(axis=(0, 1))  # (H, W)
+    if not differs.any():
+        return None
+    (rows,), (columns,) = (np.nonzero(differs.any(axis=axis)) for axis in (1, 0))
+    height, width = differs.shape
+    sides = (rows[0], width - 1 - columns[-1], height - 1 - rows[-1], columns[0])
+    if not any(sides):
+        return None
+    return MarginStep(colour=tuple(colour.astype(int).tolist()), sides=tuple(map(int, sides)))
 
 
 def palette_note(images: Numbers, plural: str, files_have_palettes: bool = False) -> list[str]:

@@ -22,7 +22,8 @@ STRIP = 1 << 14  # pixels whose distances to all colours are computed at once: b
 
 def matched(x: NDArray[np.number], steps: Sequence[Mapping[str, object]]) -> Levels:
     """Levels (n, C, H, W) after all steps, each given by its name `step` and its numbers."""
-    functions: dict[str, Callable[..., Levels]] = {"alpha": alpha, "specks": specks, "flat": flat, "palette": palette}
+    functions: dict[str, Callable[..., Levels]] = {"alpha": alpha, "specks": specks, "flat": flat}
+    functions |= {"palette": palette, "margin": margin}
     levels = np.clip(x.astype(np.float32), 0.0, 255.0)
     for step in steps:
         numbers = {name: value for name, value in step.items() if name != "step"}
@@ -68,6 +69,17 @@ def palette(x: Levels, colours: Sequence[Sequence[int]], lenience: float) -> Lev
         farther, neighbour_index = nearest_of_neighbours(x, table, index)
         index = np.where(alone(index) & (farther <= lenience), neighbour_index, index)
     return np.ascontiguousarray(np.moveaxis(table[index], -1, 1))
+
+
+def margin(x: Levels, colour: Sequence[int], sides: Sequence[int]) -> Levels:
+    """Give so many pixels from each side (top, right, bottom, left) a colour."""
+    top, right, bottom, left = sides
+    height, width = x.shape[2:]
+    out = np.empty_like(x)
+    out[:] = as_pixel(colour)
+    inner = (slice(None), slice(None), slice(top, height - bottom), slice(left, width - right))
+    out[inner] = x[inner]
+    return out
 
 
 def neighbourhood(x: Levels, sharpness: float) -> Levels:

@@ -168,18 +168,19 @@ class Video(Modality):
         notes = []
         if not self._source_rate:
             self._source_rate = float(np.round(np.median(rates), 3))
+        frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
+        cuts = self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))
         rates_differ = (np.abs(rates / self._source_rate - 1.0) >= frames.STEADY_TOLERANCE).any()
         if rates_differ or not all(timing.steady for timing in timings):
             notes.append(
-                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames per second, not all at a steady rate: "
-                f"all are read at {self._source_rate:.3g}."
+                f"Videos have {rates.min():.3g} to {rates.max():.3g} frames per second, not all at a steady rate: all are read at "
+                f"{self._source_rate:.3g}, and samples show each frame for {frames.gif_delay(self.rate)} ms."
             )
         if any(timing.cut for timing in timings):
             notes.append(
                 f"Only the first {frames.MAX_FRAMES:,} frames of a video, and the first {limits.VIDEO.gif_frames:,} of a GIF, are used."
             )
-        frame_counts = [len(timing.at(self._source_rate)) for timing in timings]
-        return [*notes, *self._choose_clips(frame_counts, budget or DataBudget(None, 0, 0))]
+        return [*notes, *cuts]
 
     def settings_like(self, samples: Sequence[Item], real: Sequence[Item]) -> dict[str, object]:
         side, most_frames = size_limits(DataBudget(None, 0, 0))
@@ -210,9 +211,11 @@ class Video(Modality):
         self._max_span = self._stride * max_frames
         reason = "as asked" if self.config.frames else f"to fit {budget.describe()}"
         if not videos_are_clips:
+            # `split_records` rounds the number of clips, so those of a video just too short for one more are longer.
+            longest = math.ceil((math.ceil(1.5 * self._max_span) - 1) / self._stride)
             return [
-                f"Videos of up to {max(frame_counts):,} frames are cut into clips of {max_frames} frames at {self.rate:.3g} per "
-                f"second: {reason}."
+                f"Videos have up to {max(frame_counts):,} frames: long ones are cut into clips of about {max_frames} frames (at most "
+                f"{longest}) at {self.rate:.3g} per second, {reason}; short ones stay whole."
             ]
         if self._stride > 1:
             needed = math.ceil(round(usual_count))

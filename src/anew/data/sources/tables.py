@@ -83,9 +83,9 @@ class TableReader:
         suffix = suffix_of(file.path)
         self.counts[suffix] = self.counts.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
-        texts = {name: len(text) for name in table.columns if isinstance(text := table.samples.get(name), str)}
-        example = max(texts, key=lambda name: texts[name], default="NAME")
-        advice = f"choose one with the setting text_column, as in text_column={example}"
+        advice = f"choose one with the setting text_column, as in text_column={_most_text(table)}"
+        if isinstance(table, DelimitedFile):
+            advice += ", or learn whole rows from a copy that is named .txt"
         reason = f"no column is named text or image; {advice} (columns: {list_columns(table.columns)})"
         self.refusals.append(SkippedItem(file.path, reason))
         return False
@@ -131,6 +131,15 @@ class TableReader:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:
             yield SkippedItem(name or path, str(error))
+
+
+def _most_text(table: DelimitedFile | ParquetFile) -> str:
+    """The column whose different cells have the most letters; "NAME" if no column has any."""
+    rows = table.head if isinstance(table, DelimitedFile) else [table.samples]
+    cells = {name: {cell for row in rows if isinstance(cell := row.get(name), str)} for name in table.columns}
+    letters = {name: sum(map(str.isalpha, "".join(texts))) for name, texts in cells.items()}
+    best = max(letters, key=lambda name: letters[name], default="NAME")
+    return best if letters.get(best) else "NAME"
 
 
 def _open_table(

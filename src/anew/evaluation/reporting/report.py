@@ -33,6 +33,7 @@ class Basis:
         samples: Number of samples that were drawn.
         weights: SHA-256 of the weights that they were drawn with; "" if these are not a file of the run.
         time: When it was measured, in ISO 8601, UTC, to the second.
+        is_stopped: Whether a signal ended the measuring, so that figures are missing.
     """
 
     answers: int
@@ -40,11 +41,12 @@ class Basis:
     samples: int
     weights: str
     time: str
+    is_stopped: bool = False
 
     @property
-    def rank(self) -> tuple[int, int, int]:
+    def rank(self) -> tuple[int, int, int, bool]:
         """Larger for a report that says more."""
-        return self.answers, self.measured, self.samples
+        return self.answers, self.measured, self.samples, not self.is_stopped
 
 
 @dataclass(frozen=True)

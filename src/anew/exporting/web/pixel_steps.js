@@ -1,4 +1,4 @@
-// Steps that match the pixel values of samples to those of the data: alpha, specks, flat colours, palettes (as in
+// Steps that match the pixel values of samples to those of the data: alpha, specks, flat colours, palettes, margins (as in
 // data/formats/pixel_steps.py). Levels (C, H, W) are from 0 to 255, colours multiplied by alpha. A curve is a pair of lists of distances,
 // before and after.
 
@@ -125,4 +125,12 @@ function palette(x, [channels, height, width], { colours, lenience }) {
   return Float32Array.from(x, (_, i) => colours[chosen[i % area]][Math.floor(i / area)]);
 }
 
-const STEPS = { alpha, specks, flat, palette };
+function margin(x, [, height, width], { colour, sides: [top, right, bottom, left] }) {
+  return x.map((value, i) => {
+    const [row, column] = [Math.floor(i / width) % height, i % width];
+    const inside = row >= top && row < height - bottom && column >= left && column < width - right;
+    return inside ? value : colour[Math.floor(i / (height * width))];
+  });
+}
+
+const STEPS = { alpha, specks, flat, palette, margin };

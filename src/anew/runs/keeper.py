@@ -1,0 +1,91 @@
+"""While a run at an address is locked for writing, its store is written in the background, and once more at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anew.errors import RunError
+from anew.runs.mirror import Mirror, Overtaken, of_folder
+
+EVERY_S = 15.0  # seconds between two writes to the store: so much of a log is lost if the machine fails; chosen
+
+
+class Keeper:
+    """Writes a folder to its store repeatedly in the background."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self.fault: RunError | None = None
+        self._wake, self._is_over = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._thread.start()
+
+    def poke(self) -> None:
+        """Write soon, since something changed."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(EVERY_S)
+            self._wake.clear()
+            if self._is_over:
+                return
+            try:
+                self.mirror.push()
+                self.fault = None
+            except RunError as error:
+                self.fault = error
+
+    def finish(self) -> None:
+        """Stop the background thread and write once more."""
+        self._is_over = True
+        self._wake.set()
+        self._thread.join()
+        try:
+            self.mirror.push()
+        except Overtaken as error:
+            raise RunError(f"{error}; what was done here is kept in {str(self.mirror.set_aside())!r}") from None
+        except RunError as error:
+            raise RunError(
+                f"{error}; the run lies in {str(self.mirror.folder)!r}, and `anew resume` writes it again"
+            ) from None
+
+
+@contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """If a folder is the local copy of a run at an address, keep the store up to date; at the end it equals the folder."""
+    mirror = of_folder(folder)
+    if mirror is None:
+        yield
+        return
+    mirror.check_writable()
+    keeper = _keepers[folder] = Keeper(mirror)
+    try:
+        yield
+    finally:
+        del _keepers[folder]
+        keeper.finish()
+
+
+_keepers: dict[Path, Keeper] = {}
+
+
+def note_change(folder: Path) -> str | None:
+    """Tell the store of a folder, if it has one, about a new checkpoint.
+
+    Returns:
+        Why the store could not be written lately, or None.
+
+    Raises:
+        Overtaken: Another machine has written the run, so further work here would be lost.
+    """
+    keeper = _keepers.get(folder)
+    if keeper is None:
+        return None
+    if isinstance(keeper.fault, Overtaken):
+        raise keeper.fault
+    keeper.poke()
+    return None if keeper.fault is None else str(keeper.fault)
