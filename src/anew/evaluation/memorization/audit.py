@@ -29,6 +29,7 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
     bonferroni_p,
+    repeated_p,
 )
 from anew.evaluation.memorization.identical import count_repeats
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, nearest_of_stand_ins
@@ -60,7 +61,6 @@ SEARCHES = 2  # searches for each sample or control: for its nearest item, and f
 AT_ONCE = 64  # samples that are searched for before the clock is checked again; chosen
 SEARCH_SHARE = 0.8  # of the time left, for searches; planted copies then reuse their results
 BRIEF_DISTANCES = 200  # samples, and held-out items, whose distances to training items a brief audit compares; chosen
-CONTROL_CHOICES = 5  # choices of items for a control that raised an alarm; chosen: odd, so that one is in the middle
 PAIRS = 12  # closest pairs in a report: they fill a page
 
 
@@ -173,7 +173,10 @@ class Audit(Generic[ItemT]):
         if not len(held_out):
             return self._without_proof(sample_nearests, "reference")
         control, remaining_pool = self._set_aside(held_out)
-        control_p = None if self.randomly_held_out else self._least_control_p(held_out, control, remaining_pool)
+        control_p = None
+        if not self.randomly_held_out:
+            p = self._both_controls_p(control, remaining_pool)
+            control_p = repeated_p(p, lambda: self._both_controls_p(*self._set_aside(held_out)))
         if control_p is not None and control_p <= ALPHA:
             return self._without_proof(sample_nearests, "shifted", control_p)
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
@@ -244,14 +247,8 @@ class Audit(Generic[ItemT]):
         n_visible = self.n_samples * self.visible_share
         real_distances = [nearest.distance for nearest in match_test.real]
         repeats = count_repeats(sample_nearests, real_distances, self.is_train, self.pool)
-        # Of the tests that found copies, the one that found more: the other misses copies that are farther, or repeated.
-        best = max(
-            (test for test, test_p in ((scan, scan_p), (match, match.p)) if test_p <= ALPHA),
-            key=lambda test: test.copied,
-            default=scan,
-        )
         share, low, high = (
-            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in (best.copied, best.low, best.high)
+            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in copies_of_tests(scan, scan_p, match)
         )
         return CopyTestResult(
             found=is_copying,
@@ -314,19 +311,6 @@ class Audit(Generic[ItemT]):
         max_groups = max(int((np.cumsum(sizes[order]) <= MOST_CONTROLS).sum()), 1)
         chosen = np.isin(self.groups[self.pool], groups[order[: min(max_groups, len(groups) // 2)]])
         return self.pool[chosen], self.pool[~chosen]
-
-    def _least_control_p(self, held_out: Indices, control: Indices, remaining_pool: Indices) -> float | None:
-        """p of the controls of held-out and of training items posing as samples; None if there are too few for either.
-
-        By chance, one choice of items in a hundred raises an alarm where nothing is wrong. So an alarm is repeated with other
-        items: the middle one of the p-values, times their number over its rank, holds however they depend on each other.
-        """
-        p = self._both_controls_p(control, remaining_pool)
-        if p is None or p > ALPHA:
-            return p
-        others = [self._both_controls_p(*self._set_aside(held_out)) for _ in range(CONTROL_CHOICES - 1)]
-        ordered, rank = sorted([p, *(other for other in others if other is not None)]), CONTROL_CHOICES // 2 + 1
-        return min(ordered[rank - 1] * CONTROL_CHOICES / rank, 1.0)
 
     def _both_controls_p(self, control: Indices, remaining_pool: Indices) -> float | None:
         """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
@@ -442,6 +426,16 @@ def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls:
         if pace * (SEARCHES * following + n_other_searches) > SEARCH_SHARE * seconds:
             break
     return searched
+
+
+def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float, float]:
+    """The number of copies, with its interval, by the test that found more of those that found any.
+
+    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test.
+    """
+    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= ALPHA]
+    best = max(tests, key=lambda test: test.copied, default=scan)
+    return best.copied, best.low, best.high
 
 
 def closest_pairs(
