@@ -58,7 +58,7 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
     cut = ["the spectrum", "image statistics"]
     assert grade(CLOSE)["closeness"] == "good"
     assert grade(CLOSE, None, cut)["closeness"] == "too_few"
-    assert figures(CLOSE, cut)["closeness"] == "not measured: the spectrum and image statistics"
+    assert figures(CLOSE, None, cut)["closeness"] == "not measured: the spectrum and image statistics"
     sentence = verdict(CLOSE, unmeasured=cut)["closeness"]
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
     differs = [*CLOSE[1:], auc(0.9, 0.02, 400)]
