@@ -19,6 +19,7 @@ def drawn_inputs(family: Any, request: SampleRequest, seed: int, known: KnownVal
     renoise = [normal_rows(sources, size).view(-1, *shape) for _ in range(family.num_drafts(request) - 1)]
     component = family._choose_component(request, noise["choices"][:, 0], known)
     inputs = {name: noise[name] for name in ("basis_noise", "residual_noise")}
-    inputs |= {"noise": noise["noise"].view(-1, *shape), "renoise": torch.stack(renoise, 1), "component": component}
+    inputs |= {"noise": noise["noise"].view(-1, *shape), "component": component}
+    inputs |= {"renoise": torch.stack(renoise, 1)} if renoise else {}
     parts = family.layout.sampled_parts(family.mixture, component, noise["choices"][:, -1], known)
     return inputs if parts is None else inputs | {"last": parts.sum(1) - 1}

@@ -103,6 +103,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "gan": ("gan", shapes, TINY_CONV),
     "vae": ("vae", shapes, {**TINY_CONV, "top_dim": 8}),
     "diffusion": ("diffusion", shapes, PIXEL),
+    "student": ("diffusion", shapes, {**PIXEL, "distillation": 0.5}),
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
     "sound": ("diffusion", tones, PIXEL),

@@ -103,9 +103,16 @@ def test_a_vae(tmp_path: Path) -> None:
     assert np.abs(latents - family.encode(torch.from_numpy(output)).numpy()).max() < 1e-3
 
 
-@pytest.mark.parametrize("space", ["pixel", pytest.param("latent", marks=pytest.mark.slow)])
-def test_diffusion_of_images(space: str, tmp_path: Path) -> None:
-    settings = {**TINY_CONV, "space": space}
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"space": "pixel"},
+        {"space": "pixel", "distillation": 0.5},
+        pytest.param({"space": "latent"}, marks=pytest.mark.slow),
+    ],
+)
+def test_diffusion_of_images(more: dict[str, object], tmp_path: Path) -> None:
+    settings = {**TINY_CONV, **more}
     run = train(shapes(tmp_path / "data", 60), tmp_path / "run", settings, steps=3, family="diffusion")
     model, sampler = exported(run, tmp_path / "out")
     assert_diffusion_agrees(model, sampler)

@@ -51,6 +51,15 @@ with together() as world:
 """
 )
 
+STUDENT = (
+    SCRIPT.partition("with together()")[0]
+    + """
+with together() as world:
+    shards = (False, True) if world.size > 1 else (False,)
+    print(json.dumps([curve(world, "diffusion", "colour-labels", shard, distillation=0.5) for shard in shards]))
+"""
+)
+
 
 @pytest.mark.slow
 def test_every_family_learns_the_same_on_two_processes() -> None:
@@ -67,6 +76,13 @@ def test_dropout_on_records_follows_the_example() -> None:
     alone, *others = [json.loads(process.out) for size in (1, 2) for process in together(DROPOUT, size)]
     assert others[0] == others[1]
     assert _distance(others[0], alone) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_student_of_diffusion_learns_the_same_copied_or_sharded() -> None:
+    (alone,), *others = [json.loads(process.out) for size in (1, 2) for process in together(STUDENT, size)]
+    assert others[0] == others[1]
+    assert all(_distance(curve, alone) < 1e-4 for curve in others[0])
 
 
 def _distance(curve: Any, expected: Any) -> float:

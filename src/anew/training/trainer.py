@@ -148,14 +148,14 @@ class Trainer:
         grad_norms: dict[str, float] = {}
         logs: dict[str, float] = {}
         self.family.train()
-        for phase in self.phases:
-            if phase.is_active(progress):
-                losses[phase.name], grad_norms[phase.name] = self._update(phase, progress, logs)
+        acting_phases = [phase for phase in self.phases if phase.is_active(progress)]
+        for phase in acting_phases:
+            losses[phase.name], grad_norms[phase.name] = self._update(phase, progress, logs)
         self.family.on_step_end(logs)
         self.step += 1
         self.examples += self.batch_size
-        self._update_average()
-        acting = next((p for p in self.phases if p.name in losses), self.phases[0])
+        self._update_average(acting_phases)
+        acting = acting_phases[0] if acting_phases else self.phases[0]
         optimizer = self.optimizers[acting.name]
         lr_factor = optimizer.lr_factor(optimizer.updates - 1, acting.progress_within(progress)) * self.lr_scale
         return StepResult(self.step, progress, losses, grad_norms, logs, lr_factor, self.examples)
@@ -242,12 +242,16 @@ class Trainer:
     # -- the average of weights -----------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _update_average(self) -> None:
+    def _update_average(self, acting_phases: Iterable[Phase]) -> None:
+        """Let the weights of each acting phase into their average, which counts the updates of the phase."""
         if self.ema_exponent is None:
             return
-        weights = dict(self.family.named_parameters())
-        current = [weights[name].detach() for name in self.average]
-        torch._foreach_lerp_(list(self.average.values()), current, 1.0 - power_decay(self.step, self.ema_exponent))
+        names = {id(parameter): name for name, parameter in self.family.named_parameters()}
+        for phase in acting_phases:
+            parameters = [parameter for parameter in phase.module.parameters() if id(parameter) in names]
+            weights = {names[id(parameter)]: parameter.detach() for parameter in parameters}
+            weight = 1.0 - power_decay(self.optimizers[phase.name].updates, self.ema_exponent)
+            torch._foreach_lerp_([self.average[name] for name in weights], list(weights.values()), weight)
 
     @contextmanager
     def averaged(self) -> Iterator[Family]:

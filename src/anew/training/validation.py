@@ -90,8 +90,9 @@ class Validation:
         return loss
 
     def _weights_now(self) -> dict[str, Tensor]:
-        """Copies of the learned weights to sample from: on the CPU of the main process, or shards on each process."""
-        learned = dict(self.trainer.family.named_parameters())
+        """Copies of the weights whose loss is measured: on the CPU of the main process, or shards on each process."""
+        measured = set(self.trainer.phases[0].module.parameters())
+        learned = {n: p for n, p in self.trainer.family.named_parameters() if p in measured}
         if self.trainer.shard:
             return {n: self.trainer.average.get(n, p).detach().clone() for n, p in learned.items()}
         return {n: w for n, w in self.trainer.weights().items() if n in learned}

@@ -255,9 +255,9 @@ def inspect_data(
             items=scan.items,
             bytes=scan.bytes,
             family=choice.name,
-            reason=choice.family_class.rationale,
+            reason=choice.family_class.rationale_for(prefer),
             tried=tuple(rival.name for rival in rivals),
-            alternatives=_alternatives(data.spec, choice.name),
+            alternatives=_alternatives(data.spec, choice.name, prefer),
             labels=tuple(scan.labels),
             parts=dict(scan.parts),
             examples=data.train_items,
@@ -273,13 +273,15 @@ def inspect_data(
         data.close()
 
 
-def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
-    """What other preferences would choose, by preference."""
+def _alternatives(spec: Spec, chosen: str, prefer: str) -> dict[str, Alternative]:
+    """What other preferences would choose, by preference, where it is another family or the same one for another reason."""
     alternatives: dict[str, Alternative] = {}
     for preference in PREFERENCES:
         name, family = choose_family(spec, None, preference)
-        if name != chosen and preference in family.preferred_for:
-            alternatives[preference] = Alternative(name, family.rationale)
+        reason = family.rationale_for(preference)
+        is_other = name != chosen or reason != family.rationale_for(prefer)
+        if preference in family.preferred_for and is_other:
+            alternatives[preference] = Alternative(name, reason)
     return alternatives
 
 

@@ -11,7 +11,8 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
-from anew.families.diffusion.family import Diffusion, _add_noise
+from anew.families.diffusion.denoiser import add_noise
+from anew.families.diffusion.family import Diffusion
 
 FRAMES = 6
 CONFIG = DiffusionConfig(
@@ -113,7 +114,7 @@ def test_frames_that_are_not_there_change_nothing() -> None:
         noise = torch.randn(16, 384, generator=torch.Generator().manual_seed(1))
         other.x[:, :, 4:][batch.labels == 1] = 0.3  # type: ignore[index]
         first, second = (
-            family.denoise(_add_noise(b.x.flatten(1), family.mixture.per_value(level), noise), level, component)
+            family.denoise(add_noise(b.x.flatten(1), family.mixture.per_value(level), noise), level, component)
             for b in (batch, other)
         )
     own = batch.mask[:, None, :, None, None].expand_as(batch.x).flatten(1)  # type: ignore[index]

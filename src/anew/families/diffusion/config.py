@@ -24,6 +24,13 @@ class DiffusionConfig:
         128, "Gaussians of the closed-form denoiser, besides the one for all data", low=0, high=1024
     )
     rank: int = setting(64, "principal components of each Gaussian of the closed-form denoiser", low=1, high=1024)
+    distillation: float = setting(
+        0.0,
+        "share of the training, at its end, in which a student learns to sample in one step (consistency distillation); "
+        "0: no student",
+        low=0.0,
+        high=0.9,
+    )
     label_dropout: float = setting(
         0.1, "share of examples trained without their component or label, which guidance needs", low=0.0, high=1.0
     )
@@ -51,7 +58,10 @@ class DiffusionConfig:
 @dataclass(frozen=True, slots=True)
 class DiffusionSampling:
     steps: int = setting(
-        0, "sampling steps; 0: 12, of clips 8, on latents 4, whose decoder is more tolerant", low=0, high=1000
+        0,
+        "sampling steps; 0: 12, of clips 8, on latents 4, whose decoder is more tolerant, and 1 with a student (distillation)",
+        low=0,
+        high=1000,
     )
     solver: str = setting(
         "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -11,10 +12,13 @@ from anew.core.specs import Grid
 from anew.estimators.clip_mixture import ClipMixture
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families import portable
-from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.config import DiffusionConfig
 from anew.families.diffusion.layout import Layout
 from anew.families.portable import Graph, PortableSampler
 from anew.functional.ode import ETA, STOCHASTIC
+
+# (y (B, D), levels (B, F), components (B,)) -> denoised estimates (B, D); it must not branch on values, as it is traced
+Estimate = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class PortableDiffusion(Protocol):
@@ -28,18 +32,17 @@ class PortableDiffusion(Protocol):
     @property
     def mixture(self) -> GaussianMixture: ...
 
-    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
 
-    def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor: ...
-
-
-def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tensor) -> PortableSampler:
+def diffusion_sampler(
+    family: PortableDiffusion, owner: nn.Module, sigmas: Tensor, estimate: Estimate
+) -> PortableSampler:
     """A sampler that goes from the closed form at the highest noise level down to a sample.
 
     Args:
         family: The diffusion.
         owner: The same object, as a module.
         sigmas: (steps + 1,) noise levels.
+        estimate: Denoised estimates as in sampling with default settings.
     """
     mixture, size = family.mixture, family.layout.size
     rank = mixture.basis.shape[1]
@@ -49,27 +52,13 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         return mixture.sample(component, basis_noise, residual_noise).view(-1, *shape)
 
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-        return _denoise_guided(family, y.flatten(1), sigma[:, None], component).view(-1, *shape)
-
-    position = torch.arange(family.layout.num_parts)
-
-    smallest_sigma = family.config.sigma_min * family.spec.std
-
-    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor, is_known: Tensor) -> Tensor:
-        is_there = position <= last[:, None]  # (n, F)
-        part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
-        part_sigma = torch.where(is_there, part_sigma, torch.inf)
-        flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
-        return _denoise_guided(family, flat, part_sigma, component).view(-1, *shape)
-
-    def hold(x: Tensor, last: Tensor) -> Tensor:
-        return family.layout.hold_last_part(x, position <= last[:, None])
+        return estimate(y.flatten(1), sigma[:, None], component).view(-1, *shape)
 
     rows = {"component": torch.zeros(2, dtype=torch.long)}
     noise = {"basis_noise": torch.zeros(2, rank), "residual_noise": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
     starting = Graph("start", owner, start, rows | noise, ("start",))
-    is_stochastic = family.layout.default_solver == STOCHASTIC
+    is_stochastic = family.layout.default_solver == STOCHASTIC and len(sigmas) > 2
     drawing = _drawing(family, len(sigmas) - 2 if is_stochastic else 0)
     denoising = portable.denoise(
         "denoiser",
@@ -85,12 +74,48 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     if not isinstance(mixture, ClipMixture):
         graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
         return PortableSampler(graphs, (*drawing, denoising))
+    return _of_clips(family, owner, estimate, mixture, (starting, noisy | rows), (*drawing, denoising))
+
+
+def _of_clips(
+    family: PortableDiffusion,
+    owner: nn.Module,
+    estimate: Estimate,
+    mixture: ClipMixture,
+    start: tuple[Graph, dict[str, Tensor]],
+    steps_of_images: tuple[dict[str, object], ...],
+) -> PortableSampler:
+    """The sampler of clips, which have lengths, and frames that may be given.
+
+    Args:
+        family, owner, estimate: As in `diffusion_sampler`.
+        mixture: The closed form of clips.
+        start: The first graph, and examples of the inputs of the denoiser of images.
+        steps_of_images: The steps for images; the last one denoises.
+    """
+    starting, inputs = start
+    *drawing, denoising = steps_of_images
+    shape = family.spec.shape
+    position = torch.arange(family.layout.num_parts)
+
+    smallest_sigma = family.config.sigma_min * family.spec.std
+
+    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor, is_known: Tensor) -> Tensor:
+        is_there = position <= last[:, None]  # (n, F)
+        part_sigma = torch.where(is_known > 0.5, smallest_sigma, sigma[:, None])
+        part_sigma = torch.where(is_there, part_sigma, torch.inf)
+        flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
+        return estimate(flat, part_sigma, component).view(-1, *shape)
+
+    def hold(x: Tensor, last: Tensor) -> Tensor:
+        return family.layout.hold_last_part(x, position <= last[:, None])
+
     last = {"last": torch.tensor([0, family.layout.num_parts - 1])}
     is_known = {"given": torch.zeros(2, family.layout.num_parts)}
     clip_graphs = (
         starting,
-        Graph("denoiser", owner, denoise_parts, noisy | rows | last | is_known, ("denoised",)),
-        Graph("holder", owner, hold, {"x": noisy["y"]} | last, ("held",)),
+        Graph("denoiser", owner, denoise_parts, inputs | last | is_known, ("denoised",)),
+        Graph("holder", owner, hold, {"x": inputs["y"]} | last, ("held",)),
     )
     steps = (
         *drawing,
@@ -100,12 +125,6 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.run("holder", "clip", "last", out="x"),
     )
     return PortableSampler(clip_graphs, steps)
-
-
-def _denoise_guided(family: PortableDiffusion, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
-    """(n, D) denoised estimates of y (n, D) at levels (n, F), as in sampling with default settings."""
-    denoised = family.denoise_at_once(y, sigma, component)
-    return family.autoguide(denoised, y, sigma, DiffusionSampling().autoguidance)
 
 
 def _drawing(family: PortableDiffusion, num_renoised: int) -> tuple[dict[str, object], ...]:

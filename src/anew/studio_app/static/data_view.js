@@ -124,10 +124,14 @@ function passes(epochs) {
 
 /** @param {string} data @param {any} seen @param {string | undefined} modality */
 function trainForm(data, seen, modality) {
-  const families = [["", `${seen.tried ? "let Anew choose" : seen.family}`, seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.why}.` : seen.why],
-    ...(seen.tried ? seen.tried.families.map((/** @type {string} */ name) => [name, name, name === seen.family ? seen.why : ""]) : []),
-    ...Object.entries(seen.instead).map(([preference, other]) => [/** @type {any} */ (other).family, `${/** @type {any} */ (other).family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, /** @type {any} */ (other).why])];
-  const unique = families.filter(([name], index) => families.findIndex(([other]) => other === name) === index);
+  const alternatives = /** @type {[string, any][]} */ (Object.entries(seen.instead));
+  /** What a choice adds to the request, by its value.
+   * @type {{ value: string, request: object, family: string, text: string, why: string }[]} */
+  const choices = [
+    { value: "", request: {}, family: seen.tried ? "" : seen.family, text: seen.tried ? "let Anew choose" : seen.family, why: seen.tried ? `With little time it chooses ${seen.family}; ${seen.tried.why}.` : seen.why },
+    ...(seen.tried?.families ?? []).map((/** @type {string} */ name) => ({ value: name, request: { family: name }, family: name, text: name, why: name === seen.family ? seen.why : "" })),
+    ...alternatives.map(([preference, other]) => ({ value: preference, request: { prefer: preference }, family: other.family, text: `${other.family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, why: other.why })),
+  ];
   const buys = Object.fromEntries(seen.budgets.map((/** @type {any} */ budget) => [budget.seconds, budget]));
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });
   /** @type {HTMLInputElement[]} */
@@ -139,8 +143,8 @@ function trainForm(data, seen, modality) {
     return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
       what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${passes(what.epochs)} over the data`) : null));
   };
-  const family = (/** @type {string[]} */ [name, text, why]) => h("label", { class: "option" },
-    h("input", { type: "radio", name: "family", value: name, checked: name === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[name || (seen.tried ? "" : seen.family)] ?? null), why ? h("small", {}, sentence(why)) : null));
+  const options = choices.map(({ value, family, text, why }) => h("label", { class: "option" },
+    h("input", { type: "radio", name: "family", value, checked: value === "" }), h("span", {}, h("strong", {}, text), h("small", {}, FAMILIES[family] ?? null), why ? h("small", {}, sentence(why)) : null)));
   const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
   const settings = settingsForm(seen);
   const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
@@ -152,7 +156,7 @@ function trainForm(data, seen, modality) {
     problem.hidden = true;
     const values = new FormData(form);
     const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: Number(seed.value), settings: settings.values() };
-    if (values.get("family")) Object.assign(body, { family: values.get("family") });
+    Object.assign(body, choices.find(({ value }) => value === values.get("family"))?.request);
     if (modality) Object.assign(body, { modality });
     try {
       location.hash = `#/run/${encodeURIComponent((await post("/api/train", body)).id)}`;
@@ -164,7 +168,7 @@ function trainForm(data, seen, modality) {
   } },
     h("fieldset", {}, h("legend", {}, "Time for everything"), BUDGETS.map(([value, name], index) => budget(value, name, seconds[index])),
       h("label", { for: "budget" }, "Or another time"), custom),
-    h("fieldset", {}, h("legend", {}, "Family"), unique.map(family)),
+    h("fieldset", {}, h("legend", {}, "Family"), options),
     h("label", { for: "seed" }, "Seed"), seed,
     settings.element, problem, h("div", { class: "actions go" }, start));
   return form;

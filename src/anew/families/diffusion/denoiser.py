@@ -1,0 +1,261 @@
+"""The denoiser of diffusion: a network that corrects a closed form, its training, and its estimates.
+
+One pass over the data fits a mixture of Gaussians in principal components (`anew.estimators.gaussian_mixture`). Its posterior
+mean is the skip path of the denoiser (EDM's preconditioning, arXiv 2206.00364, with a matrix instead of a number), and the
+network is told the component.
+
+Legend for shapes: B examples, F parts of an example with a noise level each, D values of one example, K components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from anew.core.random import StepContext
+from anew.core.specs import Batch, Grid
+from anew.estimators.gaussian_mixture import GaussianMixture
+from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, weights_within
+from anew.families.base import Family, Scale, check_axes, check_clusters, count_parameters
+from anew.families.diffusion.clip import ClipLayout
+from anew.families.diffusion.config import DiffusionConfig
+from anew.families.diffusion.distillation import (
+    check_distillable,
+    copy_weights,
+    distillation_loss,
+    student_optimizer,
+)
+from anew.families.diffusion.image import ImageLayout
+from anew.families.diffusion.layout import Layout
+from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.nets.precision import compute_dtype
+
+LAYOUTS: dict[str, type[Layout]] = {"CHW": ImageLayout, "CTHW": ClipLayout}  # by axes
+# Of the mixture: 32 brought the distance of digits from 42 to 13, 100 to 8, and the best rows had 250 (docs/log.md,
+# 2026-11-25).
+MOST_COMPONENTS = 256
+EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not show how a component varies
+EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
+# Samples that go through the network at a time. This bounds memory; results depend on it, since rounding depends on the
+# batch.
+ROWS = 128
+# From this noise level on, in standard deviations of the data, the closed form guides samples: below, it blurs what the
+# network knows better, and grey crops lost precision (docs/log.md, 2026-11-27).
+AUTOGUIDANCE_FROM = 1.0
+MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite if the closed form leaves no error
+LARGEST_SIZE = 9  # of the ladder, about 500 million weights
+
+
+class DiffusionModel(Family[Grid, DiffusionConfig]):
+    """A network that corrects a closed form, and perhaps a student that samples in one step."""
+
+    Config: ClassVar[type] = DiffusionConfig
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
+    axes: ClassVar[tuple[str, ...] | None] = tuple(LAYOUTS)
+
+    mixture_centre: Tensor  # the tensors of a GaussianMixture, as buffers
+    mixture_basis: Tensor
+    mixture_means: Tensor
+    mixture_weights: Tensor
+    mixture_component_class: Tensor
+    is_distilled: Tensor  # () bool: whether the student has learned anything; only if there is one
+
+    def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
+        super().__init__(spec, config)
+        check_axes("diffusion", spec, LAYOUTS)
+        check_clusters("num_components", config.num_components, spec.classes)
+        self.layout = LAYOUTS[spec.axes](spec)
+        self.any_component = config.num_components  # the last one, of all data
+        empty = self.layout.empty_mixture(min(config.rank, self.layout.size), config.num_components + 1)
+        for field in fields(empty):
+            self.register_buffer(f"mixture_{field.name}", getattr(empty, field.name))
+        self.net = self.layout.network(config)
+        self.student: nn.Module | None = None
+        if config.distillation:
+            check_distillable(spec)
+            self.student = self.layout.network(replace(config, dropout=0.0))
+            self.register_buffer("is_distilled", torch.tensor(False))
+
+    @property
+    def mixture(self) -> GaussianMixture:
+        mixture_type = self.layout.mixture_type
+        return mixture_type(**{f.name: getattr(self, f"mixture_{f.name}") for f in fields(mixture_type)})
+
+    @classmethod
+    def suggest(cls, spec: Grid, scale: Scale) -> DiffusionConfig:
+        classes = max(1, spec.classes)
+        num_components = min(MOST_COMPONENTS, scale.items // EXAMPLES_PER_COMPONENT) // classes * classes
+        # About examples a second, divided by the 100 epochs after which copying may begin.
+        speed = 5 if scale.device == "cpu" else 50
+        may_copy = scale.seconds is not None and scale.seconds * speed > scale.items
+        config = DiffusionConfig(
+            num_components=max(num_components, spec.classes),
+            dropout=0.1 if may_copy else 0.0,
+        )
+        return LAYOUTS[spec.axes](spec).suggest(config, scale)
+
+    @classmethod
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+        return conv_candidate_sizes(scale.device, LARGEST_SIZE)
+
+    @classmethod
+    def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
+        layout = LAYOUTS[spec.axes](spec)
+        parameters = count_parameters(lambda: layout.network(config))
+        return EXAMPLES_PER_PARAMETER * parameters / layout.num_parts  # each frame of a clip is an example
+
+    # -- learn --------------------------------------------------------------------------------------------------------
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One, or that of the denoiser and then that of its student."""
+        if self.student is None:
+            return super().phases()
+        student, start = self.student, 1.0 - self.config.distillation
+        return (
+            Phase("main", self.net, self.loss, self.optimizer(), span=(0.0, start)),
+            Phase(
+                "student",
+                student,
+                lambda batch, context: distillation_loss(self, student, batch, context),
+                student_optimizer(self.optimizer()),
+                span=(start, 1.0),
+            ),
+        )
+
+    def on_step_end(self, logs: Mapping[str, float]) -> None:
+        """Until it learns, the student follows the denoiser, from whose last weights it then starts."""
+        if self.student is None:
+            return
+        learns = "student_error" in logs
+        self.is_distilled.fill_(learns)
+        if not learns:
+            copy_weights(self.net, self.student)
+
+    def optimizer(self) -> OptimizerConfig:
+        c = self.config
+        return muon_and_adamw(
+            weights_within("down", "up", "downsample", "upsample", "blocks", but_not="modulation"),
+            c.muon_lr,
+            c.adamw_lr,
+            dtype=self._dtype(),
+            decay=c.decay,
+            ema_width=c.ema_width,
+            weight_decay=c.weight_decay,
+        )
+
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
+        """Fit the mixture to the first examples of the sweep."""
+        batches: list[Batch] = []
+        max_examples = self.layout.most_fit_examples
+        for batch in sweep:
+            batches.append(batch.to("cpu"))
+            if sum(map(len, batches)) >= max_examples:
+                break
+        x = torch.cat([batch.x.float() for batch in batches])[:max_examples]
+        labels = _concatenate([batch.labels for batch in batches], max_examples) if self.spec.classes else None
+        part_mask = _concatenate([batch.mask for batch in batches], max_examples)
+        rank = self.mixture_basis.shape[1]
+        mixture = self.layout.fit_mixture(x, part_mask, labels, rank, self.config.num_components)
+        for field in fields(mixture):
+            getattr(self, f"mixture_{field.name}").copy_(getattr(mixture, field.name))
+
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
+        """Squared error of the network's output, with equal weights for all parts of an example."""
+        std = self.spec.std
+        x = batch.x.flatten(1).float()  # (B, D)
+        component = self.mixture.assign(x, batch.labels if self.spec.classes else None)
+        if context.training and self.config.label_dropout:
+            is_hidden = context.uniform("hide", (len(x),)) < self.config.label_dropout
+            component = torch.where(is_hidden, self.any_component, component)
+        sigma, weight = self.layout.training_sigmas(context, batch, self.config)  # (B, F)
+        y = add_noise(x, self.mixture.per_value(std * sigma), context.normal("noise", x.shape))
+        c_skip_y, c_out, F = self.precondition(self.net, y, std * sigma, component)
+        error = F - (x - c_skip_y) / c_out
+        total = _mean_square(error, None if weight is None else self.mixture.per_value(weight), self.layout).sum()
+        return Loss(total, len(x), {"clean_error": (error * c_out).square().mean().detach()})
+
+    # -- estimate -----------------------------------------------------------------------------------------------------
+
+    def denoise(self, y: Tensor, sigma: Tensor, component: Tensor, net: nn.Module | None = None) -> Tensor:
+        """(n, D) denoised estimate at levels (n, F) or () of its parts, for so many rows at a time as fit into a processor's cache.
+        net: Another network than its own."""
+        rows = max(1, ROWS // self.layout.num_parts)
+        sigma = sigma.expand(len(y), self.layout.num_parts)
+        y = torch.where(self.mixture.per_value(sigma).isinf(), 0.0, y)
+        parts = []
+        for start in range(0, len(y), rows):
+            chunk = slice(start, start + rows)
+            parts.append(self.denoise_at_once(y[chunk], sigma[chunk], component[chunk], net))
+        return torch.cat(parts)
+
+    def denoise_at_once(self, y: Tensor, sigma: Tensor, component: Tensor, net: nn.Module | None = None) -> Tensor:
+        """(B, D) denoised estimate of y (B, D) at levels (B, F), of components (B,)."""
+        c_skip_y, c_out, F = self.precondition(net or self.net, y, sigma, component)
+        return c_skip_y + c_out * F
+
+    def autoguide(self, denoised: Tensor, y: Tensor, sigma: Tensor, weight: float) -> Tensor:
+        """(n, D) denoised estimates of y (n, D) at levels (n, F), moved away from those of a weaker model (autoguidance, arXiv
+        2406.02507, eq. 3). The weaker model is the closed form of all data, one Gaussian, which costs next to nothing. Only high
+        noise levels are guided (arXiv 2404.07724): there, a network that has seen little stays too close to the mean of the data.
+
+        Args:
+            denoised: Estimates of the network.
+            y: Noisy data.
+            sigma: Noise levels.
+            weight: 1 for none.
+        """
+        is_guided = (sigma >= AUTOGUIDANCE_FROM * self.spec.std) & ~sigma.isinf()
+        any_component = torch.full_like(sigma[:, 0], self.any_component, dtype=torch.long)
+        closed_form, _ = self.mixture.posterior(y, sigma, any_component)
+        extra = self.mixture.per_value((weight - 1.0) * is_guided)
+        return denoised + extra * (denoised - closed_form)
+
+    def precondition(
+        self, net: nn.Module, y: Tensor, sigma: Tensor, component: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """c_skip y, c_out and the network's output F; the denoised estimate is c_skip y + c_out F (EDM's names, arXiv
+        2206.00364, eq. 7; here c_skip is the closed form, a matrix).
+
+        Args:
+            net: The network.
+            y: (B, D).
+            sigma: (B, F).
+            component: (B,).
+
+        Returns:
+            (B, D), (B, D) or (B, 1), and (B, D).
+        """
+        mixture, std = self.mixture, self.spec.std
+        c_skip_y, posterior_std = mixture.posterior(y, sigma, component)
+        c_out = mixture.per_value(posterior_std.clamp(min=MIN_POSTERIOR_STD))
+        c_in = mixture.per_value((sigma.square() + std**2).rsqrt())
+        shape, dtype = (y.shape[0], *self.spec.shape), self._dtype()
+        c_in_y = (y * c_in).view(shape).to(dtype)
+        denoised = (c_skip_y / std).view(shape).to(dtype)
+        F = self.layout.run_network(net, c_in_y, denoised, sigma / std, component)
+        return c_skip_y, c_out, F.float().flatten(1)
+
+    def _dtype(self) -> torch.dtype:
+        return compute_dtype(self.config.precision, self.device)
+
+
+def add_noise(x: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """x (B, D) with noise of these levels; values at an infinite level become 0."""
+    return torch.where(sigma.isinf(), 0.0, x + sigma * noise)
+
+
+def _mean_square(error: Tensor, value_weight: Tensor | None, layout: Layout) -> Tensor:
+    """(B,) mean square of error (B, D). value_weight: (B, D) weight of the part of each value; None: all the same."""
+    if value_weight is None:
+        return error.square().mean(1)
+    return (error.square() * value_weight * (layout.num_parts / layout.size)).sum(1)
+
+
+def _concatenate(parts: list[Tensor | None], max_rows: int) -> Tensor | None:
+    """The rows of all parts, at most `max_rows`; None if a part is missing."""
+    present = [part for part in parts if part is not None]
+    return torch.cat(present)[:max_rows] if present and len(present) == len(parts) else None
