@@ -9,11 +9,11 @@ import pytest
 
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import NearestReal
-from anew.evaluation.memorization.identical import Repeats, count_repeats
+from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.reporting.verdict import figures, grade
 
-NONE = Repeats(samples=3, items=3, held_out=0, n_samples=183, real=0, n_real=600, n_train=400, n_held_out=200)
+NONE = RepeatedItems(samples=3, items=3, held_out=0, n_samples=183, real=0, n_real=600, n_train=400, n_held_out=200)
 
 
 def test_three_copies_are_no_accident_where_no_real_item_repeats_another() -> None:
@@ -47,7 +47,7 @@ def test_repeats_of_a_distribution_are_the_null() -> None:
             train, held_out, samples = draws[:400], draws[400:600], draws[600:]
             real, counts = np.unique(draws[:600], return_counts=True)
             repeated = np.unique(samples[np.isin(samples, train)])
-            repeats = Repeats(
+            repeats = RepeatedItems(
                 samples=int(np.isin(samples, train).sum()),
                 items=len(repeated),
                 held_out=len(np.setdiff1d(samples[np.isin(samples, held_out)], train)),

@@ -77,6 +77,23 @@ def test_few_items_hide_no_plain_difference() -> None:
     assert "Close to the data, with visible differences: a classifier" in verdict([auc(0.75, 0.08, 60)])["closeness"]
 
 
+def test_an_unlucky_baseline_is_still_guessing() -> None:
+    """Near 1 the interval of a figure is narrow, and real data at 58% of 40 items is within chance of 50%."""
+    clips = auc(0.935, 0.073, 40, real=0.579)
+    part = part_of(clips)
+    assert part is not None and part.excess == pytest.approx(0.435) and part.low == pytest.approx(0.362)
+    assert grade([clips])["closeness"] == "poor"
+
+
+def test_a_classifier_that_is_always_right_is_never_close() -> None:
+    """Even where training and held-out items differ so that the baseline is 76%."""
+    code = [auc(0.997, 0.0055, 93, real=0.756), score("kernel_distance", 0.053, 0.044, 0.062, 0.011, n=93)]
+    assert grade(code)["closeness"] == "poor"
+    assert figures(code)["closeness"].startswith("a classifier picks the sample out of a pair 100% of the time")
+    assert grade([auc(0.76, 0.05, 400, real=0.75)])["closeness"] in ("too_few", "fair", "good")
+    assert grade([auc(0.75, 0.02, 4_000, real=0.76)])["closeness"] == "good"
+
+
 def test_with_enough_items_what_does_not_pass_is_a_difference() -> None:
     assert grade([auc(0.62, 0.05, 500)])["closeness"] == "fair"  # real data would have passed
     assert grade([auc(0.62, 0.12, 90)])["closeness"] == "too_few"

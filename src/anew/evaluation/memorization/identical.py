@@ -21,7 +21,7 @@ from anew.evaluation.memorization.thresholds import LABEL_ALPHA
 
 
 @dataclass(frozen=True, slots=True)
-class Repeats:
+class RepeatedItems:
     """Items that repeat others.
 
     Attributes:
@@ -64,7 +64,7 @@ class Repeats:
 
 def count_repeats(
     samples: Sequence[NearestReal], real_distances: Sequence[Array], is_train: NDArray[np.bool_], pool: Indices
-) -> Repeats:
+) -> RepeatedItems:
     """Count samples and real items at distance 0 from a real item, by any of the distances.
 
     Args:
@@ -83,7 +83,7 @@ def count_repeats(
     is_copy = (item >= 0) & is_train[item]
     repeated = np.unique(item[item >= 0])
     n_train = int(is_train[pool].sum())
-    return Repeats(
+    return RepeatedItems(
         samples=int(is_copy.sum()),
         items=int(is_train[repeated].sum()),
         held_out=int((~is_train[repeated]).sum()),
