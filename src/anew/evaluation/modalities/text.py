@@ -126,7 +126,7 @@ class TextEvaluation(Evaluation[str]):
             )
             for pair in result.pairs
         ]
-        return of_pool(result, pool)
+        return of_pool(result, pool, PASSAGES.scope)
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()
