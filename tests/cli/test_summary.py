@@ -87,6 +87,14 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"
 
 
+def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) -> None:
+    few = {"grades": {"closeness": "too_few", "variety": "good", "novelty": "good"}}
+    more_samples = record(**few, samples_needed={"closeness": 4500})
+    assert text(places(tmp_path, more_samples))[3] == f"answers  anew evaluate {tmp_path} -n 4500"
+    more_data = record(**few, samples_needed={"closeness": 0})
+    assert text(places(tmp_path, more_data))[3] == "answers  need more data: more than are held out now"
+
+
 def test_the_table_is_aligned() -> None:
     lines = text(score_table(record()))
     assert len({len(line) for line in lines}) == 1 and len(lines) == 4

@@ -48,6 +48,7 @@ def test_a_copycat_of_images_fails_and_another_generator_passes(
     evaluation = IMAGE(make_inputs(TRAIN, HELD, samples, pool=pool_of(TRAIN, HELD)))
     (result,) = evaluation.copy_tests()
     assert result.found == copied and result.method == "scan"
+    assert result.scope == IMAGES.scope and "turned" in result.scope
     scores = {s.name: s for s in result.scores()}
     assert scores["copied_share"].value == pytest.approx(float(copied), abs=0.1)
     assert (scores["novelty_auc"].high < 0.3) == copied

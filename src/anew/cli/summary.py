@@ -102,6 +102,10 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
         further = ("confirm", evaluate)
     elif None in grades or any(_answer_key(report, question) == NOT_SETTLED for question in QUESTIONS):
         further = ("answers", evaluate)  # it takes the time that they need
+    elif "closeness" in report.samples_needed:  # more training would not tell
+        n = report.samples_needed["closeness"]
+        more_samples = command("anew", "evaluate", run, "-n", str(n))
+        further = ("answers", more_samples if n else "need more data: more than are held out now")
     else:
         further = ("better", command("anew", "resume", run, "--budget", "10m"))
     rows += [("more", sample), further]

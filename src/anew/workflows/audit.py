@@ -75,9 +75,8 @@ def evaluate_samples(
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
-        reporter.message(sets.summary())
-        for warning in sets.warnings:
-            reporter.message(warning)
+        for sentence in (sets.summary(), *sets.warnings):
+            reporter.message(sentence)
         evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
@@ -95,6 +94,7 @@ def evaluate_samples(
             ],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
+            supply=measurements.supply,
             folder=out,
         )
         write_report(

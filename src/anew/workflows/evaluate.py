@@ -184,6 +184,7 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
             measurements.notes.append("Not measured: the copying test (stopped by hand).")
         reporter.message("stopped; the report holds what was measured so far")
     measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
+    measurements.supply = evaluation.supply
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes

@@ -48,6 +48,7 @@ POINTS = ItemType(
     "points",
     lambda items, groups: [PointDistance(items, groups)],
     lambda item, source: np.asarray(item) + source.normal(0.0, 0.1, np.shape(item)),
+    "Seen are points.",
 )
 TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)
 

@@ -9,9 +9,9 @@ import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.reporting.grading import grade_question, part_of
+from anew.evaluation.reporting.grading import Supply, grade_question, part_of
 from anew.evaluation.reporting.outlook import Outlook
-from anew.evaluation.reporting.verdict import figures, grade, verdict
+from anew.evaluation.reporting.verdict import figures, grade, samples_needed, verdict
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from scores import score
 
@@ -39,6 +39,21 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
     pieces = replace(small, counted="text piece")
     assert figures([pieces])["closeness"] == f"40 text pieces compared; about {grading.needed} would do"
     assert verdict([pieces])["closeness"].startswith("Too few to tell: 40 text pieces were compared with as many ")
+
+
+def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
+    small = auc(0.49, 0.19, 40)
+    grading = grade_question([small], "closeness")
+    assert grading is not None
+    needed, few, enough = grading.needed, Supply(held_out=40), Supply(held_out=2_000, samples_per_item=0.5)
+    assert figures([small], supply=few)["closeness"] == f"40 compared, all that are held out; about {needed} would do"
+    assert (
+        "neither more samples nor more training can settle it, only more data"
+        in verdict([small], supply=few)["closeness"]
+    )
+    assert "only more data" not in verdict([small], supply=enough)["closeness"]
+    assert samples_needed([small], few) == {"closeness": 0}
+    assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
 
 
 def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samples() -> None:

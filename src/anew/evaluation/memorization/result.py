@@ -71,6 +71,7 @@ class ItemType(Generic[ItemT]):
         name: Name of the type.
         distances: Function from all items and their groups (n,) to distances.
         disturb: Makes a lightly altered copy of an item.
+        scope: Which copies are seen and which are not, for readers: sentences. What they say was measured (docs/log.md, 2026-11-28).
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
@@ -79,6 +80,7 @@ class ItemType(Generic[ItemT]):
     name: str
     distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
     disturb: Callable[[ItemT, np.random.Generator], ItemT]
+    scope: str
     whole: bool = True
     query_cost: int = 0
 
@@ -156,6 +158,7 @@ class CopyTestResult:
             items are draws.
         match_p: p-value of the match test alone; None if it was not run.
         held_out_together: Whether recordings or files were held out as wholes.
+        scope: Which copies are seen and which are not, see `ItemType`.
         shortened: Whether there was no time for some of the controls; the notes name them.
         limited_by: Why fewer than all training items were compared: "time" or "memory"; "" if all were.
         training_distance: Distances from training items; None if they were not measured.
@@ -185,6 +188,7 @@ class CopyTestResult:
     identical_p: float | None = None
     match_p: float | None = None
     held_out_together: bool = False
+    scope: str = ""
     shortened: bool = False
     limited_by: str = ""
     training_distance: TrainingDistance | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 from anew.core.specs import Tokens
 from anew.core.wording import plural
 from anew.evaluation.audit_schedule import RealItems
+from anew.evaluation.audits_in_time import of_pool
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
@@ -126,7 +126,7 @@ class TextEvaluation(Evaluation[str]):
             )
             for pair in result.pairs
         ]
-        return replace(result, held_out_together=pool.held_out_together)
+        return of_pool(result, pool, PASSAGES.scope)
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()

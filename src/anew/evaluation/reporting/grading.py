@@ -170,6 +170,25 @@ def _grade(tolerance: Tolerance, excess: float, low: float, high: float, has_eno
 
 
 @dataclass(frozen=True, slots=True)
+class Supply:
+    """What limits the number of items that are compared.
+
+    Attributes:
+        held_out: Number of held-out items, if there are fewer than samples; None: more samples could be compared.
+        samples_per_item: Samples that it takes for one item that is compared; below 1 if samples are cut into pieces.
+    """
+
+    held_out: int | None = None
+    samples_per_item: float = 1.0
+
+    def samples_for(self, grading: Grading) -> int:
+        """How many samples would be enough for an answer; 0 if held-out items are too few, so that none would."""
+        if self.held_out is not None and grading.needed > self.held_out:
+            return 0
+        return math.ceil(grading.needed * self.samples_per_item)
+
+
+@dataclass(frozen=True, slots=True)
 class Grading:
     """The grade of a question, and why.
 
@@ -205,14 +224,14 @@ class Grading:
         """The parts that are fair or poor."""
         return [part for part in self.parts if part.grade in ("fair", "poor")]
 
-    @property
-    def count(self) -> str:
+    def count(self, supply: Supply) -> str:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
-        return f"{counted} compared; about {self.needed:,} would do"
+        whole = "" if supply.samples_for(self) else ", all that are held out"
+        return f"{counted} compared{whole}; about {self.needed:,} would do"
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:
