@@ -138,6 +138,10 @@ def opened(address: str, purpose: str = "reading", error_type: type[UserError] =
         from anew.core.web_client import client_options  # not above: it needs aiohttp
 
         options = client_options(address)
+    elif scheme == "s3":
+        from anew.core.s3_session import s3_session  # not above: it needs aiobotocore
+
+        options = {"session": s3_session()}
     store: tuple[FileSystem, str] = reached(lambda: url_to_fs(address, **options), without_query(address), error_type)
     return store
 

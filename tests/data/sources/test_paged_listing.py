@@ -43,19 +43,24 @@ class FakeBucket:
 @pytest.mark.parametrize(
     ("keys", "by_folder"),
     [
-        ([f"data/{i:02}.png" for i in range(25)], False),  # short
-        ([f"data/{i:03}.png" for i in range(125)], False),  # long, without folders
+        ([f"data/{i:03}.png" for i in range(125)], False),  # without folders
         ([f"data/{i % 7}/{i:03}.png" for i in range(125)] + ["data/labels.csv"], True),
-        ([f"data/{i % 7}/{i % 3}/{i:03}.png" for i in range(125)], True),
+        ([f"data/all/{'train' if i % 4 else 'test'}/{i % 9}/{i:03}.png" for i in range(125)], True),
         ([f"data/{i:03}/x.png" for i in range(125)], False),  # too many folders
+        ([f"data/{i // 2:02}/{i}.png" for i in range(36)], False),  # many, which hold little
+        ([f"data/{i // 8:02}/{i}.png" for i in range(144)], True),  # many, which hold much
         (["other/x.png"], False),
     ],
 )
-def test_all_objects_are_listed(keys: list[str], by_folder: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_objects_are_listed_once(keys: list[str], by_folder: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paged_listing, "MAX_FOLDERS", 20)
+    monkeypatch.setattr(paged_listing, "FEW_FOLDERS", 10)
+    monkeypatch.setattr(paged_listing, "MIN_FOLDER_OBJECTS", 5)
     bucket = FakeBucket([*keys, "elsewhere/y.png"])
-    entries = dict(PagedStore(bucket, "b", "s3://b/data").entries("data/"))
-    assert sorted(entries) == sorted(f"b/{key}" for key in keys if key.startswith("data/"))
-    assert all(entry == {"size": 3, "ETag": "e", "LastModified": 1} for entry in entries.values())
-    assert any(request["Prefix"] != "data/" for request in bucket.requests) == by_folder
-    assert len(bucket.requests) <= -(-len(keys) // A_PAGE) + 20
+    entries = list(PagedStore(bucket, "b", "s3://b/data").entries("data/"))
+    assert sorted(key for key, _ in entries) == sorted(f"b/{key}" for key in keys if key.startswith("data/"))
+    assert all(entry == {"size": 3, "ETag": "e", "LastModified": 1} for _, entry in entries)
+    listed_whole = any(request["Prefix"] == "data/" and "Delimiter" not in request for request in bucket.requests)
+    if keys[0].startswith("data/") and "/" in keys[0][5:]:
+        assert listed_whole != by_folder
+    assert len(bucket.requests) <= -(-len(keys) // A_PAGE) + 30

@@ -1,5 +1,6 @@
-"""The objects below a prefix of an S3 store, in pages of 1,000, so that a fault costs only one page. A long listing continues
-folder by folder, several at once: pages follow each other, so one listing alone takes as long as all its requests together.
+"""The objects below a prefix of an S3 store, in pages of 1,000, so that a fault costs only one page. They are listed folder by
+folder, several at once: pages follow each other, so one listing alone takes as long as all its requests together, and some
+stores walk through everything for each of its pages.
 
 Only the fields that are needed are kept in memory.
 """
@@ -17,9 +18,9 @@ from anew.core.addresses import Info
 
 Entry = tuple[str, Info]  # key with the bucket, description
 MAX_STREAMS = 8  # requests at once
-# After so many pages the folders are asked for. More folders than that are not listed one by one, as each costs a request:
-# objects in folders of their own would cost a thousand times as many as pages do.
-FIRST_PAGES, MAX_FOLDERS = 4, 4_000
+MAX_LEVELS = 3  # of folders that are looked through until there are as many as streams
+# More folders are not listed one by one, nor are many that hold little: each costs a request, and a page holds 1,000 objects.
+MAX_FOLDERS, FEW_FOLDERS, MIN_FOLDER_OBJECTS = 4_000, 64, 100
 
 
 class PagedStore:
@@ -35,36 +36,51 @@ class PagedStore:
         self._call, self._bucket, self._shown = call, bucket, shown
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """All objects below a prefix, each at least once, in no order."""
-        pages = self._pages(prefix)
-        first_pages = list(itertools.islice(pages, FIRST_PAGES))
-        folders = self._folders(prefix) if len(first_pages) == FIRST_PAGES else None
-        if folders is None:
-            for page in itertools.chain(first_pages, pages):
-                yield from self._contents(page)
-            return
-        names, beside = folders
-        yield from beside
+        """All objects below a prefix, in no order."""
+        folders = self._folders(prefix)
         with ThreadPoolExecutor(MAX_STREAMS) as pool:
             try:
-                for entries in pool.map(self._below, names):
+                if folders is None or not self._are_worth_a_request(folders[0], pool):
+                    yield from self._below(prefix)
+                    return
+                yield from folders[1]
+                for entries in pool.map(self._list_below, folders[0]):
                     yield from entries
             finally:
                 pool.shutdown(cancel_futures=True)
 
     def _folders(self, prefix: str) -> tuple[list[str], list[Entry]] | None:
-        """(prefixes of the folders directly below, objects beside them); None if listing by folder does not help."""
-        names: list[str] = []
-        beside: list[Entry] = []
-        for page in self._pages(prefix, Delimiter="/"):
-            names += [str(entry["Prefix"]) for entry in cast(list[Info], page.get("CommonPrefixes", []))]
-            beside += self._contents(page)
-            if len(names) > MAX_FOLDERS or len(beside) > MAX_FOLDERS:
-                return None
-        return (names, beside) if len(names) > 1 else None
+        """(prefixes of folders, objects beside them), at least as many folders as streams where there are; None if too many."""
+        names, beside = [prefix], list[Entry]()
+        for _ in range(MAX_LEVELS):
+            if len(names) >= MAX_STREAMS:
+                break
+            inner: list[str] = []
+            for page in itertools.chain.from_iterable(self._pages(name, Delimiter="/") for name in names):
+                inner += [str(entry["Prefix"]) for entry in cast(list[Info], page.get("CommonPrefixes", []))]
+                beside += self._contents(page)
+                if len(inner) > MAX_FOLDERS:
+                    return None
+            names = inner
+        return names, beside
 
-    def _below(self, prefix: str) -> list[Entry]:
-        return [entry for page in self._pages(prefix) for entry in self._contents(page)]
+    def _are_worth_a_request(self, names: list[str], pool: ThreadPoolExecutor) -> bool:
+        """Whether folders hold so much that listing each takes hardly more requests than pages of all, judged by some of them."""
+        if len(names) <= FEW_FOLDERS:
+            return True
+        step = len(names) // MAX_STREAMS
+        sizes = [len(entries) for entries in pool.map(self._first_page, names[::step][:MAX_STREAMS])]
+        return sum(sizes) >= MIN_FOLDER_OBJECTS * len(sizes)
+
+    def _first_page(self, prefix: str) -> list[Entry]:
+        return list(self._contents(next(self._pages(prefix))))
+
+    def _list_below(self, prefix: str) -> list[Entry]:
+        return list(self._below(prefix))
+
+    def _below(self, prefix: str) -> Iterator[Entry]:
+        for page in self._pages(prefix):
+            yield from self._contents(page)
 
     def _pages(self, prefix: str, **more: str) -> Iterator[Info]:
         while True:

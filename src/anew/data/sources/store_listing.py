@@ -126,7 +126,7 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
 
 
 def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, Info]]:
-    """(key, description) of all objects below a folder, each at least once."""
+    """(key, description) of all objects below a folder."""
     call = getattr(system, "call_s3", None)
     if call is None:
         yield from addresses.reached(lambda: system.find(root.rstrip("/"), detail=True), shown).items()
