@@ -183,6 +183,8 @@ class Sets:
         own_notes = [note for note in real.scan.notes if not note.startswith(RANDOM_SPLIT)]
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
+        if self.textual and sum(map(len, self.samples)) >= TEXT_MOST:
+            self.notes.append(f"Only the first {TEXT_MOST:,} characters of the samples were read.")
         self._training_keys: AbstractSet[bytes] = frozenset()
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
         self.notes += self.warnings

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.metrics.text_statistics import zipf_slope
+from anew.evaluation.modalities import text as text_module
 from anew.evaluation.modalities.text import EXPORT, beginning
 from anew.evaluation.score import Score
 
@@ -83,6 +84,18 @@ def test_no_figure_depends_on_the_order_of_samples(make_inputs: Callable[..., Ev
     assert any(f"{n:,} of the {total:,} characters" in note and "evenly" in note for note in last.skipped)
     drawn = last._statistics.samples
     assert sum(any(part in copy for copy in copies) for part in drawn) >= 4
+
+
+def test_the_copying_test_draws_passages_from_all_samples(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies may lie behind more samples than are compared."""
+    monkeypatch.setattr(text_module, "MAX_SAMPLES", 40)
+    train, held_out, new = ([prose(60, seed + i) for i in range(80)] for seed in (100, 300, 500))
+    pool = AuditPool(train, held_out, None, len(train))
+    inputs = make_inputs(train, held_out, [*new, *train[:40]], pool=lambda n: pool)
+    result = EXPORT(inputs).run_audit(pool, None, 40)
+    assert result.samples == 40 and result.found
 
 
 def test_held_out_text_is_drawn_from_all_of_it(make_inputs: Callable[..., EvaluationInputs]) -> None:

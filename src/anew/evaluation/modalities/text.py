@@ -104,7 +104,8 @@ class TextEvaluation(Evaluation[str]):
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
             return super().run_audit(pool, max_items, n_samples, **extent)
-        samples = [str(text) for text in self.inputs.samples[:n_samples]]
+        n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
+        samples = [str(text) for text in self.inputs.samples[:n_texts]]
         result = audit_texts(
             samples,
             pool.train,
