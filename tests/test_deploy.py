@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,3 +68,50 @@ def test_manifests(path: Path) -> None:
             parse(words)
             num_checked += 1
     assert num_checked == 1
+
+
+def program(folder: Path, name: str, script: str) -> dict[str, str]:
+    """An environment in which `name` is this shell script."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(("code", "passed_on"), [(0, 0), (1, 1), (2, 0), (75, 75)])
+def test_a_mistake_does_not_start_a_container_again(tmp_path: Path, code: int, passed_on: int) -> None:
+    environment = program(tmp_path, "anew", f'echo "$@"; exit {code}')
+    command = ["sh", str(DEPLOY / "docker" / "stop-on-mistake.sh"), "train", "a b"]
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (completed.returncode, completed.stdout) == (passed_on, "train a b\n")
+    assert completed.stderr.startswith("not started again") == (code == 2)
+
+
+@pytest.mark.parametrize("name", ["anew", "torchrun"])
+def test_signals_reach_a_training_in_a_container(tmp_path: Path, name: str) -> None:
+    environment = program(tmp_path, name, "trap 'exit 75' TERM\necho ready\nwhile :; do sleep 0.1; done")
+    command = ["sh", str(DEPLOY / "docker" / "stop-on-mistake.sh")] if name == "anew" else jobset_command()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 75
+
+
+def jobset_command() -> list[str]:
+    (container,) = [
+        found for document in documents(DEPLOY / "kubernetes" / "jobset.yaml") for found in containers(document)
+    ]
+    return [str(word) for word in container["command"]]
+
+
+@pytest.mark.parametrize(("code", "passed_on"), [(2, 2), (75, 1), (None, 1)])
+def test_the_code_of_a_process_is_that_of_its_pod(tmp_path: Path, code: int | None, passed_on: int) -> None:
+    written = (
+        ""
+        if code is None
+        else f"""echo '{{"message": {{"errorCode": {code}, "x": 1}}}}' > "$TORCHELASTIC_ERROR_FILE"; """
+    )
+    environment = program(tmp_path, "torchrun", f"{written}exit 1")
+    script = [word.replace("/tmp/ended.json", str(tmp_path / "ended.json")) for word in jobset_command()]
+    completed = subprocess.run([*script, "-m"], env=environment, timeout=60, check=False)
+    assert completed.returncode == passed_on

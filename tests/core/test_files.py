@@ -46,3 +46,9 @@ def test_a_file_is_written_where_folders_cannot_be_opened(tmp_path: Path, monkey
         windows.setattr(files.os, "name", "nt")
         windows.setattr(files.os, "open", refuse)
         files.sync_folder(tmp_path)
+
+
+def test_a_long_reason_ends_between_words() -> None:
+    assert files.clause(ValueError("word " * 10)) == ("word " * 10).strip()
+    assert files.clause(ValueError("word " * 50)) == "word " * 24 + "..."
+    assert files.clause(ValueError("")) == "ValueError"

@@ -13,7 +13,8 @@ import pytest
 from anew.cli import main
 from anew.core import launcher
 from anew.core.launcher import count_gpus, processes_to_start, quiet_transport
-from processes import SOURCES
+from anew.errors import ConfigError
+from processes import SOURCES, finish, start
 from samples import names
 
 
@@ -32,7 +33,14 @@ def test_a_process_for_each_gpu_unless_one_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert processes_to_start(0, "auto") == processes_to_start(0, "cuda") == 4
     assert processes_to_start(0, "cuda:1") == processes_to_start(0, "cpu") == processes_to_start(1, "auto") == 1
-    assert processes_to_start(2, "cpu") == 2
+    monkeypatch.setattr(launcher, "_count_cores", lambda: 6)
+    assert processes_to_start(6, "cpu") == 6
+    with pytest.raises(
+        ConfigError, match=r"`processes` 7 is more than this machine has room for \(6 cores\); give at most 6"
+    ):
+        processes_to_start(7, "cpu")
+    with pytest.raises(ConfigError, match=r"\(4 GPUs\)"):
+        processes_to_start(6, "auto")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert processes_to_start(0, "auto") == 1
 
@@ -57,6 +65,13 @@ def anew(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def test_a_command_that_processes_cannot_divide_is_carried_out_by_the_first(tmp_path: Path) -> None:
+    words = ["-m", "anew", "example", "names", str(tmp_path / "names")]
+    first, second = finish(start([words] * 2, [None] * 2))
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert first.out.startswith("wrote ") and second.out == second.err == ""
 
 
 @pytest.mark.slow

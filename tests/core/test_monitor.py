@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -129,7 +131,7 @@ def test_a_process_that_died_on_this_machine_is_known_at_once(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("silent", [0, 1])
-def test_silence_ends_a_process_that_hangs(silent: int) -> None:
+def test_silence_ends_a_process_that_hangs(silent: int, tmp_path: Path) -> None:
     script = f"""
 import sys, time
 from core.test_monitor import Shelf
@@ -148,9 +150,12 @@ time.sleep(60)  # as in a collective that nobody else joins
         text=True,
         timeout=50,
         check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        | {"TORCHELASTIC_RUN_ID": "a", "TORCHELASTIC_ERROR_FILE": str(tmp_path / "ended.json")},
     )
     assert completed.returncode == GONE
+    assert json.loads((tmp_path / "ended.json").read_text())["message"]["errorCode"] == GONE
     name = f"process {silent} on 'host{silent}'"
     assert completed.stderr == (
         f"anew: nothing was heard of {name} for 0.5 s; the same command again goes on from the last checkpoint\n"

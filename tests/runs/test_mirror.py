@@ -259,6 +259,20 @@ def test_an_object_that_is_not_what_was_written_is_refused(
         Mirror(ADDRESS).fetch(whole=True)
 
 
+def test_an_object_that_is_missing_or_longer_is_named(
+    store: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun({"model": "x"}).push()
+    key = next(key for key in store.find("/bucket/runs/names/objects") if key.endswith("/model"))
+    another_machine(monkeypatch, tmp_path, "elsewhere")
+    store.pipe_file(key, b"xy")
+    with pytest.raises(RunError, match=f"^'model' of '{ADDRESS}' is longer than {MANIFEST} says; restore it"):
+        Mirror(ADDRESS).fetch(whole=True)
+    store.rm_file(key)
+    with pytest.raises(RunError, match=f"^'model' of '{ADDRESS}' is missing: there is no object '{key}'; restore it"):
+        Mirror(ADDRESS).fetch(whole=True)
+
+
 def test_a_folder_elsewhere_with_such_a_state_stands_for_no_address(
     store: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:

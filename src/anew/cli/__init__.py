@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from anew.cli.faults import STOPPED, exit_code
+from anew.cli.faults import DONE, STOPPED, exit_code
 from anew.cli.parser import options_in, parse
 from anew.cli.terminal import write
 from anew.core.allocator import keep_freed_memory
-from anew.core.launcher import STARTED, count_gpus, launch, processes_to_start, quiet_transport
+from anew.core.launcher import STARTED, count_gpus, launch, leave_group, processes_to_start, quiet_transport
 from anew.core.openmp import limit_spinning
 
 
@@ -45,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> int:
         arguments = parse(words)
+        if not _is_divided(arguments) and not leave_group():
+            return DONE
         limit_spinning()
         quiet_transport()
         from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
@@ -58,6 +60,13 @@ def main(argv: list[str] | None = None) -> int:
         return STOPPED if signals else code
 
     return exit_code(work, words, lambda sentence: options_in(sentence, words))
+
+
+def _is_divided(arguments: argparse.Namespace) -> bool:
+    """Whether the processes that torchrun started share the work of a command; the others are carried out by the first."""
+    if arguments.command in ("sample", "evaluate"):
+        return (arguments.again if arguments.command == "sample" else arguments.samples) is None
+    return arguments.command in ("train", "resume")
 
 
 def _launched(arguments: argparse.Namespace, words: list[str], started: float) -> int | None:
@@ -74,7 +83,7 @@ def _launched(arguments: argparse.Namespace, words: list[str], started: float) -
 def _device(arguments: argparse.Namespace) -> str:
     """The device that a training was asked for: by this command, or by the one that began its run."""
     if arguments.command == "resume":
-        if arguments.processes or count_gpus() < 2:
+        if count_gpus() < (1 if arguments.processes else 2):
             return "auto"  # no matter: nothing follows from it
         from anew import api
 

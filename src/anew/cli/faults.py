@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import platform
 import signal
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import anew
 from anew.cli.terminal import complain, write
+from anew.core.launcher import tell_torchrun
 from anew.errors import AnewError, ProcessError, command, disk_is_full, out_of_memory, without_secrets
 
 # Exit codes; 75 is EX_TEMPFAIL: the same command again, or `resume`, continues.
 DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = 0, 1, 2, 3, 75
-LAUNCHER_FILE = "TORCHELASTIC_ERROR_FILE"
-MEANINGS = {
-    FAULT: "a fault of Anew or of the machine",
-    MISTAKE: "something given cannot be used; one process says what",
-    STOPPED: "stopped, with its state saved; the same command again continues",
-}
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "pillow", "av")
 
 
@@ -41,20 +34,8 @@ def exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callab
     """
     code = _exit_code(work, argv, with_options)
     if code != DONE:
-        _tell_launcher(code)
+        tell_torchrun(code)
     return code
-
-
-def _tell_launcher(code: int) -> None:
-    """Leave the exit code where torchrun looks for it: torchrun itself ends with 1, whatever its processes end with, but copies
-    this file, with the code of the process that failed first, to where its own TORCHELASTIC_ERROR_FILE says."""
-    path = os.environ.get(LAUNCHER_FILE)
-    if not path or "TORCHELASTIC_RUN_ID" not in os.environ:
-        return
-    text = f"anew ended with exit code {code}: {MEANINGS.get(code, 'see what it printed')}"
-    about = {"py_callstack": "", "timestamp": str(int(time.time()))}
-    with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as file:
-        json.dump({"message": {"message": text, "errorCode": code, "extraInfo": about}}, file)
 
 
 def _exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callable[[str], str]) -> int:

@@ -64,9 +64,11 @@ def address_of(text: str) -> str | None:
     """The text as an address, or None where it is none. `Path("s3://a/b")` says `s3:/a/b`, which counts too.
 
     Raises:
-        DataError: The scheme is none that is read, or the address carries credentials.
+        DataError: The scheme is none that is read, nothing follows it, or the address carries credentials.
     """
     match = _ADDRESS.fullmatch(text)
+    if text.rstrip("/").removesuffix(":") in SCHEMES and ":" in text:
+        raise DataError(f"the address {text!r} ends behind its scheme; give all of it, like s3://bucket/folder")
     if match is None or len(match[1]) == 1:  # one letter is a drive
         return None
     scheme, remainder = match[1], match[2]
@@ -183,9 +185,13 @@ def reached(action: Callable[[], R], shown: str, error_type: type[UserError] = D
         pause = min(2 * pause, 8.0)
 
 
+class TooLongError(ValueError):
+    """An object has more bytes than it may have."""
+
+
 def at_most(max_bytes: int) -> object:
-    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes, or next to nothing for long: a server
-    may send without end, or bit by bit. For one attempt: it counts from here on."""
+    """A callback for `FileSystem.get_file` that ends it with a ValueError where more comes (a TooLongError), or next to nothing for
+    long: a server may send without end, or bit by bit. For one attempt: it counts from here on."""
     from fsspec.callbacks import Callback
 
     begin = time.monotonic()
@@ -193,7 +199,7 @@ def at_most(max_bytes: int) -> object:
     def check(size: int | None, value: int, **_: object) -> None:
         check_pace(value, begin)
         if value > max_bytes:
-            raise ValueError(f"it sends more than {max_bytes:,} bytes")
+            raise TooLongError(f"it sends more than {max_bytes:,} bytes")
 
     callback: object = Callback(hooks={"limit": check})
     return callback

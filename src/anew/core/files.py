@@ -203,11 +203,18 @@ def write_inside(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
+MOST_OF_CLAUSE = 120  # characters of an error that a sentence repeats; chosen
+
+
 def clause(error: BaseException) -> str:
     """Why, in a few words on one line."""
     strerror = getattr(error, "strerror", None)
     lines = str(strerror or error).strip().splitlines() or [""]
-    return lines[0].strip().rstrip(".")[:120] or type(error).__name__
+    text = lines[0].strip().rstrip(".")
+    if len(text) > MOST_OF_CLAUSE:  # cut between words, where there are any
+        text = text[:MOST_OF_CLAUSE].rpartition(" ")[0] or text[:MOST_OF_CLAUSE]
+        text += " ..."
+    return text or type(error).__name__
 
 
 SPARE = 2 * 1024**3  # bytes that stay free on the disk, for checkpoints, for logs and for other programs; chosen

@@ -1,16 +1,29 @@
-"""Several processes of one command on this machine, by torchrun's own launcher."""
+"""Several processes of one command: started on this machine by torchrun's own launcher, or by torchrun itself."""
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import json
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 
 from anew.core.programs import own_command
+from anew.core.wording import plural
+from anew.errors import ConfigError
 
 STARTED = "ANEW_STARTED"  # of a launched process: time.monotonic() when the command began
 STOPPED = 75  # exit code EX_TEMPFAIL, as in `cli/faults.py`: the same command goes on
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+MEANINGS = {  # of exit codes
+    1: "a fault of Anew or of the machine",
+    2: "something given cannot be used; one process says what",
+    STOPPED: "stopped, with its state saved; the same command again continues",
+}
+# What torchrun tells its processes of each other. TORCHELASTIC_RUN_ID and the error file are not among these.
+OF_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def count_gpus(environment: Mapping[str, str] = os.environ, devices: str = "/dev/nvidia[0-9]*") -> int:
@@ -34,16 +47,60 @@ def processes_to_start(requested: int, device: str) -> int:
 
     Returns:
         1 where this process trains by itself: one is enough, or torchrun has started it.
+
+    Raises:
+        ConfigError: More are wanted than there are GPUs or, without GPUs, cores.
     """
     if "WORLD_SIZE" in os.environ:
         return 1
     if requested:
+        _check_room(requested, device)
         return requested
     if device not in ("auto", "cuda") or count_gpus() < 2:
         return 1
     import torch  # seconds that a machine without GPUs need not spend here
 
     return max(1, torch.cuda.device_count())
+
+
+def _check_room(requested: int, device: str) -> None:
+    gpus = 0
+    if requested > 1 and device in ("auto", "cuda") and count_gpus():
+        import torch
+
+        gpus = torch.cuda.device_count()
+    most = gpus or _count_cores()
+    if requested > most:
+        units = plural(most, "GPU" if gpus else "core")
+        raise ConfigError(
+            f"`processes` {requested} is more than this machine has room for ({units}); give at most {most}"
+        )
+
+
+def _count_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def leave_group() -> bool:
+    """Take this process out of those that torchrun started, for a command that they cannot divide: the first process carries it
+    out as if it were alone. Returns whether this is the first."""
+    is_first = os.environ.get("RANK", "0") == "0"
+    for name in OF_GROUP:
+        os.environ.pop(name, None)
+    return is_first
+
+
+def tell_torchrun(code: int) -> None:
+    """Leave the exit code where torchrun looks for it: torchrun itself ends with 1, whatever its processes end with, but copies
+    this file, with the code of the process that failed first, to where its own TORCHELASTIC_ERROR_FILE says."""
+    path = os.environ.get(ERROR_FILE)
+    if not path or "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    text = f"anew ended with exit code {code}: {MEANINGS.get(code, 'see what it printed')}"
+    about = {"py_callstack": "", "timestamp": str(int(time.time()))}
+    with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as file:
+        json.dump({"message": {"message": text, "errorCode": code, "extraInfo": about}}, file)
 
 
 def quiet_transport() -> None:

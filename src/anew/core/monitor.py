@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
+from anew.core.launcher import tell_torchrun
 from anew.errors import ProcessError, printable
 
 BEAT_S = 0.5  # between heartbeats: a failure is known within a second, and a beat is one small message; chosen
@@ -297,6 +298,7 @@ class Monitor:
                 if self._claim():
                     sys.stderr.write(f"anew: {printable(self._verdict.sentence)}\n")
                     sys.stderr.flush()
+                tell_torchrun(self._verdict.code)
                 os._exit(self._verdict.code)
 
     def _look_for_silence(self) -> None:

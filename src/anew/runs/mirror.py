@@ -234,9 +234,10 @@ class Mirror:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             key = f"{root}/{entry.key(name)}"
-            self._reached(lambda: system.get_file(key, str(temporary), callback=addresses.at_most(entry.bytes)))
-            if _digest(temporary) != entry:
-                raise RunError(f"{name!r} of {self.address!r} is not what {MANIFEST} says; restore it or train again")
+            fault = self._reached(lambda: _fetch_object(system, key, temporary, entry.bytes))
+            if fault or _digest(temporary) != entry:
+                fault = fault or f"is not what {MANIFEST} says"
+                raise RunError(f"{name!r} of {self.address!r} {fault}; restore it or train again")
             os.replace(temporary, path)
         except OSError as error:
             raise RunError(f"{name!r} of {self.address!r} cannot be kept here ({files.clause(error)})") from None
@@ -389,6 +390,17 @@ class Mirror:
 
     def _write_state(self, state: State) -> None:
         files.write_json(self._state_path, state.model_dump())
+
+
+def _fetch_object(system: FileSystem, key: str, place: Path, size: int) -> str:
+    """Fetch an object of this size to a place; returns what is wrong with it, or ""."""
+    try:
+        system.get_file(key, str(place), callback=addresses.at_most(size))
+    except FileNotFoundError:
+        return f"is missing: there is no object {key!r}"
+    except addresses.TooLongError:
+        return f"is longer than {MANIFEST} says"
+    return ""
 
 
 def _is_for_training(name: str) -> bool:

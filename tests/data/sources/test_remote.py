@@ -64,6 +64,8 @@ def test_what_is_an_address(text: str, address: str | None) -> None:
         ("https://me:pw@host/x", "must hold no user or key"),
         ("https://host/a.zip::s3://b", "give one address"),
         ("memory://nowhere/x", "there is nothing at"),
+        ("s3://", "ends behind its scheme; give all of it, like s3://bucket/folder"),
+        (str(Path("s3://")), "ends behind its scheme"),
     ],
 )
 def test_addresses_that_are_refused(text: str, message: str) -> None:
@@ -212,6 +214,19 @@ def test_a_signed_web_address_is_used_and_not_kept(tmp_path: Path) -> None:
     assert "topsecret" not in json.dumps(data.path) and "topsecret" not in "".join(data.scan.notes)
     root = files.cache_root(None) / "remote"
     assert not any(b"topsecret" in path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+def test_a_folder_of_a_web_server_is_no_text(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "1.jpg").write_bytes(b"\xff\xd8")
+    handler = functools.partial(_Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("pictures/", "pictures"):  # without the slash the server leads there
+            with pytest.raises(DataError, match="web servers do not list their files; give the address of one file"):
+                Dataset.open(f"http://127.0.0.1:{server.server_port}/{name}")
+        server.shutdown()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

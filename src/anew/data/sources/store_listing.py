@@ -100,15 +100,15 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
     public_address = without_query(address)
     system.invalidate_cache()
     info = addresses.reached(lambda: system.info(path), public_address)
+    if _is_web_page_of_folder(info):
+        raise DataError(
+            f"{public_address!r} is a page about a folder, and web servers do not list their files; give the address of one file"
+        )
     if info.get("type") != "directory":
         name = unquote(PurePosixPath(urlsplit(public_address).path).name) or "data"
         if not is_safe(name):
             raise DataError(f"the file at {public_address!r} has a name that no file on this disk can have")
         return StoreListing({name: stored_file(path, info)}, is_file=True)
-    if address.startswith("http"):
-        raise DataError(
-            f"{public_address!r} is a folder, and web servers do not list theirs; give the address of one file"
-        )
     root = str(info["name"]).rstrip("/") + "/"
     listing = StoreListing({})
     for key, about in _objects(system, root, public_address):
@@ -123,6 +123,12 @@ def _list(system: FileSystem, path: str, address: str) -> StoreListing:
         raise DataError(f"{public_address!r} holds no files; check the address")
     listing.files = dict(sorted(listing.files.items()))
     return listing
+
+
+def _is_web_page_of_folder(info: Info) -> bool:
+    """Whether a web server sent a page for an address that ends as a folder does, perhaps after it led there."""
+    url, kind = str(info.get("url", "")), str(info.get("mimetype", ""))
+    return urlsplit(url).scheme in ("http", "https") and urlsplit(url).path.endswith("/") and kind == "text/html"
 
 
 def _objects(system: FileSystem, root: str, shown: str) -> Iterator[tuple[str, Info]]:

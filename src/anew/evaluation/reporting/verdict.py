@@ -165,7 +165,10 @@ def short_training_warning(steps: int | None) -> str:
     """A warning if a model was hardly trained, else "". steps: number of training steps, if known."""
     if steps is None or steps >= BARELY_TRAINED:
         return ""
-    return f"The model was hardly trained ({plural(steps, 'step')}): give it more time, or check what else is using the CPU."
+    return (
+        f"The model was hardly trained ({plural(steps, 'step')}): give it more steps or more time. If a budget brought so few, "
+        "check what else is using the CPU."
+    )
 
 
 def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: Grading | None) -> str:
