@@ -48,6 +48,7 @@ def test_a_copycat_of_images_fails_and_another_generator_passes(
     evaluation = IMAGE(make_inputs(TRAIN, HELD, samples, pool=pool_of(TRAIN, HELD)))
     (result,) = evaluation.copy_tests()
     assert result.found == copied and result.method == "scan"
+    assert result.scope == IMAGES.scope and "turned" in result.scope
     scores = {s.name: s for s in result.scores()}
     assert scores["copied_share"].value == pytest.approx(float(copied), abs=0.1)
     assert (scores["novelty_auc"].high < 0.3) == copied
@@ -193,9 +194,18 @@ def test_held_out_items_of_another_kind_prove_nothing(make_inputs: Callable[...,
     other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
     evaluation = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=pool_of(TRAIN, other, random=False)))
     (result,) = evaluation.copy_tests()
-    assert result.method == "shifted" and not result.found and "a random draw" in result.verdict()
+    assert result.method == "shifted" and not result.found and "no random draw" in result.verdict()
     random = IMAGE(make_inputs(TRAIN, HELD, TRAIN[:100], pool=pool_of(TRAIN, HELD, random=False)))
     assert next(iter(random.copy_tests())).method == "scan"
+
+
+def test_recordings_that_were_held_out_whole_are_the_reason_given(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """The user gave all items in one folder, so no sentence asks for that."""
+    other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
+    pool = replace(pool_of(TRAIN, other, random=False)(0), held_out_together=True)
+    (result,) = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=lambda n: pool)).copy_tests()
+    assert result.method == "shifted" and "whole recordings" in result.verdict() and "one recording" in result.clause()
+    assert "random draw" not in result.verdict()
 
 
 def test_the_gap_to_training_items_has_an_interval(make_inputs: Callable[..., EvaluationInputs]) -> None:

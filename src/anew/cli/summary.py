@@ -14,7 +14,7 @@ from anew.errors import command
 
 if TYPE_CHECKING:
     from anew import Scores
-    from anew.api import CopiesRecord, Inspection, ReportRecord, RunInspection, SettingInfo
+    from anew.api import Inspection, ReportRecord, RunInspection, SettingInfo
 
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns that the list of settings is wrapped to, those of an ordinary terminal
@@ -77,8 +77,7 @@ def closing(report: ReportRecord) -> list[Line]:
     column = max(len(answer) for answer, _ in answers) + 2
     lines: list[Line] = []
     for (question, title), (answer, style) in zip(QUESTIONS.items(), answers, strict=True):
-        figure = _copies(report.copies) if question == "novelty" else report.figures.get(question, "")
-        figure = "" if style == NOT_MEASURED[1] else figure
+        figure = "" if style == NOT_MEASURED[1] else report.figures.get(question, "")
         answer = f"{answer:<{column}}" if figure else answer
         lines.append([(f"{title:<{width}}", ""), (answer, style), (figure, "")])
     return lines
@@ -87,21 +86,6 @@ def closing(report: ReportRecord) -> list[Line]:
 def _answer_key(report: ReportRecord, question: str) -> str:
     """The key of an answer; "" if the question was not measured."""
     return answer_key(report.grades.get(question, ""), report.figures.get(question, ""))
-
-
-def _copies(copies: CopiesRecord | None) -> str:
-    if copies is None:
-        return ""
-    if copies.found:
-        share = f"{100.0 * copies.share:.2g}%" if copies.share < 0.1 else f"{copies.share:.0%}"
-        identical = copies.identical
-        exact = f"; {identical:,} of {copies.samples:,} are identical to one" if identical else ""
-        return f"about {share} of the samples are copies of training items{exact}"
-    if copies.detection_limit is None and copies.exact_limit is not None:
-        return f"no copies found; the check would notice {copies.exact_limit:.0%} or more if exact, but not if altered"
-    if copies.detection_limit is None:
-        return "no copies found, but the check was too weak to be sure"
-    return f"no copies found; the check would notice {copies.detection_limit:.0%} or more"
 
 
 def places(folder: Path, report: ReportRecord, address: str | None = None) -> list[Line]:
@@ -118,6 +102,10 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
         further = ("confirm", evaluate)
     elif None in grades or any(_answer_key(report, question) == NOT_SETTLED for question in QUESTIONS):
         further = ("answers", evaluate)  # it takes the time that they need
+    elif "closeness" in report.samples_needed:  # more training would not tell
+        n = report.samples_needed["closeness"]
+        more_samples = command("anew", "evaluate", run, "-n", str(n))
+        further = ("answers", more_samples if n else "need more data: more than are held out now")
     else:
         further = ("better", command("anew", "resume", run, "--budget", "10m"))
     rows += [("more", sample), further]

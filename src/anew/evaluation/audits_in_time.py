@@ -79,3 +79,12 @@ def audits_in_time(
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
     """The result, marked as limited by "time" or "memory" if not all training items were compared."""
     return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
+
+
+def of_pool(result: CopyTestResult, pool: AuditPool[ItemT], scope: str) -> CopyTestResult:
+    """The result, with what the pool and the type of its items say.
+
+    In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too, so none is counted.
+    """
+    result = replace(result, held_out_together=pool.held_out_together, scope=scope)
+    return replace(result, identical=None, identical_p=None) if pool.are_draws else result

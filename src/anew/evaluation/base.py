@@ -19,7 +19,7 @@ from anew.core.threads import CrowdingMeter
 from anew.data.types import DecodedItem, ItemT
 from anew.evaluation.announcements import Announcements
 from anew.evaluation.audit_schedule import RealItems
-from anew.evaluation.audits_in_time import audits_in_time, with_limit
+from anew.evaluation.audits_in_time import audits_in_time, of_pool, with_limit
 from anew.evaluation.features.embedder import GridEmbedder
 from anew.evaluation.features.random_conv import DETAIL, NAME
 from anew.evaluation.inputs import EMBEDDER_ITEMS, MAX_POOL, MIN_ITEMS, AuditPool, Clock, EvaluationInputs
@@ -38,6 +38,7 @@ from anew.evaluation.metrics.probe import MOST as PROBE_ITEMS
 from anew.evaluation.metrics.two_sample import MOST as CLASSIFIED
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 
 SETS = 4  # sets of items: samples, held-out and training items, samples of a naive generator
@@ -77,6 +78,7 @@ class Evaluation(ABC, Generic[ItemT]):
         unmeasured: Names of metrics that may carry an answer and were not measured for lack of time, or because of Ctrl-C;
             complete once `scores` has ended or was stopped.
         too_few: Why closeness and variety cannot be measured, if there are too few items; else "".
+        supply: What limits the number of items that are compared.
         sets: The items that were measured, equally many of each: "samples", "test", "train" and, if there is a naive
             generator, "naive".
         closest_pairs: The closest pairs of the copying test.
@@ -99,6 +101,7 @@ class Evaluation(ABC, Generic[ItemT]):
         self.skipped: list[str] = []
         self.unmeasured = [FURTHER]
         self.too_few = ""
+        self.supply = Supply()
         self._crowding = CrowdingMeter()
         self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
@@ -259,8 +262,7 @@ class Evaluation(ABC, Generic[ItemT]):
             self.pair_view(samples[pair.sample], pool.train[pair.train], pair.distance, pair.usual)
             for pair in result.pairs
         ]
-        # In draws a sample at distance 0 from a training item may be at distance 0 from held-out ones, too
-        return replace(result, identical=None) if pool.are_draws else result
+        return of_pool(result, pool, self.item_type.scope)
 
     def likelihood(self) -> Iterator[Score]:
         """Yield the bits per unit of held-out items under the model, if it has a likelihood."""
@@ -315,6 +317,7 @@ class Evaluation(ABC, Generic[ItemT]):
                 self.too_few = too_few_of(min(counts, key=lambda name: counts[name]), n)
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
+        self.supply = Supply(len(test) if len(test) < n_samples else None, len(self.inputs.samples) / n_samples)
         if n < n_samples:
             available = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"
             self.skipped.append(f"Quality was measured on {n:,} of {n_samples:,} samples ({available}).")

@@ -31,6 +31,7 @@ class AuditPool(Generic[ItemT]):
         n_train_total: Number of training items in all.
         n_held_out_total: Number of held-out items in all; at least those given.
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
+        held_out_together: Whether recordings or files were held out as wholes, so that items are no random draw.
         are_draws: Whether items are draws from a distribution, in which equal ones are expected and prove no copying.
     """
 
@@ -40,6 +41,7 @@ class AuditPool(Generic[ItemT]):
     n_train_total: int
     randomly_held_out: bool = True
     n_held_out_total: int = 0
+    held_out_together: bool = False
     are_draws: bool = False
 
     def head(self, max_items: int) -> AuditPool[ItemT]:

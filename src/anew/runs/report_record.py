@@ -82,6 +82,7 @@ class ReportRecord(_ExtensibleRecord):
     verdict: dict[Text, Text] = Field(default_factory=dict)
     grades: dict[Text, Text] = Field(default_factory=dict)
     figures: dict[Text, Text] = Field(default_factory=dict)
+    samples_needed: dict[Text, Whole] = Field(default_factory=dict)
     notes: list[Text] = Field(default_factory=list)
     basis: BasisRecord | None = None
 

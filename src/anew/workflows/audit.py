@@ -75,9 +75,8 @@ def evaluate_samples(
         held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
-        reporter.message(sets.summary())
-        for warning in sets.warnings:
-            reporter.message(warning)
+        for sentence in (sets.summary(), *sets.warnings):
+            reporter.message(sentence)
         evaluation = load_evaluation(real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
@@ -95,6 +94,7 @@ def evaluate_samples(
             ],
             too_few=measurements.too_few,
             unmeasured=measurements.unmeasured,
+            supply=measurements.supply,
             folder=out,
         )
         write_report(
@@ -183,6 +183,8 @@ class Sets:
         own_notes = [note for note in real.scan.notes if not note.startswith(RANDOM_SPLIT)]
         self.notes = [*own_notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
+        if self.textual and sum(map(len, self.samples)) >= TEXT_MOST:
+            self.notes.append(f"Only the first {TEXT_MOST:,} characters of the samples were read.")
         self._training_keys: AbstractSet[bytes] = frozenset()
         self.warnings = [] if held_out is None else self._leave_out_training_items(held_out)
         self.notes += self.warnings

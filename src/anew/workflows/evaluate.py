@@ -184,6 +184,7 @@ def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at
             measurements.notes.append("Not measured: the copying test (stopped by hand).")
         reporter.message("stopped; the report holds what was measured so far")
     measurements.too_few, measurements.unmeasured = evaluation.too_few, evaluation.unmeasured
+    measurements.supply = evaluation.supply
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes
@@ -390,10 +391,12 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
 def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
     """At most n real items of a run's data, in random order, for the audit for copies."""
     held_out_parts, random = data.held_out()
+    together = bool(data.carved) and not random
     if is_running_text(spec):
         texts: list[DecodedItem] = [*data.text("train")]
         held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
-        return AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
+        pool = AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
+        return replace(pool, held_out_together=together)
     first = data.items("train", 1, seed)
     n = min(n, pool_limit(first[0])) if first else n
     per_part = n // 2 // len(held_out_parts)
@@ -403,7 +406,8 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[Decode
     # A long record makes several examples: if all records were read, count the records, not the examples.
     total = len(train) if len(train) < n_wanted else data.part_size("train")
     pool = grouped_pool(data, train, held_out, total, random, seed)
-    return replace(pool, n_held_out_total=sum(data.part_size(part) for part in held_out_parts))
+    n_held_out = sum(data.part_size(part) for part in held_out_parts)
+    return replace(pool, n_held_out_total=n_held_out, held_out_together=together)
 
 
 def grouped_pool(

@@ -16,6 +16,7 @@ from anew.core.provenance import command_line
 from anew.core.reporter import Reporter
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.reporting.model_card import write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
@@ -43,6 +44,7 @@ class Measurements:
         notes: Sentences for the report.
         unmeasured: Names of scores that may carry an answer and were not measured for lack of time.
         too_few: Why closeness and variety were not measured, if there were too few items; else "".
+        supply: What limits the number of items that were compared.
         is_stopped: Whether a signal ended the sampling or the measuring.
     """
 
@@ -51,6 +53,7 @@ class Measurements:
     notes: list[str] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
     too_few: str = ""
+    supply: Supply = field(default_factory=Supply)
     is_stopped: bool = False
 
 
@@ -158,6 +161,7 @@ def write_run_report(
         notes=measurements.notes,
         too_few=measurements.too_few,
         unmeasured=measurements.unmeasured,
+        supply=measurements.supply,
         steps=steps,
         outlook=outlook(events_file.spread(run / events_file.NAME), record.plan.epochs),
     )

@@ -48,6 +48,7 @@ POINTS = ItemType(
     "points",
     lambda items, groups: [PointDistance(items, groups)],
     lambda item, source: np.asarray(item) + source.normal(0.0, 0.1, np.shape(item)),
+    "Seen are points.",
 )
 TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)
 
@@ -220,6 +221,24 @@ def test_json_has_the_fixed_names() -> None:
     assert {"found", "p", "share", "detection_limit", "method", "pairs"} <= set(plain)
     assert plain["method"] == METHODS["scan"]
     assert json.loads(json.dumps(plain))["pairs"][0].keys() >= {"sample", "train", "distance", "usual"}
+
+
+def test_an_alarm_of_the_control_is_repeated_with_other_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One choice of items in a hundred raises an alarm although held-out items are a random draw."""
+    for alarms, method in (([0.001], "scan"), ([0.001] * 20, "shifted"), ([0.001, 1.0] * 3 + [0.001] * 20, "shifted")):
+        remaining = list(alarms)
+        monkeypatch.setattr(Audit, "_both_controls_p", lambda *_, rest=remaining: rest.pop(0) if rest else 1.0)
+        outcome = audit(POINTS, SAMPLES[:50], TRAIN, HELD, randomly_held_out=False, seed=0, controls=False)
+        assert outcome.method == method
+
+
+def test_few_copies_are_not_rounded_away_in_the_clause() -> None:
+    base = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False)
+    copied = replace(base, found=True, share=0.0012, samples=1000, identical=9, detection_limit=0.05)
+    assert copied.clause() == "about 0.12% of the samples are copies of training items; 9 of 1,000 are identical to one"
+    weak = replace(base, train=320, n_train_total=791)
+    assert weak.clause() == "no copies found, but only 320 of 791 training items were compared"
+    assert weak.clause().split("but ")[1] in weak.verdict()
 
 
 def test_words_promise_no_privacy() -> None:

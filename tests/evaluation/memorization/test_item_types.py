@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -99,3 +102,35 @@ def test_edits() -> None:
 def test_passages_are_counted_as_they_are_cut(lengths: list[int]) -> None:
     texts = ["x" * length for length in lengths]
     assert count_passages(texts) == len(cut_passages(texts))
+
+
+@pytest.mark.parametrize(
+    ("alter", "is_seen"),
+    [
+        (lambda image: image[:, ::-1], True),
+        (lambda image: (image * 0.6 + 40).astype(np.uint8), True),
+        (lambda image: np.rot90(image), False),
+        (lambda image: image[::-1], False),
+        (lambda image: 255 - image, False),
+    ],
+    ids=["mirrored", "contrast", "turned", "upside down", "negative"],
+)
+def test_the_scope_of_images_says_what_is_seen(alter: Callable[[Any], Any], is_seen: bool) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (400, 4, 4, 3))
+    images = list(np.kron(coarse, np.ones((1, 4, 4, 1))).astype(np.uint8))
+    train, held_out, new = images[:200], images[200:300], images[300:]
+    samples = [*map(alter, train[:20]), *new[20:]]
+    assert audit(IMAGES, samples, train, held_out, seed=0, controls=False).found == is_seen
+
+
+@pytest.mark.parametrize(("step", "is_seen"), [(1_000, True), (10, True), (2, False)])
+def test_the_scope_of_passages_says_how_many_words_may_be_changed(step: int, is_seen: bool) -> None:
+    texts = [prose(512, i) for i in range(400)]
+    train, held_out, new = texts[:200], texts[200:300], texts[300:]
+
+    def changed(text: str) -> str:
+        return " ".join(word[::-1] if i % step == 1 else word for i, word in enumerate(text.split(" ")))
+
+    samples = [*map(changed, train[:20]), *new[20:]]
+    assert audit_texts(samples, train, held_out, seed=0, controls=False).found == is_seen

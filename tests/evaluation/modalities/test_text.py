@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.inputs import AuditPool, EvaluationInputs
 from anew.evaluation.metrics.text_statistics import zipf_slope
-from anew.evaluation.modalities.text import EXPORT, beginning, random_pieces
+from anew.evaluation.modalities import text as text_module
+from anew.evaluation.modalities.text import EXPORT, beginning
 from anew.evaluation.score import Score
 
 
@@ -67,6 +68,52 @@ def test_copies_and_repetition_are_seen(make_inputs: Callable[..., EvaluationInp
     assert copies["verbatim_share"].real_baseline < 0.8
     loops = by_name(make_inputs(TRAIN, TEST, ["round and round it goes " * 30] * 10))
     assert loops["repetition_rate"].value > 0.9 > loops["repetition_rate"].real_baseline
+
+
+def test_no_figure_depends_on_the_order_of_samples(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """Copies that are the last samples, behind more than there is held-out text, are seen like the first ones."""
+    new = [prose(250, seed) for seed in range(50, 80)]
+    copies = [TRAIN[0][i : i + 1_500] for i in range(0, 45_000, 1_500)]
+    first, last = (EXPORT(make_inputs(TRAIN, TEST, samples)) for samples in ([*copies, *new], [*new, *copies]))
+    (share, other_share) = ({s.name: s for s in part.scores()} for part in (first, last))
+    total = sum(map(len, [*copies, *new]))
+    assert total > 2 * len(TEST[0])
+    assert share["verbatim_share"].value == pytest.approx(other_share["verbatim_share"].value)
+    assert share["verbatim_share"].value > 0.2 and share["verbatim_share"].n == total
+    n = other_share["bigram_divergence"].n
+    assert any(f"{n:,} of the {total:,} characters" in note and "evenly" in note for note in last.skipped)
+    drawn = last._statistics.samples
+    assert sum(any(part in copy for copy in copies) for part in drawn) >= 4
+
+
+def test_the_copying_test_draws_passages_from_all_samples(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies may lie behind more samples than are compared."""
+    monkeypatch.setattr(text_module, "MAX_SAMPLES", 40)
+    train, held_out, new = ([prose(60, seed + i) for i in range(80)] for seed in (100, 300, 500))
+    pool = AuditPool(train, held_out, None, len(train))
+    inputs = make_inputs(train, held_out, [*new, *train[:40]], pool=lambda n: pool)
+    result = EXPORT(inputs).run_audit(pool, None, 40)
+    assert result.samples == 40 and result.found
+
+
+def test_held_out_text_is_drawn_from_all_of_it(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    long = [letter * 400_000 for letter in "abcde"]
+    evaluation = EXPORT(make_inputs(TRAIN, long, ["x" * 600]))
+    assert [(text[0], len(text)) for text in evaluation._held_out] == [(letter, 200_000) for letter in "abcde"]
+    assert {text[0] for text in evaluation.items("test", 200)} == set("abcde")
+
+
+def test_records_are_compared_with_any_of_the_data_which_may_be_sorted(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    train = [f"{i:04} item" for i in range(1_000)]
+    inputs = make_inputs(train, train[::5], train[:100], packed=False)
+    evaluation = EXPORT(replace(inputs, train=lambda n: train, test=lambda n: train[::5]))
+    assert evaluation._statistics is not None
+    for part in (evaluation._statistics.train, evaluation._statistics.test):
+        assert len(part) == 100 and max(part) > "0900"
 
 
 def test_documents_shorter_than_a_passage_are_compared_together(make_inputs: Callable[..., EvaluationInputs]) -> None:
@@ -223,13 +270,6 @@ def test_without_samples_or_bits_the_naive_rows_remain(make_inputs: Callable[...
         "bits_per_character_ppmd",
     ]
     assert "closeness" in evaluation.skipped[0] and "too little" in evaluation.skipped[1]
-
-
-def test_pieces_do_not_overlap_and_come_from_the_whole() -> None:
-    text = "".join(chr(0x4E00 + i) for i in range(1_000))
-    pieces = random_pieces(text, [100, 50, 300], np.random.default_rng(0))
-    assert [len(p) for p in pieces] == [100, 50, 300]
-    assert len(set("".join(pieces))) == 450 and all(p in text for p in pieces)
 
 
 def test_zipf_slope_of_a_law() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
-from anew.evaluation.reporting.grading import grade_question, part_of
+from anew.evaluation.reporting.grading import Supply, grade_question, part_of
 from anew.evaluation.reporting.outlook import Outlook
-from anew.evaluation.reporting.verdict import figures, grade, verdict
+from anew.evaluation.reporting.verdict import figures, grade, samples_needed, verdict
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from scores import score
 
@@ -41,6 +41,21 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
     assert verdict([pieces])["closeness"].startswith("Too few to tell: 40 text pieces were compared with as many ")
 
 
+def test_what_would_help_is_said_where_held_out_items_are_too_few() -> None:
+    small = auc(0.49, 0.19, 40)
+    grading = grade_question([small], "closeness")
+    assert grading is not None
+    needed, few, enough = grading.needed, Supply(held_out=40), Supply(held_out=2_000, samples_per_item=0.5)
+    assert figures([small], supply=few)["closeness"] == f"40 compared, all that are held out; about {needed} would do"
+    assert (
+        "neither more samples nor more training can settle it, only more data"
+        in verdict([small], supply=few)["closeness"]
+    )
+    assert "only more data" not in verdict([small], supply=enough)["closeness"]
+    assert samples_needed([small], few) == {"closeness": 0}
+    assert samples_needed([small], enough) == {"closeness": needed // 2} and samples_needed(CLOSE, few) == {}
+
+
 def test_without_the_figure_that_decides_that_is_said_and_characters_are_no_samples() -> None:
     parts = [
         score("fourgram_divergence", 0.67, 0.64, 0.71, 0.62, n=5993),
@@ -58,7 +73,7 @@ def test_no_yes_without_what_fell_to_the_time() -> None:
     cut = ["the spectrum", "image statistics"]
     assert grade(CLOSE)["closeness"] == "good"
     assert grade(CLOSE, None, cut)["closeness"] == "too_few"
-    assert figures(CLOSE, cut)["closeness"] == "not measured: the spectrum and image statistics"
+    assert figures(CLOSE, None, cut)["closeness"] == "not measured: the spectrum and image statistics"
     sentence = verdict(CLOSE, unmeasured=cut)["closeness"]
     assert sentence.startswith("Not settled. Not measured: the spectrum and image statistics; the notes say why.")
     differs = [*CLOSE[1:], auc(0.9, 0.02, 400)]
@@ -75,6 +90,23 @@ def test_few_items_hide_no_plain_difference() -> None:
     assert grade([auc(0.97, 0.03, 40)])["closeness"] == "poor"
     assert grade([auc(0.75, 0.08, 60)])["closeness"] == "fair"
     assert "Close to the data, with visible differences: a classifier" in verdict([auc(0.75, 0.08, 60)])["closeness"]
+
+
+def test_an_unlucky_baseline_is_still_guessing() -> None:
+    """Near 1 the interval of a figure is narrow, and real data at 58% of 40 items is within chance of 50%."""
+    clips = auc(0.935, 0.073, 40, real=0.579)
+    part = part_of(clips)
+    assert part is not None and part.excess == pytest.approx(0.435) and part.low == pytest.approx(0.362)
+    assert grade([clips])["closeness"] == "poor"
+
+
+def test_a_classifier_that_is_always_right_is_never_close() -> None:
+    """Even where training and held-out items differ so that the baseline is 76%."""
+    code = [auc(0.997, 0.0055, 93, real=0.756), score("kernel_distance", 0.053, 0.044, 0.062, 0.011, n=93)]
+    assert grade(code)["closeness"] == "poor"
+    assert figures(code)["closeness"].startswith("a classifier picks the sample out of a pair 100% of the time")
+    assert grade([auc(0.76, 0.05, 400, real=0.75)])["closeness"] in ("too_few", "fair", "good")
+    assert grade([auc(0.75, 0.02, 4_000, real=0.76)])["closeness"] == "good"
 
 
 def test_with_enough_items_what_does_not_pass_is_a_difference() -> None:

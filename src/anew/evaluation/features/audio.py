@@ -125,4 +125,11 @@ def disturb_clip(item: Samples, rng: np.random.Generator) -> Samples:
 
 # Spectrograms take longer to make than images to prepare. Measured: 3,900 comparisons for a second of speech.
 QUERY_COST = 4_000
-CLIPS = ItemType("clips", _distances, disturb_clip, query_cost=QUERY_COST)
+CLIPS = ItemType(
+    "clips",
+    _distances,
+    disturb_clip,
+    "Seen are sounds that are the same, louder or softer, or a little later or faster (2%). Not seen are those that were played "
+    "backwards, at another pitch or tempo (10%), or much later.",
+    query_cost=QUERY_COST,
+)

@@ -29,9 +29,18 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
     bonferroni_p,
+    repeated_p,
 )
+from anew.evaluation.memorization.identical import count_repeats
 from anew.evaluation.memorization.match_test import MatchResult, MatchTest, nearest_of_stand_ins
-from anew.evaluation.memorization.planting import Planting, combined_p, detection_limit, least_reference
+from anew.evaluation.memorization.planting import (
+    Planting,
+    combined_p,
+    detection_limit,
+    least_reference,
+    planted_copies,
+    unsuspicious_rows,
+)
 from anew.evaluation.memorization.remembered import RememberedDistance, SearchProgress, no_progress
 from anew.evaluation.memorization.result import (
     ClosestPair,
@@ -41,7 +50,7 @@ from anew.evaluation.memorization.result import (
     TrainingDistance,
 )
 from anew.evaluation.memorization.scan_picture import ScanPicture
-from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, FAMILY_ALPHA, RATES
+from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, FAMILY_ALPHA
 from anew.evaluation.metrics.two_sample import auc
 
 MOST_CONTROLS = 500  # real items that pose as samples in controls: twice as many hardly change their p
@@ -164,7 +173,10 @@ class Audit(Generic[ItemT]):
         if not len(held_out):
             return self._without_proof(sample_nearests, "reference")
         control, remaining_pool = self._set_aside(held_out)
-        control_p = None if self.randomly_held_out else self._least_control_p(control, remaining_pool)
+        control_p = None
+        if not self.randomly_held_out:
+            p = self._both_controls_p(control, remaining_pool)
+            control_p = repeated_p(p, lambda: self._both_controls_p(*self._set_aside(held_out)))
         if control_p is not None and control_p <= ALPHA:
             return self._without_proof(sample_nearests, "shifted", control_p)
         items = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
@@ -233,14 +245,10 @@ class Audit(Generic[ItemT]):
         p = bonferroni_p(scan_p, match.p)
         is_copying = p <= FAMILY_ALPHA and (control_p is None or control_p > CONTROL_ALPHA)
         n_visible = self.n_samples * self.visible_share
-        # Of the tests that found copies, the one that found more: the other misses copies that are farther, or repeated.
-        best = max(
-            (test for test, test_p in ((scan, scan_p), (match, match.p)) if test_p <= ALPHA),
-            key=lambda test: test.copied,
-            default=scan,
-        )
+        real_distances = [nearest.distance for nearest in match_test.real]
+        repeats = count_repeats(sample_nearests, real_distances, self.is_train, self.pool)
         share, low, high = (
-            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in (best.copied, best.low, best.high)
+            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in copies_of_tests(scan, scan_p, match)
         )
         return CopyTestResult(
             found=is_copying,
@@ -258,9 +266,10 @@ class Audit(Generic[ItemT]):
             n_train_total=self.n_train_total,
             reference_p=None if reference is None else reference.p,
             control_p=control_p,
-            identical=count_identical(sample_nearests, self.is_train),
-            real_compared=len(self._stand_ins),
-            real_identical=count_identical(match_test.real, np.ones(self.n_real, dtype=bool)),
+            identical=repeats.samples,
+            real_compared=repeats.n_real,
+            real_identical=repeats.real,
+            identical_p=repeats.p,
             match_p=match.p,
             shortened=bool(self.skipped),
             training_distance=training_distance,
@@ -303,7 +312,7 @@ class Audit(Generic[ItemT]):
         chosen = np.isin(self.groups[self.pool], groups[order[: min(max_groups, len(groups) // 2)]])
         return self.pool[chosen], self.pool[~chosen]
 
-    def _least_control_p(self, control: Indices, remaining_pool: Indices) -> float | None:
+    def _both_controls_p(self, control: Indices, remaining_pool: Indices) -> float | None:
         """The smaller p of held-out and of training items posing as samples, by Bonferroni; None if there is neither."""
         train_control, train_rest = self._set_aside(self.pool[self.is_train[self.pool]])
         ps = (self._control_p(control, remaining_pool), self._control_p(train_control, train_rest))
@@ -348,12 +357,12 @@ class Audit(Generic[ItemT]):
         """The result of the reference test alone."""
         self._compare_singly()
         reference = self._reference(*self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
-        identical, n_compared, real_identical = count_identical(sample_nearests, self.is_train), 0, 0
-        if identical:
-            n_compared = len(self._stand_ins)
-            real_identical = count_identical_real(self.distances, np.sort(self._stand_ins), self.pool)
-        by_chance = self.n_samples * real_identical / max(n_compared, 1)
-        share = max(reference.copied, identical - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
+        is_identical = any((nearest.distance == 0.0).any() for nearest in sample_nearests)
+        stand_ins = np.sort(self._stand_ins)
+        real_distances = [d.nearest(stand_ins, self.pool)[1] for d in self.distances] if is_identical else []
+        repeats = count_repeats(sample_nearests, real_distances, self.is_train, self.pool)
+        by_chance = self.n_samples * repeats.real / max(repeats.n_real, 1)
+        share = max(reference.copied, repeats.samples - by_chance) / self.n_samples if reference.p <= ALPHA else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
         scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, sample_nearests[0].order(self.rng))
         return CopyTestResult(
@@ -372,9 +381,10 @@ class Audit(Generic[ItemT]):
             n_train_total=self.n_train_total,
             reference_p=reference.p,
             control_p=control_p,
-            identical=identical,
-            real_compared=n_compared,
-            real_identical=real_identical,
+            identical=repeats.samples,
+            real_compared=repeats.n_real,
+            real_identical=repeats.real,
+            identical_p=repeats.p,
             notes=self.notes,
         )
 
@@ -418,28 +428,14 @@ def samples_in_time(search: Callable[[slice], None], n_samples: int, n_controls:
     return searched
 
 
-def planted_copies(n_samples: int) -> int:
-    """How many copies of each kind are planted for so many samples."""
-    return math.ceil(RATES[-1] * n_samples)
+def copies_of_tests(scan: ScanResult, scan_p: float, match: MatchResult) -> tuple[float, float, float]:
+    """The number of copies, with its interval, by the test that found more of those that found any.
 
-
-def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
-    """The samples among which copies are planted: all but those that were found to be copies."""
-    rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
-    unmatched = rows[~np.isin(rows, match.rows)] if match.p <= ALPHA else rows
-    return unmatched if len(unmatched) else rows
-
-
-def count_identical(sample_nearests: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:
-    """The number of samples at distance 0 from a training item, by any of the distances."""
-    return int(
-        np.any([(nearest.distance == 0.0) & is_train[nearest.item] for nearest in sample_nearests], axis=0).sum()
-    )
-
-
-def count_identical_real(distances: Sequence[Distance], stand_ins: Indices, pool: Indices) -> int:
-    """The number of stand-ins that are at distance 0 from another item of the pool, by any of the distances."""
-    return int(np.any([distance.nearest(stand_ins, pool)[1] == 0.0 for distance in distances], axis=0).sum())
+    The other one misses copies that are farther, or repeated. scan_p: p of the scan, confirmed by the reference test.
+    """
+    tests = [test for test, p in ((scan, scan_p), (match, match.p)) if p <= ALPHA]
+    best = max(tests, key=lambda test: test.copied, default=scan)
+    return best.copied, best.low, best.high
 
 
 def closest_pairs(

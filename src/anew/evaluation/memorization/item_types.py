@@ -108,10 +108,38 @@ IMAGE_QUERY_COST = 2_000
 # Of a clip that are compared, evenly spread: a comparison of two clips is one of 3 x 3 frames, a query 3 queries
 FRAMES = 3
 
-IMAGES = ItemType("images", _image_distances, disturb_image, query_cost=IMAGE_QUERY_COST)
-CLIPS = ItemType("clips", _clip_distances, disturb_clip, query_cost=IMAGE_QUERY_COST // FRAMES)
-RECORDS = ItemType("records", lambda items, groups: [EditDistance(items, groups)], edit_text)
-PASSAGES = ItemType("passages", lambda items, groups: [PassageDistance(items, groups)], edit_text, whole=False)
+IMAGES = ItemType(
+    "images",
+    _image_distances,
+    disturb_image,
+    "Seen are images that are the same, mirrored, shifted by one pixel, brighter, of another contrast, noisy or compressed. "
+    "Not seen are those that were turned, scaled, cropped, shifted further, made negative, or, if they are colourful, given "
+    "other colours.",
+    query_cost=IMAGE_QUERY_COST,
+)
+CLIPS = ItemType(
+    "clips",
+    _clip_distances,
+    disturb_clip,
+    "Seen are clips with a frame that is the same, or nearly so, in whichever order frames are. Not seen are clips that were "
+    "turned, scaled, shifted by several pixels or given other colours.",
+    query_cost=IMAGE_QUERY_COST // FRAMES,
+)
+RECORDS = ItemType(
+    "records",
+    lambda items, groups: [EditDistance(items, groups)],
+    edit_text,
+    "Seen are records of which a few characters were changed, added or left out. Not seen are those in other letter case, "
+    "backwards, or with their parts in another order.",
+)
+PASSAGES = ItemType(
+    "passages",
+    lambda items, groups: [PassageDistance(items, groups)],
+    edit_text,
+    "Seen are passages that are the same word for word, also with a word changed now and then. Not seen are those with every "
+    "fifth word changed, all identifiers renamed, or another letter case.",
+    whole=False,
+)
 
 
 @dataclass(frozen=True, slots=True)

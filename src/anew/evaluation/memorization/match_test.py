@@ -256,6 +256,6 @@ def _permute(is_sample: Flags, share: float, repeats: int, rng: np.random.Genera
     return np.concatenate([is_sample[None], permuted]).astype(np.uint8)
 
 
-def binomial_tail(hits: int, n: int, share: float) -> float:
-    """The probability of at least `hits` hits among n, each with probability `share`."""
+def binomial_tail(hits: float, n: float, share: float) -> float:
+    """The probability of at least `hits` hits among n, each with probability `share`. Both may be effective numbers."""
     return 1.0 if hits <= 0 else beta_cumulative(share, hits, n - hits + 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from anew.evaluation.memorization.copying_test import (
     ReferenceResult,
     ScanResult,
 )
-from anew.evaluation.memorization.match_test import MatchTest
+from anew.evaluation.memorization.match_test import MatchResult, MatchTest
 from anew.evaluation.memorization.result import PlantedControl
 from anew.evaluation.memorization.scan_picture import ScanPicture, picture_of, planted_shares
 from anew.evaluation.memorization.thresholds import ALPHA, DETECTION_POWER, RATES, REFERENCE_ALPHA
@@ -214,3 +215,15 @@ def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
         {p.rate for p in planted if p.kind == kind and p.caught >= DETECTION_POWER} for kind in ("exact", "disturbed")
     )
     return min(exact & disturbed, default=None)
+
+
+def planted_copies(n_samples: int) -> int:
+    """How many copies of each kind are planted for so many samples."""
+    return math.ceil(RATES[-1] * n_samples)
+
+
+def unsuspicious_rows(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
+    """The samples among which copies are planted: all but those that were found to be copies."""
+    rows = scan.order[scan.k :] if scan.p <= ALPHA and scan.k < n_samples else scan.order
+    unmatched = rows[~np.isin(rows, match.rows)] if match.p <= ALPHA else rows
+    return unmatched if len(unmatched) else rows

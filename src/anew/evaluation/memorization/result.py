@@ -14,7 +14,7 @@ from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.scan_picture import ScanPicture
-from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, DETECTION_POWER, RATES
+from anew.evaluation.memorization.thresholds import ALPHA, CONTROL_ALPHA, DETECTION_POWER, IDENTICAL_ALPHA, RATES
 from anew.evaluation.score import Group, MetricSpec, Score
 
 REACHABLE = 10**7  # held-out items that somebody may have: advice to bring more would help nobody
@@ -43,6 +43,19 @@ METHODS = {
     "distances among all real items, not assumption-free",
     "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
 }
+# Why a test did not hold, and what would help: a sentence, and the same as a clause.
+NO_RANDOM_DRAW = {
+    False: (
+        "with real items in the samples' place it raises an alarm, too, so the held-out items seem to be no random draw from "
+        "the source of the training items; draw them at random from the same source",
+        "no sign of copying, but the held-out items seem to be no random draw, so the check cannot prove it",
+    ),
+    True: (
+        "whole recordings or files were held out, and items of one resemble each other, so that even real items look like "
+        "copies; it needs more recordings, each with fewer items",
+        "no sign of copying, but items of one recording resemble each other too much for the check to prove it",
+    ),
+}
 LIMITS = {
     "": "",
     "time": " in the time given (`anew evaluate` on the run has no time limit)",
@@ -58,6 +71,7 @@ class ItemType(Generic[ItemT]):
         name: Name of the type.
         distances: Function from all items and their groups (n,) to distances.
         disturb: Makes a lightly altered copy of an item.
+        scope: Which copies are seen and which are not, for readers: sentences. What they say was measured (docs/log.md, 2026-11-28).
         whole: Whether an item is a whole item of the data, in a group with its near-duplicates; else it is a passage, in a
             group with the passages of its text.
         query_cost: Fixed time of an item that is searched for, whatever it is compared with, in comparisons.
@@ -66,6 +80,7 @@ class ItemType(Generic[ItemT]):
     name: str
     distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
     disturb: Callable[[ItemT, np.random.Generator], ItemT]
+    scope: str
     whole: bool = True
     query_cost: int = 0
 
@@ -139,7 +154,11 @@ class CopyTestResult:
             draws, where it says nothing.
         real_compared: Number of real items that were compared with all other real items.
         real_identical: How many of those are at distance 0 from another one: what chance gives.
+        identical_p: p-value of so many identical samples if chance gives as many as among real items, see `identical`; None if
+            items are draws.
         match_p: p-value of the match test alone; None if it was not run.
+        held_out_together: Whether recordings or files were held out as wholes.
+        scope: Which copies are seen and which are not, see `ItemType`.
         shortened: Whether there was no time for some of the controls; the notes name them.
         limited_by: Why fewer than all training items were compared: "time" or "memory"; "" if all were.
         training_distance: Distances from training items; None if they were not measured.
@@ -166,7 +185,10 @@ class CopyTestResult:
     identical: int | None = 0
     real_compared: int = 0
     real_identical: int = 0
+    identical_p: float | None = None
     match_p: float | None = None
+    held_out_together: bool = False
+    scope: str = ""
     shortened: bool = False
     limited_by: str = ""
     training_distance: TrainingDistance | None = None
@@ -220,81 +242,121 @@ class CopyTestResult:
         """Whether even held-out items look like copies, so that the test's findings do not count."""
         return self.method == "scan" and self.control_p is not None and self.control_p <= CONTROL_ALPHA
 
+    @property
+    def repeats_too_often(self) -> bool:
+        """Whether samples are identical to training items more often than real items are to each other, beyond chance."""
+        return self.identical_p is not None and self.identical_p <= IDENTICAL_ALPHA
+
     def verdict(self) -> str:
         """A sentence or two for a reader who knows no statistics."""
+        return self._words()[0]
+
+    def clause(self) -> str:
+        """The verdict in one short clause, with the same reason."""
+        return self._words()[1]
+
+    def _words(self) -> tuple[str, str]:
+        """The verdict in sentences, and as a clause."""
         if self.invalid:
             return (
                 "The copying test is not valid here: even held-out items look like copies, so they and the training items "
                 "are not random draws from one source."
-            )
+            ), "the check is not valid: even held-out items look like copies"
+        identical = (
+            f"{self._identical()}{' identical to another' if self.real_compared else ''}. " if self.identical else ""
+        )
         if self.found:
-            return self._found_sentence() if self.method == "scan" else f"{self._identical()}{self._found_sentence()}"
-        return f"{self._identical()}{self._not_found()}{self._sharper_than_real()}"
+            sentence, clause = self._found()
+            return (sentence if self.method == "scan" else f"{identical}{sentence}"), clause
+        sentence, clause = self._not_found()
+        if self.repeats_too_often:
+            clause = self._identical()
+            identical += f"Chance hardly explains that (p = {self.identical_p:.2g}), although it is too little to prove copying. "
+        return f"{identical}{sentence}{self._sharper_than_real()}", clause
 
     def _identical(self) -> str:
         """How many samples are identical to training items, a fact that needs no test, and how many real items are."""
-        if not self.identical:
-            return ""
-        real = ""
-        if self.real_compared:
-            verb = are(self.real_identical)
-            real = (
-                f" (of {plural(self.real_compared, 'real item')}, {self.real_identical:,} {verb} identical to another)"
-            )
-        verb = are(self.identical)
-        return f"{self.identical:,} of {plural(self.samples, 'sample')} {verb} identical to a training item{real}. "
+        assert self.identical is not None
+        fact = (
+            f"{self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to a training item"
+        )
+        if not self.real_compared:
+            return fact
+        number = f"{self.real_identical:,}" if self.real_identical else "none"
+        verb = are(max(self.real_identical, 1))
+        return f"{fact}; of {plural(self.real_compared, 'real item')} {number} {verb}"
 
-    def _found_sentence(self) -> str:
-        extent = f"about {percent(self.share)} of the samples ({percent(self.low)} to {percent(self.high)})"
+    def _found(self) -> tuple[str, str]:
+        share = percent(self.share)
+        extent = f"about {share} of the samples ({percent(self.low)} to {percent(self.high)})"
         if self.method != "scan":
             return (
                 f"Suspicion of copying: {extent} are closer to your items than your items are to each other. Without "
                 "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
-            )
-        fact = ""
+            ), f"suspicion: about {share} of the samples are closer to your items than these are to each other"
+        fact = clause_fact = ""
         if self.identical:
             fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to one"
-        return f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g})."
+            clause_fact = f"; {self.identical:,} of {self.samples:,} {are(self.identical)} identical to one"
+        return (
+            f"Copying found: {extent} are copies of training items, or nearly so{fact} (p = {self.p:.2g}).",
+            f"about {share} of the samples are copies of training items{clause_fact}",
+        )
 
-    def _not_found(self) -> str:
+    def _not_found(self) -> tuple[str, str]:
+        none = "No further copying found" if self.repeats_too_often else "No copying found"
         if self.method == "reference":
             needed = max(self.train // 9, 200)
             return (
                 "No sign of copying, but without held-out items the test cannot prove it; "
                 f"about {needed:,} held-out items, drawn at random, would prove more."
-            )
+            ), "no sign of copying, but without held-out items the check cannot prove it"
         if self.method == "shifted":
-            return (
-                "No sign of copying, but the test cannot prove it: held-out and training items differ even where nothing was "
-                "copied. It needs held-out items that are a random draw: give all items in one folder, or more recordings."
-            )
+            reason, clause = NO_RANDOM_DRAW[self.held_out_together]
+            return f"No sign of copying, but the test cannot prove it: {reason}.", clause
         if self.detection_limit is not None:
-            return f"No copying found; this test would catch {percent(self.detection_limit)} copies or more."
-        if self.train < PARTLY * self.n_train_total:
+            limit = percent(self.detection_limit)
             return (
-                f"No copies found, but only {self.train:,} of {self.n_train_total:,} training items were compared"
-                f"{LIMITS[self.limited_by]}, too few to be sure of catching even {percent(RATES[-1])} copies."
+                f"{none}; this test would catch {limit} copies or more.",
+                f"no copies found; the check would notice {limit} or more",
             )
+        if self.train < PARTLY * self.n_train_total:
+            compared = f"only {self.train:,} of {self.n_train_total:,} training items were compared"
+            return (
+                f"{none}, but {compared}{LIMITS[self.limited_by]}, too few to be sure of catching even "
+                f"{percent(RATES[-1])} copies."
+            ), f"no copies found, but {compared}"
         if all(p.caught >= DETECTION_POWER for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
             reason = ", for lack of time" if self.shortened else ""
-            return f"No copying found; how few copies this test would catch was not measured{reason}."
-        if self.exact_limit is not None:
             return (
-                f"No copying found; this test would catch {percent(self.exact_limit)} exact copies or more. It could miss "
+                f"{none}; how few copies this test would catch was not measured{reason}.",
+                f"no copies found; how few the check would notice was not measured{reason}",
+            )
+        if self.exact_limit is not None:
+            limit = percent(self.exact_limit)
+            return (
+                f"{none}; this test would catch {limit} exact copies or more. It could miss "
                 f"even {percent(RATES[-1])} lightly changed ones, which are hardly closer to their originals than your items "
                 "are to each other."
-            )
-        return self._too_few_to_tell()
+            ), f"no copies found; the check would notice {limit} or more if exact, but not if altered"
+        return self._too_few_to_tell(none)
 
-    def _too_few_to_tell(self) -> str:
+    def _too_few_to_tell(self, none: str) -> tuple[str, str]:
         held_out, samples = self.needed(RATES[-1])
         ways = [f"{samples:,} samples"] if samples > self.samples else []
         ways += [f"{held_out:,} held-out items"] if self.held_out < held_out <= REACHABLE else []
-        unsure = f"No copying found, but this test could miss even {percent(RATES[-1])} copies"
+        missed = f"could miss even {percent(RATES[-1])} copies"
+        unsure = f"{none}, but this test {missed}"
         if not ways:
-            return f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other."
+            return (
+                f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other.",
+                f"no copies found, but the check {missed}",
+            )
         compared = f"{self.held_out:,} held-out items and {plural(self.samples, 'sample')}"
-        return f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed."
+        return (
+            f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed.",
+            f"no copies found, but the check {missed}",
+        )
 
     def _sharper_than_real(self) -> str:
         if self.method == "scan" and self.reference_p is not None and self.reference_p <= ALPHA:

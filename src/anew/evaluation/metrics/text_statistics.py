@@ -74,6 +74,7 @@ class TextStatistics:
 
     Attributes:
         samples, test, train: The texts.
+        all_samples: All samples, of which `samples` may be parts.
         training: Returns the texts of the whole training part.
         records: Whether each text is a short record rather than a piece of a long one.
         seed: Seed of the intervals.
@@ -82,6 +83,7 @@ class TextStatistics:
     samples: list[str]
     test: list[str]
     train: list[str]
+    all_samples: list[str]
     training: Callable[[], list[str]]
     records: bool
     seed: int
@@ -159,9 +161,9 @@ class TextStatistics:
     def _verbatim(self) -> Iterator[Score]:
         if self.records:
             training = set(self.training())
-            value, real = (sum(text in training for text in part) / len(part) for part in (self.samples, self.test))
+            value, real = (sum(text in training for text in part) / len(part) for part in (self.all_samples, self.test))
             source = f"share of samples that are one of {len(training):,} training records; real: held-out records"
-            yield Score(VERBATIM_SHARE, value, real_baseline=real, n=len(self.samples), source=source)
+            yield Score(VERBATIM_SHARE, value, real_baseline=real, n=len(self.all_samples), source=source)
             return
         training_text = "\n".join(self.training())
         if len(training_text) < PASSAGE:
@@ -169,7 +171,7 @@ class TextStatistics:
         hashes = np.sort(window_hashes(codes(training_text), PASSAGE))
         rows, real_rows = (
             np.array([(count_covered(text, hashes, PASSAGE), len(text)) for text in part], np.float64)
-            for part in (self.samples, self.test)
+            for part in (self.all_samples, self.test)
         )  # each (t, 2)
         low, high = ratio_interval(rows[:, 0], rows[:, 1], self.seed)
         yield Score(
@@ -179,7 +181,8 @@ class TextStatistics:
             high=high,
             real_baseline=float(real_rows[:, 0].sum() / real_rows[:, 1].sum()),
             n=int(rows[:, 1].sum()),
-            source=f"share of characters in passages of {PASSAGE} or more that occur in the training text; real: held-out text",
+            source=f"share of the characters of all samples in passages of {PASSAGE} or more that occur in {len(training_text):,} "
+            "characters of training text; real: held-out text",
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
-from anew.evaluation.modalities.text import TEST_MOST, TextEvaluation
+from anew.evaluation.modalities.text import TextEvaluation
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 PARSE_SHARE = MetricSpec(
@@ -106,7 +106,9 @@ class CodeEvaluation(TextEvaluation):
         if judge is None or not samples:
             return
         rng = np.random.default_rng(self.inputs.seed)
-        held_out = [text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held_out(rng, len(samples)))]
+        held_out = [
+            text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held_out_files(rng, len(samples)))
+        ]
         unit_clause = (
             f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
         )
@@ -145,9 +147,9 @@ class CodeEvaluation(TextEvaluation):
             source=f"{n:,} {unit_clause}",
         )
 
-    def _held_out(self, rng: np.random.Generator, n: int) -> list[str]:
+    def _held_out_files(self, rng: np.random.Generator, n: int) -> list[str]:
         """Held-out files in random order; like samples, they begin at the beginning of a file."""
-        texts = self._part("test", TEST_MOST)
+        texts = self._held_out
         return [texts[i] for i in rng.permutation(len(texts))[:n]]
 
     def _grammar(self, ending: str) -> Judge | None:

@@ -14,7 +14,7 @@ from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.base import OUT_OF_TIME
 from anew.evaluation.compared import SetStatistics, distance_score
 from anew.evaluation.metrics import baselines
-from anew.evaluation.metrics.bits import CLUSTERS, bits_spec
+from anew.evaluation.metrics.bits import CLUSTERS, bits_score, bits_spec
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
@@ -84,7 +84,7 @@ class ProteinEvaluation(TextEvaluation):
         if not examples:
             return
         source = f"{len(examples):,} sequences in clusters of relatives that were held out whole"
-        yield self._bits_score(CLUSTERS, examples, source)
+        yield bits_score(CLUSTERS, examples, source, self.inputs.seed)
         train = self._part("train", TRAIN_MOST)
         test = [] if self.inputs.cluster_text is None else self.inputs.cluster_text(TEST_MOST)
         if not test or baselines.kneser_ney_seconds(train, test, ORDER, True) > self.clock.remaining(0.8):
@@ -92,11 +92,11 @@ class ProteinEvaluation(TextEvaluation):
         bits = baselines.kneser_ney_bits(train, test, ORDER, self.records)
         source = f"naive: counts of up to {ORDER} residues of context, on the same clusters"
         spec = bits_spec("residue", "clusters_kneser_ney")
-        yield self._bits_score(spec, np.stack([bits, np.ones(len(bits))], axis=1), source)
+        yield bits_score(spec, np.stack([bits, np.ones(len(bits))], axis=1), source, self.inputs.seed)
 
     def _frequency_models(self) -> Iterator[Score]:
         """Yield the bits of models that know frequencies only."""
-        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
+        train, test = self._part("train", TRAIN_MOST), self._held_out
         if not train or not test:
             return
         letters = sorted(set("".join(train)))

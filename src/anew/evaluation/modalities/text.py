@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.core.wording import plural
 from anew.evaluation.audit_schedule import RealItems
+from anew.evaluation.audits_in_time import of_pool
 from anew.evaluation.base import MAX_SAMPLES, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
@@ -26,15 +26,16 @@ from anew.evaluation.memorization.item_types import (
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.memorization.texts import EDIT_WORK, codes, longest_matches, nearest_record
 from anew.evaluation.metrics import baselines
-from anew.evaluation.metrics.bits import BitsAndUnits, bits_spec
-from anew.evaluation.metrics.bootstrap import ratio_interval
+from anew.evaluation.metrics.bits import bits_score, bits_spec
 from anew.evaluation.metrics.odd_records import LEAST_RECORDS
 from anew.evaluation.metrics.text_statistics import ODD_RECORDS_MEASURE, TextStatistics
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import Score
+from anew.evaluation.stretches import equal_pieces, stretches
 
 ORDER = 6  # characters of context of the counting model: longer contexts rarely occur twice in data of this size
 TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
+TEST_READ = 4_000_000  # held-out characters from which TEST_MOST are drawn evenly; chosen: more take seconds to read
 PAIRS = 12  # samples next to their nearest training text: they fill a page
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 RECORDS_SEARCHED = 20_000  # training records that are searched for the nearest one, at most: bounds the time
@@ -77,7 +78,7 @@ class TextEvaluation(Evaluation[str]):
             return [str(text) for text in super().items(part, n) if text]
         if part == "samples":
             return self._cut([str(text) for text in self.inputs.samples])[:n]
-        return self._cut(self._part(part, TRAIN_MOST if part == "train" else TEST_MOST))[:n]
+        return self._cut(self._part("train", TRAIN_MOST) if part == "train" else self._held_out)[:n]
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
         rng = np.random.default_rng(self.inputs.seed)
@@ -103,7 +104,8 @@ class TextEvaluation(Evaluation[str]):
     def run_audit(self, pool: AuditPool[str], max_items: int | None, n_samples: int, **extent: bool) -> CopyTestResult:
         if self.records:
             return super().run_audit(pool, max_items, n_samples, **extent)
-        samples = [str(text) for text in self.inputs.samples[:n_samples]]
+        n_texts = n_samples if n_samples < MAX_SAMPLES else None  # passages are drawn from all texts then
+        samples = [str(text) for text in self.inputs.samples[:n_texts]]
         result = audit_texts(
             samples,
             pool.train,
@@ -125,7 +127,7 @@ class TextEvaluation(Evaluation[str]):
             )
             for pair in result.pairs
         ]
-        return result
+        return of_pool(result, pool, PASSAGES.scope)
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._model_bits()
@@ -232,12 +234,12 @@ class TextEvaluation(Evaluation[str]):
         if not examples:
             self.skip(f"bits per {self.unit}", "no test text could be scored in the time left")
             return
-        total = sum(self._units(text) for text in self._part("test", TEST_MOST))
+        total = sum(self._units(text) for text in self._held_out)
         n = round(sum(units for _, units in examples))
         scored = "whole test part"
         if n < 0.99 * total < TEST_MOST:
             scored = f"{n:,} of {total:,} {self.unit}s of the test part"
-        yield self._bits_score(bits_spec(self.unit), examples, f"{scored}, each {self.unit} counted once")
+        yield bits_score(bits_spec(self.unit), examples, f"{scored}, each {self.unit} counted once", self.inputs.seed)
 
     def _bits_of_parts(self) -> Iterator[Score]:
         """Yield the bits of single parts of a mixed model, such as the network without its counts."""
@@ -248,16 +250,8 @@ class TextEvaluation(Evaluation[str]):
             source = f"the model's {name} alone, on the test part"
             yield Score(bits_spec(self.unit, name), value, source=source)
 
-    def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str) -> Score:
-        """The score of bits per unit of examples (n, 2), with an interval over at most 200 blocks of neighbours."""
-        bits, units = np.asarray(examples, dtype=np.float64).T  # each (n,)
-        starts = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]
-        low, high = ratio_interval(np.add.reduceat(bits, starts), np.add.reduceat(units, starts), self.inputs.seed)
-        total = float(units.sum())
-        return Score(spec, float(bits.sum()) / total, low=low, high=high, n=round(total), source=source)
-
     def _kneser_ney(self) -> Iterator[Score]:
-        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
+        train, test = self._part("train", TRAIN_MOST), self._held_out
         if not train or not test:
             return
         seconds = self.clock.remaining()
@@ -267,7 +261,7 @@ class TextEvaluation(Evaluation[str]):
         bits = baselines.kneser_ney_bits(train, test, ORDER, self.records)
         source = f"naive: counts of up to {ORDER} {self.unit}s of context, {self._sizes(train, test)}"
         examples = np.stack([bits, np.ones(len(bits))], axis=1)
-        yield self._bits_score(bits_spec(self.unit, "kneser_ney"), examples, source)
+        yield bits_score(bits_spec(self.unit, "kneser_ney"), examples, source, self.inputs.seed)
 
     def _compressors(self) -> Iterator[Score]:
         for name in baselines.COMPRESSORS:
@@ -278,7 +272,7 @@ class TextEvaluation(Evaluation[str]):
                 self.skip(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:
-        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
+        train, test = self._part("train", TRAIN_MOST), self._held_out
         if not train or not test:
             return
         size = 2 * sum(map(len, train)) + sum(map(len, test))  # training text is compressed twice
@@ -309,6 +303,12 @@ class TextEvaluation(Evaluation[str]):
                 self._texts[part, max_characters] = [] if read is None else read(max_characters)
         return self._texts[part, max_characters]
 
+    @cached_property
+    def _held_out(self) -> list[str]:
+        """Texts of the test part in order, or stretches of them, TEST_MOST characters in all."""
+        rng = np.random.default_rng(self.inputs.seed)
+        return stretches(self._part("test", TEST_READ), TEST_MOST, rng)
+
     # ---- generated text compared with held-out text ----
 
     @cached_property
@@ -317,28 +317,29 @@ class TextEvaluation(Evaluation[str]):
         sets = self._equal_sets()
         if sets is None:
             return None
-        return TextStatistics(*sets, lambda: self._part("train", TRAINING_MOST), self.records, self.inputs.seed)
+        samples = [str(text) for text in self.inputs.samples if text]
+        return TextStatistics(
+            *sets, samples, lambda: self._part("train", TRAINING_MOST), self.records, self.inputs.seed
+        )
 
     def _equal_sets(self) -> tuple[list[str], list[str], list[str]] | None:
         """Equally many samples, held-out and training pieces of the same lengths; None if there is too little text."""
         samples = [str(text) for text in self.inputs.samples if text]
         if self.records:
             n = len(samples)
-            test, train = self.inputs.test(n), self.inputs.train(n)
+            test, train = self.items("test", n), self.items("train", n)
             n = min(n, len(test), len(train))
             return (samples[:n], test[:n], train[:n]) if n >= 20 else None
-        test_text, train_text = ("\n".join(self._part(part, TEST_MOST)) for part in ("test", "train"))
-        texts, size = [], 0
-        for text in samples:
-            if size + len(text) > min(len(test_text), len(train_text)):
-                break
-            texts.append(text)
-            size += len(text)
+        sets = equal_pieces(samples, self._held_out, self._part("train", TRAIN_MOST), self.inputs.seed)
+        size, total = sum(map(len, sets[0])), sum(map(len, samples))
         if size < 500:
             return None
-        lengths = [len(text) for text in texts]
-        rng = np.random.default_rng(self.inputs.seed)
-        return texts, random_pieces(test_text, lengths, rng), random_pieces(train_text, lengths, rng)
+        if size < total:
+            self.skipped.append(
+                f"Words, runs of characters and repetition were measured on {size:,} of the {total:,} characters of the "
+                "samples, drawn evenly from them, since there is no more held-out text."
+            )
+        return sets
 
 
 def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
@@ -354,18 +355,6 @@ def beginning(texts: Sequence[str], max_characters: int) -> list[str]:
 def edits_caption(edits: int) -> str:
     """The difference between two records in words: "identical", "3 edits"."""
     return "identical" if edits == 0 else plural(edits, "edit")
-
-
-def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -> list[str]:
-    """Cut pieces of these lengths from the text at random places, in order and without overlap."""
-    spare = len(text) - sum(lengths)
-    gaps = np.diff(np.sort(rng.integers(0, spare + 1, len(lengths))), prepend=0)
-    pieces, start = [], 0
-    for length, gap in zip(lengths, gaps, strict=True):
-        start += int(gap)
-        pieces.append(text[start : start + length])
-        start += length
-    return pieces
 
 
 EXPORT = TextEvaluation

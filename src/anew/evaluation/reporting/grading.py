@@ -4,7 +4,8 @@ Every metric whose spec has a `Tolerance` is a part of a grade. A part says how 
 the *excess*, with a 95% interval. Its baseline is the score of training items in the samples' place. It is measured on as many
 items and so is as uncertain as the figure itself: the interval of the excess is that of the figure times the root of two. It is
 not widened if the baseline is known without error (0.5 for guessing) and training items are within chance of it. If training and
-held-out items themselves differ (as in a log whose end is held out), samples need not be closer than training items.
+held-out items themselves differ (as in a log whose end is held out), samples need not be closer than training items; where a
+figure ends at 1, the excess is then a share of what is left up to 1, or a classifier that is always right would hardly count.
 
 The rule:
 
@@ -69,9 +70,10 @@ class Part:
 
     @property
     def weakness(self) -> float:
-        """Severity as a multiple of the tolerance: the excess if samples differ, else the largest excess that is possible."""
-        is_proven = self.grade in ("fair", "poor")
-        return (self.excess if is_proven or self.high is None else self.high) / self.tolerance.small
+        """How near samples are to a plain difference if they differ, else to one that matters, by the worse end."""
+        if self.grade in ("fair", "poor") or self.high is None:
+            return self.excess / self.tolerance.large
+        return self.high / self.tolerance.small
 
     @property
     def clause(self) -> str:
@@ -125,17 +127,21 @@ def part_of(score: Score) -> Part | None:
     if not math.isfinite(score.value) or not math.isfinite(real) or scale <= 0.0:
         return None
     sign = -1.0 if score.better == "higher" else 1.0
-    excess = sign * (score.value - real) / scale
     ends = score.interval
     if ends is None:
+        excess = sign * (score.value - real) / scale
         grade = _grade(tolerance, excess, excess, math.inf, has_enough=False)
         return Part(score, tolerance, excess, None, None, grade, 0.0)
     better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
     exact = tolerance.exact_baseline
-    if exact is not None and sign * (real - exact) <= (better + worse) / 2.0:
+    if exact is not None and sign * (real - exact) <= max((better + worse) / 2.0, _guessing_half_width(score)):
         # Training items that are better than guessing are lucky, which must not excuse a fault of the samples.
         excess = max(sign * (score.value - exact) / scale, 0.0)
     else:
+        maximum = score.spec.maximum
+        if exact is not None and maximum is not None and score.value > real:
+            scale = (maximum - real) / (maximum - exact)
+        excess = sign * (score.value - real) / scale
         better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
     low, high = excess - better / scale, excess + worse / scale
     if score.better == "closer to real":  # both sides are worse
@@ -143,6 +149,14 @@ def part_of(score: Score) -> Part | None:
     times_needed = (POWER * (high - low) / 2.0 / tolerance.small) ** 2
     grade = _grade(tolerance, excess, low, high, has_enough=times_needed <= 1.0)
     return Part(score, tolerance, excess, low, high, grade, times_needed)
+
+
+def _guessing_half_width(score: Score) -> float:
+    """Half the 95% interval of a share of pairs told apart by guessing, with n items on both sides; 0 for other figures.
+
+    The interval of a figure near 1 is far narrower, and would take an unlucky baseline for a difference.
+    """
+    return 1.96 / math.sqrt(6.0 * score.n) if score.spec.maximum == 1.0 else 0.0
 
 
 def _grade(tolerance: Tolerance, excess: float, low: float, high: float, has_enough: bool) -> Grade:
@@ -153,6 +167,25 @@ def _grade(tolerance: Tolerance, excess: float, low: float, high: float, has_eno
     if low > tolerance.small or (excess > tolerance.small and low > tolerance.small / 3.0) or has_enough:
         return "fair"
     return "too_few"
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What limits the number of items that are compared.
+
+    Attributes:
+        held_out: Number of held-out items, if there are fewer than samples; None: more samples could be compared.
+        samples_per_item: Samples that it takes for one item that is compared; below 1 if samples are cut into pieces.
+    """
+
+    held_out: int | None = None
+    samples_per_item: float = 1.0
+
+    def samples_for(self, grading: Grading) -> int:
+        """How many samples would be enough for an answer; 0 if held-out items are too few, so that none would."""
+        if self.held_out is not None and grading.needed > self.held_out:
+            return 0
+        return math.ceil(grading.needed * self.samples_per_item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +224,14 @@ class Grading:
         """The parts that are fair or poor."""
         return [part for part in self.parts if part.grade in ("fair", "poor")]
 
-    @property
-    def count(self) -> str:
+    def count(self, supply: Supply) -> str:
         """The number of items compared, and how many would be enough; or what was not measured. A clause."""
         if not self.is_settled:
             missing = self.unmeasured or (f"the {DECISIVE[self.weakest.tolerance.question]}",)
             return f"{UNMEASURED}: {listed(missing)}"
         counted = f"{self.n:,}" if self.counted == "sample" else plural(self.n, self.counted)
-        return f"{counted} compared; about {self.needed:,} would do"
+        whole = "" if supply.samples_for(self) else ", all that are held out"
+        return f"{counted} compared{whole}; about {self.needed:,} would do"
 
 
 def grade_question(scores: Sequence[Score], question: Question, unmeasured: Sequence[str] = ()) -> Grading | None:

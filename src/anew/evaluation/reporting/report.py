@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from anew.core import files
@@ -14,10 +14,11 @@ from anew.evaluation.memorization.thresholds import DETECTION_POWER, RATES
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.grading import Grade, Part, parts
+from anew.evaluation.reporting.grading import Grade, Part, Supply, parts
 from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
+from anew.evaluation.reporting.verdict import UNLIMITED
 from anew.evaluation.score import Group, Score
 
 NOUNS = {"protein": "sequence"}  # name of a modality's data, if the name of the modality claims too much
@@ -61,7 +62,8 @@ class EvaluationReport:
         copies: The copying test; None without one.
         verdict: Sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
         grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, if they were measured.
-        figures: The figure that decides the grade of closeness and of variety, one clause each.
+        figures: What decides each of the three grades, one clause each.
+        samples_needed: For each question with too few items, how many samples would do; 0: only more data would.
         parts: Answer of each figure to its question; for the rule see `anew.evaluation.reporting.grading`.
         notes: Sentences on figures that were not measured, and why.
         folder: Folder of report.html and report.json; None if they were not written.
@@ -77,6 +79,7 @@ class EvaluationReport:
     grades: Mapping[str, Grade]
     figures: Mapping[str, str]
     parts: tuple[Part, ...]
+    samples_needed: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     basis: Basis | None = None
@@ -93,6 +96,7 @@ class EvaluationReport:
         notes: Sequence[str] = (),
         too_few: str = "",
         unmeasured: Sequence[str] = (),
+        supply: Supply = UNLIMITED,
         steps: int | None = None,
         outlook: Outlook | None = None,
         folder: Path | None = None,
@@ -104,6 +108,7 @@ class EvaluationReport:
             scores, copies, run, family, modality, notes, folder, basis: See the attributes.
             too_few: Why closeness and variety could not be measured, if there were too few items; else "".
             unmeasured: Names of what was not measured for lack of time.
+            supply: What limits the number of items that were compared.
             steps: Number of training steps, if known.
             outlook: What more training would bring, if known.
         """
@@ -113,10 +118,13 @@ class EvaluationReport:
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=verdict.verdict(scores, copies, steps, outlook, unmeasured) | verdict.too_few_answers(too_few),
+            verdict=verdict.verdict(scores, copies, steps, outlook, unmeasured, supply)
+            | verdict.too_few_answers(too_few),
             grades=verdict.grade(scores, copies, unmeasured)
             | dict.fromkeys(verdict.too_few_answers(too_few), "too_few"),
-            figures=verdict.figures(scores, unmeasured) | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
+            figures=verdict.figures(scores, copies, unmeasured, supply)
+            | dict.fromkeys(verdict.too_few_answers(too_few), too_few),
+            samples_needed=verdict.samples_needed(scores, supply, unmeasured),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
@@ -144,6 +152,7 @@ class EvaluationReport:
             "verdict": dict(self.verdict),
             "grades": dict(self.grades),
             "figures": dict(self.figures),
+            "samples_needed": dict(self.samples_needed),
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
             "basis": None if self.basis is None else asdict(self.basis),

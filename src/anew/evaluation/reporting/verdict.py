@@ -12,6 +12,7 @@ from anew.evaluation.reporting.grading import (
     Grade,
     Grading,
     Part,
+    Supply,
     baseline_warning,
     grade_by_question,
     looks_like_nothing_real,
@@ -40,6 +41,8 @@ SUMMARIES: dict[Question, dict[Grade, str]] = {
         "poor": "Far less varied than the data",
     },
 }
+UNLIMITED = Supply()
+ONLY_DATA = "That is more than are held out, so neither more samples nor more training can settle it, only more data."
 HELD_OUT = {"character": "held-out text", "residue": "held-out sequences"}
 
 
@@ -75,6 +78,7 @@ def grade(
     grades: dict[str, Grade] = {question: g.grade for question, g in grade_by_question(scores, unmeasured).items()}
     if copies is not None:
         is_proven = copies.method == "scan" and copies.detection_limit is not None and not copies.invalid
+        is_proven = is_proven and not copies.repeats_too_often
         # Samples that are unlike the data are new, too, and deserve no praise for it.
         if copies.found:
             grades["novelty"] = "poor"
@@ -83,12 +87,23 @@ def grade(
     return grades
 
 
-def figures(scores: Sequence[Score], unmeasured: Sequence[str] = ()) -> dict[str, str]:
+def figures(
+    scores: Sequence[Score],
+    copies: CopyTestResult | None = None,
+    unmeasured: Sequence[str] = (),
+    supply: Supply = UNLIMITED,
+) -> dict[str, str]:
     """The decisive figure of each grade as a clause; for too few items, how many there were and how many are needed."""
     clauses: dict[str, str] = {}
     for question, grading in grade_by_question(scores, unmeasured).items():
-        clauses[question] = grading.count if grading.grade == "too_few" else grading.weakest.clause
-    return clauses
+        clauses[question] = grading.count(supply) if grading.grade == "too_few" else grading.weakest.clause
+    return clauses if copies is None else clauses | {"novelty": copies.clause()}
+
+
+def samples_needed(scores: Sequence[Score], supply: Supply, unmeasured: Sequence[str] = ()) -> dict[str, int]:
+    """How many samples would be enough for each question with too few; 0 if only more data would do."""
+    gradings = grade_by_question(scores, unmeasured)
+    return {q: supply.samples_for(g) for q, g in gradings.items() if g.grade == "too_few" and g.is_settled}
 
 
 def verdict(
@@ -97,6 +112,7 @@ def verdict(
     steps: int | None = None,
     outlook: Outlook | None = None,
     unmeasured: Sequence[str] = (),
+    supply: Supply = UNLIMITED,
 ) -> dict[str, str]:
     """Answers in whole sentences, by question (closeness, variety, ...), without questions that were not measured.
 
@@ -106,6 +122,7 @@ def verdict(
         steps: Number of training steps, if known.
         outlook: Benefit of more training, if known; not mentioned if samples are as close as real data and it is small.
         unmeasured: Names of what was not measured for lack of time.
+        supply: What limits the number of items that are compared.
     """
     by_name = {score.name: score for score in scores}
     warning = short_training_warning(steps)
@@ -114,8 +131,8 @@ def verdict(
     answers = {
         "closeness": []
         if closeness is None
-        else [_sentence("closeness", closeness), warning, baseline_warning(scores)],
-        "variety": [_variety(variety, may_collapse=not warning), class_mix_warning(by_name)],
+        else [_sentence("closeness", closeness, supply), warning, baseline_warning(scores)],
+        "variety": [_variety(variety, supply, may_collapse=not warning), class_mix_warning(by_name)],
         "novelty": [] if copies is None else [copies.verdict(), _novelty_caveat(scores, copies, closeness)],
         "outlook": [_outlook(closeness, outlook)],
         "prediction": [_likelihood(by_name), _overfitting(scores)],
@@ -168,14 +185,15 @@ def _novelty_caveat(scores: Sequence[Score], copies: CopyTestResult, closeness: 
 # ---- closeness and variety ----
 
 
-def _sentence(question: Question, grading: Grading) -> str:
+def _sentence(question: Question, grading: Grading, supply: Supply) -> str:
     """The answer of a grading in words, with the figures that decide it."""
     if grading.grade == "too_few" and not grading.is_settled:
-        return f"Not settled. {grading.count.capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
+        return f"Not settled. {grading.count(supply).capitalize()}; the notes say why. So far: {_preliminary_clause(grading.weakest)}."
     if grading.grade == "too_few":
+        ways = "" if supply.samples_for(grading) else f" {ONLY_DATA}"
         return (
             f"Too few to tell: {plural(grading.n, grading.counted)} {'was' if grading.n == 1 else 'were'} compared with as many "
-            f"held-out ones, and about {grading.needed:,} would do. So far: {_preliminary_clause(grading.weakest)}."
+            f"held-out ones, and about {grading.needed:,} would do.{ways} So far: {_preliminary_clause(grading.weakest)}."
         )
     summary = SUMMARIES[question][grading.grade]
     if grading.grade == "good":
@@ -197,13 +215,13 @@ def _preliminary_clause(part: Part) -> str:
     return f"{part.score.spec.title.lower()} {value} (real data: {real}){interval}"
 
 
-def _variety(grading: Grading | None, may_collapse: bool) -> str:
+def _variety(grading: Grading | None, supply: Supply, may_collapse: bool) -> str:
     if grading is None:
         return ""
     diversity = next((part for part in grading.parts if part.score.name == "diversity"), None)
     if may_collapse and diversity is not None and diversity.excess > COLLAPSE_EXCESS and diversity.grade == "poor":
         return f"The generator has collapsed: {diversity.clause}."
-    return _sentence("variety", grading)
+    return _sentence("variety", grading, supply)
 
 
 # ---- prediction ----

@@ -1,0 +1,50 @@
+"""Parts of texts where not all of them can be measured: drawn evenly from all, never their beginning, which may be unlike the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SHORTEST = 2_000  # characters of the shortest stretch of a longer text; chosen: a repetition or a sentence fits in
+
+
+def stretches(texts: Sequence[str], most: int, rng: np.random.Generator) -> list[str]:
+    """One stretch of each text, at a random place, `most` characters in all; whole texts if they have no more.
+
+    If stretches of SHORTEST characters are too many, those of some texts are drawn at random. They stay in order.
+    """
+    total = sum(map(len, texts))
+    if total <= most:
+        return list(texts)
+    lengths = np.array([len(text) for text in texts])
+    wanted = np.minimum(lengths, np.maximum(lengths * most // total, SHORTEST))
+    order = rng.permutation(len(texts))
+    chosen = np.sort(order[np.cumsum(wanted[order]) <= most])
+    if not len(chosen):  # no stretch of the shortest length fits
+        chosen, wanted = order[:1], np.minimum(lengths, most)
+    starts = rng.integers(0, lengths[chosen] - wanted[chosen] + 1)
+    return [texts[i][start : start + wanted[i]] for i, start in zip(chosen, starts, strict=True)]
+
+
+def equal_pieces(
+    samples: Sequence[str], held_out: Sequence[str], train: Sequence[str], seed: int
+) -> tuple[list[str], list[str], list[str]]:
+    """Pieces of samples, held-out and training texts: equally many, of the same lengths, and as much text as all of them have."""
+    rng = np.random.default_rng(seed)
+    held_out_text, train_text = "\n".join(held_out), "\n".join(train)
+    pieces = stretches(samples, min(len(held_out_text), len(train_text)), rng)
+    lengths = [len(piece) for piece in pieces]
+    return pieces, random_pieces(held_out_text, lengths, rng), random_pieces(train_text, lengths, rng)
+
+
+def random_pieces(text: str, lengths: Sequence[int], rng: np.random.Generator) -> list[str]:
+    """Cut pieces of these lengths from the text at random places, in order and without overlap."""
+    spare = len(text) - sum(lengths)
+    gaps = np.diff(np.sort(rng.integers(0, spare + 1, len(lengths))), prepend=0)
+    pieces, start = [], 0
+    for length, gap in zip(lengths, gaps, strict=True):
+        start += int(gap)
+        pieces.append(text[start : start + length])
+        start += length
+    return pieces

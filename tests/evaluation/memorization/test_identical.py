@@ -1,0 +1,83 @@
+"""Samples that are identical to training items: few are no proof, but no accident either where real items are all different."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.copying_test import NearestReal
+from anew.evaluation.memorization.identical import RepeatedItems, count_repeats
+from anew.evaluation.memorization.item_types import IMAGES
+from anew.evaluation.reporting.verdict import figures, grade
+
+NONE = RepeatedItems(samples=3, items=3, held_out=0, n_samples=183, real=0, n_real=600, n_train=400, n_held_out=200)
+
+
+def test_three_copies_are_no_accident_where_no_real_item_repeats_another() -> None:
+    assert NONE.p == pytest.approx(0.024, abs=0.001)
+    assert replace(NONE, samples=2, items=2).p > 0.05
+    assert replace(NONE, samples=0, items=0).p == 1.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"real": 4},  # two pairs of equal real items
+        {"items": 1},  # one item that the generator makes again and again
+        {"held_out": 1},  # the generator reaches real items by itself
+        {"n_samples": 2_000},
+        {"n_real": 60},
+    ],
+)
+def test_chance_explains_repeats(changes: dict[str, int]) -> None:
+    assert replace(NONE, **changes).p > 0.05
+
+
+def test_repeats_of_a_distribution_are_the_null() -> None:
+    """Draws of Zipf's law, in which real items repeat each other: alarms are rare whatever its exponent."""
+    rng = np.random.default_rng(0)
+    alarms = []
+    for exponent in (0.0, 0.5, 1.0):
+        weights = np.arange(1, 20_001) ** -exponent
+        for _ in range(60):
+            draws = rng.choice(len(weights), 800, p=weights / weights.sum())
+            train, held_out, samples = draws[:400], draws[400:600], draws[600:]
+            real, counts = np.unique(draws[:600], return_counts=True)
+            repeated = np.unique(samples[np.isin(samples, train)])
+            repeats = RepeatedItems(
+                samples=int(np.isin(samples, train).sum()),
+                items=len(repeated),
+                held_out=len(np.setdiff1d(samples[np.isin(samples, held_out)], train)),
+                n_samples=200,
+                real=int(np.isin(draws[:600], real[counts > 1]).sum()),
+                n_real=600,
+                n_train=400,
+                n_held_out=200,
+            )
+            alarms.append(repeats.p <= 0.05)
+    assert np.mean(alarms) <= 0.05
+
+
+def test_a_sample_counts_once_whichever_distance_sees_its_copy() -> None:
+    is_train = np.array([True, True, False])
+    none = np.full(4, -1)
+    pixels = NearestReal(np.array([0, 1, 2, 0]), np.array([0.0, 0.5, 0.0, 1.0]), np.ones(4), none)
+    embedding = NearestReal(np.array([1, 1, 2, 0]), np.array([0.0, 0.0, 0.5, 1.0]), np.ones(4), none)
+    real = [np.array([1.0, 0.0]), np.array([0.0, 0.0])]
+    repeats = count_repeats([pixels, embedding], real, is_train, np.arange(3))
+    assert (repeats.samples, repeats.held_out, repeats.real, repeats.n_real) == (2, 1, 2, 2)
+
+
+def test_the_answer_is_no_yes_and_names_them() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (8, 8, 3)).astype(np.uint8) for _ in range(783)]
+    train, held_out, new = images[:400], images[400:600], images[600:]
+    clean = audit(IMAGES, new, train, held_out, seed=0)
+    few = audit(IMAGES, [*new[3:], *train[:3]], train, held_out, seed=0)
+    assert not clean.found and not clean.repeats_too_often and grade([], clean)["novelty"] == "good"
+    assert not few.found and few.repeats_too_often and grade([], few)["novelty"] == "fair"
+    fact = "3 of 183 samples are identical to a training item; of 600 real items none is"
+    assert figures([], few)["novelty"] == fact and few.verdict().startswith(f"{fact} identical to another. ")

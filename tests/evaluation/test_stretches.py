@@ -1,0 +1,46 @@
+"""Parts of texts are drawn evenly from all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anew.evaluation.stretches import SHORTEST, equal_pieces, random_pieces, stretches
+
+RNG = np.random.default_rng
+
+
+def test_texts_that_fit_are_whole() -> None:
+    assert stretches(["ab", "c"], 3, RNG(0)) == ["ab", "c"] and stretches([], 3, RNG(0)) == []
+
+
+def test_each_long_text_gives_a_stretch_in_proportion() -> None:
+    texts = [chr(97 + i) * 10_000 * (1 + i % 2) for i in range(10)]
+    drawn = stretches(texts, 75_000, RNG(0))
+    assert [part[0] for part in drawn] == [text[0] for text in texts]
+    assert [len(part) for part in drawn] == [5_000, 10_000] * 5
+
+
+def test_some_of_many_short_texts_are_drawn_whole_wherever_they_lie() -> None:
+    texts = [chr(0x4E00 + i) * 100 for i in range(1_000)]
+    drawn = stretches(texts, 20_000, RNG(0))
+    places = [ord(part[0]) - 0x4E00 for part in drawn]
+    assert len(drawn) == 200 and set(map(len, drawn)) == {100} and places == sorted(places)
+    assert 70 < sum(place >= 500 for place in places) < 130
+
+
+def test_one_text_is_cut() -> None:
+    assert [len(part) for part in stretches(["x" * 9_000] * 3, SHORTEST // 2, RNG(0))] == [SHORTEST // 2]
+
+
+def test_sets_are_equal() -> None:
+    sets = equal_pieces(["s" * 3_000] * 9, ["h" * 6_000, "h" * 2_000], ["t" * 50_000], seed=0)
+    lengths = [list(map(len, part)) for part in sets]
+    assert lengths[0] == lengths[1] == lengths[2] and 4_000 <= sum(lengths[0]) <= 8_001
+    assert all(set("".join(part)) <= {letter, "\n"} for part, letter in zip(sets, "sht", strict=True))
+
+
+def test_pieces_do_not_overlap_and_come_from_the_whole() -> None:
+    text = "".join(chr(0x4E00 + i) for i in range(1_000))
+    pieces = random_pieces(text, [100, 50, 300], np.random.default_rng(0))
+    assert [len(p) for p in pieces] == [100, 50, 300]
+    assert len(set("".join(pieces))) == 450 and all(p in text for p in pieces)
