@@ -15,6 +15,7 @@ import anew
 from anew.core.deadline import TimeIsUp
 from anew.core.reporter import SilentReporter
 from anew.evaluation.announcements import Announcements
+from anew.evaluation.reporting.grading import Supply
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import (
@@ -62,6 +63,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         answer_scores=scores,
         copy_tests=lambda: iter(()),
         too_few="",
+        supply=Supply(),
         unmeasured=["further figures"],
     )
     copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
@@ -86,6 +88,7 @@ def test_a_copying_test_that_the_time_cut_off_is_named() -> None:
         copy_tests=no_time,
         further_scores=lambda: iter(()),
         too_few="",
+        supply=Supply(),
         unmeasured=[],
     )
     measured = measure_all(evaluation, SilentReporter())  # type: ignore[arg-type]
@@ -100,6 +103,7 @@ def test_no_naive_model_takes_time_of_the_copying_test() -> None:
         copy_tests=lambda: iter([heard.message("copies")]),
         further_scores=lambda: iter([score("bits_per_character_xz", 2.0)]),
         too_few="",
+        supply=Supply(),
         unmeasured=[],
     )
     heard = Heard()

@@ -5,7 +5,8 @@ the *excess*, with a 95% interval. Its baseline is the score of training items i
 items and so is as uncertain as the figure itself: the interval of the excess is that of the figure times the root of two. It is
 not widened if the baseline is known without error (0.5 for guessing) and training items are within chance of it. If training and
 held-out items themselves differ (as in a log whose end is held out), samples need not be closer than training items; where a
-figure ends at 1, the excess is then a share of what is left up to 1, or a classifier that is always right would hardly count.
+figure ends at 1, the excess is then a share of what is left up to 1 if even its better end is beyond `small`, or a classifier that
+is always right would hardly count.
 
 The rule:
 
@@ -138,11 +139,13 @@ def part_of(score: Score) -> Part | None:
         # Training items that are better than guessing are lucky, which must not excuse a fault of the samples.
         excess = max(sign * (score.value - exact) / scale, 0.0)
     else:
-        maximum = score.spec.maximum
-        if exact is not None and maximum is not None and score.value > real:
-            scale = (maximum - real) / (maximum - exact)
-        excess = sign * (score.value - real) / scale
         better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
+        maximum, above = score.spec.maximum, score.value - real
+        if exact is not None and maximum is not None and above > 0.0:
+            room = (maximum - real) / (maximum - exact)
+            # Items of few documents make both figures less certain than their intervals say: only what is beyond doubt counts.
+            scale = room if (above - better) / room > tolerance.small else scale
+        excess = sign * (score.value - real) / scale
     low, high = excess - better / scale, excess + worse / scale
     if score.better == "closer to real":  # both sides are worse
         excess, low, high = abs(excess), max(low, -high), max(abs(low), abs(high))
