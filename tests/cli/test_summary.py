@@ -87,6 +87,11 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
     assert text(places(tmp_path, good))[3] == f"confirm  anew evaluate {tmp_path}"
 
 
+def test_more_training_is_not_advised_where_samples_are_copies(tmp_path: Path) -> None:
+    copied = record(copies=copying_test(found=True, share=0.2))
+    assert text(places(tmp_path, copied))[3].startswith("fewer    copies come with many passes over few items")
+
+
 def test_more_training_is_not_advised_where_items_are_too_few(tmp_path: Path) -> None:
     few = {"grades": {"closeness": "too_few", "variety": "good", "novelty": "good"}}
     more_samples = record(**few, samples_needed={"closeness": 4500})

@@ -98,7 +98,9 @@ def places(folder: Path, report: ReportRecord, address: str | None = None) -> li
     sample = command("anew", "sample", run, "--out", "DIR", "-n", "100")
     grades = [report.grades.get(question) for question in QUESTIONS]
     evaluate = command("anew", "evaluate", run)
-    if grades[0] == "good":
+    if report.copies is not None and report.copies.found:
+        further = ("fewer", "copies come with many passes over few items: give more data, or a shorter --budget")
+    elif grades[0] == "good":
         further = ("confirm", evaluate)
     elif None in grades or any(_answer_key(report, question) == NOT_SETTLED for question in QUESTIONS):
         further = ("answers", evaluate)  # it takes the time that they need
